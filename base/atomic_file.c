@@ -1,0 +1,176 @@
+#include "base/atomic_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/secret.h"
+#include "base/text.h"
+
+static mode_t user_umask = 077;
+
+void atomic_file_init(void)
+{
+    user_umask = umask(077);
+}
+
+struct result atomic_file_check(const struct place *place, bool replace, bool *there,
+                                struct stat *st, struct err *err)
+{
+    if (!place_stat(place, st, there, err).ok)
+        return FAIL;
+    if (!*there)
+        return OK;
+    if (S_ISLNK(st->st_mode))
+        (void)fail(err, ERR_FAILED, "'%s' is a symbolic link", place->path);
+    else if (S_ISDIR(st->st_mode))
+        (void)fail(err, ERR_FAILED, "'%s' is a directory", place->path);
+    else if (!S_ISREG(st->st_mode))
+        (void)fail(err, ERR_FAILED, "'%s' is not a regular file", place->path);
+    else if (!replace)
+        (void)fail(err, ERR_FAILED, "'%s' already exists", place->path);
+    else
+        return OK;
+    if (S_ISREG(st->st_mode))
+        err_hint(err, "--force replaces it, -o names another");
+    else
+        err_hint(err, "name a new or a regular file, or - for standard output");
+    return FAIL;
+}
+
+/* A name in the directory that nothing else has. */
+static struct result temporary_name(char out[32], struct err *err)
+{
+    uint8_t tail[8];
+    char hex[17];
+
+    if (!random_bytes(tail, sizeof tail, err).ok)
+        return FAIL;
+    snprintf(out, 32, ".bulla-%s", text_hex(hex, tail, sizeof tail));
+    return OK;
+}
+
+struct result atomic_file_open(struct atomic_file *f, const struct place *place, bool replace,
+                               struct err *err)
+{
+    struct atomic_file made = {.fd = -1, .place = place, .open = true, .replace = replace};
+    struct stat st;
+    bool there;
+
+    if (!atomic_file_check(place, replace, &there, &st, err).ok)
+        return FAIL;
+    made.fd = openat(place->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (made.fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT ||
+                        errno == EINVAL || errno == ENOSYS)) {
+        made.named = true;
+        if (!temporary_name(made.temp, err).ok)
+            return FAIL;
+        made.fd =
+            openat(place->dir, made.temp, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR | O_CLOEXEC, 0600);
+    }
+    if (made.fd < 0)
+        return fail_errno(err, "cannot create '%s'", place->path);
+    *f = made;
+    return OK;
+}
+
+struct result atomic_file_like(struct atomic_file *f, const struct stat *st, struct err *err)
+{
+    struct timespec times[2] = {st->st_atim, st->st_mtim};
+    mode_t mode = st->st_mode & 0777;
+    struct stat mine;
+
+    if (fstat(f->fd, &mine) != 0)
+        return fail_errno(err, "cannot look at '%s'", f->place->path);
+    /* As gzip does: the owner where the system lets us; a group that cannot be kept takes its
+     * permissions with it, so that no other group gets them. */
+    if (mine.st_uid != st->st_uid)
+        (void)!fchown(f->fd, st->st_uid, (gid_t)-1);
+    if (mine.st_gid != st->st_gid && fchown(f->fd, (uid_t)-1, st->st_gid) != 0)
+        mode &= ~(mode_t)070;
+    if (fchmod(f->fd, mode) != 0 || futimens(f->fd, times) != 0)
+        return fail_errno(err, "cannot set permissions and times of '%s'", f->place->path);
+    return OK;
+}
+
+struct result atomic_file_public(struct atomic_file *f, struct err *err)
+{
+    if (fchmod(f->fd, 0666 & ~user_umask) != 0)
+        return fail_errno(err, "cannot set permissions of '%s'", f->place->path);
+    return OK;
+}
+
+/* Gives an unnamed file the name; an existing file there stays and makes this fail with EEXIST. */
+static int link_unnamed(const struct atomic_file *f, const char *name)
+{
+    char self[32];
+
+    snprintf(self, sizeof self, "/proc/self/fd/%d", f->fd);
+    return linkat(AT_FDCWD, self, f->place->dir, name, AT_SYMLINK_FOLLOW);
+}
+
+/* Renames unless something is there; file systems without RENAME_NOREPLACE get link and unlink. */
+static int rename_new(const struct atomic_file *f)
+{
+    int dir = f->place->dir;
+
+    if (renameat2(dir, f->temp, dir, f->place->name, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+    if (linkat(dir, f->temp, dir, f->place->name, 0) != 0)
+        return -1;
+    return unlinkat(dir, f->temp, 0);
+}
+
+static struct result put_in_place(struct atomic_file *f, struct err *err)
+{
+    int dir = f->place->dir, failed;
+
+    if (!f->replace) {
+        failed = f->named ? rename_new(f) : link_unnamed(f, f->place->name);
+    } else {
+        if (!f->named) {
+            if (!temporary_name(f->temp, err).ok)
+                return FAIL;
+            if (link_unnamed(f, f->temp) != 0)
+                return fail_errno(err, "cannot name '%s'", f->place->path);
+            f->named = true;
+        }
+        failed = renameat(dir, f->temp, dir, f->place->name);
+    }
+    if (failed != 0)
+        return fail_errno(err, "cannot put '%s' in its place", f->place->path);
+    f->named = false;
+    return OK;
+}
+
+struct result atomic_file_commit(struct atomic_file *f, struct err *err)
+{
+    if (fsync(f->fd) != 0)
+        return fail_errno(err, "cannot sync '%s'", f->place->path);
+    if (!put_in_place(f, err).ok)
+        return FAIL;
+    int fd = f->fd;
+    f->fd = -1;
+    if (close(fd) != 0)
+        return fail_errno(err, "cannot close '%s'; it is in its place but may not be durable",
+                          f->place->path);
+    if (fsync(f->place->dir) != 0)
+        return fail_errno(err,
+                          "cannot sync the folder of '%s'; it is in its place but may not be "
+                          "durable",
+                          f->place->path);
+    return OK;
+}
+
+void atomic_file_discard(struct atomic_file *f)
+{
+    if (!f->open)
+        return;
+    if (f->named)
+        unlinkat(f->place->dir, f->temp, 0);
+    fd_close(&f->fd);
+    *f = (struct atomic_file){0};
+}

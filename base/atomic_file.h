@@ -1,0 +1,50 @@
+/* atomic_file: a file that appears whole and durable at its place, or not at all.
+ *
+ * It is written without a name (O_TMPFILE) where the file system can, so that even a killed process
+ * leaves nothing behind; elsewhere under a temporary name in the same directory. fsync is never
+ * retried: after a failed one nobody knows what is on the disk. */
+#ifndef BULLA_BASE_ATOMIC_FILE_H
+#define BULLA_BASE_ATOMIC_FILE_H
+
+#include <sys/stat.h>
+
+#include "base/err.h"
+#include "base/place.h"
+
+/* struct atomic_file: {0} is empty and safe to discard. */
+struct atomic_file {
+    int fd; /* to write to; belongs to the atomic_file */
+    const struct place *place;
+    bool open, replace, named;
+    char temp[32]; /* the temporary name, if named */
+};
+
+#define ATOMIC_FILE_CLEANUP __attribute__((cleanup(atomic_file_discard)))
+
+/* atomic_file_init makes all files of this process private until they are committed. Call it once,
+ * before any thread starts. */
+void atomic_file_init(void);
+
+/* atomic_file_check fails unless a file may be put at place: nothing is there, or a regular file
+ * and replace is true. *there tells which, with *st filled. */
+FALLIBLE atomic_file_check(const struct place *place, bool replace, bool *there, struct stat *st,
+                           struct err *err);
+
+/* atomic_file_open does atomic_file_check and makes an empty file; place must outlive *f. */
+FALLIBLE atomic_file_open(struct atomic_file *f, const struct place *place, bool replace,
+                          struct err *err);
+
+/* atomic_file_like gives the file the permissions and times of *st, and its owner where allowed. */
+FALLIBLE atomic_file_like(struct atomic_file *f, const struct stat *st, struct err *err);
+
+/* atomic_file_public gives the file the permissions of any new file (0666 less the umask). */
+FALLIBLE atomic_file_public(struct atomic_file *f, struct err *err);
+
+/* atomic_file_commit syncs the file, puts it in its place and syncs the directory. When it fails
+ * the place is as before, unless only the last step failed, which the text says. */
+FALLIBLE atomic_file_commit(struct atomic_file *f, struct err *err);
+
+/* atomic_file_discard drops the file unless it was committed. */
+void atomic_file_discard(struct atomic_file *f);
+
+#endif

@@ -1,0 +1,60 @@
+/* err: how every fallible function of bulla reports.
+ *
+ * A fallible function returns a struct, so that a result can be neither dropped nor used as a truth
+ * value by accident, and takes a struct err as its last parameter. The innermost function fills it
+ * by fail(); callers may put context in front. Only cmd/ prints it. On failure a function's other
+ * outputs are untouched unless its comment says otherwise. */
+#ifndef BULLA_BASE_ERR_H
+#define BULLA_BASE_ERR_H
+
+#include <stdbool.h>
+
+/* The class of an error is the exit status it leads to. Values are part of the command line's
+ * contract: more may be added, none changes. */
+enum err_class {
+    ERR_NONE = 0,
+    ERR_FAILED = 1,       /* I/O and the rest */
+    ERR_USAGE = 2,        /* the command line */
+    ERR_PARTIAL = 3,      /* part of a batch failed */
+    ERR_DAMAGED = 4,      /* damaged or forged data */
+    ERR_NO_KEY = 5,       /* none of the given keys opens it */
+    ERR_STORE = 6,        /* key store not reachable; a retry may help */
+    ERR_POLICY = 7,       /* refused by policy: generation, context, name, key state */
+    ERR_UNSUPPORTED = 8,  /* made by a newer bulla, or needs a part this build lacks */
+    ERR_INTERRUPTED = 130 /* by a signal */
+};
+
+#define ERR_TEXT_MAX 1024 /* bytes, with the terminating zero; longer texts are cut */
+#define ERR_HINT_MAX 512
+
+/* struct err: {0} is "no error". text says what failed on what, in lower case and without a full
+ * stop; hint, if not empty, says what to do. Neither is escaped and neither ever holds a secret. */
+struct err {
+    enum err_class class;
+    char text[ERR_TEXT_MAX];
+    char hint[ERR_HINT_MAX];
+};
+
+struct result {
+    bool ok;
+};
+
+#define FALLIBLE __attribute__((warn_unused_result)) struct result
+#define OK ((struct result){true})
+#define FAIL ((struct result){false})
+
+/* fail sets class and text, drops any earlier hint, and returns FAIL. */
+__attribute__((format(printf, 3, 4))) struct result fail(struct err *err, enum err_class class,
+                                                         const char *fmt, ...);
+
+/* fail_errno is fail with class ERR_FAILED and ": " and the description of errno behind the text.
+ */
+__attribute__((format(printf, 2, 3))) struct result fail_errno(struct err *err, const char *fmt,
+                                                               ...);
+
+/* err_context puts a text and ": " in front of the error's text. */
+__attribute__((format(printf, 2, 3))) void err_context(struct err *err, const char *fmt, ...);
+
+__attribute__((format(printf, 2, 3))) void err_hint(struct err *err, const char *fmt, ...);
+
+#endif

@@ -1,0 +1,144 @@
+#include "base/place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void fd_close(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+void string_free(char **s)
+{
+    free(*s);
+    *s = NULL;
+}
+
+bool file_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static struct result set_names(struct place *p, const char *name, const char *path, struct err *err)
+{
+    p->name = strdup(name);
+    p->path = strdup(path);
+    if (p->name == NULL || p->path == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    return OK;
+}
+
+struct result place_open(struct place *p, const char *path, struct err *err)
+{
+    struct place made PLACE_CLEANUP = {.dir = -1, .open = true};
+    char *copy STRING_CLEANUP = strdup(path);
+
+    if (copy == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    if (path[0] == '\0')
+        return fail(err, ERR_USAGE, "an empty file name");
+    for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--)
+        copy[n - 1] = '\0';
+    char *slash = strrchr(copy, '/');
+    const char *name = slash == NULL ? copy : slash[1] == '\0' ? "." : slash + 1;
+    if (!set_names(&made, name, path, err).ok)
+        return FAIL;
+    if (slash != NULL)
+        slash[slash == copy ? 1 : 0] = '\0';
+    made.dir = open(slash == NULL ? "." : copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (made.dir < 0)
+        return fail_errno(err, "cannot open the folder of '%s'", path);
+    *p = made;
+    made = (struct place){0};
+    return OK;
+}
+
+struct result place_in(struct place *p, int dir, const char *name, const char *path,
+                       struct err *err)
+{
+    struct place made PLACE_CLEANUP = {.dir = -1, .open = true};
+
+    if (!set_names(&made, name, path, err).ok)
+        return FAIL;
+    made.dir = fcntl(dir, F_DUPFD_CLOEXEC, 0);
+    if (made.dir < 0)
+        return fail_errno(err, "cannot open the folder of '%s'", path);
+    *p = made;
+    made = (struct place){0};
+    return OK;
+}
+
+struct result place_beside(struct place *beside, const struct place *p, const char *suffix,
+                           struct err *err)
+{
+    char *name STRING_CLEANUP = NULL;
+    char *path STRING_CLEANUP = NULL;
+
+    if (asprintf(&name, "%s%s", p->name, suffix) < 0 ||
+        asprintf(&path, "%s%s", p->path, suffix) < 0)
+        return fail(err, ERR_FAILED, "out of memory");
+    return place_in(beside, p->dir, name, path, err);
+}
+
+void place_close(struct place *p)
+{
+    if (!p->open)
+        return;
+    fd_close(&p->dir);
+    free(p->name);
+    free(p->path);
+    *p = (struct place){0};
+}
+
+struct result place_open_file(const struct place *p, bool follow, int *fd, struct stat *st,
+                              struct err *err)
+{
+    int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | (follow ? 0 : O_NOFOLLOW);
+    int opened FD_CLEANUP = openat(p->dir, p->name, flags);
+
+    if (opened < 0 && errno == ELOOP && !follow)
+        return fail(err, ERR_FAILED, "'%s' is a symbolic link", p->path);
+    if (opened < 0)
+        return fail_errno(err, "cannot open '%s'", p->path);
+    if (fstat(opened, st) != 0)
+        return fail_errno(err, "cannot look at '%s'", p->path);
+    if (S_ISDIR(st->st_mode))
+        return fail(err, ERR_FAILED, "'%s' is a directory", p->path);
+    *fd = opened;
+    opened = -1;
+    return OK;
+}
+
+struct result place_stat(const struct place *p, struct stat *st, bool *exists, struct err *err)
+{
+    *exists = fstatat(p->dir, p->name, st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!*exists && errno != ENOENT)
+        return fail_errno(err, "cannot look at '%s'", p->path);
+    return OK;
+}
+
+struct result place_remove(const struct place *p, const struct stat *st, struct err *err)
+{
+    struct stat now;
+
+    if (fstatat(p->dir, p->name, &now, AT_SYMLINK_NOFOLLOW) != 0)
+        return fail_errno(err, "cannot look at '%s'", p->path);
+    if (!file_same(st, &now))
+        return fail(err, ERR_FAILED, "'%s' is another file than the one that was read", p->path);
+    if (unlinkat(p->dir, p->name, 0) != 0)
+        return fail_errno(err, "cannot remove '%s'", p->path);
+    return place_sync(p, err);
+}
+
+struct result place_sync(const struct place *p, struct err *err)
+{
+    if (fsync(p->dir) != 0)
+        return fail_errno(err, "cannot sync the folder of '%s'", p->path);
+    return OK;
+}

@@ -1,0 +1,57 @@
+/* place: a name in an open directory, so that no part of a path is looked up twice. */
+#ifndef BULLA_BASE_PLACE_H
+#define BULLA_BASE_PLACE_H
+
+#include <sys/stat.h>
+
+#include "base/err.h"
+
+/* struct place: {0} is empty and safe to close. */
+struct place {
+    int dir;    /* the directory, readable; -1 in none */
+    char *name; /* the last component */
+    char *path; /* as the user wrote it, for messages */
+    bool open;
+};
+
+#define PLACE_CLEANUP __attribute__((cleanup(place_close)))
+
+/* place_open opens the directory that the last component of path stands in. */
+FALLIBLE place_open(struct place *p, const char *path, struct err *err);
+
+/* place_in makes a place of a name in dir; dir is duplicated. path is for messages. */
+FALLIBLE place_in(struct place *p, int dir, const char *name, const char *path, struct err *err);
+
+/* place_beside is the place of p's name with suffix behind it, in the same directory. */
+FALLIBLE place_beside(struct place *beside, const struct place *p, const char *suffix,
+                      struct err *err);
+
+void place_close(struct place *p);
+
+/* place_open_file opens for reading what stands there, unless it is a directory, and fills *st.
+ * With follow false a symbolic link is refused. The caller closes *fd. */
+FALLIBLE place_open_file(const struct place *p, bool follow, int *fd, struct stat *st,
+                         struct err *err);
+
+/* place_stat tells what stands there, not following a symbolic link; *exists is false if nothing.
+ */
+FALLIBLE place_stat(const struct place *p, struct stat *st, bool *exists, struct err *err);
+
+/* place_remove unlinks the name and syncs the directory, if the name is still the file *st. */
+FALLIBLE place_remove(const struct place *p, const struct stat *st, struct err *err);
+
+/* place_sync makes changes of the directory durable. */
+FALLIBLE place_sync(const struct place *p, struct err *err);
+
+/* file_same is true if both are the same inode. */
+bool file_same(const struct stat *a, const struct stat *b);
+
+/* fd_close closes *fd unless it is -1: for the cleanup attribute. */
+void fd_close(int *fd);
+
+/* string_free frees *s: for the cleanup attribute. */
+void string_free(char **s);
+#define STRING_CLEANUP __attribute__((cleanup(string_free)))
+#define FD_CLEANUP __attribute__((cleanup(fd_close)))
+
+#endif

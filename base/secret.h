@@ -1,0 +1,44 @@
+/* secret: memory for key bytes, and randomness.
+ *
+ * A secret lies between guard pages, is locked against swapping where the system allows it, is left
+ * out of core dumps, and is zeroed when freed (libsodium's sodium_malloc). */
+#ifndef BULLA_BASE_SECRET_H
+#define BULLA_BASE_SECRET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* struct secret: {0} is empty and safe to free. */
+struct secret {
+    uint8_t *bytes;
+    size_t size; /* bytes */
+};
+
+/* The variable is freed when it goes out of scope. */
+#define SECRET_CLEANUP __attribute__((cleanup(secret_free)))
+
+/* secret_init readies the library; call it once before any other function of this header. */
+FALLIBLE secret_init(struct err *err);
+
+/* secret_new makes *s a secret of size zero bytes; what *s held before is not freed. */
+FALLIBLE secret_new(struct secret *s, size_t size, struct err *err);
+
+/* secret_random is secret_new filled by random_bytes. */
+FALLIBLE secret_random(struct secret *s, size_t size, struct err *err);
+
+/* secret_free zeroes and frees; *s is empty then. */
+void secret_free(struct secret *s);
+
+/* secret_take moves the bytes out of *s, which is empty then: how ownership leaves a function whose
+ * variable is SECRET_CLEANUP. */
+struct secret secret_take(struct secret *s);
+
+/* secret_unlocked is true once a secret could not be locked into memory. */
+bool secret_unlocked(void);
+
+/* random_bytes fills from the kernel's generator (getrandom). */
+FALLIBLE random_bytes(void *out, size_t size, struct err *err);
+
+#endif

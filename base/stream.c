@@ -1,0 +1,157 @@
+#include "base/stream.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SKIP_STEP 65536u
+#define COMPARE_STEP 65536u
+
+static volatile sig_atomic_t interrupted;
+
+void stream_interrupt(void)
+{
+    interrupted = 1;
+}
+
+bool stream_interrupted(void)
+{
+    return interrupted != 0;
+}
+
+struct result source_read(const struct source *s, void *buf, size_t size, size_t *got,
+                          struct err *err)
+{
+    char *at = buf;
+    size_t have = 0;
+
+    while (have < size) {
+        if (stream_interrupted())
+            return fail(err, ERR_INTERRUPTED, "interrupted");
+        ssize_t n = read(s->fd, at + have, size - have);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail_errno(err, "cannot read '%s'", s->name);
+        if (n == 0)
+            break;
+        have += (size_t)n;
+    }
+    *got = have;
+    return OK;
+}
+
+struct result source_skip(const struct source *s, uint64_t size, uint64_t *got, struct err *err)
+{
+    char drop[SKIP_STEP];
+    uint64_t have = 0;
+
+    while (have < size) {
+        uint64_t left = size - have;
+        size_t want = left < sizeof drop ? (size_t)left : sizeof drop, n;
+        if (!source_read(s, drop, want, &n, err).ok)
+            return FAIL;
+        have += n;
+        if (n < want)
+            break;
+    }
+    *got = have;
+    return OK;
+}
+
+struct result source_unchanged(const struct source *s, const struct stat *before, struct err *err)
+{
+    struct stat now;
+
+    if (!S_ISREG(before->st_mode))
+        return OK;
+    if (fstat(s->fd, &now) != 0)
+        return fail_errno(err, "cannot look at '%s' again", s->name);
+    if (now.st_size != before->st_size || now.st_mtim.tv_sec != before->st_mtim.tv_sec ||
+        now.st_mtim.tv_nsec != before->st_mtim.tv_nsec) {
+        (void)fail(err, ERR_FAILED, "'%s' changed while it was read", s->name);
+        err_hint(err, "run again when nothing writes to it, or take a snapshot first");
+        return FAIL;
+    }
+    return OK;
+}
+
+struct result sink_write(struct sink *s, const void *bytes, size_t size, struct err *err)
+{
+    return s->write(s, bytes, size, err);
+}
+
+static struct result fd_write(struct sink *self, const void *bytes, size_t size, struct err *err)
+{
+    struct fd_sink *s = (struct fd_sink *)self;
+    const char *at = bytes;
+
+    while (size > 0) {
+        if (stream_interrupted())
+            return fail(err, ERR_INTERRUPTED, "interrupted");
+        ssize_t n = write(s->fd, at, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail_errno(err, "cannot write '%s'", s->name);
+        at += n;
+        size -= (size_t)n;
+    }
+    return OK;
+}
+
+struct fd_sink fd_sink(int fd, const char *name)
+{
+    return (struct fd_sink){{fd_write}, fd, name};
+}
+
+static struct result null_write(struct sink *self, const void *bytes, size_t size, struct err *err)
+{
+    (void)self, (void)bytes, (void)size, (void)err;
+    return OK;
+}
+
+struct sink null_sink(void)
+{
+    return (struct sink){null_write};
+}
+
+static struct result differs(const struct compare_sink *s, struct err *err)
+{
+    return fail(err, ERR_DAMAGED, "what was read back differs from '%s'", s->against.name);
+}
+
+static struct result compare_write(struct sink *self, const void *bytes, size_t size,
+                                   struct err *err)
+{
+    struct compare_sink *s = (struct compare_sink *)self;
+    const char *at = bytes;
+    char step[COMPARE_STEP];
+
+    while (size > 0) {
+        size_t want = size < sizeof step ? size : sizeof step, got;
+        if (!source_read(&s->against, step, want, &got, err).ok)
+            return FAIL;
+        if (got != want || memcmp(step, at, want) != 0)
+            return differs(s, err);
+        at += want;
+        size -= want;
+    }
+    return OK;
+}
+
+struct compare_sink compare_sink(struct source against)
+{
+    return (struct compare_sink){{compare_write}, against};
+}
+
+struct result compare_sink_finish(struct compare_sink *s, struct err *err)
+{
+    char more;
+    size_t got;
+
+    if (!source_read(&s->against, &more, 1, &got, err).ok)
+        return FAIL;
+    return got == 0 ? OK : differs(s, err);
+}

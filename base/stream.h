@@ -1,0 +1,64 @@
+/* stream: where bytes come from and where they go, in order.
+ *
+ * Both retry after EINTR and short counts, and give up with ERR_INTERRUPTED once stream_interrupt
+ * was called. */
+#ifndef BULLA_BASE_STREAM_H
+#define BULLA_BASE_STREAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "base/err.h"
+
+/* stream_interrupt makes every later read and write fail; safe in a signal handler. */
+void stream_interrupt(void);
+bool stream_interrupted(void);
+
+/* struct source: a readable descriptor, which belongs to somebody else, and its name for messages.
+ */
+struct source {
+    int fd;
+    const char *name;
+};
+
+/* source_read fills buf with size bytes; *got is less only at the end of the source. */
+FALLIBLE source_read(const struct source *s, void *buf, size_t size, size_t *got, struct err *err);
+
+/* source_skip reads and drops size bytes; *got is less only at the end of the source. */
+FALLIBLE source_skip(const struct source *s, uint64_t size, uint64_t *got, struct err *err);
+
+/* source_unchanged fails if the file behind a regular source is not as *before says (size, mtime).
+ */
+FALLIBLE source_unchanged(const struct source *s, const struct stat *before, struct err *err);
+
+/* struct sink: takes bytes in order; each kind of sink begins with one. */
+struct sink {
+    struct result (*write)(struct sink *self, const void *bytes, size_t size, struct err *err);
+};
+
+FALLIBLE sink_write(struct sink *s, const void *bytes, size_t size, struct err *err);
+
+/* fd_sink writes to a descriptor, which belongs to somebody else. */
+struct fd_sink {
+    struct sink sink;
+    int fd;
+    const char *name;
+};
+
+struct fd_sink fd_sink(int fd, const char *name);
+
+/* null_sink drops what it is given. */
+struct sink null_sink(void);
+
+/* compare_sink fails with ERR_DAMAGED when what it is given differs from what the source holds. The
+ * source must be at its end afterwards: compare_sink_finish checks that. */
+struct compare_sink {
+    struct sink sink;
+    struct source against;
+};
+
+struct compare_sink compare_sink(struct source against);
+FALLIBLE compare_sink_finish(struct compare_sink *s, struct err *err);
+
+#endif

@@ -1,0 +1,31 @@
+/* tree: all files below a directory, in the order of their names, with a second tree built beside
+ * it.
+ *
+ * Nothing is looked up by a path twice and no symbolic link is followed. The names of one directory
+ * at a time are held in memory. */
+#ifndef BULLA_BASE_TREE_H
+#define BULLA_BASE_TREE_H
+
+#include "base/place.h"
+
+struct tree_visitor {
+    /* A regular file. twin is the directory of the other tree that goes with the file's, open for
+     * reading, and its path; -1 and NULL if there is no other tree. Both places are valid during
+     * the call only. False stops the walk. */
+    bool (*file)(void *arg, const struct place *file, int twin, const char *twin_path);
+
+    /* Something that is neither a file nor a directory. */
+    void (*skip)(void *arg, const char *path, const char *what);
+
+    /* A directory that could not be read or made; the walk goes on beside it. */
+    void (*fail)(void *arg, const char *path, const struct err *err);
+    void *arg;
+};
+
+/* tree_walk visits all below root. With twin not NULL, a directory that exists, the same
+ * directories are made below it, with the modes and times of those below root; twin itself is not
+ * walked. */
+FALLIBLE tree_walk(const struct place *root, const struct place *twin,
+                   const struct tree_visitor *visitor, struct err *err);
+
+#endif
