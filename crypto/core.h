@@ -1,0 +1,73 @@
+/* core: the part of an envelope that never changes (docs/FORMAT.md section 3.1). */
+#ifndef BULLA_CRYPTO_CORE_H
+#define BULLA_CRYPTO_CORE_H
+
+#include "base/err.h"
+#include "base/wire.h"
+#include "crypto/primitives.h"
+
+/* Caps, the same for writing and reading, in bytes. */
+#define CORE_ID_SIZE 16
+#define CORE_NAME_MAX 1024
+#define CONTEXT_PAIRS_MAX 32
+#define CONTEXT_KEY_MAX 128
+#define CONTEXT_VALUE_MAX 512
+#define CORE_SIZE_MAX                                                                              \
+    (56 + CORE_NAME_MAX + CONTEXT_PAIRS_MAX * (4 + CONTEXT_KEY_MAX + CONTEXT_VALUE_MAX))
+
+enum suite {
+    SUITE_AES = 1,   /* Cobblestone-256 */
+    SUITE_CHACHA = 2 /* the same with ChaCha20-Poly1305 */
+};
+
+/* struct suite_info: one row for each body suite. */
+struct suite_info {
+    enum suite suite;
+    enum aead_algorithm algorithm;
+    const char *option; /* as the command line names it */
+    const char *name;   /* as inspect shows it */
+};
+
+/* suite_by_code and suite_by_option give a row, or NULL. */
+const struct suite_info *suite_by_code(unsigned code);
+const struct suite_info *suite_by_option(const char *option);
+
+struct context_pair {
+    char key[CONTEXT_KEY_MAX + 1];
+    char value[CONTEXT_VALUE_MAX + 1];
+};
+
+/* struct context: the user's pairs, sorted by key, each key once; {0} is empty. */
+struct context {
+    size_t count;
+    struct context_pair pairs[CONTEXT_PAIRS_MAX];
+};
+
+/* context_add puts a pair in its place; ERR_USAGE if it is not allowed. key is key_size bytes,
+ * value ends with a zero. */
+FALLIBLE context_add(struct context *context, const char *key, size_t key_size, const char *value,
+                     struct err *err);
+
+/* context_get gives the value of a key, or NULL. */
+const char *context_get(const struct context *context, const char *key);
+
+struct core {
+    enum suite suite;
+    uint8_t file_id[CORE_ID_SIZE];
+    uint8_t branch_id[CORE_ID_SIZE];
+    uint64_t created;    /* seconds since 1970 */
+    uint64_t generation; /* 0 = none */
+    char name[CORE_NAME_MAX + 1];
+    struct context context;
+};
+
+/* core_name_check is ERR_USAGE unless the name may stand in a core. */
+FALLIBLE core_name_check(const char *name, struct err *err);
+
+/* core_encode puts the one encoding of a core. */
+void core_encode(struct wire_writer *w, const struct core *core);
+
+/* core_decode reads an encoded core; ERR_DAMAGED or ERR_UNSUPPORTED. */
+FALLIBLE core_decode(struct core *core, struct view bytes, struct err *err);
+
+#endif

@@ -1,0 +1,327 @@
+#include "crypto/envelope.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define VERSION 1
+#define HEADER_SIZE 24
+#define REGION_MAX ((size_t)1 << REGION_EXPONENT_MAX)
+
+static const uint8_t magic[8] = {'b', 'u', 'l', 'l', 'a', '\r', '\n', 0};
+
+static const char body_label[] = "bulla/v1 body";
+static const char key_label[] = "bulla/v1 data key";
+
+size_t envelope_size(const struct envelope *e)
+{
+    return (size_t)2 << e->exponent;
+}
+
+/* label || core hash, as the data key's AAD and the body's context have it. */
+static struct view bound(const struct envelope *e, const char *label, uint8_t *out, size_t room)
+{
+    struct wire_writer w = wire_writer(out, room);
+
+    wire_put_bytes(&w, label, strlen(label));
+    wire_put_bytes(&w, e->core_hash, SHA256_SIZE);
+    return (struct view){out, w.used};
+}
+
+struct view envelope_body_context(const struct envelope *e, uint8_t out[ENVELOPE_CONTEXT_SIZE])
+{
+    return bound(e, body_label, out, ENVELOPE_CONTEXT_SIZE);
+}
+
+struct result envelope_new(struct envelope *e, const struct crypto *crypto, const struct core *core,
+                           const struct slot *slots, size_t slot_count,
+                           const struct secret *branch_key, struct secret *data_key,
+                           struct err *err)
+{
+    struct envelope made ENVELOPE_CLEANUP = {
+        .core = *core, .exponent = REGION_EXPONENT_MIN, .sequence = 1};
+    struct secret key SECRET_CLEANUP = {0};
+    uint8_t encoded[CORE_SIZE_MAX], aad[sizeof key_label + SHA256_SIZE];
+    struct wire_writer w = wire_writer(encoded, sizeof encoded);
+
+    core_encode(&w, core);
+    if (w.bad)
+        return fail(err, ERR_FAILED, "the core does not fit");
+    sha256(made.core_hash, &(struct view){encoded, w.used}, 1);
+    made.slots = calloc(slot_count, sizeof *slots);
+    if (made.slots == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    memcpy(made.slots, slots, slot_count * sizeof *slots);
+    made.slot_count = slot_count;
+    if (!secret_random(&key, KEY_SIZE, err).ok ||
+        !xaes_seal(crypto, branch_key->bytes, bound(&made, key_label, aad, sizeof aad), key.bytes,
+                   KEY_SIZE, made.wrapped_key, err)
+             .ok)
+        return FAIL;
+    *data_key = secret_take(&key);
+    *e = made;
+    made = (struct envelope){0};
+    return OK;
+}
+
+struct result envelope_unwrap(const struct envelope *e, const struct crypto *crypto,
+                              const struct secret *branch_key, struct secret *data_key,
+                              struct err *err)
+{
+    struct secret key SECRET_CLEANUP = {0};
+    uint8_t aad[sizeof key_label + SHA256_SIZE];
+
+    if (!secret_new(&key, KEY_SIZE, err).ok)
+        return FAIL;
+    if (!xaes_open(crypto, branch_key->bytes, bound(e, key_label, aad, sizeof aad), e->wrapped_key,
+                   WRAPPED_KEY_SIZE, key.bytes, err)
+             .ok) {
+        if (err->class == ERR_DAMAGED)
+            return fail(err, ERR_NO_KEY, "the branch key does not open the data key");
+        return FAIL;
+    }
+    *data_key = secret_take(&key);
+    return OK;
+}
+
+static void encode_content(struct wire_writer *w, const struct envelope *e)
+{
+    uint8_t core[CORE_SIZE_MAX];
+    struct wire_writer c = wire_writer(core, sizeof core);
+
+    core_encode(&c, &e->core);
+    w->bad = w->bad || c.bad || e->slot_count < 1 || e->slot_count > SLOTS_MAX;
+    wire_put_sized(w, core, c.used);
+    wire_put_bytes(w, e->wrapped_key, WRAPPED_KEY_SIZE);
+    wire_put_u16(w, (uint16_t)e->slot_count);
+    for (size_t i = 0; i < e->slot_count; i++)
+        slot_encode(w, &e->slots[i]);
+}
+
+struct result envelope_encode(struct envelope *e, uint8_t **copy, struct err *err)
+{
+    uint8_t *out = calloc(1, REGION_MAX);
+    unsigned exponent = e->exponent;
+
+    if (out == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    struct wire_writer content =
+        wire_writer(out + HEADER_SIZE, REGION_MAX - HEADER_SIZE - SHA256_SIZE);
+    encode_content(&content, e);
+    if (content.bad) {
+        free(out);
+        return fail(err, ERR_FAILED, "the envelope does not fit into %zu bytes", REGION_MAX);
+    }
+    while (HEADER_SIZE + content.used + SHA256_SIZE > (size_t)1 << exponent)
+        exponent++;
+    struct wire_writer w = wire_writer(out, HEADER_SIZE);
+    wire_put_bytes(&w, magic, sizeof magic);
+    wire_put_u16(&w, VERSION);
+    wire_put_u16(&w, (uint16_t)exponent);
+    wire_put_u32(&w, (uint32_t)content.used);
+    wire_put_u64(&w, e->sequence);
+    sha256(out + HEADER_SIZE + content.used, &(struct view){out, HEADER_SIZE + content.used}, 1);
+    e->exponent = exponent;
+    *copy = out;
+    return OK;
+}
+
+struct result envelope_write(struct envelope *e, struct sink *sink, struct err *err)
+{
+    uint8_t *copy;
+
+    if (!envelope_encode(e, &copy, err).ok)
+        return FAIL;
+    size_t region = envelope_size(e) / 2;
+    struct result r = sink_write(sink, copy, region, err);
+    if (r.ok)
+        r = sink_write(sink, copy, region, err);
+    free(copy);
+    return r;
+}
+
+static struct result decode_content(struct envelope *e, struct view content, struct err *err)
+{
+    struct wire_reader r = wire_reader(content.bytes, content.size);
+    struct view core = wire_get_sized(&r);
+
+    wire_get_bytes(&r, e->wrapped_key, WRAPPED_KEY_SIZE);
+    size_t count = wire_get_u16(&r);
+    if (r.bad || count < 1 || count > SLOTS_MAX)
+        return fail(err, ERR_DAMAGED, "its content has a wrong length");
+    if (!core_decode(&e->core, core, err).ok)
+        return FAIL;
+    sha256(e->core_hash, &core, 1);
+    e->slots = calloc(count, sizeof *e->slots);
+    if (e->slots == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    for (; e->slot_count < count; e->slot_count++)
+        if (!slot_decode(&e->slots[e->slot_count], &r, err).ok)
+            return FAIL;
+    if (!wire_at_end(&r))
+        return fail(err, ERR_DAMAGED, "its content has a wrong length");
+    return OK;
+}
+
+static bool all_zero(const uint8_t *bytes, size_t size)
+{
+    uint8_t any = 0;
+
+    for (size_t i = 0; i < size; i++)
+        any |= bytes[i];
+    return any == 0;
+}
+
+/* Reads one copy; the region is all of bytes, 2^exponent of them. */
+static struct result decode_copy(struct envelope *e, const uint8_t *bytes, unsigned exponent,
+                                 struct err *err)
+{
+    size_t region = (size_t)1 << exponent;
+    struct envelope made ENVELOPE_CLEANUP = {0};
+    struct wire_reader r = wire_reader(bytes, region);
+    struct view mark = wire_get_view(&r, sizeof magic);
+    uint8_t hash[SHA256_SIZE];
+
+    if (memcmp(mark.bytes, magic, sizeof magic) != 0)
+        return fail(err, ERR_DAMAGED, "it does not begin as an envelope does");
+    uint16_t version = wire_get_u16(&r);
+    made.exponent = wire_get_u16(&r);
+    uint32_t size = wire_get_u32(&r);
+    made.sequence = wire_get_u64(&r);
+    if (size > region - HEADER_SIZE - SHA256_SIZE)
+        return fail(err, ERR_DAMAGED, "its length is impossible");
+    struct view content = wire_get_view(&r, size);
+    sha256(hash, &(struct view){bytes, HEADER_SIZE + size}, 1);
+    if (memcmp(wire_get_view(&r, SHA256_SIZE).bytes, hash, SHA256_SIZE) != 0)
+        return fail(err, ERR_DAMAGED, "its checksum does not match");
+    if (version != VERSION)
+        return fail(err, ERR_UNSUPPORTED, "format version %u is not known to this bulla", version);
+    if (made.exponent != exponent)
+        return fail(err, ERR_DAMAGED, "its region size is not the file's");
+    if (made.sequence == 0 || made.sequence > SEQUENCE_MAX)
+        return fail(err, ERR_DAMAGED, "its sequence number is impossible");
+    if (!all_zero(r.at, r.left))
+        return fail(err, ERR_DAMAGED, "the bytes behind it are not zero");
+    if (!decode_content(&made, content, err).ok)
+        return FAIL;
+    *e = made;
+    made = (struct envelope){0};
+    return OK;
+}
+
+static bool whole(const struct envelope *e)
+{
+    return e->slots != NULL;
+}
+
+/* Of two whole copies, which one counts and what the other is. */
+static void choose(const struct envelope copies[2], const uint8_t *bytes, size_t region,
+                   struct envelope_health *h)
+{
+    const struct envelope *a = &copies[0], *b = &copies[1];
+
+    h->used = !whole(a) || (whole(b) && b->sequence > a->sequence) ? 1 : 0;
+    h->copy[h->used] = COPY_GOOD;
+    if (!whole(a) || !whole(b))
+        return;
+    if (a->sequence != b->sequence)
+        h->copy[!h->used] = COPY_STALE;
+    else
+        h->copy[1] = memcmp(bytes, bytes + region, region) == 0 ? COPY_GOOD : COPY_DIFFERS;
+}
+
+/* Tries both copies in regions of 2^exponent bytes. *found tells whether one counts; a failure that
+ * is not damage (memory) is passed on. */
+static struct result try_exponent(struct envelope *e, const uint8_t *bytes, size_t have,
+                                  unsigned exponent, struct envelope_health *h, bool *found,
+                                  struct err *err)
+{
+    size_t region = (size_t)1 << exponent;
+    struct envelope copies[2] = {0};
+    struct envelope_health seen = {0};
+
+    *found = false;
+    for (unsigned i = 0; i < 2; i++) {
+        struct err why = {0};
+        if (have < (i + 1) * region)
+            (void)fail(&why, ERR_DAMAGED, "the file ends inside it");
+        else if (decode_copy(&copies[i], bytes + i * region, exponent, &why).ok)
+            continue;
+        if (why.class == ERR_FAILED) {
+            envelope_free(&copies[0]);
+            *err = why;
+            return FAIL;
+        }
+        seen.copy[i] = why.class == ERR_UNSUPPORTED ? COPY_UNSUPPORTED : COPY_DAMAGED;
+        memcpy(seen.fault[i], why.text, sizeof seen.fault[i] - 1);
+    }
+    *found = whole(&copies[0]) || whole(&copies[1]);
+    bool better = exponent == REGION_EXPONENT_MIN || seen.copy[0] == COPY_UNSUPPORTED ||
+                  seen.copy[1] == COPY_UNSUPPORTED;
+    if (*found || better)
+        *h = seen;
+    if (*found) {
+        choose(copies, bytes, region, h);
+        *e = copies[h->used];
+        envelope_free(&copies[!h->used]);
+    }
+    return OK;
+}
+
+/* Why no copy counts: in the words of the copy that says most. */
+static struct result none_counts(const struct envelope_health *h, const struct source *source,
+                                 bool has_magic, struct err *err)
+{
+    for (unsigned i = 0; i < 2; i++)
+        if (h->copy[i] == COPY_UNSUPPORTED) {
+            (void)fail(err, ERR_UNSUPPORTED, "'%s': %s", source->name, h->fault[i]);
+            err_hint(err, "a newer bulla reads it");
+            return FAIL;
+        }
+    if (!has_magic) {
+        (void)fail(err, ERR_DAMAGED,
+                   "'%s' is not a sealed file, or both copies of its envelope "
+                   "are damaged",
+                   source->name);
+        return FAIL;
+    }
+    return fail(err, ERR_DAMAGED, "both copies of the envelope of '%s' are damaged: A: %s; B: %s",
+                source->name, h->fault[0], h->fault[1]);
+}
+
+struct result envelope_read(struct envelope *e, const struct source *source,
+                            struct envelope_health *health, struct err *err)
+{
+    uint8_t *bytes = NULL;
+    size_t have = 0;
+    bool found = false, has_magic = false;
+    struct result r = OK;
+
+    *health = (struct envelope_health){.copy = {COPY_DAMAGED, COPY_DAMAGED}};
+    for (unsigned exponent = REGION_EXPONENT_MIN; exponent <= REGION_EXPONENT_MAX; exponent++) {
+        size_t want = (size_t)2 << exponent, got;
+        uint8_t *grown = realloc(bytes, want);
+        if (grown == NULL) {
+            r = fail(err, ERR_FAILED, "out of memory");
+            break;
+        }
+        bytes = grown;
+        r = source_read(source, bytes + have, want - have, &got, err);
+        if (!r.ok)
+            break;
+        have += got;
+        has_magic = have >= sizeof magic && memcmp(bytes, magic, sizeof magic) == 0;
+        r = try_exponent(e, bytes, have, exponent, health, &found, err);
+        if (!r.ok || found)
+            break;
+    }
+    free(bytes);
+    if (r.ok && !found)
+        return none_counts(health, source, has_magic, err);
+    return r;
+}
+
+void envelope_free(struct envelope *e)
+{
+    free(e->slots);
+    *e = (struct envelope){0};
+}

@@ -1,0 +1,79 @@
+/* envelope: all that is needed to open a body, given a master key (docs/FORMAT.md sections 2 to 4).
+ */
+#ifndef BULLA_CRYPTO_ENVELOPE_H
+#define BULLA_CRYPTO_ENVELOPE_H
+
+#include "base/secret.h"
+#include "base/stream.h"
+#include "crypto/core.h"
+#include "crypto/slot.h"
+#include "crypto/xaes.h"
+
+/* Caps: a region is 2^e bytes. */
+#define REGION_EXPONENT_MIN 12
+#define REGION_EXPONENT_MAX 18
+#define SLOTS_MAX 32
+#define SEQUENCE_MAX (UINT64_MAX - 1)
+#define WRAPPED_KEY_SIZE (KEY_SIZE + XAES_OVERHEAD)
+#define ENVELOPE_CONTEXT_SIZE (13 + SHA256_SIZE) /* "bulla/v1 body" || core hash */
+
+/* struct envelope: {0} is empty and safe to free. */
+struct envelope {
+    struct core core;
+    uint8_t core_hash[SHA256_SIZE];
+    uint8_t wrapped_key[WRAPPED_KEY_SIZE];
+    struct slot *slots; /* owned */
+    size_t slot_count;
+    unsigned exponent;
+    uint64_t sequence;
+};
+
+#define ENVELOPE_CLEANUP __attribute__((cleanup(envelope_free)))
+
+enum copy_state {
+    COPY_GOOD,
+    COPY_STALE, /* whole, but older than the other: a rewrap was interrupted */
+    COPY_DAMAGED,
+    COPY_UNSUPPORTED, /* whole, but of a kind this bulla does not know */
+    COPY_DIFFERS      /* whole and as new as the other, but not the same: no bulla writes this */
+};
+
+/* struct envelope_health: what was found when an envelope was read. */
+struct envelope_health {
+    enum copy_state copy[2]; /* A, B */
+    char fault[2][96];       /* what is wrong with a copy that is damaged or unsupported */
+    unsigned used;           /* 0 = A, 1 = B */
+};
+
+/* envelope_size is the size of both copies in bytes. */
+size_t envelope_size(const struct envelope *e);
+
+/* envelope_new makes an envelope of a core, with sequence number 1, a copy of the slots, and a
+ * fresh data key, wrapped by branch_key; *data_key is that key. */
+FALLIBLE envelope_new(struct envelope *e, const struct crypto *crypto, const struct core *core,
+                      const struct slot *slots, size_t slot_count, const struct secret *branch_key,
+                      struct secret *data_key, struct err *err);
+
+/* envelope_unwrap opens the data key; ERR_NO_KEY if branch_key does not. */
+FALLIBLE envelope_unwrap(const struct envelope *e, const struct crypto *crypto,
+                         const struct secret *branch_key, struct secret *data_key, struct err *err);
+
+/* envelope_body_context writes the context of the body. */
+struct view envelope_body_context(const struct envelope *e, uint8_t out[ENVELOPE_CONTEXT_SIZE]);
+
+/* envelope_encode makes one copy of envelope_size(e) / 2 bytes, which the caller frees; e->exponent
+ * is raised to the smallest region that holds it. */
+FALLIBLE envelope_encode(struct envelope *e, uint8_t **copy, struct err *err);
+
+/* envelope_write writes both copies. */
+FALLIBLE envelope_write(struct envelope *e, struct sink *sink, struct err *err);
+
+/* envelope_read reads both copies from the beginning of a source and leaves it at the first byte
+ * behind them. *health is filled in any case. ERR_DAMAGED if neither copy is whole,
+ * ERR_UNSUPPORTED. */
+FALLIBLE envelope_read(struct envelope *e, const struct source *source,
+                       struct envelope_health *health, struct err *err);
+
+void envelope_free(struct envelope *e);
+
+#endif

@@ -1,0 +1,227 @@
+#include "crypto/primitives.h"
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AEAD_SIZE_MAX (1u << 30) /* fits OpenSSL's int */
+
+struct crypto {
+    OSSL_LIB_CTX *lib;
+    EVP_CIPHER *gcm, *ecb;
+    EVP_KDF *hkdf;
+};
+
+struct result crypto_new(struct crypto **out, struct err *err)
+{
+    struct crypto *c CRYPTO_CLEANUP = calloc(1, sizeof *c);
+
+    if (c == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    c->lib = OSSL_LIB_CTX_new();
+    if (c->lib == NULL)
+        return fail(err, ERR_FAILED, "cannot initialise OpenSSL");
+    c->gcm = EVP_CIPHER_fetch(c->lib, "AES-256-GCM", NULL);
+    c->ecb = EVP_CIPHER_fetch(c->lib, "AES-256-ECB", NULL);
+    c->hkdf = EVP_KDF_fetch(c->lib, "HKDF", NULL);
+    if (c->gcm == NULL || c->ecb == NULL || c->hkdf == NULL)
+        return fail(err, ERR_FAILED, "OpenSSL has no AES-256-GCM, AES-256-ECB or HKDF");
+    *out = c;
+    c = NULL;
+    return OK;
+}
+
+void crypto_free(struct crypto **crypto)
+{
+    struct crypto *c = *crypto;
+
+    *crypto = NULL;
+    if (c == NULL)
+        return;
+    EVP_KDF_free(c->hkdf);
+    EVP_CIPHER_free(c->ecb);
+    EVP_CIPHER_free(c->gcm);
+    OSSL_LIB_CTX_free(c->lib);
+    free(c);
+}
+
+void sha256(uint8_t out[SHA256_SIZE], const struct view *parts, size_t count)
+{
+    crypto_hash_sha256_state state;
+
+    crypto_hash_sha256_init(&state);
+    for (size_t i = 0; i < count; i++)
+        if (parts[i].size > 0)
+            crypto_hash_sha256_update(&state, parts[i].bytes, parts[i].size);
+    crypto_hash_sha256_final(&state, out);
+    sodium_memzero(&state, sizeof state);
+}
+
+struct result hkdf_expand_sha512(const struct crypto *crypto, const uint8_t prk[KEY_SIZE],
+                                 struct view info, uint8_t *out, size_t size, struct err *err)
+{
+    int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
+    char digest[] = "SHA512";
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
+        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)prk, KEY_SIZE),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)(uintptr_t)info.bytes,
+                                          info.size),
+        OSSL_PARAM_construct_end(),
+    };
+    EVP_KDF_CTX *kdf = EVP_KDF_CTX_new(crypto->hkdf);
+    int done = kdf != NULL && EVP_KDF_derive(kdf, out, size, params) == 1;
+
+    EVP_KDF_CTX_free(kdf);
+    if (!done)
+        return fail(err, ERR_FAILED, "OpenSSL failed to derive a key");
+    return OK;
+}
+
+struct result aes256_blocks(const struct crypto *crypto, const uint8_t key[KEY_SIZE],
+                            const uint8_t *in, uint8_t *out, size_t count, struct err *err)
+{
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    int size = (int)(16 * count), got = 0;
+    int done = ctx != NULL && EVP_EncryptInit_ex2(ctx, crypto->ecb, key, NULL, NULL) == 1 &&
+               EVP_CIPHER_CTX_set_padding(ctx, 0) == 1 &&
+               EVP_EncryptUpdate(ctx, out, &got, in, size) == 1 && got == size;
+
+    EVP_CIPHER_CTX_free(ctx);
+    if (!done)
+        return fail(err, ERR_FAILED, "OpenSSL failed to encrypt");
+    return OK;
+}
+
+/* One row for each algorithm; the two libraries share nothing but this shape. */
+struct aead_ops {
+    struct result (*seal)(struct aead *a, const uint8_t *nonce, struct view aad, const uint8_t *in,
+                          size_t size, uint8_t *out, struct err *err);
+    struct result (*open)(struct aead *a, const uint8_t *nonce, struct view aad, const uint8_t *in,
+                          size_t size, uint8_t *out, struct err *err);
+};
+
+struct aead {
+    const struct aead_ops *ops;
+    EVP_CIPHER_CTX *seal, *open; /* AES: both keyed, only the nonce changes */
+    uint8_t *key;                /* ChaCha20: in libsodium's protected memory */
+};
+
+static struct result gcm_seal(struct aead *a, const uint8_t *nonce, struct view aad,
+                              const uint8_t *in, size_t size, uint8_t *out, struct err *err)
+{
+    int n;
+
+    if (EVP_EncryptInit_ex2(a->seal, NULL, NULL, nonce, NULL) != 1 ||
+        (aad.size > 0 && EVP_EncryptUpdate(a->seal, NULL, &n, aad.bytes, (int)aad.size) != 1) ||
+        (size > 0 && EVP_EncryptUpdate(a->seal, out, &n, in, (int)size) != 1) ||
+        EVP_EncryptFinal_ex(a->seal, out + size, &n) != 1 ||
+        EVP_CIPHER_CTX_ctrl(a->seal, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_SIZE, out + size) != 1)
+        return fail(err, ERR_FAILED, "OpenSSL failed to encrypt");
+    return OK;
+}
+
+static struct result gcm_open(struct aead *a, const uint8_t *nonce, struct view aad,
+                              const uint8_t *in, size_t size, uint8_t *out, struct err *err)
+{
+    size_t plain = size - AEAD_TAG_SIZE;
+    uint8_t tag[AEAD_TAG_SIZE], rest[16];
+    int n;
+
+    memcpy(tag, in + plain, sizeof tag);
+    if (EVP_DecryptInit_ex2(a->open, NULL, NULL, nonce, NULL) != 1 ||
+        EVP_CIPHER_CTX_ctrl(a->open, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_SIZE, tag) != 1 ||
+        (aad.size > 0 && EVP_DecryptUpdate(a->open, NULL, &n, aad.bytes, (int)aad.size) != 1) ||
+        (plain > 0 && EVP_DecryptUpdate(a->open, out, &n, in, (int)plain) != 1)) {
+        sodium_memzero(out, plain);
+        return fail(err, ERR_FAILED, "OpenSSL failed to decrypt");
+    }
+    if (EVP_DecryptFinal_ex(a->open, rest, &n) != 1) {
+        sodium_memzero(out, plain);
+        return fail(err, ERR_DAMAGED, "not authentic");
+    }
+    return OK;
+}
+
+static struct result chacha_seal(struct aead *a, const uint8_t *nonce, struct view aad,
+                                 const uint8_t *in, size_t size, uint8_t *out, struct err *err)
+{
+    if (crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, in, size, aad.bytes, aad.size, NULL,
+                                                  nonce, a->key) != 0)
+        return fail(err, ERR_FAILED, "libsodium failed to encrypt");
+    return OK;
+}
+
+static struct result chacha_open(struct aead *a, const uint8_t *nonce, struct view aad,
+                                 const uint8_t *in, size_t size, uint8_t *out, struct err *err)
+{
+    if (crypto_aead_chacha20poly1305_ietf_decrypt(out, NULL, NULL, in, size, aad.bytes, aad.size,
+                                                  nonce, a->key) != 0)
+        return fail(err, ERR_DAMAGED, "not authentic");
+    return OK;
+}
+
+static const struct aead_ops aead_ops[] = {
+    [AEAD_AES_256_GCM] = {gcm_seal, gcm_open},
+    [AEAD_CHACHA20_POLY1305] = {chacha_seal, chacha_open},
+};
+
+struct result aead_new(struct aead **out, const struct crypto *crypto,
+                       enum aead_algorithm algorithm, const uint8_t key[KEY_SIZE], struct err *err)
+{
+    struct aead *a AEAD_CLEANUP = calloc(1, sizeof *a);
+
+    if (a == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    a->ops = &aead_ops[algorithm];
+    if (algorithm == AEAD_CHACHA20_POLY1305) {
+        a->key = sodium_malloc(KEY_SIZE);
+        if (a->key == NULL)
+            return fail(err, ERR_FAILED, "out of memory");
+        memcpy(a->key, key, KEY_SIZE);
+    } else {
+        a->seal = EVP_CIPHER_CTX_new();
+        a->open = EVP_CIPHER_CTX_new();
+        if (a->seal == NULL || a->open == NULL ||
+            EVP_EncryptInit_ex2(a->seal, crypto->gcm, key, NULL, NULL) != 1 ||
+            EVP_DecryptInit_ex2(a->open, crypto->gcm, key, NULL, NULL) != 1)
+            return fail(err, ERR_FAILED, "OpenSSL failed to set a key");
+    }
+    *out = a;
+    a = NULL;
+    return OK;
+}
+
+void aead_free(struct aead **aead)
+{
+    struct aead *a = *aead;
+
+    *aead = NULL;
+    if (a == NULL)
+        return;
+    EVP_CIPHER_CTX_free(a->seal);
+    EVP_CIPHER_CTX_free(a->open);
+    sodium_free(a->key);
+    free(a);
+}
+
+struct result aead_seal(struct aead *aead, const uint8_t nonce[AEAD_NONCE_SIZE], struct view aad,
+                        const uint8_t *in, size_t size, uint8_t *out, struct err *err)
+{
+    if (size > AEAD_SIZE_MAX || aad.size > AEAD_SIZE_MAX)
+        return fail(err, ERR_FAILED, "too much to encrypt at once");
+    return aead->ops->seal(aead, nonce, aad, in, size, out, err);
+}
+
+struct result aead_open(struct aead *aead, const uint8_t nonce[AEAD_NONCE_SIZE], struct view aad,
+                        const uint8_t *in, size_t size, uint8_t *out, struct err *err)
+{
+    if (size < AEAD_TAG_SIZE || size > AEAD_SIZE_MAX || aad.size > AEAD_SIZE_MAX)
+        return fail(err, ERR_DAMAGED, "not authentic");
+    return aead->ops->open(aead, nonce, aad, in, size, out, err);
+}

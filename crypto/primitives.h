@@ -1,0 +1,62 @@
+/* primitives: hash, key derivation and authenticated encryption, from OpenSSL and libsodium.
+ *
+ * OpenSSL is used through a library context of our own: the default one crashes when memory runs
+ * out while it sets itself up. */
+#ifndef BULLA_CRYPTO_PRIMITIVES_H
+#define BULLA_CRYPTO_PRIMITIVES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/wire.h"
+
+#define KEY_SIZE 32 /* bytes: every symmetric key of bulla */
+#define SHA256_SIZE 32
+#define AEAD_NONCE_SIZE 12
+#define AEAD_TAG_SIZE 16
+
+/* struct crypto: the library context and the algorithms fetched from it; read-only once made, so
+ * threads may share it. */
+struct crypto;
+
+FALLIBLE crypto_new(struct crypto **out, struct err *err);
+void crypto_free(struct crypto **crypto);
+#define CRYPTO_CLEANUP __attribute__((cleanup(crypto_free)))
+
+/* sha256 hashes the parts one after the other (FIPS 180-4). */
+void sha256(uint8_t out[SHA256_SIZE], const struct view *parts, size_t count);
+
+/* hkdf_expand_sha512 is HKDF-Expand (RFC 5869, 2.3) with SHA-512; prk is KEY_SIZE bytes. */
+FALLIBLE hkdf_expand_sha512(const struct crypto *crypto, const uint8_t prk[KEY_SIZE],
+                            struct view info, uint8_t *out, size_t size, struct err *err);
+
+/* aes256_blocks encrypts count 16-byte blocks with AES-256, each by itself (FIPS 197). */
+FALLIBLE aes256_blocks(const struct crypto *crypto, const uint8_t key[KEY_SIZE], const uint8_t *in,
+                       uint8_t *out, size_t count, struct err *err);
+
+enum aead_algorithm {
+    AEAD_AES_256_GCM,      /* NIST SP 800-38D, by OpenSSL */
+    AEAD_CHACHA20_POLY1305 /* RFC 8439, by libsodium */
+};
+
+/* struct aead: one algorithm under one key; not to be used by two threads at once. */
+struct aead;
+
+FALLIBLE aead_new(struct aead **out, const struct crypto *crypto, enum aead_algorithm algorithm,
+                  const uint8_t key[KEY_SIZE], struct err *err);
+
+/* aead_free wipes the key. */
+void aead_free(struct aead **aead);
+#define AEAD_CLEANUP __attribute__((cleanup(aead_free)))
+
+/* aead_seal writes size + AEAD_TAG_SIZE bytes to out, the tag last. size is at most 2^30. */
+FALLIBLE aead_seal(struct aead *aead, const uint8_t nonce[AEAD_NONCE_SIZE], struct view aad,
+                   const uint8_t *in, size_t size, uint8_t *out, struct err *err);
+
+/* aead_open takes size bytes with the tag last and writes size - AEAD_TAG_SIZE. If they are not
+ * authentic it fails with ERR_DAMAGED and out holds nothing of the plaintext. */
+FALLIBLE aead_open(struct aead *aead, const uint8_t nonce[AEAD_NONCE_SIZE], struct view aad,
+                   const uint8_t *in, size_t size, uint8_t *out, struct err *err);
+
+#endif

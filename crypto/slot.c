@@ -1,0 +1,202 @@
+#include "crypto/slot.h"
+
+#include <string.h>
+
+#include "base/text.h"
+
+#define AAD_PREFIX "bulla/v1 branch key"
+
+static const struct slot_field_info fields[] = {
+    [SLOT_KEY_ID] = {"key id", SLOT_FIXED, 16, 16},
+    [SLOT_KEY_VERSION] = {"key version", SLOT_NUMBER, 1, UINT32_MAX},
+    [SLOT_KEY_NAME] = {"key name", SLOT_TEXT, 1, 64},
+    [SLOT_SALT] = {"salt", SLOT_FIXED, 16, 16},
+    [SLOT_PASSES] = {"passes", SLOT_NUMBER, 1, 1024},
+    [SLOT_MEMORY] = {"memory KiB", SLOT_NUMBER, 8, 4194304},
+    [SLOT_HINT] = {"hint", SLOT_TEXT, 0, 64},
+    [SLOT_SPKI_HASH] = {"SPKI SHA-256", SLOT_FIXED, 32, 32},
+    [SLOT_TOKEN_LABEL] = {"token label", SLOT_TEXT, 0, 32},
+    [SLOT_TOKEN_SERIAL] = {"token serial", SLOT_TEXT, 0, 16},
+    [SLOT_KEY_LABEL] = {"key label", SLOT_TEXT, 0, 128},
+    [SLOT_CKA_ID] = {"CKA_ID", SLOT_BYTES, 1, 128},
+    [SLOT_OPTIONAL_CKA_ID] = {"CKA_ID", SLOT_BYTES, 0, 128},
+    [SLOT_CHECK_VALUE] = {"check value", SLOT_BYTES, 0, 8},
+    [SLOT_KEY_ARN] = {"key ARN", SLOT_TEXT, 20, 512},
+    [SLOT_MATERIAL_ID] = {"key material id", SLOT_TEXT, 0, 128},
+};
+
+#define KEYRING_FIELDS                                                                             \
+    {                                                                                              \
+        SLOT_KEY_ID, SLOT_KEY_VERSION, SLOT_KEY_NAME                                               \
+    }
+#define TOKEN_PAIR_FIELDS                                                                          \
+    {                                                                                              \
+        SLOT_SPKI_HASH, SLOT_TOKEN_LABEL, SLOT_TOKEN_SERIAL, SLOT_KEY_LABEL, SLOT_OPTIONAL_CKA_ID  \
+    }
+#define TOKEN_AES_FIELDS                                                                           \
+    {                                                                                              \
+        SLOT_CHECK_VALUE, SLOT_TOKEN_LABEL, SLOT_TOKEN_SERIAL, SLOT_KEY_LABEL, SLOT_CKA_ID         \
+    }
+
+static const struct slot_method methods[] = {
+    {SLOT_KEYRING_XAES, "keyring-xaes", 72, 72, KEYRING_FIELDS},
+    {SLOT_KEYRING_X25519, "keyring-x25519", 80, 80, KEYRING_FIELDS},
+    {SLOT_PASSPHRASE, "passphrase", 72, 72, {SLOT_SALT, SLOT_PASSES, SLOT_MEMORY, SLOT_HINT}},
+    {SLOT_PKCS11_RSA_OAEP_SHA256, "pkcs11-rsa-oaep-sha256", 256, 512, TOKEN_PAIR_FIELDS},
+    {SLOT_PKCS11_RSA_OAEP_SHA1, "pkcs11-rsa-oaep-sha1", 256, 512, TOKEN_PAIR_FIELDS},
+    {SLOT_PKCS11_P256_HPKE, "pkcs11-p256-hpke", 113, 113, TOKEN_PAIR_FIELDS},
+    {SLOT_PKCS11_P384_HPKE, "pkcs11-p384-hpke", 145, 145, TOKEN_PAIR_FIELDS},
+    {SLOT_PKCS11_AES_GCM, "pkcs11-aes-gcm", 60, 60, TOKEN_AES_FIELDS},
+    {SLOT_PKCS11_AES_KW, "pkcs11-aes-kw", 40, 40, TOKEN_AES_FIELDS},
+    {SLOT_AWSKMS, "awskms", 1, SLOT_WRAP_MAX, {SLOT_KEY_ARN, SLOT_MATERIAL_ID}},
+};
+
+static const struct slot_method *method_by_code(unsigned code)
+{
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+        if (methods[i].code == code)
+            return &methods[i];
+    return NULL;
+}
+
+const struct slot_field_info *slot_field_info(enum slot_field field)
+{
+    return &fields[field];
+}
+
+/* Takes one field from a header; the reader is bad if it breaks its row. */
+static struct view get_field(struct wire_reader *r, enum slot_field field)
+{
+    const struct slot_field_info *f = &fields[field];
+    struct view v;
+
+    switch (f->kind) {
+    case SLOT_FIXED:
+        return wire_get_view(r, f->min);
+    case SLOT_NUMBER: {
+        v = wire_get_view(r, 4);
+        struct wire_reader number = wire_reader(v.bytes, v.size);
+        uint32_t n = wire_get_u32(&number);
+        r->bad = r->bad || n < f->min || n > f->max;
+        return v;
+    }
+    case SLOT_BYTES:
+    case SLOT_TEXT:
+        v = wire_get_sized(r);
+        r->bad = r->bad || v.size < f->min || v.size > f->max ||
+                 (f->kind == SLOT_TEXT && !text_is_utf8(v.bytes, v.size));
+        return v;
+    }
+    r->bad = true;
+    return (struct view){0};
+}
+
+/* One rule for writing and reading. */
+static bool well_formed(const struct slot *slot)
+{
+    struct wire_reader r = wire_reader(slot->header, slot->header_size);
+
+    for (const enum slot_field *f = slot->method->fields; *f != SLOT_NO_FIELD; f++)
+        (void)get_field(&r, *f);
+    return wire_at_end(&r) && slot->wrap_size >= slot->method->wrap_min &&
+           slot->wrap_size <= slot->method->wrap_max;
+}
+
+void slot_encode(struct wire_writer *w, const struct slot *slot)
+{
+    if (!well_formed(slot)) {
+        w->bad = true;
+        return;
+    }
+    wire_put_u16(w, (uint16_t)slot->method->code);
+    wire_put_sized(w, slot->header, slot->header_size);
+    wire_put_sized(w, slot->wrap, slot->wrap_size);
+}
+
+struct result slot_decode(struct slot *slot, struct wire_reader *r, struct err *err)
+{
+    uint16_t code = wire_get_u16(r);
+    struct view header = wire_get_sized(r), wrap = wire_get_sized(r);
+
+    memset(slot, 0, sizeof *slot);
+    if (r->bad)
+        return fail(err, ERR_DAMAGED, "a slot ends too early");
+    slot->method = method_by_code(code);
+    if (slot->method == NULL)
+        return fail(err, ERR_UNSUPPORTED, "slot method 0x%04x is not known to this bulla", code);
+    if (header.size > sizeof slot->header || wrap.size > sizeof slot->wrap)
+        return fail(err, ERR_DAMAGED, "a slot is too long");
+    slot_put_fixed(slot, header.bytes, header.size);
+    memcpy(slot->wrap, wrap.bytes, wrap.size);
+    slot->wrap_size = wrap.size;
+    if (!well_formed(slot))
+        return fail(err, ERR_DAMAGED, "a slot is not as its method demands");
+    return OK;
+}
+
+void slot_begin(struct slot *slot, enum slot_code code)
+{
+    memset(slot, 0, sizeof *slot);
+    slot->method = method_by_code(code);
+}
+
+/* What does not fit leaves a header that is too short, which slot_encode refuses. */
+static void put(struct slot *slot, void (*put_bytes)(struct wire_writer *, const void *, size_t),
+                const void *bytes, size_t size)
+{
+    struct wire_writer w =
+        wire_writer(slot->header + slot->header_size, sizeof slot->header - slot->header_size);
+
+    put_bytes(&w, bytes, size);
+    if (!w.bad)
+        slot->header_size += w.used;
+}
+
+void slot_put_number(struct slot *slot, uint32_t value)
+{
+    uint8_t bytes[4] = {(uint8_t)(value >> 24), (uint8_t)(value >> 16), (uint8_t)(value >> 8),
+                        (uint8_t)value};
+
+    put(slot, wire_put_bytes, bytes, sizeof bytes);
+}
+
+void slot_put_fixed(struct slot *slot, const void *bytes, size_t size)
+{
+    put(slot, wire_put_bytes, bytes, size);
+}
+
+void slot_put_sized(struct slot *slot, const void *bytes, size_t size)
+{
+    put(slot, wire_put_sized, bytes, size);
+}
+
+struct view slot_view(const struct slot *slot, enum slot_field field)
+{
+    struct wire_reader r = wire_reader(slot->header, slot->header_size);
+
+    for (const enum slot_field *f = slot->method->fields; *f != SLOT_NO_FIELD; f++) {
+        struct view v = get_field(&r, *f);
+        if (*f == field)
+            return v;
+    }
+    return (struct view){0};
+}
+
+uint32_t slot_number(const struct slot *slot, enum slot_field field)
+{
+    struct view v = slot_view(slot, field);
+    struct wire_reader r = wire_reader(v.bytes, v.size);
+
+    return wire_get_u32(&r);
+}
+
+struct view slot_aad(const struct slot *slot, const uint8_t branch_id[BRANCH_ID_SIZE], uint8_t *out)
+{
+    struct wire_writer w = wire_writer(out, SLOT_AAD_MAX);
+
+    wire_put_bytes(&w, AAD_PREFIX, strlen(AAD_PREFIX));
+    wire_put_bytes(&w, branch_id, BRANCH_ID_SIZE);
+    wire_put_u16(&w, (uint16_t)slot->method->code);
+    wire_put_bytes(&w, slot->header, slot->header_size);
+    return (struct view){out, w.used};
+}

@@ -1,0 +1,104 @@
+/* slot: the branch key wrapped by one master key (docs/FORMAT.md section 3.2).
+ *
+ * A method is a row of a table: its code, its header fields in order, the sizes its wrap may have.
+ * Writing, reading and showing a slot all follow that row. How a method wraps is the key stores'.
+ */
+#ifndef BULLA_CRYPTO_SLOT_H
+#define BULLA_CRYPTO_SLOT_H
+
+#include "base/err.h"
+#include "base/wire.h"
+
+/* Caps in bytes; FORMAT.md has the cap of each field. */
+#define SLOT_HEADER_MAX 1024
+#define SLOT_WRAP_MAX 6144
+#define SLOT_FIELDS_MAX 5
+#define SLOT_AAD_MAX (19 + 16 + 2 + SLOT_HEADER_MAX)
+#define BRANCH_ID_SIZE 16
+
+enum slot_code {
+    SLOT_KEYRING_XAES = 0x0001,
+    SLOT_KEYRING_X25519 = 0x0002,
+    SLOT_PASSPHRASE = 0x0003,
+    SLOT_PKCS11_RSA_OAEP_SHA256 = 0x0011,
+    SLOT_PKCS11_RSA_OAEP_SHA1 = 0x0012,
+    SLOT_PKCS11_P256_HPKE = 0x0013,
+    SLOT_PKCS11_P384_HPKE = 0x0014,
+    SLOT_PKCS11_AES_GCM = 0x0015,
+    SLOT_PKCS11_AES_KW = 0x0016,
+    SLOT_AWSKMS = 0x0021
+};
+
+enum slot_field {
+    SLOT_NO_FIELD, /* ends a method's list */
+    SLOT_KEY_ID,
+    SLOT_KEY_VERSION,
+    SLOT_KEY_NAME,
+    SLOT_SALT,
+    SLOT_PASSES,
+    SLOT_MEMORY,
+    SLOT_HINT,
+    SLOT_SPKI_HASH,
+    SLOT_TOKEN_LABEL,
+    SLOT_TOKEN_SERIAL,
+    SLOT_KEY_LABEL,
+    SLOT_CKA_ID,
+    SLOT_OPTIONAL_CKA_ID,
+    SLOT_CHECK_VALUE,
+    SLOT_KEY_ARN,
+    SLOT_MATERIAL_ID
+};
+
+enum slot_kind {
+    SLOT_FIXED,  /* min bytes */
+    SLOT_NUMBER, /* u32 from min to max */
+    SLOT_BYTES,  /* u16 length from min to max, bytes */
+    SLOT_TEXT    /* the same, UTF-8 */
+};
+
+struct slot_field_info {
+    const char *name; /* as inspect shows it; JSON has _ for spaces */
+    enum slot_kind kind;
+    uint32_t min, max;
+};
+
+struct slot_method {
+    enum slot_code code;
+    const char *name;
+    uint16_t wrap_min, wrap_max; /* bytes */
+    enum slot_field fields[SLOT_FIELDS_MAX + 1];
+};
+
+struct slot {
+    const struct slot_method *method;
+    size_t header_size, wrap_size; /* bytes */
+    uint8_t header[SLOT_HEADER_MAX];
+    uint8_t wrap[SLOT_WRAP_MAX];
+};
+
+const struct slot_field_info *slot_field_info(enum slot_field field);
+
+/* slot_encode puts a slot; one that breaks its method's row makes the writer bad. */
+void slot_encode(struct wire_writer *w, const struct slot *slot);
+
+/* slot_decode takes one slot; ERR_DAMAGED or ERR_UNSUPPORTED. */
+FALLIBLE slot_decode(struct slot *slot, struct wire_reader *r, struct err *err);
+
+/* slot_begin makes *slot an empty slot of a method; the slot_put_ functions add its header fields,
+ * in the order of the method's row. */
+void slot_begin(struct slot *slot, enum slot_code code);
+void slot_put_number(struct slot *slot, uint32_t value);
+void slot_put_fixed(struct slot *slot, const void *bytes, size_t size);
+void slot_put_sized(struct slot *slot, const void *bytes, size_t size);
+
+/* slot_view gives the bytes of a field (of a number, its 4 bytes); empty if the method has no such
+ * field. */
+struct view slot_view(const struct slot *slot, enum slot_field field);
+uint32_t slot_number(const struct slot *slot, enum slot_field field);
+
+/* slot_aad writes the additional data of a slot's wrap: section 5 of FORMAT.md. out holds
+ * SLOT_AAD_MAX bytes. */
+struct view slot_aad(const struct slot *slot, const uint8_t branch_id[BRANCH_ID_SIZE],
+                     uint8_t *out);
+
+#endif
