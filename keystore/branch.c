@@ -1,0 +1,138 @@
+#include "keystore/branch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BRANCH_CACHE_MAX 1024
+
+struct result branch_new(struct branch *b, const struct keyset *keys, const struct context *context,
+                         struct err *err)
+{
+    struct branch made BRANCH_CLEANUP = {0};
+    struct branch_identity identity = {made.id, context};
+
+    if (keys->count > SLOTS_MAX)
+        return fail(err, ERR_USAGE, "more than %d keys", SLOTS_MAX);
+    made.slots = calloc(keys->count, sizeof *made.slots);
+    if (made.slots == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    if (!random_bytes(made.id, sizeof made.id, err).ok ||
+        !secret_random(&made.key, KEY_SIZE, err).ok)
+        return FAIL;
+    for (; made.slot_count < keys->count; made.slot_count++) {
+        struct master_key *key = keys->keys[made.slot_count];
+        if (!key->ops->wrap(key, &identity, &made.key, &made.slots[made.slot_count], err).ok)
+            return FAIL;
+    }
+    *b = made;
+    made = (struct branch){0};
+    return OK;
+}
+
+void branch_free(struct branch *b)
+{
+    secret_free(&b->key);
+    free(b->slots);
+    *b = (struct branch){0};
+}
+
+static struct result cache_init(struct branch_cache *cache, struct err *err)
+{
+    if (cache->ids != NULL)
+        return OK;
+    cache->ids = calloc(BRANCH_CACHE_MAX, sizeof *cache->ids);
+    if (cache->ids == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    return secret_new(&cache->keys, (size_t)BRANCH_CACHE_MAX * KEY_SIZE, err);
+}
+
+static struct secret cached(const struct branch_cache *cache, size_t i)
+{
+    return (struct secret){cache->keys.bytes + i * KEY_SIZE, KEY_SIZE};
+}
+
+static void remember(struct branch_cache *cache, const uint8_t id[BRANCH_ID_SIZE],
+                     const struct secret *key)
+{
+    memcpy(cache->ids[cache->next], id, BRANCH_ID_SIZE);
+    memcpy(cached(cache, cache->next).bytes, key->bytes, KEY_SIZE);
+    cache->next = (cache->next + 1) % BRANCH_CACHE_MAX;
+    if (cache->count < BRANCH_CACHE_MAX)
+        cache->count++;
+}
+
+/* True if a cached key opened the data key. A failure that is not "not this key" is left to the
+ * slow way, which will meet it again. */
+static bool open_cached(const struct branch_cache *cache, const struct crypto *crypto,
+                        const struct envelope *e, struct secret *data_key)
+{
+    struct err ignored;
+
+    for (size_t i = 0; i < cache->count; i++) {
+        struct secret key = cached(cache, i);
+        if (memcmp(cache->ids[i], e->core.branch_id, BRANCH_ID_SIZE) == 0 &&
+            envelope_unwrap(e, crypto, &key, data_key, &ignored).ok)
+            return true;
+    }
+    return false;
+}
+
+/* One master key on one slot, down to the data key. "Not this key" leaves *err untouched. */
+static bool open_slot(struct branch_cache *cache, const struct crypto *crypto,
+                      struct master_key *key, const struct envelope *e, const struct slot *slot,
+                      struct secret *data_key, struct err *err)
+{
+    struct branch_identity identity = {e->core.branch_id, &e->core.context};
+    struct secret branch_key SECRET_CLEANUP = {0};
+    struct err why = {0};
+
+    enum unwrapped u = key->ops->unwrap(key, &identity, slot, &branch_key, &why);
+    if (u == UNWRAP_OPENED) {
+        cache->unwraps++;
+        if (envelope_unwrap(e, crypto, &branch_key, data_key, &why).ok) {
+            remember(cache, e->core.branch_id, &branch_key);
+            return true;
+        }
+    }
+    if (u != UNWRAP_NOT_MINE && why.class != ERR_NO_KEY)
+        *err = why;
+    return false;
+}
+
+struct result branch_open(struct branch_cache *cache, const struct crypto *crypto,
+                          const struct keyset *keys, const struct envelope *e,
+                          struct secret *data_key, struct err *err)
+{
+    struct err failed = {0};
+
+    if (!cache_init(cache, err).ok)
+        return FAIL;
+    if (open_cached(cache, crypto, e, data_key))
+        return OK;
+    for (size_t k = 0; k < keys->count; k++)
+        for (size_t s = 0; s < e->slot_count; s++)
+            if (open_slot(cache, crypto, keys->keys[k], e, &e->slots[s], data_key, &failed))
+                return OK;
+    if (failed.class != ERR_NONE) {
+        *err = failed;
+        return FAIL;
+    }
+    (void)fail(err, ERR_NO_KEY, "none of the given keys opens it");
+    err_hint(err, "'bulla inspect' shows the keys it was sealed to; -k names a key");
+    return FAIL;
+}
+
+struct result branch_remember(struct branch_cache *cache, const struct branch *b, struct err *err)
+{
+    if (!cache_init(cache, err).ok)
+        return FAIL;
+    remember(cache, b->id, &b->key);
+    return OK;
+}
+
+void branch_cache_free(struct branch_cache *cache)
+{
+    secret_free(&cache->keys);
+    free(cache->ids);
+    *cache = (struct branch_cache){0};
+}

@@ -1,0 +1,397 @@
+#include "keystore/keyring/ring.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/atomic_file.h"
+#include "base/stream.h"
+#include "base/text.h"
+#include "crypto/primitives.h"
+#include "keystore/keyring/secret_json.h"
+
+#define LAYOUT 1
+#define KIND "symmetric"
+#define CHECK_LABEL "bulla/v1 key check"
+#define CHECK_SIZE 4
+#define JSON_ROOM(size) (16 * (size_t)(size) + 65536) /* what jansson needs, and to spare */
+#define VERSION_JSON_MAX 512                          /* bytes of text for one version */
+
+#define JSON_CLEANUP __attribute__((cleanup(json_end)))
+
+static void json_end(json_t **json)
+{
+    json_decref(*json);
+    secret_json_end();
+}
+
+bool ring_name_allowed(const char *name)
+{
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    size_t size = strlen(name);
+
+    return size >= 1 && size <= RING_NAME_MAX && strspn(name, allowed) == size &&
+           strchr("._-", name[0]) == NULL;
+}
+
+static void check_value(const struct secret *key, char out[2 * CHECK_SIZE + 1])
+{
+    uint8_t hash[SHA256_SIZE];
+    struct view parts[] = {{(const uint8_t *)CHECK_LABEL, strlen(CHECK_LABEL)},
+                           {key->bytes, key->size}};
+
+    sha256(hash, parts, 2);
+    text_hex(out, hash, CHECK_SIZE);
+}
+
+static bool state_by_name(const char *name, enum key_state *state)
+{
+    for (enum key_state s = KEY_ACTIVE; s <= KEY_DESTROYED; s++)
+        if (strcmp(key_state_name(s), name) == 0) {
+            *state = s;
+            return true;
+        }
+    return false;
+}
+
+static struct result malformed(struct err *err, const char *what)
+{
+    return fail(err, ERR_DAMAGED, "%s", what);
+}
+
+static struct result read_material(struct ring_version *v, const char *hex, const char *check,
+                                   struct err *err)
+{
+    char expected[2 * CHECK_SIZE + 1];
+
+    if (v->state == KEY_DESTROYED)
+        return hex == NULL && check == NULL ? OK : malformed(err, "a destroyed version has a key");
+    if (hex == NULL || check == NULL)
+        return malformed(err, "a version has no key or no check");
+    if (!secret_new(&v->key, KEY_SIZE, err).ok)
+        return FAIL;
+    if (!text_unhex(v->key.bytes, KEY_SIZE, hex))
+        return malformed(err, "a key is not 64 lowercase hex digits");
+    check_value(&v->key, expected);
+    if (strcmp(check, expected) != 0)
+        return malformed(err, "a key does not match its check value");
+    return OK;
+}
+
+static struct result read_version(struct ring_key *key, json_t *json, struct err *err)
+{
+    struct ring_version *v = &key->versions[key->version_count];
+    const char *state, *created, *hex = NULL, *check = NULL;
+    json_int_t number;
+
+    key->version_count++;
+    if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:I, s:s, s:s, s?s, s?s}", "version", &number,
+                       "state", &state, "created", &created, "key", &hex, "check", &check) != 0)
+        return malformed(err, "a version has a member that is missing, unknown or of a wrong type");
+    if (number < 1 || number > UINT32_MAX)
+        return malformed(err, "a version number is out of range");
+    v->number = (uint32_t)number;
+    if (key->version_count > 1 && v->number <= v[-1].number)
+        return malformed(err, "the version numbers do not ascend");
+    if (!state_by_name(state, &v->state))
+        return malformed(err, "a version's state is not active, retired, disabled or destroyed");
+    if (!text_untime(&v->created, created))
+        return malformed(err, "a creation time is not like 2026-11-23T19:05:00Z");
+    return read_material(v, hex, check, err);
+}
+
+static struct result read_versions(struct ring_key *key, json_t *json, struct err *err)
+{
+    size_t count = json_array_size(json), active = 0;
+
+    if (!json_is_array(json) || count < 1 || count > RING_VERSIONS_MAX)
+        return malformed(err, "a key has no versions, or too many");
+    key->versions = calloc(count, sizeof *key->versions);
+    if (key->versions == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        if (!read_version(key, json_array_get(json, i), err).ok)
+            return FAIL;
+        active += key->versions[i].state == KEY_ACTIVE;
+    }
+    return active <= 1 ? OK : malformed(err, "more than one version is active");
+}
+
+static struct result read_key(struct ring *ring, json_t *json, struct err *err)
+{
+    const char *name, *id, *kind, *created;
+    struct ring_key key = {0};
+    json_t *versions;
+
+    if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:s, s:s, s:s, s:s, s:o}", "name", &name, "id",
+                       &id, "kind", &kind, "created", &created, "versions", &versions) != 0)
+        return malformed(err, "a key has a member that is missing, unknown or of a wrong type");
+    if (!ring_name_allowed(name))
+        return malformed(err, "a key's name is not 1 to 64 letters, digits, '.', '_' or '-'");
+    if (ring_find(ring, name) != NULL)
+        return malformed(err, "two keys have one name");
+    if (!text_unhex(key.id, RING_ID_SIZE, id))
+        return malformed(err, "a key's id is not 32 lowercase hex digits");
+    if (ring_find_id(ring, key.id) != NULL)
+        return malformed(err, "two keys have one id");
+    if (strcmp(kind, KIND) != 0)
+        return fail(err, ERR_UNSUPPORTED, "a key is of a kind that this bulla does not know");
+    if (!text_untime(&key.created, created))
+        return malformed(err, "a creation time is not like 2026-11-23T19:05:00Z");
+    memcpy(key.name, name, strlen(name) + 1);
+    ring->keys[ring->key_count++] = key;
+    return read_versions(&ring->keys[ring->key_count - 1], versions, err);
+}
+
+static struct result read_ring(struct ring *ring, json_t *json, struct err *err)
+{
+    json_int_t layout;
+    json_t *keys;
+
+    if (!json_is_object(json) || !json_is_integer(json_object_get(json, "bulla-keyring")))
+        return malformed(err, "it is not a keyring");
+    layout = json_integer_value(json_object_get(json, "bulla-keyring"));
+    if (layout != LAYOUT)
+        return fail(err, ERR_UNSUPPORTED, "its layout is not known to this bulla");
+    if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:I, s:o}", "bulla-keyring", &layout, "keys",
+                       &keys) != 0 ||
+        !json_is_array(keys) || json_array_size(keys) > RING_KEYS_MAX)
+        return malformed(err, "it has an unknown member, no keys, or too many");
+    ring->keys = calloc(json_array_size(keys) + 1, sizeof *ring->keys);
+    if (ring->keys == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    for (size_t i = 0; i < json_array_size(keys); i++)
+        if (!read_key(ring, json_array_get(keys, i), err).ok)
+            return FAIL;
+    return OK;
+}
+
+static struct result parse(struct ring *ring, const struct secret *text, size_t size,
+                           struct err *err)
+{
+    struct ring made RING_CLEANUP = {0};
+
+    if (!secret_json_begin(JSON_ROOM(size), err).ok)
+        return FAIL;
+    /* jansson's own message may quote the text, and the text is secret. */
+    json_error_t where;
+    json_t *json JSON_CLEANUP =
+        json_loadb((const char *)text->bytes, size, JSON_REJECT_DUPLICATES, &where);
+    if (json == NULL)
+        return fail(err, ERR_DAMAGED, "it is not JSON: line %d, column %d", where.line,
+                    where.column);
+    if (!read_ring(&made, json, err).ok)
+        return FAIL;
+    *ring = made;
+    made = (struct ring){0};
+    return OK;
+}
+
+/* Opens the file and looks at what was opened, so that nobody can change it in between. */
+static struct result open_private(const struct place *place, int *out, struct stat *st,
+                                  struct err *err)
+{
+    int fd FD_CLEANUP =
+        openat(place->dir, place->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+    if (fd < 0 && errno == ELOOP) {
+        (void)fail(err, ERR_POLICY, "keyring '%s' is a symbolic link", place->path);
+        err_hint(err, "name the file it leads to");
+        return FAIL;
+    }
+    if (fd < 0 && errno == ENOENT) {
+        (void)fail(err, ERR_FAILED, "there is no keyring '%s'", place->path);
+        err_hint(err, "'bulla key new %s' makes one", place->path);
+        return FAIL;
+    }
+    if (fd < 0 || fstat(fd, st) != 0)
+        return fail_errno(err, "cannot open keyring '%s'", place->path);
+    if (!S_ISREG(st->st_mode))
+        return fail(err, ERR_POLICY, "keyring '%s' is not a regular file", place->path);
+    if (st->st_uid != geteuid())
+        return fail(err, ERR_POLICY, "keyring '%s' belongs to another user", place->path);
+    if ((st->st_mode & 077) != 0) {
+        (void)fail(err, ERR_POLICY, "keyring '%s' may be used by others (mode %03o)", place->path,
+                   (unsigned)st->st_mode & 0777);
+        err_hint(err, "chmod 600 '%s', and think of who may have read it", place->path);
+        return FAIL;
+    }
+    *out = fd;
+    fd = -1;
+    return OK;
+}
+
+struct result ring_load(struct ring *ring, const struct place *place, struct stat *st,
+                        struct err *err)
+{
+    struct secret text SECRET_CLEANUP = {0};
+    int fd FD_CLEANUP = -1;
+    struct stat mine;
+    size_t size;
+
+    if (!open_private(place, &fd, &mine, err).ok)
+        return FAIL;
+    if (mine.st_size > RING_FILE_MAX)
+        return fail(err, ERR_DAMAGED, "keyring '%s' is larger than %d bytes", place->path,
+                    RING_FILE_MAX);
+    if (!secret_new(&text, (size_t)mine.st_size + 1, err).ok ||
+        !source_read(&(struct source){fd, place->path}, text.bytes, text.size, &size, err).ok)
+        return FAIL;
+    if (!parse(ring, &text, size, err).ok) {
+        err_context(err, "keyring '%s'", place->path);
+        return FAIL;
+    }
+    if (st != NULL)
+        *st = mine;
+    return OK;
+}
+
+static json_t *version_json(const struct ring_version *v)
+{
+    char created[TEXT_TIME_SIZE], check[2 * CHECK_SIZE + 1];
+    json_t *json = json_pack("{s:I, s:s, s:s}", "version", (json_int_t)v->number, "state",
+                             key_state_name(v->state), "created", text_time(created, v->created));
+
+    if (v->key.bytes == NULL || json == NULL)
+        return json;
+    struct secret hex SECRET_CLEANUP = {0};
+    struct err err;
+    check_value(&v->key, check);
+    if (!secret_new(&hex, 2 * KEY_SIZE + 1, &err).ok ||
+        json_object_set_new(
+            json, "key", json_string(text_hex((char *)hex.bytes, v->key.bytes, KEY_SIZE))) != 0 ||
+        json_object_set_new(json, "check", json_string(check)) != 0)
+        return NULL;
+    return json;
+}
+
+static json_t *key_json(const struct ring_key *key)
+{
+    char created[TEXT_TIME_SIZE], id[2 * RING_ID_SIZE + 1];
+    json_t *versions = json_array();
+
+    for (size_t i = 0; i < key->version_count; i++)
+        if (json_array_append_new(versions, version_json(&key->versions[i])) != 0)
+            return NULL;
+    return json_pack("{s:s, s:s, s:s, s:s, s:o}", "name", key->name, "id",
+                     text_hex(id, key->id, RING_ID_SIZE), "kind", KIND, "created",
+                     text_time(created, key->created), "versions", versions);
+}
+
+/* The text of a ring; NULL when the protected memory is too small for it. */
+static char *ring_text(const struct ring *ring, json_t **json)
+{
+    json_t *keys = json_array();
+
+    for (size_t i = 0; i < ring->key_count; i++)
+        if (json_array_append_new(keys, key_json(&ring->keys[i])) != 0)
+            return NULL;
+    *json = json_pack("{s:i, s:o}", "bulla-keyring", LAYOUT, "keys", keys);
+    return *json == NULL ? NULL : json_dumps(*json, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+}
+
+static struct result write_text(const struct place *place, bool replace, const char *text,
+                                struct err *err)
+{
+    struct atomic_file f ATOMIC_FILE_CLEANUP = {0};
+
+    if (!atomic_file_open(&f, place, replace, err).ok)
+        return FAIL;
+    struct fd_sink sink = fd_sink(f.fd, place->path);
+    if (!sink_write(&sink.sink, text, strlen(text), err).ok ||
+        !sink_write(&sink.sink, "\n", 1, err).ok)
+        return FAIL;
+    return atomic_file_commit(&f, err);
+}
+
+struct result ring_save(const struct ring *ring, const struct place *place, bool replace,
+                        struct err *err)
+{
+    size_t versions = 1;
+
+    for (size_t i = 0; i < ring->key_count; i++)
+        versions += ring->keys[i].version_count + 1;
+    if (!secret_json_begin(JSON_ROOM(versions * VERSION_JSON_MAX), err).ok)
+        return FAIL;
+    json_t *json JSON_CLEANUP = NULL;
+    char *text = ring_text(ring, &json);
+    if (text == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    if (strlen(text) >= RING_FILE_MAX)
+        return fail(err, ERR_FAILED, "keyring '%s' would be larger than %d bytes", place->path,
+                    RING_FILE_MAX);
+    return write_text(place, replace, text, err);
+}
+
+struct result ring_add(struct ring *ring, const char *name, uint64_t now, struct err *err)
+{
+    struct ring_key key = {.created = now};
+    struct ring_key *grown;
+
+    if (ring_find(ring, name) != NULL)
+        return fail(err, ERR_FAILED, "there is a key '%s' already", name);
+    if (ring->key_count == RING_KEYS_MAX)
+        return fail(err, ERR_FAILED, "there are %d keys already", RING_KEYS_MAX);
+    if (!random_bytes(key.id, sizeof key.id, err).ok)
+        return FAIL;
+    memcpy(key.name, name, strlen(name) + 1);
+    grown = realloc(ring->keys, (ring->key_count + 1) * sizeof *grown);
+    if (grown == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    ring->keys = grown;
+    key.versions = calloc(1, sizeof *key.versions);
+    if (key.versions == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    key.version_count = 1;
+    key.versions[0] = (struct ring_version){.number = 1, .state = KEY_ACTIVE, .created = now};
+    ring->keys[ring->key_count++] = key;
+    return secret_random(&key.versions[0].key, KEY_SIZE, err);
+}
+
+const struct ring_key *ring_find(const struct ring *ring, const char *name)
+{
+    for (size_t i = 0; i < ring->key_count; i++)
+        if (strcmp(ring->keys[i].name, name) == 0)
+            return &ring->keys[i];
+    return NULL;
+}
+
+const struct ring_key *ring_find_id(const struct ring *ring, const uint8_t id[RING_ID_SIZE])
+{
+    for (size_t i = 0; i < ring->key_count; i++)
+        if (memcmp(ring->keys[i].id, id, RING_ID_SIZE) == 0)
+            return &ring->keys[i];
+    return NULL;
+}
+
+const struct ring_version *ring_active(const struct ring_key *key)
+{
+    for (size_t i = 0; i < key->version_count; i++)
+        if (key->versions[i].state == KEY_ACTIVE)
+            return &key->versions[i];
+    return NULL;
+}
+
+const struct ring_version *ring_version(const struct ring_key *key, uint32_t number)
+{
+    for (size_t i = 0; i < key->version_count; i++)
+        if (key->versions[i].number == number)
+            return &key->versions[i];
+    return NULL;
+}
+
+void ring_free(struct ring *ring)
+{
+    for (size_t i = 0; i < ring->key_count; i++) {
+        for (size_t v = 0; v < ring->keys[i].version_count; v++)
+            secret_free(&ring->keys[i].versions[v].key);
+        free(ring->keys[i].versions);
+    }
+    free(ring->keys);
+    *ring = (struct ring){0};
+}

@@ -1,0 +1,84 @@
+/* keystore: the interface behind which master keys live.
+ *
+ * A store is one const struct of operations, reached by the scheme of a key reference (registry.h).
+ * Stores do not know each other. */
+#ifndef BULLA_KEYSTORE_KEYSTORE_H
+#define BULLA_KEYSTORE_KEYSTORE_H
+
+#include "base/secret.h"
+#include "crypto/core.h"
+#include "crypto/slot.h"
+
+struct keystore_ops;
+
+/* struct master_key: one key reference, opened. A store's own struct begins with it. */
+struct master_key {
+    const struct keystore_ops *ops;
+};
+
+/* struct branch_identity: what a wrap is bound to. */
+struct branch_identity {
+    const uint8_t *id;             /* BRANCH_ID_SIZE bytes */
+    const struct context *context; /* of the core */
+};
+
+enum unwrapped {
+    UNWRAP_OPENED,
+    UNWRAP_NOT_MINE, /* another key may open this slot; err is untouched */
+    UNWRAP_FAILED    /* this key should open it but cannot: err says why */
+};
+
+enum key_state {
+    KEY_ACTIVE,   /* wraps and unwraps */
+    KEY_RETIRED,  /* unwraps only */
+    KEY_DISABLED, /* neither, until enabled */
+    KEY_DESTROYED /* neither, for ever */
+};
+
+#define KEY_NAME_MAX 128 /* bytes */
+
+/* struct key_info: one version of a key, for lists. */
+struct key_info {
+    char name[KEY_NAME_MAX + 1];
+    const char *kind; /* a constant */
+    char id[33];      /* hex */
+    uint32_t version;
+    enum key_state state;
+    uint64_t created; /* seconds since 1970 */
+};
+
+struct key_list_sink {
+    void (*row)(void *arg, const struct key_info *info);
+    void *arg;
+};
+
+struct keystore_ops {
+    const char *name;
+
+    /* Opens what a reference names, without asking for more than is needed for that. The caller
+     * closes *out. Required. */
+    struct result (*open)(struct master_key **out, const struct crypto *crypto,
+                          const char *reference, struct err *err);
+
+    /* Wraps branch_key (KEY_SIZE bytes) by the key's active version and fills *slot. Required. */
+    struct result (*wrap)(struct master_key *key, const struct branch_identity *branch,
+                          const struct secret *branch_key, struct slot *slot, struct err *err);
+
+    /* Unwraps a slot; on UNWRAP_OPENED the caller owns *branch_key, else it is untouched. Required.
+     */
+    enum unwrapped (*unwrap)(struct master_key *key, const struct branch_identity *branch,
+                             const struct slot *slot, struct secret *branch_key, struct err *err);
+
+    void (*close)(struct master_key *key);
+
+    /* Makes a key at the reference; *info tells of it. Optional. */
+    struct result (*create)(const char *reference, uint64_t now, struct key_info *info,
+                            struct err *err);
+
+    /* Calls sink for each version of each key that the reference names. Optional. */
+    struct result (*list)(const char *reference, const struct key_list_sink *sink, struct err *err);
+};
+
+const char *key_state_name(enum key_state state);
+
+#endif

@@ -1,0 +1,75 @@
+#include "keystore/registry.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "keystore/keyring/keyring.h"
+
+/* One row for each way a reference may begin; the last row takes what no other does. */
+static const struct {
+    const char *prefix;
+    bool strip;
+    const struct keystore_ops *ops; /* NULL: known, but not in this build */
+    const char *what;
+} schemes[] = {
+    {"file:", true, &keyring_ops, "keyring"}, {"pkcs11:", false, NULL, "PKCS#11"},
+    {"aws-kms:", false, NULL, "AWS KMS"},     {"arn:", false, NULL, "AWS KMS"},
+    {"alias/", false, NULL, "AWS KMS"},       {"", false, &keyring_ops, "keyring"},
+};
+
+struct result registry_find(const struct keystore_ops **ops, const char **rest,
+                            const char *reference, struct err *err)
+{
+    size_t row = 0;
+
+    while (strncmp(reference, schemes[row].prefix, strlen(schemes[row].prefix)) != 0)
+        row++;
+    if (schemes[row].ops == NULL) {
+        (void)fail(err, ERR_UNSUPPORTED, "key '%s': this bulla has no %s key store", reference,
+                   schemes[row].what);
+        err_hint(err, "a file of that name is meant by file:%s", reference);
+        return FAIL;
+    }
+    *ops = schemes[row].ops;
+    *rest = reference + (schemes[row].strip ? strlen(schemes[row].prefix) : 0);
+    return OK;
+}
+
+struct result keyset_open(struct keyset *set, const struct crypto *crypto,
+                          const char *const *references, size_t count, struct err *err)
+{
+    struct keyset made KEYSET_CLEANUP = {calloc(count, sizeof *made.keys), 0};
+
+    if (made.keys == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    for (; made.count < count; made.count++) {
+        const struct keystore_ops *ops;
+        const char *rest;
+        if (!registry_find(&ops, &rest, references[made.count], err).ok ||
+            !ops->open(&made.keys[made.count], crypto, rest, err).ok)
+            return FAIL;
+    }
+    *set = made;
+    made = (struct keyset){0};
+    return OK;
+}
+
+void keyset_close(struct keyset *set)
+{
+    for (size_t i = 0; i < set->count; i++)
+        set->keys[i]->ops->close(set->keys[i]);
+    free(set->keys);
+    *set = (struct keyset){0};
+}
+
+const char *key_state_name(enum key_state state)
+{
+    static const char *const names[] = {
+        [KEY_ACTIVE] = "active",
+        [KEY_RETIRED] = "retired",
+        [KEY_DISABLED] = "disabled",
+        [KEY_DESTROYED] = "destroyed",
+    };
+
+    return names[state];
+}

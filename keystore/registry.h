@@ -1,0 +1,25 @@
+/* registry: from a key reference to its store. */
+#ifndef BULLA_KEYSTORE_REGISTRY_H
+#define BULLA_KEYSTORE_REGISTRY_H
+
+#include "keystore/keystore.h"
+
+/* registry_find gives the store of a reference and the reference as the store takes it, without a
+ * "file:" in front. ERR_UNSUPPORTED if this build has no such store. */
+FALLIBLE registry_find(const struct keystore_ops **ops, const char **rest, const char *reference,
+                       struct err *err);
+
+/* struct keyset: the master keys a user named, in that order; {0} is empty and safe to close. */
+struct keyset {
+    struct master_key **keys;
+    size_t count;
+};
+
+#define KEYSET_CLEANUP __attribute__((cleanup(keyset_close)))
+
+/* keyset_open opens every reference, or none. */
+FALLIBLE keyset_open(struct keyset *set, const struct crypto *crypto, const char *const *references,
+                     size_t count, struct err *err);
+void keyset_close(struct keyset *set);
+
+#endif
