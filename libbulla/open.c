@@ -1,0 +1,249 @@
+#include "libbulla/open.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "crypto/body.h"
+#include "libbulla/output.h"
+
+#define ENVELOPE_SUFFIX ".env"
+
+void sealed_close(struct sealed *f)
+{
+    if (!f->open)
+        return;
+    fd_close(&f->owned);
+    place_close(&f->beside);
+    envelope_free(&f->envelope);
+    *f = (struct sealed){0};
+}
+
+/* Reads an envelope from a file of its own, in which nothing else may be. */
+static struct result read_separate(struct sealed *f, const struct session *s,
+                                   const struct place *place, struct err *err)
+{
+    int fd FD_CLEANUP = -1;
+    struct stat st;
+    char more;
+    size_t got;
+
+    if (!place_open_file(place, true, &fd, &st, err).ok)
+        return FAIL;
+    struct source source = {fd, place->path};
+    if (!envelope_read(&f->envelope, &source, &f->health, err).ok ||
+        !source_read(&source, &more, 1, &got, err).ok)
+        return FAIL;
+    if (got != 0)
+        return fail(err, ERR_DAMAGED, "'%s' goes on behind the envelope", place->path);
+    f->separate = true;
+    session_warn_health(s, place->path, &f->health);
+    return OK;
+}
+
+/* The file has no envelope of its own: perhaps one lies beside it. If not, *err stays as it is. */
+static struct result read_beside(struct sealed *f, const struct session *s,
+                                 const struct place *body, struct err *err)
+{
+    struct err why = {0};
+    struct stat st;
+    bool there;
+
+    if (!place_beside(&f->beside, body, ENVELOPE_SUFFIX, &why).ok ||
+        !place_stat(&f->beside, &st, &there, &why).ok || !there)
+        return FAIL;
+    if (!read_separate(f, s, &f->beside, err).ok)
+        return FAIL;
+    if (lseek(f->source.fd, 0, SEEK_SET) != 0)
+        return fail_errno(err, "cannot read '%s' from its beginning", body->path);
+    return OK;
+}
+
+static struct result read_envelope(struct sealed *f, const struct session *s,
+                                   const struct sealed_place *from, struct err *err)
+{
+    if (from->envelope != NULL)
+        return read_separate(f, s, from->envelope, err);
+    if (envelope_read(&f->envelope, &f->source, &f->health, err).ok) {
+        session_warn_health(s, f->source.name, &f->health);
+        return OK;
+    }
+    if (err->class == ERR_DAMAGED && from->body != NULL && S_ISREG(f->st.st_mode))
+        return read_beside(f, s, from->body, err);
+    return FAIL;
+}
+
+struct result sealed_open(struct sealed *f, const struct session *s,
+                          const struct sealed_place *from, struct err *err)
+{
+    struct sealed made SEALED_CLEANUP = {.open = true, .owned = -1};
+
+    if (from->body == NULL) {
+        made.source = (struct source){STDIN_FILENO, "standard input"};
+        if (fstat(STDIN_FILENO, &made.st) != 0)
+            return fail_errno(err, "cannot look at standard input");
+    } else {
+        if (!place_open_file(from->body, from->follow, &made.owned, &made.st, err).ok)
+            return FAIL;
+        made.source = (struct source){made.owned, from->body->path};
+    }
+    if (!read_envelope(&made, s, from, err).ok)
+        return FAIL;
+    *f = made;
+    made = (struct sealed){0};
+    return OK;
+}
+
+static struct result check_required(const struct open_options *o, const struct core *core,
+                                    struct err *err)
+{
+    if (o->require_name != NULL && strcmp(o->require_name, core->name) != 0)
+        return fail(err, ERR_POLICY, "its name is '%s', not '%s'", core->name, o->require_name);
+    if (core->generation < o->min_generation)
+        return fail(err, ERR_POLICY, "its generation is %" PRIu64 ", older than %" PRIu64,
+                    core->generation, o->min_generation);
+    for (size_t i = 0; i < o->require_context.count; i++) {
+        const struct context_pair *pair = &o->require_context.pairs[i];
+        const char *has = context_get(&core->context, pair->key);
+        if (has == NULL)
+            return fail(err, ERR_POLICY, "its context has no '%s'", pair->key);
+        if (strcmp(has, pair->value) != 0)
+            return fail(err, ERR_POLICY, "its context has %s='%s', not '%s'", pair->key, has,
+                        pair->value);
+    }
+    return OK;
+}
+
+/* Reads the prefix at the source's position and checks its commitment. */
+static struct result check_prefix(const struct sealed *f, const struct session *s,
+                                  const struct secret *data_key, struct cobblestone *c,
+                                  struct err *err)
+{
+    uint8_t prefix[COBBLESTONE_PREFIX_SIZE], context[ENVELOPE_CONTEXT_SIZE];
+    size_t got;
+
+    if (!source_read(&f->source, prefix, sizeof prefix, &got, err).ok)
+        return FAIL;
+    if (got < sizeof prefix)
+        return fail(err, ERR_DAMAGED, "it ends %zu bytes into its body, before its first chunk",
+                    got);
+    return cobblestone_check(c, s->crypto, suite_by_code(f->envelope.core.suite)->algorithm,
+                             (struct view){data_key->bytes, data_key->size}, prefix,
+                             envelope_body_context(&f->envelope, context), err);
+}
+
+/* Finds the body: behind the envelope, or at the beginning of its own file, or, where the copies
+ * inside a file are destroyed and a separate envelope stands in, behind those. */
+static struct result find_body(const struct sealed *f, const struct session *s,
+                               const struct secret *data_key, struct cobblestone *c,
+                               struct err *err)
+{
+    uint64_t skip = envelope_size(&f->envelope) - COBBLESTONE_PREFIX_SIZE, got;
+    struct err second;
+
+    if (check_prefix(f, s, data_key, c, err).ok)
+        return OK;
+    if (!f->separate || err->class != ERR_DAMAGED ||
+        !source_skip(&f->source, skip, &got, &second).ok ||
+        !check_prefix(f, s, data_key, c, &second).ok)
+        return FAIL;
+    session_warn(s,
+                 "'%s': the envelope copies in this file were not used; 'bulla envelope "
+                 "restore' puts good ones back",
+                 f->source.name);
+    return OK;
+}
+
+/* The errors of damage, key and policy speak of the file as "it"; the others name what they failed
+ * on. */
+static struct result name_it(const struct sealed *f, struct err *err)
+{
+    if (err->class == ERR_DAMAGED || err->class == ERR_POLICY || err->class == ERR_NO_KEY)
+        err_context(err, "'%s'", f->source.name);
+    return FAIL;
+}
+
+struct result open_start(struct session *s, const struct open_options *options, struct sealed *f,
+                         struct cobblestone *c, struct err *err)
+{
+    struct secret data_key SECRET_CLEANUP = {0};
+
+    if (!branch_open(&s->cache, s->crypto, &s->keys, &f->envelope, &data_key, err).ok ||
+        !check_required(options, &f->envelope.core, err).ok ||
+        !find_body(f, s, &data_key, c, err).ok)
+        return name_it(f, err);
+    return OK;
+}
+
+struct result open_stream(struct session *s, const struct open_options *options, struct sealed *f,
+                          struct sink *sink, uint64_t *size, struct err *err)
+{
+    struct cobblestone c COBBLESTONE_CLEANUP = {0};
+
+    if (!open_start(s, options, f, &c, err).ok)
+        return FAIL;
+    return body_open(&c, &f->source, sink, size, err).ok ? OK : name_it(f, err);
+}
+
+/* Removes the sealed file after the result was read back, and the envelope that lay beside it. */
+static struct result remove_sealed(struct session *s, const struct sealed_place *from,
+                                   const struct sealed *f, const struct place *out, struct err *err)
+{
+    int fd FD_CLEANUP = -1;
+    struct stat plain, sealed, envelope;
+    bool there;
+
+    if (!place_open_file(out, false, &fd, &plain, err).ok)
+        return FAIL;
+    struct source source = {fd, out->path};
+    if (!open_compare(s, from, &source, &sealed, err).ok ||
+        !place_remove(from->body, &f->st, err).ok)
+        return FAIL;
+    if (!f->beside.open)
+        return OK;
+    if (!place_stat(&f->beside, &envelope, &there, err).ok)
+        return FAIL;
+    return there ? place_remove(&f->beside, &envelope, err) : OK;
+}
+
+struct result open_file(struct session *s, const struct open_options *options,
+                        const struct sealed_place *from, struct sealed *f, const struct place *out,
+                        uint64_t *size, struct err *err)
+{
+    struct output output OUTPUT_CLEANUP = {0};
+    const struct stat *like = from->body != NULL ? &f->st : NULL;
+
+    if (!output_open(&output, out, options->replace, &f->st, err).ok ||
+        !open_stream(s, options, f, &output.fd.sink, size, err).ok ||
+        !source_unchanged(&f->source, &f->st, err).ok || !output_commit(&output, like, err).ok)
+        return FAIL;
+    if (!options->remove_source)
+        return OK;
+    if (!remove_sealed(s, from, f, out, err).ok) {
+        err_context(err, "'%s' is not removed", f->source.name);
+        return FAIL;
+    }
+    return OK;
+}
+
+struct result open_compare(struct session *s, const struct sealed_place *from,
+                           const struct source *plain, struct stat *st, struct err *err)
+{
+    struct sealed f SEALED_CLEANUP = {0};
+    struct compare_sink compare = compare_sink(*plain);
+    struct open_options any = {0};
+    uint64_t size;
+
+    if (!sealed_open(&f, s, from, err).ok)
+        return FAIL;
+    if (lseek(plain->fd, 0, SEEK_SET) != 0)
+        return fail_errno(err, "cannot read '%s' again", plain->name);
+    (void)posix_fadvise(f.source.fd, 0, 0, POSIX_FADV_DONTNEED);
+    (void)posix_fadvise(plain->fd, 0, 0, POSIX_FADV_DONTNEED);
+    if (!open_stream(s, &any, &f, &compare.sink, &size, err).ok ||
+        !compare_sink_finish(&compare, err).ok)
+        return FAIL;
+    *st = f.st;
+    return OK;
+}

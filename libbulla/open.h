@@ -1,0 +1,62 @@
+/* open: from a sealed file to its plaintext, whole or not at all. */
+#ifndef BULLA_LIBBULLA_OPEN_H
+#define BULLA_LIBBULLA_OPEN_H
+
+#include "crypto/cobblestone.h"
+#include "libbulla/session.h"
+
+/* struct sealed_place: where a sealed file is. */
+struct sealed_place {
+    const struct place *body;     /* NULL = standard input */
+    const struct place *envelope; /* NULL = in the body's file, or beside it with ".env" behind */
+    bool follow;                  /* whether body may be a symbolic link */
+};
+
+/* struct sealed: a sealed file, opened for reading; {0} is empty and safe to close. */
+struct sealed {
+    struct source source;
+    struct stat st;
+    struct envelope envelope;
+    struct envelope_health health;
+    bool separate;       /* the envelope came from a file of its own */
+    struct place beside; /* and that was found beside the body, here */
+    bool open;
+    int owned; /* the descriptor to close, or -1 */
+};
+
+#define SEALED_CLEANUP __attribute__((cleanup(sealed_close)))
+
+/* sealed_open opens a sealed file and reads its envelope, which needs no key; copies that are not
+ * good are warned of. */
+FALLIBLE sealed_open(struct sealed *f, const struct session *s, const struct sealed_place *from,
+                     struct err *err);
+void sealed_close(struct sealed *f);
+
+struct open_options {
+    const char *require_name;       /* NULL = any */
+    struct context require_context; /* pairs that the file must have */
+    uint64_t min_generation;        /* 0 = any */
+    bool replace, remove_source;
+};
+
+/* open_start opens the data key, checks what the options require, and finds the body by its
+ * commitment: the source of *f stands at chunk 0 then, and the caller ends *c. */
+FALLIBLE open_start(struct session *s, const struct open_options *options, struct sealed *f,
+                    struct cobblestone *c, struct err *err);
+
+/* open_stream does that and opens the body into the sink, which gets authentic bytes in order; they
+ * are all only if this succeeds. *size is their number. */
+FALLIBLE open_stream(struct session *s, const struct open_options *options, struct sealed *f,
+                     struct sink *sink, uint64_t *size, struct err *err);
+
+/* open_file opens *f, which stands at from, to a place (NULL = standard output). */
+FALLIBLE open_file(struct session *s, const struct open_options *options,
+                   const struct sealed_place *from, struct sealed *f, const struct place *out,
+                   uint64_t *size, struct err *err);
+
+/* open_compare fails with ERR_DAMAGED unless the sealed file holds what the file plain does, both
+ * read from the disk as far as the system lets us choose. *st tells which sealed file it was. */
+FALLIBLE open_compare(struct session *s, const struct sealed_place *from,
+                      const struct source *plain, struct stat *st, struct err *err);
+
+#endif

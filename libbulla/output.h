@@ -1,0 +1,28 @@
+/* output: where a result goes, a file that appears whole or standard output. */
+#ifndef BULLA_LIBBULLA_OUTPUT_H
+#define BULLA_LIBBULLA_OUTPUT_H
+
+#include "base/atomic_file.h"
+#include "base/stream.h"
+
+/* struct output: {0} is empty and safe to close; not to be moved once open. */
+struct output {
+    struct atomic_file file;
+    struct fd_sink fd;
+};
+
+#define OUTPUT_CLEANUP __attribute__((cleanup(output_close)))
+
+/* output_open makes an output at place (NULL = standard output), which must not be the file
+ * *source. place must outlive *o. */
+FALLIBLE output_open(struct output *o, const struct place *place, bool replace,
+                     const struct stat *source, struct err *err);
+
+/* output_commit makes what was written durable and, if it is a file, puts it in its place, with
+ * permissions and times like those of *like if that is a regular file, else of any new file. */
+FALLIBLE output_commit(struct output *o, const struct stat *like, struct err *err);
+
+/* output_close drops what was not committed. */
+void output_close(struct output *o);
+
+#endif

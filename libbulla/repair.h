@@ -1,0 +1,18 @@
+/* repair: the envelope of a file taken out and put back, like a LUKS header backup. */
+#ifndef BULLA_LIBBULLA_REPAIR_H
+#define BULLA_LIBBULLA_REPAIR_H
+
+#include "libbulla/open.h"
+
+/* repair_export writes the envelope of *f, both copies good, to a place (NULL = standard output).
+ */
+FALLIBLE repair_export(struct sealed *f, const struct place *out, bool replace, struct err *err);
+
+/* repair_restore puts the envelope at place from into the sealed file at body, in place: the worse
+ * copy first, then the other, each synced. Refused (ERR_POLICY) unless force is true: if the file
+ * has a whole envelope of another core or a newer one of the same; and if it has none, unless the
+ * session's keys prove that body and envelope belong together. */
+FALLIBLE repair_restore(struct session *s, const struct place *body, const struct place *from,
+                        bool force, struct err *err);
+
+#endif

@@ -1,0 +1,154 @@
+#include "libbulla/seal.h"
+
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "crypto/body.h"
+#include "libbulla/open.h"
+#include "libbulla/output.h"
+
+/* Where the two parts go: the envelope into a file of its own, or in front of the body. */
+struct outputs {
+    struct output body, envelope;
+};
+
+#define OUTPUTS_CLEANUP __attribute__((cleanup(outputs_close)))
+
+static void outputs_close(struct outputs *o)
+{
+    output_close(&o->body);
+    output_close(&o->envelope);
+}
+
+/* Two files cannot be replaced in one step, and a body with the envelope of another is lost: so a
+ * detached pair is only ever made new. An envelope without its body is what an interrupted run
+ * leaves. */
+static struct result check_pair(const struct seal_place *at, struct err *err)
+{
+    struct stat st;
+    bool there = false;
+
+    if (at->body != NULL && !place_stat(at->body, &st, &there, err).ok)
+        return FAIL;
+    if (!there)
+        return OK;
+    (void)fail(err, ERR_FAILED, "'%s' already exists", at->body->path);
+    err_hint(err, "body and envelope cannot be replaced in one step: remove both first, or name "
+                  "others");
+    return FAIL;
+}
+
+static struct result outputs_open(struct outputs *o, const struct seal_options *options,
+                                  const struct seal_place *at, const struct stat *source,
+                                  struct err *err)
+{
+    if (at->envelope == NULL)
+        return output_open(&o->body, at->body, options->replace, source, err);
+    if (!check_pair(at, err).ok ||
+        !output_open(&o->envelope, at->envelope, options->replace, source, err).ok)
+        return FAIL;
+    return output_open(&o->body, at->body, false, source, err);
+}
+
+/* The envelope first: alone it does no harm, while a body without it could not be opened. */
+static struct result outputs_commit(struct outputs *o, const struct seal_place *at,
+                                    const struct stat *like, struct err *err)
+{
+    if (at->envelope != NULL && !output_commit(&o->envelope, like, err).ok)
+        return FAIL;
+    return output_commit(&o->body, like, err);
+}
+
+static struct result fill_core(struct core *core, const struct session *s,
+                               const struct seal_options *options, struct err *err)
+{
+    *core = (struct core){.suite = options->suite,
+                          .created = (uint64_t)time(NULL),
+                          .generation = options->generation,
+                          .context = options->context};
+    memcpy(core->name, options->name, strlen(options->name) + 1);
+    memcpy(core->branch_id, s->branch.id, BRANCH_ID_SIZE);
+    return random_bytes(core->file_id, CORE_ID_SIZE, err);
+}
+
+static struct result ready_branch(struct session *s, const struct context *context, struct err *err)
+{
+    if (s->branch.slots != NULL)
+        return OK;
+    if (!branch_new(&s->branch, &s->keys, context, err).ok)
+        return FAIL;
+    return branch_remember(&s->cache, &s->branch, err);
+}
+
+/* Makes the envelope, writes it, and readies the body's keys under a fresh data key. */
+static struct result start(struct session *s, const struct seal_options *options, struct sink *sink,
+                           struct cobblestone *c, struct seal_report *report, struct err *err)
+{
+    struct envelope e ENVELOPE_CLEANUP = {0};
+    struct secret data_key SECRET_CLEANUP = {0};
+    uint8_t salt[COBBLESTONE_SALT_SIZE], context[ENVELOPE_CONTEXT_SIZE];
+    struct core core;
+
+    if (!ready_branch(s, &options->context, err).ok || !fill_core(&core, s, options, err).ok ||
+        !envelope_new(&e, s->crypto, &core, s->branch.slots, s->branch.slot_count, &s->branch.key,
+                      &data_key, err)
+             .ok ||
+        !envelope_write(&e, sink, err).ok || !random_bytes(salt, sizeof salt, err).ok)
+        return FAIL;
+    memcpy(report->file_id, core.file_id, CORE_ID_SIZE);
+    return cobblestone_derive(c, s->crypto, suite_by_code(core.suite)->algorithm,
+                              (struct view){data_key.bytes, data_key.size}, salt,
+                              envelope_body_context(&e, context), err);
+}
+
+static struct result open_source(const struct seal_place *at, struct source *source, int *owned,
+                                 struct stat *st, struct err *err)
+{
+    if (at->source == NULL) {
+        *source = (struct source){STDIN_FILENO, "standard input"};
+        return fstat(STDIN_FILENO, st) == 0 ? OK : fail_errno(err, "cannot look at standard input");
+    }
+    if (!place_open_file(at->source, at->follow, owned, st, err).ok)
+        return FAIL;
+    *source = (struct source){*owned, at->source->path};
+    return OK;
+}
+
+/* Removes the source after what was sealed was read back and compared with it. */
+static struct result remove_source(struct session *s, const struct seal_place *at,
+                                   const struct source *source, const struct stat *before,
+                                   struct err *err)
+{
+    struct sealed_place from = {.body = at->body, .envelope = at->envelope};
+    struct stat sealed;
+
+    if (!open_compare(s, &from, source, &sealed, err).ok ||
+        !source_unchanged(source, before, err).ok || !place_remove(at->source, before, err).ok) {
+        err_context(err, "'%s' is not removed", source->name);
+        return FAIL;
+    }
+    return OK;
+}
+
+struct result seal_file(struct session *s, const struct seal_options *options,
+                        const struct seal_place *at, struct seal_report *report, struct err *err)
+{
+    struct outputs outputs OUTPUTS_CLEANUP = {0};
+    struct cobblestone c COBBLESTONE_CLEANUP = {0};
+    int owned FD_CLEANUP = -1;
+    struct source source;
+    struct stat st;
+
+    if (!open_source(at, &source, &owned, &st, err).ok ||
+        !outputs_open(&outputs, options, at, &st, err).ok)
+        return FAIL;
+    struct sink *envelope =
+        at->envelope != NULL ? &outputs.envelope.fd.sink : &outputs.body.fd.sink;
+    if (!start(s, options, envelope, &c, report, err).ok ||
+        !body_seal(&c, &source, &outputs.body.fd.sink, &report->plain_size, err).ok ||
+        !source_unchanged(&source, &st, err).ok ||
+        !outputs_commit(&outputs, at, at->source != NULL ? &st : NULL, err).ok)
+        return FAIL;
+    return options->remove_source ? remove_source(s, at, &source, &st, err) : OK;
+}

@@ -1,0 +1,33 @@
+/* seal: from a file or a stream to a sealed file, whole or not at all. */
+#ifndef BULLA_LIBBULLA_SEAL_H
+#define BULLA_LIBBULLA_SEAL_H
+
+#include "libbulla/session.h"
+
+struct seal_options {
+    enum suite suite;
+    const char *name;    /* "" = none */
+    uint64_t generation; /* 0 = none */
+    struct context context;
+    bool replace, remove_source;
+};
+
+/* struct seal_place: what to seal and where to. */
+struct seal_place {
+    const struct place *source;   /* NULL = standard input */
+    bool follow;                  /* whether source may be a symbolic link */
+    const struct place *body;     /* NULL = standard output */
+    const struct place *envelope; /* NULL = in front of the body */
+};
+
+struct seal_report {
+    uint8_t file_id[CORE_ID_SIZE];
+    uint64_t plain_size; /* bytes */
+};
+
+/* seal_file seals one source under the session's branch key, which it makes if there is none yet:
+ * one session seals files of one context. Outputs appear only when they are whole and durable. */
+FALLIBLE seal_file(struct session *s, const struct seal_options *options,
+                   const struct seal_place *at, struct seal_report *report, struct err *err);
+
+#endif

@@ -1,0 +1,34 @@
+/* session: what the files of one run share: the master keys, one branch key, the caches. */
+#ifndef BULLA_LIBBULLA_SESSION_H
+#define BULLA_LIBBULLA_SESSION_H
+
+#include "base/place.h"
+#include "keystore/branch.h"
+
+/* struct session: {0} is empty and safe to close. */
+struct session {
+    struct crypto *crypto;
+    struct keyset keys;
+    struct branch branch; /* made when the first file is sealed */
+    struct branch_cache cache;
+
+    /* What a person should know though nothing failed. The text is not escaped. NULL drops it. */
+    void (*warn)(void *arg, const char *text);
+    void *warn_arg;
+};
+
+#define SESSION_CLEANUP __attribute__((cleanup(session_close)))
+
+/* session_open opens the keys that the references name; none is allowed, for what needs no key. */
+FALLIBLE session_open(struct session *s, const char *const *references, size_t count,
+                      struct err *err);
+void session_close(struct session *s);
+
+__attribute__((format(printf, 2, 3))) void session_warn(const struct session *s, const char *fmt,
+                                                        ...);
+
+/* session_warn_health tells of every envelope copy that is not good. */
+void session_warn_health(const struct session *s, const char *name,
+                         const struct envelope_health *health);
+
+#endif
