@@ -1,0 +1,312 @@
+#include "cmd/batch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/stream.h"
+#include "base/tree.h"
+#include "cmd/common.h"
+#include "cmd/terminal.h"
+
+struct run {
+    const struct batch *batch;
+    struct place out; /* the directory that -o names, if it is one, */
+    int out_dir;      /* and that directory, opened */
+    bool to_directory, many;
+    size_t done, skipped, failed;
+    int status; /* of the last failure */
+};
+
+static bool writes(const struct batch *b)
+{
+    return b->add != NULL || b->take != NULL;
+}
+
+static void failed(struct run *r, const struct err *err)
+{
+    r->failed++;
+    r->status = terminal_error(err);
+}
+
+/* The name of a result, which the caller frees. */
+static struct result result_name(const struct batch *b, const char *name, char **out,
+                                 struct err *err)
+{
+    if (b->add != NULL) {
+        if (ends_with(name, b->add)) {
+            (void)fail(err, ERR_USAGE, "'%s' ends in %s already", name, b->add);
+            err_hint(err, "-o names the output, if it is to be sealed once more");
+            return FAIL;
+        }
+        if (asprintf(out, "%s%s", name, b->add) < 0)
+            *out = NULL;
+    } else {
+        if (!ends_with(name, b->take)) {
+            (void)fail(err, ERR_USAGE, "'%s' does not end in %s", name, b->take);
+            err_hint(err, "-o names the output");
+            return FAIL;
+        }
+        *out = strndup(name, strlen(name) - strlen(b->take));
+    }
+    return *out != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
+}
+
+/* The place of the result of a file that lies in a directory of its own. */
+static struct result result_in(const struct batch *b, const char *source_name, int dir,
+                               const char *dir_path, struct place *target, struct err *err)
+{
+    char *name STRING_CLEANUP = NULL, *path STRING_CLEANUP = NULL;
+
+    if (!result_name(b, source_name, &name, err).ok)
+        return FAIL;
+    if (asprintf(&path, "%s/%s", dir_path, name) < 0)
+        return fail(err, ERR_FAILED, "out of memory");
+    return place_in(target, dir, name, path, err);
+}
+
+static struct result result_beside(const struct batch *b, const struct place *source,
+                                   struct place *target, struct err *err)
+{
+    char *name STRING_CLEANUP = NULL, *path STRING_CLEANUP = NULL;
+    const char *slash = strrchr(source->path, '/');
+    int folder = slash == NULL ? 0 : (int)(slash + 1 - source->path);
+
+    if (!result_name(b, source->name, &name, err).ok)
+        return FAIL;
+    if (asprintf(&path, "%.*s%s", folder, source->path, name) < 0)
+        return fail(err, ERR_FAILED, "out of memory");
+    return place_in(target, source->dir, name, path, err);
+}
+
+static json_t *report_for(const struct item *item)
+{
+    const char *file = item->source != NULL ? item->source->path : "-";
+    json_t *report = json_object();
+
+    json_object_set_new(report, "file", terminal_text(file, strlen(file)));
+    if (item->target != NULL)
+        json_object_set_new(report, "output",
+                            terminal_text(item->target->path, strlen(item->target->path)));
+    return report;
+}
+
+static void finish_report(json_t *report, const struct err *err)
+{
+    json_object_set_new(report, "status", json_integer(err->class));
+    if (err->class != ERR_NONE)
+        json_object_set_new(report, "error", terminal_text(err->text, strlen(err->text)));
+    terminal_json(report);
+}
+
+/* Does one file, and tells. False stops the batch. */
+static bool each(struct run *r, const struct item *item)
+{
+    const struct batch *b = r->batch;
+    json_t *report = b->options->json ? report_for(item) : NULL;
+    struct err err = {0};
+
+    if (report != NULL && writes(b) && item->target == NULL)
+        (void)fail(&err, ERR_USAGE, "--json and the result cannot both go to standard output");
+    if (err.class == ERR_NONE && b->each(b->arg, item, report, &err).ok)
+        r->done++;
+    else
+        failed(r, &err);
+    if (report != NULL)
+        finish_report(report, &err);
+    return err.class != ERR_INTERRUPTED;
+}
+
+static bool passes_by(const struct batch *b, const char *name)
+{
+    for (size_t i = 0; i < sizeof b->pass_by / sizeof *b->pass_by && b->pass_by[i] != NULL; i++)
+        if (ends_with(name, b->pass_by[i]))
+            return true;
+    return b->only != NULL && !ends_with(name, b->only);
+}
+
+static bool on_file(void *arg, const struct place *file, int twin, const char *twin_path)
+{
+    struct place target PLACE_CLEANUP = {0};
+    struct run *r = arg;
+    struct err err = {0};
+
+    if (passes_by(r->batch, file->name)) {
+        r->skipped++;
+        return true;
+    }
+    struct item item = {.source = file};
+    if (writes(r->batch)) {
+        if (twin >= 0 ? !result_in(r->batch, file->name, twin, twin_path, &target, &err).ok
+                      : !result_beside(r->batch, file, &target, &err).ok) {
+            failed(r, &err);
+            return true;
+        }
+        item.target = &target;
+    }
+    return each(r, &item);
+}
+
+static void on_skip(void *arg, const char *path, const char *what)
+{
+    struct run *r = arg;
+
+    r->skipped++;
+    terminal_note("skipped '%s': %s", path, what);
+}
+
+static void on_fail(void *arg, const char *path, const struct err *err)
+{
+    (void)path;
+    failed(arg, err);
+}
+
+static struct result walk(struct run *r, const struct place *root, const struct place *twin,
+                          struct err *err)
+{
+    struct tree_visitor visitor = {on_file, on_skip, on_fail, r};
+
+    return tree_walk(root, twin, &visitor, err);
+}
+
+/* With -o, one named directory has what is below it put right into OUT; several get a folder each.
+ */
+static struct result do_directory(struct run *r, const struct place *root, struct err *err)
+{
+    struct place twin PLACE_CLEANUP = {0};
+    char *path STRING_CLEANUP = NULL;
+
+    if (!r->to_directory)
+        return walk(r, root, NULL, err);
+    if (r->batch->options->operands.count == 1)
+        return walk(r, root, &r->out, err);
+    if (asprintf(&path, "%s/%s", r->out.path, root->name) < 0)
+        return fail(err, ERR_FAILED, "out of memory");
+    if (!place_in(&twin, r->out_dir, root->name, path, err).ok)
+        return FAIL;
+    if (mkdirat(r->out_dir, root->name, 0700) != 0 && errno != EEXIST)
+        return fail_errno(err, "cannot make directory '%s'", path);
+    return walk(r, root, &twin, err);
+}
+
+/* One operand that is not a directory. */
+static struct result do_file(struct run *r, const struct place *source, struct err *err)
+{
+    const struct options *o = r->batch->options;
+    struct place target PLACE_CLEANUP = {0};
+    struct item item = {.source = source, .follow = true};
+
+    if (writes(r->batch) && !(o->output != NULL && is_stdio(o->output))) {
+        struct result named =
+            r->to_directory ? result_in(r->batch, source->name, r->out_dir, o->output, &target, err)
+            : o->output != NULL ? place_open(&target, o->output, err)
+                                : result_beside(r->batch, source, &target, err);
+        if (!named.ok)
+            return FAIL;
+        item.target = &target;
+    }
+    (void)each(r, &item);
+    return OK;
+}
+
+static struct result do_stdin(struct run *r, struct err *err)
+{
+    const struct options *o = r->batch->options;
+    struct place target PLACE_CLEANUP = {0};
+    struct item item = {0};
+
+    if (o->remove_source)
+        return fail(err, ERR_USAGE, "--remove-source needs a FILE");
+    if (r->to_directory)
+        return fail(err, ERR_USAGE, "standard input needs a file for -o, not a directory");
+    if (writes(r->batch) && o->output != NULL && !is_stdio(o->output)) {
+        if (!place_open(&target, o->output, err).ok)
+            return FAIL;
+        item.target = &target;
+    }
+    (void)each(r, &item);
+    return OK;
+}
+
+static struct result do_operand(struct run *r, const char *operand, struct err *err)
+{
+    struct place source PLACE_CLEANUP = {0};
+    struct stat st;
+
+    if (is_stdio(operand))
+        return do_stdin(r, err);
+    if (!place_open(&source, operand, err).ok)
+        return FAIL;
+    if (fstatat(source.dir, source.name, &st, 0) != 0)
+        return fail_errno(err, "cannot open '%s'", operand);
+    if (!S_ISDIR(st.st_mode))
+        return do_file(r, &source, err);
+    if (!r->batch->options->recursive) {
+        (void)fail(err, ERR_FAILED, "'%s' is a directory", operand);
+        err_hint(err, "--recursive takes all files below it");
+        return FAIL;
+    }
+    return do_directory(r, &source, err);
+}
+
+/* Where -o leads: to standard output, to a directory, or to one file. */
+static struct result check_output(struct run *r, struct err *err)
+{
+    const struct options *o = r->batch->options;
+
+    if (o->envelope != NULL && r->many)
+        return fail(err, ERR_USAGE, "--envelope goes with one file");
+    if (o->output == NULL)
+        return OK;
+    if (is_stdio(o->output)) {
+        if (r->many && (o->recursive || r->batch->add != NULL))
+            return fail(err, ERR_USAGE, "several files cannot be written to standard output");
+        return o->remove_source ? fail(err, ERR_USAGE, "--remove-source needs a file to read back")
+                                : OK;
+    }
+    r->out_dir = open(o->output, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (r->out_dir >= 0) {
+        r->to_directory = true;
+        return place_open(&r->out, o->output, err);
+    }
+    if (r->many) {
+        (void)fail(err, ERR_USAGE, "several files need a directory for -o");
+        err_hint(err, "mkdir '%s'", o->output);
+        return FAIL;
+    }
+    return OK;
+}
+
+static int summary(const struct run *r)
+{
+    if (r->many || r->failed + r->done > 1)
+        terminal_note("%zu %s, %zu skipped, %zu failed", r->done, r->batch->done, r->skipped,
+                      r->failed);
+    if (stream_interrupted())
+        return ERR_INTERRUPTED;
+    if (r->failed == 0)
+        return ERR_NONE;
+    return r->many ? ERR_PARTIAL : r->status;
+}
+
+int batch_run(const struct batch *b)
+{
+    const struct list *operands = &b->options->operands;
+    struct run r = {
+        .batch = b, .out_dir = -1, .many = operands->count > 1 || b->options->recursive};
+    struct err err = {0};
+
+    if (!check_output(&r, &err).ok)
+        return terminal_error(&err);
+    if (operands->count == 0 && !do_stdin(&r, &err).ok)
+        failed(&r, &err);
+    for (size_t i = 0; i < operands->count && !stream_interrupted(); i++)
+        if (!do_operand(&r, operands->items[i], &err).ok)
+            failed(&r, &err);
+    place_close(&r.out);
+    fd_close(&r.out_dir);
+    return summary(&r);
+}

@@ -1,0 +1,38 @@
+/* batch: from the operands of a command line to files one by one, and where each result goes.
+ *
+ * A failing file is reported, and the rest goes on. */
+#ifndef BULLA_CMD_BATCH_H
+#define BULLA_CMD_BATCH_H
+
+#include <jansson.h>
+
+#include "base/place.h"
+#include "cmd/options.h"
+
+/* struct item: one file of the batch. */
+struct item {
+    const struct place *source; /* NULL = standard input */
+    bool follow;                /* whether source may be a symbolic link */
+    const struct place *target; /* NULL = standard output, or the verb writes nothing */
+};
+
+struct batch {
+    const struct options *options;
+
+    /* The verb's part for one file. report is an object for --json to add to. */
+    struct result (*each)(void *arg, const struct item *item, json_t *report, struct err *err);
+    void *arg;
+    const char *done; /* "sealed", for the summary */
+
+    /* How a result is named after its source: by one of the two; neither if nothing is written. */
+    const char *add, *take;
+
+    /* What a walk passes by: names with any of these endings, or without the one in "only". */
+    const char *pass_by[3];
+    const char *only;
+};
+
+/* batch_run does all operands, standard input if there is none, and returns the exit status. */
+int batch_run(const struct batch *b);
+
+#endif

@@ -1,0 +1,92 @@
+#include "cmd/common.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/config.h"
+#include "cmd/terminal.h"
+
+bool ends_with(const char *name, const char *suffix)
+{
+    size_t n = strlen(name), s = strlen(suffix);
+
+    return n > s && strcmp(name + n - s, suffix) == 0;
+}
+
+bool is_stdio(const char *operand)
+{
+    return strcmp(operand, "-") == 0;
+}
+
+struct result common_reference(const char *given, char **reference, struct err *err)
+{
+    *reference = NULL;
+    if (strpbrk(given, "/:#") == NULL && !config_key(given, reference, err).ok)
+        return FAIL;
+    if (*reference == NULL)
+        *reference = strdup(given);
+    if (*reference == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    return OK;
+}
+
+/* The references of the user, resolved; freed by free_references. */
+struct references {
+    char **items;
+    size_t count;
+};
+
+static void free_references(struct references *r)
+{
+    for (size_t i = 0; i < r->count; i++)
+        free(r->items[i]);
+    free(r->items);
+}
+
+static struct result resolve(struct references *r, const char *const *given, size_t count,
+                             struct err *err)
+{
+    r->items = calloc(count, sizeof *r->items);
+    if (r->items == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    for (; r->count < count; r->count++)
+        if (!common_reference(given[r->count], &r->items[r->count], err).ok)
+            return FAIL;
+    return OK;
+}
+
+struct result common_keys(struct session *s, const struct options *o, bool need, struct err *err)
+{
+    struct references r __attribute__((cleanup(free_references))) = {0};
+    const char *fallback = getenv("BULLA_KEY");
+    const char *const *given = o->keys.items;
+    size_t count = o->keys.count;
+
+    s->warn = terminal_warn;
+    if (count == 0 && fallback != NULL && fallback[0] != '\0') {
+        given = &fallback;
+        count = 1;
+    }
+    if (count == 0 && need) {
+        (void)fail(err, ERR_USAGE, "no key is given");
+        err_hint(err, "-k KEY or BULLA_KEY names one; 'bulla key new PATH' makes one");
+        return FAIL;
+    }
+    if (count > 0 && !resolve(&r, given, count, err).ok)
+        return FAIL;
+    return session_open(s, (const char *const *)r.items, r.count, err);
+}
+
+struct result common_context(struct context *context, const struct list *words, struct err *err)
+{
+    for (size_t i = 0; i < words->count; i++) {
+        const char *equals = strchr(words->items[i], '=');
+        if (equals == NULL)
+            return fail(err, ERR_USAGE, "'%s' is not K=V", words->items[i]);
+        if (!context_add(context, words->items[i], (size_t)(equals - words->items[i]), equals + 1,
+                         err)
+                 .ok)
+            return FAIL;
+    }
+    return OK;
+}

@@ -1,0 +1,27 @@
+/* common: what several verbs do alike. */
+#ifndef BULLA_CMD_COMMON_H
+#define BULLA_CMD_COMMON_H
+
+#include "cmd/options.h"
+#include "libbulla/session.h"
+
+#define SEALED_SUFFIX ".bulla"
+#define DETACHED_SUFFIX ".env" /* behind the name of the body */
+
+/* common_keys opens a session with the keys of -k, else of BULLA_KEY, names looked up in the config
+ * file. Without any key: ERR_USAGE if need is true. */
+FALLIBLE common_keys(struct session *s, const struct options *o, bool need, struct err *err);
+
+/* common_reference replaces a name of the config file by its reference; the caller frees. */
+FALLIBLE common_reference(const char *given, char **reference, struct err *err);
+
+/* common_context reads K=V words. */
+FALLIBLE common_context(struct context *context, const struct list *words, struct err *err);
+
+/* ends_with is true if name is longer than the suffix and ends in it. */
+bool ends_with(const char *name, const char *suffix);
+
+/* is_stdio is true for "-". */
+bool is_stdio(const char *operand);
+
+#endif

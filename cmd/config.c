@@ -1,0 +1,90 @@
+#include "cmd/config.h"
+
+#include <errno.h>
+#include <ini.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/place.h"
+
+#define SYSTEM_CONFIG "/etc/bulla/config.ini"
+
+struct lookup {
+    const char *name;
+    char *found;
+    bool twice, unknown, no_memory;
+};
+
+static int on_pair(void *arg, const char *section, const char *name, const char *value)
+{
+    struct lookup *l = arg;
+
+    if (strcmp(section, "keys") != 0) {
+        l->unknown = true;
+        return 0;
+    }
+    if (strcmp(name, l->name) != 0)
+        return 1;
+    l->twice = l->twice || l->found != NULL;
+    free(l->found);
+    l->found = strdup(value);
+    l->no_memory = l->found == NULL;
+    return l->found != NULL && !l->twice;
+}
+
+/* Reads one file. One that must be there is the one the user named. */
+static struct result look_in(const char *path, bool must, struct lookup *l, struct err *err)
+{
+    FILE *file = fopen(path, "re");
+
+    if (file == NULL && errno == ENOENT && !must)
+        return OK;
+    if (file == NULL)
+        return fail_errno(err, "cannot open config file '%s'", path);
+    int line = ini_parse_file(file, on_pair, l);
+    fclose(file);
+    if (line == 0)
+        return OK;
+    if (l->no_memory || line < 0)
+        return fail(err, ERR_FAILED, "config file '%s' could not be read", path);
+    if (l->twice)
+        return fail(err, ERR_USAGE, "config file '%s', line %d: key '%s' stands twice", path, line,
+                    l->name);
+    if (l->unknown)
+        return fail(err, ERR_USAGE, "config file '%s', line %d: a section other than [keys]", path,
+                    line);
+    return fail(err, ERR_USAGE, "config file '%s', line %d: not 'name = value'", path, line);
+}
+
+static struct result look_everywhere(struct lookup *l, struct err *err)
+{
+    const char *named = getenv("BULLA_CONFIG"), *xdg = getenv("XDG_CONFIG_HOME"),
+               *home = getenv("HOME");
+    char *path STRING_CLEANUP = NULL;
+
+    if (named != NULL && named[0] != '\0')
+        return look_in(named, true, l, err);
+    if (xdg != NULL && xdg[0] == '/') {
+        if (asprintf(&path, "%s/bulla/config.ini", xdg) < 0)
+            return fail(err, ERR_FAILED, "out of memory");
+    } else if (home != NULL && home[0] == '/') {
+        if (asprintf(&path, "%s/.config/bulla/config.ini", home) < 0)
+            return fail(err, ERR_FAILED, "out of memory");
+    }
+    if (path != NULL && !look_in(path, false, l, err).ok)
+        return FAIL;
+    return l->found != NULL ? OK : look_in(SYSTEM_CONFIG, false, l, err);
+}
+
+struct result config_key(const char *name, char **reference, struct err *err)
+{
+    struct lookup l = {.name = name};
+
+    if (!look_everywhere(&l, err).ok) {
+        free(l.found);
+        return FAIL;
+    }
+    *reference = l.found;
+    return OK;
+}

@@ -1,0 +1,16 @@
+/* config: names for keys, from an INI file.
+ *
+ *     [keys]
+ *     backup = /etc/bulla/backup.ring#backup
+ *
+ * Looked for at BULLA_CONFIG; without it in $XDG_CONFIG_HOME/bulla/config.ini (~/.config if that is
+ * not set) and then in /etc/bulla/config.ini. */
+#ifndef BULLA_CMD_CONFIG_H
+#define BULLA_CMD_CONFIG_H
+
+#include "base/err.h"
+
+/* config_key looks up a name; *reference, which the caller frees, is NULL if no file has it. */
+FALLIBLE config_key(const char *name, char **reference, struct err *err);
+
+#endif

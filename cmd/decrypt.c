@@ -1,0 +1,119 @@
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "cmd/batch.h"
+#include "cmd/common.h"
+#include "cmd/terminal.h"
+#include "cmd/verbs.h"
+#include "libbulla/open.h"
+
+/* What decrypt and verify share: they differ in where the plaintext goes. */
+struct decrypt {
+    const struct options *options;
+    struct session session;
+    struct open_options open;
+    bool only_verify;
+};
+
+static struct result read_options(struct open_options *open, const struct options *o,
+                                  struct err *err)
+{
+    *open = (struct open_options){.require_name = o->require_name,
+                                  .min_generation = o->min_generation,
+                                  .replace = o->force,
+                                  .remove_source = o->remove_source};
+    return common_context(&open->require_context, &o->require_context, err);
+}
+
+static struct result check_terminal(const struct decrypt *d, const struct item *item,
+                                    struct err *err)
+{
+    if (item->source == NULL && isatty(STDIN_FILENO)) {
+        (void)fail(err, ERR_USAGE, "sealed data is not read from a terminal");
+        err_hint(err, "name a FILE");
+        return FAIL;
+    }
+    if (!d->only_verify && item->target == NULL && d->options->output == NULL &&
+        isatty(STDOUT_FILENO)) {
+        (void)fail(err, ERR_USAGE, "plaintext goes to a terminal only with -o -");
+        return FAIL;
+    }
+    return OK;
+}
+
+static void report(json_t *json, const struct sealed *f, uint64_t size)
+{
+    const struct core *core = &f->envelope.core;
+    char id[2 * CORE_ID_SIZE + 1];
+
+    json_object_set_new(json, "file_id", json_string(text_hex(id, core->file_id, CORE_ID_SIZE)));
+    json_object_set_new(json, "bytes", json_integer((json_int_t)size));
+    json_object_set_new(
+        json, "copies_good",
+        json_integer((f->health.copy[0] == COPY_GOOD) + (f->health.copy[1] == COPY_GOOD)));
+}
+
+static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)
+{
+    struct decrypt *d = arg;
+    struct place envelope PLACE_CLEANUP = {0};
+    struct sealed f SEALED_CLEANUP = {0};
+    struct sealed_place from = {.body = item->source, .follow = item->follow};
+    struct sink nowhere = null_sink();
+    uint64_t size = 0;
+
+    if (!check_terminal(d, item, err).ok)
+        return FAIL;
+    if (d->options->envelope != NULL) {
+        if (!place_open(&envelope, d->options->envelope, err).ok)
+            return FAIL;
+        from.envelope = &envelope;
+    }
+    if (!sealed_open(&f, &d->session, &from, err).ok)
+        return FAIL;
+    struct result r = d->only_verify
+                          ? open_stream(&d->session, &d->open, &f, &nowhere, &size, err)
+                          : open_file(&d->session, &d->open, &from, &f, item->target, &size, err);
+    if (r.ok && json != NULL)
+        report(json, &f, size);
+    return r;
+}
+
+static int run(const struct options *o, struct batch *batch, bool only_verify)
+{
+    struct decrypt *d = calloc(1, sizeof *d);
+    struct err err = {0};
+    int status;
+
+    if (d == NULL) {
+        (void)fail(&err, ERR_FAILED, "out of memory");
+        return terminal_error(&err);
+    }
+    d->options = o;
+    d->only_verify = only_verify;
+    batch->options = o;
+    batch->each = each;
+    batch->arg = d;
+    if (!read_options(&d->open, o, &err).ok || !common_keys(&d->session, o, true, &err).ok)
+        status = terminal_error(&err);
+    else
+        status = batch_run(batch);
+    session_close(&d->session);
+    free(d);
+    return status;
+}
+
+int verb_decrypt(const struct options *o)
+{
+    struct batch batch = {.done = "opened", .take = SEALED_SUFFIX, .only = SEALED_SUFFIX};
+
+    return run(o, &batch, false);
+}
+
+int verb_verify(const struct options *o)
+{
+    struct batch batch = {.done = "verified", .only = SEALED_SUFFIX};
+
+    return run(o, &batch, true);
+}

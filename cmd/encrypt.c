@@ -1,0 +1,101 @@
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "cmd/batch.h"
+#include "cmd/common.h"
+#include "cmd/terminal.h"
+#include "cmd/verbs.h"
+#include "libbulla/seal.h"
+
+struct encrypt {
+    const struct options *options;
+    struct session session;
+    struct seal_options seal;
+};
+
+static struct result read_options(struct seal_options *seal, const struct options *o,
+                                  struct err *err)
+{
+    const struct suite_info *suite = suite_by_option(o->suite != NULL ? o->suite : "aes");
+
+    if (suite == NULL)
+        return fail(err, ERR_USAGE, "--suite is aes or chacha20, not '%s'", o->suite);
+    *seal = (struct seal_options){.suite = suite->suite,
+                                  .name = o->name != NULL ? o->name : "",
+                                  .generation = o->generation,
+                                  .replace = o->force,
+                                  .remove_source = o->remove_source};
+    if (!core_name_check(seal->name, err).ok)
+        return FAIL;
+    return common_context(&seal->context, &o->context, err);
+}
+
+/* Where the envelope goes: as --envelope says, or beside the body. NULL if it goes in front. */
+static struct result envelope_place(const struct options *o, const struct place *body,
+                                    struct place *made, const struct place **out, struct err *err)
+{
+    *out = NULL;
+    if (o->envelope == NULL && !o->detach)
+        return OK;
+    if (o->envelope == NULL && body == NULL)
+        return fail(err, ERR_USAGE, "--detach to standard output needs --envelope ENV");
+    if (o->envelope != NULL ? !place_open(made, o->envelope, err).ok
+                            : !place_beside(made, body, DETACHED_SUFFIX, err).ok)
+        return FAIL;
+    *out = made;
+    return OK;
+}
+
+static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)
+{
+    struct encrypt *e = arg;
+    struct place envelope PLACE_CLEANUP = {0};
+    struct seal_place at = {item->source, item->follow, item->target, NULL};
+    struct seal_report report = {0};
+    char id[2 * CORE_ID_SIZE + 1];
+
+    if (item->target == NULL && isatty(STDOUT_FILENO)) {
+        (void)fail(err, ERR_USAGE, "sealed data is not written to a terminal");
+        err_hint(err, "-o names a file; > or | leads standard output elsewhere");
+        return FAIL;
+    }
+    if (!envelope_place(e->options, item->target, &envelope, &at.envelope, err).ok ||
+        !seal_file(&e->session, &e->seal, &at, &report, err).ok)
+        return FAIL;
+    if (json != NULL) {
+        json_object_set_new(json, "file_id",
+                            json_string(text_hex(id, report.file_id, CORE_ID_SIZE)));
+        json_object_set_new(json, "bytes", json_integer((json_int_t)report.plain_size));
+    }
+    return OK;
+}
+
+int verb_encrypt(const struct options *o)
+{
+    struct encrypt *e = calloc(1, sizeof *e);
+    struct batch batch = {
+        .options = o,
+        .each = each,
+        .arg = e,
+        .done = "sealed",
+        .add = SEALED_SUFFIX,
+        .pass_by = {SEALED_SUFFIX, SEALED_SUFFIX DETACHED_SUFFIX},
+    };
+    struct err err = {0};
+    int status;
+
+    if (e == NULL) {
+        (void)fail(&err, ERR_FAILED, "out of memory");
+        return terminal_error(&err);
+    }
+    e->options = o;
+    if (!read_options(&e->seal, o, &err).ok || !common_keys(&e->session, o, true, &err).ok)
+        status = terminal_error(&err);
+    else
+        status = batch_run(&batch);
+    session_close(&e->session);
+    free(e);
+    return status;
+}

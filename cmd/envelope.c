@@ -1,0 +1,60 @@
+#include "cmd/common.h"
+#include "cmd/terminal.h"
+#include "cmd/verbs.h"
+#include "libbulla/repair.h"
+
+/* The place of the envelope: given, or FILE.env. */
+static struct result envelope_place(struct place *out, const struct place *file, const char *given,
+                                    struct err *err)
+{
+    if (given != NULL)
+        return place_open(out, given, err);
+    return place_beside(out, file, DETACHED_SUFFIX, err);
+}
+
+static struct result export(const struct options *o, struct err *err)
+{
+    struct place file PLACE_CLEANUP = {0}, given PLACE_CLEANUP = {0}, out PLACE_CLEANUP = {0};
+    struct sealed f SEALED_CLEANUP = {0};
+    struct sealed_place from = {.body = &file, .follow = true};
+    struct session no_keys = {.warn = terminal_warn};
+    bool to_stdout = o->output != NULL && is_stdio(o->output);
+
+    if (!place_open(&file, o->operands.items[0], err).ok)
+        return FAIL;
+    if (o->envelope != NULL) {
+        if (!place_open(&given, o->envelope, err).ok)
+            return FAIL;
+        from.envelope = &given;
+    }
+    if (!to_stdout && !envelope_place(&out, &file, o->output, err).ok)
+        return FAIL;
+    if (!sealed_open(&f, &no_keys, &from, err).ok)
+        return FAIL;
+    return repair_export(&f, to_stdout ? NULL : &out, o->force, err);
+}
+
+static struct result restore(const struct options *o, struct err *err)
+{
+    struct place file PLACE_CLEANUP = {0}, from PLACE_CLEANUP = {0};
+    struct session s SESSION_CLEANUP = {0};
+
+    if (!place_open(&file, o->operands.items[0], err).ok ||
+        !envelope_place(&from, &file, o->envelope, err).ok || !common_keys(&s, o, false, err).ok)
+        return FAIL;
+    return repair_restore(&s, &file, &from, o->force, err);
+}
+
+int verb_envelope_export(const struct options *o)
+{
+    struct err err = {0};
+
+    return export(o, &err).ok ? ERR_NONE : terminal_error(&err);
+}
+
+int verb_envelope_restore(const struct options *o)
+{
+    struct err err = {0};
+
+    return restore(o, &err).ok ? ERR_NONE : terminal_error(&err);
+}

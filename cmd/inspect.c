@@ -1,0 +1,209 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "cmd/batch.h"
+#include "cmd/common.h"
+#include "cmd/terminal.h"
+#include "cmd/verbs.h"
+#include "libbulla/open.h"
+
+/* struct shown: an envelope and what is known of the file around it. */
+struct shown {
+    const struct sealed *sealed;
+    const char *file;
+    bool has_size; /* only a regular file has one */
+    uint64_t size; /* of the plaintext, in bytes */
+};
+
+static const char *copy_state(const struct sealed *f, unsigned i)
+{
+    static const char *const names[] = {
+        [COPY_GOOD] = "good",         [COPY_STALE] = "stale",
+        [COPY_DAMAGED] = "damaged",   [COPY_UNSUPPORTED] = "unsupported",
+        [COPY_DIFFERS] = "different",
+    };
+
+    return names[f->health.copy[i]];
+}
+
+/* The value of one header field of a slot as text; the caller frees. */
+static char *field_text(const struct slot *slot, enum slot_field field)
+{
+    const struct slot_field_info *info = slot_field_info(field);
+    struct view v = slot_view(slot, field);
+    char *out = malloc(TEXT_ESCAPED(v.size) + 16);
+
+    if (out == NULL)
+        return NULL;
+    if (info->kind == SLOT_NUMBER)
+        snprintf(out, 16, "%" PRIu32, slot_number(slot, field));
+    else if (info->kind == SLOT_TEXT)
+        text_escape(out, TEXT_ESCAPED(v.size), v.bytes, v.size);
+    else
+        text_hex(out, v.bytes, v.size);
+    return out;
+}
+
+static void show_slot(const struct slot *slot, size_t number)
+{
+    printf("  slot %zu       %s\n", number, slot->method->name);
+    for (const enum slot_field *f = slot->method->fields; *f != SLOT_NO_FIELD; f++) {
+        char *text STRING_CLEANUP = field_text(slot, *f);
+        if (text != NULL && text[0] != '\0')
+            printf("    %-14s%s\n", slot_field_info(*f)->name, text);
+    }
+}
+
+static void show_line(const char *what, const char *text)
+{
+    printf("  %-13s", what);
+    terminal_show(text, strlen(text));
+    putchar('\n');
+}
+
+static void show_context(const struct context *context)
+{
+    for (size_t i = 0; i < context->count; i++) {
+        printf("  %-13s", i == 0 ? "context" : "");
+        terminal_show(context->pairs[i].key, strlen(context->pairs[i].key));
+        putchar('=');
+        terminal_show(context->pairs[i].value, strlen(context->pairs[i].value));
+        putchar('\n');
+    }
+}
+
+static void show(const struct shown *shown)
+{
+    const struct sealed *f = shown->sealed;
+    const struct core *core = &f->envelope.core;
+    char time[TEXT_TIME_SIZE], id[2 * CORE_ID_SIZE + 1];
+
+    terminal_show(shown->file, strlen(shown->file));
+    printf(": sealed, format 1, envelope %s\n", f->separate ? "separate" : "in the file");
+    show_line("sealed at", text_time(time, core->created));
+    show_line("suite", suite_by_code(core->suite)->name);
+    if (shown->has_size)
+        printf("  %-13s%" PRIu64 " bytes of plaintext\n", "size", shown->size);
+    if (core->name[0] != '\0')
+        show_line("name", core->name);
+    if (core->generation != 0)
+        printf("  %-13s%" PRIu64 "\n", "generation", core->generation);
+    show_context(&core->context);
+    show_line("file id", text_hex(id, core->file_id, CORE_ID_SIZE));
+    show_line("branch id", text_hex(id, core->branch_id, CORE_ID_SIZE));
+    printf("  %-13scopy A %s, copy B %s; sequence %" PRIu64 ", %zu bytes each\n", "envelope",
+           copy_state(f, 0), copy_state(f, 1), f->envelope.sequence,
+           envelope_size(&f->envelope) / 2);
+    for (size_t i = 0; i < f->envelope.slot_count; i++)
+        show_slot(&f->envelope.slots[i], i);
+}
+
+static json_t *slot_json(const struct slot *slot)
+{
+    json_t *json = json_pack("{s:s}", "method", slot->method->name);
+
+    for (const enum slot_field *f = slot->method->fields; *f != SLOT_NO_FIELD; f++) {
+        char *text STRING_CLEANUP = field_text(slot, *f);
+        struct view v = slot_view(slot, *f);
+        char name[32];
+        snprintf(name, sizeof name, "%s", slot_field_info(*f)->name);
+        for (char *c = name; *c != '\0'; c++)
+            *c = *c == ' ' ? '_' : *c;
+        enum slot_kind kind = slot_field_info(*f)->kind;
+        json_object_set_new(json, name,
+                            kind == SLOT_NUMBER ? json_integer(slot_number(slot, *f))
+                            : kind == SLOT_TEXT ? terminal_text(v.bytes, v.size)
+                                                : json_string(text));
+    }
+    return json;
+}
+
+static void add_core(json_t *json, const struct core *core)
+{
+    char time[TEXT_TIME_SIZE], id[2 * CORE_ID_SIZE + 1];
+    json_t *context = json_object();
+
+    json_object_set_new(json, "created", json_string(text_time(time, core->created)));
+    json_object_set_new(json, "suite", json_string(suite_by_code(core->suite)->name));
+    json_object_set_new(json, "file_id", json_string(text_hex(id, core->file_id, CORE_ID_SIZE)));
+    json_object_set_new(json, "branch_id",
+                        json_string(text_hex(id, core->branch_id, CORE_ID_SIZE)));
+    json_object_set_new(json, "name",
+                        core->name[0] != '\0' ? json_string(core->name) : json_null());
+    json_object_set_new(json, "generation",
+                        core->generation != 0 ? json_integer((json_int_t)core->generation)
+                                              : json_null());
+    for (size_t i = 0; i < core->context.count; i++)
+        json_object_set_new(context, core->context.pairs[i].key,
+                            json_string(core->context.pairs[i].value));
+    json_object_set_new(json, "context", context);
+}
+
+static void add_all(json_t *json, const struct shown *shown)
+{
+    const struct sealed *f = shown->sealed;
+    json_t *slots = json_array();
+
+    json_object_set_new(json, "format", json_integer(1));
+    json_object_set_new(json, "envelope", json_string(f->separate ? "separate" : "inside"));
+    add_core(json, &f->envelope.core);
+    json_object_set_new(json, "bytes",
+                        shown->has_size ? json_integer((json_int_t)shown->size) : json_null());
+    json_object_set_new(json, "sequence", json_integer((json_int_t)f->envelope.sequence));
+    json_object_set_new(json, "region", json_integer((json_int_t)envelope_size(&f->envelope) / 2));
+    json_object_set_new(json, "copies", json_pack("[s, s]", copy_state(f, 0), copy_state(f, 1)));
+    for (size_t i = 0; i < f->envelope.slot_count; i++)
+        json_array_append_new(slots, slot_json(&f->envelope.slots[i]));
+    json_object_set_new(json, "slots", slots);
+}
+
+/* The size of the plaintext, from the size of the file: what no key is needed for. */
+static bool plain_size(const struct sealed *f, uint64_t *size)
+{
+    uint64_t body = (uint64_t)f->st.st_size, inside = envelope_size(&f->envelope);
+
+    if (!S_ISREG(f->st.st_mode))
+        return false;
+    if (!f->separate)
+        body = body > inside ? body - inside : 0;
+    return cobblestone_plain_size(body, size);
+}
+
+static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)
+{
+    const struct options *o = ((struct batch *)arg)->options;
+    struct place envelope PLACE_CLEANUP = {0};
+    struct sealed f SEALED_CLEANUP = {0};
+    struct sealed_place from = {.body = item->source, .follow = item->follow};
+    struct session no_keys = {.warn = terminal_warn};
+
+    if (item->source == NULL && isatty(STDIN_FILENO))
+        return fail(err, ERR_USAGE, "sealed data is not read from a terminal");
+    if (o->envelope != NULL) {
+        if (!place_open(&envelope, o->envelope, err).ok)
+            return FAIL;
+        from.envelope = &envelope;
+    }
+    if (!sealed_open(&f, &no_keys, &from, err).ok)
+        return FAIL;
+    struct shown shown = {.sealed = &f,
+                          .file = item->source ? item->source->path : "standard input"};
+    shown.has_size = plain_size(&f, &shown.size);
+    if (json != NULL)
+        add_all(json, &shown);
+    else
+        show(&shown);
+    return OK;
+}
+
+int verb_inspect(const struct options *o)
+{
+    struct batch batch = {.options = o, .each = each, .done = "shown"};
+
+    batch.arg = &batch;
+    return batch_run(&batch);
+}

@@ -1,0 +1,73 @@
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include "base/atomic_file.h"
+#include "base/secret.h"
+#include "base/stream.h"
+#include "cmd/options.h"
+#include "cmd/terminal.h"
+
+static void on_signal(int number)
+{
+    (void)number;
+    stream_interrupt();
+}
+
+/* A signal ends the run in an orderly way, so that nothing is left behind; a second one at once. A
+ * closed pipe is an error of the write, not the end. */
+static void catch_signals(void)
+{
+    struct sigaction stop = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGHUP, &stop, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
+}
+
+/* Keys must not end up in a core file, nor be read by a debugger of the same user. */
+static void no_dumps(void)
+{
+    (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+static int run(int argc, char **argv, struct options *o)
+{
+    const struct verb *verb;
+    struct err err = {0};
+
+    if (argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0)) {
+        puts("bulla " BULLA_VERSION);
+        return ERR_NONE;
+    }
+    if (!secret_init(&err).ok || !options_parse(o, &verb, argc, argv, &err).ok)
+        return terminal_error(&err);
+    if (o->help) {
+        options_help(verb);
+        return ERR_NONE;
+    }
+    terminal_quiet(o->quiet);
+    int status = verb->run(o);
+    if (secret_unlocked())
+        terminal_warn(NULL,
+                      "key bytes could not be locked into memory (see 'ulimit -l'): they may be "
+                      "swapped to disk");
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {0};
+
+    no_dumps();
+    catch_signals();
+    atomic_file_init();
+    int status = terminal_finish(run(argc, argv, &o));
+    options_free(&o);
+    return status;
+}

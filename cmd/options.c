@@ -1,0 +1,397 @@
+#include "cmd/options.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/verbs.h"
+
+enum {
+    ENCRYPT = 1,
+    DECRYPT = 2,
+    VERIFY = 4,
+    INSPECT = 8,
+    NEW = 16,
+    LIST = 32,
+    EXPORT = 64,
+    RESTORE = 128
+};
+
+#define MANY ((size_t)-1)
+#define OPENING (DECRYPT | VERIFY)
+#define FILES (ENCRYPT | OPENING)
+
+static const struct verb verbs[] = {
+    {ENCRYPT, NULL, "encrypt", "[FILE...]", 0, MANY, "seal files, or standard input",
+     "FILE becomes FILE.bulla. Without FILE, or with -, standard input is sealed to standard "
+     "output. The\n"
+     "source stays as it is; what is sealed gets its permissions and times.\n",
+     verb_encrypt},
+    {DECRYPT, NULL, "decrypt", "[FILE...]", 0, MANY, "open sealed files, or standard input",
+     "FILE.bulla becomes FILE. Without FILE, or with -, standard input is opened to standard "
+     "output. A\n"
+     "file appears only when all of it was authentic; on a pipe the exit status says whether what "
+     "came\n"
+     "out is all.\n",
+     verb_decrypt},
+    {VERIFY, NULL, "verify", "[FILE...]", 0, MANY, "decrypt everything and write nothing",
+     "Checks each FILE, or standard input, to its last byte.\n", verb_verify},
+    {INSPECT, NULL, "inspect", "[FILE...]", 0, MANY, "show the envelope; needs no key",
+     "What is shown was not authenticated: that takes a key, see 'bulla verify'.\n", verb_inspect},
+    {NEW, "key", "new", "KEY", 1, 1, "make a master key",
+     "KEY is PATH for a new keyring, or PATH#NAME for one more key in it. Keep a copy of the "
+     "keyring in\n"
+     "another place: what is sealed to its keys cannot be opened without it.\n",
+     verb_key_new},
+    {LIST, "key", "list", "[KEY...]", 0, MANY, "show the keys of a keyring and their versions",
+     "Shows no key bytes.\n", verb_key_list},
+    {EXPORT, "envelope", "export", "FILE", 1, 1,
+     "copy the envelope of a sealed file to a file of its own",
+     "Writes FILE.env. It opens FILE even if the envelope in FILE is destroyed, and takes a master "
+     "key\n"
+     "like it.\n",
+     verb_envelope_export},
+    {RESTORE, "envelope", "restore", "FILE", 1, 1, "put an exported envelope back into its file",
+     "Takes FILE.env, or what --envelope names. If FILE has no whole envelope any more, a key must "
+     "prove\n"
+     "that the two belong together.\n",
+     verb_envelope_restore},
+};
+
+#define VERBS (sizeof verbs / sizeof *verbs)
+
+enum kind { FLAG, TEXT, NUMBER, LIST_OF_TEXT };
+
+static const struct row {
+    const char *name;
+    char letter;
+    const char *metavar;
+    enum kind kind;
+    size_t offset;
+    unsigned verbs;
+    const char *help;
+} rows[] = {
+    {"key", 'k', "KEY", LIST_OF_TEXT, offsetof(struct options, keys), FILES | RESTORE,
+     "a master key: PATH or file:PATH of a keyring, PATH#NAME for one of its keys, or a name from "
+     "the\n"
+     "config file; may be repeated. BULLA_KEY stands in for a missing -k"},
+    {"output", 'o', "OUT", TEXT, offsetof(struct options, output), ENCRYPT | DECRYPT | EXPORT,
+     "write to OUT; to files in OUT if it is a directory; - is standard output"},
+    {"envelope", 0, "ENV", TEXT, offsetof(struct options, envelope),
+     FILES | INSPECT | EXPORT | RESTORE, "the envelope is, or goes to, a file of its own: ENV"},
+    {"detach", 0, NULL, FLAG, offsetof(struct options, detach), ENCRYPT,
+     "put the envelope into a file of its own, OUT.env, beside the body"},
+    {"recursive", 'r', NULL, FLAG, offsetof(struct options, recursive), FILES,
+     "take all files below FILE that is a directory"},
+    {"context", 0, "K=V", LIST_OF_TEXT, offsetof(struct options, context), ENCRYPT,
+     "store a pair, authenticated but not secret; may be repeated"},
+    {"name", 0, "NAME", TEXT, offsetof(struct options, name), ENCRYPT,
+     "store a logical name, authenticated but not secret"},
+    {"generation", 0, "N", NUMBER, offsetof(struct options, generation), ENCRYPT,
+     "store the version of the backup, 1 or more"},
+    {"suite", 0, "SUITE", TEXT, offsetof(struct options, suite), ENCRYPT,
+     "aes (the default) or chacha20, for machines without AES instructions"},
+    {"require-context", 0, "K=V", LIST_OF_TEXT, offsetof(struct options, require_context), OPENING,
+     "refuse files whose context has not this pair; may be repeated"},
+    {"require-name", 0, "NAME", TEXT, offsetof(struct options, require_name), OPENING,
+     "refuse files of another name"},
+    {"min-generation", 0, "N", NUMBER, offsetof(struct options, min_generation), OPENING,
+     "refuse files of an older generation, or of none"},
+    {"remove-source", 0, NULL, FLAG, offsetof(struct options, remove_source), ENCRYPT | DECRYPT,
+     "remove FILE after the result is durable and was read back and compared"},
+    {"force", 0, NULL, FLAG, offsetof(struct options, force), ENCRYPT | DECRYPT | EXPORT | RESTORE,
+     "replace what exists, where that is safe"},
+    {"json", 0, NULL, FLAG, offsetof(struct options, json), FILES | INSPECT | NEW | LIST,
+     "one line of JSON for each file or key on standard output"},
+    {"quiet", 'q', NULL, FLAG, offsetof(struct options, quiet), ~0u, "no warnings and no summary"},
+    {"help", 'h', NULL, FLAG, offsetof(struct options, help), ~0u, "show this"},
+};
+
+#define ROWS (sizeof rows / sizeof *rows)
+
+static struct result list_add(struct list *l, const char *item, struct err *err)
+{
+    const char **grown = reallocarray(l->items, l->count + 1, sizeof *grown);
+
+    if (grown == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    l->items = grown;
+    l->items[l->count++] = item;
+    return OK;
+}
+
+void options_free(struct options *o)
+{
+    free(o->keys.items);
+    free(o->context.items);
+    free(o->require_context.items);
+    free(o->operands.items);
+    *o = (struct options){0};
+}
+
+static struct result parse_number(const char *text, uint64_t *out, struct err *err)
+{
+    uint64_t n = 0;
+
+    if (*text == '\0')
+        return fail(err, ERR_USAGE, "an empty number");
+    for (const char *c = text; *c != '\0'; c++) {
+        if (*c < '0' || *c > '9')
+            return fail(err, ERR_USAGE, "'%s' is not a number", text);
+        if (__builtin_mul_overflow(n, 10u, &n) ||
+            __builtin_add_overflow(n, (uint64_t)(*c - '0'), &n))
+            return fail(err, ERR_USAGE, "'%s' is too large", text);
+    }
+    if (n == 0)
+        return fail(err, ERR_USAGE, "'%s' is not 1 or more", text);
+    *out = n;
+    return OK;
+}
+
+/* Puts a value where its row says; an option that is not a list may stand once. */
+static struct result store(struct options *o, const struct row *row, const char *value,
+                           struct err *err)
+{
+    char *at = (char *)o + row->offset;
+    bool twice = false;
+
+    switch (row->kind) {
+    case FLAG:
+        *(bool *)at = true;
+        return OK;
+    case LIST_OF_TEXT:
+        return list_add((struct list *)(void *)at, value, err);
+    case TEXT:
+        twice = *(const char **)(void *)at != NULL;
+        *(const char **)(void *)at = value;
+        break;
+    case NUMBER:
+        twice = *(uint64_t *)(void *)at != 0;
+        if (!parse_number(value, (uint64_t *)(void *)at, err).ok) {
+            err_context(err, "--%s", row->name);
+            return FAIL;
+        }
+        break;
+    }
+    if (twice)
+        return fail(err, ERR_USAGE, "--%s is given twice", row->name);
+    return OK;
+}
+
+static const struct row *row_by_name(const char *name, size_t size)
+{
+    for (size_t i = 0; i < ROWS; i++)
+        if (strlen(rows[i].name) == size && memcmp(rows[i].name, name, size) == 0)
+            return &rows[i];
+    return NULL;
+}
+
+static const struct row *row_by_letter(char letter)
+{
+    for (size_t i = 0; i < ROWS; i++)
+        if (rows[i].letter == letter)
+            return &rows[i];
+    return NULL;
+}
+
+static struct result check_row(const struct row *row, const struct verb *verb, const char *given,
+                               struct err *err)
+{
+    if (row == NULL)
+        (void)fail(err, ERR_USAGE, "unknown option '%s'", given);
+    else if ((row->verbs & verb->bit) == 0)
+        (void)fail(err, ERR_USAGE, "option --%s does not go with '%s'", row->name, verb->name);
+    else
+        return OK;
+    err_hint(err, "'bulla %s%s%s --help' shows the options", verb->group ? verb->group : "",
+             verb->group ? " " : "", verb->name);
+    return FAIL;
+}
+
+/* struct args: what is left of the command line. */
+struct args {
+    char **at;
+    int left;
+};
+
+static struct result next_value(struct args *args, const struct row *row, const char **value,
+                                struct err *err)
+{
+    if (args->left == 0)
+        return fail(err, ERR_USAGE, "--%s needs a value: %s", row->name, row->metavar);
+    *value = *args->at++;
+    args->left--;
+    return OK;
+}
+
+static struct result parse_long(struct options *o, const struct verb *verb, const char *arg,
+                                struct args *args, struct err *err)
+{
+    size_t size = strcspn(arg + 2, "=");
+    const char *value = arg[2 + size] == '=' ? arg + 3 + size : NULL;
+    const struct row *row = row_by_name(arg + 2, size);
+
+    if (!check_row(row, verb, arg, err).ok)
+        return FAIL;
+    if (row->kind == FLAG && value != NULL)
+        return fail(err, ERR_USAGE, "--%s takes no value", row->name);
+    if (row->kind != FLAG && value == NULL && !next_value(args, row, &value, err).ok)
+        return FAIL;
+    return store(o, row, value, err);
+}
+
+/* -k KEY, -kKEY, -qr, -qk KEY. */
+static struct result parse_short(struct options *o, const struct verb *verb, const char *arg,
+                                 struct args *args, struct err *err)
+{
+    for (const char *c = arg + 1; *c != '\0'; c++) {
+        const struct row *row = row_by_letter(*c);
+        const char *value = c + 1;
+        if (!check_row(row, verb, arg, err).ok)
+            return FAIL;
+        if (row->kind == FLAG) {
+            if (!store(o, row, NULL, err).ok)
+                return FAIL;
+            continue;
+        }
+        if (*value == '\0' && !next_value(args, row, &value, err).ok)
+            return FAIL;
+        return store(o, row, value, err);
+    }
+    return OK;
+}
+
+static struct result parse_arguments(struct options *o, const struct verb *verb, struct args *args,
+                                     struct err *err)
+{
+    bool only_operands = false;
+
+    while (args->left > 0) {
+        const char *arg = *args->at++;
+        args->left--;
+        struct result r;
+        if (only_operands || arg[0] != '-' || arg[1] == '\0')
+            r = list_add(&o->operands, arg, err);
+        else if (strcmp(arg, "--") == 0)
+            only_operands = true, r = OK;
+        else if (arg[1] == '-')
+            r = parse_long(o, verb, arg, args, err);
+        else
+            r = parse_short(o, verb, arg, args, err);
+        if (!r.ok)
+            return FAIL;
+    }
+    if (o->help)
+        return OK;
+    if (o->operands.count < verb->least || o->operands.count > verb->most)
+        return fail(err, ERR_USAGE, "'%s' takes %s", verb->name, verb->operands);
+    return OK;
+}
+
+static struct result find_verb(const struct verb **verb, struct args *args, struct err *err)
+{
+    const char *word = *args->at++;
+    bool group = false;
+
+    args->left--;
+    for (size_t i = 0; i < VERBS; i++) {
+        const struct verb *v = &verbs[i];
+        if (v->group == NULL && strcmp(v->name, word) == 0) {
+            *verb = v;
+            return OK;
+        }
+        if (v->group == NULL || strcmp(v->group, word) != 0)
+            continue;
+        group = true;
+        if (args->left > 0 && strcmp(v->name, *args->at) == 0) {
+            args->at++;
+            args->left--;
+            *verb = v;
+            return OK;
+        }
+    }
+    if (group)
+        (void)fail(err, ERR_USAGE, "'%s' needs a second word", word);
+    else
+        (void)fail(err, ERR_USAGE, "unknown verb '%s'", word);
+    err_hint(err, "'bulla help' shows the verbs");
+    return FAIL;
+}
+
+static bool is_one_of(const char *word, const char *a, const char *b, const char *c)
+{
+    return strcmp(word, a) == 0 || strcmp(word, b) == 0 || strcmp(word, c) == 0;
+}
+
+struct result options_parse(struct options *o, const struct verb **verb, int argc, char **argv,
+                            struct err *err)
+{
+    struct args args = {argv + 1, argc - 1};
+
+    *verb = NULL;
+    if (args.left == 0) {
+        (void)fail(err, ERR_USAGE, "no verb");
+        err_hint(err, "'bulla help' shows the verbs");
+        return FAIL;
+    }
+    if (is_one_of(*args.at, "help", "--help", "-h")) {
+        o->help = true;
+        args.at++;
+        args.left--;
+        return args.left > 0 ? find_verb(verb, &args, err) : OK;
+    }
+    if (!find_verb(verb, &args, err).ok)
+        return FAIL;
+    return parse_arguments(o, *verb, &args, err);
+}
+
+/* Prints text with each line after the first moved in. */
+static void print_moved_in(const char *text, int columns)
+{
+    for (; *text != '\0'; text++) {
+        putchar(*text);
+        if (*text == '\n')
+            printf("%*s", columns, "");
+    }
+    putchar('\n');
+}
+
+static void print_overview(void)
+{
+    printf("bulla " BULLA_VERSION
+           ": seals backups before they leave the machine, opens them on restore\n\n"
+           "usage: bulla VERB [options] [FILE...]\n\n");
+    for (size_t i = 0; i < VERBS; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "%s%s%s", verbs[i].group ? verbs[i].group : "",
+                 verbs[i].group ? " " : "", verbs[i].name);
+        printf("  %-18s%s\n", name, verbs[i].summary);
+    }
+    printf(
+        "\n'bulla VERB --help' shows a verb's options.\n\n"
+        "exit status: 0 done; 1 failed; 2 usage; 3 part of a batch failed; 4 damaged or forged "
+        "data;\n"
+        "5 none of the given keys opens it; 6 key store not reachable; 7 refused by policy; 8 not\n"
+        "supported by this bulla; 130 interrupted\n");
+}
+
+void options_help(const struct verb *verb)
+{
+    if (verb == NULL) {
+        print_overview();
+        return;
+    }
+    printf("usage: bulla %s%s%s [options] %s\n\n%s.\n\n%s\n", verb->group ? verb->group : "",
+           verb->group ? " " : "", verb->name, verb->operands, verb->summary, verb->more);
+    for (size_t i = 0; i < ROWS; i++) {
+        char name[32];
+        if ((rows[i].verbs & verb->bit) == 0)
+            continue;
+        snprintf(name, sizeof name, "--%s%s%s", rows[i].name, rows[i].metavar ? " " : "",
+                 rows[i].metavar ? rows[i].metavar : "");
+        printf("  %c%c%c %-23s", rows[i].letter ? '-' : ' ', rows[i].letter ? rows[i].letter : ' ',
+               rows[i].letter ? ',' : ' ', name);
+        print_moved_in(rows[i].help, 29);
+    }
+}

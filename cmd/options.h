@@ -1,0 +1,45 @@
+/* options: the command line. One row for each verb and one for each option give the parser and the
+ * help. */
+#ifndef BULLA_CMD_OPTIONS_H
+#define BULLA_CMD_OPTIONS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* struct list: strings of the command line, not owned. */
+struct list {
+    const char **items;
+    size_t count;
+};
+
+/* struct options: what the command line says; strings belong to argv. */
+struct options {
+    struct list keys, context, require_context, operands;
+    const char *output, *envelope, *name, *require_name, *suite;
+    uint64_t generation, min_generation;
+    bool detach, force, help, json, quiet, recursive, remove_source;
+};
+
+struct verb {
+    unsigned bit;      /* for the option table */
+    const char *group; /* "key" of "key new", or NULL */
+    const char *name;
+    const char *operands; /* as the help shows them */
+    size_t least, most;   /* operands */
+    const char *summary;
+    const char *more; /* a paragraph for the verb's help */
+    int (*run)(const struct options *o);
+};
+
+/* options_parse reads a command line: *verb is NULL where it asks for the overview. The caller
+ * frees by options_free. ERR_USAGE. */
+FALLIBLE options_parse(struct options *o, const struct verb **verb, int argc, char **argv,
+                       struct err *err);
+void options_free(struct options *o);
+
+/* options_help prints the help of a verb, or the overview for NULL, to standard output. */
+void options_help(const struct verb *verb);
+
+#endif

@@ -1,0 +1,92 @@
+#include "cmd/terminal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+
+#define LINE_MAX_SIZE (2 * ERR_TEXT_MAX)
+
+static bool quiet;
+static bool lost; /* something for standard output */
+
+void terminal_quiet(bool q)
+{
+    quiet = q;
+}
+
+static void line(const char *kind, const char *text)
+{
+    char escaped[TEXT_ESCAPED(LINE_MAX_SIZE)];
+
+    fprintf(stderr, "bulla: %s%s\n", kind,
+            text_escape(escaped, sizeof escaped, text, strlen(text)));
+}
+
+int terminal_error(const struct err *err)
+{
+    line("", err->text);
+    if (err->hint[0] != '\0')
+        line("hint: ", err->hint);
+    return (int)err->class;
+}
+
+void terminal_warn(void *arg, const char *text)
+{
+    (void)arg;
+    if (!quiet)
+        line("warning: ", text);
+}
+
+void terminal_note(const char *fmt, ...)
+{
+    char text[LINE_MAX_SIZE];
+    va_list ap;
+
+    if (quiet)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    line("", text);
+}
+
+void terminal_show(const void *bytes, size_t size)
+{
+    char *escaped = malloc(TEXT_ESCAPED(size));
+
+    lost = lost || escaped == NULL;
+    if (escaped != NULL)
+        fputs(text_escape(escaped, TEXT_ESCAPED(size), bytes, size), stdout);
+    free(escaped);
+}
+
+json_t *terminal_text(const void *bytes, size_t size)
+{
+    if (text_is_utf8(bytes, size))
+        return json_stringn(bytes, size);
+    char *escaped = malloc(TEXT_ESCAPED(size));
+    json_t *json =
+        escaped == NULL ? NULL : json_string(text_escape(escaped, TEXT_ESCAPED(size), bytes, size));
+    free(escaped);
+    return json;
+}
+
+void terminal_json(json_t *json)
+{
+    lost = lost || json == NULL ||
+           json_dumpf(json, stdout, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER) != 0;
+    putchar('\n');
+    json_decref(json);
+    fflush(stdout);
+}
+
+int terminal_finish(int status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout) && !lost)
+        return status;
+    line("", "cannot write standard output");
+    return status == ERR_NONE ? ERR_FAILED : status;
+}

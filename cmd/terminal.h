@@ -1,0 +1,39 @@
+/* terminal: all that bulla says. Messages go to standard error, escaped, problem first:
+ *
+ *     bulla: 'x.bulla': chunk 17 does not authenticate
+ *     bulla: hint: what to do
+ *
+ * Standard output has results only: data, JSON, or what the verb is asked to show. */
+#ifndef BULLA_CMD_TERMINAL_H
+#define BULLA_CMD_TERMINAL_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* terminal_quiet drops warnings and notes from then on. */
+void terminal_quiet(bool quiet);
+
+/* terminal_error prints an error with its hint and returns its class, the exit status. */
+int terminal_error(const struct err *err);
+
+/* terminal_warn has the shape of a session's warn. */
+void terminal_warn(void *arg, const char *text);
+__attribute__((format(printf, 1, 2))) void terminal_note(const char *fmt, ...);
+
+/* terminal_show prints bytes from outside to standard output, escaped. */
+void terminal_show(const void *bytes, size_t size);
+
+/* terminal_text makes a JSON string of bytes from outside; what is not UTF-8 is escaped first. */
+json_t *terminal_text(const void *bytes, size_t size);
+
+/* terminal_json prints one line of ASCII JSON to standard output and drops the reference. */
+void terminal_json(json_t *json);
+
+/* terminal_finish flushes standard output and returns status, or ERR_FAILED if what was printed
+ * there did not arrive. */
+int terminal_finish(int status);
+
+#endif

@@ -1,0 +1,16 @@
+/* verbs: one function for each verb, in a file of its name; each returns the exit status. */
+#ifndef BULLA_CMD_VERBS_H
+#define BULLA_CMD_VERBS_H
+
+#include "cmd/options.h"
+
+int verb_encrypt(const struct options *o);
+int verb_decrypt(const struct options *o);
+int verb_verify(const struct options *o);
+int verb_inspect(const struct options *o);
+int verb_key_new(const struct options *o);
+int verb_key_list(const struct options *o);
+int verb_envelope_export(const struct options *o);
+int verb_envelope_restore(const struct options *o);
+
+#endif
