@@ -73,9 +73,9 @@ static const struct row {
     const char *help;
 } rows[] = {
     {"key", 'k', "KEY", LIST_OF_TEXT, offsetof(struct options, keys), FILES | RESTORE,
-     "a master key: PATH or file:PATH of a keyring, PATH#NAME for one of its keys, or a name from "
-     "the\n"
-     "config file; may be repeated. BULLA_KEY stands in for a missing -k"},
+     "a master key: PATH or file:PATH of a keyring, PATH#NAME for one of\n"
+     "its keys, or a name from the config file; may be repeated. BULLA_KEY\n"
+     "stands in for a missing -k"},
     {"output", 'o', "OUT", TEXT, offsetof(struct options, output), ENCRYPT | DECRYPT | EXPORT,
      "write to OUT; to files in OUT if it is a directory; - is standard output"},
     {"envelope", 0, "ENV", TEXT, offsetof(struct options, envelope),

@@ -71,7 +71,7 @@ struct result context_add(struct context *context, const char *key, size_t key_s
 {
     struct view k = {(const uint8_t *)key, key_size}, v = view_of(value);
     const char *fault = pair_fault(k, v);
-    struct context_pair fresh;
+    struct context_pair fresh = {0};
     size_t at = 0;
 
     if (fault != NULL)

@@ -1,0 +1,247 @@
+/* The ground floor: wire, text, errors, secrets, places, atomic files, streams. */
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/atomic_file.h"
+#include "base/stream.h"
+#include "base/text.h"
+#include "base/wire.h"
+#include "tests/unit/test.h"
+
+static void wire_round_trip(void)
+{
+    uint8_t bytes[32];
+    struct wire_writer w = wire_writer(bytes, sizeof bytes);
+
+    wire_put_u16(&w, 0x1234);
+    wire_put_u32(&w, 0x56789abc);
+    wire_put_u64(&w, UINT64_C(0xdef0123456789abc));
+    wire_put_sized(&w, "abc", 3);
+    CHECK(!w.bad && w.used == 19);
+    CHECK(memcmp(bytes, "\x12\x34\x56\x78\x9a\xbc\xde\xf0", 8) == 0);
+    struct wire_reader r = wire_reader(bytes, w.used);
+    CHECK(wire_get_u16(&r) == 0x1234 && wire_get_u32(&r) == 0x56789abc);
+    CHECK(wire_get_u64(&r) == UINT64_C(0xdef0123456789abc));
+    struct view v = wire_get_sized(&r);
+    CHECK(v.size == 3 && memcmp(v.bytes, "abc", 3) == 0 && wire_at_end(&r));
+}
+
+static void wire_reader_stops_at_the_end(void)
+{
+    const uint8_t bytes[3] = {0, 9, 1};
+
+    for (size_t size = 0; size < 3; size++) {
+        struct wire_reader r = wire_reader(bytes, size);
+        struct view v = wire_get_sized(&r);
+        CHECK(v.size == 0 && r.bad && !wire_at_end(&r));
+        CHECK(wire_get_u64(&r) == 0 && wire_get_view(&r, 0).size == 0 && r.bad);
+    }
+}
+
+static void wire_writer_stops_at_the_end(void)
+{
+    uint8_t bytes[3] = {7, 7, 7};
+    struct wire_writer w = wire_writer(bytes, 2);
+
+    wire_put_u32(&w, 1);
+    CHECK(w.bad && w.used == 0 && bytes[0] == 7);
+    wire_put_u16(&w, 1);
+    CHECK(w.bad && w.used == 0);
+}
+
+static void utf8(void)
+{
+    static const struct {
+        const char *text;
+        size_t size;
+        bool valid;
+    } cases[] = {
+        {"", 0, true},
+        {"abc", 3, true},
+        {"\xc3\xa9", 2, true},
+        {"\xf0\x9f\x94\x91", 4, true},
+        {"a\0b", 3, false},
+        {"\xc3", 1, false},
+        {"\xc0\xaf", 2, false},         /* overlong */
+        {"\xe0\x80\xaf", 3, false},     /* overlong */
+        {"\xed\xa0\x80", 3, false},     /* surrogate */
+        {"\xf4\x90\x80\x80", 4, false}, /* above U+10FFFF */
+        {"\xff", 1, false},
+        {"\x80", 1, false},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        CHECK(text_is_utf8(cases[i].text, cases[i].size) == cases[i].valid);
+}
+
+static void escapes(void)
+{
+    static const struct {
+        const char *in, *out;
+    } cases[] = {
+        {"plain \xc3\xa9", "plain \xc3\xa9"},
+        {"\x1b[31m", "\\x1b[31m"},
+        {"a\nb", "a\\x0ab"},
+        {"\xff", "\\xff"},
+        {"\xc2\x9b", "\\xc2\\x9b"},          /* C1 */
+        {"\xe2\x80\xae", "\\xe2\\x80\\xae"}, /* right-to-left override */
+        {"back\\slash", "back\\x5cslash"},
+    };
+    char out[64];
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        CHECK(strcmp(text_escape(out, sizeof out, cases[i].in, strlen(cases[i].in)),
+                     cases[i].out) == 0);
+    CHECK(strcmp(text_escape(out, 5, "ab\ncd", 5), "ab") == 0);
+    CHECK(strcmp(text_escape(out, 1, "ab", 2), "") == 0);
+}
+
+static void times(void)
+{
+    static const char *const wrong[] = {"",
+                                        "2026-11-23",
+                                        "2026-11-23T19:05:00",
+                                        "2026-13-01T00:00:00Z",
+                                        "2026-02-30T00:00:00Z",
+                                        "1969-12-31T23:59:59Z",
+                                        "2026-11-23 19:05:00Z",
+                                        "2026-11-23T19:05:00Zx"};
+    char out[TEXT_TIME_SIZE];
+    uint64_t seconds = 0;
+
+    CHECK(strcmp(text_time(out, 0), "1970-01-01T00:00:00Z") == 0);
+    CHECK(strcmp(text_time(out, TEXT_TIME_MAX), "9999-12-31T23:59:59Z") == 0);
+    CHECK(text_untime(&seconds, "2026-11-23T19:05:00Z") && seconds == 1795460700);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        CHECK(!text_untime(&seconds, wrong[i]));
+}
+
+static void hex(void)
+{
+    uint8_t out[2];
+
+    CHECK(text_unhex(out, 2, "00ff") && out[0] == 0 && out[1] == 0xff);
+    CHECK(!text_unhex(out, 2, "00FF") && !text_unhex(out, 2, "00f") &&
+          !text_unhex(out, 2, "00ff0"));
+    CHECK(!text_unhex(out, 2, "00fg") && !text_unhex(out, 2, "0 ff"));
+}
+
+static void errors(void)
+{
+    struct err err = {0};
+    char longer[ERR_TEXT_MAX + 10];
+
+    CHECK(!fail(&err, ERR_POLICY, "no %d", 7).ok && err.class == ERR_POLICY);
+    err_hint(&err, "do that");
+    err_context(&err, "opening '%s'", "x");
+    CHECK(strcmp(err.text, "opening 'x': no 7") == 0 && strcmp(err.hint, "do that") == 0);
+    memset(longer, 'a', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    (void)fail(&err, ERR_FAILED, "%s", longer);
+    CHECK(strlen(err.text) == ERR_TEXT_MAX - 1 && err.hint[0] == '\0');
+    err_context(&err, "%s", longer);
+    CHECK(strlen(err.text) == ERR_TEXT_MAX - 1);
+}
+
+static void secrets(void)
+{
+    struct secret a = {0}, b = {0};
+    struct err err = {0};
+
+    MUST(secret_random(&a, 32, &err).ok && secret_random(&b, 32, &err).ok);
+    CHECK(memcmp(a.bytes, b.bytes, 32) != 0);
+    secret_free(&b);
+    b = secret_take(&a);
+    CHECK(a.bytes == NULL && b.size == 32);
+    secret_free(&a);
+    secret_free(&b);
+    CHECK(b.bytes == NULL);
+}
+
+static bool holds(const char *path, const char *text)
+{
+    char got[64] = {0};
+    FILE *f = fopen(path, "rb");
+
+    if (f == NULL)
+        return false;
+    size_t n = fread(got, 1, sizeof got - 1, f);
+    fclose(f);
+    return n == strlen(text) && memcmp(got, text, n) == 0;
+}
+
+static struct result put(const char *path, bool replace, const char *text, struct err *err)
+{
+    struct place place PLACE_CLEANUP = {0};
+    struct atomic_file f ATOMIC_FILE_CLEANUP = {0};
+
+    if (!place_open(&place, path, err).ok || !atomic_file_open(&f, &place, replace, err).ok)
+        return FAIL;
+    MUST(write(f.fd, text, strlen(text)) == (ssize_t)strlen(text));
+    return atomic_file_commit(&f, err);
+}
+
+static void atomic_files(void)
+{
+    struct err err = {0};
+
+    CHECK(put("one", false, "first", &err).ok && holds("one", "first"));
+    CHECK(!put("one", false, "second", &err).ok && holds("one", "first"));
+    CHECK(put("one", true, "third", &err).ok && holds("one", "third"));
+    CHECK(put("two", true, "new", &err).ok && holds("two", "new"));
+    MUST(symlink("one", "link") == 0 && mkfifo("fifo", 0600) == 0 && mkdir("dir", 0700) == 0);
+    CHECK(!put("link", true, "x", &err).ok && !put("fifo", true, "x", &err).ok);
+    CHECK(!put("dir", true, "x", &err).ok && !put("none/x", true, "x", &err).ok);
+    CHECK(holds("one", "third"));
+}
+
+static void an_atomic_file_does_not_replace_what_came_meanwhile(void)
+{
+    struct place place PLACE_CLEANUP = {0};
+    struct atomic_file f ATOMIC_FILE_CLEANUP = {0};
+    struct err err = {0};
+
+    MUST(place_open(&place, "late", &err).ok && atomic_file_open(&f, &place, false, &err).ok);
+    test_write("late", "theirs", 6);
+    CHECK(!atomic_file_commit(&f, &err).ok && holds("late", "theirs"));
+}
+
+static void compare_sinks(void)
+{
+    static const struct {
+        const char *given;
+        bool same;
+    } cases[] = {{"content", true}, {"contents", false}, {"conten", false}, {"Content", false}};
+
+    test_write("c", "content", 7);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int fd FD_CLEANUP = open("c", O_RDONLY);
+        struct compare_sink s = compare_sink((struct source){fd, "c"});
+        struct err err = {0};
+        bool same = sink_write(&s.sink, cases[i].given, strlen(cases[i].given), &err).ok &&
+                    compare_sink_finish(&s, &err).ok;
+        CHECK(same == cases[i].same && (same || err.class == ERR_DAMAGED));
+    }
+}
+
+int main(void)
+{
+    struct err err = {0};
+
+    MUST(secret_init(&err).ok);
+    test_enter_folder();
+    atomic_file_init();
+    RUN(wire_round_trip);
+    RUN(wire_reader_stops_at_the_end);
+    RUN(wire_writer_stops_at_the_end);
+    RUN(utf8);
+    RUN(escapes);
+    RUN(times);
+    RUN(hex);
+    RUN(errors);
+    RUN(secrets);
+    RUN(atomic_files);
+    RUN(an_atomic_file_does_not_replace_what_came_meanwhile);
+    RUN(compare_sinks);
+    return DONE();
+}

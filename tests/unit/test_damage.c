@@ -1,0 +1,329 @@
+/* Every single-bit flip, every truncation, added bytes, chunks and envelopes moved: what each does
+ * to a small file. Nothing but the true plaintext, or a true prefix of it before an error, may ever
+ * come out. */
+#include <fcntl.h>
+#include <inttypes.h>
+
+#include "base/atomic_file.h"
+#include "libbulla/open.h"
+#include "libbulla/seal.h"
+#include "tests/unit/test.h"
+
+#define SMALL 100
+#define LARGE (2 * COBBLESTONE_CHUNK_SIZE + 5)
+#define REGIONS 8192
+
+static struct session session;
+static char warned[ERR_TEXT_MAX];
+static uint8_t plain[LARGE];
+
+static void on_warn(void *arg, const char *text)
+{
+    (void)arg;
+    snprintf(warned, sizeof warned, "%s", text);
+}
+
+/* A sink that checks what it gets against the plaintext. */
+struct checker {
+    struct sink sink;
+    size_t got;
+    bool wrong;
+};
+
+static struct result check_write(struct sink *self, const void *bytes, size_t size, struct err *err)
+{
+    struct checker *c = (struct checker *)self;
+
+    (void)err;
+    if (c->got + size > sizeof plain || memcmp(plain + c->got, bytes, size) != 0)
+        c->wrong = true;
+    c->got += size;
+    return OK;
+}
+
+struct outcome {
+    struct err err;
+    size_t released; /* bytes of true plaintext */
+};
+
+static struct outcome open_at(const char *body, const char *envelope)
+{
+    struct place body_place PLACE_CLEANUP = {0}, envelope_place PLACE_CLEANUP = {0};
+    struct sealed f SEALED_CLEANUP = {0};
+    struct open_options any = {0};
+    struct checker checker = {.sink = {check_write}};
+    struct outcome o = {0};
+    uint64_t size;
+
+    warned[0] = '\0';
+    MUST(place_open(&body_place, body, &o.err).ok);
+    struct sealed_place from = {.body = &body_place};
+    if (envelope != NULL) {
+        MUST(place_open(&envelope_place, envelope, &o.err).ok);
+        from.envelope = &envelope_place;
+    }
+    if (sealed_open(&f, &session, &from, &o.err).ok)
+        (void)!open_stream(&session, &any, &f, &checker.sink, &size, &o.err).ok;
+    CHECK(!checker.wrong);
+    o.released = checker.got;
+    return o;
+}
+
+/* Seals the first size bytes of the plaintext. */
+static void seal(enum suite suite, size_t size, const char *body, const char *envelope)
+{
+    struct place source PLACE_CLEANUP = {0}, out PLACE_CLEANUP = {0}, env PLACE_CLEANUP = {0};
+    struct seal_options options = {.suite = suite, .name = "n", .replace = true};
+    struct seal_place at = {.source = &source, .body = &out};
+    struct seal_report report;
+    struct err err = {0};
+
+    test_write("plain", plain, size);
+    (void)unlink(body);
+    MUST(place_open(&source, "plain", &err).ok && place_open(&out, body, &err).ok);
+    if (envelope != NULL) {
+        (void)unlink(envelope);
+        MUST(place_open(&env, envelope, &err).ok);
+        at.envelope = &env;
+    }
+    MUST(seal_file(&session, &options, &at, &report, &err).ok && report.plain_size == size);
+}
+
+static uint8_t *slurp(const char *path, size_t *size)
+{
+    FILE *f = fopen(path, "rb");
+    uint8_t *bytes = malloc(1 << 20);
+
+    MUST(f != NULL && bytes != NULL);
+    *size = fread(bytes, 1, 1 << 20, f);
+    fclose(f);
+    return bytes;
+}
+
+/* Calls check for each bit of a file, with that bit flipped. */
+static void flip_each_bit(const char *path, void (*check)(size_t offset))
+{
+    size_t size;
+    uint8_t *bytes = slurp(path, &size);
+    int fd = open(path, O_WRONLY);
+
+    MUST(fd >= 0);
+    for (size_t i = 0; i < size; i++)
+        for (unsigned bit = 0; bit < 8; bit++) {
+            uint8_t flipped = bytes[i] ^ (uint8_t)(1u << bit);
+            MUST(pwrite(fd, &flipped, 1, (off_t)i) == 1);
+            check(i);
+            MUST(pwrite(fd, &bytes[i], 1, (off_t)i) == 1);
+        }
+    close(fd);
+    free(bytes);
+}
+
+static void check_envelope(struct outcome o, size_t offset)
+{
+    bool a = offset < REGIONS / 2;
+
+    CHECK(o.err.class == ERR_NONE && o.released == SMALL);
+    CHECK(strstr(warned, a ? "copy A is damaged" : "copy B is damaged") != NULL);
+    CHECK(strstr(warned, a ? "opened from copy B" : "opened from copy A") != NULL);
+}
+
+static void check_body(struct outcome o, size_t offset)
+{
+    CHECK(o.err.class == ERR_DAMAGED && o.released == 0);
+    CHECK(strstr(o.err.text, offset < COBBLESTONE_PREFIX_SIZE
+                                 ? "does not belong to this envelope"
+                                 : "chunk 0, the last, does not") != NULL);
+}
+
+static void check_whole(size_t offset)
+{
+    struct outcome o = open_at("small", NULL);
+
+    if (offset < REGIONS)
+        check_envelope(o, offset);
+    else
+        check_body(o, offset - REGIONS);
+}
+
+static void check_detached_envelope(size_t offset)
+{
+    check_envelope(open_at("small.body", "small.body.env"), offset);
+}
+
+static void check_detached_body(size_t offset)
+{
+    check_body(open_at("small.body", "small.body.env"), offset);
+}
+
+static void every_bit_of_a_file(void)
+{
+    seal(SUITE_AES, SMALL, "small", NULL);
+    CHECK(open_at("small", NULL).released == SMALL && warned[0] == '\0');
+    flip_each_bit("small", check_whole);
+}
+
+static void every_bit_of_a_chacha_body(void)
+{
+    seal(SUITE_CHACHA, SMALL, "small.body", "small.body.env");
+    flip_each_bit("small.body", check_detached_body);
+}
+
+static void every_bit_of_a_detached_pair(void)
+{
+    seal(SUITE_AES, SMALL, "small.body", "small.body.env");
+    CHECK(open_at("small.body", NULL).released == SMALL && warned[0] == '\0');
+    flip_each_bit("small.body", check_detached_body);
+    flip_each_bit("small.body.env", check_detached_envelope);
+}
+
+static void every_truncation(void)
+{
+    size_t size;
+
+    seal(SUITE_AES, SMALL, "small", NULL);
+    uint8_t *bytes = slurp("small", &size);
+    for (size_t n = 0; n < size; n++) {
+        test_write("cut", bytes, n);
+        struct outcome o = open_at("cut", NULL);
+        CHECK(o.err.class == ERR_DAMAGED && o.released == 0);
+        if (n >= REGIONS)
+            CHECK(strstr(o.err.text, "ends") != NULL || strstr(o.err.text, "cut short") != NULL);
+    }
+    free(bytes);
+}
+
+static void truncations_of_several_chunks(void)
+{
+    size_t size, body = REGIONS + COBBLESTONE_PREFIX_SIZE;
+
+    seal(SUITE_AES, LARGE, "large", NULL);
+    uint8_t *bytes = slurp("large", &size);
+    for (size_t n = body; n < size; n += n % 997 == 0 ? 1 : 61) {
+        test_write("cut", bytes, n);
+        struct outcome o = open_at("cut", NULL);
+        CHECK(o.err.class == ERR_DAMAGED);
+        CHECK(o.released <= (n - body) / COBBLESTONE_SEALED_CHUNK_SIZE * COBBLESTONE_CHUNK_SIZE);
+    }
+    test_write("cut", bytes, body + COBBLESTONE_SEALED_CHUNK_SIZE);
+    struct outcome o = open_at("cut", NULL);
+    CHECK(o.err.class == ERR_DAMAGED && o.released == COBBLESTONE_CHUNK_SIZE);
+    CHECK(strstr(o.err.text, "ends before its last chunk") != NULL);
+    free(bytes);
+}
+
+static void added_bytes(void)
+{
+    static const size_t sizes[] = {0,
+                                   1,
+                                   SMALL,
+                                   COBBLESTONE_CHUNK_SIZE - 1,
+                                   COBBLESTONE_CHUNK_SIZE,
+                                   COBBLESTONE_CHUNK_SIZE + 1};
+
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (size_t more = 1; more <= 40; more++) {
+            size_t size;
+            seal(SUITE_AES, sizes[i], "small", NULL);
+            uint8_t *bytes = slurp("small", &size);
+            memset(bytes + size, 0, more);
+            test_write("small", bytes, size + more);
+            CHECK(open_at("small", NULL).err.class == ERR_DAMAGED);
+            free(bytes);
+        }
+}
+
+static void moved_chunks(void)
+{
+    const size_t chunk = COBBLESTONE_SEALED_CHUNK_SIZE, body = REGIONS + COBBLESTONE_PREFIX_SIZE;
+    size_t size;
+
+    seal(SUITE_AES, LARGE, "large", NULL);
+    uint8_t *bytes = slurp("large", &size), *changed = malloc(size + chunk);
+    MUST(changed != NULL);
+    /* Chunks 0 and 1 swapped. */
+    memcpy(changed, bytes, size);
+    memcpy(changed + body, bytes + body + chunk, chunk);
+    memcpy(changed + body + chunk, bytes + body, chunk);
+    test_write("moved", changed, size);
+    struct outcome o = open_at("moved", NULL);
+    CHECK(o.err.class == ERR_DAMAGED && o.released == 0 && strstr(o.err.text, "chunk 0 ") != NULL);
+    /* Chunk 0 doubled. */
+    memcpy(changed, bytes, body + chunk);
+    memcpy(changed + body + chunk, bytes + body, size - body);
+    test_write("moved", changed, size + chunk);
+    o = open_at("moved", NULL);
+    CHECK(o.err.class == ERR_DAMAGED && o.released == COBBLESTONE_CHUNK_SIZE);
+    CHECK(strstr(o.err.text, "chunk 1 does not authenticate") != NULL);
+    /* Chunk 1 dropped. */
+    memcpy(changed, bytes, body + chunk);
+    memcpy(changed + body + chunk, bytes + body + 2 * chunk, size - body - 2 * chunk);
+    test_write("moved", changed, size - chunk);
+    o = open_at("moved", NULL);
+    CHECK(o.err.class == ERR_DAMAGED && o.released == COBBLESTONE_CHUNK_SIZE);
+    free(changed);
+    free(bytes);
+}
+
+static void swapped_envelopes(void)
+{
+    seal(SUITE_AES, SMALL, "a", "a.env");
+    seal(SUITE_AES, SMALL, "b", "b.env");
+    seal(SUITE_CHACHA, SMALL, "c", "c.env");
+    static const char *const pairs[][2] = {{"a", "b.env"}, {"b", "a.env"}, {"a", "c.env"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        struct outcome o = open_at(pairs[i][0], pairs[i][1]);
+        CHECK(o.err.class == ERR_DAMAGED && o.released == 0);
+        CHECK(strstr(o.err.text, "does not belong to this envelope") != NULL);
+    }
+}
+
+static void both_copies_damaged(void)
+{
+    size_t size;
+
+    seal(SUITE_AES, SMALL, "small", NULL);
+    uint8_t *bytes = slurp("small", &size);
+    bytes[100] ^= 1;
+    bytes[REGIONS / 2 + 100] ^= 1;
+    test_write("small", bytes, size);
+    struct outcome o = open_at("small", NULL);
+    CHECK(o.err.class == ERR_DAMAGED && strstr(o.err.text, "both copies") != NULL);
+    free(bytes);
+}
+
+/* A keyring and a session with it, as the command line makes them. */
+static void open_session(void)
+{
+    const struct keystore_ops *ops;
+    const char *rest, *reference = "ring";
+    struct key_info info;
+    struct err err = {0};
+
+    MUST(registry_find(&ops, &rest, reference, &err).ok && ops->create(rest, 0, &info, &err).ok);
+    MUST(session_open(&session, &reference, 1, &err).ok);
+    session.warn = on_warn;
+}
+
+int main(void)
+{
+    struct err err = {0};
+
+    MUST(secret_init(&err).ok);
+    atomic_file_init();
+    test_enter_folder();
+    open_session();
+    for (size_t i = 0; i < sizeof plain; i++)
+        plain[i] = (uint8_t)(i * 7 + i / 251);
+    RUN(every_bit_of_a_file);
+    RUN(every_bit_of_a_chacha_body);
+    RUN(every_bit_of_a_detached_pair);
+    RUN(every_truncation);
+    RUN(truncations_of_several_chunks);
+    RUN(added_bytes);
+    RUN(moved_chunks);
+    RUN(swapped_envelopes);
+    RUN(both_copies_damaged);
+    session_close(&session);
+    return DONE();
+}

@@ -1,0 +1,284 @@
+/* Published vectors through the code that bulla itself uses.
+ *
+ * XAES-256-GCM: the vectors of c2sp.org/XAES-256-GCM. Cobblestone-256 and AES-256-GCM: Wycheproof
+ * files (Apache-2.0), read from the folder in BULLA_VECTORS and skipped aloud where that is not
+ * set. */
+#include <jansson.h>
+#include <openssl/evp.h>
+#include <sys/mman.h>
+#include <zlib.h>
+
+#include "base/text.h"
+#include "crypto/body.h"
+#include "crypto/xaes.h"
+#include "tests/unit/test.h"
+
+#define CT_MAX (8u << 20)
+
+static struct crypto *crypto;
+
+static struct view text_view(const char *s)
+{
+    return (struct view){(const uint8_t *)s, strlen(s)};
+}
+
+static void xaes_spec_vectors(void)
+{
+    static const struct {
+        uint8_t key;
+        const char *aad, *ciphertext;
+    } cases[] = {
+        {1, "", "ce546ef63c9cc60765923609b33a9a1974e96e52daf2fcf7075e2271"},
+        {3, "c2sp.org/XAES-256-GCM", "986ec1832593df5443a179437fd083bf3fdb41abd740a21f71eb769d"},
+    };
+    const uint8_t *nonce = (const uint8_t *)"ABCDEFGHIJKLMNOPQRSTUVWX";
+    const uint8_t *text = (const uint8_t *)"XAES-256-GCM";
+
+    for (size_t i = 0; i < 2; i++) {
+        uint8_t key[KEY_SIZE], out[28], message[24 + 28], plain[12];
+        char hex[57];
+        struct err err = {0};
+        memset(key, cases[i].key, sizeof key);
+        struct view aad = text_view(cases[i].aad);
+        CHECK(xaes_seal_with(crypto, key, nonce, aad, text, 12, out, &err).ok);
+        CHECK(strcmp(text_hex(hex, out, sizeof out), cases[i].ciphertext) == 0);
+        memcpy(message, nonce, 24);
+        memcpy(message + 24, out, sizeof out);
+        CHECK(xaes_open(crypto, key, aad, message, sizeof message, plain, &err).ok);
+        CHECK(memcmp(plain, text, 12) == 0);
+        message[30] ^= 1;
+        CHECK(!xaes_open(crypto, key, aad, message, sizeof message, plain, &err).ok);
+        CHECK(err.class == ERR_DAMAGED);
+    }
+}
+
+/* A SHAKE-128 instance as a stream of bytes, made in one go. */
+static uint8_t *shake_stream(size_t size)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    uint8_t *out = malloc(size);
+
+    MUST(ctx != NULL && out != NULL && EVP_DigestInit(ctx, EVP_shake128()) == 1 &&
+         EVP_DigestFinalXOF(ctx, out, size) == 1);
+    EVP_MD_CTX_free(ctx);
+    return out;
+}
+
+static void xaes_accumulated_vectors(void)
+{
+    const size_t size = 10000 * (32 + 24 + 2 + 2 * 255);
+    uint8_t *stream = shake_stream(size), *at = stream, digest[32];
+    EVP_MD_CTX *sum = EVP_MD_CTX_new();
+    char hex[65];
+
+    MUST(sum != NULL && EVP_DigestInit(sum, EVP_shake128()) == 1);
+    for (int i = 0; i < 10000; i++) {
+        uint8_t *key = at, *nonce = at + 32, *plain = at + 57, out[255 + 16];
+        size_t n = at[56];
+        struct view aad = {plain + n + 1, plain[n]};
+        struct err err = {0};
+        MUST(xaes_seal_with(crypto, key, nonce, aad, plain, n, out, &err).ok);
+        MUST(EVP_DigestUpdate(sum, out, n + 16) == 1);
+        at = plain + n + 1 + aad.size;
+    }
+    MUST(EVP_DigestFinalXOF(sum, digest, sizeof digest) == 1);
+    CHECK(strcmp(text_hex(hex, digest, 32),
+                 "e6b9edf2df6cec60c8cbd864e2211b597fb69a529160cd040d56c0c210081939") == 0);
+    EVP_MD_CTX_free(sum);
+    free(stream);
+}
+
+static json_t *load(const char *name)
+{
+    char path[4096];
+    json_error_t where;
+
+    snprintf(path, sizeof path, "%s/%s", getenv("BULLA_VECTORS"), name);
+    json_t *json = json_load_file(path, 0, &where);
+    MUST(json != NULL);
+    return json;
+}
+
+static const char *text(json_t *test, const char *member)
+{
+    const char *s = json_string_value(json_object_get(test, member));
+
+    return s != NULL ? s : "";
+}
+
+/* Bytes of a hex member; the caller frees. */
+static uint8_t *bytes(json_t *test, const char *member, size_t *size)
+{
+    const char *hex = text(test, member);
+    uint8_t *out = malloc(strlen(hex) / 2 + 1);
+
+    *size = strlen(hex) / 2;
+    MUST(out != NULL && text_unhex(out, *size, hex));
+    return out;
+}
+
+struct collector {
+    struct sink sink;
+    uint8_t *bytes;
+    size_t size;
+};
+
+static struct result collect(struct sink *self, const void *bytes, size_t size, struct err *err)
+{
+    struct collector *c = (struct collector *)self;
+
+    (void)err;
+    MUST(c->size + size <= CT_MAX);
+    memcpy(c->bytes + c->size, bytes, size);
+    c->size += size;
+    return OK;
+}
+
+/* Opens a message as bulla does: the prefix, then the body as a stream. */
+static struct result open_message(struct view key, struct view context, const uint8_t *ct,
+                                  size_t size, struct sink *sink, struct err *err)
+{
+    struct cobblestone c COBBLESTONE_CLEANUP = {0};
+    uint64_t plain;
+
+    if (size < COBBLESTONE_PREFIX_SIZE)
+        return fail(err, ERR_DAMAGED, "too short");
+    if (!cobblestone_check(&c, crypto, AEAD_AES_256_GCM, key, ct, context, err).ok)
+        return FAIL;
+    int fd = memfd_create("body", MFD_CLOEXEC);
+    size -= COBBLESTONE_PREFIX_SIZE;
+    MUST(fd >= 0 && write(fd, ct + COBBLESTONE_PREFIX_SIZE, size) == (ssize_t)size &&
+         lseek(fd, 0, SEEK_SET) == 0);
+    struct result r = body_open(&c, &(struct source){fd, "vector"}, sink, &plain, err);
+    close(fd);
+    return r;
+}
+
+/* What was released must be the longest valid prefix that the vector describes. */
+static void check_message(json_t *test, struct collector *got, bool opened)
+{
+    uint8_t hash[64];
+    char hex[129];
+    unsigned size;
+
+    CHECK(opened == (strcmp(text(test, "result"), "valid") == 0));
+    CHECK((json_int_t)got->size == json_integer_value(json_object_get(test, "msgLength")));
+    if (json_object_get(test, "msgSha512") == NULL)
+        return;
+    MUST(EVP_Digest(got->bytes, got->size, hash, &size, EVP_sha512(), NULL) == 1);
+    CHECK(strcmp(text_hex(hex, hash, 64), text(test, "msgSha512")) == 0);
+}
+
+static void check_sealing(json_t *test, struct view key, struct view context, const uint8_t *ct,
+                          size_t size, const struct collector *plain)
+{
+    struct collector again = {{collect}, malloc(CT_MAX), 0};
+    struct cobblestone c COBBLESTONE_CLEANUP = {0};
+    struct err err = {0};
+    uint64_t got;
+    int fd = memfd_create("plain", MFD_CLOEXEC);
+
+    (void)test;
+    MUST(again.bytes != NULL && fd >= 0 &&
+         write(fd, plain->bytes, plain->size) == (ssize_t)plain->size &&
+         lseek(fd, 0, SEEK_SET) == 0);
+    MUST(cobblestone_derive(&c, crypto, AEAD_AES_256_GCM, key, ct, context, &err).ok);
+    CHECK(body_seal(&c, &(struct source){fd, "plain"}, &again.sink, &got, &err).ok);
+    CHECK(again.size == size && memcmp(again.bytes, ct, size) == 0);
+    close(fd);
+    free(again.bytes);
+}
+
+static void wycheproof_cobblestone(void)
+{
+    json_t *json = load("c2sp_chunked_encryption_aes_256_gcm_test.json"), *group, *test;
+    uint8_t *ct = malloc(CT_MAX);
+    size_t g, t, count = 0;
+
+    MUST(ct != NULL);
+    json_array_foreach(json_object_get(json, "testGroups"), g, group)
+        json_array_foreach(json_object_get(group, "tests"), t, test)
+    {
+        struct collector got = {{collect}, malloc(CT_MAX), 0};
+        size_t key_size, context_size, packed_size;
+        uint8_t *key = bytes(test, "key", &key_size), *context = bytes(test, "ctx", &context_size),
+                *packed = bytes(test, "ct", &packed_size);
+        uLongf size = CT_MAX;
+        struct err err = {0};
+        MUST(got.bytes != NULL && uncompress(ct, &size, packed, packed_size) == Z_OK);
+        struct view k = {key, key_size}, c = {context, context_size};
+        bool opened = open_message(k, c, ct, size, &got.sink, &err).ok;
+        check_message(test, &got, opened);
+        CHECK(opened || err.class == ERR_DAMAGED);
+        if (opened)
+            check_sealing(test, k, c, ct, size, &got);
+        count++;
+        free(key), free(context), free(packed), free(got.bytes);
+    }
+    CHECK(count == 35);
+    free(ct);
+    json_decref(json);
+}
+
+static void check_gcm(json_t *test)
+{
+    size_t key_size, iv_size, aad_size, msg_size, ct_size, tag_size;
+    uint8_t *key = bytes(test, "key", &key_size), *iv = bytes(test, "iv", &iv_size),
+            *aad = bytes(test, "aad", &aad_size), *msg = bytes(test, "msg", &msg_size),
+            *ct = bytes(test, "ct", &ct_size), *tag = bytes(test, "tag", &tag_size);
+    uint8_t *sealed = calloc(1, ct_size + 16), *plain = calloc(1, ct_size + 16);
+    struct aead *aead AEAD_CLEANUP = NULL;
+    struct err err = {0};
+
+    MUST(sealed != NULL && plain != NULL && tag_size == 16);
+    MUST(aead_new(&aead, crypto, AEAD_AES_256_GCM, key, &err).ok);
+    memcpy(sealed, ct, ct_size);
+    memcpy(sealed + ct_size, tag, 16);
+    struct view a = {aad, aad_size};
+    bool valid = strcmp(text(test, "result"), "valid") == 0;
+    CHECK(aead_open(aead, iv, a, sealed, ct_size + 16, plain, &err).ok == valid);
+    CHECK(!valid || memcmp(plain, msg, msg_size) == 0);
+    if (valid) {
+        CHECK(aead_seal(aead, iv, a, msg, msg_size, plain, &err).ok);
+        CHECK(memcmp(plain, sealed, ct_size + 16) == 0);
+    }
+    free(key), free(iv), free(aad), free(msg), free(ct), free(tag), free(sealed), free(plain);
+}
+
+static void wycheproof_aes_256_gcm(void)
+{
+    json_t *json = load("aes_gcm_test.json"), *group, *test;
+    size_t g, t, count = 0;
+
+    json_array_foreach(json_object_get(json, "testGroups"), g, group)
+    {
+        if (json_integer_value(json_object_get(group, "keySize")) != 256 ||
+            json_integer_value(json_object_get(group, "ivSize")) != 96)
+            continue;
+        json_array_foreach(json_object_get(group, "tests"), t, test)
+        {
+            check_gcm(test);
+            count++;
+        }
+    }
+    CHECK(count > 50);
+    json_decref(json);
+}
+
+int main(void)
+{
+    struct err err = {0};
+
+    MUST(secret_init(&err).ok && crypto_new(&crypto, &err).ok);
+    RUN(xaes_spec_vectors);
+    RUN(xaes_accumulated_vectors);
+    if (getenv("BULLA_VECTORS") != NULL) {
+        RUN(wycheproof_cobblestone);
+        RUN(wycheproof_aes_256_gcm);
+    } else {
+        SKIP(wycheproof_cobblestone, "BULLA_VECTORS is not set");
+        SKIP(wycheproof_aes_256_gcm, "BULLA_VECTORS is not set");
+    }
+    crypto_free(&crypto);
+    return DONE();
+}
