@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -77,6 +78,8 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
                           : open_file(&d->session, &d->open, &from, &f, item->target, &size, err);
     if (r.ok && json != NULL)
         report(json, &f, size);
+    else if (r.ok && d->only_verify)
+        terminal_note("'%s': all %" PRIu64 " bytes are authentic", f.source.name, size);
     return r;
 }
 

@@ -24,38 +24,33 @@ enum {
 
 static const struct verb verbs[] = {
     {ENCRYPT, NULL, "encrypt", "[FILE...]", 0, MANY, "seal files, or standard input",
-     "FILE becomes FILE.bulla. Without FILE, or with -, standard input is sealed to standard "
-     "output. The\n"
-     "source stays as it is; what is sealed gets its permissions and times.\n",
+     "FILE becomes FILE.bulla. Without FILE, or with -, standard input is sealed to\n"
+     "standard output. The source stays as it is; what is sealed gets its permissions\n"
+     "and times.\n",
      verb_encrypt},
     {DECRYPT, NULL, "decrypt", "[FILE...]", 0, MANY, "open sealed files, or standard input",
-     "FILE.bulla becomes FILE. Without FILE, or with -, standard input is opened to standard "
-     "output. A\n"
-     "file appears only when all of it was authentic; on a pipe the exit status says whether what "
-     "came\n"
-     "out is all.\n",
+     "FILE.bulla becomes FILE. Without FILE, or with -, standard input is opened to\n"
+     "standard output. A file appears only when all of it was authentic; on a pipe the\n"
+     "exit status says whether what came out is all.\n",
      verb_decrypt},
     {VERIFY, NULL, "verify", "[FILE...]", 0, MANY, "decrypt everything and write nothing",
      "Checks each FILE, or standard input, to its last byte.\n", verb_verify},
     {INSPECT, NULL, "inspect", "[FILE...]", 0, MANY, "show the envelope; needs no key",
      "What is shown was not authenticated: that takes a key, see 'bulla verify'.\n", verb_inspect},
     {NEW, "key", "new", "KEY", 1, 1, "make a master key",
-     "KEY is PATH for a new keyring, or PATH#NAME for one more key in it. Keep a copy of the "
-     "keyring in\n"
-     "another place: what is sealed to its keys cannot be opened without it.\n",
+     "KEY is PATH for a new keyring, or PATH#NAME for one more key in it. Keep a copy\n"
+     "of the keyring in another place: what is sealed to its keys cannot be opened\n"
+     "without it.\n",
      verb_key_new},
     {LIST, "key", "list", "[KEY...]", 0, MANY, "show the keys of a keyring and their versions",
-     "Shows no key bytes.\n", verb_key_list},
-    {EXPORT, "envelope", "export", "FILE", 1, 1,
-     "copy the envelope of a sealed file to a file of its own",
-     "Writes FILE.env. It opens FILE even if the envelope in FILE is destroyed, and takes a master "
-     "key\n"
-     "like it.\n",
+     "Shows no key bytes. Without KEY, the keyring of BULLA_KEY.\n", verb_key_list},
+    {EXPORT, "envelope", "export", "FILE", 1, 1, "copy the envelope of a sealed file",
+     "Writes FILE.env. It opens FILE even if the envelope in FILE is destroyed, and\n"
+     "takes a master key like it.\n",
      verb_envelope_export},
     {RESTORE, "envelope", "restore", "FILE", 1, 1, "put an exported envelope back into its file",
-     "Takes FILE.env, or what --envelope names. If FILE has no whole envelope any more, a key must "
-     "prove\n"
-     "that the two belong together.\n",
+     "Takes FILE.env, or what --envelope names. If FILE has no whole envelope any more,\n"
+     "a key must prove that the two belong together.\n",
      verb_envelope_restore},
 };
 
@@ -73,37 +68,44 @@ static const struct row {
     const char *help;
 } rows[] = {
     {"key", 'k', "KEY", LIST_OF_TEXT, offsetof(struct options, keys), FILES | RESTORE,
-     "a master key: PATH or file:PATH of a keyring, PATH#NAME for one of\n"
-     "its keys, or a name from the config file; may be repeated. BULLA_KEY\n"
-     "stands in for a missing -k"},
+     "a master key: PATH or file:PATH of a keyring,\n"
+     "PATH#NAME for one of its keys, or a name from the\n"
+     "config file; may be repeated. BULLA_KEY stands in\n"
+     "for a missing -k"},
     {"output", 'o', "OUT", TEXT, offsetof(struct options, output), ENCRYPT | DECRYPT | EXPORT,
-     "write to OUT; to files in OUT if it is a directory; - is standard output"},
+     "write to OUT; to files in OUT if it is a directory;\n"
+     "- is standard output"},
     {"envelope", 0, "ENV", TEXT, offsetof(struct options, envelope),
      FILES | INSPECT | EXPORT | RESTORE, "the envelope is, or goes to, a file of its own: ENV"},
     {"detach", 0, NULL, FLAG, offsetof(struct options, detach), ENCRYPT,
-     "put the envelope into a file of its own, OUT.env, beside the body"},
+     "put the envelope into a file of its own, OUT.env"},
     {"recursive", 'r', NULL, FLAG, offsetof(struct options, recursive), FILES,
      "take all files below FILE that is a directory"},
     {"context", 0, "K=V", LIST_OF_TEXT, offsetof(struct options, context), ENCRYPT,
-     "store a pair, authenticated but not secret; may be repeated"},
+     "store a pair, authenticated but not secret; may be\n"
+     "repeated"},
     {"name", 0, "NAME", TEXT, offsetof(struct options, name), ENCRYPT,
      "store a logical name, authenticated but not secret"},
     {"generation", 0, "N", NUMBER, offsetof(struct options, generation), ENCRYPT,
      "store the version of the backup, 1 or more"},
     {"suite", 0, "SUITE", TEXT, offsetof(struct options, suite), ENCRYPT,
-     "aes (the default) or chacha20, for machines without AES instructions"},
+     "aes (the default) or chacha20, for machines without\n"
+     "AES instructions"},
     {"require-context", 0, "K=V", LIST_OF_TEXT, offsetof(struct options, require_context), OPENING,
-     "refuse files whose context has not this pair; may be repeated"},
+     "refuse files whose context has not this pair; may be\n"
+     "repeated"},
     {"require-name", 0, "NAME", TEXT, offsetof(struct options, require_name), OPENING,
      "refuse files of another name"},
     {"min-generation", 0, "N", NUMBER, offsetof(struct options, min_generation), OPENING,
      "refuse files of an older generation, or of none"},
     {"remove-source", 0, NULL, FLAG, offsetof(struct options, remove_source), ENCRYPT | DECRYPT,
-     "remove FILE after the result is durable and was read back and compared"},
+     "remove FILE after the result is durable and was read\n"
+     "back and compared"},
     {"force", 0, NULL, FLAG, offsetof(struct options, force), ENCRYPT | DECRYPT | EXPORT | RESTORE,
      "replace what exists, where that is safe"},
     {"json", 0, NULL, FLAG, offsetof(struct options, json), FILES | INSPECT | NEW | LIST,
-     "one line of JSON for each file or key on standard output"},
+     "one line of JSON for each file or key on standard\n"
+     "output"},
     {"quiet", 'q', NULL, FLAG, offsetof(struct options, quiet), ~0u, "no warnings and no summary"},
     {"help", 'h', NULL, FLAG, offsetof(struct options, help), ~0u, "show this"},
 };
@@ -368,12 +370,10 @@ static void print_overview(void)
                  verbs[i].group ? " " : "", verbs[i].name);
         printf("  %-18s%s\n", name, verbs[i].summary);
     }
-    printf(
-        "\n'bulla VERB --help' shows a verb's options.\n\n"
-        "exit status: 0 done; 1 failed; 2 usage; 3 part of a batch failed; 4 damaged or forged "
-        "data;\n"
-        "5 none of the given keys opens it; 6 key store not reachable; 7 refused by policy; 8 not\n"
-        "supported by this bulla; 130 interrupted\n");
+    printf("\n'bulla VERB --help' shows a verb's options.\n\n"
+           "exit status: 0 done; 1 failed; 2 usage; 3 part of a batch failed; 4 damaged or\n"
+           "forged data; 5 none of the given keys opens it; 6 key store not reachable;\n"
+           "7 refused by policy; 8 not supported by this bulla; 130 interrupted\n");
 }
 
 void options_help(const struct verb *verb)

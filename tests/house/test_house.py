@@ -1,0 +1,82 @@
+"""The house: which floor may use which, and who may print or exit."""
+
+import pathlib
+import re
+import subprocess
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+FLOORS = ["base", "crypto", "keystore", "libbulla", "cmd"]  # from the ground up
+STORES = sorted(p.name for p in (TOP / "keystore").iterdir() if p.is_dir())
+SOURCES = sorted(p for floor in FLOORS for p in (TOP / floor).rglob("*.[ch]"))
+
+PRINTS = re.compile(r"\b(v?printf|v?fprintf|puts|fputs|putchar|perror|exit|_exit|_Exit|abort)\s*\(")
+BANNED = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|rand|alloca|system|popen)\s*\(")
+INCLUDE = re.compile(r'^#include "([^"]+)"', re.M)
+
+
+def code(path):
+    """The text of a source without comments and strings."""
+    text = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.S)
+    return re.sub(r'"(\\.|[^"\\\n])*"', '""', text)
+
+
+def floor_of(path):
+    return FLOORS.index(path.split("/")[0])
+
+
+def relative(path):
+    return str(path.relative_to(TOP))
+
+
+def offenders(pattern, paths):
+    """Every place in the code of the paths that a pattern matches."""
+    return [f"{relative(p)}: {m.group()}" for p in paths for m in pattern.finditer(code(p))]
+
+
+def test_includes_go_down_only():
+    up = []
+    for path in SOURCES:
+        for include in INCLUDE.findall(path.read_text()):
+            assert (TOP / include).exists(), f"{relative(path)} includes {include}"
+            if floor_of(include) > floor_of(relative(path)):
+                up.append(f"{relative(path)} includes {include}")
+    assert not up
+
+
+def test_stores_do_not_know_each_other():
+    for path in SOURCES:
+        if path.parent.name not in STORES:
+            continue
+        for include in INCLUDE.findall(path.read_text()):
+            parts = include.split("/")
+            assert len(parts) < 3 or parts[1] == path.parent.name, f"{relative(path)} includes {include}"
+
+
+def test_only_cmd_prints_or_exits():
+    assert not offenders(PRINTS, [p for p in SOURCES if relative(p).split("/")[0] != "cmd"])
+
+
+def test_functions_this_house_does_without():
+    assert not offenders(BANNED, SOURCES)
+
+
+def test_a_file_has_at_most_600_lines():
+    assert not [relative(p) for p in SOURCES if len(p.read_text().splitlines()) > 600]
+
+
+def test_the_patterns_find_what_they_look_for():
+    assert PRINTS.search('    printf("x");') and PRINTS.search("exit(1)")
+    assert not PRINTS.search("snprintf(out, n, fmt)") and not PRINTS.search("on_exit_path(x)")
+    assert BANNED.search("strcpy(a, b)") and INCLUDE.findall('#include "cmd/main.h"\n') == ["cmd/main.h"]
+
+
+def test_every_source_is_built():
+    listed = {str((p.parent / name).relative_to(TOP))
+              for floor in FLOORS for p in (TOP / floor).rglob("meson.build")
+              for name in re.findall(r"'([\w/]+\.c)'", p.read_text())}
+    assert listed == {relative(p) for p in SOURCES if p.suffix == ".c"}
+
+
+def test_the_tree_is_as_clang_format_has_it():
+    run = subprocess.run(["clang-format", "--dry-run", "-Werror", *map(str, SOURCES)], capture_output=True)
+    assert run.returncode == 0, run.stderr.decode()[:2000]
