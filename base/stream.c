@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,11 +21,41 @@ bool stream_interrupted(void)
     return interrupted != 0;
 }
 
-struct result source_read(const struct source *s, void *buf, size_t size, size_t *got,
-                          struct err *err)
+/* Takes what was put back, as far as it goes. */
+static size_t take_ahead(struct source *s, void *buf, size_t size)
 {
+    size_t left = s->ahead_size - s->ahead_at, n = size < left ? size : left;
+
+    if (n > 0)
+        memcpy(buf, s->ahead + s->ahead_at, n);
+    s->ahead_at += n;
+    return n;
+}
+
+struct result source_unread(struct source *s, const void *bytes, size_t size, struct err *err)
+{
+    if (size == 0)
+        return OK;
+    s->ahead = malloc(size);
+    if (s->ahead == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    memcpy(s->ahead, bytes, size);
+    s->ahead_at = 0;
+    s->ahead_size = size;
+    return OK;
+}
+
+void source_forget(struct source *s)
+{
+    free(s->ahead);
+    s->ahead = NULL;
+    s->ahead_at = s->ahead_size = 0;
+}
+
+struct result source_read(struct source *s, void *buf, size_t size, size_t *got, struct err *err)
+{
+    size_t have = take_ahead(s, buf, size);
     char *at = buf;
-    size_t have = 0;
 
     while (have < size) {
         if (stream_interrupted())
@@ -42,7 +73,7 @@ struct result source_read(const struct source *s, void *buf, size_t size, size_t
     return OK;
 }
 
-struct result source_skip(const struct source *s, uint64_t size, uint64_t *got, struct err *err)
+struct result source_skip(struct source *s, uint64_t size, uint64_t *got, struct err *err)
 {
     char drop[SKIP_STEP];
     uint64_t have = 0;

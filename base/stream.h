@@ -20,13 +20,21 @@ bool stream_interrupted(void);
 struct source {
     int fd;
     const char *name;
+    uint8_t *ahead; /* bytes that were put back, owned; NULL if none */
+    size_t ahead_at, ahead_size;
 };
 
 /* source_read fills buf with size bytes; *got is less only at the end of the source. */
-FALLIBLE source_read(const struct source *s, void *buf, size_t size, size_t *got, struct err *err);
+FALLIBLE source_read(struct source *s, void *buf, size_t size, size_t *got, struct err *err);
 
 /* source_skip reads and drops size bytes; *got is less only at the end of the source. */
-FALLIBLE source_skip(const struct source *s, uint64_t size, uint64_t *got, struct err *err);
+FALLIBLE source_skip(struct source *s, uint64_t size, uint64_t *got, struct err *err);
+
+/* source_unread puts bytes back in front of what is still to be read; once for a source. */
+FALLIBLE source_unread(struct source *s, const void *bytes, size_t size, struct err *err);
+
+/* source_forget drops what was put back. */
+void source_forget(struct source *s);
 
 /* source_unchanged fails if the file behind a regular source is not as *before says (size, mtime).
  */

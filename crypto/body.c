@@ -26,7 +26,7 @@ static struct result seal_batch(struct cobblestone *c, uint64_t first, const uin
     return OK;
 }
 
-static struct result seal_all(struct cobblestone *c, const struct source *source, struct sink *sink,
+static struct result seal_all(struct cobblestone *c, struct source *source, struct sink *sink,
                               uint8_t *plain, uint8_t *sealed, uint64_t *size, struct err *err)
 {
     const size_t room = (size_t)BATCH * COBBLESTONE_CHUNK_SIZE;
@@ -83,7 +83,7 @@ static struct result open_batch(struct cobblestone *c, uint64_t first, const uin
     return OK;
 }
 
-static struct result open_all(struct cobblestone *c, const struct source *source, struct sink *sink,
+static struct result open_all(struct cobblestone *c, struct source *source, struct sink *sink,
                               uint8_t *sealed, uint8_t *plain, uint64_t *size, struct err *err)
 {
     const size_t room = (size_t)BATCH * COBBLESTONE_SEALED_CHUNK_SIZE;
@@ -112,11 +112,11 @@ static struct result open_all(struct cobblestone *c, const struct source *source
 }
 
 /* Both directions: two buffers, the pump, and the buffers freed. */
-static struct result with_buffers(struct result (*pump)(struct cobblestone *, const struct source *,
+static struct result with_buffers(struct result (*pump)(struct cobblestone *, struct source *,
                                                         struct sink *, uint8_t *, uint8_t *,
                                                         uint64_t *, struct err *),
-                                  struct cobblestone *c, const struct source *source,
-                                  struct sink *sink, uint64_t *size, struct err *err)
+                                  struct cobblestone *c, struct source *source, struct sink *sink,
+                                  uint64_t *size, struct err *err)
 {
     uint8_t *in = malloc((size_t)BATCH * COBBLESTONE_SEALED_CHUNK_SIZE);
     uint8_t *out = malloc((size_t)BATCH * COBBLESTONE_SEALED_CHUNK_SIZE);
@@ -128,13 +128,13 @@ static struct result with_buffers(struct result (*pump)(struct cobblestone *, co
     return r;
 }
 
-struct result body_seal(struct cobblestone *c, const struct source *source, struct sink *sink,
+struct result body_seal(struct cobblestone *c, struct source *source, struct sink *sink,
                         uint64_t *size, struct err *err)
 {
     return with_buffers(seal_all, c, source, sink, size, err);
 }
 
-struct result body_open(struct cobblestone *c, const struct source *source, struct sink *sink,
+struct result body_open(struct cobblestone *c, struct source *source, struct sink *sink,
                         uint64_t *size, struct err *err)
 {
     return with_buffers(open_all, c, source, sink, size, err);

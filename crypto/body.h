@@ -8,13 +8,13 @@
 #include "crypto/cobblestone.h"
 
 /* body_seal reads the source to its end and writes prefix and chunks. */
-FALLIBLE body_seal(struct cobblestone *c, const struct source *source, struct sink *sink,
-                   uint64_t *size, struct err *err);
+FALLIBLE body_seal(struct cobblestone *c, struct source *source, struct sink *sink, uint64_t *size,
+                   struct err *err);
 
 /* body_open reads the chunks, the prefix being read already, to the end of the source. The sink
  * gets only plaintext that authenticated, in order; what it got is the whole message only if this
  * succeeds. ERR_DAMAGED names the chunk. */
-FALLIBLE body_open(struct cobblestone *c, const struct source *source, struct sink *sink,
-                   uint64_t *size, struct err *err);
+FALLIBLE body_open(struct cobblestone *c, struct source *source, struct sink *sink, uint64_t *size,
+                   struct err *err);
 
 #endif

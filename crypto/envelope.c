@@ -213,58 +213,114 @@ static bool whole(const struct envelope *e)
     return e->slots != NULL;
 }
 
-/* Of two whole copies, which one counts and what the other is. */
+/* Of two copies, of which one is whole at least, which one counts and what the other is. */
 static void choose(const struct envelope copies[2], const uint8_t *bytes, size_t region,
                    struct envelope_health *h)
 {
     const struct envelope *a = &copies[0], *b = &copies[1];
 
     h->used = !whole(a) || (whole(b) && b->sequence > a->sequence) ? 1 : 0;
-    h->copy[h->used] = COPY_GOOD;
     if (!whole(a) || !whole(b))
         return;
     if (a->sequence != b->sequence)
         h->copy[!h->used] = COPY_STALE;
-    else
-        h->copy[1] = memcmp(bytes, bytes + region, region) == 0 ? COPY_GOOD : COPY_DIFFERS;
+    else if (memcmp(bytes, bytes + region, region) != 0)
+        h->copy[1] = COPY_DIFFERS;
 }
 
-/* Tries both copies in regions of 2^exponent bytes. *found tells whether one counts; a failure that
- * is not damage (memory) is passed on. */
-static struct result try_exponent(struct envelope *e, const uint8_t *bytes, size_t have,
-                                  unsigned exponent, struct envelope_health *h, bool *found,
-                                  struct err *err)
-{
-    size_t region = (size_t)1 << exponent;
-    struct envelope copies[2] = {0};
-    struct envelope_health seen = {0};
+/* struct reading: what was read of a source so far, and what was found in it. */
+struct reading {
+    struct source *source;
+    uint8_t *bytes;
+    size_t have;
+    struct envelope copies[2];
+    struct envelope_health health;
+    bool has_magic;
+};
 
-    *found = false;
-    for (unsigned i = 0; i < 2; i++) {
-        struct err why = {0};
-        if (have < (i + 1) * region)
-            (void)fail(&why, ERR_DAMAGED, "the file ends inside it");
-        else if (decode_copy(&copies[i], bytes + i * region, exponent, &why).ok)
-            continue;
-        if (why.class == ERR_FAILED) {
-            envelope_free(&copies[0]);
-            *err = why;
-            return FAIL;
-        }
-        seen.copy[i] = why.class == ERR_UNSUPPORTED ? COPY_UNSUPPORTED : COPY_DAMAGED;
-        memcpy(seen.fault[i], why.text, sizeof seen.fault[i] - 1);
-    }
-    *found = whole(&copies[0]) || whole(&copies[1]);
-    bool better = exponent == REGION_EXPONENT_MIN || seen.copy[0] == COPY_UNSUPPORTED ||
-                  seen.copy[1] == COPY_UNSUPPORTED;
-    if (*found || better)
-        *h = seen;
-    if (*found) {
-        choose(copies, bytes, region, h);
-        *e = copies[h->used];
-        envelope_free(&copies[!h->used]);
-    }
+static void reading_end(struct reading *r)
+{
+    free(r->bytes);
+    envelope_free(&r->copies[0]);
+    envelope_free(&r->copies[1]);
+}
+
+/* Reads on until size bytes are there, or the source ends. */
+static struct result read_up_to(struct reading *r, size_t size, struct err *err)
+{
+    size_t got;
+
+    if (r->have >= size)
+        return OK;
+    uint8_t *grown = realloc(r->bytes, size);
+    if (grown == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    r->bytes = grown;
+    if (!source_read(r->source, r->bytes + r->have, size - r->have, &got, err).ok)
+        return FAIL;
+    r->have += got;
     return OK;
+}
+
+/* Tries one copy at an exponent and keeps what it is; fails only for what is not the copy's fault.
+ */
+static struct result try_copy(struct reading *r, unsigned which, unsigned exponent, struct err *err)
+{
+    size_t region = (size_t)1 << exponent, end = (which + 1) * region;
+    struct err why = {0};
+
+    if (!read_up_to(r, end, err).ok)
+        return FAIL;
+    r->health.copy[which] = COPY_GOOD;
+    if (r->have < end)
+        (void)fail(&why, ERR_DAMAGED, "the file ends inside it");
+    else if (decode_copy(&r->copies[which], r->bytes + which * region, exponent, &why).ok)
+        return OK;
+    if (why.class == ERR_FAILED) {
+        *err = why;
+        return FAIL;
+    }
+    r->health.copy[which] = why.class == ERR_UNSUPPORTED ? COPY_UNSUPPORTED : COPY_DAMAGED;
+    memcpy(r->health.fault[which], why.text, sizeof r->health.fault[which] - 1);
+    return OK;
+}
+
+/* The exponent that copy A has recorded, or the smallest if it cannot have one. */
+static unsigned recorded_exponent(const struct reading *r)
+{
+    unsigned e = r->have < HEADER_SIZE ? 0 : (unsigned)(r->bytes[10] << 8 | r->bytes[11]);
+
+    return e < REGION_EXPONENT_MIN || e > REGION_EXPONENT_MAX ? REGION_EXPONENT_MIN : e;
+}
+
+/* Looks for copy B wherever it may be; of the faults met, an unsupported copy says most. */
+static struct result find_b(struct reading *r, unsigned *exponent, struct err *err)
+{
+    struct envelope_health telling = {0};
+
+    for (*exponent = REGION_EXPONENT_MIN; *exponent <= REGION_EXPONENT_MAX; (*exponent)++) {
+        if (!try_copy(r, 1, *exponent, err).ok)
+            return FAIL;
+        if (whole(&r->copies[1]))
+            return OK;
+        if (*exponent == REGION_EXPONENT_MIN || r->health.copy[1] == COPY_UNSUPPORTED)
+            telling = r->health;
+    }
+    r->health = telling;
+    return OK;
+}
+
+/* Copy A at the exponent it has recorded, then copy B at the same; but if A is not whole, B
+ * wherever it may be. *exponent is where one was found. */
+static struct result find_copies(struct reading *r, unsigned *exponent, struct err *err)
+{
+    if (!read_up_to(r, HEADER_SIZE, err).ok)
+        return FAIL;
+    r->has_magic = r->have >= sizeof magic && memcmp(r->bytes, magic, sizeof magic) == 0;
+    *exponent = recorded_exponent(r);
+    if (!try_copy(r, 0, *exponent, err).ok)
+        return FAIL;
+    return whole(&r->copies[0]) ? try_copy(r, 1, *exponent, err) : find_b(r, exponent, err);
 }
 
 /* Why no copy counts: in the words of the copy that says most. */
@@ -288,36 +344,25 @@ static struct result none_counts(const struct envelope_health *h, const struct s
                 source->name, h->fault[0], h->fault[1]);
 }
 
-struct result envelope_read(struct envelope *e, const struct source *source,
+struct result envelope_read(struct envelope *e, struct source *source,
                             struct envelope_health *health, struct err *err)
 {
-    uint8_t *bytes = NULL;
-    size_t have = 0;
-    bool found = false, has_magic = false;
-    struct result r = OK;
+    struct reading r __attribute__((cleanup(reading_end))) = {.source = source};
+    unsigned exponent;
+    struct result found = find_copies(&r, &exponent, err);
 
-    *health = (struct envelope_health){.copy = {COPY_DAMAGED, COPY_DAMAGED}};
-    for (unsigned exponent = REGION_EXPONENT_MIN; exponent <= REGION_EXPONENT_MAX; exponent++) {
-        size_t want = (size_t)2 << exponent, got;
-        uint8_t *grown = realloc(bytes, want);
-        if (grown == NULL) {
-            r = fail(err, ERR_FAILED, "out of memory");
-            break;
-        }
-        bytes = grown;
-        r = source_read(source, bytes + have, want - have, &got, err);
-        if (!r.ok)
-            break;
-        have += got;
-        has_magic = have >= sizeof magic && memcmp(bytes, magic, sizeof magic) == 0;
-        r = try_exponent(e, bytes, have, exponent, health, &found, err);
-        if (!r.ok || found)
-            break;
-    }
-    free(bytes);
-    if (r.ok && !found)
-        return none_counts(health, source, has_magic, err);
-    return r;
+    *health = r.health;
+    if (!found.ok)
+        return FAIL;
+    if (!whole(&r.copies[0]) && !whole(&r.copies[1]))
+        return none_counts(health, source, r.has_magic, err);
+    size_t region = (size_t)1 << exponent, end = r.have < 2 * region ? r.have : 2 * region;
+    choose(r.copies, r.bytes, region, health);
+    if (!source_unread(source, r.bytes + end, r.have - end, err).ok)
+        return FAIL;
+    *e = r.copies[health->used];
+    r.copies[health->used] = (struct envelope){0};
+    return OK;
 }
 
 void envelope_free(struct envelope *e)

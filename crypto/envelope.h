@@ -71,8 +71,8 @@ FALLIBLE envelope_write(struct envelope *e, struct sink *sink, struct err *err);
 /* envelope_read reads both copies from the beginning of a source and leaves it at the first byte
  * behind them. *health is filled in any case. ERR_DAMAGED if neither copy is whole,
  * ERR_UNSUPPORTED. */
-FALLIBLE envelope_read(struct envelope *e, const struct source *source,
-                       struct envelope_health *health, struct err *err);
+FALLIBLE envelope_read(struct envelope *e, struct source *source, struct envelope_health *health,
+                       struct err *err);
 
 void envelope_free(struct envelope *e);
 

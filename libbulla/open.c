@@ -15,6 +15,7 @@ void sealed_close(struct sealed *f)
     if (!f->open)
         return;
     fd_close(&f->owned);
+    source_forget(&f->source);
     place_close(&f->beside);
     envelope_free(&f->envelope);
     *f = (struct sealed){0};
@@ -31,9 +32,12 @@ static struct result read_separate(struct sealed *f, const struct session *s,
 
     if (!place_open_file(place, true, &fd, &st, err).ok)
         return FAIL;
-    struct source source = {fd, place->path};
-    if (!envelope_read(&f->envelope, &source, &f->health, err).ok ||
-        !source_read(&source, &more, 1, &got, err).ok)
+    struct source source = {.fd = fd, .name = place->path};
+    struct result r = envelope_read(&f->envelope, &source, &f->health, err);
+    if (r.ok)
+        r = source_read(&source, &more, 1, &got, err);
+    source_forget(&source);
+    if (!r.ok)
         return FAIL;
     if (got != 0)
         return fail(err, ERR_DAMAGED, "'%s' goes on behind the envelope", place->path);
@@ -55,6 +59,7 @@ static struct result read_beside(struct sealed *f, const struct session *s,
         return FAIL;
     if (!read_separate(f, s, &f->beside, err).ok)
         return FAIL;
+    source_forget(&f->source);
     if (lseek(f->source.fd, 0, SEEK_SET) != 0)
         return fail_errno(err, "cannot read '%s' from its beginning", body->path);
     return OK;
@@ -80,13 +85,13 @@ struct result sealed_open(struct sealed *f, const struct session *s,
     struct sealed made SEALED_CLEANUP = {.open = true, .owned = -1};
 
     if (from->body == NULL) {
-        made.source = (struct source){STDIN_FILENO, "standard input"};
+        made.source = (struct source){.fd = STDIN_FILENO, .name = "standard input"};
         if (fstat(STDIN_FILENO, &made.st) != 0)
             return fail_errno(err, "cannot look at standard input");
     } else {
         if (!place_open_file(from->body, from->follow, &made.owned, &made.st, err).ok)
             return FAIL;
-        made.source = (struct source){made.owned, from->body->path};
+        made.source = (struct source){.fd = made.owned, .name = from->body->path};
     }
     if (!read_envelope(&made, s, from, err).ok)
         return FAIL;
@@ -116,7 +121,7 @@ static struct result check_required(const struct open_options *o, const struct c
 }
 
 /* Reads the prefix at the source's position and checks its commitment. */
-static struct result check_prefix(const struct sealed *f, const struct session *s,
+static struct result check_prefix(struct sealed *f, const struct session *s,
                                   const struct secret *data_key, struct cobblestone *c,
                                   struct err *err)
 {
@@ -135,7 +140,7 @@ static struct result check_prefix(const struct sealed *f, const struct session *
 
 /* Finds the body: behind the envelope, or at the beginning of its own file, or, where the copies
  * inside a file are destroyed and a separate envelope stands in, behind those. */
-static struct result find_body(const struct sealed *f, const struct session *s,
+static struct result find_body(struct sealed *f, const struct session *s,
                                const struct secret *data_key, struct cobblestone *c,
                                struct err *err)
 {
@@ -196,7 +201,7 @@ static struct result remove_sealed(struct session *s, const struct sealed_place 
 
     if (!place_open_file(out, false, &fd, &plain, err).ok)
         return FAIL;
-    struct source source = {fd, out->path};
+    struct source source = {.fd = fd, .name = out->path};
     if (!open_compare(s, from, &source, &sealed, err).ok ||
         !place_remove(from->body, &f->st, err).ok)
         return FAIL;

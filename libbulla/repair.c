@@ -43,6 +43,7 @@ static struct result prove(struct session *s, const struct place *body, const st
                       "that this one belongs to it");
     if (!sealed_open(&f, s, &at, err).ok)
         return FAIL;
+    source_forget(&f.source);
     if (lseek(f.source.fd, (off_t)envelope_size(&f.envelope), SEEK_SET) < 0)
         return fail_errno(err, "cannot seek in '%s'", body->path);
     f.separate = false; /* the body is here or nowhere */

@@ -106,12 +106,12 @@ static struct result open_source(const struct seal_place *at, struct source *sou
                                  struct stat *st, struct err *err)
 {
     if (at->source == NULL) {
-        *source = (struct source){STDIN_FILENO, "standard input"};
+        *source = (struct source){.fd = STDIN_FILENO, .name = "standard input"};
         return fstat(STDIN_FILENO, st) == 0 ? OK : fail_errno(err, "cannot look at standard input");
     }
     if (!place_open_file(at->source, at->follow, owned, st, err).ok)
         return FAIL;
-    *source = (struct source){*owned, at->source->path};
+    *source = (struct source){.fd = *owned, .name = at->source->path};
     return OK;
 }
 

@@ -1,6 +1,5 @@
 #include "keystore/keyring/ring.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -240,7 +239,9 @@ struct result ring_load(struct ring *ring, const struct place *place, struct sta
         return fail(err, ERR_DAMAGED, "keyring '%s' is larger than %d bytes", place->path,
                     RING_FILE_MAX);
     if (!secret_new(&text, (size_t)mine.st_size + 1, err).ok ||
-        !source_read(&(struct source){fd, place->path}, text.bytes, text.size, &size, err).ok)
+        !source_read(&(struct source){.fd = fd, .name = place->path}, text.bytes, text.size, &size,
+                     err)
+             .ok)
         return FAIL;
     if (!parse(ring, &text, size, err).ok) {
         err_context(err, "keyring '%s'", place->path);

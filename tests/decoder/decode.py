@@ -286,38 +286,41 @@ def read_copy(region: bytes, exponent: int) -> Copy:
     return Copy(exponent, sequence, read_content(content), region)
 
 
+def try_copy(data: bytes, start: int, exponent: int) -> "Copy | Failure":
+    region = data[start : start + (1 << exponent)]
+    try:
+        check(len(region) == 1 << exponent, "the file ends inside a copy")
+        return read_copy(region, exponent)
+    except Failure as failure:
+        return failure
+
+
 def read_envelope(data: bytes) -> Envelope:
-    unsupported: Unsupported | None = None
-    for exponent in range(12, 19):
-        size = 1 << exponent
-        if len(data) < 2 * size:
-            break
-        found: list[Copy | str] = []
-        for start in (0, size):
-            try:
-                found.append(read_copy(data[start : start + size], exponent))
-            except Damaged:
-                found.append("damaged")
-            except Unsupported as error:
-                found.append("unsupported")
-                unsupported = unsupported or error
-        valid = [copy for copy in found if isinstance(copy, Copy)]
+    recorded = int.from_bytes(data[10:12], "big")
+    a = try_copy(data, 0, recorded if 12 <= recorded <= 18 else 12)
+    candidates = [a.exponent] if isinstance(a, Copy) else range(12, 19)
+    failures = [a] if isinstance(a, Failure) else []
+    for exponent in candidates:
+        b = try_copy(data, 1 << exponent, exponent)
+        valid = [copy for copy in (a, b) if isinstance(copy, Copy)]
         if valid:
             chosen = max(valid, key=lambda copy: copy.sequence)  # the first of equals
-            return Envelope(chosen, [state_of(copy, chosen) for copy in found])
-    raise unsupported or Damaged("no valid envelope: damaged, or not a sealed file at all")
-
-
-def state_of(copy: Copy | str, chosen: Copy) -> str:
-    if isinstance(copy, str):
-        return copy
-    return "good" if copy.region == chosen.region else "stale"
+            return Envelope(chosen, [state_of(copy, chosen) for copy in (a, b)])
+        failures.append(b)
+    raise next((f for f in failures if isinstance(f, Unsupported)),
+               Damaged("no valid envelope: damaged, or not a sealed file at all"))
 
 
 def read_detached_envelope(data: bytes) -> Envelope:
     envelope = read_envelope(data)
-    check(len(data) == envelope.size, "there are bytes after the detached envelope")
+    check(len(data) <= envelope.size, "there are bytes after the detached envelope")
     return envelope
+
+
+def state_of(copy: Copy | Failure, chosen: Copy) -> str:
+    if isinstance(copy, Failure):
+        return "unsupported" if isinstance(copy, Unsupported) else "damaged"
+    return "good" if copy.region == chosen.region else "stale"
 
 
 # Section 4: data key

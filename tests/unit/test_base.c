@@ -216,7 +216,7 @@ static void compare_sinks(void)
     test_write("c", "content", 7);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int fd FD_CLEANUP = open("c", O_RDONLY);
-        struct compare_sink s = compare_sink((struct source){fd, "c"});
+        struct compare_sink s = compare_sink((struct source){.fd = fd, .name = "c"});
         struct err err = {0};
         bool same = sink_write(&s.sink, cases[i].given, strlen(cases[i].given), &err).ok &&
                     compare_sink_finish(&s, &err).ok;

@@ -80,7 +80,9 @@ static struct result read_bytes(struct envelope *e, const uint8_t *bytes, size_t
     int fd = memfd_create("envelope", MFD_CLOEXEC);
 
     MUST(fd >= 0 && write(fd, bytes, size) == (ssize_t)size && lseek(fd, 0, SEEK_SET) == 0);
-    struct result r = envelope_read(e, &(struct source){fd, "memory"}, h, err);
+    struct source source = {.fd = fd, .name = "memory"};
+    struct result r = envelope_read(e, &source, h, err);
+    source_forget(&source);
     close(fd);
     return r;
 }
@@ -181,6 +183,75 @@ static void larger_regions(void)
             CHECK(got.exponent == exponent && h.used == (damaged == 0 ? 1 : 0));
             free(bytes);
         }
+}
+
+static void put_kms_slot(struct slot *s, size_t wrap_size)
+{
+    slot_begin(s, SLOT_AWSKMS);
+    slot_put_sized(s, "arn:aws:kms:eu-west-1:1", 23);
+    slot_put_sized(s, "", 0);
+    s->wrap_size = wrap_size;
+}
+
+/* Whoever makes a wrap can put a whole envelope into it, where a smaller region would have copy B.
+ */
+static void a_copy_inside_a_slot_is_not_taken(void)
+{
+    struct envelope inner ENVELOPE_CLEANUP = {0}, outer ENVELOPE_CLEANUP = {0},
+                          got ENVELOPE_CLEANUP = {0};
+    struct secret key SECRET_CLEANUP = {0}, outer_key SECRET_CLEANUP = {0};
+    struct slot *slots = calloc(2, sizeof *slots);
+    struct envelope_health h;
+    struct err err = {0};
+    struct core core;
+    size_t size;
+
+    MUST(slots != NULL);
+    make(&inner, &key);
+    uint8_t *small = both(&inner, &size);
+    fill_core(&core);
+    put_kms_slot(&slots[0], 2500);
+    put_kms_slot(&slots[1], SLOT_WRAP_MAX);
+    MUST(envelope_new(&outer, crypto, &core, slots, 2, &branch_key, &outer_key, &err).ok);
+    uint8_t *bytes = both(&outer, &size);
+    size_t start = (size_t)((bytes[12] << 24 | bytes[13] << 16 | bytes[14] << 8 | bytes[15]) + 24 -
+                            SLOT_WRAP_MAX);
+    MUST(size == 2 * 16384 && start <= 4096 && start + SLOT_WRAP_MAX >= 8192);
+    memcpy(outer.slots[1].wrap + 4096 - start, small, 4096);
+    free(bytes);
+    bytes = both(&outer, &size);
+    CHECK(memcmp(bytes + 4096, small, 4096) == 0);
+    CHECK(read_bytes(&got, bytes, size, &h, &err).ok && got.exponent == 14);
+    CHECK(h.copy[0] == COPY_GOOD && h.copy[1] == COPY_GOOD && got.slot_count == 2);
+    free(bytes);
+    free(small);
+    free(slots);
+}
+
+/* With copy A damaged, a reader may look far ahead for copy B: what follows the envelope is not
+ * lost. */
+static void what_was_read_ahead_is_put_back(void)
+{
+    struct envelope e ENVELOPE_CLEANUP = {0}, got ENVELOPE_CLEANUP = {0};
+    struct secret key SECRET_CLEANUP = {0};
+    struct envelope_health h;
+    struct err err = {0};
+    char after[10] = {0};
+    size_t size, n;
+
+    make(&e, &key);
+    uint8_t *bytes = both(&e, &size);
+    bytes[11] = REGION_EXPONENT_MAX;
+    int fd = memfd_create("envelope", MFD_CLOEXEC);
+    MUST(fd >= 0 && write(fd, bytes, size) == (ssize_t)size && write(fd, "behind", 6) == 6 &&
+         lseek(fd, 0, SEEK_SET) == 0);
+    struct source source = {.fd = fd, .name = "memory"};
+    CHECK(envelope_read(&got, &source, &h, &err).ok && h.used == 1);
+    CHECK(source_read(&source, after, sizeof after, &n, &err).ok && n == 6);
+    CHECK(strcmp(after, "behind") == 0);
+    source_forget(&source);
+    close(fd);
+    free(bytes);
 }
 
 /* Changes both copies, with a right checksum, and tells what a reader says. */
@@ -390,6 +461,8 @@ int main(void)
     RUN(another_branch_key_does_not_open_it);
     RUN(the_newer_copy_counts);
     RUN(larger_regions);
+    RUN(a_copy_inside_a_slot_is_not_taken);
+    RUN(what_was_read_ahead_is_put_back);
     RUN(what_breaks_a_rule_is_refused);
     RUN(every_slot_field_has_its_caps);
     RUN(context_pairs_have_caps);
