@@ -11,12 +11,14 @@
 #include "base/tree.h"
 #include "cmd/common.h"
 #include "cmd/terminal.h"
+#include "crypto/primitives.h"
 
 struct run {
     const struct batch *batch;
     struct place out; /* the directory that -o names, if it is one, */
     int out_dir;      /* and that directory, opened */
     bool to_directory, many;
+    uint64_t share, shares; /* --shard; shares is 0 without */
     size_t done, skipped, failed;
     int status; /* of the last failure */
 };
@@ -120,6 +122,18 @@ static bool each(struct run *r, const struct item *item)
     return err.class != ERR_INTERRUPTED;
 }
 
+/* Whether a file is in our share: by the hash of its name, so that no list has to be agreed on. */
+static bool is_ours(const struct run *r, const char *path)
+{
+    uint8_t hash[SHA256_SIZE];
+
+    if (r->shares == 0)
+        return true;
+    sha256(hash, &(struct view){(const uint8_t *)path, strlen(path)}, 1);
+    struct wire_reader reader = wire_reader(hash, sizeof hash);
+    return wire_get_u64(&reader) % r->shares == r->share - 1;
+}
+
 static bool passes_by(const struct batch *b, const char *name)
 {
     for (size_t i = 0; i < sizeof b->pass_by / sizeof *b->pass_by && b->pass_by[i] != NULL; i++)
@@ -134,6 +148,8 @@ static bool on_file(void *arg, const struct place *file, int twin, const char *t
     struct run *r = arg;
     struct err err = {0};
 
+    if (!is_ours(r, file->path))
+        return true;
     if (passes_by(r->batch, file->name)) {
         r->skipped++;
         return true;
@@ -243,7 +259,7 @@ static struct result do_operand(struct run *r, const char *operand, struct err *
     if (fstatat(source.dir, source.name, &st, 0) != 0)
         return fail_errno(err, "cannot open '%s'", operand);
     if (!S_ISDIR(st.st_mode))
-        return do_file(r, &source, err);
+        return is_ours(r, operand) ? do_file(r, &source, err) : OK;
     if (!r->batch->options->recursive) {
         (void)fail(err, ERR_FAILED, "'%s' is a directory", operand);
         err_hint(err, "--recursive takes all files below it");
@@ -280,6 +296,46 @@ static struct result check_output(struct run *r, struct err *err)
     return OK;
 }
 
+/* I/N, both 1 or more and I at most N. */
+static struct result read_shard(struct run *r, const char *text, struct err *err)
+{
+    char *slash, *end;
+
+    if (text == NULL)
+        return OK;
+    errno = 0;
+    r->share = strtoull(text, &slash, 10);
+    r->shares = *slash == '/' ? strtoull(slash + 1, &end, 10) : 0;
+    if (errno != 0 || *slash != '/' || *end != '\0' || strpbrk(text, "-+ ") != NULL ||
+        r->share < 1 || r->share > r->shares)
+        return fail(err, ERR_USAGE, "--shard is I/N with I from 1 to N, not '%s'", text);
+    return OK;
+}
+
+/* The names in a list, as operands. */
+static struct result do_list(struct run *r, const char *path, struct err *err)
+{
+    FILE *file = is_stdio(path) ? stdin : fopen(path, "re");
+    char *line STRING_CLEANUP = NULL;
+    size_t room = 0;
+    ssize_t size;
+    int end = r->batch->options->null ? '\0' : '\n';
+
+    if (file == NULL)
+        return fail_errno(err, "cannot open '%s'", path);
+    while (!stream_interrupted() && (size = getdelim(&line, &room, end, file)) > 0) {
+        struct err own = {0};
+        if (line[size - 1] == end)
+            line[--size] = '\0';
+        if (size > 0 && !do_operand(r, line, &own).ok)
+            failed(r, &own);
+    }
+    bool broken = ferror(file) != 0;
+    if (file != stdin)
+        fclose(file);
+    return broken ? fail_errno(err, "cannot read '%s'", path) : OK;
+}
+
 static int summary(const struct run *r)
 {
     if (r->many || r->failed + r->done > 1)
@@ -295,14 +351,20 @@ static int summary(const struct run *r)
 int batch_run(const struct batch *b)
 {
     const struct list *operands = &b->options->operands;
-    struct run r = {
-        .batch = b, .out_dir = -1, .many = operands->count > 1 || b->options->recursive};
+    struct run r = {.batch = b,
+                    .out_dir = -1,
+                    .many = operands->count > 1 || b->options->recursive ||
+                            b->options->files_from != NULL};
     struct err err = {0};
 
-    if (!check_output(&r, &err).ok)
+    if (!check_output(&r, &err).ok || !read_shard(&r, b->options->shard, &err).ok)
         return terminal_error(&err);
-    if (operands->count == 0 && !do_stdin(&r, &err).ok)
+    if (b->options->files_from != NULL) {
+        if (!do_list(&r, b->options->files_from, &err).ok)
+            failed(&r, &err);
+    } else if (operands->count == 0 && !do_stdin(&r, &err).ok) {
         failed(&r, &err);
+    }
     for (size_t i = 0; i < operands->count && !stream_interrupted(); i++)
         if (!do_operand(&r, operands->items[i], &err).ok)
             failed(&r, &err);

@@ -77,6 +77,18 @@ struct result common_keys(struct session *s, const struct options *o, bool need,
     return session_open(s, (const char *const *)r.items, r.count, err);
 }
 
+struct result common_keyset(struct keyset *set, const struct crypto *crypto,
+                            const struct list *list, struct err *err)
+{
+    struct references r __attribute__((cleanup(free_references))) = {0};
+
+    if (list->count == 0)
+        return OK;
+    if (!resolve(&r, list->items, list->count, err).ok)
+        return FAIL;
+    return keyset_open(set, crypto, (const char *const *)r.items, r.count, err);
+}
+
 struct result common_context(struct context *context, const struct list *words, struct err *err)
 {
     for (size_t i = 0; i < words->count; i++) {

@@ -12,6 +12,10 @@
  * file. Without any key: ERR_USAGE if need is true. */
 FALLIBLE common_keys(struct session *s, const struct options *o, bool need, struct err *err);
 
+/* common_keyset opens the keys of a list. */
+FALLIBLE common_keyset(struct keyset *set, const struct crypto *crypto, const struct list *list,
+                       struct err *err);
+
 /* common_reference replaces a name of the config file by its reference; the caller frees. */
 FALLIBLE common_reference(const char *given, char **reference, struct err *err);
 

@@ -3,22 +3,60 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/place.h"
 #include "base/text.h"
 #include "cmd/common.h"
+#include "cmd/status.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
 #include "keystore/registry.h"
+
+/* The age of a version in whole days. */
+static uint64_t age_days(const struct key_info *info)
+{
+    uint64_t now = (uint64_t)time(NULL);
+
+    return now > info->created ? (now - info->created) / 86400 : 0;
+}
+
+static bool overdue(const struct key_info *info)
+{
+    return info->state == KEY_ACTIVE && info->rotate_after != 0 &&
+           age_days(info) > info->rotate_after;
+}
 
 static json_t *info_json(const char *reference, const struct key_info *info)
 {
     char created[TEXT_TIME_SIZE];
 
-    return json_pack("{s:o, s:s, s:s, s:s, s:I, s:s, s:s}", "key",
-                     terminal_text(reference, strlen(reference)), "name", info->name, "kind",
-                     info->kind, "id", info->id, "version", (json_int_t)info->version, "state",
-                     key_state_name(info->state), "created", text_time(created, info->created));
+    json_t *json = json_pack(
+        "{s:o, s:s, s:s, s:s, s:I, s:s, s:s, s:I}", "key",
+        terminal_text(reference, strlen(reference)), "name", info->name, "kind", info->kind, "id",
+        info->id, "version", (json_int_t)info->version, "state", key_state_name(info->state),
+        "created", text_time(created, info->created), "age_days", (json_int_t)age_days(info));
+
+    if (info->rotate_after != 0) {
+        json_object_set_new(json, "rotate_after_days", json_integer(info->rotate_after));
+        json_object_set_new(json, "overdue", json_boolean(overdue(info)));
+    }
+    return json;
+}
+
+/* "90d" or "12w", in days; 0 for NULL. */
+static struct result read_days(const char *text, uint32_t *days, struct err *err)
+{
+    char *end;
+
+    *days = 0;
+    if (text == NULL)
+        return OK;
+    unsigned long n = text[0] >= '0' && text[0] <= '9' ? strtoul(text, &end, 10) : 0;
+    if (n < 1 || n > 36500 || (strcmp(end, "d") != 0 && strcmp(end, "w") != 0))
+        return fail(err, ERR_USAGE, "--rotate-after is like 90d or 12w, not '%s'", text);
+    *days = (uint32_t)n * (*end == 'w' ? 7 : 1);
+    return OK;
 }
 
 static struct result key_new(const struct options *o, struct err *err)
@@ -27,13 +65,15 @@ static struct result key_new(const struct options *o, struct err *err)
     char *reference STRING_CLEANUP = NULL;
     const char *rest;
     struct key_info info;
+    uint32_t days;
 
-    if (!common_reference(o->operands.items[0], &reference, err).ok ||
+    if (!read_days(o->rotate_after, &days, err).ok ||
+        !common_reference(o->operands.items[0], &reference, err).ok ||
         !registry_find(&ops, &rest, reference, err).ok)
         return FAIL;
     if (ops->create == NULL)
         return fail(err, ERR_UNSUPPORTED, "the %s key store does not make keys", ops->name);
-    if (!ops->create(rest, (uint64_t)time(NULL), &info, err).ok)
+    if (!ops->create(rest, (uint64_t)time(NULL), days, &info, err).ok)
         return FAIL;
     if (o->json)
         terminal_json(info_json(reference, &info));
@@ -51,6 +91,126 @@ int verb_key_new(const struct options *o)
     return key_new(o, &err).ok ? ERR_NONE : terminal_error(&err);
 }
 
+/* struct target: what a verb that changes a key was given. */
+struct target {
+    char *reference;
+    const char *rest; /* as the store takes it */
+    const struct keystore_ops *ops;
+};
+
+static void target_free(struct target *t)
+{
+    free(t->reference);
+}
+
+#define TARGET_CLEANUP __attribute__((cleanup(target_free)))
+
+static struct result read_target(struct target *t, const struct options *o, struct err *err)
+{
+    if (!common_reference(o->operands.items[0], &t->reference, err).ok ||
+        !registry_find(&t->ops, &t->rest, t->reference, err).ok)
+        return FAIL;
+    if (t->ops->rotate == NULL || t->ops->change == NULL)
+        return fail(err, ERR_UNSUPPORTED, "the %s key store does not change keys", t->ops->name);
+    return OK;
+}
+
+static void tell(const struct options *o, const struct target *t, const struct key_info *info)
+{
+    if (o->json)
+        terminal_json(info_json(t->reference, info));
+    else
+        terminal_note("key '%s' version %" PRIu32 " is %s", info->name, info->version,
+                      key_state_name(info->state));
+}
+
+int verb_key_rotate(const struct options *o)
+{
+    struct target t TARGET_CLEANUP = {0};
+    struct key_info info;
+    struct err err = {0};
+
+    if (!read_target(&t, o, &err).ok ||
+        !t.ops->rotate(t.rest, (uint64_t)time(NULL), &info, &err).ok)
+        return terminal_error(&err);
+    tell(o, &t, &info);
+    return ERR_NONE;
+}
+
+static int change(const struct options *o, enum key_change what)
+{
+    struct target t TARGET_CLEANUP = {0};
+    struct key_info info;
+    struct err err = {0};
+
+    if (!read_target(&t, o, &err).ok || !t.ops->change(t.rest, what, &info, &err).ok)
+        return terminal_error(&err);
+    tell(o, &t, &info);
+    return ERR_NONE;
+}
+
+int verb_key_retire(const struct options *o)
+{
+    return change(o, KEY_RETIRE);
+}
+
+int verb_key_disable(const struct options *o)
+{
+    return change(o, KEY_DISABLE);
+}
+
+int verb_key_enable(const struct options *o)
+{
+    return change(o, KEY_ENABLE);
+}
+
+/* Nothing brings a destroyed version back, so its number must be typed, or --force given. */
+static struct result confirm(const struct options *o, const struct target *t, struct err *err)
+{
+    const char *colon = strrchr(t->rest, ':');
+    char typed[32] = "";
+
+    if (o->force || colon == NULL)
+        return OK;
+    if (!isatty(STDIN_FILENO))
+        return fail(err, ERR_USAGE, "there is no terminal to ask on; --force destroys unasked");
+    fprintf(stderr, "bulla: what is sealed to this version alone is lost with it\n"
+                    "bulla: type the number of the version to destroy it: ");
+    if (fgets(typed, sizeof typed, stdin) == NULL)
+        typed[0] = '\0';
+    typed[strcspn(typed, "\n")] = '\0';
+    return strcmp(typed, colon + 1) == 0 ? OK : fail(err, ERR_FAILED, "not destroyed");
+}
+
+/* --check: no file there may need the version. */
+static struct result check_needed(const struct options *o, const struct target *t, struct err *err)
+{
+    struct keyset keys KEYSET_CLEANUP = {0};
+    const char *reference = t->reference;
+    uint64_t needed;
+
+    if (o->check.count == 0)
+        return OK;
+    if (!keyset_open(&keys, NULL, &reference, 1, err).ok ||
+        !status_needs(keys.keys[0], &o->check, &needed, err).ok)
+        return FAIL;
+    if (needed == 0)
+        return OK;
+    (void)fail(err, ERR_POLICY, "%" PRIu64 " files still need %s", needed, t->reference);
+    err_hint(err, "'bulla rewrap' moves them to another version or key");
+    return FAIL;
+}
+
+int verb_key_destroy(const struct options *o)
+{
+    struct target t TARGET_CLEANUP = {0};
+    struct err err = {0};
+
+    if (!read_target(&t, o, &err).ok || !check_needed(o, &t, &err).ok || !confirm(o, &t, &err).ok)
+        return terminal_error(&err);
+    return change(o, KEY_DESTROY);
+}
+
 struct listing {
     const char *reference;
     bool json;
@@ -64,9 +224,9 @@ static void row(void *arg, const struct key_info *info)
     if (l->json)
         terminal_json(info_json(l->reference, info));
     else
-        printf("%-24s %7" PRIu32 "  %-9s  %s  %s  %s\n", info->name, info->version,
-               key_state_name(info->state), text_time(created, info->created), info->id,
-               info->kind);
+        printf("%-24s %7" PRIu32 "  %-9s  %s  %4" PRIu64 "d  %s  %s%s\n", info->name, info->version,
+               key_state_name(info->state), text_time(created, info->created), age_days(info),
+               info->id, info->kind, overdue(info) ? "  OVERDUE" : "");
 }
 
 static struct result list_one(const char *given, bool json, struct err *err)
@@ -98,8 +258,8 @@ int verb_key_list(const struct options *o)
         return terminal_error(&err);
     }
     if (!o->json)
-        printf("%-24s %7s  %-9s  %-20s  %-32s  %s\n", "NAME", "VERSION", "STATE", "CREATED", "ID",
-               "KIND");
+        printf("%-24s %7s  %-9s  %-20s  %5s  %-32s  %s\n", "NAME", "VERSION", "STATE", "CREATED",
+               "AGE", "ID", "KIND");
     for (size_t i = 0; i < from->count; i++) {
         struct err err = {0};
         if (!list_one(from->items[i], o->json, &err).ok) {

@@ -8,19 +8,26 @@
 #include "cmd/verbs.h"
 
 enum {
-    ENCRYPT = 1,
-    DECRYPT = 2,
-    VERIFY = 4,
-    INSPECT = 8,
-    NEW = 16,
-    LIST = 32,
-    EXPORT = 64,
-    RESTORE = 128
+    ENCRYPT = 1 << 0,
+    DECRYPT = 1 << 1,
+    VERIFY = 1 << 2,
+    INSPECT = 1 << 3,
+    NEW = 1 << 4,
+    LIST = 1 << 5,
+    EXPORT = 1 << 6,
+    RESTORE = 1 << 7,
+    REWRAP = 1 << 8,
+    STATUS = 1 << 9,
+    ROTATE = 1 << 10,
+    CHANGE = 1 << 11,
+    DESTROY = 1 << 12,
 };
 
 #define MANY ((size_t)-1)
 #define OPENING (DECRYPT | VERIFY)
 #define FILES (ENCRYPT | OPENING)
+#define BATCHES (FILES | INSPECT | REWRAP | STATUS)
+#define KEY_VERBS (NEW | LIST | ROTATE | CHANGE | DESTROY)
 
 static const struct verb verbs[] = {
     {ENCRYPT, NULL, "encrypt", "[FILE...]", 0, MANY, "seal files, or standard input",
@@ -37,6 +44,18 @@ static const struct verb verbs[] = {
      "Checks each FILE, or standard input, to its last byte.\n", verb_verify},
     {INSPECT, NULL, "inspect", "[FILE...]", 0, MANY, "show the envelope; needs no key",
      "What is shown was not authenticated: that takes a key, see 'bulla verify'.\n", verb_inspect},
+    {REWRAP, NULL, "rewrap", "[FILE...]", 0, MANY,
+     "move sealed files to other keys or key versions",
+     "Without --to, --add and --remove, whatever is sealed to an old version of the given\n"
+     "keys moves to their active version. Data keys and bodies stay as they are, so that\n"
+     "the time does not depend on the size of the files. A run that was killed is just\n"
+     "started again. Not a revocation: who had the old key and has an old copy can still\n"
+     "open that.\n",
+     verb_rewrap},
+    {STATUS, NULL, "status", "[FILE...]", 0, MANY, "show which keys sealed files hang on",
+     "Counts the files for each key and version. With --needs, lists the files that would\n"
+     "be lost with a key, and exits 0 only if there is none.\n",
+     verb_status},
     {NEW, "key", "new", "KEY", 1, 1, "make a master key",
      "KEY is PATH for a new keyring, or PATH#NAME for one more key in it. Keep a copy\n"
      "of the keyring in another place: what is sealed to its keys cannot be opened\n"
@@ -44,6 +63,21 @@ static const struct verb verbs[] = {
      verb_key_new},
     {LIST, "key", "list", "[KEY...]", 0, MANY, "show the keys of a keyring and their versions",
      "Shows no key bytes. Without KEY, the keyring of BULLA_KEY.\n", verb_key_list},
+    {ROTATE, "key", "rotate", "KEY", 1, 1, "make the next version of a key",
+     "The new version is active, the old one retires: it opens, but seals no more. 'bulla\n"
+     "rewrap' moves files from the old to the new.\n",
+     verb_key_rotate},
+    {CHANGE, "key", "retire", "KEY[:VERSION]", 1, 1, "let a version open but not seal",
+     "KEY:VERSION is PATH#NAME:VERSION. Without a version, the active one.\n", verb_key_retire},
+    {CHANGE, "key", "disable", "KEY:VERSION", 1, 1, "let a version neither open nor seal",
+     "Until 'bulla key enable'. KEY:VERSION is PATH#NAME:VERSION.\n", verb_key_disable},
+    {CHANGE, "key", "enable", "KEY:VERSION", 1, 1, "let a disabled version open again",
+     "It is retired then. KEY:VERSION is PATH#NAME:VERSION.\n", verb_key_enable},
+    {DESTROY, "key", "destroy", "KEY:VERSION", 1, 1, "wipe a version from its keyring, for ever",
+     "Asks for the number of the version, or takes --force. KEY:VERSION is\n"
+     "PATH#NAME:VERSION. With --check, refuses while a file there needs it. Copies of the\n"
+     "keyring in other places still have it.\n",
+     verb_key_destroy},
     {EXPORT, "envelope", "export", "FILE", 1, 1, "copy the envelope of a sealed file",
      "Writes FILE.env. It opens FILE even if the envelope in FILE is destroyed, and\n"
      "takes a master key like it.\n",
@@ -67,7 +101,7 @@ static const struct row {
     unsigned verbs;
     const char *help;
 } rows[] = {
-    {"key", 'k', "KEY", LIST_OF_TEXT, offsetof(struct options, keys), FILES | RESTORE,
+    {"key", 'k', "KEY", LIST_OF_TEXT, offsetof(struct options, keys), FILES | RESTORE | REWRAP,
      "a master key: PATH or file:PATH of a keyring,\n"
      "PATH#NAME for one of its keys, or a name from the\n"
      "config file; may be repeated. BULLA_KEY stands in\n"
@@ -79,8 +113,37 @@ static const struct row {
      FILES | INSPECT | EXPORT | RESTORE, "the envelope is, or goes to, a file of its own: ENV"},
     {"detach", 0, NULL, FLAG, offsetof(struct options, detach), ENCRYPT,
      "put the envelope into a file of its own, OUT.env"},
-    {"recursive", 'r', NULL, FLAG, offsetof(struct options, recursive), FILES,
+    {"recursive", 'r', NULL, FLAG, offsetof(struct options, recursive), BATCHES,
      "take all files below FILE that is a directory"},
+    {"files-from", 0, "LIST", TEXT, offsetof(struct options, files_from), BATCHES,
+     "take the names in LIST too, one a line; - is standard\n"
+     "input"},
+    {"null", '0', NULL, FLAG, offsetof(struct options, null), BATCHES,
+     "zero bytes end the names in LIST, not line ends"},
+    {"shard", 0, "I/N", TEXT, offsetof(struct options, shard), BATCHES,
+     "take only the files of share I (1 to N) of N; which\n"
+     "share a file is in depends on its name alone"},
+    {"to", 0, "KEY", LIST_OF_TEXT, offsetof(struct options, to), REWRAP,
+     "seal to this key's active version, and to no other but\n"
+     "those of further --to"},
+    {"add", 0, "KEY", LIST_OF_TEXT, offsetof(struct options, add), REWRAP,
+     "seal to this key too; may be repeated"},
+    {"remove", 0, "KEY", LIST_OF_TEXT, offsetof(struct options, remove), REWRAP,
+     "seal to this key no more; may be repeated"},
+    {"dry-run", 'n', NULL, FLAG, offsetof(struct options, dry_run), REWRAP,
+     "only say what would be done"},
+    {"preserve-times", 0, NULL, FLAG, offsetof(struct options, preserve_times), REWRAP,
+     "keep the modification times of the files"},
+    {"sync", 0, "WHEN", TEXT, offsetof(struct options, sync), REWRAP,
+     "each (the default) or none: whether each copy of an\n"
+     "envelope is made durable before the next is touched"},
+    {"needs", 0, "KEY", TEXT, offsetof(struct options, needs), STATUS,
+     "list the files that only this KEY or KEY:VERSION opens"},
+    {"rotate-after", 0, "DAYS", TEXT, offsetof(struct options, rotate_after), NEW,
+     "state how long a version should be active: 90d, 12w"},
+    {"check", 0, "PATH", LIST_OF_TEXT, offsetof(struct options, check), DESTROY,
+     "refuse while a file at or below PATH needs the version;\n"
+     "may be repeated"},
     {"context", 0, "K=V", LIST_OF_TEXT, offsetof(struct options, context), ENCRYPT,
      "store a pair, authenticated but not secret; may be\n"
      "repeated"},
@@ -101,9 +164,10 @@ static const struct row {
     {"remove-source", 0, NULL, FLAG, offsetof(struct options, remove_source), ENCRYPT | DECRYPT,
      "remove FILE after the result is durable and was read\n"
      "back and compared"},
-    {"force", 0, NULL, FLAG, offsetof(struct options, force), ENCRYPT | DECRYPT | EXPORT | RESTORE,
-     "replace what exists, where that is safe"},
-    {"json", 0, NULL, FLAG, offsetof(struct options, json), FILES | INSPECT | NEW | LIST,
+    {"force", 0, NULL, FLAG, offsetof(struct options, force),
+     ENCRYPT | DECRYPT | EXPORT | RESTORE | DESTROY,
+     "replace what exists, where that is safe; do not ask"},
+    {"json", 0, NULL, FLAG, offsetof(struct options, json), BATCHES | KEY_VERBS,
      "one line of JSON for each file or key on standard\n"
      "output"},
     {"quiet", 'q', NULL, FLAG, offsetof(struct options, quiet), ~0u, "no warnings and no summary"},
@@ -126,6 +190,10 @@ static struct result list_add(struct list *l, const char *item, struct err *err)
 void options_free(struct options *o)
 {
     free(o->keys.items);
+    free(o->to.items);
+    free(o->add.items);
+    free(o->remove.items);
+    free(o->check.items);
     free(o->context.items);
     free(o->require_context.items);
     free(o->operands.items);

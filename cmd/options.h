@@ -16,10 +16,11 @@ struct list {
 
 /* struct options: what the command line says; strings belong to argv. */
 struct options {
-    struct list keys, context, require_context, operands;
-    const char *output, *envelope, *name, *require_name, *suite;
+    struct list keys, to, add, remove, context, require_context, check, operands;
+    const char *output, *envelope, *name, *require_name, *suite, *files_from, *shard, *needs,
+        *rotate_after, *sync;
     uint64_t generation, min_generation;
-    bool detach, force, help, json, quiet, recursive, remove_source;
+    bool detach, dry_run, force, help, json, null, preserve_times, quiet, recursive, remove_source;
 };
 
 struct verb {

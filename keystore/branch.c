@@ -61,18 +61,33 @@ static void remember(struct branch_cache *cache, const uint8_t id[BRANCH_ID_SIZE
         cache->count++;
 }
 
+/* struct opened: the two keys of an envelope. */
+struct opened {
+    struct secret branch_key, data_key;
+};
+
+static struct result copy_secret(struct secret *to, const struct secret *from, struct err *err)
+{
+    if (!secret_new(to, from->size, err).ok)
+        return FAIL;
+    memcpy(to->bytes, from->bytes, from->size);
+    return OK;
+}
+
 /* True if a cached key opened the data key. A failure that is not "not this key" is left to the
  * slow way, which will meet it again. */
 static bool open_cached(const struct branch_cache *cache, const struct crypto *crypto,
-                        const struct envelope *e, struct secret *data_key)
+                        const struct envelope *e, struct opened *o)
 {
     struct err ignored;
 
     for (size_t i = 0; i < cache->count; i++) {
         struct secret key = cached(cache, i);
         if (memcmp(cache->ids[i], e->core.branch_id, BRANCH_ID_SIZE) == 0 &&
-            envelope_unwrap(e, crypto, &key, data_key, &ignored).ok)
+            envelope_unwrap(e, crypto, &key, &o->data_key, &ignored).ok &&
+            copy_secret(&o->branch_key, &key, &ignored).ok)
             return true;
+        secret_free(&o->data_key);
     }
     return false;
 }
@@ -80,7 +95,7 @@ static bool open_cached(const struct branch_cache *cache, const struct crypto *c
 /* One master key on one slot, down to the data key. "Not this key" leaves *err untouched. */
 static bool open_slot(struct branch_cache *cache, const struct crypto *crypto,
                       struct master_key *key, const struct envelope *e, const struct slot *slot,
-                      struct secret *data_key, struct err *err)
+                      struct opened *o, struct err *err)
 {
     struct branch_identity identity = {e->core.branch_id, &e->core.context};
     struct secret branch_key SECRET_CLEANUP = {0};
@@ -89,8 +104,9 @@ static bool open_slot(struct branch_cache *cache, const struct crypto *crypto,
     enum unwrapped u = key->ops->unwrap(key, &identity, slot, &branch_key, &why);
     if (u == UNWRAP_OPENED) {
         cache->unwraps++;
-        if (envelope_unwrap(e, crypto, &branch_key, data_key, &why).ok) {
+        if (envelope_unwrap(e, crypto, &branch_key, &o->data_key, &why).ok) {
             remember(cache, e->core.branch_id, &branch_key);
+            o->branch_key = secret_take(&branch_key);
             return true;
         }
     }
@@ -99,19 +115,19 @@ static bool open_slot(struct branch_cache *cache, const struct crypto *crypto,
     return false;
 }
 
-struct result branch_open(struct branch_cache *cache, const struct crypto *crypto,
-                          const struct keyset *keys, const struct envelope *e,
-                          struct secret *data_key, struct err *err)
+static struct result open_any(struct branch_cache *cache, const struct crypto *crypto,
+                              const struct keyset *keys, const struct envelope *e, struct opened *o,
+                              struct err *err)
 {
     struct err failed = {0};
 
     if (!cache_init(cache, err).ok)
         return FAIL;
-    if (open_cached(cache, crypto, e, data_key))
+    if (open_cached(cache, crypto, e, o))
         return OK;
     for (size_t k = 0; k < keys->count; k++)
         for (size_t s = 0; s < e->slot_count; s++)
-            if (open_slot(cache, crypto, keys->keys[k], e, &e->slots[s], data_key, &failed))
+            if (open_slot(cache, crypto, keys->keys[k], e, &e->slots[s], o, &failed))
                 return OK;
     if (failed.class != ERR_NONE) {
         *err = failed;
@@ -120,6 +136,21 @@ struct result branch_open(struct branch_cache *cache, const struct crypto *crypt
     (void)fail(err, ERR_NO_KEY, "none of the given keys opens it");
     err_hint(err, "'bulla inspect' shows the keys it was sealed to; -k names a key");
     return FAIL;
+}
+
+struct result branch_open(struct branch_cache *cache, const struct crypto *crypto,
+                          const struct keyset *keys, const struct envelope *e,
+                          struct secret *branch_key, struct secret *data_key, struct err *err)
+{
+    struct opened o = {0};
+
+    if (!open_any(cache, crypto, keys, e, &o, err).ok)
+        return FAIL;
+    if (branch_key != NULL)
+        *branch_key = secret_take(&o.branch_key);
+    secret_free(&o.branch_key);
+    *data_key = o.data_key;
+    return OK;
 }
 
 struct result branch_remember(struct branch_cache *cache, const struct branch *b, struct err *err)

@@ -30,12 +30,13 @@ struct branch_cache {
 
 #define BRANCH_CACHE_CLEANUP __attribute__((cleanup(branch_cache_free)))
 
-/* branch_open opens the data key of an envelope by any key of the set and any slot, asking a master
- * key only if no cached branch key does. ERR_NO_KEY, in the same words whatever the reason, if none
- * does; but if a store failed on the way (ERR_STORE, ERR_POLICY), its error. */
+/* branch_open opens the branch key (not given out if branch_key is NULL) and the data key of an
+ * envelope by any key of the set and any slot, asking a master key only if no cached branch key
+ * does. ERR_NO_KEY, in the same words whatever the reason, if none does; but if a store failed on
+ * the way (ERR_STORE, ERR_POLICY), its error. */
 FALLIBLE branch_open(struct branch_cache *cache, const struct crypto *crypto,
-                     const struct keyset *keys, const struct envelope *e, struct secret *data_key,
-                     struct err *err);
+                     const struct keyset *keys, const struct envelope *e, struct secret *branch_key,
+                     struct secret *data_key, struct err *err);
 
 /* branch_remember lets the cache open what a branch of this run sealed. */
 FALLIBLE branch_remember(struct branch_cache *cache, const struct branch *b, struct err *err);

@@ -35,6 +35,21 @@ enum key_state {
     KEY_DESTROYED /* neither, for ever */
 };
 
+/* What may be done to a version of a key. The states and their order follow NIST SP 800-57, 7. */
+enum key_change {
+    KEY_RETIRE,  /* active -> retired */
+    KEY_DISABLE, /* active or retired -> disabled */
+    KEY_ENABLE,  /* disabled -> retired */
+    KEY_DESTROY  /* retired or disabled -> destroyed */
+};
+
+/* What a slot is to a key. */
+enum slot_match {
+    SLOT_OTHER,  /* of another key */
+    SLOT_OLD,    /* of this key, but not what it would wrap now */
+    SLOT_CURRENT /* of this key's active version */
+};
+
 #define KEY_NAME_MAX 128 /* bytes */
 
 /* struct key_info: one version of a key, for lists. */
@@ -44,7 +59,8 @@ struct key_info {
     char id[33];      /* hex */
     uint32_t version;
     enum key_state state;
-    uint64_t created; /* seconds since 1970 */
+    uint64_t created;      /* seconds since 1970 */
+    uint32_t rotate_after; /* days that a version should be active at most; 0 = not stated */
 };
 
 struct key_list_sink {
@@ -69,10 +85,24 @@ struct keystore_ops {
     enum unwrapped (*unwrap)(struct master_key *key, const struct branch_identity *branch,
                              const struct slot *slot, struct secret *branch_key, struct err *err);
 
+    /* Tells what a slot is to the key, without using the key. Required. */
+    enum slot_match (*match)(const struct master_key *key, const struct slot *slot);
+
     void (*close)(struct master_key *key);
 
-    /* Makes a key at the reference; *info tells of it. Optional. */
-    struct result (*create)(const char *reference, uint64_t now, struct key_info *info,
+    /* Makes a key at the reference; *info tells of it. rotate_after is in days, 0 if not stated.
+     * Optional. */
+    struct result (*create)(const char *reference, uint64_t now, uint32_t rotate_after,
+                            struct key_info *info, struct err *err);
+
+    /* Makes the next version of a key, active; the one that was active retires. Optional. */
+    struct result (*rotate)(const char *reference, uint64_t now, struct key_info *info,
+                            struct err *err);
+
+    /* Changes the state of the version that the reference names; without a version, KEY_RETIRE
+     * means the active one. *info tells of it. ERR_POLICY if its state does not allow that.
+     * Optional. */
+    struct result (*change)(const char *reference, enum key_change change, struct key_info *info,
                             struct err *err);
 
     /* Calls sink for each version of each key that the reference names. Optional. */

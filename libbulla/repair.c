@@ -1,12 +1,9 @@
 #include "libbulla/repair.h"
 
-#include <fcntl.h>
-#include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
+#include "libbulla/inplace.h"
 #include "libbulla/output.h"
 
 struct result repair_export(struct sealed *f, const struct place *out, bool replace,
@@ -65,50 +62,6 @@ static struct result check(const struct place *body, const struct envelope *now,
     return OK;
 }
 
-static struct result write_copy(int fd, const char *name, const uint8_t *copy, size_t region,
-                                unsigned which, struct err *err)
-{
-    struct fd_sink sink = fd_sink(fd, name);
-
-    if (lseek(fd, (off_t)(which * region), SEEK_SET) < 0)
-        return fail_errno(err, "cannot seek in '%s'", name);
-    if (!sink_write(&sink.sink, copy, region, err).ok)
-        return FAIL;
-    if (fsync(fd) != 0)
-        return fail_errno(err, "cannot sync '%s'", name);
-    return OK;
-}
-
-/* Both copies, so that at every instant one that was whole before or is whole now stands. */
-static struct result write_both(int fd, const char *name, struct envelope *e, unsigned first,
-                                struct err *err)
-{
-    uint8_t *copy;
-
-    if (!envelope_encode(e, &copy, err).ok)
-        return FAIL;
-    size_t region = envelope_size(e) / 2;
-    struct result r = write_copy(fd, name, copy, region, first, err);
-    if (r.ok)
-        r = write_copy(fd, name, copy, region, !first, err);
-    free(copy);
-    return r;
-}
-
-/* Opens the file to be changed, and keeps others from changing it. */
-static struct result open_locked(const struct place *body, int *fd, struct stat *st,
-                                 struct err *err)
-{
-    *fd = openat(body->dir, body->name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (*fd < 0 || fstat(*fd, st) != 0)
-        return fail_errno(err, "cannot open '%s' for writing", body->path);
-    if (!S_ISREG(st->st_mode))
-        return fail(err, ERR_FAILED, "'%s' is not a regular file", body->path);
-    if (flock(*fd, LOCK_EX | LOCK_NB) != 0)
-        return fail_errno(err, "cannot lock '%s'", body->path);
-    return OK;
-}
-
 struct result repair_restore(struct session *s, const struct place *body, const struct place *from,
                              bool force, struct err *err)
 {
@@ -117,7 +70,7 @@ struct result repair_restore(struct session *s, const struct place *body, const 
     int fd FD_CLEANUP = -1;
     struct stat st;
 
-    if (!open_locked(body, &fd, &st, err).ok || !sealed_open(&envelope, s, &of_envelope, err).ok)
+    if (!inplace_open(body, &fd, &st, err).ok || !sealed_open(&envelope, s, &of_envelope, err).ok)
         return FAIL;
     if (envelope.st.st_size != (off_t)envelope_size(&envelope.envelope))
         return fail(err, ERR_FAILED, "'%s' is not an envelope alone", from->path);
@@ -129,5 +82,6 @@ struct result repair_restore(struct session *s, const struct place *body, const 
     if (whole ? !check(body, &now.envelope, &envelope.envelope, force, err).ok
               : !force && !prove(s, body, from, err).ok)
         return FAIL;
-    return write_both(fd, body->path, &envelope.envelope, whole ? !now.health.used : 0, err);
+    return inplace_write(fd, body->path, &envelope.envelope, whole ? !now.health.used : 0, true,
+                         err);
 }

@@ -12,28 +12,61 @@
 
 #define FALLBACK_NAME "key"
 
+/* struct reference: PATH, PATH#NAME or PATH#NAME:VERSION, taken apart; {0} is empty. */
+struct reference {
+    char *path;
+    char name[RING_NAME_MAX + 1]; /* empty = every key of the file */
+    uint32_t version;             /* 0 = every version, and the active one for wrapping */
+};
+
+#define REFERENCE_CLEANUP __attribute__((cleanup(reference_free)))
+
 struct keyring {
     struct master_key key;
     const struct crypto *crypto;
     struct ring ring;
-    char *path;
-    char name[RING_NAME_MAX + 1]; /* the key that the reference names, or empty for all */
+    struct reference at;
 };
 
-/* Splits a reference; a '#' with no allowed name behind it is part of the path. The caller frees.
- */
-static struct result split(const char *reference, char **path, char name[RING_NAME_MAX + 1],
-                           struct err *err)
+static void reference_free(struct reference *r)
 {
-    const char *hash = strrchr(reference, '#');
-    bool named = hash != NULL && ring_name_allowed(hash + 1);
+    free(r->path);
+    *r = (struct reference){0};
+}
 
-    *path = named ? strndup(reference, (size_t)(hash - reference)) : strdup(reference);
-    if (*path == NULL)
+/* Reads NAME or NAME:VERSION; false if it is neither. */
+static bool split_name(struct reference *r, const char *text)
+{
+    size_t size = strcspn(text, ":");
+    const char *digits = text[size] == ':' ? text + size + 1 : NULL;
+    uint64_t version = 0;
+
+    if (size > RING_NAME_MAX)
+        return false;
+    memcpy(r->name, text, size);
+    r->name[size] = '\0';
+    for (const char *c = digits; c != NULL && *c != '\0'; c++) {
+        version = 10 * version + (uint64_t)(*c - '0');
+        if (*c < '0' || *c > '9' || version > UINT32_MAX)
+            return false;
+    }
+    r->version = (uint32_t)version;
+    return ring_name_allowed(r->name) && (digits == NULL || version > 0);
+}
+
+/* Takes a reference apart; a '#' with nothing allowed behind it is part of the path. */
+static struct result split(struct reference *r, const char *text, struct err *err)
+{
+    const char *hash = strrchr(text, '#');
+    bool named = hash != NULL && split_name(r, hash + 1);
+
+    if (!named) {
+        r->name[0] = '\0';
+        r->version = 0;
+    }
+    r->path = named ? strndup(text, (size_t)(hash - text)) : strdup(text);
+    if (r->path == NULL)
         return fail(err, ERR_FAILED, "out of memory");
-    name[0] = '\0';
-    if (named)
-        memcpy(name, hash + 1, strlen(hash + 1) + 1);
     return OK;
 }
 
@@ -49,19 +82,30 @@ static void keyring_close(struct master_key *key)
     struct keyring *k = (struct keyring *)key;
 
     ring_free(&k->ring);
-    free(k->path);
+    reference_free(&k->at);
     free(k);
+}
+
+static struct result no_such_version(const struct reference *at, struct err *err)
+{
+    return fail(err, ERR_FAILED, "key '%s' of keyring '%s' has no version %u", at->name, at->path,
+                at->version);
 }
 
 static struct result load(struct keyring *k, const char *reference, struct err *err)
 {
     struct place place PLACE_CLEANUP = {0};
 
-    if (!split(reference, &k->path, k->name, err).ok || !place_open(&place, k->path, err).ok ||
+    if (!split(&k->at, reference, err).ok || !place_open(&place, k->at.path, err).ok ||
         !ring_load(&k->ring, &place, NULL, err).ok)
         return FAIL;
-    if (k->name[0] != '\0' && ring_find(&k->ring, k->name) == NULL)
-        return no_such_key(k->path, k->name, err);
+    if (k->at.name[0] == '\0')
+        return OK;
+    const struct ring_key *key = ring_find(&k->ring, k->at.name);
+    if (key == NULL)
+        return no_such_key(k->at.path, k->at.name, err);
+    if (k->at.version != 0 && ring_version(key, k->at.version) == NULL)
+        return no_such_version(&k->at, err);
     return OK;
 }
 
@@ -82,23 +126,24 @@ static struct result keyring_open(struct master_key **out, const struct crypto *
     return OK;
 }
 
-/* The key that wraps: the one that is named, or the only one. */
-static struct result wrapping_key(const struct keyring *k, const struct ring_key **out,
-                                  struct err *err)
+/* The key that a reference means where there can be but one: the one that is named, or the only
+ * one. */
+static struct result one_key(const struct ring *ring, const struct reference *at,
+                             struct ring_key **out, struct err *err)
 {
-    if (k->name[0] != '\0') {
-        *out = ring_find(&k->ring, k->name);
+    if (at->name[0] != '\0') {
+        *out = ring_find(ring, at->name);
+        return *out != NULL ? OK : no_such_key(at->path, at->name, err);
+    }
+    if (ring->key_count == 1) {
+        *out = &ring->keys[0];
         return OK;
     }
-    if (k->ring.key_count == 1) {
-        *out = &k->ring.keys[0];
-        return OK;
-    }
-    (void)fail(err, ERR_USAGE, "keyring '%s' has %zu keys", k->path, k->ring.key_count);
-    if (k->ring.key_count > 0)
-        err_hint(err, "name one: %s#%s", k->path, k->ring.keys[0].name);
+    (void)fail(err, ERR_USAGE, "keyring '%s' has %zu keys", at->path, ring->key_count);
+    if (ring->key_count > 0)
+        err_hint(err, "name one: %s#%s", at->path, ring->keys[0].name);
     else
-        err_hint(err, "'bulla key new %s#NAME' makes one", k->path);
+        err_hint(err, "'bulla key new %s#NAME' makes one", at->path);
     return FAIL;
 }
 
@@ -107,15 +152,18 @@ static struct result keyring_wrap(struct master_key *key, const struct branch_id
                                   struct err *err)
 {
     struct keyring *k = (struct keyring *)key;
-    const struct ring_key *ring_key;
+    struct ring_key *ring_key;
     uint8_t aad[SLOT_AAD_MAX];
 
-    if (!wrapping_key(k, &ring_key, err).ok)
+    if (!one_key(&k->ring, &k->at, &ring_key, err).ok)
         return FAIL;
     const struct ring_version *v = ring_active(ring_key);
-    if (v == NULL)
-        return fail(err, ERR_POLICY, "key '%s' of keyring '%s' has no active version",
-                    ring_key->name, k->path);
+    if (v == NULL || (k->at.version != 0 && k->at.version != v->number)) {
+        (void)fail(err, ERR_POLICY, "key '%s' of keyring '%s' has no such active version",
+                   ring_key->name, k->at.path);
+        err_hint(err, "only an active version wraps; 'bulla key rotate' makes one");
+        return FAIL;
+    }
     slot_begin(slot, SLOT_KEYRING_XAES);
     slot_put_fixed(slot, ring_key->id, RING_ID_SIZE);
     slot_put_number(slot, v->number);
@@ -125,16 +173,26 @@ static struct result keyring_wrap(struct master_key *key, const struct branch_id
                      branch_key->size, slot->wrap, err);
 }
 
-/* The version that a slot names, if this ring and this reference have it. */
-static const struct ring_version *slot_version(const struct keyring *k, const struct slot *slot,
-                                               const struct ring_key **owner)
+/* The key that a slot is of, if this ring and this reference have it. */
+static const struct ring_key *slot_owner(const struct keyring *k, const struct slot *slot)
 {
-    if (slot->method->code != SLOT_KEYRING_XAES)
+    if (slot->method->code != SLOT_KEYRING_XAES ||
+        (k->at.version != 0 && k->at.version != slot_number(slot, SLOT_KEY_VERSION)))
         return NULL;
-    *owner = ring_find_id(&k->ring, slot_view(slot, SLOT_KEY_ID).bytes);
-    if (*owner == NULL || (k->name[0] != '\0' && strcmp((*owner)->name, k->name) != 0))
-        return NULL;
-    return ring_version(*owner, slot_number(slot, SLOT_KEY_VERSION));
+    const struct ring_key *key = ring_find_id(&k->ring, slot_view(slot, SLOT_KEY_ID).bytes);
+    return key != NULL && (k->at.name[0] == '\0' || strcmp(key->name, k->at.name) == 0) ? key
+                                                                                        : NULL;
+}
+
+static enum slot_match keyring_match(const struct master_key *key, const struct slot *slot)
+{
+    const struct ring_key *owner = slot_owner((const struct keyring *)key, slot);
+
+    if (owner == NULL)
+        return SLOT_OTHER;
+    const struct ring_version *active = ring_active(owner);
+    return active != NULL && active->number == slot_number(slot, SLOT_KEY_VERSION) ? SLOT_CURRENT
+                                                                                   : SLOT_OLD;
 }
 
 static enum unwrapped keyring_unwrap(struct master_key *key, const struct branch_identity *branch,
@@ -143,15 +201,16 @@ static enum unwrapped keyring_unwrap(struct master_key *key, const struct branch
 {
     struct keyring *k = (struct keyring *)key;
     struct secret opened SECRET_CLEANUP = {0};
-    const struct ring_key *owner;
+    const struct ring_key *owner = slot_owner(k, slot);
     uint8_t aad[SLOT_AAD_MAX];
-    const struct ring_version *v = slot_version(k, slot, &owner);
+    const struct ring_version *v =
+        owner == NULL ? NULL : ring_version(owner, slot_number(slot, SLOT_KEY_VERSION));
 
     if (v == NULL || v->state == KEY_DESTROYED)
         return UNWRAP_NOT_MINE;
     if (v->state == KEY_DISABLED) {
         (void)fail(err, ERR_POLICY, "version %u of key '%s' in keyring '%s' is disabled", v->number,
-                   owner->name, k->path);
+                   owner->name, k->at.path);
         return UNWRAP_FAILED;
     }
     struct err why = {0};
@@ -191,7 +250,8 @@ static void fill_info(struct key_info *info, const struct ring_key *key,
     *info = (struct key_info){.kind = "keyring symmetric",
                               .version = v->number,
                               .state = v->state,
-                              .created = v->created};
+                              .created = v->created,
+                              .rotate_after = key->rotate_after};
     memcpy(info->name, key->name, sizeof key->name);
     text_hex(info->id, key->id, RING_ID_SIZE);
 }
@@ -221,32 +281,113 @@ static struct result ring_for_new(struct ring *ring, const struct place *place, 
     return *exists ? ring_load(ring, place, NULL, err) : OK;
 }
 
-static struct result keyring_create(const char *reference, uint64_t now, struct key_info *info,
-                                    struct err *err)
+/* Saves a changed ring and reads it back; *info tells of one of its keys as it stands in the file.
+ */
+static struct result save(const struct ring *ring, const struct place *place, bool replace,
+                          const char *name, uint32_t version, struct key_info *info,
+                          struct err *err)
 {
+    struct ring saved RING_CLEANUP = {0};
+
+    if (!ring_save(ring, place, replace, err).ok || !ring_load(&saved, place, NULL, err).ok)
+        return FAIL;
+    const struct ring_key *key = ring_find(&saved, name);
+    const struct ring_version *v = key == NULL ? NULL : ring_version(key, version);
+    if (v == NULL)
+        return fail(err, ERR_FAILED, "keyring '%s' was changed by another program", place->path);
+    fill_info(info, key, v);
+    return OK;
+}
+
+static struct result keyring_create(const char *reference, uint64_t now, uint32_t rotate_after,
+                                    struct key_info *info, struct err *err)
+{
+    struct reference at REFERENCE_CLEANUP = {0};
     struct place place PLACE_CLEANUP = {0};
     struct ring ring RING_CLEANUP = {0};
-    char *path STRING_CLEANUP = NULL;
-    char name[RING_NAME_MAX + 1];
     bool exists;
 
-    if (!split(reference, &path, name, err).ok || !place_open(&place, path, err).ok ||
-        !lock(&place, err).ok || !ring_for_new(&ring, &place, name[0] != '\0', &exists, err).ok)
+    if (!split(&at, reference, err).ok || !place_open(&place, at.path, err).ok ||
+        !lock(&place, err).ok || !ring_for_new(&ring, &place, at.name[0] != '\0', &exists, err).ok)
         return FAIL;
-    if (name[0] == '\0')
-        default_name(&place, name);
-    if (!ring_add(&ring, name, now, err).ok) {
-        err_context(err, "keyring '%s'", path);
+    if (at.version != 0)
+        return fail(err, ERR_USAGE, "a new key begins with version 1");
+    if (at.name[0] == '\0')
+        default_name(&place, at.name);
+    if (!ring_add(&ring, at.name, now, rotate_after, err).ok) {
+        err_context(err, "keyring '%s'", at.path);
         return FAIL;
     }
-    struct ring saved RING_CLEANUP = {0};
-    if (!ring_save(&ring, &place, exists, err).ok || !ring_load(&saved, &place, NULL, err).ok)
+    return save(&ring, &place, exists, at.name, 1, info, err);
+}
+
+/* struct change: a ring that is about to be changed, locked, and the key that a reference means. */
+struct change {
+    struct reference at;
+    struct place place;
+    struct ring ring;
+    struct ring_key *key;
+};
+
+#define CHANGE_CLEANUP __attribute__((cleanup(change_end)))
+
+static void change_end(struct change *c)
+{
+    reference_free(&c->at);
+    place_close(&c->place);
+    ring_free(&c->ring);
+}
+
+static struct result change_begin(struct change *c, const char *reference, struct err *err)
+{
+    if (!split(&c->at, reference, err).ok || !place_open(&c->place, c->at.path, err).ok ||
+        !lock(&c->place, err).ok || !ring_load(&c->ring, &c->place, NULL, err).ok)
         return FAIL;
-    const struct ring_key *made = ring_find(&saved, name);
-    if (made == NULL)
-        return fail(err, ERR_FAILED, "keyring '%s' was changed by another program", path);
-    fill_info(info, made, ring_active(made));
-    return OK;
+    return one_key(&c->ring, &c->at, &c->key, err);
+}
+
+static struct result keyring_rotate(const char *reference, uint64_t now, struct key_info *info,
+                                    struct err *err)
+{
+    struct change c CHANGE_CLEANUP = {0};
+
+    if (!change_begin(&c, reference, err).ok)
+        return FAIL;
+    if (c.at.version != 0)
+        return fail(err, ERR_USAGE, "a key is rotated, not one of its versions");
+    if (!ring_rotate(c.key, now, err).ok)
+        return FAIL;
+    return save(&c.ring, &c.place, true, c.key->name, ring_active(c.key)->number, info, err);
+}
+
+/* The version that a change means: the one that is named, or the active one where that is clear. */
+static struct result changed_version(const struct change *c, enum key_change change,
+                                     struct ring_version **out, struct err *err)
+{
+    if (c->at.version != 0) {
+        *out = ring_version(c->key, c->at.version);
+        return *out != NULL ? OK : no_such_version(&c->at, err);
+    }
+    *out = change == KEY_RETIRE ? ring_active(c->key) : NULL;
+    if (*out != NULL)
+        return OK;
+    if (change == KEY_RETIRE)
+        return fail(err, ERR_POLICY, "key '%s' has no active version", c->key->name);
+    (void)fail(err, ERR_USAGE, "no version of key '%s' is named", c->key->name);
+    err_hint(err, "name it: %s#%s:VERSION", c->at.path, c->key->name);
+    return FAIL;
+}
+
+static struct result keyring_change(const char *reference, enum key_change change,
+                                    struct key_info *info, struct err *err)
+{
+    struct change c CHANGE_CLEANUP = {0};
+    struct ring_version *version;
+
+    if (!change_begin(&c, reference, err).ok || !changed_version(&c, change, &version, err).ok ||
+        !ring_change(c.key, version, change, err).ok)
+        return FAIL;
+    return save(&c.ring, &c.place, true, c.key->name, version->number, info, err);
 }
 
 static struct result keyring_list(const char *reference, const struct key_list_sink *sink,
@@ -260,10 +401,12 @@ static struct result keyring_list(const char *reference, const struct key_list_s
     k = (struct keyring *)key;
     for (size_t i = 0; i < k->ring.key_count; i++) {
         const struct ring_key *ring_key = &k->ring.keys[i];
-        if (k->name[0] != '\0' && strcmp(ring_key->name, k->name) != 0)
+        if (k->at.name[0] != '\0' && strcmp(ring_key->name, k->at.name) != 0)
             continue;
         for (size_t v = 0; v < ring_key->version_count; v++) {
             struct key_info info;
+            if (k->at.version != 0 && ring_key->versions[v].number != k->at.version)
+                continue;
             fill_info(&info, ring_key, &ring_key->versions[v]);
             sink->row(sink->arg, &info);
         }
@@ -277,7 +420,10 @@ const struct keystore_ops keyring_ops = {
     .open = keyring_open,
     .wrap = keyring_wrap,
     .unwrap = keyring_unwrap,
+    .match = keyring_match,
     .close = keyring_close,
     .create = keyring_create,
+    .rotate = keyring_rotate,
+    .change = keyring_change,
     .list = keyring_list,
 };

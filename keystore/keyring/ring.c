@@ -125,10 +125,12 @@ static struct result read_key(struct ring *ring, json_t *json, struct err *err)
 {
     const char *name, *id, *kind, *created;
     struct ring_key key = {0};
+    json_int_t days = 0;
     json_t *versions;
 
-    if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:s, s:s, s:s, s:s, s:o}", "name", &name, "id",
-                       &id, "kind", &kind, "created", &created, "versions", &versions) != 0)
+    if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:s, s:s, s:s, s:s, s?I, s:o}", "name", &name,
+                       "id", &id, "kind", &kind, "created", &created, "rotate-after-days", &days,
+                       "versions", &versions) != 0)
         return malformed(err, "a key has a member that is missing, unknown or of a wrong type");
     if (!ring_name_allowed(name))
         return malformed(err, "a key's name is not 1 to 64 letters, digits, '.', '_' or '-'");
@@ -142,6 +144,9 @@ static struct result read_key(struct ring *ring, json_t *json, struct err *err)
         return fail(err, ERR_UNSUPPORTED, "a key is of a kind that this bulla does not know");
     if (!text_untime(&key.created, created))
         return malformed(err, "a creation time is not like 2026-11-23T19:05:00Z");
+    if (days < 0 || days > RING_DAYS_MAX)
+        return malformed(err, "a key's rotate-after-days is out of range");
+    key.rotate_after = (uint32_t)days;
     memcpy(key.name, name, strlen(name) + 1);
     ring->keys[ring->key_count++] = key;
     return read_versions(&ring->keys[ring->key_count - 1], versions, err);
@@ -279,9 +284,13 @@ static json_t *key_json(const struct ring_key *key)
     for (size_t i = 0; i < key->version_count; i++)
         if (json_array_append_new(versions, version_json(&key->versions[i])) != 0)
             return NULL;
-    return json_pack("{s:s, s:s, s:s, s:s, s:o}", "name", key->name, "id",
-                     text_hex(id, key->id, RING_ID_SIZE), "kind", KIND, "created",
-                     text_time(created, key->created), "versions", versions);
+    json_t *json = json_pack("{s:s, s:s, s:s, s:s}", "name", key->name, "id",
+                             text_hex(id, key->id, RING_ID_SIZE), "kind", KIND, "created",
+                             text_time(created, key->created));
+    if (key->rotate_after != 0 &&
+        json_object_set_new(json, "rotate-after-days", json_integer(key->rotate_after)) != 0)
+        return NULL;
+    return json_object_set_new(json, "versions", versions) == 0 ? json : NULL;
 }
 
 /* The text of a ring; NULL when the protected memory is too small for it. */
@@ -329,9 +338,29 @@ struct result ring_save(const struct ring *ring, const struct place *place, bool
     return write_text(place, replace, text, err);
 }
 
-struct result ring_add(struct ring *ring, const char *name, uint64_t now, struct err *err)
+/* Adds an active version with a fresh key, which is drawn before anything changes. */
+static struct result add_version(struct ring_key *key, uint64_t now, struct err *err)
 {
-    struct ring_key key = {.created = now};
+    struct secret fresh SECRET_CLEANUP = {0};
+    uint32_t last = key->version_count == 0 ? 0 : key->versions[key->version_count - 1].number;
+
+    if (key->version_count == RING_VERSIONS_MAX || last == UINT32_MAX)
+        return fail(err, ERR_FAILED, "key '%s' has all the versions it can have", key->name);
+    if (!secret_random(&fresh, KEY_SIZE, err).ok)
+        return FAIL;
+    struct ring_version *grown = reallocarray(key->versions, key->version_count + 1, sizeof *grown);
+    if (grown == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    key->versions = grown;
+    key->versions[key->version_count++] = (struct ring_version){
+        .number = last + 1, .state = KEY_ACTIVE, .created = now, .key = secret_take(&fresh)};
+    return OK;
+}
+
+struct result ring_add(struct ring *ring, const char *name, uint64_t now, uint32_t rotate_after,
+                       struct err *err)
+{
+    struct ring_key key = {.created = now, .rotate_after = rotate_after};
     struct ring_key *grown;
 
     if (ring_find(ring, name) != NULL)
@@ -341,20 +370,58 @@ struct result ring_add(struct ring *ring, const char *name, uint64_t now, struct
     if (!random_bytes(key.id, sizeof key.id, err).ok)
         return FAIL;
     memcpy(key.name, name, strlen(name) + 1);
-    grown = realloc(ring->keys, (ring->key_count + 1) * sizeof *grown);
+    grown = reallocarray(ring->keys, ring->key_count + 1, sizeof *grown);
     if (grown == NULL)
         return fail(err, ERR_FAILED, "out of memory");
     ring->keys = grown;
-    key.versions = calloc(1, sizeof *key.versions);
-    if (key.versions == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
-    key.version_count = 1;
-    key.versions[0] = (struct ring_version){.number = 1, .state = KEY_ACTIVE, .created = now};
+    if (!add_version(&key, now, err).ok)
+        return FAIL;
     ring->keys[ring->key_count++] = key;
-    return secret_random(&key.versions[0].key, KEY_SIZE, err);
+    return OK;
 }
 
-const struct ring_key *ring_find(const struct ring *ring, const char *name)
+struct result ring_rotate(struct ring_key *key, uint64_t now, struct err *err)
+{
+    struct ring_version *old = ring_active(key);
+    size_t index = old == NULL ? 0 : (size_t)(old - key->versions);
+
+    if (!add_version(key, now, err).ok)
+        return FAIL;
+    if (old != NULL)
+        key->versions[index].state = KEY_RETIRED;
+    return OK;
+}
+
+/* From which states each change leads to which. */
+static const struct {
+    unsigned from; /* bits of enum key_state */
+    enum key_state to;
+    const char *verb;
+} changes[] = {
+    [KEY_RETIRE] = {1u << KEY_ACTIVE, KEY_RETIRED, "retired"},
+    [KEY_DISABLE] = {1u << KEY_ACTIVE | 1u << KEY_RETIRED, KEY_DISABLED, "disabled"},
+    [KEY_ENABLE] = {1u << KEY_DISABLED, KEY_RETIRED, "enabled"},
+    [KEY_DESTROY] = {1u << KEY_RETIRED | 1u << KEY_DISABLED, KEY_DESTROYED, "destroyed"},
+};
+
+struct result ring_change(struct ring_key *key, struct ring_version *version,
+                          enum key_change change, struct err *err)
+{
+    if ((changes[change].from & 1u << version->state) == 0) {
+        (void)fail(err, ERR_POLICY, "version %u of key '%s' is %s and cannot be %s",
+                   version->number, key->name, key_state_name(version->state),
+                   changes[change].verb);
+        if (change == KEY_DESTROY && version->state == KEY_ACTIVE)
+            err_hint(err, "'bulla key rotate' or 'bulla key retire' comes first");
+        return FAIL;
+    }
+    version->state = changes[change].to;
+    if (version->state == KEY_DESTROYED)
+        secret_free(&version->key);
+    return OK;
+}
+
+struct ring_key *ring_find(const struct ring *ring, const char *name)
 {
     for (size_t i = 0; i < ring->key_count; i++)
         if (strcmp(ring->keys[i].name, name) == 0)
@@ -362,7 +429,7 @@ const struct ring_key *ring_find(const struct ring *ring, const char *name)
     return NULL;
 }
 
-const struct ring_key *ring_find_id(const struct ring *ring, const uint8_t id[RING_ID_SIZE])
+struct ring_key *ring_find_id(const struct ring *ring, const uint8_t id[RING_ID_SIZE])
 {
     for (size_t i = 0; i < ring->key_count; i++)
         if (memcmp(ring->keys[i].id, id, RING_ID_SIZE) == 0)
@@ -370,7 +437,7 @@ const struct ring_key *ring_find_id(const struct ring *ring, const uint8_t id[RI
     return NULL;
 }
 
-const struct ring_version *ring_active(const struct ring_key *key)
+struct ring_version *ring_active(const struct ring_key *key)
 {
     for (size_t i = 0; i < key->version_count; i++)
         if (key->versions[i].state == KEY_ACTIVE)
@@ -378,7 +445,7 @@ const struct ring_version *ring_active(const struct ring_key *key)
     return NULL;
 }
 
-const struct ring_version *ring_version(const struct ring_key *key, uint32_t number)
+struct ring_version *ring_version(const struct ring_key *key, uint32_t number)
 {
     for (size_t i = 0; i < key->version_count; i++)
         if (key->versions[i].number == number)

@@ -301,7 +301,7 @@ static void open_session(void)
     struct key_info info;
     struct err err = {0};
 
-    MUST(registry_find(&ops, &rest, reference, &err).ok && ops->create(rest, 0, &info, &err).ok);
+    MUST(registry_find(&ops, &rest, reference, &err).ok && ops->create(rest, 0, 0, &info, &err).ok);
     MUST(session_open(&session, &reference, 1, &err).ok);
     session.warn = on_warn;
 }

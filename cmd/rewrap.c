@@ -1,0 +1,92 @@
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/batch.h"
+#include "cmd/common.h"
+#include "cmd/terminal.h"
+#include "cmd/verbs.h"
+#include "libbulla/rewrap.h"
+
+struct run {
+    const struct options *options;
+    struct session session;
+    struct rewrap rewrap;
+    uint64_t done, current;
+};
+
+static struct result read_options(struct run *r, const struct options *o, struct err *err)
+{
+    const char *sync = o->sync != NULL ? o->sync : "each";
+
+    if (o->to.count > 0 && o->add.count + o->remove.count > 0)
+        return fail(err, ERR_USAGE, "--to does not go with --add and --remove");
+    if (strcmp(sync, "each") != 0 && strcmp(sync, "none") != 0)
+        return fail(err, ERR_USAGE, "--sync is each or none, not '%s'", sync);
+    r->rewrap.session = &r->session;
+    r->rewrap.dry_run = o->dry_run;
+    r->rewrap.preserve_times = o->preserve_times;
+    r->rewrap.no_sync = strcmp(sync, "none") == 0;
+    if (!common_keys(&r->session, o, o->remove.count == 0, err).ok)
+        return FAIL;
+    const struct crypto *crypto = r->session.crypto;
+    if (!common_keyset(&r->rewrap.to, crypto, &o->to, err).ok ||
+        !common_keyset(&r->rewrap.add, crypto, &o->add, err).ok)
+        return FAIL;
+    return common_keyset(&r->rewrap.remove, crypto, &o->remove, err);
+}
+
+static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)
+{
+    static const char *const names[] = {
+        [REWRAP_CURRENT] = "current", [REWRAP_DONE] = "rewrapped", [REWRAP_GREW] = "copied"};
+    struct run *r = arg;
+    struct place envelope PLACE_CLEANUP = {0};
+    struct sealed_place from = {.body = item->source, .follow = false};
+    enum rewrapped outcome;
+
+    if (item->source == NULL)
+        return fail(err, ERR_USAGE, "standard input cannot be rewrapped; name a FILE");
+    if (r->options->envelope != NULL) {
+        if (!place_open(&envelope, r->options->envelope, err).ok)
+            return FAIL;
+        from.envelope = &envelope;
+    }
+    if (!rewrap_file(&r->rewrap, &from, &outcome, err).ok)
+        return FAIL;
+    *(outcome == REWRAP_CURRENT ? &r->current : &r->done) += 1;
+    if (json != NULL)
+        json_object_set_new(json, r->options->dry_run ? "would_be" : "outcome",
+                            json_string(names[outcome]));
+    else if (r->options->dry_run && outcome != REWRAP_CURRENT)
+        terminal_note("would rewrap '%s'", item->source->path);
+    return OK;
+}
+
+int verb_rewrap(const struct options *o)
+{
+    struct run *r = calloc(1, sizeof *r);
+    struct batch batch = {
+        .options = o, .each = each, .arg = r, .done = "seen", .only = SEALED_SUFFIX};
+    struct err err = {0};
+    int status;
+
+    if (r == NULL) {
+        (void)fail(&err, ERR_FAILED, "out of memory");
+        return terminal_error(&err);
+    }
+    r->options = o;
+    if (!read_options(r, o, &err).ok) {
+        status = terminal_error(&err);
+    } else {
+        status = batch_run(&batch);
+        terminal_note("%" PRIu64 " %s, %" PRIu64 " were current; %" PRIu64 " unwraps and %" PRIu64
+                      " wraps by master keys",
+                      r->done, o->dry_run ? "would be rewrapped" : "rewrapped", r->current,
+                      r->session.cache.unwraps, r->rewrap.wraps);
+    }
+    rewrap_end(&r->rewrap);
+    session_close(&r->session);
+    free(r);
+    return status;
+}

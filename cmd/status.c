@@ -1,0 +1,236 @@
+#include "cmd/status.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "cmd/batch.h"
+#include "cmd/common.h"
+#include "cmd/terminal.h"
+#include "cmd/verbs.h"
+#include "libbulla/open.h"
+
+/* struct tally: one master key, as the slots name it, and the files that have a slot of it. */
+struct tally {
+    char *what;            /* "backup v3 (4f0c…)", escaped */
+    char *oldest;          /* the file that was sealed first */
+    uint64_t time;         /* when that was, in seconds since 1970 */
+    uint64_t files, alone; /* files with a slot of it, and of those the ones with no other slot */
+};
+
+struct run {
+    const struct options *options;
+    struct tally *tallies;
+    size_t count;
+    uint64_t files, alone; /* files in all, and those that hang on a single key */
+
+    /* --needs */
+    const struct master_key *key;
+    const char *key_name;
+    uint64_t needed;
+};
+
+/* What a slot says of its key, for people: the fields that identify it. */
+static void describe(const struct slot *slot, char *out, size_t room)
+{
+    struct view name = slot_view(slot, SLOT_KEY_NAME), id = slot_view(slot, SLOT_KEY_ID);
+    struct view arn = slot_view(slot, SLOT_KEY_ARN), spki = slot_view(slot, SLOT_SPKI_HASH);
+    struct view cka = slot_view(slot, SLOT_CKA_ID), salt = slot_view(slot, SLOT_SALT);
+    char text[TEXT_ESCAPED(512)], hex[257];
+
+    if (name.size > 0)
+        snprintf(out, room, "%s v%" PRIu32 " (%s)",
+                 text_escape(text, sizeof text, name.bytes, name.size),
+                 slot_number(slot, SLOT_KEY_VERSION), text_hex(hex, id.bytes, id.size));
+    else if (arn.size > 0)
+        snprintf(out, room, "%s", text_escape(text, sizeof text, arn.bytes, arn.size));
+    else {
+        struct view v = spki.size > 0 ? spki : cka.size > 0 ? cka : salt;
+        snprintf(out, room, "%s %s", slot->method->name, text_hex(hex, v.bytes, v.size));
+    }
+}
+
+/* The tally of a key, made if there is none yet; NULL when memory is out. */
+static struct tally *find_tally(struct run *r, const char *what)
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (strcmp(r->tallies[i].what, what) == 0)
+            return &r->tallies[i];
+    struct tally *grown = reallocarray(r->tallies, r->count + 1, sizeof *grown);
+    if (grown == NULL)
+        return NULL;
+    r->tallies = grown;
+    grown[r->count] = (struct tally){.what = strdup(what)};
+    return grown[r->count].what != NULL ? &grown[r->count++] : NULL;
+}
+
+static struct result count_slot(struct run *r, const struct slot *slot, const struct sealed *f,
+                                const char *path, struct err *err)
+{
+    const struct envelope *e = &f->envelope;
+    char what[TEXT_ESCAPED(512) + 64];
+
+    describe(slot, what, sizeof what);
+    struct tally *t = find_tally(r, what);
+    if (t == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    t->files++;
+    t->alone += e->slot_count == 1;
+    if (t->oldest != NULL && t->time <= e->core.created)
+        return OK;
+    free(t->oldest);
+    t->oldest = strdup(path);
+    t->time = e->core.created;
+    return t->oldest != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
+}
+
+/* Whether every slot of a file is of the key. */
+static bool needs(const struct envelope *e, const struct master_key *key)
+{
+    for (size_t i = 0; i < e->slot_count; i++)
+        if (key->ops->match(key, &e->slots[i]) == SLOT_OTHER)
+            return false;
+    return true;
+}
+
+static void show_needed(struct run *r, const struct item *item)
+{
+    r->needed++;
+    if (r->options->json)
+        return;
+    terminal_show(item->source->path, strlen(item->source->path));
+    putchar('\n');
+}
+
+static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)
+{
+    struct run *r = arg;
+    struct sealed f SEALED_CLEANUP = {0};
+    struct sealed_place from = {.body = item->source, .follow = item->follow};
+    struct session no_keys = {.warn = terminal_warn};
+
+    if (item->source == NULL)
+        return fail(err, ERR_USAGE, "name a FILE, or a directory with --recursive");
+    if (!sealed_open(&f, &no_keys, &from, err).ok)
+        return FAIL;
+    const struct envelope *e = &f.envelope;
+    r->files++;
+    r->alone += e->slot_count == 1;
+    bool needed = r->key != NULL && needs(e, r->key);
+    if (needed)
+        show_needed(r, item);
+    if (json != NULL && r->key != NULL)
+        json_object_set_new(json, "needs", json_boolean(needed));
+    for (size_t i = 0; i < e->slot_count && r->key == NULL; i++)
+        if (!count_slot(r, &e->slots[i], &f, item->source->path, err).ok)
+            return FAIL;
+    if (json != NULL) {
+        json_t *keys = json_array();
+        char what[TEXT_ESCAPED(512) + 64];
+        for (size_t i = 0; i < e->slot_count; i++) {
+            describe(&e->slots[i], what, sizeof what);
+            json_array_append_new(keys, json_string(what));
+        }
+        json_object_set_new(json, "keys", keys);
+    }
+    return OK;
+}
+
+static int by_what(const void *a, const void *b)
+{
+    return strcmp(((const struct tally *)a)->what, ((const struct tally *)b)->what);
+}
+
+static void show(struct run *r)
+{
+    char time[TEXT_TIME_SIZE];
+
+    if (r->count > 0)
+        qsort(r->tallies, r->count, sizeof *r->tallies, by_what);
+    for (size_t i = 0; i < r->count; i++) {
+        const struct tally *t = &r->tallies[i];
+        printf("%" PRIu64 " files on %s, %" PRIu64 " of them on it alone; the oldest is ", t->files,
+               t->what, t->alone);
+        terminal_show(t->oldest, strlen(t->oldest));
+        printf(" of %s\n", text_time(time, t->time));
+    }
+    printf("%" PRIu64 " files, %" PRIu64 " of them on a single key\n", r->files, r->alone);
+}
+
+static void show_json(const struct run *r)
+{
+    char time[TEXT_TIME_SIZE];
+
+    for (size_t i = 0; i < r->count; i++) {
+        const struct tally *t = &r->tallies[i];
+        terminal_json(json_pack("{s:s, s:I, s:I, s:o, s:s}", "key", t->what, "files",
+                                (json_int_t)t->files, "alone", (json_int_t)t->alone, "oldest",
+                                terminal_text(t->oldest, strlen(t->oldest)), "sealed",
+                                text_time(time, t->time)));
+    }
+}
+
+static int scan(struct run *r, const struct options *o)
+{
+    struct batch batch = {
+        .options = o, .each = each, .arg = r, .done = "read", .only = SEALED_SUFFIX};
+
+    r->options = o;
+    int status = batch_run(&batch);
+    if (r->key != NULL && status == ERR_NONE && r->needed > 0)
+        return ERR_POLICY;
+    return status;
+}
+
+static void run_end(struct run *r)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        free(r->tallies[i].what);
+        free(r->tallies[i].oldest);
+    }
+    free(r->tallies);
+}
+
+int verb_status(const struct options *o)
+{
+    struct keyset needs_keys KEYSET_CLEANUP = {0};
+    struct run r __attribute__((cleanup(run_end))) = {0};
+    struct list needed = {.items = (const char *[]){o->needs}, .count = o->needs != NULL};
+    struct err err = {0};
+
+    if (!common_keyset(&needs_keys, NULL, &needed, &err).ok)
+        return terminal_error(&err);
+    if (needed.count > 0) {
+        r.key = needs_keys.keys[0];
+        r.key_name = o->needs;
+    }
+    int status = scan(&r, o);
+    if (r.key != NULL) {
+        if (!o->json) {
+            printf("%" PRIu64 " files still need ", r.needed);
+            terminal_show(r.key_name, strlen(r.key_name));
+            putchar('\n');
+        }
+    } else if (o->json) {
+        show_json(&r);
+    } else {
+        show(&r);
+    }
+    return status;
+}
+
+struct result status_needs(const struct master_key *key, const struct list *paths, uint64_t *needed,
+                           struct err *err)
+{
+    struct run r = {.key = key};
+    struct options o = {.operands = *paths, .recursive = true};
+    int status = scan(&r, &o);
+
+    run_end(&r);
+    *needed = r.needed;
+    if (status != ERR_NONE && status != ERR_POLICY)
+        return fail(err, ERR_FAILED, "not every file could be read, so some may need it");
+    return OK;
+}

@@ -1,0 +1,19 @@
+/* inplace: the envelope copies of a sealed file, replaced one after the other where they stand. */
+#ifndef BULLA_LIBBULLA_INPLACE_H
+#define BULLA_LIBBULLA_INPLACE_H
+
+#include "base/place.h"
+#include "crypto/envelope.h"
+
+/* inplace_open opens a regular file for writing and locks it (flock), so that two programs do not
+ * change one envelope at once; ERR_FAILED if another has it. The caller closes *fd. */
+FALLIBLE inplace_open(const struct place *place, int *fd, struct stat *st, struct err *err);
+
+/* inplace_write puts the envelope into both copies, the copy numbered first (0 = A) before the
+ * other, and with sync true each is on the disk before the next thing happens: at every instant a
+ * copy that was whole before, or that is whole now, stands. The envelope must fit the region it
+ * has. */
+FALLIBLE inplace_write(int fd, const char *name, struct envelope *e, unsigned first, bool sync,
+                       struct err *err);
+
+#endif

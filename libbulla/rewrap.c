@@ -1,0 +1,349 @@
+#include "libbulla/rewrap.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/atomic_file.h"
+#include "libbulla/inplace.h"
+
+#define COPY_STEP (1u << 20) /* bytes */
+
+/* struct slots: the slots a file is to have. */
+struct slots {
+    struct slot *list; /* SLOTS_MAX */
+    size_t count;
+    bool changed; /* differs from what the file has */
+};
+
+static void slots_free(struct slots *s)
+{
+    free(s->list);
+}
+
+/* struct job: one file being rewrapped. */
+struct job {
+    struct rewrap *rewrap;
+    const struct envelope *envelope;
+    struct secret branch_key; /* opened when the first wrap needs it */
+    struct slots slots;
+};
+
+static void job_end(struct job *j)
+{
+    secret_free(&j->branch_key);
+    slots_free(&j->slots);
+}
+
+static bool in_set(const struct keyset *set, const struct slot *slot)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (set->keys[i]->ops->match(set->keys[i], slot) != SLOT_OTHER)
+            return true;
+    return false;
+}
+
+/* The slot of a key's active version among those the file has, or NULL. */
+static const struct slot *current_slot(const struct envelope *e, const struct master_key *key)
+{
+    for (size_t i = 0; i < e->slot_count; i++)
+        if (key->ops->match(key, &e->slots[i]) == SLOT_CURRENT)
+            return &e->slots[i];
+    return NULL;
+}
+
+static struct result append(struct slots *s, const struct slot *slot, struct err *err)
+{
+    if (s->count == SLOTS_MAX)
+        return fail(err, ERR_USAGE, "it would have more than %d keys", SLOTS_MAX);
+    s->list[s->count++] = *slot;
+    return OK;
+}
+
+static const struct slot *cached(const struct wrap_cache *c, const struct master_key *key,
+                                 const uint8_t branch_id[BRANCH_ID_SIZE])
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (c->entries[i].key == key &&
+            memcmp(c->entries[i].branch_id, branch_id, BRANCH_ID_SIZE) == 0)
+            return &c->entries[i].slot;
+    return NULL;
+}
+
+static struct result remember(struct wrap_cache *c, const struct master_key *key,
+                              const uint8_t branch_id[BRANCH_ID_SIZE], const struct slot *slot,
+                              struct err *err)
+{
+    if (c->entries == NULL)
+        c->entries = calloc(WRAP_CACHE_MAX, sizeof *c->entries);
+    if (c->entries == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    struct wrapped *w = &c->entries[c->next];
+    w->key = key;
+    memcpy(w->branch_id, branch_id, BRANCH_ID_SIZE);
+    w->slot = *slot;
+    c->next = (c->next + 1) % WRAP_CACHE_MAX;
+    c->count += c->count < WRAP_CACHE_MAX;
+    return OK;
+}
+
+/* Opens the branch key, by way of the data key: only what opens this very file is wrapped anew. */
+static struct result need_branch_key(struct job *j, struct err *err)
+{
+    struct session *s = j->rewrap->session;
+    struct secret data_key SECRET_CLEANUP = {0};
+
+    if (j->branch_key.bytes != NULL)
+        return OK;
+    return branch_open(&s->cache, s->crypto, &s->keys, j->envelope, &j->branch_key, &data_key, err);
+}
+
+/* Appends a fresh wrap by a key. */
+static struct result append_fresh(struct job *j, struct master_key *key, struct err *err)
+{
+    const uint8_t *id = j->envelope->core.branch_id;
+    struct branch_identity identity = {id, &j->envelope->core.context};
+    const struct slot *known = cached(&j->rewrap->cache, key, id);
+    struct slot fresh;
+
+    j->slots.changed = true;
+    if (!need_branch_key(j, err).ok)
+        return FAIL;
+    if (known == NULL) {
+        if (!key->ops->wrap(key, &identity, &j->branch_key, &fresh, err).ok)
+            return FAIL;
+        j->rewrap->wraps++;
+        if (!remember(&j->rewrap->cache, key, id, &fresh, err).ok)
+            return FAIL;
+        known = &fresh;
+    }
+    return append(&j->slots, known, err);
+}
+
+/* A key's slot as it is if it is current, else a fresh one. */
+static struct result append_current(struct job *j, struct master_key *key, struct err *err)
+{
+    const struct slot *has = current_slot(j->envelope, key);
+
+    return has != NULL ? append(&j->slots, has, err) : append_fresh(j, key, err);
+}
+
+/* --to: these keys and no others. */
+static struct result plan_to(struct job *j, struct err *err)
+{
+    const struct keyset *to = &j->rewrap->to;
+
+    for (size_t i = 0; i < to->count; i++)
+        if (!append_current(j, to->keys[i], err).ok)
+            return FAIL;
+    j->slots.changed = j->slots.changed || j->slots.count != j->envelope->slot_count;
+    return OK;
+}
+
+/* --add and --remove. */
+static struct result plan_change(struct job *j, struct err *err)
+{
+    const struct rewrap *r = j->rewrap;
+
+    for (size_t i = 0; i < j->envelope->slot_count; i++)
+        if (in_set(&r->remove, &j->envelope->slots[i]))
+            j->slots.changed = true;
+        else if (!append(&j->slots, &j->envelope->slots[i], err).ok)
+            return FAIL;
+    for (size_t i = 0; i < r->add.count; i++)
+        if (current_slot(j->envelope, r->add.keys[i]) == NULL &&
+            !append_fresh(j, r->add.keys[i], err).ok)
+            return FAIL;
+    return OK;
+}
+
+static struct master_key *owner_of(const struct keyset *set, const struct slot *slot,
+                                   enum slot_match *match)
+{
+    *match = SLOT_OTHER;
+    for (size_t i = 0; i < set->count && *match == SLOT_OTHER; i++) {
+        *match = set->keys[i]->ops->match(set->keys[i], slot);
+        if (*match != SLOT_OTHER)
+            return set->keys[i];
+    }
+    return NULL;
+}
+
+/* Neither: each slot of one of our keys moves to that key's active version. */
+static struct result plan_refresh(struct job *j, struct err *err)
+{
+    const struct keyset *mine = &j->rewrap->session->keys;
+
+    for (size_t i = 0; i < j->envelope->slot_count; i++) {
+        const struct slot *slot = &j->envelope->slots[i];
+        enum slot_match match;
+        struct master_key *key = owner_of(mine, slot, &match);
+        struct result r = match != SLOT_OLD                        ? append(&j->slots, slot, err)
+                          : current_slot(j->envelope, key) == NULL ? append_fresh(j, key, err)
+                                                                   : OK;
+        if (!r.ok)
+            return FAIL;
+        j->slots.changed = j->slots.changed || match == SLOT_OLD;
+    }
+    return OK;
+}
+
+static struct result plan(struct job *j, struct err *err)
+{
+    const struct rewrap *r = j->rewrap;
+
+    j->slots.list = calloc(SLOTS_MAX, sizeof *j->slots.list);
+    if (j->slots.list == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    if (!(r->to.count > 0                           ? plan_to(j, err)
+          : r->add.count > 0 || r->remove.count > 0 ? plan_change(j, err)
+                                                    : plan_refresh(j, err))
+             .ok)
+        return FAIL;
+    if (j->slots.count > 0)
+        return OK;
+    (void)fail(err, ERR_POLICY, "no key would be left to open it");
+    err_hint(err, "--add another first");
+    return FAIL;
+}
+
+/* Copies the body behind the envelope of a new file. */
+static struct result copy_body(int from, uint64_t offset, int to, const char *name, struct err *err)
+{
+    struct source source = {.fd = from, .name = name};
+    struct fd_sink sink = fd_sink(to, name);
+    uint8_t *step = malloc(COPY_STEP);
+    struct result r = step != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
+    size_t got = COPY_STEP;
+
+    if (r.ok && lseek(from, (off_t)offset, SEEK_SET) < 0)
+        r = fail_errno(err, "cannot seek in '%s'", name);
+    while (r.ok && got == COPY_STEP) {
+        r = source_read(&source, step, COPY_STEP, &got, err);
+        if (r.ok)
+            r = sink_write(&sink.sink, step, got, err);
+    }
+    free(step);
+    return r;
+}
+
+/* A new file with the envelope, and the body if body is not -1, in the place of the old one. */
+static struct result replace(const struct place *place, const struct stat *st, struct envelope *e,
+                             int body, uint64_t body_at, struct err *err)
+{
+    struct atomic_file f ATOMIC_FILE_CLEANUP = {0};
+
+    if (!atomic_file_open(&f, place, true, err).ok)
+        return FAIL;
+    struct fd_sink sink = fd_sink(f.fd, place->path);
+    if (!envelope_write(e, &sink.sink, err).ok ||
+        (body >= 0 && !copy_body(body, body_at, f.fd, place->path, err).ok) ||
+        !atomic_file_like(&f, st, err).ok)
+        return FAIL;
+    return atomic_file_commit(&f, err);
+}
+
+/* The smallest region that holds the envelope. */
+static struct result needed_exponent(struct envelope *e, unsigned *exponent, struct err *err)
+{
+    unsigned before = e->exponent;
+    uint8_t *copy;
+
+    if (!envelope_encode(e, &copy, err).ok)
+        return FAIL;
+    free(copy);
+    *exponent = e->exponent;
+    e->exponent = before;
+    return OK;
+}
+
+static struct result put(struct rewrap *r, const struct place *place, int fd, const struct stat *st,
+                         const struct sealed *f, struct envelope *e, enum rewrapped *outcome,
+                         struct err *err)
+{
+    unsigned exponent;
+
+    if (!needed_exponent(e, &exponent, err).ok)
+        return FAIL;
+    *outcome = REWRAP_DONE;
+    if (f->separate)
+        return replace(place, st, e, -1, 0, err);
+    if (exponent == e->exponent)
+        return inplace_write(fd, place->path, e, !f->health.used, !r->no_sync, err);
+    session_warn(r->session, "'%s': its envelope needs %u bytes a copy now: the file is copied",
+                 place->path, 1u << exponent);
+    *outcome = REWRAP_GREW;
+    return replace(place, st, e, fd, envelope_size(e), err);
+}
+
+static struct result write_out(struct job *j, const struct place *place, int fd,
+                               const struct stat *st, const struct sealed *f,
+                               enum rewrapped *outcome, struct err *err)
+{
+    struct timespec times[2] = {st->st_atim, st->st_mtim};
+    struct envelope e = f->envelope;
+    bool whole = f->health.copy[0] == COPY_GOOD && f->health.copy[1] == COPY_GOOD;
+
+    *outcome = REWRAP_CURRENT;
+    if (!j->slots.changed && whole)
+        return OK;
+    *outcome = REWRAP_DONE;
+    if (j->rewrap->dry_run)
+        return OK;
+    if (e.sequence == SEQUENCE_MAX)
+        return fail(err, ERR_FAILED, "its sequence number cannot grow any more");
+    e.sequence++;
+    e.slots = j->slots.list;
+    e.slot_count = j->slots.count;
+    if (!put(j->rewrap, place, fd, st, f, &e, outcome, err).ok)
+        return FAIL;
+    if (j->rewrap->preserve_times && *outcome == REWRAP_DONE && !f->separate &&
+        futimens(fd, times) != 0)
+        return fail_errno(err, "cannot set the times of '%s'", place->path);
+    return OK;
+}
+
+static struct result open_for(const struct rewrap *r, const struct place *place, int *fd,
+                              struct stat *st, struct err *err)
+{
+    return r->dry_run ? place_open_file(place, false, fd, st, err)
+                      : inplace_open(place, fd, st, err);
+}
+
+struct result rewrap_file(struct rewrap *r, const struct sealed_place *from,
+                          enum rewrapped *outcome, struct err *err)
+{
+    struct sealed seen SEALED_CLEANUP = {0}, f SEALED_CLEANUP = {0};
+    struct job j __attribute__((cleanup(job_end))) = {.rewrap = r};
+    int fd FD_CLEANUP = -1;
+    struct session silent = {0};
+    struct stat st, now;
+
+    if (!sealed_open(&seen, &silent, from, err).ok)
+        return FAIL;
+    const struct place *place = !seen.separate     ? from->body
+                                : seen.beside.open ? &seen.beside
+                                                   : from->envelope;
+    /* What was read without the lock may be old by now: it is read again under it. */
+    if (!open_for(r, place, &fd, &st, err).ok || !sealed_open(&f, r->session, from, err).ok)
+        return FAIL;
+    if (fstatat(place->dir, place->name, &now, AT_SYMLINK_NOFOLLOW) != 0 || !file_same(&st, &now))
+        return fail(err, ERR_FAILED, "'%s' was replaced by another program", place->path);
+    j.envelope = &f.envelope;
+    if (!plan(&j, err).ok || !write_out(&j, place, fd, &st, &f, outcome, err).ok) {
+        if (err->class == ERR_POLICY || err->class == ERR_NO_KEY)
+            err_context(err, "'%s'", f.source.name);
+        return FAIL;
+    }
+    return OK;
+}
+
+void rewrap_end(struct rewrap *r)
+{
+    keyset_close(&r->to);
+    keyset_close(&r->add);
+    keyset_close(&r->remove);
+    free(r->cache.entries);
+    *r = (struct rewrap){0};
+}
