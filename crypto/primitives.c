@@ -61,26 +61,64 @@ void sha256(uint8_t out[SHA256_SIZE], const struct view *parts, size_t count)
     sodium_memzero(&state, sizeof state);
 }
 
-struct result hkdf_expand_sha512(const struct crypto *crypto, const uint8_t prk[KEY_SIZE],
-                                 struct view info, uint8_t *out, size_t size, struct err *err)
+/* struct hkdf: one step of HKDF; what the step does not take is empty. */
+struct hkdf {
+    int mode;
+    const char *digest;
+    struct view key, salt, info;
+};
+
+static OSSL_PARAM octets(const char *name, struct view v)
 {
-    int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
-    char digest[] = "SHA512";
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
-        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)prk, KEY_SIZE),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)(uintptr_t)info.bytes,
-                                          info.size),
-        OSSL_PARAM_construct_end(),
-    };
+    return OSSL_PARAM_construct_octet_string(name, (void *)(uintptr_t)v.bytes, v.size);
+}
+
+static struct result hkdf(const struct crypto *crypto, const struct hkdf *h, uint8_t *out,
+                          size_t size, struct err *err)
+{
+    OSSL_PARAM params[6];
+    size_t n = 0;
+    int mode = h->mode;
+
+    params[n++] = OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode);
+    params[n++] =
+        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)(uintptr_t)h->digest, 0);
+    params[n++] = octets(OSSL_KDF_PARAM_KEY, h->key);
+    if (h->salt.size > 0)
+        params[n++] = octets(OSSL_KDF_PARAM_SALT, h->salt);
+    if (h->info.size > 0)
+        params[n++] = octets(OSSL_KDF_PARAM_INFO, h->info);
+    params[n] = OSSL_PARAM_construct_end();
     EVP_KDF_CTX *kdf = EVP_KDF_CTX_new(crypto->hkdf);
     int done = kdf != NULL && EVP_KDF_derive(kdf, out, size, params) == 1;
-
     EVP_KDF_CTX_free(kdf);
     if (!done)
         return fail(err, ERR_FAILED, "OpenSSL failed to derive a key");
     return OK;
+}
+
+struct result hkdf_expand_sha512(const struct crypto *crypto, const uint8_t prk[KEY_SIZE],
+                                 struct view info, uint8_t *out, size_t size, struct err *err)
+{
+    struct hkdf h = {EVP_KDF_HKDF_MODE_EXPAND_ONLY, "SHA512", {prk, KEY_SIZE}, {0}, info};
+
+    return hkdf(crypto, &h, out, size, err);
+}
+
+struct result hkdf_expand_sha256(const struct crypto *crypto, const uint8_t prk[SHA256_SIZE],
+                                 struct view info, uint8_t *out, size_t size, struct err *err)
+{
+    struct hkdf h = {EVP_KDF_HKDF_MODE_EXPAND_ONLY, "SHA256", {prk, SHA256_SIZE}, {0}, info};
+
+    return hkdf(crypto, &h, out, size, err);
+}
+
+struct result hkdf_extract_sha256(const struct crypto *crypto, struct view salt, struct view ikm,
+                                  uint8_t prk[SHA256_SIZE], struct err *err)
+{
+    struct hkdf h = {EVP_KDF_HKDF_MODE_EXTRACT_ONLY, "SHA256", ikm, salt, {0}};
+
+    return hkdf(crypto, &h, prk, SHA256_SIZE, err);
 }
 
 struct result aes256_blocks(const struct crypto *crypto, const uint8_t key[KEY_SIZE],

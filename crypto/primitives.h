@@ -31,6 +31,13 @@ void sha256(uint8_t out[SHA256_SIZE], const struct view *parts, size_t count);
 FALLIBLE hkdf_expand_sha512(const struct crypto *crypto, const uint8_t prk[KEY_SIZE],
                             struct view info, uint8_t *out, size_t size, struct err *err);
 
+/* hkdf_extract_sha256 and hkdf_expand_sha256 are the steps of HKDF (RFC 5869, 2) with SHA-256; a
+ * PRK is 32 bytes. */
+FALLIBLE hkdf_extract_sha256(const struct crypto *crypto, struct view salt, struct view ikm,
+                             uint8_t prk[SHA256_SIZE], struct err *err);
+FALLIBLE hkdf_expand_sha256(const struct crypto *crypto, const uint8_t prk[SHA256_SIZE],
+                            struct view info, uint8_t *out, size_t size, struct err *err);
+
 /* aes256_blocks encrypts count 16-byte blocks with AES-256, each by itself (FIPS 197). */
 FALLIBLE aes256_blocks(const struct crypto *crypto, const uint8_t key[KEY_SIZE], const uint8_t *in,
                        uint8_t *out, size_t count, struct err *err);

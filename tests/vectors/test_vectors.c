@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "crypto/body.h"
+#include "crypto/hpke.h"
 #include "crypto/xaes.h"
 #include "tests/unit/test.h"
 
@@ -266,6 +267,41 @@ static void wycheproof_aes_256_gcm(void)
     json_decref(json);
 }
 
+static void unhex(uint8_t *out, size_t size, const char *hex)
+{
+    MUST(text_unhex(out, size, hex));
+}
+
+/* RFC 9180's test-vectors.json: mode 0, KEM 0x0020, KDF 0x0001, AEAD 0x0002, encryption 0. */
+static void hpke_rfc9180(void)
+{
+    static const char plain[] = "Beauty is truth, truth beauty";
+    uint8_t ephemeral[32], private_key[32], public_key[32], got[32], expected[77], out[77],
+        back[29];
+    struct view info = text_view("Ode on a Grecian Urn"), aad = text_view("Count-0");
+    struct err err = {0};
+
+    unhex(ephemeral, 32, "179d4b53b6365c45b600c4163b61d95cbc2f4d9e36f1695558dce265ab8bab11");
+    unhex(private_key, 32, "497b4502664cfea5d5af0b39934dac72242a74f8480451e1aee7d6a53320333d");
+    unhex(public_key, 32, "430f4b9859665145a6b1ba274024487bd66f03a2dd577d7753c68d7d7d00c00c");
+    unhex(expected, 77,
+          "6c93e09869df3402d7bf231bf540fadd35cd56be14f97178f0954db94b7fc256"
+          "e5d84cd531cfb583096e7cfa9641bd3079cf3a91cda813c52deb5f512be9931980a41de125"
+          "a925cdad859d5b7a");
+    CHECK(x25519_public(private_key, got, &err).ok && memcmp(got, public_key, 32) == 0);
+    CHECK(hpke_seal_with(crypto, ephemeral, public_key, info, aad, (const uint8_t *)plain, 29, out,
+                         &err)
+              .ok);
+    CHECK(memcmp(out, expected, 77) == 0);
+    CHECK(hpke_open(crypto, private_key, info, aad, out, 77, back, &err).ok);
+    CHECK(memcmp(back, plain, 29) == 0);
+    CHECK(!hpke_open(crypto, private_key, info, text_view("Count-1"), out, 77, back, &err).ok);
+    CHECK(err.class == ERR_DAMAGED);
+    memset(out, 0, 32);
+    CHECK(!hpke_open(crypto, private_key, info, aad, out, 77, back, &err).ok);
+    CHECK(err.class == ERR_DAMAGED);
+}
+
 int main(void)
 {
     struct err err = {0};
@@ -273,6 +309,7 @@ int main(void)
     MUST(secret_init(&err).ok && crypto_new(&crypto, &err).ok);
     RUN(xaes_spec_vectors);
     RUN(xaes_accumulated_vectors);
+    RUN(hpke_rfc9180);
     if (getenv("BULLA_VECTORS") != NULL) {
         RUN(wycheproof_cobblestone);
         RUN(wycheproof_aes_256_gcm);

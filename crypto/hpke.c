@@ -1,0 +1,172 @@
+#include "crypto/hpke.h"
+
+#include <sodium.h>
+#include <string.h>
+
+#include "base/secret.h"
+
+#define HASH_SIZE 32 /* SHA-256 */
+#define LABELED_MAX 512
+
+/* suite_id of the KEM (RFC 9180, 4.1) and of the whole (5.1). */
+static const struct view kem_suite = {(const uint8_t *)"KEM\x00\x20", 5};
+static const struct view hpke_suite = {(const uint8_t *)"HPKE\x00\x20\x00\x01\x00\x02", 10};
+
+static struct view text(const char *s)
+{
+    return (struct view){(const uint8_t *)s, strlen(s)};
+}
+
+/* Puts "HPKE-v1", suite and label: how every labeled input begins. */
+static void put_label(struct wire_writer *w, struct view suite, const char *label)
+{
+    wire_put_bytes(w, "HPKE-v1", 7);
+    wire_put_bytes(w, suite.bytes, suite.size);
+    wire_put_bytes(w, label, strlen(label));
+}
+
+/* LabeledExtract (RFC 9180, 4): HASH_SIZE bytes. */
+static struct result labeled_extract(const struct crypto *crypto, struct view salt,
+                                     struct view suite, const char *label, struct view ikm,
+                                     uint8_t *out, struct err *err)
+{
+    struct secret input SECRET_CLEANUP = {0};
+
+    if (!secret_new(&input, LABELED_MAX, err).ok)
+        return FAIL;
+    struct wire_writer w = wire_writer(input.bytes, input.size);
+    put_label(&w, suite, label);
+    wire_put_bytes(&w, ikm.bytes, ikm.size);
+    if (w.bad)
+        return fail(err, ERR_FAILED, "too long an input of a key derivation");
+    return hkdf_extract_sha256(crypto, salt, (struct view){input.bytes, w.used}, out, err);
+}
+
+/* LabeledExpand (RFC 9180, 4). */
+static struct result labeled_expand(const struct crypto *crypto, const uint8_t prk[HASH_SIZE],
+                                    struct view suite, const char *label, struct view info,
+                                    uint8_t *out, uint16_t size, struct err *err)
+{
+    uint8_t input[LABELED_MAX];
+    struct wire_writer w = wire_writer(input, sizeof input);
+
+    wire_put_u16(&w, size);
+    put_label(&w, suite, label);
+    wire_put_bytes(&w, info.bytes, info.size);
+    if (w.bad)
+        return fail(err, ERR_FAILED, "too long an input of a key derivation");
+    return hkdf_expand_sha256(crypto, prk, (struct view){input, w.used}, out, size, err);
+}
+
+/* ExtractAndExpand (RFC 9180, 4.1): the shared secret from the shared point. */
+static struct result shared_secret(const struct crypto *crypto, const uint8_t *point,
+                                   const uint8_t *enc, const uint8_t *public_key, uint8_t *out,
+                                   struct err *err)
+{
+    struct secret prk SECRET_CLEANUP = {0};
+    uint8_t context[2 * X25519_SIZE];
+
+    memcpy(context, enc, X25519_SIZE);
+    memcpy(context + X25519_SIZE, public_key, X25519_SIZE);
+    if (!secret_new(&prk, HASH_SIZE, err).ok ||
+        !labeled_extract(crypto, text(""), kem_suite, "eae_prk", (struct view){point, X25519_SIZE},
+                         prk.bytes, err)
+             .ok)
+        return FAIL;
+    return labeled_expand(crypto, prk.bytes, kem_suite, "shared_secret",
+                          (struct view){context, sizeof context}, out, HASH_SIZE, err);
+}
+
+/* KeySchedule in base mode (RFC 9180, 5.1), down to an AEAD under the key, and the nonce of its
+ * first message. */
+static struct result key_schedule(const struct crypto *crypto, const uint8_t *shared,
+                                  struct view info, struct aead **aead,
+                                  uint8_t nonce[AEAD_NONCE_SIZE], struct err *err)
+{
+    struct secret keys SECRET_CLEANUP = {0};
+    uint8_t context[1 + 2 * HASH_SIZE] = {0};
+    struct view c = {context, sizeof context};
+
+    if (!secret_new(&keys, HASH_SIZE + KEY_SIZE, err).ok ||
+        !labeled_extract(crypto, text(""), hpke_suite, "psk_id_hash", text(""), context + 1, err)
+             .ok ||
+        !labeled_extract(crypto, text(""), hpke_suite, "info_hash", info, context + 1 + HASH_SIZE,
+                         err)
+             .ok ||
+        !labeled_extract(crypto, (struct view){shared, HASH_SIZE}, hpke_suite, "secret", text(""),
+                         keys.bytes, err)
+             .ok ||
+        !labeled_expand(crypto, keys.bytes, hpke_suite, "key", c, keys.bytes + HASH_SIZE, KEY_SIZE,
+                        err)
+             .ok ||
+        !labeled_expand(crypto, keys.bytes, hpke_suite, "base_nonce", c, nonce, AEAD_NONCE_SIZE,
+                        err)
+             .ok)
+        return FAIL;
+    return aead_new(aead, crypto, AEAD_AES_256_GCM, keys.bytes + HASH_SIZE, err);
+}
+
+/* From the private key of one side and the public key of the other to the AEAD. */
+static struct result start(const struct crypto *crypto, const uint8_t *private_key,
+                           const uint8_t *other, const uint8_t *enc, const uint8_t *recipient,
+                           struct view info, struct aead **aead, uint8_t nonce[AEAD_NONCE_SIZE],
+                           struct err *err)
+{
+    struct secret s SECRET_CLEANUP = {0};
+
+    if (!secret_new(&s, X25519_SIZE + HASH_SIZE, err).ok)
+        return FAIL;
+    if (crypto_scalarmult_curve25519(s.bytes, private_key, other) != 0)
+        return fail(err, ERR_DAMAGED, "not a public key");
+    if (!shared_secret(crypto, s.bytes, enc, recipient, s.bytes + X25519_SIZE, err).ok)
+        return FAIL;
+    return key_schedule(crypto, s.bytes + X25519_SIZE, info, aead, nonce, err);
+}
+
+struct result x25519_public(const uint8_t private_key[X25519_SIZE], uint8_t out[X25519_SIZE],
+                            struct err *err)
+{
+    if (crypto_scalarmult_curve25519_base(out, private_key) != 0)
+        return fail(err, ERR_FAILED, "libsodium failed to compute a public key");
+    return OK;
+}
+
+struct result hpke_seal_with(const struct crypto *crypto, const uint8_t ephemeral[X25519_SIZE],
+                             const uint8_t public_key[X25519_SIZE], struct view info,
+                             struct view aad, const uint8_t *in, size_t size, uint8_t *out,
+                             struct err *err)
+{
+    struct aead *aead AEAD_CLEANUP = NULL;
+    uint8_t nonce[AEAD_NONCE_SIZE];
+
+    if (!x25519_public(ephemeral, out, err).ok ||
+        !start(crypto, ephemeral, public_key, out, public_key, info, &aead, nonce, err).ok)
+        return FAIL;
+    return aead_seal(aead, nonce, aad, in, size, out + X25519_SIZE, err);
+}
+
+struct result hpke_seal(const struct crypto *crypto, const uint8_t public_key[X25519_SIZE],
+                        struct view info, struct view aad, const uint8_t *in, size_t size,
+                        uint8_t *out, struct err *err)
+{
+    struct secret ephemeral SECRET_CLEANUP = {0};
+
+    if (!secret_random(&ephemeral, X25519_SIZE, err).ok)
+        return FAIL;
+    return hpke_seal_with(crypto, ephemeral.bytes, public_key, info, aad, in, size, out, err);
+}
+
+struct result hpke_open(const struct crypto *crypto, const uint8_t private_key[X25519_SIZE],
+                        struct view info, struct view aad, const uint8_t *in, size_t size,
+                        uint8_t *out, struct err *err)
+{
+    struct aead *aead AEAD_CLEANUP = NULL;
+    uint8_t nonce[AEAD_NONCE_SIZE], mine[X25519_SIZE];
+
+    if (size < HPKE_OVERHEAD)
+        return fail(err, ERR_DAMAGED, "not authentic");
+    if (!x25519_public(private_key, mine, err).ok ||
+        !start(crypto, private_key, in, in, mine, info, &aead, nonce, err).ok)
+        return FAIL;
+    return aead_open(aead, nonce, aad, in + X25519_SIZE, size - X25519_SIZE, out, err);
+}
