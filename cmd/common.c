@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cmd/config.h"
+#include "cmd/passphrase.h"
 #include "cmd/terminal.h"
 
 bool ends_with(const char *name, const char *suffix)
@@ -63,6 +64,8 @@ struct result common_keys(struct session *s, const struct options *o, bool need,
     size_t count = o->keys.count;
 
     s->warn = terminal_warn;
+    if (!passphrase_env(&s->env, o, err).ok)
+        return FAIL;
     if (count == 0 && fallback != NULL && fallback[0] != '\0') {
         given = &fallback;
         count = 1;
@@ -77,7 +80,7 @@ struct result common_keys(struct session *s, const struct options *o, bool need,
     return session_open(s, (const char *const *)r.items, r.count, err);
 }
 
-struct result common_keyset(struct keyset *set, const struct crypto *crypto,
+struct result common_keyset(struct keyset *set, const struct keystore_env *env,
                             const struct list *list, struct err *err)
 {
     struct references r __attribute__((cleanup(free_references))) = {0};
@@ -86,7 +89,7 @@ struct result common_keyset(struct keyset *set, const struct crypto *crypto,
         return OK;
     if (!resolve(&r, list->items, list->count, err).ok)
         return FAIL;
-    return keyset_open(set, crypto, (const char *const *)r.items, r.count, err);
+    return keyset_open(set, env, (const char *const *)r.items, r.count, err);
 }
 
 struct result common_context(struct context *context, const struct list *words, struct err *err)

@@ -13,7 +13,7 @@
 FALLIBLE common_keys(struct session *s, const struct options *o, bool need, struct err *err);
 
 /* common_keyset opens the keys of a list. */
-FALLIBLE common_keyset(struct keyset *set, const struct crypto *crypto, const struct list *list,
+FALLIBLE common_keyset(struct keyset *set, const struct keystore_env *env, const struct list *list,
                        struct err *err);
 
 /* common_reference replaces a name of the config file by its reference; the caller frees. */

@@ -8,10 +8,12 @@
 #include "base/place.h"
 #include "base/text.h"
 #include "cmd/common.h"
+#include "cmd/passphrase.h"
 #include "cmd/status.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
-#include "keystore/registry.h"
+#include "libbulla/output.h"
+#include "libbulla/session.h"
 
 /* The age of a version in whole days. */
 static uint64_t age_days(const struct key_info *info)
@@ -59,21 +61,31 @@ static struct result read_days(const char *text, uint32_t *days, struct err *err
     return OK;
 }
 
+/* A session without keys, for what keys are made with. */
+static struct result no_keys(struct session *s, const struct options *o, struct err *err)
+{
+    if (!passphrase_env(&s->env, o, err).ok)
+        return FAIL;
+    return session_open(s, NULL, 0, err);
+}
+
 static struct result key_new(const struct options *o, struct err *err)
 {
     const struct keystore_ops *ops;
     char *reference STRING_CLEANUP = NULL;
     const char *rest;
+    struct session s SESSION_CLEANUP = {0};
+    struct key_wanted want = {
+        .now = (uint64_t)time(NULL), .kind = o->kind, .passphrase = o->passphrase};
     struct key_info info;
-    uint32_t days;
 
-    if (!read_days(o->rotate_after, &days, err).ok ||
+    if (!read_days(o->rotate_after, &want.rotate_after, err).ok || !no_keys(&s, o, err).ok ||
         !common_reference(o->operands.items[0], &reference, err).ok ||
         !registry_find(&ops, &rest, reference, err).ok)
         return FAIL;
     if (ops->create == NULL)
         return fail(err, ERR_UNSUPPORTED, "the %s key store does not make keys", ops->name);
-    if (!ops->create(rest, (uint64_t)time(NULL), days, &info, err).ok)
+    if (!ops->create(&s.env, rest, &want, &info, err).ok)
         return FAIL;
     if (o->json)
         terminal_json(info_json(reference, &info));
@@ -110,7 +122,8 @@ static struct result read_target(struct target *t, const struct options *o, stru
     if (!common_reference(o->operands.items[0], &t->reference, err).ok ||
         !registry_find(&t->ops, &t->rest, t->reference, err).ok)
         return FAIL;
-    if (t->ops->rotate == NULL || t->ops->change == NULL)
+    if (t->ops->rotate == NULL || t->ops->change == NULL || t->ops->protect == NULL ||
+        t->ops->export_public == NULL)
         return fail(err, ERR_UNSUPPORTED, "the %s key store does not change keys", t->ops->name);
     return OK;
 }
@@ -127,11 +140,12 @@ static void tell(const struct options *o, const struct target *t, const struct k
 int verb_key_rotate(const struct options *o)
 {
     struct target t TARGET_CLEANUP = {0};
+    struct session s SESSION_CLEANUP = {0};
     struct key_info info;
     struct err err = {0};
 
-    if (!read_target(&t, o, &err).ok ||
-        !t.ops->rotate(t.rest, (uint64_t)time(NULL), &info, &err).ok)
+    if (!read_target(&t, o, &err).ok || !no_keys(&s, o, &err).ok ||
+        !t.ops->rotate(&s.env, t.rest, (uint64_t)time(NULL), &info, &err).ok)
         return terminal_error(&err);
     tell(o, &t, &info);
     return ERR_NONE;
@@ -162,6 +176,47 @@ int verb_key_disable(const struct options *o)
 int verb_key_enable(const struct options *o)
 {
     return change(o, KEY_ENABLE);
+}
+
+int verb_key_passphrase(const struct options *o)
+{
+    struct target t TARGET_CLEANUP = {0};
+    struct session s SESSION_CLEANUP = {0};
+    struct err err = {0};
+
+    if (!read_target(&t, o, &err).ok || !no_keys(&s, o, &err).ok ||
+        !t.ops->protect(&s.env, t.rest, o->remove, &err).ok)
+        return terminal_error(&err);
+    terminal_note("keyring '%s' has %s", t.rest,
+                  o->remove ? "no passphrase now" : "a new passphrase");
+    return ERR_NONE;
+}
+
+static struct result write_public(const char *text, const struct options *o, struct err *err)
+{
+    struct output output OUTPUT_CLEANUP = {0};
+    struct place place PLACE_CLEANUP = {0};
+    bool to_file = o->output != NULL && !is_stdio(o->output);
+    struct stat none = {0};
+
+    if ((to_file && !place_open(&place, o->output, err).ok) ||
+        !output_open(&output, to_file ? &place : NULL, o->force, &none, err).ok ||
+        !sink_write(&output.fd.sink, text, strlen(text), err).ok ||
+        !sink_write(&output.fd.sink, "\n", 1, err).ok)
+        return FAIL;
+    return output_commit(&output, NULL, err);
+}
+
+int verb_key_export_public(const struct options *o)
+{
+    struct target t TARGET_CLEANUP = {0};
+    char *text STRING_CLEANUP = NULL;
+    struct err err = {0};
+
+    if (!read_target(&t, o, &err).ok || !t.ops->export_public(t.rest, &text, &err).ok ||
+        !write_public(text, o, &err).ok)
+        return terminal_error(&err);
+    return ERR_NONE;
 }
 
 /* Nothing brings a destroyed version back, so its number must be typed, or --force given. */

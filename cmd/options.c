@@ -21,13 +21,18 @@ enum {
     ROTATE = 1 << 10,
     CHANGE = 1 << 11,
     DESTROY = 1 << 12,
+    PROTECT = 1 << 13,
+    PUBLIC = 1 << 14,
+    REENCRYPT = 1 << 15,
 };
 
 #define MANY ((size_t)-1)
 #define OPENING (DECRYPT | VERIFY)
 #define FILES (ENCRYPT | OPENING)
-#define BATCHES (FILES | INSPECT | REWRAP | STATUS)
+#define BATCHES (FILES | INSPECT | REWRAP | REENCRYPT | STATUS)
 #define KEY_VERBS (NEW | LIST | ROTATE | CHANGE | DESTROY)
+#define OPENS_KEYS (FILES | RESTORE | REWRAP | REENCRYPT | NEW | ROTATE | PROTECT)
+#define MAKES_SECRETS (ENCRYPT | REWRAP | REENCRYPT | NEW | PROTECT)
 
 static const struct verb verbs[] = {
     {ENCRYPT, NULL, "encrypt", "[FILE...]", 0, MANY, "seal files, or standard input",
@@ -78,6 +83,13 @@ static const struct verb verbs[] = {
      "PATH#NAME:VERSION. With --check, refuses while a file there needs it. Copies of the\n"
      "keyring in other places still have it.\n",
      verb_key_destroy},
+    {PROTECT, "key", "passphrase", "KEYRING", 1, 1, "set or change the passphrase of a keyring",
+     "With --remove, takes it away.\n", verb_key_passphrase},
+    {PUBLIC, "key", "export-public", "KEY", 1, 1, "write a file that seals but does not open",
+     "KEY is of the kind x25519. A host that has only this file, as -k FILE, can seal to\n"
+     "the key and can open nothing. Whoever has it can also make backups of their own that\n"
+     "look like yours.\n",
+     verb_key_export_public},
     {EXPORT, "envelope", "export", "FILE", 1, 1, "copy the envelope of a sealed file",
      "Writes FILE.env. It opens FILE even if the envelope in FILE is destroyed, and\n"
      "takes a master key like it.\n",
@@ -101,12 +113,14 @@ static const struct row {
     unsigned verbs;
     const char *help;
 } rows[] = {
-    {"key", 'k', "KEY", LIST_OF_TEXT, offsetof(struct options, keys), FILES | RESTORE | REWRAP,
+    {"key", 'k', "KEY", LIST_OF_TEXT, offsetof(struct options, keys),
+     FILES | RESTORE | REWRAP | REENCRYPT,
      "a master key: PATH or file:PATH of a keyring,\n"
      "PATH#NAME for one of its keys, or a name from the\n"
      "config file; may be repeated. BULLA_KEY stands in\n"
      "for a missing -k"},
-    {"output", 'o', "OUT", TEXT, offsetof(struct options, output), ENCRYPT | DECRYPT | EXPORT,
+    {"output", 'o', "OUT", TEXT, offsetof(struct options, output),
+     ENCRYPT | DECRYPT | EXPORT | PUBLIC,
      "write to OUT; to files in OUT if it is a directory;\n"
      "- is standard output"},
     {"envelope", 0, "ENV", TEXT, offsetof(struct options, envelope),
@@ -128,7 +142,7 @@ static const struct row {
      "those of further --to"},
     {"add", 0, "KEY", LIST_OF_TEXT, offsetof(struct options, add), REWRAP,
      "seal to this key too; may be repeated"},
-    {"remove", 0, "KEY", LIST_OF_TEXT, offsetof(struct options, remove), REWRAP,
+    {"remove", 0, "KEY", LIST_OF_TEXT, offsetof(struct options, remove_keys), REWRAP,
      "seal to this key no more; may be repeated"},
     {"dry-run", 'n', NULL, FLAG, offsetof(struct options, dry_run), REWRAP,
      "only say what would be done"},
@@ -139,6 +153,25 @@ static const struct row {
      "envelope is made durable before the next is touched"},
     {"needs", 0, "KEY", TEXT, offsetof(struct options, needs), STATUS,
      "list the files that only this KEY or KEY:VERSION opens"},
+    {"kind", 0, "KIND", TEXT, offsetof(struct options, kind), NEW,
+     "symmetric (the default), or x25519, which hosts with\n"
+     "the public key alone can seal to"},
+    {"passphrase", 0, NULL, FLAG, offsetof(struct options, passphrase), NEW,
+     "protect a new keyring by a passphrase"},
+    {"remove", 0, NULL, FLAG, offsetof(struct options, remove), PROTECT, "take it away"},
+    {"passphrase-fd", 0, "N", TEXT, offsetof(struct options, passphrase_fd), OPENS_KEYS,
+     "read the passphrase from a descriptor; otherwise from\n"
+     "the file in BULLA_PASSPHRASE_FILE, from the systemd\n"
+     "credential bulla.passphrase, or the terminal"},
+    {"passphrase-command", 0, "CMD", TEXT, offsetof(struct options, passphrase_command), OPENS_KEYS,
+     "or from what a shell command prints"},
+    {"new-passphrase-fd", 0, "N", TEXT, offsetof(struct options, new_passphrase_fd), MAKES_SECRETS,
+     "the same for a passphrase that is set, with\n"
+     "BULLA_NEW_PASSPHRASE_FILE and bulla.new-passphrase"},
+    {"new-passphrase-command", 0, "CMD", TEXT, offsetof(struct options, new_passphrase_command),
+     MAKES_SECRETS, "or from what a shell command prints"},
+    {"max-kdf-mem", 0, "MIB", NUMBER, offsetof(struct options, max_kdf_mem), OPENS_KEYS,
+     "let a passphrase cost this much memory (1024)"},
     {"rotate-after", 0, "DAYS", TEXT, offsetof(struct options, rotate_after), NEW,
      "state how long a version should be active: 90d, 12w"},
     {"check", 0, "PATH", LIST_OF_TEXT, offsetof(struct options, check), DESTROY,
@@ -165,7 +198,7 @@ static const struct row {
      "remove FILE after the result is durable and was read\n"
      "back and compared"},
     {"force", 0, NULL, FLAG, offsetof(struct options, force),
-     ENCRYPT | DECRYPT | EXPORT | RESTORE | DESTROY,
+     ENCRYPT | DECRYPT | EXPORT | RESTORE | DESTROY | PUBLIC,
      "replace what exists, where that is safe; do not ask"},
     {"json", 0, NULL, FLAG, offsetof(struct options, json), BATCHES | KEY_VERBS,
      "one line of JSON for each file or key on standard\n"
@@ -192,7 +225,7 @@ void options_free(struct options *o)
     free(o->keys.items);
     free(o->to.items);
     free(o->add.items);
-    free(o->remove.items);
+    free(o->remove_keys.items);
     free(o->check.items);
     free(o->context.items);
     free(o->require_context.items);
@@ -249,12 +282,16 @@ static struct result store(struct options *o, const struct row *row, const char 
     return OK;
 }
 
-static const struct row *row_by_name(const char *name, size_t size)
+/* The row of a name; of two, that of the verb. */
+static const struct row *row_by_name(const char *name, size_t size, const struct verb *verb)
 {
+    const struct row *found = NULL;
+
     for (size_t i = 0; i < ROWS; i++)
-        if (strlen(rows[i].name) == size && memcmp(rows[i].name, name, size) == 0)
-            return &rows[i];
-    return NULL;
+        if (strlen(rows[i].name) == size && memcmp(rows[i].name, name, size) == 0 &&
+            (found == NULL || (rows[i].verbs & verb->bit) != 0))
+            found = &rows[i];
+    return found;
 }
 
 static const struct row *row_by_letter(char letter)
@@ -300,7 +337,7 @@ static struct result parse_long(struct options *o, const struct verb *verb, cons
 {
     size_t size = strcspn(arg + 2, "=");
     const char *value = arg[2 + size] == '=' ? arg + 3 + size : NULL;
-    const struct row *row = row_by_name(arg + 2, size);
+    const struct row *row = row_by_name(arg + 2, size, verb);
 
     if (!check_row(row, verb, arg, err).ok)
         return FAIL;

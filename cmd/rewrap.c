@@ -19,7 +19,7 @@ static struct result read_options(struct run *r, const struct options *o, struct
 {
     const char *sync = o->sync != NULL ? o->sync : "each";
 
-    if (o->to.count > 0 && o->add.count + o->remove.count > 0)
+    if (o->to.count > 0 && o->add.count + o->remove_keys.count > 0)
         return fail(err, ERR_USAGE, "--to does not go with --add and --remove");
     if (strcmp(sync, "each") != 0 && strcmp(sync, "none") != 0)
         return fail(err, ERR_USAGE, "--sync is each or none, not '%s'", sync);
@@ -27,13 +27,12 @@ static struct result read_options(struct run *r, const struct options *o, struct
     r->rewrap.dry_run = o->dry_run;
     r->rewrap.preserve_times = o->preserve_times;
     r->rewrap.no_sync = strcmp(sync, "none") == 0;
-    if (!common_keys(&r->session, o, o->remove.count == 0, err).ok)
+    if (!common_keys(&r->session, o, o->remove_keys.count == 0, err).ok)
         return FAIL;
-    const struct crypto *crypto = r->session.crypto;
-    if (!common_keyset(&r->rewrap.to, crypto, &o->to, err).ok ||
-        !common_keyset(&r->rewrap.add, crypto, &o->add, err).ok)
+    if (!common_keyset(&r->rewrap.to, &r->session.env, &o->to, err).ok ||
+        !common_keyset(&r->rewrap.add, &r->session.env, &o->add, err).ok)
         return FAIL;
-    return common_keyset(&r->rewrap.remove, crypto, &o->remove, err);
+    return common_keyset(&r->rewrap.remove, &r->session.env, &o->remove_keys, err);
 }
 
 static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)

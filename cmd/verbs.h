@@ -17,6 +17,8 @@ int verb_key_retire(const struct options *o);
 int verb_key_disable(const struct options *o);
 int verb_key_enable(const struct options *o);
 int verb_key_destroy(const struct options *o);
+int verb_key_passphrase(const struct options *o);
+int verb_key_export_public(const struct options *o);
 int verb_envelope_export(const struct options *o);
 int verb_envelope_restore(const struct options *o);
 

@@ -110,7 +110,7 @@ static bool open_slot(struct branch_cache *cache, const struct crypto *crypto,
             return true;
         }
     }
-    if (u != UNWRAP_NOT_MINE && why.class != ERR_NO_KEY)
+    if (u == UNWRAP_FAILED || (u == UNWRAP_OPENED && why.class != ERR_NO_KEY))
         *err = why;
     return false;
 }

@@ -11,6 +11,19 @@
 
 struct keystore_ops;
 
+/* struct keystore_env: what a store needs of the program around it. It outlives every key opened
+ * with it. */
+struct keystore_env {
+    const struct crypto *crypto;
+
+    /* Gets a passphrase for what is named, from the user or from where the user said; with fresh
+     * true a new one, asked for twice on a terminal. The caller frees *out. */
+    struct result (*passphrase)(void *arg, const char *what, bool fresh, struct secret *out,
+                                struct err *err);
+    void *arg;
+    uint32_t kdf_memory_kib; /* what a passphrase may cost at most */
+};
+
 /* struct master_key: one key reference, opened. A store's own struct begins with it. */
 struct master_key {
     const struct keystore_ops *ops;
@@ -63,6 +76,14 @@ struct key_info {
     uint32_t rotate_after; /* days that a version should be active at most; 0 = not stated */
 };
 
+/* struct key_wanted: a key to be made. */
+struct key_wanted {
+    uint64_t now;
+    const char *kind;      /* NULL = the store's usual one */
+    uint32_t rotate_after; /* days, 0 if not stated */
+    bool passphrase;       /* protect it by one */
+};
+
 struct key_list_sink {
     void (*row)(void *arg, const struct key_info *info);
     void *arg;
@@ -73,7 +94,7 @@ struct keystore_ops {
 
     /* Opens what a reference names, without asking for more than is needed for that. The caller
      * closes *out. Required. */
-    struct result (*open)(struct master_key **out, const struct crypto *crypto,
+    struct result (*open)(struct master_key **out, const struct keystore_env *env,
                           const char *reference, struct err *err);
 
     /* Wraps branch_key (KEY_SIZE bytes) by the key's active version and fills *slot. Required. */
@@ -90,14 +111,22 @@ struct keystore_ops {
 
     void (*close)(struct master_key *key);
 
-    /* Makes a key at the reference; *info tells of it. rotate_after is in days, 0 if not stated.
-     * Optional. */
-    struct result (*create)(const char *reference, uint64_t now, uint32_t rotate_after,
-                            struct key_info *info, struct err *err);
+    /* Makes a key as *want says, at the reference; *info tells of it. Optional. */
+    struct result (*create)(const struct keystore_env *env, const char *reference,
+                            const struct key_wanted *want, struct key_info *info, struct err *err);
 
     /* Makes the next version of a key, active; the one that was active retires. Optional. */
-    struct result (*rotate)(const char *reference, uint64_t now, struct key_info *info,
-                            struct err *err);
+    struct result (*rotate)(const struct keystore_env *env, const char *reference, uint64_t now,
+                            struct key_info *info, struct err *err);
+
+    /* Sets a new passphrase on what holds the keys of the reference, or with remove true takes it
+     * away. Optional. */
+    struct result (*protect)(const struct keystore_env *env, const char *reference, bool remove,
+                             struct err *err);
+
+    /* Gives the text of a public key file for a key's active version; the caller frees *text.
+     * Optional. */
+    struct result (*export_public)(const char *reference, char **text, struct err *err);
 
     /* Changes the state of the version that the reference names; without a version, KEY_RETIRE
      * means the active one. *info tells of it. ERR_POLICY if its state does not allow that.

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "keystore/keyring/keyring.h"
+#include "keystore/passphrase/passphrase.h"
 
 /* One row for each way a reference may begin; the last row takes what no other does. */
 static const struct {
@@ -12,7 +13,8 @@ static const struct {
     const struct keystore_ops *ops; /* NULL: known, but not in this build */
     const char *what;
 } schemes[] = {
-    {"file:", true, &keyring_ops, "keyring"}, {"pkcs11:", false, NULL, "PKCS#11"},
+    {"file:", true, &keyring_ops, "keyring"},
+    {"passphrase:", true, &passphrase_ops, "passphrase"}, {"pkcs11:", false, NULL, "PKCS#11"},
     {"aws-kms:", false, NULL, "AWS KMS"},     {"arn:", false, NULL, "AWS KMS"},
     {"alias/", false, NULL, "AWS KMS"},       {"", false, &keyring_ops, "keyring"},
 };
@@ -35,7 +37,7 @@ struct result registry_find(const struct keystore_ops **ops, const char **rest,
     return OK;
 }
 
-struct result keyset_open(struct keyset *set, const struct crypto *crypto,
+struct result keyset_open(struct keyset *set, const struct keystore_env *env,
                           const char *const *references, size_t count, struct err *err)
 {
     struct keyset made KEYSET_CLEANUP = {calloc(count, sizeof *made.keys), 0};
@@ -46,7 +48,7 @@ struct result keyset_open(struct keyset *set, const struct crypto *crypto,
         const struct keystore_ops *ops;
         const char *rest;
         if (!registry_find(&ops, &rest, references[made.count], err).ok ||
-            !ops->open(&made.keys[made.count], crypto, rest, err).ok)
+            !ops->open(&made.keys[made.count], env, rest, err).ok)
             return FAIL;
     }
     *set = made;

@@ -18,8 +18,8 @@ struct keyset {
 #define KEYSET_CLEANUP __attribute__((cleanup(keyset_close)))
 
 /* keyset_open opens every reference, or none. */
-FALLIBLE keyset_open(struct keyset *set, const struct crypto *crypto, const char *const *references,
-                     size_t count, struct err *err);
+FALLIBLE keyset_open(struct keyset *set, const struct keystore_env *env,
+                     const char *const *references, size_t count, struct err *err);
 void keyset_close(struct keyset *set);
 
 #endif

@@ -8,7 +8,8 @@ struct result session_open(struct session *s, const char *const *references, siz
 {
     if (!crypto_new(&s->crypto, err).ok)
         return FAIL;
-    return count == 0 ? OK : keyset_open(&s->keys, s->crypto, references, count, err);
+    s->env.crypto = s->crypto;
+    return count == 0 ? OK : keyset_open(&s->keys, &s->env, references, count, err);
 }
 
 void session_close(struct session *s)

@@ -8,6 +8,7 @@
 /* struct session: {0} is empty and safe to close. */
 struct session {
     struct crypto *crypto;
+    struct keystore_env env; /* passphrase, arg and kdf_memory_kib: filled before session_open */
     struct keyset keys;
     struct branch branch; /* made when the first file is sealed */
     struct branch_cache cache;

@@ -1,31 +1,30 @@
 #include "keystore/keyring/ring.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/atomic_file.h"
-#include "base/stream.h"
-#include "base/text.h"
-#include "crypto/primitives.h"
-#include "keystore/keyring/secret_json.h"
-
-#define LAYOUT 1
-#define KIND "symmetric"
 #define CHECK_LABEL "bulla/v1 key check"
-#define CHECK_SIZE 4
-#define JSON_ROOM(size) (16 * (size_t)(size) + 65536) /* what jansson needs, and to spare */
-#define VERSION_JSON_MAX 512                          /* bytes of text for one version */
+#define WRAP_LABEL "bulla/v1 keyring"
+#define WRAP_AAD_SIZE (sizeof WRAP_LABEL - 1 + RING_ID_SIZE + 4)
 
-#define JSON_CLEANUP __attribute__((cleanup(json_end)))
+static const char *const kind_names[] = {
+    [RING_SYMMETRIC] = "symmetric",
+    [RING_X25519] = "x25519",
+};
 
-static void json_end(json_t **json)
+const char *ring_kind_name(enum ring_kind kind)
 {
-    json_decref(*json);
-    secret_json_end();
+    return kind_names[kind];
+}
+
+bool ring_kind_by_name(const char *name, enum ring_kind *kind)
+{
+    for (enum ring_kind k = RING_SYMMETRIC; k <= RING_X25519; k++)
+        if (strcmp(kind_names[k], name) == 0) {
+            *kind = k;
+            return true;
+        }
+    return false;
 }
 
 bool ring_name_allowed(const char *name)
@@ -38,329 +37,150 @@ bool ring_name_allowed(const char *name)
            strchr("._-", name[0]) == NULL;
 }
 
-static void check_value(const struct secret *key, char out[2 * CHECK_SIZE + 1])
+void ring_check_value(const struct secret *key, uint8_t out[RING_CHECK_SIZE])
 {
     uint8_t hash[SHA256_SIZE];
     struct view parts[] = {{(const uint8_t *)CHECK_LABEL, strlen(CHECK_LABEL)},
                            {key->bytes, key->size}};
 
     sha256(hash, parts, 2);
-    text_hex(out, hash, CHECK_SIZE);
+    memcpy(out, hash, RING_CHECK_SIZE);
 }
 
-static bool state_by_name(const char *name, enum key_state *state)
+bool ring_locked(const struct ring *ring)
 {
-    for (enum key_state s = KEY_ACTIVE; s <= KEY_DESTROYED; s++)
-        if (strcmp(key_state_name(s), name) == 0) {
-            *state = s;
-            return true;
-        }
-    return false;
+    return ring->protected && ring->kek.bytes == NULL;
 }
 
-static struct result malformed(struct err *err, const char *what)
+/* What a version's wrap is bound to: the key it is of, and its number. */
+static struct view wrap_aad(const struct ring_key *key, const struct ring_version *v,
+                            uint8_t out[WRAP_AAD_SIZE])
 {
-    return fail(err, ERR_DAMAGED, "%s", what);
+    struct wire_writer w = wire_writer(out, WRAP_AAD_SIZE);
+
+    wire_put_bytes(&w, WRAP_LABEL, strlen(WRAP_LABEL));
+    wire_put_bytes(&w, key->id, RING_ID_SIZE);
+    wire_put_u32(&w, v->number);
+    return (struct view){out, w.used};
 }
 
-static struct result read_material(struct ring_version *v, const char *hex, const char *check,
-                                   struct err *err)
-{
-    char expected[2 * CHECK_SIZE + 1];
-
-    if (v->state == KEY_DESTROYED)
-        return hex == NULL && check == NULL ? OK : malformed(err, "a destroyed version has a key");
-    if (hex == NULL || check == NULL)
-        return malformed(err, "a version has no key or no check");
-    if (!secret_new(&v->key, KEY_SIZE, err).ok)
-        return FAIL;
-    if (!text_unhex(v->key.bytes, KEY_SIZE, hex))
-        return malformed(err, "a key is not 64 lowercase hex digits");
-    check_value(&v->key, expected);
-    if (strcmp(check, expected) != 0)
-        return malformed(err, "a key does not match its check value");
-    return OK;
-}
-
-static struct result read_version(struct ring_key *key, json_t *json, struct err *err)
-{
-    struct ring_version *v = &key->versions[key->version_count];
-    const char *state, *created, *hex = NULL, *check = NULL;
-    json_int_t number;
-
-    key->version_count++;
-    if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:I, s:s, s:s, s?s, s?s}", "version", &number,
-                       "state", &state, "created", &created, "key", &hex, "check", &check) != 0)
-        return malformed(err, "a version has a member that is missing, unknown or of a wrong type");
-    if (number < 1 || number > UINT32_MAX)
-        return malformed(err, "a version number is out of range");
-    v->number = (uint32_t)number;
-    if (key->version_count > 1 && v->number <= v[-1].number)
-        return malformed(err, "the version numbers do not ascend");
-    if (!state_by_name(state, &v->state))
-        return malformed(err, "a version's state is not active, retired, disabled or destroyed");
-    if (!text_untime(&v->created, created))
-        return malformed(err, "a creation time is not like 2026-11-23T19:05:00Z");
-    return read_material(v, hex, check, err);
-}
-
-static struct result read_versions(struct ring_key *key, json_t *json, struct err *err)
-{
-    size_t count = json_array_size(json), active = 0;
-
-    if (!json_is_array(json) || count < 1 || count > RING_VERSIONS_MAX)
-        return malformed(err, "a key has no versions, or too many");
-    key->versions = calloc(count, sizeof *key->versions);
-    if (key->versions == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
-    for (size_t i = 0; i < count; i++) {
-        if (!read_version(key, json_array_get(json, i), err).ok)
-            return FAIL;
-        active += key->versions[i].state == KEY_ACTIVE;
-    }
-    return active <= 1 ? OK : malformed(err, "more than one version is active");
-}
-
-static struct result read_key(struct ring *ring, json_t *json, struct err *err)
-{
-    const char *name, *id, *kind, *created;
-    struct ring_key key = {0};
-    json_int_t days = 0;
-    json_t *versions;
-
-    if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:s, s:s, s:s, s:s, s?I, s:o}", "name", &name,
-                       "id", &id, "kind", &kind, "created", &created, "rotate-after-days", &days,
-                       "versions", &versions) != 0)
-        return malformed(err, "a key has a member that is missing, unknown or of a wrong type");
-    if (!ring_name_allowed(name))
-        return malformed(err, "a key's name is not 1 to 64 letters, digits, '.', '_' or '-'");
-    if (ring_find(ring, name) != NULL)
-        return malformed(err, "two keys have one name");
-    if (!text_unhex(key.id, RING_ID_SIZE, id))
-        return malformed(err, "a key's id is not 32 lowercase hex digits");
-    if (ring_find_id(ring, key.id) != NULL)
-        return malformed(err, "two keys have one id");
-    if (strcmp(kind, KIND) != 0)
-        return fail(err, ERR_UNSUPPORTED, "a key is of a kind that this bulla does not know");
-    if (!text_untime(&key.created, created))
-        return malformed(err, "a creation time is not like 2026-11-23T19:05:00Z");
-    if (days < 0 || days > RING_DAYS_MAX)
-        return malformed(err, "a key's rotate-after-days is out of range");
-    key.rotate_after = (uint32_t)days;
-    memcpy(key.name, name, strlen(name) + 1);
-    ring->keys[ring->key_count++] = key;
-    return read_versions(&ring->keys[ring->key_count - 1], versions, err);
-}
-
-static struct result read_ring(struct ring *ring, json_t *json, struct err *err)
-{
-    json_int_t layout;
-    json_t *keys;
-
-    if (!json_is_object(json) || !json_is_integer(json_object_get(json, "bulla-keyring")))
-        return malformed(err, "it is not a keyring");
-    layout = json_integer_value(json_object_get(json, "bulla-keyring"));
-    if (layout != LAYOUT)
-        return fail(err, ERR_UNSUPPORTED, "its layout is not known to this bulla");
-    if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:I, s:o}", "bulla-keyring", &layout, "keys",
-                       &keys) != 0 ||
-        !json_is_array(keys) || json_array_size(keys) > RING_KEYS_MAX)
-        return malformed(err, "it has an unknown member, no keys, or too many");
-    ring->keys = calloc(json_array_size(keys) + 1, sizeof *ring->keys);
-    if (ring->keys == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
-    for (size_t i = 0; i < json_array_size(keys); i++)
-        if (!read_key(ring, json_array_get(keys, i), err).ok)
-            return FAIL;
-    return OK;
-}
-
-static struct result parse(struct ring *ring, const struct secret *text, size_t size,
-                           struct err *err)
-{
-    struct ring made RING_CLEANUP = {0};
-
-    if (!secret_json_begin(JSON_ROOM(size), err).ok)
-        return FAIL;
-    /* jansson's own message may quote the text, and the text is secret. */
-    json_error_t where;
-    json_t *json JSON_CLEANUP =
-        json_loadb((const char *)text->bytes, size, JSON_REJECT_DUPLICATES, &where);
-    if (json == NULL)
-        return fail(err, ERR_DAMAGED, "it is not JSON: line %d, column %d", where.line,
-                    where.column);
-    if (!read_ring(&made, json, err).ok)
-        return FAIL;
-    *ring = made;
-    made = (struct ring){0};
-    return OK;
-}
-
-/* Opens the file and looks at what was opened, so that nobody can change it in between. */
-static struct result open_private(const struct place *place, int *out, struct stat *st,
+static struct result wrap_version(const struct crypto *crypto, const struct secret *kek,
+                                  const struct ring_key *key, struct ring_version *v,
                                   struct err *err)
 {
-    int fd FD_CLEANUP =
-        openat(place->dir, place->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    uint8_t aad[WRAP_AAD_SIZE];
 
-    if (fd < 0 && errno == ELOOP) {
-        (void)fail(err, ERR_POLICY, "keyring '%s' is a symbolic link", place->path);
-        err_hint(err, "name the file it leads to");
-        return FAIL;
-    }
-    if (fd < 0 && errno == ENOENT) {
-        (void)fail(err, ERR_FAILED, "there is no keyring '%s'", place->path);
-        err_hint(err, "'bulla key new %s' makes one", place->path);
-        return FAIL;
-    }
-    if (fd < 0 || fstat(fd, st) != 0)
-        return fail_errno(err, "cannot open keyring '%s'", place->path);
-    if (!S_ISREG(st->st_mode))
-        return fail(err, ERR_POLICY, "keyring '%s' is not a regular file", place->path);
-    if (st->st_uid != geteuid())
-        return fail(err, ERR_POLICY, "keyring '%s' belongs to another user", place->path);
-    if ((st->st_mode & 077) != 0) {
-        (void)fail(err, ERR_POLICY, "keyring '%s' may be used by others (mode %03o)", place->path,
-                   (unsigned)st->st_mode & 0777);
-        err_hint(err, "chmod 600 '%s', and think of who may have read it", place->path);
-        return FAIL;
-    }
-    *out = fd;
-    fd = -1;
-    return OK;
+    return xaes_seal(crypto, kek->bytes, wrap_aad(key, v, aad), v->key.bytes, KEY_SIZE, v->wrapped,
+                     err);
 }
 
-struct result ring_load(struct ring *ring, const struct place *place, struct stat *st,
-                        struct err *err)
+static struct result unwrap_version(const struct crypto *crypto, const struct secret *kek,
+                                    const struct ring_key *key, struct ring_version *v,
+                                    struct err *err)
 {
-    struct secret text SECRET_CLEANUP = {0};
-    int fd FD_CLEANUP = -1;
-    struct stat mine;
-    size_t size;
+    struct secret opened SECRET_CLEANUP = {0};
+    uint8_t aad[WRAP_AAD_SIZE], check[RING_CHECK_SIZE];
 
-    if (!open_private(place, &fd, &mine, err).ok)
+    if (!secret_new(&opened, KEY_SIZE, err).ok)
         return FAIL;
-    if (mine.st_size > RING_FILE_MAX)
-        return fail(err, ERR_DAMAGED, "keyring '%s' is larger than %d bytes", place->path,
-                    RING_FILE_MAX);
-    if (!secret_new(&text, (size_t)mine.st_size + 1, err).ok ||
-        !source_read(&(struct source){.fd = fd, .name = place->path}, text.bytes, text.size, &size,
-                     err)
+    if (!xaes_open(crypto, kek->bytes, wrap_aad(key, v, aad), v->wrapped, RING_WRAPPED_SIZE,
+                   opened.bytes, err)
              .ok)
-        return FAIL;
-    if (!parse(ring, &text, size, err).ok) {
-        err_context(err, "keyring '%s'", place->path);
-        return FAIL;
-    }
-    if (st != NULL)
-        *st = mine;
+        return err->class == ERR_DAMAGED ? fail(err, ERR_NO_KEY, "wrong passphrase") : FAIL;
+    ring_check_value(&opened, check);
+    if (memcmp(check, v->check, RING_CHECK_SIZE) != 0)
+        return fail(err, ERR_DAMAGED, "a key does not match its check value");
+    v->key = secret_take(&opened);
     return OK;
 }
 
-static json_t *version_json(const struct ring_version *v)
+/* Does something to every version that has a key, or had one before the ring was locked. */
+static struct result
+each_version(struct ring *ring, const struct crypto *crypto, const struct secret *kek,
+             struct result (*act)(const struct crypto *, const struct secret *,
+                                  const struct ring_key *, struct ring_version *, struct err *),
+             struct err *err)
 {
-    char created[TEXT_TIME_SIZE], check[2 * CHECK_SIZE + 1];
-    json_t *json = json_pack("{s:I, s:s, s:s}", "version", (json_int_t)v->number, "state",
-                             key_state_name(v->state), "created", text_time(created, v->created));
-
-    if (v->key.bytes == NULL || json == NULL)
-        return json;
-    struct secret hex SECRET_CLEANUP = {0};
-    struct err err;
-    check_value(&v->key, check);
-    if (!secret_new(&hex, 2 * KEY_SIZE + 1, &err).ok ||
-        json_object_set_new(
-            json, "key", json_string(text_hex((char *)hex.bytes, v->key.bytes, KEY_SIZE))) != 0 ||
-        json_object_set_new(json, "check", json_string(check)) != 0)
-        return NULL;
-    return json;
-}
-
-static json_t *key_json(const struct ring_key *key)
-{
-    char created[TEXT_TIME_SIZE], id[2 * RING_ID_SIZE + 1];
-    json_t *versions = json_array();
-
-    for (size_t i = 0; i < key->version_count; i++)
-        if (json_array_append_new(versions, version_json(&key->versions[i])) != 0)
-            return NULL;
-    json_t *json = json_pack("{s:s, s:s, s:s, s:s}", "name", key->name, "id",
-                             text_hex(id, key->id, RING_ID_SIZE), "kind", KIND, "created",
-                             text_time(created, key->created));
-    if (key->rotate_after != 0 &&
-        json_object_set_new(json, "rotate-after-days", json_integer(key->rotate_after)) != 0)
-        return NULL;
-    return json_object_set_new(json, "versions", versions) == 0 ? json : NULL;
-}
-
-/* The text of a ring; NULL when the protected memory is too small for it. */
-static char *ring_text(const struct ring *ring, json_t **json)
-{
-    json_t *keys = json_array();
-
     for (size_t i = 0; i < ring->key_count; i++)
-        if (json_array_append_new(keys, key_json(&ring->keys[i])) != 0)
-            return NULL;
-    *json = json_pack("{s:i, s:o}", "bulla-keyring", LAYOUT, "keys", keys);
-    return *json == NULL ? NULL : json_dumps(*json, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+        for (size_t v = 0; v < ring->keys[i].version_count; v++)
+            if (ring->keys[i].versions[v].state != KEY_DESTROYED &&
+                !act(crypto, kek, &ring->keys[i], &ring->keys[i].versions[v], err).ok)
+                return FAIL;
+    return OK;
 }
 
-static struct result write_text(const struct place *place, bool replace, const char *text,
-                                struct err *err)
+struct result ring_unlock(struct ring *ring, const struct crypto *crypto,
+                          const struct secret *passphrase, uint32_t allowed_kib, struct err *err)
 {
-    struct atomic_file f ATOMIC_FILE_CLEANUP = {0};
+    struct secret kek SECRET_CLEANUP = {0};
 
-    if (!atomic_file_open(&f, place, replace, err).ok)
+    if (!kdf_derive(&ring->cost, allowed_kib, passphrase, &kek, err).ok ||
+        !each_version(ring, crypto, &kek, unwrap_version, err).ok)
         return FAIL;
-    struct fd_sink sink = fd_sink(f.fd, place->path);
-    if (!sink_write(&sink.sink, text, strlen(text), err).ok ||
-        !sink_write(&sink.sink, "\n", 1, err).ok)
-        return FAIL;
-    return atomic_file_commit(&f, err);
+    ring->kek = secret_take(&kek);
+    return OK;
 }
 
-struct result ring_save(const struct ring *ring, const struct place *place, bool replace,
-                        struct err *err)
+struct result ring_protect(struct ring *ring, const struct crypto *crypto,
+                           const struct secret *passphrase, struct err *err)
 {
-    size_t versions = 1;
+    struct secret kek SECRET_CLEANUP = {0};
+    struct kdf_cost cost = {0};
 
-    for (size_t i = 0; i < ring->key_count; i++)
-        versions += ring->keys[i].version_count + 1;
-    if (!secret_json_begin(JSON_ROOM(versions * VERSION_JSON_MAX), err).ok)
+    if (passphrase != NULL && (!kdf_cost_new(&cost, err).ok ||
+                               !kdf_derive(&cost, KDF_MEMORY_KIB_MAX, passphrase, &kek, err).ok ||
+                               !each_version(ring, crypto, &kek, wrap_version, err).ok))
         return FAIL;
-    json_t *json JSON_CLEANUP = NULL;
-    char *text = ring_text(ring, &json);
-    if (text == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
-    if (strlen(text) >= RING_FILE_MAX)
-        return fail(err, ERR_FAILED, "keyring '%s' would be larger than %d bytes", place->path,
-                    RING_FILE_MAX);
-    return write_text(place, replace, text, err);
+    secret_free(&ring->kek);
+    ring->kek = secret_take(&kek);
+    ring->cost = cost;
+    ring->protected = passphrase != NULL;
+    return OK;
+}
+
+/* Fills a version with a fresh key and what goes with it. */
+static struct result fill_version(const struct ring *ring, const struct crypto *crypto,
+                                  const struct ring_key *key, struct ring_version *v,
+                                  struct err *err)
+{
+    struct secret fresh SECRET_CLEANUP = {0};
+
+    if (!secret_random(&fresh, KEY_SIZE, err).ok)
+        return FAIL;
+    if (key->kind == RING_X25519 && !x25519_public(fresh.bytes, v->public_key, err).ok)
+        return FAIL;
+    ring_check_value(&fresh, v->check);
+    v->key = secret_take(&fresh);
+    if (ring->protected && !wrap_version(crypto, &ring->kek, key, v, err).ok) {
+        secret_free(&v->key);
+        return FAIL;
+    }
+    return OK;
 }
 
 /* Adds an active version with a fresh key, which is drawn before anything changes. */
-static struct result add_version(struct ring_key *key, uint64_t now, struct err *err)
+static struct result add_version(const struct ring *ring, const struct crypto *crypto,
+                                 struct ring_key *key, uint64_t now, struct err *err)
 {
-    struct secret fresh SECRET_CLEANUP = {0};
     uint32_t last = key->version_count == 0 ? 0 : key->versions[key->version_count - 1].number;
+    struct ring_version fresh = {.number = last + 1, .state = KEY_ACTIVE, .created = now};
 
     if (key->version_count == RING_VERSIONS_MAX || last == UINT32_MAX)
         return fail(err, ERR_FAILED, "key '%s' has all the versions it can have", key->name);
-    if (!secret_random(&fresh, KEY_SIZE, err).ok)
-        return FAIL;
     struct ring_version *grown = reallocarray(key->versions, key->version_count + 1, sizeof *grown);
     if (grown == NULL)
         return fail(err, ERR_FAILED, "out of memory");
     key->versions = grown;
-    key->versions[key->version_count++] = (struct ring_version){
-        .number = last + 1, .state = KEY_ACTIVE, .created = now, .key = secret_take(&fresh)};
+    if (!fill_version(ring, crypto, key, &fresh, err).ok)
+        return FAIL;
+    key->versions[key->version_count++] = fresh;
     return OK;
 }
 
-struct result ring_add(struct ring *ring, const char *name, uint64_t now, uint32_t rotate_after,
-                       struct err *err)
+struct result ring_add(struct ring *ring, const struct crypto *crypto, const char *name,
+                       enum ring_kind kind, uint32_t rotate_after, uint64_t now, struct err *err)
 {
-    struct ring_key key = {.created = now, .rotate_after = rotate_after};
+    struct ring_key key = {.kind = kind, .created = now, .rotate_after = rotate_after};
     struct ring_key *grown;
 
     if (ring_find(ring, name) != NULL)
@@ -374,18 +194,21 @@ struct result ring_add(struct ring *ring, const char *name, uint64_t now, uint32
     if (grown == NULL)
         return fail(err, ERR_FAILED, "out of memory");
     ring->keys = grown;
-    if (!add_version(&key, now, err).ok)
+    if (!add_version(ring, crypto, &key, now, err).ok) {
+        free(key.versions);
         return FAIL;
+    }
     ring->keys[ring->key_count++] = key;
     return OK;
 }
 
-struct result ring_rotate(struct ring_key *key, uint64_t now, struct err *err)
+struct result ring_rotate(struct ring *ring, const struct crypto *crypto, struct ring_key *key,
+                          uint64_t now, struct err *err)
 {
     struct ring_version *old = ring_active(key);
     size_t index = old == NULL ? 0 : (size_t)(old - key->versions);
 
-    if (!add_version(key, now, err).ok)
+    if (!add_version(ring, crypto, key, now, err).ok)
         return FAIL;
     if (old != NULL)
         key->versions[index].state = KEY_RETIRED;
@@ -416,8 +239,10 @@ struct result ring_change(struct ring_key *key, struct ring_version *version,
         return FAIL;
     }
     version->state = changes[change].to;
-    if (version->state == KEY_DESTROYED)
+    if (version->state == KEY_DESTROYED) {
         secret_free(&version->key);
+        memset(version->wrapped, 0, sizeof version->wrapped);
+    }
     return OK;
 }
 
@@ -460,6 +285,7 @@ void ring_free(struct ring *ring)
             secret_free(&ring->keys[i].versions[v].key);
         free(ring->keys[i].versions);
     }
+    secret_free(&ring->kek);
     free(ring->keys);
     *ring = (struct ring){0};
 }

@@ -1,28 +1,42 @@
-/* ring: the keyring file, a JSON text for one owner only (docs/FORMAT.md section 8). */
+/* ring: named master keys with numbered versions, as a keyring file has them (docs/FORMAT.md
+ * section 8). */
 #ifndef BULLA_KEYSTORE_KEYRING_RING_H
 #define BULLA_KEYSTORE_KEYRING_RING_H
 
-#include "base/place.h"
 #include "base/secret.h"
+#include "crypto/hpke.h"
+#include "crypto/passphrase.h"
+#include "crypto/xaes.h"
 #include "keystore/keystore.h"
 
-#define RING_FILE_MAX 262144 /* bytes */
 #define RING_KEYS_MAX 1024
 #define RING_VERSIONS_MAX 1024
 #define RING_NAME_MAX 64
 #define RING_ID_SIZE 16
 #define RING_DAYS_MAX 36500
 
+#define RING_WRAPPED_SIZE (KEY_SIZE + XAES_OVERHEAD)
+#define RING_CHECK_SIZE 4
+
+enum ring_kind {
+    RING_SYMMETRIC, /* 32 random bytes */
+    RING_X25519     /* an X25519 private key: hosts that have the public one alone can seal */
+};
+
 struct ring_version {
     uint32_t number;
     enum key_state state;
-    uint64_t created;  /* seconds since 1970 */
-    struct secret key; /* KEY_SIZE bytes; empty if destroyed */
+    uint64_t created;                   /* seconds since 1970 */
+    struct secret key;                  /* KEY_SIZE bytes; empty if destroyed or locked */
+    uint8_t wrapped[RING_WRAPPED_SIZE]; /* the same under the passphrase, if the ring has one */
+    uint8_t check[RING_CHECK_SIZE];
+    uint8_t public_key[KEY_SIZE]; /* of RING_X25519 */
 };
 
 struct ring_key {
     char name[RING_NAME_MAX + 1];
     uint8_t id[RING_ID_SIZE];
+    enum ring_kind kind;
     uint64_t created;
     uint32_t rotate_after;         /* days; 0 = not stated */
     struct ring_version *versions; /* ascending by number */
@@ -33,28 +47,40 @@ struct ring_key {
 struct ring {
     struct ring_key *keys;
     size_t key_count;
+    bool protected;       /* by a passphrase */
+    struct kdf_cost cost; /* of it */
+    struct secret kek;    /* the key from it; empty while the ring is locked */
 };
 
 #define RING_CLEANUP __attribute__((cleanup(ring_free)))
 
 bool ring_name_allowed(const char *name);
 
-/* ring_load reads a keyring. One that is not a regular file, not ours, or open to others is refused
- * (ERR_POLICY); one that is not a keyring is ERR_DAMAGED. *st, if not NULL, tells which file it is.
- */
-FALLIBLE ring_load(struct ring *ring, const struct place *place, struct stat *st, struct err *err);
+/* ring_kind_name and ring_kind_by_name go between a kind and how the file and the user name it. */
+const char *ring_kind_name(enum ring_kind kind);
+bool ring_kind_by_name(const char *name, enum ring_kind *kind);
 
-/* ring_save writes a keyring, whole or not at all, for the owner only. Without replace nothing may
- * be at the place. */
-FALLIBLE ring_save(const struct ring *ring, const struct place *place, bool replace,
-                   struct err *err);
+/* ring_locked is true while the ring's passphrase is needed to use its keys. */
+bool ring_locked(const struct ring *ring);
 
-/* ring_add adds a key with one fresh active version; ERR_FAILED if the name is taken. */
-FALLIBLE ring_add(struct ring *ring, const char *name, uint64_t now, uint32_t rotate_after,
-                  struct err *err);
+/* ring_unlock opens the keys of a locked ring; ERR_NO_KEY if the passphrase is wrong. */
+FALLIBLE ring_unlock(struct ring *ring, const struct crypto *crypto,
+                     const struct secret *passphrase, uint32_t allowed_kib, struct err *err);
 
-/* ring_rotate adds a fresh active version to a key; the one that was active retires. */
-FALLIBLE ring_rotate(struct ring_key *key, uint64_t now, struct err *err);
+/* ring_protect puts the keys of an unlocked ring under a new passphrase, or under none if it is
+ * NULL. */
+FALLIBLE ring_protect(struct ring *ring, const struct crypto *crypto,
+                      const struct secret *passphrase, struct err *err);
+
+/* ring_add adds a key with one fresh active version to an unlocked ring; ERR_FAILED if the name is
+ * taken. */
+FALLIBLE ring_add(struct ring *ring, const struct crypto *crypto, const char *name,
+                  enum ring_kind kind, uint32_t rotate_after, uint64_t now, struct err *err);
+
+/* ring_rotate adds a fresh active version to a key of an unlocked ring; the one that was active
+ * retires. */
+FALLIBLE ring_rotate(struct ring *ring, const struct crypto *crypto, struct ring_key *key,
+                     uint64_t now, struct err *err);
 
 /* ring_change moves a version to another state, wiping its key if it is destroyed; ERR_POLICY if
  * its state does not allow that. */
@@ -68,6 +94,9 @@ struct ring_key *ring_find_id(const struct ring *ring, const uint8_t id[RING_ID_
 /* ring_active gives the version that wraps, ring_version a version by its number; or NULL. */
 struct ring_version *ring_active(const struct ring_key *key);
 struct ring_version *ring_version(const struct ring_key *key, uint32_t number);
+
+/* ring_check_value computes the check value of a version's key. */
+void ring_check_value(const struct secret *key, uint8_t out[RING_CHECK_SIZE]);
 
 void ring_free(struct ring *ring);
 

@@ -298,10 +298,15 @@ static void open_session(void)
 {
     const struct keystore_ops *ops;
     const char *rest, *reference = "ring";
+    struct session with_crypto SESSION_CLEANUP = {0};
+    struct key_wanted want = {0};
     struct key_info info;
     struct err err = {0};
 
-    MUST(registry_find(&ops, &rest, reference, &err).ok && ops->create(rest, 0, 0, &info, &err).ok);
+    MUST(session_open(&with_crypto, NULL, 0, &err).ok);
+
+    MUST(registry_find(&ops, &rest, reference, &err).ok &&
+         ops->create(&with_crypto.env, rest, &want, &info, &err).ok);
     MUST(session_open(&session, &reference, 1, &err).ok);
     session.warn = on_warn;
 }

@@ -1,0 +1,209 @@
+#include "cmd/passphrase.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/place.h"
+#include "base/stream.h"
+#include "base/text.h"
+#include "crypto/passphrase.h"
+
+extern char **environ;
+
+/* struct sources: the places a passphrase may come from, for the one that is or the one to be. */
+struct sources {
+    const char *fd, *command; /* options */
+    const char *variable, *credential;
+};
+
+/* Takes what was read as a passphrase: without one line end, not empty, not too long, UTF-8. */
+static struct result take(struct secret *read_into, size_t size, const char *from,
+                          struct secret *out, struct err *err)
+{
+    if (size > 0 && read_into->bytes[size - 1] == '\n')
+        size--;
+    if (size == 0)
+        return fail(err, ERR_USAGE, "the passphrase from %s is empty", from);
+    if (size > PASSPHRASE_MAX)
+        return fail(err, ERR_USAGE, "the passphrase from %s is longer than %d bytes", from,
+                    PASSPHRASE_MAX);
+    if (!text_is_utf8(read_into->bytes, size))
+        return fail(err, ERR_USAGE, "the passphrase from %s is not UTF-8", from);
+    if (!secret_new(out, size, err).ok)
+        return FAIL;
+    memcpy(out->bytes, read_into->bytes, size);
+    return OK;
+}
+
+static struct result from_descriptor(int fd, const char *from, struct secret *out, struct err *err)
+{
+    struct secret all SECRET_CLEANUP = {0};
+    struct source source = {.fd = fd, .name = from};
+    size_t size;
+
+    if (!secret_new(&all, PASSPHRASE_MAX + 2, err).ok ||
+        !source_read(&source, all.bytes, all.size, &size, err).ok)
+        return FAIL;
+    return take(&all, size, from, out, err);
+}
+
+static struct result from_fd_option(const char *number, struct secret *out, struct err *err)
+{
+    char *end;
+    long fd = strtol(number, &end, 10);
+
+    if (*number < '0' || *number > '9' || *end != '\0' || fd > INT_MAX)
+        return fail(err, ERR_USAGE, "'%s' is not the number of a descriptor", number);
+    return from_descriptor((int)fd, "its descriptor", out, err);
+}
+
+static struct result from_file(const char *path, struct secret *out, struct err *err)
+{
+    int fd FD_CLEANUP = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+    if (fd < 0)
+        return fail_errno(err, "cannot open passphrase file '%s'", path);
+    return from_descriptor(fd, "its file", out, err);
+}
+
+static struct result start_command(const char *command, int out, pid_t *pid, struct err *err)
+{
+    const char *const argv[] = {"/bin/sh", "-c", command, NULL};
+    posix_spawn_file_actions_t actions;
+
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+    int failed = posix_spawn(pid, argv[0], &actions, NULL, (char *const *)(uintptr_t)argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (failed != 0) {
+        errno = failed;
+        return fail_errno(err, "cannot run the passphrase command");
+    }
+    return OK;
+}
+
+static struct result from_command(const char *command, struct secret *out, struct err *err)
+{
+    struct secret got SECRET_CLEANUP = {0};
+    int pipe_ends[2], status;
+    pid_t pid;
+
+    if (pipe2(pipe_ends, O_CLOEXEC) != 0)
+        return fail_errno(err, "cannot make a pipe");
+    struct result r = start_command(command, pipe_ends[1], &pid, err);
+    close(pipe_ends[1]);
+    if (r.ok) {
+        r = from_descriptor(pipe_ends[0], "its command", &got, err);
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            continue;
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+            r = fail(err, ERR_FAILED, "the passphrase command failed");
+    }
+    close(pipe_ends[0]);
+    if (r.ok)
+        *out = secret_take(&got);
+    return r;
+}
+
+/* Asks on the terminal, without showing what is typed. */
+static struct result prompt(int tty, const char *what, const char *again, struct secret *out,
+                            struct err *err)
+{
+    struct secret typed SECRET_CLEANUP = {0};
+    struct termios shown, hidden;
+    size_t size = 0;
+    ssize_t n = 0;
+
+    if (!secret_new(&typed, PASSPHRASE_MAX + 2, err).ok)
+        return FAIL;
+    dprintf(tty, "bulla: %s%s: ", what, again);
+    if (tcgetattr(tty, &shown) != 0)
+        return fail_errno(err, "cannot ask on the terminal");
+    hidden = shown;
+    hidden.c_lflag &= ~(tcflag_t)ECHO;
+    tcsetattr(tty, TCSAFLUSH, &hidden);
+    while (size < typed.size && !stream_interrupted() &&
+           (n = read(tty, typed.bytes + size, 1)) == 1 && typed.bytes[size++] != '\n')
+        continue;
+    tcsetattr(tty, TCSAFLUSH, &shown);
+    dprintf(tty, "\n");
+    if (n < 0 && !stream_interrupted())
+        return fail_errno(err, "cannot read from the terminal");
+    if (stream_interrupted())
+        return fail(err, ERR_INTERRUPTED, "interrupted");
+    return take(&typed, size, "the terminal", out, err);
+}
+
+static struct result from_terminal(const char *what, bool fresh, struct secret *out,
+                                   struct err *err)
+{
+    int tty FD_CLEANUP = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    struct secret first SECRET_CLEANUP = {0}, second SECRET_CLEANUP = {0};
+    char shown[TEXT_ESCAPED(256)];
+
+    if (tty < 0) {
+        (void)fail(err, ERR_USAGE, "there is no terminal to ask for the %s", what);
+        err_hint(err,
+                 "BULLA_PASSPHRASE_FILE, --passphrase-fd and --passphrase-command give one; for a "
+                 "new one those with NEW_ or new- in front of it");
+        return FAIL;
+    }
+    text_escape(shown, sizeof shown, what, strlen(what));
+    if (!prompt(tty, shown, "", &first, err).ok)
+        return FAIL;
+    if (fresh) {
+        if (!prompt(tty, shown, ", once more", &second, err).ok)
+            return FAIL;
+        if (first.size != second.size || memcmp(first.bytes, second.bytes, first.size) != 0)
+            return fail(err, ERR_FAILED, "the two are not the same");
+    }
+    *out = secret_take(&first);
+    return OK;
+}
+
+static struct result get(void *arg, const char *what, bool fresh, struct secret *out,
+                         struct err *err)
+{
+    const struct options *o = arg;
+    const struct sources is = {o->passphrase_fd, o->passphrase_command, "BULLA_PASSPHRASE_FILE",
+                               "bulla.passphrase"};
+    const struct sources to_be = {o->new_passphrase_fd, o->new_passphrase_command,
+                                  "BULLA_NEW_PASSPHRASE_FILE", "bulla.new-passphrase"};
+    const struct sources *s = fresh ? &to_be : &is;
+    const char *file = getenv(s->variable), *credentials = getenv("CREDENTIALS_DIRECTORY");
+    char *path STRING_CLEANUP = NULL;
+
+    if (s->fd != NULL)
+        return from_fd_option(s->fd, out, err);
+    if (s->command != NULL)
+        return from_command(s->command, out, err);
+    if (file != NULL && file[0] != '\0')
+        return from_file(file, out, err);
+    if (credentials != NULL && asprintf(&path, "%s/%s", credentials, s->credential) < 0)
+        return fail(err, ERR_FAILED, "out of memory");
+    if (path != NULL && access(path, F_OK) == 0)
+        return from_file(path, out, err);
+    return from_terminal(what, fresh, out, err);
+}
+
+struct result passphrase_env(struct keystore_env *env, const struct options *o, struct err *err)
+{
+    env->passphrase = get;
+    env->arg = (void *)(uintptr_t)o;
+    env->kdf_memory_kib = KDF_MEMORY_KIB_ALLOWED;
+    if (o->max_kdf_mem == 0)
+        return OK;
+    if (o->max_kdf_mem > KDF_MEMORY_KIB_MAX / 1024)
+        return fail(err, ERR_USAGE, "--max-kdf-mem is at most %d MiB", KDF_MEMORY_KIB_MAX / 1024);
+    env->kdf_memory_kib = (uint32_t)o->max_kdf_mem * 1024;
+    return OK;
+}

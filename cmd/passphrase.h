@@ -1,0 +1,20 @@
+/* passphrase: where passphrases come from. In this order, each source in two forms, for the
+ * passphrase that is and, with "new" in its name, for the one that is to be:
+ *
+ *     --passphrase-fd N          --new-passphrase-fd N
+ *     --passphrase-command CMD   --new-passphrase-command CMD
+ *     BULLA_PASSPHRASE_FILE      BULLA_NEW_PASSPHRASE_FILE
+ *     $CREDENTIALS_DIRECTORY/bulla.passphrase   .../bulla.new-passphrase   (systemd)
+ *     the terminal, twice for a new one
+ *
+ * One line end at the end is not part of it. Never from the command line itself. */
+#ifndef BULLA_CMD_PASSPHRASE_H
+#define BULLA_CMD_PASSPHRASE_H
+
+#include "cmd/options.h"
+#include "keystore/keystore.h"
+
+/* passphrase_env fills the part of env that gets passphrases; o must outlive it. ERR_USAGE. */
+FALLIBLE passphrase_env(struct keystore_env *env, const struct options *o, struct err *err);
+
+#endif

@@ -1,0 +1,25 @@
+/* public: the public key file, with which a host can seal and not open (docs/FORMAT.md section 8).
+ */
+#ifndef BULLA_KEYSTORE_KEYRING_PUBLIC_H
+#define BULLA_KEYSTORE_KEYRING_PUBLIC_H
+
+#include "base/place.h"
+#include "keystore/keyring/ring.h"
+
+struct public_key {
+    char name[RING_NAME_MAX + 1];
+    uint8_t id[RING_ID_SIZE];
+    uint32_t version;
+    uint64_t created; /* seconds since 1970 */
+    uint8_t bytes[X25519_SIZE];
+};
+
+/* public_load reads a public key file; *is_public is false, and no error, if the file is something
+ * else. */
+FALLIBLE public_load(struct public_key *key, const struct place *place, bool *is_public,
+                     struct err *err);
+
+/* public_text makes the text of a public key file, which the caller frees. */
+FALLIBLE public_text(const struct public_key *key, char **text, struct err *err);
+
+#endif

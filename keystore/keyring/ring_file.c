@@ -1,0 +1,381 @@
+#include "keystore/keyring/ring_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/atomic_file.h"
+#include "base/stream.h"
+#include "base/text.h"
+#include "keystore/keyring/secret_json.h"
+
+#define LAYOUT 1
+#define JSON_ROOM(size) (16 * (size_t)(size) + 65536) /* what jansson needs, and to spare */
+#define VERSION_JSON_MAX 768                          /* bytes of text for one version */
+
+#define JSON_CLEANUP __attribute__((cleanup(json_end)))
+
+static void json_end(json_t **json)
+{
+    json_decref(*json);
+    secret_json_end();
+}
+
+static bool state_by_name(const char *name, enum key_state *state)
+{
+    for (enum key_state s = KEY_ACTIVE; s <= KEY_DESTROYED; s++)
+        if (strcmp(key_state_name(s), name) == 0) {
+            *state = s;
+            return true;
+        }
+    return false;
+}
+
+static struct result malformed(struct err *err, const char *what)
+{
+    return fail(err, ERR_DAMAGED, "%s", what);
+}
+
+/* struct version_text: the members of a version that hold bytes; NULL if not there. */
+struct version_text {
+    const char *key, *wrapped, *check, *public_key;
+};
+
+/* Reads the key of a version, or its wrap if the ring has a passphrase. */
+static struct result read_key_bytes(const struct ring *ring, struct ring_version *v,
+                                    const struct version_text *t, struct err *err)
+{
+    uint8_t check[RING_CHECK_SIZE];
+
+    if (ring->protected) {
+        if (t->key != NULL || t->wrapped == NULL ||
+            !text_unhex(v->wrapped, RING_WRAPPED_SIZE, t->wrapped))
+            return malformed(err, "a wrapped key is not 144 lowercase hex digits");
+        return OK;
+    }
+    if (t->key == NULL || t->wrapped != NULL)
+        return malformed(err, "a version has no key");
+    if (!secret_new(&v->key, KEY_SIZE, err).ok)
+        return FAIL;
+    if (!text_unhex(v->key.bytes, KEY_SIZE, t->key))
+        return malformed(err, "a key is not 64 lowercase hex digits");
+    ring_check_value(&v->key, check);
+    if (memcmp(check, v->check, RING_CHECK_SIZE) != 0)
+        return malformed(err, "a key does not match its check value");
+    return OK;
+}
+
+static struct result read_material(const struct ring *ring, enum ring_kind kind,
+                                   struct ring_version *v, const struct version_text *t,
+                                   struct err *err)
+{
+    if (v->state == KEY_DESTROYED) {
+        if (t->key != NULL || t->wrapped != NULL || t->check != NULL || t->public_key != NULL)
+            return malformed(err, "a destroyed version has a key");
+        return OK;
+    }
+    if (t->check == NULL || !text_unhex(v->check, RING_CHECK_SIZE, t->check))
+        return malformed(err, "a check value is not 8 lowercase hex digits");
+    bool has_public = t->public_key != NULL && text_unhex(v->public_key, KEY_SIZE, t->public_key);
+    if (kind == RING_X25519 ? !has_public : t->public_key != NULL)
+        return malformed(err, "a public key is missing, unexpected or not 64 lowercase hex digits");
+    return read_key_bytes(ring, v, t, err);
+}
+
+static struct result read_version(const struct ring *ring, struct ring_key *key, json_t *json,
+                                  struct err *err)
+{
+    struct ring_version *v = &key->versions[key->version_count];
+    const char *state, *created;
+    struct version_text t = {0};
+    json_int_t number;
+
+    key->version_count++;
+    if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:I, s:s, s:s, s?s, s?s, s?s, s?s}", "version",
+                       &number, "state", &state, "created", &created, "key", &t.key, "wrapped",
+                       &t.wrapped, "check", &t.check, "public", &t.public_key) != 0)
+        return malformed(err, "a version has a member that is missing, unknown or of a wrong type");
+    if (number < 1 || number > UINT32_MAX)
+        return malformed(err, "a version number is out of range");
+    v->number = (uint32_t)number;
+    if (key->version_count > 1 && v->number <= v[-1].number)
+        return malformed(err, "the version numbers do not ascend");
+    if (!state_by_name(state, &v->state))
+        return malformed(err, "a version's state is not active, retired, disabled or destroyed");
+    if (!text_untime(&v->created, created))
+        return malformed(err, "a creation time is not like 2026-11-23T19:05:00Z");
+    return read_material(ring, key->kind, v, &t, err);
+}
+
+static struct result read_versions(const struct ring *ring, struct ring_key *key, json_t *json,
+                                   struct err *err)
+{
+    size_t count = json_array_size(json), active = 0;
+
+    if (!json_is_array(json) || count < 1 || count > RING_VERSIONS_MAX)
+        return malformed(err, "a key has no versions, or too many");
+    key->versions = calloc(count, sizeof *key->versions);
+    if (key->versions == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        if (!read_version(ring, key, json_array_get(json, i), err).ok)
+            return FAIL;
+        active += key->versions[i].state == KEY_ACTIVE;
+    }
+    return active <= 1 ? OK : malformed(err, "more than one version is active");
+}
+
+static struct result read_key(struct ring *ring, json_t *json, struct err *err)
+{
+    const char *name, *id, *kind, *created;
+    struct ring_key key = {0};
+    json_int_t days = 0;
+    json_t *versions;
+
+    if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:s, s:s, s:s, s:s, s?I, s:o}", "name", &name,
+                       "id", &id, "kind", &kind, "created", &created, "rotate-after-days", &days,
+                       "versions", &versions) != 0)
+        return malformed(err, "a key has a member that is missing, unknown or of a wrong type");
+    if (!ring_name_allowed(name))
+        return malformed(err, "a key's name is not 1 to 64 letters, digits, '.', '_' or '-'");
+    if (ring_find(ring, name) != NULL)
+        return malformed(err, "two keys have one name");
+    if (!text_unhex(key.id, RING_ID_SIZE, id))
+        return malformed(err, "a key's id is not 32 lowercase hex digits");
+    if (ring_find_id(ring, key.id) != NULL)
+        return malformed(err, "two keys have one id");
+    if (!ring_kind_by_name(kind, &key.kind))
+        return fail(err, ERR_UNSUPPORTED, "a key is of a kind that this bulla does not know");
+    if (!text_untime(&key.created, created))
+        return malformed(err, "a creation time is not like 2026-11-23T19:05:00Z");
+    if (days < 0 || days > RING_DAYS_MAX)
+        return malformed(err, "a key's rotate-after-days is out of range");
+    key.rotate_after = (uint32_t)days;
+    memcpy(key.name, name, strlen(name) + 1);
+    ring->keys[ring->key_count++] = key;
+    return read_versions(ring, &ring->keys[ring->key_count - 1], versions, err);
+}
+
+/* The cost of the ring's passphrase, if it has one. */
+static struct result read_passphrase(struct ring *ring, json_t *json, struct err *err)
+{
+    json_int_t passes, memory;
+    const char *salt;
+
+    if (json == NULL)
+        return OK;
+    if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:s, s:I, s:I}", "salt", &salt, "passes", &passes,
+                       "memory-kib", &memory) != 0 ||
+        !text_unhex(ring->cost.salt, KDF_SALT_SIZE, salt) || passes < 1 ||
+        passes > KDF_PASSES_MAX || memory < 8 || memory > KDF_MEMORY_KIB_MAX)
+        return malformed(err, "its passphrase parameters are not allowed");
+    ring->cost.passes = (uint32_t)passes;
+    ring->cost.memory_kib = (uint32_t)memory;
+    ring->protected = true;
+    return OK;
+}
+
+static struct result read_ring(struct ring *ring, json_t *json, struct err *err)
+{
+    json_int_t layout;
+    json_t *keys, *passphrase = NULL;
+
+    if (!json_is_object(json) || !json_is_integer(json_object_get(json, "bulla-keyring")))
+        return malformed(err, "it is not a keyring");
+    layout = json_integer_value(json_object_get(json, "bulla-keyring"));
+    if (layout != LAYOUT)
+        return fail(err, ERR_UNSUPPORTED, "its layout is not known to this bulla");
+    if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:I, s?o, s:o}", "bulla-keyring", &layout,
+                       "passphrase", &passphrase, "keys", &keys) != 0 ||
+        !json_is_array(keys) || json_array_size(keys) > RING_KEYS_MAX)
+        return malformed(err, "it has an unknown member, no keys, or too many");
+    if (!read_passphrase(ring, passphrase, err).ok)
+        return FAIL;
+    ring->keys = calloc(json_array_size(keys) + 1, sizeof *ring->keys);
+    if (ring->keys == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    for (size_t i = 0; i < json_array_size(keys); i++)
+        if (!read_key(ring, json_array_get(keys, i), err).ok)
+            return FAIL;
+    return OK;
+}
+
+static struct result parse(struct ring *ring, const struct secret *text, size_t size,
+                           struct err *err)
+{
+    struct ring made RING_CLEANUP = {0};
+
+    if (!secret_json_begin(JSON_ROOM(size), err).ok)
+        return FAIL;
+    /* jansson's own message may quote the text, and the text is secret. */
+    json_error_t where;
+    json_t *json JSON_CLEANUP =
+        json_loadb((const char *)text->bytes, size, JSON_REJECT_DUPLICATES, &where);
+    if (json == NULL)
+        return fail(err, ERR_DAMAGED, "it is not JSON: line %d, column %d", where.line,
+                    where.column);
+    if (!read_ring(&made, json, err).ok)
+        return FAIL;
+    *ring = made;
+    made = (struct ring){0};
+    return OK;
+}
+
+/* Opens the file and looks at what was opened, so that nobody can change it in between. */
+static struct result open_private(const struct place *place, int *out, struct stat *st,
+                                  struct err *err)
+{
+    int fd FD_CLEANUP =
+        openat(place->dir, place->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+    if (fd < 0 && errno == ELOOP) {
+        (void)fail(err, ERR_POLICY, "keyring '%s' is a symbolic link", place->path);
+        err_hint(err, "name the file it leads to");
+        return FAIL;
+    }
+    if (fd < 0 && errno == ENOENT) {
+        (void)fail(err, ERR_FAILED, "there is no keyring '%s'", place->path);
+        err_hint(err, "'bulla key new %s' makes one", place->path);
+        return FAIL;
+    }
+    if (fd < 0 || fstat(fd, st) != 0)
+        return fail_errno(err, "cannot open keyring '%s'", place->path);
+    if (!S_ISREG(st->st_mode))
+        return fail(err, ERR_POLICY, "keyring '%s' is not a regular file", place->path);
+    if (st->st_uid != geteuid())
+        return fail(err, ERR_POLICY, "keyring '%s' belongs to another user", place->path);
+    if ((st->st_mode & 077) != 0) {
+        (void)fail(err, ERR_POLICY, "keyring '%s' may be used by others (mode %03o)", place->path,
+                   (unsigned)st->st_mode & 0777);
+        err_hint(err, "chmod 600 '%s', and think of who may have read it", place->path);
+        return FAIL;
+    }
+    *out = fd;
+    fd = -1;
+    return OK;
+}
+
+struct result ring_load(struct ring *ring, const struct place *place, struct err *err)
+{
+    struct secret text SECRET_CLEANUP = {0};
+    int fd FD_CLEANUP = -1;
+    struct stat mine;
+    size_t size;
+
+    if (!open_private(place, &fd, &mine, err).ok)
+        return FAIL;
+    if (mine.st_size > RING_FILE_MAX)
+        return fail(err, ERR_DAMAGED, "keyring '%s' is larger than %d bytes", place->path,
+                    RING_FILE_MAX);
+    if (!secret_new(&text, (size_t)mine.st_size + 1, err).ok ||
+        !source_read(&(struct source){.fd = fd, .name = place->path}, text.bytes, text.size, &size,
+                     err)
+             .ok)
+        return FAIL;
+    if (!parse(ring, &text, size, err).ok) {
+        err_context(err, "keyring '%s'", place->path);
+        return FAIL;
+    }
+    return OK;
+}
+
+static bool set_hex(json_t *json, const char *member, const uint8_t *bytes, size_t size)
+{
+    struct secret hex SECRET_CLEANUP = {0};
+    struct err err;
+
+    return secret_new(&hex, 2 * size + 1, &err).ok &&
+           json_object_set_new(json, member,
+                               json_string(text_hex((char *)hex.bytes, bytes, size))) == 0;
+}
+
+static json_t *version_json(const struct ring *ring, enum ring_kind kind,
+                            const struct ring_version *v)
+{
+    char created[TEXT_TIME_SIZE];
+    json_t *json = json_pack("{s:I, s:s, s:s}", "version", (json_int_t)v->number, "state",
+                             key_state_name(v->state), "created", text_time(created, v->created));
+
+    if (json == NULL || v->state == KEY_DESTROYED)
+        return json;
+    bool done = (ring->protected ? set_hex(json, "wrapped", v->wrapped, RING_WRAPPED_SIZE)
+                                 : set_hex(json, "key", v->key.bytes, KEY_SIZE)) &&
+                set_hex(json, "check", v->check, RING_CHECK_SIZE) &&
+                (kind != RING_X25519 || set_hex(json, "public", v->public_key, KEY_SIZE));
+    return done ? json : NULL;
+}
+
+static json_t *key_json(const struct ring *ring, const struct ring_key *key)
+{
+    char created[TEXT_TIME_SIZE], id[2 * RING_ID_SIZE + 1];
+    json_t *versions = json_array();
+
+    for (size_t i = 0; i < key->version_count; i++)
+        if (json_array_append_new(versions, version_json(ring, key->kind, &key->versions[i])) != 0)
+            return NULL;
+    json_t *json = json_pack("{s:s, s:s, s:s, s:s}", "name", key->name, "id",
+                             text_hex(id, key->id, RING_ID_SIZE), "kind", ring_kind_name(key->kind),
+                             "created", text_time(created, key->created));
+    if (key->rotate_after != 0 &&
+        json_object_set_new(json, "rotate-after-days", json_integer(key->rotate_after)) != 0)
+        return NULL;
+    return json_object_set_new(json, "versions", versions) == 0 ? json : NULL;
+}
+
+/* The text of a ring; NULL when the protected memory is too small for it. */
+static char *ring_text(const struct ring *ring, json_t **json)
+{
+    char salt[2 * KDF_SALT_SIZE + 1];
+    json_t *keys = json_array();
+
+    for (size_t i = 0; i < ring->key_count; i++)
+        if (json_array_append_new(keys, key_json(ring, &ring->keys[i])) != 0)
+            return NULL;
+    *json = json_pack("{s:i}", "bulla-keyring", LAYOUT);
+    if (ring->protected &&
+        json_object_set_new(*json, "passphrase",
+                            json_pack("{s:s, s:I, s:I}", "salt",
+                                      text_hex(salt, ring->cost.salt, KDF_SALT_SIZE), "passes",
+                                      (json_int_t)ring->cost.passes, "memory-kib",
+                                      (json_int_t)ring->cost.memory_kib)) != 0)
+        return NULL;
+    return json_object_set_new(*json, "keys", keys) != 0
+               ? NULL
+               : json_dumps(*json, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+}
+
+static struct result write_text(const struct place *place, bool replace, const char *text,
+                                struct err *err)
+{
+    struct atomic_file f ATOMIC_FILE_CLEANUP = {0};
+
+    if (!atomic_file_open(&f, place, replace, err).ok)
+        return FAIL;
+    struct fd_sink sink = fd_sink(f.fd, place->path);
+    if (!sink_write(&sink.sink, text, strlen(text), err).ok ||
+        !sink_write(&sink.sink, "\n", 1, err).ok)
+        return FAIL;
+    return atomic_file_commit(&f, err);
+}
+
+struct result ring_save(const struct ring *ring, const struct place *place, bool replace,
+                        struct err *err)
+{
+    size_t versions = 1;
+
+    for (size_t i = 0; i < ring->key_count; i++)
+        versions += ring->keys[i].version_count + 1;
+    if (!secret_json_begin(JSON_ROOM(versions * VERSION_JSON_MAX), err).ok)
+        return FAIL;
+    json_t *json JSON_CLEANUP = NULL;
+    char *text = ring_text(ring, &json);
+    if (text == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    if (strlen(text) >= RING_FILE_MAX)
+        return fail(err, ERR_FAILED, "keyring '%s' would be larger than %d bytes", place->path,
+                    RING_FILE_MAX);
+    return write_text(place, replace, text, err);
+}

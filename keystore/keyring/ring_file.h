@@ -1,0 +1,19 @@
+/* ring_file: the keyring file, a JSON text for one owner only (docs/FORMAT.md section 8). */
+#ifndef BULLA_KEYSTORE_KEYRING_RING_FILE_H
+#define BULLA_KEYSTORE_KEYRING_RING_FILE_H
+
+#include "base/place.h"
+#include "keystore/keyring/ring.h"
+
+#define RING_FILE_MAX 262144 /* bytes */
+
+/* ring_load reads a keyring; one with a passphrase is locked then. One that is not a regular file,
+ * not ours, or open to others is refused (ERR_POLICY); one that is not a keyring is ERR_DAMAGED. */
+FALLIBLE ring_load(struct ring *ring, const struct place *place, struct err *err);
+
+/* ring_save writes a keyring, whole or not at all, for the owner only. Without replace nothing may
+ * be at the place. */
+FALLIBLE ring_save(const struct ring *ring, const struct place *place, bool replace,
+                   struct err *err);
+
+#endif

@@ -1,0 +1,140 @@
+#include "keystore/passphrase/passphrase.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "crypto/passphrase.h"
+#include "crypto/xaes.h"
+
+#define HINT_MAX 64
+
+struct passphrase {
+    struct master_key key;
+    const struct keystore_env *env;
+    char hint[HINT_MAX + 1];
+    struct secret text; /* asked for once */
+    bool asked;
+};
+
+static void passphrase_close(struct master_key *key)
+{
+    struct passphrase *p = (struct passphrase *)key;
+
+    secret_free(&p->text);
+    free(p);
+}
+
+static struct result passphrase_open(struct master_key **out, const struct keystore_env *env,
+                                     const char *reference, struct err *err)
+{
+    size_t size = strlen(reference);
+    struct passphrase *p;
+
+    if (size > HINT_MAX || !text_is_utf8(reference, size))
+        return fail(err, ERR_USAGE, "the hint of a passphrase is at most %d bytes of UTF-8",
+                    HINT_MAX);
+    p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    p->key.ops = &passphrase_ops;
+    p->env = env;
+    memcpy(p->hint, reference, size + 1);
+    *out = &p->key;
+    return OK;
+}
+
+/* Gets the passphrase, once in a run: a wrong one is not asked for again. */
+static struct result ask(struct passphrase *p, bool fresh, struct err *err)
+{
+    char what[HINT_MAX + 32];
+
+    if (p->text.bytes != NULL)
+        return OK;
+    if (p->asked)
+        return fail(err, ERR_NO_KEY, "there is no passphrase");
+    p->asked = true;
+    snprintf(what, sizeof what, "passphrase%s%s", p->hint[0] != '\0' ? " for " : "", p->hint);
+    return p->env->passphrase(p->env->arg, what, fresh, &p->text, err);
+}
+
+static struct result passphrase_wrap(struct master_key *key, const struct branch_identity *branch,
+                                     const struct secret *branch_key, struct slot *slot,
+                                     struct err *err)
+{
+    struct passphrase *p = (struct passphrase *)key;
+    struct secret kek SECRET_CLEANUP = {0};
+    uint8_t aad[SLOT_AAD_MAX];
+    struct kdf_cost cost;
+
+    if (!ask(p, true, err).ok || !kdf_cost_new(&cost, err).ok ||
+        !kdf_derive(&cost, KDF_MEMORY_KIB_MAX, &p->text, &kek, err).ok)
+        return FAIL;
+    slot_begin(slot, SLOT_PASSPHRASE);
+    slot_put_fixed(slot, cost.salt, KDF_SALT_SIZE);
+    slot_put_number(slot, cost.passes);
+    slot_put_number(slot, cost.memory_kib);
+    slot_put_sized(slot, p->hint, strlen(p->hint));
+    slot->wrap_size = KEY_SIZE + XAES_OVERHEAD;
+    return xaes_seal(p->env->crypto, kek.bytes, slot_aad(slot, branch->id, aad), branch_key->bytes,
+                     branch_key->size, slot->wrap, err);
+}
+
+static struct result try_open(struct passphrase *p, const struct branch_identity *branch,
+                              const struct slot *slot, struct secret *branch_key, struct err *err)
+{
+    struct secret kek SECRET_CLEANUP = {0}, opened SECRET_CLEANUP = {0};
+    struct kdf_cost cost = {.passes = slot_number(slot, SLOT_PASSES),
+                            .memory_kib = slot_number(slot, SLOT_MEMORY)};
+    uint8_t aad[SLOT_AAD_MAX];
+
+    memcpy(cost.salt, slot_view(slot, SLOT_SALT).bytes, KDF_SALT_SIZE);
+    if (!ask(p, false, err).ok ||
+        !kdf_derive(&cost, p->env->kdf_memory_kib, &p->text, &kek, err).ok ||
+        !secret_new(&opened, KEY_SIZE, err).ok ||
+        !xaes_open(p->env->crypto, kek.bytes, slot_aad(slot, branch->id, aad), slot->wrap,
+                   slot->wrap_size, opened.bytes, err)
+             .ok)
+        return FAIL;
+    *branch_key = secret_take(&opened);
+    return OK;
+}
+
+static enum unwrapped passphrase_unwrap(struct master_key *key,
+                                        const struct branch_identity *branch,
+                                        const struct slot *slot, struct secret *branch_key,
+                                        struct err *err)
+{
+    struct err why = {0};
+
+    if (slot->method->code != SLOT_PASSPHRASE)
+        return UNWRAP_NOT_MINE;
+    if (try_open((struct passphrase *)key, branch, slot, branch_key, &why).ok)
+        return UNWRAP_OPENED;
+    if (why.class == ERR_DAMAGED)
+        return UNWRAP_NOT_MINE;
+    *err = why;
+    return UNWRAP_FAILED;
+}
+
+/* Which passphrase a slot takes is not to be seen; that of the same hint is taken to be ours. */
+static enum slot_match passphrase_match(const struct master_key *key, const struct slot *slot)
+{
+    const struct passphrase *p = (const struct passphrase *)key;
+    struct view hint = slot_view(slot, SLOT_HINT);
+
+    if (slot->method->code != SLOT_PASSPHRASE || hint.size != strlen(p->hint) ||
+        memcmp(hint.bytes, p->hint, hint.size) != 0)
+        return SLOT_OTHER;
+    return SLOT_CURRENT;
+}
+
+const struct keystore_ops passphrase_ops = {
+    .name = "passphrase",
+    .open = passphrase_open,
+    .wrap = passphrase_wrap,
+    .unwrap = passphrase_unwrap,
+    .match = passphrase_match,
+    .close = passphrase_close,
+};

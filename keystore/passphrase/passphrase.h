@@ -1,0 +1,10 @@
+/* passphrase: the key store of passphrases that stand for themselves, without a keyring. A
+ * reference is "passphrase:" and an optional hint, which is stored in clear. */
+#ifndef BULLA_KEYSTORE_PASSPHRASE_PASSPHRASE_H
+#define BULLA_KEYSTORE_PASSPHRASE_PASSPHRASE_H
+
+#include "keystore/keystore.h"
+
+extern const struct keystore_ops passphrase_ops;
+
+#endif
