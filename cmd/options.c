@@ -57,6 +57,12 @@ static const struct verb verbs[] = {
      "started again. Not a revocation: who had the old key and has an old copy can still\n"
      "open that.\n",
      verb_rewrap},
+    {REENCRYPT, NULL, "reencrypt", "[FILE...]", 0, MANY,
+     "give sealed files a new data key and a new body",
+     "What a leaked data key needs. Sealed to the keys of --to, or else to those given\n"
+     "with -k. Name and context stay; the generation stays or is raised. The old file\n"
+     "goes when the new one is durable and was read back.\n",
+     verb_reencrypt},
     {STATUS, NULL, "status", "[FILE...]", 0, MANY, "show which keys sealed files hang on",
      "Counts the files for each key and version. With --needs, lists the files that would\n"
      "be lost with a key, and exits 0 only if there is none.\n",
@@ -137,7 +143,7 @@ static const struct row {
     {"shard", 0, "I/N", TEXT, offsetof(struct options, shard), BATCHES,
      "take only the files of share I (1 to N) of N; which\n"
      "share a file is in depends on its name alone"},
-    {"to", 0, "KEY", LIST_OF_TEXT, offsetof(struct options, to), REWRAP,
+    {"to", 0, "KEY", LIST_OF_TEXT, offsetof(struct options, to), REWRAP | REENCRYPT,
      "seal to this key's active version, and to no other but\n"
      "those of further --to"},
     {"add", 0, "KEY", LIST_OF_TEXT, offsetof(struct options, add), REWRAP,
@@ -182,9 +188,9 @@ static const struct row {
      "repeated"},
     {"name", 0, "NAME", TEXT, offsetof(struct options, name), ENCRYPT,
      "store a logical name, authenticated but not secret"},
-    {"generation", 0, "N", NUMBER, offsetof(struct options, generation), ENCRYPT,
+    {"generation", 0, "N", NUMBER, offsetof(struct options, generation), ENCRYPT | REENCRYPT,
      "store the version of the backup, 1 or more"},
-    {"suite", 0, "SUITE", TEXT, offsetof(struct options, suite), ENCRYPT,
+    {"suite", 0, "SUITE", TEXT, offsetof(struct options, suite), ENCRYPT | REENCRYPT,
      "aes (the default) or chacha20, for machines without\n"
      "AES instructions"},
     {"require-context", 0, "K=V", LIST_OF_TEXT, offsetof(struct options, require_context), OPENING,

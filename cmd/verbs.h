@@ -8,6 +8,7 @@ int verb_encrypt(const struct options *o);
 int verb_decrypt(const struct options *o);
 int verb_verify(const struct options *o);
 int verb_inspect(const struct options *o);
+int verb_reencrypt(const struct options *o);
 int verb_rewrap(const struct options *o);
 int verb_status(const struct options *o);
 int verb_key_new(const struct options *o);

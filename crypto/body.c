@@ -2,47 +2,96 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define BATCH 16 /* chunks at once: both buffers stay in the second-level cache */
 
-/* Seals what was read: full chunks and, at the end of the source, the short one. */
-static struct result seal_batch(struct cobblestone *c, uint64_t first, const uint8_t *in,
-                                size_t size, uint8_t *out, size_t *sealed, struct err *err)
-{
-    size_t used = 0;
-    bool last = size < (size_t)BATCH * COBBLESTONE_CHUNK_SIZE;
+#define BATCH_PLAIN ((size_t)BATCH * COBBLESTONE_CHUNK_SIZE)
+#define BATCH_SEALED ((size_t)BATCH * COBBLESTONE_SEALED_CHUNK_SIZE)
 
-    while (size >= COBBLESTONE_CHUNK_SIZE || last) {
-        size_t n = size < COBBLESTONE_CHUNK_SIZE ? size : COBBLESTONE_CHUNK_SIZE;
-        if (!cobblestone_seal(c, first++, in, n, out + used, err).ok)
+/* Seals and writes what is in the buffer: full chunks, and with last true the short one behind
+ * them. */
+static struct result flush(struct body_sealer *b, bool last, struct err *err)
+{
+    size_t done = 0, used = 0;
+
+    while (b->have - done >= COBBLESTONE_CHUNK_SIZE || last) {
+        size_t left = b->have - done;
+        size_t n = left < COBBLESTONE_CHUNK_SIZE ? left : COBBLESTONE_CHUNK_SIZE;
+        uint64_t chunk = (b->size + done) / COBBLESTONE_CHUNK_SIZE;
+        if (!cobblestone_seal(b->c, chunk, b->plain + done, n, b->sealed + used, err).ok)
             return FAIL;
         used += n + AEAD_TAG_SIZE;
-        in += n;
-        size -= n;
+        done += n;
         if (n < COBBLESTONE_CHUNK_SIZE)
             break;
     }
-    *sealed = used;
+    b->size += done;
+    b->have = 0;
+    return sink_write(b->out, b->sealed, used, err);
+}
+
+static struct result sealer_write(struct sink *self, const void *bytes, size_t size,
+                                  struct err *err)
+{
+    struct body_sealer *b = (struct body_sealer *)self;
+    const uint8_t *at = bytes;
+
+    while (size > 0) {
+        size_t room = BATCH_PLAIN - b->have, n = size < room ? size : room;
+        memcpy(b->plain + b->have, at, n);
+        b->have += n;
+        at += n;
+        size -= n;
+        if (b->have == BATCH_PLAIN && !flush(b, false, err).ok)
+            return FAIL;
+    }
     return OK;
 }
 
-static struct result seal_all(struct cobblestone *c, struct source *source, struct sink *sink,
-                              uint8_t *plain, uint8_t *sealed, uint64_t *size, struct err *err)
+struct result body_sealer_start(struct body_sealer *b, struct cobblestone *c, struct sink *out,
+                                struct err *err)
 {
-    const size_t room = (size_t)BATCH * COBBLESTONE_CHUNK_SIZE;
-    uint64_t total = 0;
-    size_t got, n;
+    *b = (struct body_sealer){.sink = {sealer_write},
+                              .c = c,
+                              .out = out,
+                              .plain = malloc(BATCH_PLAIN),
+                              .sealed = malloc(BATCH_SEALED)};
+    if (b->plain == NULL || b->sealed == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    return sink_write(out, c->prefix, COBBLESTONE_PREFIX_SIZE, err);
+}
 
-    if (!sink_write(sink, c->prefix, COBBLESTONE_PREFIX_SIZE, err).ok)
+struct result body_sealer_finish(struct body_sealer *b, struct err *err)
+{
+    return flush(b, true, err);
+}
+
+void body_sealer_end(struct body_sealer *b)
+{
+    free(b->plain);
+    free(b->sealed);
+    *b = (struct body_sealer){0};
+}
+
+struct result body_seal(struct cobblestone *c, struct source *source, struct sink *sink,
+                        uint64_t *size, struct err *err)
+{
+    struct body_sealer b BODY_SEALER_CLEANUP = {0};
+
+    if (!body_sealer_start(&b, c, sink, err).ok)
         return FAIL;
-    do {
-        if (!source_read(source, plain, room, &got, err).ok ||
-            !seal_batch(c, total / COBBLESTONE_CHUNK_SIZE, plain, got, sealed, &n, err).ok ||
-            !sink_write(sink, sealed, n, err).ok)
+    for (;;) {
+        if (!source_read(source, b.plain, BATCH_PLAIN, &b.have, err).ok)
             return FAIL;
-        total += got;
-    } while (got == room);
-    *size = total;
+        if (b.have < BATCH_PLAIN)
+            break;
+        if (!flush(&b, false, err).ok)
+            return FAIL;
+    }
+    if (!body_sealer_finish(&b, err).ok)
+        return FAIL;
+    *size = b.size;
     return OK;
 }
 
@@ -86,12 +135,11 @@ static struct result open_batch(struct cobblestone *c, uint64_t first, const uin
 static struct result open_all(struct cobblestone *c, struct source *source, struct sink *sink,
                               uint8_t *sealed, uint8_t *plain, uint64_t *size, struct err *err)
 {
-    const size_t room = (size_t)BATCH * COBBLESTONE_SEALED_CHUNK_SIZE;
     uint64_t total = 0;
     size_t got, n;
 
     do {
-        if (!source_read(source, sealed, room, &got, err).ok)
+        if (!source_read(source, sealed, BATCH_SEALED, &got, err).ok)
             return FAIL;
         uint64_t chunk = total / COBBLESTONE_CHUNK_SIZE;
         struct result opened = open_batch(c, chunk, sealed, got, plain, &n, err);
@@ -103,39 +151,23 @@ static struct result open_all(struct cobblestone *c, struct source *source, stru
         if (!opened.ok)
             return FAIL;
         total += n;
-        if (got < room && got % COBBLESTONE_SEALED_CHUNK_SIZE == 0)
+        if (got < BATCH_SEALED && got % COBBLESTONE_SEALED_CHUNK_SIZE == 0)
             return fail(err, ERR_DAMAGED, "it ends before its last chunk, %" PRIu64,
                         total / COBBLESTONE_CHUNK_SIZE);
-    } while (got == room);
+    } while (got == BATCH_SEALED);
     *size = total;
     return OK;
-}
-
-/* Both directions: two buffers, the pump, and the buffers freed. */
-static struct result with_buffers(struct result (*pump)(struct cobblestone *, struct source *,
-                                                        struct sink *, uint8_t *, uint8_t *,
-                                                        uint64_t *, struct err *),
-                                  struct cobblestone *c, struct source *source, struct sink *sink,
-                                  uint64_t *size, struct err *err)
-{
-    uint8_t *in = malloc((size_t)BATCH * COBBLESTONE_SEALED_CHUNK_SIZE);
-    uint8_t *out = malloc((size_t)BATCH * COBBLESTONE_SEALED_CHUNK_SIZE);
-    struct result r = in == NULL || out == NULL ? fail(err, ERR_FAILED, "out of memory")
-                                                : pump(c, source, sink, in, out, size, err);
-
-    free(in);
-    free(out);
-    return r;
-}
-
-struct result body_seal(struct cobblestone *c, struct source *source, struct sink *sink,
-                        uint64_t *size, struct err *err)
-{
-    return with_buffers(seal_all, c, source, sink, size, err);
 }
 
 struct result body_open(struct cobblestone *c, struct source *source, struct sink *sink,
                         uint64_t *size, struct err *err)
 {
-    return with_buffers(open_all, c, source, sink, size, err);
+    uint8_t *sealed = malloc(BATCH_SEALED), *plain = malloc(BATCH_PLAIN);
+    struct result r = sealed == NULL || plain == NULL
+                          ? fail(err, ERR_FAILED, "out of memory")
+                          : open_all(c, source, sink, sealed, plain, size, err);
+
+    free(sealed);
+    free(plain);
+    return r;
 }

@@ -98,6 +98,17 @@ const char *context_get(const struct context *context, const char *key)
     return NULL;
 }
 
+bool context_equal(const struct context *a, const struct context *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (strcmp(a->pairs[i].key, b->pairs[i].key) != 0 ||
+            strcmp(a->pairs[i].value, b->pairs[i].value) != 0)
+            return false;
+    return true;
+}
+
 struct result core_name_check(const char *name, struct err *err)
 {
     const char *fault = name_fault(view_of(name));

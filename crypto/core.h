@@ -51,6 +51,8 @@ FALLIBLE context_add(struct context *context, const char *key, size_t key_size, 
 /* context_get gives the value of a key, or NULL. */
 const char *context_get(const struct context *context, const char *key);
 
+bool context_equal(const struct context *a, const struct context *b);
+
 struct core {
     enum suite suite;
     uint8_t file_id[CORE_ID_SIZE];

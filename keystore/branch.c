@@ -11,6 +11,8 @@ struct result branch_new(struct branch *b, const struct keyset *keys, const stru
     struct branch made BRANCH_CLEANUP = {0};
     struct branch_identity identity = {made.id, context};
 
+    made.context = *context;
+
     if (keys->count > SLOTS_MAX)
         return fail(err, ERR_USAGE, "more than %d keys", SLOTS_MAX);
     made.slots = calloc(keys->count, sizeof *made.slots);

@@ -9,7 +9,8 @@
 struct branch {
     uint8_t id[BRANCH_ID_SIZE];
     struct secret key;
-    struct slot *slots; /* one for each master key */
+    struct context context; /* that the wraps are bound to */
+    struct slot *slots;     /* one for each master key */
     size_t slot_count;
 };
 

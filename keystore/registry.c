@@ -13,10 +13,10 @@ static const struct {
     const struct keystore_ops *ops; /* NULL: known, but not in this build */
     const char *what;
 } schemes[] = {
-    {"file:", true, &keyring_ops, "keyring"},
-    {"passphrase:", true, &passphrase_ops, "passphrase"}, {"pkcs11:", false, NULL, "PKCS#11"},
-    {"aws-kms:", false, NULL, "AWS KMS"},     {"arn:", false, NULL, "AWS KMS"},
-    {"alias/", false, NULL, "AWS KMS"},       {"", false, &keyring_ops, "keyring"},
+    {"file:", true, &keyring_ops, "keyring"}, {"passphrase:", true, &passphrase_ops, "passphrase"},
+    {"pkcs11:", false, NULL, "PKCS#11"},      {"aws-kms:", false, NULL, "AWS KMS"},
+    {"arn:", false, NULL, "AWS KMS"},         {"alias/", false, NULL, "AWS KMS"},
+    {"", false, &keyring_ops, "keyring"},
 };
 
 struct result registry_find(const struct keystore_ops **ops, const char **rest,

@@ -100,6 +100,22 @@ struct result sealed_open(struct sealed *f, const struct session *s,
     return OK;
 }
 
+struct result sealed_read(struct sealed *f, const struct session *s, int fd, const char *name,
+                          struct err *err)
+{
+    struct sealed made SEALED_CLEANUP = {
+        .open = true, .owned = -1, .source = {.fd = fd, .name = name}};
+
+    if (fstat(fd, &made.st) != 0)
+        return fail_errno(err, "cannot look at '%s'", name);
+    if (!envelope_read(&made.envelope, &made.source, &made.health, err).ok)
+        return FAIL;
+    session_warn_health(s, name, &made.health);
+    *f = made;
+    made = (struct sealed){0};
+    return OK;
+}
+
 static struct result check_required(const struct open_options *o, const struct core *core,
                                     struct err *err)
 {

@@ -30,6 +30,11 @@ struct sealed {
  * good are warned of. */
 FALLIBLE sealed_open(struct sealed *f, const struct session *s, const struct sealed_place *from,
                      struct err *err);
+
+/* sealed_read is sealed_open on a descriptor that stands at the beginning of a self-contained file.
+ */
+FALLIBLE sealed_read(struct sealed *f, const struct session *s, int fd, const char *name,
+                     struct err *err);
 void sealed_close(struct sealed *f);
 
 struct open_options {

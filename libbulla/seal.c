@@ -74,16 +74,16 @@ static struct result fill_core(struct core *core, const struct session *s,
 
 static struct result ready_branch(struct session *s, const struct context *context, struct err *err)
 {
-    if (s->branch.slots != NULL)
+    if (s->branch.slots != NULL && context_equal(&s->branch.context, context))
         return OK;
+    branch_free(&s->branch);
     if (!branch_new(&s->branch, &s->keys, context, err).ok)
         return FAIL;
     return branch_remember(&s->cache, &s->branch, err);
 }
 
-/* Makes the envelope, writes it, and readies the body's keys under a fresh data key. */
-static struct result start(struct session *s, const struct seal_options *options, struct sink *sink,
-                           struct cobblestone *c, struct seal_report *report, struct err *err)
+struct result seal_start(struct session *s, const struct seal_options *options, struct sink *sink,
+                         struct cobblestone *c, struct seal_report *report, struct err *err)
 {
     struct envelope e ENVELOPE_CLEANUP = {0};
     struct secret data_key SECRET_CLEANUP = {0};
@@ -145,7 +145,7 @@ struct result seal_file(struct session *s, const struct seal_options *options,
         return FAIL;
     struct sink *envelope =
         at->envelope != NULL ? &outputs.envelope.fd.sink : &outputs.body.fd.sink;
-    if (!start(s, options, envelope, &c, report, err).ok ||
+    if (!seal_start(s, options, envelope, &c, report, err).ok ||
         !body_seal(&c, &source, &outputs.body.fd.sink, &report->plain_size, err).ok ||
         !source_unchanged(&source, &st, err).ok ||
         !outputs_commit(&outputs, at, at->source != NULL ? &st : NULL, err).ok)

@@ -2,6 +2,7 @@
 #ifndef BULLA_LIBBULLA_SEAL_H
 #define BULLA_LIBBULLA_SEAL_H
 
+#include "crypto/cobblestone.h"
 #include "libbulla/session.h"
 
 struct seal_options {
@@ -25,8 +26,12 @@ struct seal_report {
     uint64_t plain_size; /* bytes */
 };
 
-/* seal_file seals one source under the session's branch key, which it makes if there is none yet:
- * one session seals files of one context. Outputs appear only when they are whole and durable. */
+/* seal_start draws file id, data key and salt, writes the envelope to the sink, and readies *c,
+ * which the caller ends. The session makes a branch key when there is none for this context. */
+FALLIBLE seal_start(struct session *s, const struct seal_options *options, struct sink *sink,
+                    struct cobblestone *c, struct seal_report *report, struct err *err);
+
+/* seal_file seals one source. Outputs appear only when they are whole and durable. */
 FALLIBLE seal_file(struct session *s, const struct seal_options *options,
                    const struct seal_place *at, struct seal_report *report, struct err *err);
 

@@ -1,0 +1,70 @@
+#include "libbulla/reencrypt.h"
+
+#include <stdlib.h>
+
+#include "base/text.h"
+#include "cmd/batch.h"
+#include "cmd/common.h"
+#include "cmd/terminal.h"
+#include "cmd/verbs.h"
+
+struct run {
+    struct session from, to;
+    bool other_keys; /* --to was given */
+    struct reencrypt_options options;
+};
+
+static struct result read_options(struct run *r, const struct options *o, struct err *err)
+{
+    const struct suite_info *suite = o->suite != NULL ? suite_by_option(o->suite) : NULL;
+    struct options to = *o;
+
+    if (o->suite != NULL && suite == NULL)
+        return fail(err, ERR_USAGE, "--suite is aes or chacha20, not '%s'", o->suite);
+    r->options.suite = suite != NULL ? suite->suite : 0;
+    r->options.generation = o->generation;
+    r->other_keys = o->to.count > 0;
+    to.keys = o->to;
+    if (!common_keys(&r->from, o, true, err).ok)
+        return FAIL;
+    return r->other_keys ? common_keys(&r->to, &to, true, err) : OK;
+}
+
+static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)
+{
+    struct run *r = arg;
+    struct sealed_place at = {.body = item->source};
+    struct seal_report report = {0};
+    char id[2 * CORE_ID_SIZE + 1];
+
+    if (item->source == NULL)
+        return fail(err, ERR_USAGE, "standard input cannot be replaced; name a FILE");
+    if (!reencrypt_file(&r->from, r->other_keys ? &r->to : &r->from, &r->options, &at, &report, err)
+             .ok)
+        return FAIL;
+    if (json != NULL) {
+        json_object_set_new(json, "file_id",
+                            json_string(text_hex(id, report.file_id, CORE_ID_SIZE)));
+        json_object_set_new(json, "bytes", json_integer((json_int_t)report.plain_size));
+    }
+    return OK;
+}
+
+int verb_reencrypt(const struct options *o)
+{
+    struct run *r = calloc(1, sizeof *r);
+    struct batch batch = {
+        .options = o, .each = each, .arg = r, .done = "reencrypted", .only = SEALED_SUFFIX};
+    struct err err = {0};
+    int status;
+
+    if (r == NULL) {
+        (void)fail(&err, ERR_FAILED, "out of memory");
+        return terminal_error(&err);
+    }
+    status = read_options(r, o, &err).ok ? batch_run(&batch) : terminal_error(&err);
+    session_close(&r->to);
+    session_close(&r->from);
+    free(r);
+    return status;
+}

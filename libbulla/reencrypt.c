@@ -1,0 +1,95 @@
+#include "libbulla/reencrypt.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/atomic_file.h"
+#include "crypto/body.h"
+
+/* What the new file has of the old one. */
+static struct result carry_over(const struct core *core, const struct reencrypt_options *options,
+                                struct seal_options *seal, struct err *err)
+{
+    *seal = (struct seal_options){.suite = options->suite != 0 ? options->suite : core->suite,
+                                  .name = core->name,
+                                  .generation = options->generation != 0 ? options->generation
+                                                                         : core->generation,
+                                  .context = core->context};
+    if (seal->generation < core->generation)
+        return fail(err, ERR_POLICY, "its generation is %" PRIu64 ", and cannot become %" PRIu64,
+                    core->generation, seal->generation);
+    return OK;
+}
+
+/* From the old body straight into the new one. */
+static struct result pump(struct session *from, struct session *to, struct sealed *f,
+                          const struct seal_options *seal, struct sink *out,
+                          struct seal_report *report, struct err *err)
+{
+    struct cobblestone fresh COBBLESTONE_CLEANUP = {0};
+    struct body_sealer sealer BODY_SEALER_CLEANUP = {0};
+    struct open_options any = {0};
+
+    if (!seal_start(to, seal, out, &fresh, report, err).ok ||
+        !body_sealer_start(&sealer, &fresh, out, err).ok ||
+        !open_stream(from, &any, f, &sealer.sink, &report->plain_size, err).ok)
+        return FAIL;
+    return body_sealer_finish(&sealer, err);
+}
+
+/* Reads the new file from the disk, as far as the system lets us choose, to its last byte. The
+ * branch key is at hand, even where only a public key was given. */
+static struct result read_back(struct session *to, int fd, const char *name, uint64_t expected,
+                               struct err *err)
+{
+    struct sealed f SEALED_CLEANUP = {0};
+    struct sink nowhere = null_sink();
+    struct open_options any = {0};
+    uint64_t size;
+
+    if (fsync(fd) != 0)
+        return fail_errno(err, "cannot sync '%s'", name);
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    if (lseek(fd, 0, SEEK_SET) != 0)
+        return fail_errno(err, "cannot read '%s' back", name);
+    if (!sealed_read(&f, to, fd, name, err).ok ||
+        !open_stream(to, &any, &f, &nowhere, &size, err).ok) {
+        err_context(err, "reading back");
+        return FAIL;
+    }
+    if (size != expected)
+        return fail(err, ERR_DAMAGED, "reading back '%s': it has another size", name);
+    return OK;
+}
+
+struct result reencrypt_file(struct session *from, struct session *to,
+                             const struct reencrypt_options *options, const struct sealed_place *at,
+                             struct seal_report *report, struct err *err)
+{
+    struct atomic_file out ATOMIC_FILE_CLEANUP = {0};
+    struct sealed f SEALED_CLEANUP = {0};
+    struct seal_options seal;
+
+    if (!sealed_open(&f, from, at, err).ok)
+        return FAIL;
+    if (f.separate) {
+        (void)fail(err, ERR_FAILED, "'%s': a body and its envelope cannot be replaced in one step",
+                   f.source.name);
+        err_hint(err, "decrypt it, and encrypt that under another name");
+        return FAIL;
+    }
+    if (!carry_over(&f.envelope.core, options, &seal, err).ok) {
+        err_context(err, "'%s'", f.source.name);
+        return FAIL;
+    }
+    if (!atomic_file_open(&out, at->body, true, err).ok)
+        return FAIL;
+    struct fd_sink sink = fd_sink(out.fd, at->body->path);
+    if (!pump(from, to, &f, &seal, &sink.sink, report, err).ok ||
+        !read_back(to, out.fd, at->body->path, report->plain_size, err).ok ||
+        !source_unchanged(&f.source, &f.st, err).ok || !atomic_file_like(&out, &f.st, err).ok)
+        return FAIL;
+    return atomic_file_commit(&out, err);
+}

@@ -1,0 +1,21 @@
+/* reencrypt: a new data key and a new body for a sealed file, in its place. */
+#ifndef BULLA_LIBBULLA_REENCRYPT_H
+#define BULLA_LIBBULLA_REENCRYPT_H
+
+#include "libbulla/open.h"
+#include "libbulla/seal.h"
+
+struct reencrypt_options {
+    enum suite suite;    /* 0 = as the file has it */
+    uint64_t generation; /* 0 = as the file has it; ERR_POLICY if it is lower */
+};
+
+/* reencrypt_file opens a self-contained file with the keys of one session and seals it to those of
+ * another, chunk by chunk; the same session may be both. The old file is replaced when the new one
+ * is durable and was read back to its last byte. A detached pair is refused: it cannot be replaced
+ * in one step. */
+FALLIBLE reencrypt_file(struct session *from, struct session *to,
+                        const struct reencrypt_options *options, const struct sealed_place *at,
+                        struct seal_report *report, struct err *err);
+
+#endif
