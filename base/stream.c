@@ -68,6 +68,8 @@ struct result source_read(struct source *s, void *buf, size_t size, size_t *got,
         if (n == 0)
             break;
         have += (size_t)n;
+        if (s->watch != NULL)
+            s->watch->read(s->watch->arg, (size_t)n);
     }
     *got = have;
     return OK;

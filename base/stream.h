@@ -15,12 +15,19 @@
 void stream_interrupt(void);
 bool stream_interrupted(void);
 
+/* struct watch: somebody who wants to know how reading goes on. */
+struct watch {
+    void (*read)(void *arg, size_t bytes);
+    void *arg;
+};
+
 /* struct source: a readable descriptor, which belongs to somebody else, and its name for messages.
  */
 struct source {
     int fd;
     const char *name;
-    uint8_t *ahead; /* bytes that were put back, owned; NULL if none */
+    const struct watch *watch; /* told of what is read; NULL = nobody */
+    uint8_t *ahead;            /* bytes that were put back, owned; NULL if none */
     size_t ahead_at, ahead_size;
 };
 

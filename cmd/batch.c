@@ -10,6 +10,7 @@
 #include "base/stream.h"
 #include "base/tree.h"
 #include "cmd/common.h"
+#include "cmd/progress.h"
 #include "cmd/terminal.h"
 #include "crypto/primitives.h"
 
@@ -84,6 +85,17 @@ static struct result result_beside(const struct batch *b, const struct place *so
     return place_in(target, source->dir, name, path, err);
 }
 
+/* The size of a regular file, for the progress; 0 if it has none. */
+static uint64_t size_of(const struct place *place, bool follow)
+{
+    struct stat st;
+
+    if (fstatat(place->dir, place->name, &st, follow ? 0 : AT_SYMLINK_NOFOLLOW) != 0 ||
+        !S_ISREG(st.st_mode))
+        return 0;
+    return (uint64_t)st.st_size;
+}
+
 static json_t *report_for(const struct item *item)
 {
     const char *file = item->source != NULL ? item->source->path : "-";
@@ -113,12 +125,14 @@ static bool each(struct run *r, const struct item *item)
 
     if (report != NULL && writes(b) && item->target == NULL)
         (void)fail(&err, ERR_USAGE, "--json and the result cannot both go to standard output");
+    progress_file(item->source != NULL ? item->source->path : "standard input", item->size);
     if (err.class == ERR_NONE && b->each(b->arg, item, report, &err).ok)
         r->done++;
     else
         failed(r, &err);
     if (report != NULL)
         finish_report(report, &err);
+    progress_file_done();
     return err.class != ERR_INTERRUPTED;
 }
 
@@ -154,7 +168,7 @@ static bool on_file(void *arg, const struct place *file, int twin, const char *t
         r->skipped++;
         return true;
     }
-    struct item item = {.source = file};
+    struct item item = {.source = file, .size = size_of(file, false)};
     if (writes(r->batch)) {
         if (twin >= 0 ? !result_in(r->batch, file->name, twin, twin_path, &target, &err).ok
                       : !result_beside(r->batch, file, &target, &err).ok) {
@@ -213,7 +227,7 @@ static struct result do_file(struct run *r, const struct place *source, struct e
 {
     const struct options *o = r->batch->options;
     struct place target PLACE_CLEANUP = {0};
-    struct item item = {.source = source, .follow = true};
+    struct item item = {.source = source, .follow = true, .size = size_of(source, true)};
 
     if (writes(r->batch) && !(o->output != NULL && is_stdio(o->output))) {
         struct result named =

@@ -14,6 +14,7 @@ struct item {
     const struct place *source; /* NULL = standard input */
     bool follow;                /* whether source may be a symbolic link */
     const struct place *target; /* NULL = standard output, or the verb writes nothing */
+    uint64_t size;              /* bytes of the source; 0 if not known */
 };
 
 struct batch {

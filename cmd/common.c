@@ -5,7 +5,10 @@
 
 #include "cmd/config.h"
 #include "cmd/passphrase.h"
+#include "cmd/progress.h"
 #include "cmd/terminal.h"
+
+static const struct watch progress_watch = {progress_read, NULL};
 
 bool ends_with(const char *name, const char *suffix)
 {
@@ -64,6 +67,7 @@ struct result common_keys(struct session *s, const struct options *o, bool need,
     size_t count = o->keys.count;
 
     s->warn = terminal_warn;
+    s->watch = &progress_watch;
     if (!passphrase_env(&s->env, o, err).ok)
         return FAIL;
     if (count == 0 && fallback != NULL && fallback[0] != '\0') {

@@ -8,6 +8,7 @@
 #include "base/secret.h"
 #include "base/stream.h"
 #include "cmd/options.h"
+#include "cmd/progress.h"
 #include "cmd/terminal.h"
 
 static void on_signal(int number)
@@ -52,6 +53,8 @@ static int run(int argc, char **argv, struct options *o)
         return ERR_NONE;
     }
     terminal_quiet(o->quiet);
+    if (!progress_init(o, &err).ok)
+        return terminal_error(&err);
     int status = verb->run(o);
     if (secret_unlocked())
         terminal_warn(NULL,

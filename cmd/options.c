@@ -209,7 +209,10 @@ static const struct row {
     {"json", 0, NULL, FLAG, offsetof(struct options, json), BATCHES | KEY_VERBS,
      "one line of JSON for each file or key on standard\n"
      "output"},
-    {"quiet", 'q', NULL, FLAG, offsetof(struct options, quiet), ~0u, "no warnings and no summary"},
+    {"progress", 0, "HOW", TEXT, offsetof(struct options, progress), BATCHES,
+     "auto (the default: on a terminal), json or none"},
+    {"quiet", 'q', NULL, FLAG, offsetof(struct options, quiet), ~0u,
+     "no warnings, no notes, no progress"},
     {"help", 'h', NULL, FLAG, offsetof(struct options, help), ~0u, "show this"},
 };
 

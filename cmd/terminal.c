@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "cmd/progress.h"
 
 #define LINE_MAX_SIZE (2 * ERR_TEXT_MAX)
 
@@ -21,6 +22,7 @@ static void line(const char *kind, const char *text)
 {
     char escaped[TEXT_ESCAPED(LINE_MAX_SIZE)];
 
+    progress_clear();
     fprintf(stderr, "bulla: %s%s\n", kind,
             text_escape(escaped, sizeof escaped, text, strlen(text)));
 }
@@ -85,6 +87,7 @@ void terminal_json(json_t *json)
 
 int terminal_finish(int status)
 {
+    progress_clear();
     if (fflush(stdout) == 0 && !ferror(stdout) && !lost)
         return status;
     line("", "cannot write standard output");

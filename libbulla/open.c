@@ -85,13 +85,15 @@ struct result sealed_open(struct sealed *f, const struct session *s,
     struct sealed made SEALED_CLEANUP = {.open = true, .owned = -1};
 
     if (from->body == NULL) {
-        made.source = (struct source){.fd = STDIN_FILENO, .name = "standard input"};
+        made.source =
+            (struct source){.fd = STDIN_FILENO, .name = "standard input", .watch = s->watch};
         if (fstat(STDIN_FILENO, &made.st) != 0)
             return fail_errno(err, "cannot look at standard input");
     } else {
         if (!place_open_file(from->body, from->follow, &made.owned, &made.st, err).ok)
             return FAIL;
-        made.source = (struct source){.fd = made.owned, .name = from->body->path};
+        made.source =
+            (struct source){.fd = made.owned, .name = from->body->path, .watch = s->watch};
     }
     if (!read_envelope(&made, s, from, err).ok)
         return FAIL;

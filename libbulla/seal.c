@@ -143,6 +143,7 @@ struct result seal_file(struct session *s, const struct seal_options *options,
     if (!open_source(at, &source, &owned, &st, err).ok ||
         !outputs_open(&outputs, options, at, &st, err).ok)
         return FAIL;
+    source.watch = s->watch;
     struct sink *envelope =
         at->envelope != NULL ? &outputs.envelope.fd.sink : &outputs.body.fd.sink;
     if (!seal_start(s, options, envelope, &c, report, err).ok ||

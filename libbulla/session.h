@@ -13,6 +13,9 @@ struct session {
     struct branch branch; /* made when the first file is sealed */
     struct branch_cache cache;
 
+    const struct watch
+        *watch; /* of all that is read of files to be sealed or opened; may be NULL */
+
     /* What a person should know though nothing failed. The text is not escaped. NULL drops it. */
     void (*warn)(void *arg, const char *text);
     void *warn_arg;

@@ -1,0 +1,158 @@
+#include "cmd/progress.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/text.h"
+
+#define FIRST_MS 1000 /* nothing is shown before */
+#define LINE_MS 200   /* between two changes of the line */
+#define JSON_MS 1000
+#define RATE_MIN_MS 100
+
+enum mode { OFF, LINE, JSON };
+
+static struct {
+    enum mode mode;
+    bool line_shown;
+    int64_t begun, shown; /* ms */
+    uint64_t files, all;  /* done; bytes read in this run */
+    uint64_t bytes, size; /* of the file that is being read */
+    char name[TEXT_ESCAPED(64)];
+} now;
+
+static int64_t clock_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+struct result progress_init(const struct options *o, struct err *err)
+{
+    const char *want = o->progress != NULL ? o->progress : "auto";
+
+    now.begun = clock_ms();
+    if (strcmp(want, "json") == 0)
+        now.mode = JSON;
+    else if (strcmp(want, "auto") == 0)
+        now.mode = !o->quiet && isatty(STDERR_FILENO) ? LINE : OFF;
+    else if (strcmp(want, "none") != 0)
+        return fail(err, ERR_USAGE, "--progress is auto, json or none, not '%s'", want);
+    return OK;
+}
+
+/* 1234567 as "1.2 MB". */
+static const char *human(char out[16], uint64_t n)
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
+    double v = (double)n;
+    size_t u = 0;
+
+    while (v >= 999.5 && u + 1 < sizeof units / sizeof *units) {
+        v /= 1000;
+        u++;
+    }
+    snprintf(out, 16, u == 0 || v >= 99.5 ? "%.0f %s" : "%.1f %s", v, units[u]);
+    return out;
+}
+
+/* Bytes in a second since the run began. */
+static uint64_t rate(int64_t time)
+{
+    int64_t ms = time - now.begun;
+
+    return ms < RATE_MIN_MS ? 0 : now.all * 1000 / (uint64_t)ms;
+}
+
+/* Seconds left in this file, or -1. */
+static int64_t left(int64_t time)
+{
+    uint64_t r = rate(time);
+
+    if (r == 0 || now.size < now.bytes)
+        return -1;
+    return (int64_t)((now.size - now.bytes) / r);
+}
+
+static void show_line(int64_t time)
+{
+    char done[16], size[16], speed[16], eta[32] = "", files[32] = "";
+
+    if (left(time) >= 0)
+        snprintf(eta, sizeof eta, ", %" PRId64 " s left", left(time));
+    if (now.files > 0)
+        snprintf(files, sizeof files, "%" PRIu64 " files done; ", now.files);
+    fprintf(stderr, "\r\033[K%s%s: %s%s%s, %s/s%s", files, now.name, human(done, now.bytes),
+            now.size > 0 ? " of " : "", now.size > 0 ? human(size, now.size) : "",
+            human(speed, rate(time)), eta);
+    fflush(stderr);
+    now.line_shown = true;
+}
+
+static void show_json(int64_t time)
+{
+    json_t *json = json_pack("{s:I, s:s, s:I, s:I, s:I, s:I}", "files_done", (json_int_t)now.files,
+                             "file", now.name, "bytes", (json_int_t)now.bytes, "size",
+                             (json_int_t)now.size, "bytes_per_second", (json_int_t)rate(time),
+                             "seconds_left", (json_int_t)left(time));
+
+    if (json == NULL)
+        return;
+    json_dumpf(json, stderr, JSON_COMPACT | JSON_ENSURE_ASCII);
+    fputc('\n', stderr);
+    json_decref(json);
+}
+
+static void show(void)
+{
+    int64_t time = clock_ms(), since = time - now.shown;
+
+    if (time - now.begun < FIRST_MS || since < (now.mode == JSON ? JSON_MS : LINE_MS))
+        return;
+    now.shown = time;
+    if (now.mode == JSON)
+        show_json(time);
+    else
+        show_line(time);
+}
+
+void progress_file(const char *name, uint64_t size)
+{
+    if (now.mode == OFF)
+        return;
+    text_escape(now.name, sizeof now.name, name, strlen(name));
+    now.bytes = 0;
+    now.size = size;
+}
+
+void progress_read(void *arg, size_t bytes)
+{
+    (void)arg;
+    if (now.mode == OFF)
+        return;
+    now.bytes += bytes;
+    now.all += bytes;
+    show();
+}
+
+void progress_file_done(void)
+{
+    if (now.mode == OFF)
+        return;
+    now.files++;
+    show();
+}
+
+void progress_clear(void)
+{
+    if (!now.line_shown)
+        return;
+    fputs("\r\033[K", stderr);
+    now.line_shown = false;
+}

@@ -1,0 +1,27 @@
+/* progress: what a run that takes longer than a second shows on the terminal, on standard error:
+ * files and bytes done, the rate, the time left. Nothing if that is not a terminal or with -q;
+ * lines of JSON, once a second, with --progress=json. */
+#ifndef BULLA_CMD_PROGRESS_H
+#define BULLA_CMD_PROGRESS_H
+
+#include <stdint.h>
+
+#include "base/stream.h"
+#include "cmd/options.h"
+
+/* progress_init reads --progress: auto (the default), json or none. ERR_USAGE. */
+FALLIBLE progress_init(const struct options *o, struct err *err);
+
+/* progress_file tells that a file is begun; size is its bytes, 0 if they are not known. */
+void progress_file(const char *name, uint64_t size);
+
+/* progress_read is the watch of every source: bytes were read. */
+void progress_read(void *arg, size_t bytes);
+
+/* progress_file_done counts a file. */
+void progress_file_done(void);
+
+/* progress_clear takes the line off the terminal, for a message. */
+void progress_clear(void);
+
+#endif
