@@ -1,0 +1,294 @@
+#include "keystore/keyring/manage.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+
+#include "base/text.h"
+#include "keystore/keyring/public.h"
+#include "keystore/keyring/reference.h"
+#include "keystore/keyring/ring_file.h"
+
+#define FALLBACK_NAME "key"
+
+/* A name for a key nobody named: that of the file, without what follows its last dot. */
+static void default_name(const struct place *place, char name[RING_NAME_MAX + 1])
+{
+    const char *dot = strrchr(place->name, '.');
+    size_t size =
+        dot != NULL && dot != place->name ? (size_t)(dot - place->name) : strlen(place->name);
+
+    memcpy(name, FALLBACK_NAME, sizeof FALLBACK_NAME);
+    if (size > RING_NAME_MAX)
+        return;
+    char candidate[RING_NAME_MAX + 1];
+    memcpy(candidate, place->name, size);
+    candidate[size] = '\0';
+    if (ring_name_allowed(candidate))
+        memcpy(name, candidate, size + 1);
+}
+
+static void fill_info(struct key_info *info, const struct ring_key *key,
+                      const struct ring_version *v)
+{
+    *info = (struct key_info){.kind = ring_kind_name(key->kind),
+                              .version = v->number,
+                              .state = v->state,
+                              .created = v->created,
+                              .rotate_after = key->rotate_after};
+    memcpy(info->name, key->name, sizeof key->name);
+    text_hex(info->id, key->id, RING_ID_SIZE);
+}
+
+/* Locks the directory of a keyring, so that two programs that change keyrings there take turns. */
+static struct result lock(const struct place *place, struct err *err)
+{
+    while (flock(place->dir, LOCK_EX) != 0)
+        if (errno != EINTR)
+            return fail_errno(err, "cannot lock the folder of '%s'", place->path);
+    return OK;
+}
+
+/* The ring to add to: what is there if a key is named, else a new one. */
+static struct result ring_for_new(struct ring *ring, const struct place *place, bool named,
+                                  bool *exists, struct err *err)
+{
+    struct stat st;
+
+    if (!place_stat(place, &st, exists, err).ok)
+        return FAIL;
+    if (*exists && !named) {
+        (void)fail(err, ERR_FAILED, "'%s' already exists", place->path);
+        err_hint(err, "'bulla key new %s#NAME' adds a key to it", place->path);
+        return FAIL;
+    }
+    return *exists ? ring_load(ring, place, err) : OK;
+}
+
+/* Saves a changed ring and reads it back; *info tells of one of its keys as it stands in the file.
+ */
+static struct result save(const struct ring *ring, const struct place *place, bool replace,
+                          const char *name, uint32_t version, struct key_info *info,
+                          struct err *err)
+{
+    struct ring saved RING_CLEANUP = {0};
+
+    if (!ring_save(ring, place, replace, err).ok || !ring_load(&saved, place, err).ok)
+        return FAIL;
+    const struct ring_key *key = ring_find(&saved, name);
+    const struct ring_version *v = key == NULL ? NULL : ring_version(key, version);
+    if (v == NULL)
+        return fail(err, ERR_FAILED, "keyring '%s' was changed by another program", place->path);
+    fill_info(info, key, v);
+    return OK;
+}
+
+/* A new ring gets a passphrase if one is wanted; an old one that has one is opened by it. */
+static struct result ready_ring(struct ring *ring, const struct keystore_env *env,
+                                const struct reference *at, bool exists, bool want_passphrase,
+                                struct err *err)
+{
+    struct secret passphrase SECRET_CLEANUP = {0};
+    char what[ERR_TEXT_MAX / 2];
+
+    if (exists && want_passphrase)
+        return fail(err, ERR_USAGE,
+                    "keyring '%s' is there already: 'bulla key passphrase' sets one", at->path);
+    if (exists)
+        return ring_locked(ring) ? reference_unlock(at, ring, env, err) : OK;
+    if (!want_passphrase)
+        return OK;
+    snprintf(what, sizeof what, "new passphrase of keyring '%s'", at->path);
+    if (!env->passphrase(env->arg, what, true, &passphrase, err).ok)
+        return FAIL;
+    return ring_protect(ring, env->crypto, &passphrase, err);
+}
+
+struct result manage_create(const struct keystore_env *env, const char *reference,
+                            const struct key_wanted *want, struct key_info *info, struct err *err)
+{
+    struct reference at REFERENCE_CLEANUP = {0};
+    struct place place PLACE_CLEANUP = {0};
+    struct ring ring RING_CLEANUP = {0};
+    enum ring_kind kind = RING_SYMMETRIC;
+    bool exists;
+
+    if (want->kind != NULL && !ring_kind_by_name(want->kind, &kind))
+        return fail(err, ERR_USAGE, "--kind is symmetric or x25519, not '%s'", want->kind);
+    if (!reference_split(&at, reference, err).ok || !place_open(&place, at.path, err).ok ||
+        !lock(&place, err).ok || !ring_for_new(&ring, &place, at.name[0] != '\0', &exists, err).ok)
+        return FAIL;
+    if (at.version != 0)
+        return fail(err, ERR_USAGE, "a new key begins with version 1");
+    if (at.name[0] == '\0')
+        default_name(&place, at.name);
+    if (!ready_ring(&ring, env, &at, exists, want->passphrase, err).ok)
+        return FAIL;
+    if (!ring_add(&ring, env->crypto, at.name, kind, want->rotate_after, want->now, err).ok) {
+        err_context(err, "keyring '%s'", at.path);
+        return FAIL;
+    }
+    return save(&ring, &place, exists, at.name, 1, info, err);
+}
+
+/* struct change: a ring that is about to be changed, locked, and the key that a reference means. */
+struct change {
+    struct reference at;
+    struct place place;
+    struct ring ring;
+    struct ring_key *key;
+};
+
+#define CHANGE_CLEANUP __attribute__((cleanup(change_end)))
+
+static void change_end(struct change *c)
+{
+    reference_free(&c->at);
+    place_close(&c->place);
+    ring_free(&c->ring);
+}
+
+static struct result change_begin(struct change *c, const char *reference, struct err *err)
+{
+    if (!reference_split(&c->at, reference, err).ok || !place_open(&c->place, c->at.path, err).ok ||
+        !lock(&c->place, err).ok)
+        return FAIL;
+    return ring_load(&c->ring, &c->place, err);
+}
+
+struct result manage_rotate(const struct keystore_env *env, const char *reference, uint64_t now,
+                            struct key_info *info, struct err *err)
+{
+    struct change c CHANGE_CLEANUP = {0};
+
+    if (!change_begin(&c, reference, err).ok || !reference_key(&c.at, &c.ring, &c.key, err).ok)
+        return FAIL;
+    if (c.at.version != 0)
+        return fail(err, ERR_USAGE, "a key is rotated, not one of its versions");
+    if ((ring_locked(&c.ring) && !reference_unlock(&c.at, &c.ring, env, err).ok) ||
+        !ring_rotate(&c.ring, env->crypto, c.key, now, err).ok)
+        return FAIL;
+    return save(&c.ring, &c.place, true, c.key->name, ring_active(c.key)->number, info, err);
+}
+
+/* The version that a change means: the one that is named, or the active one where that is clear. */
+static struct result changed_version(const struct change *c, enum key_change change,
+                                     struct ring_version **out, struct err *err)
+{
+    if (c->at.version != 0) {
+        *out = ring_version(c->key, c->at.version);
+        return *out != NULL ? OK : reference_no_version(&c->at, err);
+    }
+    *out = change == KEY_RETIRE ? ring_active(c->key) : NULL;
+    if (*out != NULL)
+        return OK;
+    if (change == KEY_RETIRE)
+        return fail(err, ERR_POLICY, "key '%s' has no active version", c->key->name);
+    (void)fail(err, ERR_USAGE, "no version of key '%s' is named", c->key->name);
+    err_hint(err, "name it: %s#%s:VERSION", c->at.path, c->key->name);
+    return FAIL;
+}
+
+struct result manage_change(const char *reference, enum key_change change, struct key_info *info,
+                            struct err *err)
+{
+    struct change c CHANGE_CLEANUP = {0};
+    struct ring_version *version;
+
+    if (!change_begin(&c, reference, err).ok || !reference_key(&c.at, &c.ring, &c.key, err).ok ||
+        !changed_version(&c, change, &version, err).ok ||
+        !ring_change(c.key, version, change, err).ok)
+        return FAIL;
+    return save(&c.ring, &c.place, true, c.key->name, version->number, info, err);
+}
+
+struct result manage_protect(const struct keystore_env *env, const char *reference, bool remove,
+                             struct err *err)
+{
+    struct secret fresh SECRET_CLEANUP = {0};
+    struct change c CHANGE_CLEANUP = {0};
+    struct ring saved RING_CLEANUP = {0};
+    char what[ERR_TEXT_MAX / 2];
+
+    if (!change_begin(&c, reference, err).ok)
+        return FAIL;
+    if (c.at.name[0] != '\0')
+        return fail(err, ERR_USAGE, "a passphrase is for the whole keyring: name '%s'", c.at.path);
+    if (ring_locked(&c.ring) && !reference_unlock(&c.at, &c.ring, env, err).ok)
+        return FAIL;
+    snprintf(what, sizeof what, "new passphrase of keyring '%s'", c.at.path);
+    if (!remove && !env->passphrase(env->arg, what, true, &fresh, err).ok)
+        return FAIL;
+    if (!ring_protect(&c.ring, env->crypto, remove ? NULL : &fresh, err).ok ||
+        !ring_save(&c.ring, &c.place, true, err).ok)
+        return FAIL;
+    return ring_load(&saved, &c.place, err);
+}
+
+struct result manage_export_public(const char *reference, char **text, struct err *err)
+{
+    struct change c CHANGE_CLEANUP = {0};
+
+    if (!change_begin(&c, reference, err).ok || !reference_key(&c.at, &c.ring, &c.key, err).ok)
+        return FAIL;
+    if (c.key->kind != RING_X25519) {
+        (void)fail(err, ERR_FAILED, "key '%s' is symmetric and has no public key", c.key->name);
+        err_hint(err, "'bulla key new --kind x25519' makes one that has");
+        return FAIL;
+    }
+    const struct ring_version *v =
+        c.at.version != 0 ? ring_version(c.key, c.at.version) : ring_active(c.key);
+    if (v == NULL || v->state != KEY_ACTIVE)
+        return fail(err, ERR_POLICY, "key '%s' has no such active version", c.key->name);
+    struct public_key public_key = {.version = v->number, .created = v->created};
+    memcpy(public_key.name, c.key->name, sizeof public_key.name);
+    memcpy(public_key.id, c.key->id, RING_ID_SIZE);
+    memcpy(public_key.bytes, v->public_key, X25519_SIZE);
+    return public_text(&public_key, text, err);
+}
+
+static void list_public(const struct public_key *key, const struct key_list_sink *sink)
+{
+    struct key_info info = {.kind = "x25519 public",
+                            .version = key->version,
+                            .state = KEY_ACTIVE,
+                            .created = key->created};
+
+    memcpy(info.name, key->name, sizeof key->name);
+    text_hex(info.id, key->id, RING_ID_SIZE);
+    sink->row(sink->arg, &info);
+}
+
+static void list_ring(const struct ring *ring, const struct reference *at,
+                      const struct key_list_sink *sink)
+{
+    for (size_t i = 0; i < ring->key_count; i++) {
+        const struct ring_key *key = &ring->keys[i];
+        if (at->name[0] != '\0' && strcmp(key->name, at->name) != 0)
+            continue;
+        for (size_t v = 0; v < key->version_count; v++) {
+            struct key_info info;
+            if (at->version != 0 && key->versions[v].number != at->version)
+                continue;
+            fill_info(&info, key, &key->versions[v]);
+            sink->row(sink->arg, &info);
+        }
+    }
+}
+
+struct result manage_list(const char *reference, const struct key_list_sink *sink, struct err *err)
+{
+    struct reference at REFERENCE_CLEANUP = {0};
+    struct ring ring RING_CLEANUP = {0};
+    struct public_key public_key;
+    bool is_public;
+
+    if (!reference_load(&at, reference, &ring, &public_key, &is_public, err).ok)
+        return FAIL;
+    if (is_public)
+        list_public(&public_key, sink);
+    else
+        list_ring(&ring, &at, sink);
+    return OK;
+}

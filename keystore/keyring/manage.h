@@ -1,0 +1,19 @@
+/* manage: making, listing and changing the keys of a keyring file. Each function is the operation
+ * of its name in struct keystore_ops. */
+#ifndef BULLA_KEYSTORE_KEYRING_MANAGE_H
+#define BULLA_KEYSTORE_KEYRING_MANAGE_H
+
+#include "keystore/keystore.h"
+
+struct result manage_create(const struct keystore_env *env, const char *reference,
+                            const struct key_wanted *want, struct key_info *info, struct err *err);
+struct result manage_rotate(const struct keystore_env *env, const char *reference, uint64_t now,
+                            struct key_info *info, struct err *err);
+struct result manage_change(const char *reference, enum key_change change, struct key_info *info,
+                            struct err *err);
+struct result manage_protect(const struct keystore_env *env, const char *reference, bool remove,
+                             struct err *err);
+struct result manage_export_public(const char *reference, char **text, struct err *err);
+struct result manage_list(const char *reference, const struct key_list_sink *sink, struct err *err);
+
+#endif
