@@ -159,6 +159,9 @@ static void visit(struct walk *w, const struct pair *here, const char *name, uns
         (void)fail(&err, ERR_FAILED, "out of memory");
         v->fail(v->arg, here->path, &err);
     } else if (fstatat(here->dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        /* Gone since the directory was read, perhaps by what this very run did. */
+        if (errno == ENOENT)
+            return;
         (void)fail_errno(&err, "cannot look at '%s'", path);
         v->fail(v->arg, path, &err);
     } else if (S_ISDIR(st.st_mode)) {

@@ -24,6 +24,22 @@ struct run {
     int status; /* of the last failure */
 };
 
+static json_t *report_for(const char *file)
+{
+    json_t *report = json_object();
+
+    json_object_set_new(report, "file", terminal_text(file, strlen(file)));
+    return report;
+}
+
+static void finish_report(json_t *report, const struct err *err)
+{
+    json_object_set_new(report, "status", json_integer(err->class));
+    if (err->class != ERR_NONE)
+        json_object_set_new(report, "error", terminal_text(err->text, strlen(err->text)));
+    terminal_json(report);
+}
+
 static bool writes(const struct batch *b)
 {
     return b->add != NULL || b->take != NULL;
@@ -33,6 +49,14 @@ static void failed(struct run *r, const struct err *err)
 {
     r->failed++;
     r->status = terminal_error(err);
+}
+
+/* A file that failed before it came to the verb. */
+static void failed_early(struct run *r, const char *file, const struct err *err)
+{
+    failed(r, err);
+    if (r->batch->options->json)
+        finish_report(report_for(file), err);
 }
 
 /* The name of a result, which the caller frees. */
@@ -96,32 +120,17 @@ static uint64_t size_of(const struct place *place, bool follow)
     return (uint64_t)st.st_size;
 }
 
-static json_t *report_for(const struct item *item)
-{
-    const char *file = item->source != NULL ? item->source->path : "-";
-    json_t *report = json_object();
-
-    json_object_set_new(report, "file", terminal_text(file, strlen(file)));
-    if (item->target != NULL)
-        json_object_set_new(report, "output",
-                            terminal_text(item->target->path, strlen(item->target->path)));
-    return report;
-}
-
-static void finish_report(json_t *report, const struct err *err)
-{
-    json_object_set_new(report, "status", json_integer(err->class));
-    if (err->class != ERR_NONE)
-        json_object_set_new(report, "error", terminal_text(err->text, strlen(err->text)));
-    terminal_json(report);
-}
-
 /* Does one file, and tells. False stops the batch. */
 static bool each(struct run *r, const struct item *item)
 {
     const struct batch *b = r->batch;
-    json_t *report = b->options->json ? report_for(item) : NULL;
+    const char *file = item->source != NULL ? item->source->path : "-";
+    json_t *report = b->options->json ? report_for(file) : NULL;
     struct err err = {0};
+
+    if (report != NULL && item->target != NULL)
+        json_object_set_new(report, "output",
+                            terminal_text(item->target->path, strlen(item->target->path)));
 
     if (report != NULL && writes(b) && item->target == NULL)
         (void)fail(&err, ERR_USAGE, "--json and the result cannot both go to standard output");
@@ -172,7 +181,7 @@ static bool on_file(void *arg, const struct place *file, int twin, const char *t
     if (writes(r->batch)) {
         if (twin >= 0 ? !result_in(r->batch, file->name, twin, twin_path, &target, &err).ok
                       : !result_beside(r->batch, file, &target, &err).ok) {
-            failed(r, &err);
+            failed_early(r, file->path, &err);
             return true;
         }
         item.target = &target;
@@ -190,8 +199,7 @@ static void on_skip(void *arg, const char *path, const char *what)
 
 static void on_fail(void *arg, const char *path, const struct err *err)
 {
-    (void)path;
-    failed(arg, err);
+    failed_early(arg, path, err);
 }
 
 static struct result walk(struct run *r, const struct place *root, const struct place *twin,
@@ -342,7 +350,7 @@ static struct result do_list(struct run *r, const char *path, struct err *err)
         if (line[size - 1] == end)
             line[--size] = '\0';
         if (size > 0 && !do_operand(r, line, &own).ok)
-            failed(r, &own);
+            failed_early(r, line, &own);
     }
     bool broken = ferror(file) != 0;
     if (file != stdin)
@@ -381,7 +389,7 @@ int batch_run(const struct batch *b)
     }
     for (size_t i = 0; i < operands->count && !stream_interrupted(); i++)
         if (!do_operand(&r, operands->items[i], &err).ok)
-            failed(&r, &err);
+            failed_early(&r, operands->items[i], &err);
     place_close(&r.out);
     fd_close(&r.out_dir);
     return summary(&r);

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include "cmd/common.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
@@ -20,6 +22,8 @@ static struct result export(const struct options *o, struct err *err)
     struct session no_keys = {.warn = terminal_warn};
     bool to_stdout = o->output != NULL && is_stdio(o->output);
 
+    if (to_stdout && isatty(STDOUT_FILENO))
+        return fail(err, ERR_USAGE, "an envelope is not written to a terminal");
     if (!place_open(&file, o->operands.items[0], err).ok)
         return FAIL;
     if (o->envelope != NULL) {

@@ -197,7 +197,7 @@ static struct result write_public(const char *text, const struct options *o, str
     struct output output OUTPUT_CLEANUP = {0};
     struct place place PLACE_CLEANUP = {0};
     bool to_file = o->output != NULL && !is_stdio(o->output);
-    struct stat none = {0};
+    const struct inputs none = {0};
 
     if ((to_file && !place_open(&place, o->output, err).ok) ||
         !output_open(&output, to_file ? &place : NULL, o->force, &none, err).ok ||

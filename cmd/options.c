@@ -255,6 +255,8 @@ static struct result parse_number(const char *text, uint64_t *out, struct err *e
             __builtin_add_overflow(n, (uint64_t)(*c - '0'), &n))
             return fail(err, ERR_USAGE, "'%s' is too large", text);
     }
+    if (n > INT64_MAX)
+        return fail(err, ERR_USAGE, "'%s' is too large", text);
     if (n == 0)
         return fail(err, ERR_USAGE, "'%s' is not 1 or more", text);
     *out = n;

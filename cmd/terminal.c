@@ -76,10 +76,21 @@ json_t *terminal_text(const void *bytes, size_t size)
     return json;
 }
 
+/* DEL is ASCII to JSON, but not to a terminal. */
+static int put_json(const char *text, size_t size, void *arg)
+{
+    (void)arg;
+    for (size_t i = 0; i < size; i++)
+        if (text[i] == 0x7f ? fputs("\\u007f", stdout) == EOF : putchar(text[i]) == EOF)
+            return -1;
+    return 0;
+}
+
 void terminal_json(json_t *json)
 {
     lost = lost || json == NULL ||
-           json_dumpf(json, stdout, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER) != 0;
+           json_dump_callback(json, put_json, NULL,
+                              JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER) != 0;
     putchar('\n');
     json_decref(json);
     fflush(stdout);

@@ -179,6 +179,8 @@ struct result core_decode(struct core *core, struct view bytes, struct err *err)
         return FAIL;
     if (!wire_at_end(&r))
         return fail(err, ERR_DAMAGED, "the core has a wrong length");
+    if (core->generation > GENERATION_MAX)
+        return fail(err, ERR_DAMAGED, "the generation is above 2^63 - 1");
     if (core->created > TEXT_TIME_MAX)
         return fail(err, ERR_DAMAGED, "the creation time is after the year 9999");
     return OK;

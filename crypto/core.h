@@ -9,6 +9,7 @@
 /* Caps, the same for writing and reading, in bytes. */
 #define CORE_ID_SIZE 16
 #define CORE_NAME_MAX 1024
+#define GENERATION_MAX (uint64_t) INT64_MAX /* what JSON readers can hold */
 #define CONTEXT_PAIRS_MAX 32
 #define CONTEXT_KEY_MAX 128
 #define CONTEXT_VALUE_MAX 512

@@ -13,7 +13,7 @@
 #define REGION_EXPONENT_MIN 12
 #define REGION_EXPONENT_MAX 18
 #define SLOTS_MAX 32
-#define SEQUENCE_MAX (UINT64_MAX - 1)
+#define SEQUENCE_MAX (uint64_t) INT64_MAX /* what JSON readers can hold */
 #define WRAPPED_KEY_SIZE (KEY_SIZE + XAES_OVERHEAD)
 #define ENVELOPE_CONTEXT_SIZE (13 + SHA256_SIZE) /* "bulla/v1 body" || core hash */
 

@@ -5,6 +5,8 @@
 #ifndef BULLA_KEYSTORE_KEYSTORE_H
 #define BULLA_KEYSTORE_KEYSTORE_H
 
+#include <sys/stat.h>
+
 #include "base/secret.h"
 #include "crypto/core.h"
 #include "crypto/slot.h"
@@ -110,6 +112,10 @@ struct keystore_ops {
     enum slot_match (*match)(const struct master_key *key, const struct slot *slot);
 
     void (*close)(struct master_key *key);
+
+    /* Whether *st is the file that the key lives in, which must not be removed or written over.
+     * Optional. */
+    bool (*lives_in)(const struct master_key *key, const struct stat *st);
 
     /* Makes a key as *want says, at the reference; *info tells of it. Optional. */
     struct result (*create)(const struct keystore_env *env, const char *reference,

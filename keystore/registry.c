@@ -64,6 +64,16 @@ void keyset_close(struct keyset *set)
     *set = (struct keyset){0};
 }
 
+bool keyset_lives_in(const struct keyset *set, const struct stat *st)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        const struct master_key *key = set->keys[i];
+        if (key->ops->lives_in != NULL && key->ops->lives_in(key, st))
+            return true;
+    }
+    return false;
+}
+
 const char *key_state_name(enum key_state state)
 {
     static const char *const names[] = {

@@ -26,11 +26,10 @@ static struct result read_separate(struct sealed *f, const struct session *s,
                                    const struct place *place, struct err *err)
 {
     int fd FD_CLEANUP = -1;
-    struct stat st;
     char more;
     size_t got;
 
-    if (!place_open_file(place, true, &fd, &st, err).ok)
+    if (!place_open_file(place, true, &fd, &f->envelope_st, err).ok)
         return FAIL;
     struct source source = {.fd = fd, .name = place->path};
     struct result r = envelope_read(&f->envelope, &source, &f->health, err);
@@ -236,8 +235,9 @@ struct result open_file(struct session *s, const struct open_options *options,
 {
     struct output output OUTPUT_CLEANUP = {0};
     const struct stat *like = from->body != NULL ? &f->st : NULL;
+    const struct inputs inputs = {&f->st, f->separate ? &f->envelope_st : NULL, &s->keys};
 
-    if (!output_open(&output, out, options->replace, &f->st, err).ok ||
+    if (!output_open(&output, out, options->replace, &inputs, err).ok ||
         !open_stream(s, options, f, &output.fd.sink, size, err).ok ||
         !source_unchanged(&f->source, &f->st, err).ok || !output_commit(&output, like, err).ok)
         return FAIL;

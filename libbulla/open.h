@@ -18,8 +18,9 @@ struct sealed {
     struct stat st;
     struct envelope envelope;
     struct envelope_health health;
-    bool separate;       /* the envelope came from a file of its own */
-    struct place beside; /* and that was found beside the body, here */
+    bool separate;           /* the envelope came from a file of its own */
+    struct stat envelope_st; /* that file */
+    struct place beside;     /* and that was found beside the body, here */
     bool open;
     int owned; /* the descriptor to close, or -1 */
 };

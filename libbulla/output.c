@@ -3,22 +3,37 @@
 #include <errno.h>
 #include <unistd.h>
 
-struct result output_open(struct output *o, const struct place *place, bool replace,
-                          const struct stat *source, struct err *err)
+/* What an existing file is to this run, if it must not be written over; else NULL. */
+static const char *input_of(const struct inputs *inputs, const struct stat *st)
 {
+    if (inputs->source != NULL && file_same(st, inputs->source))
+        return "the file that is read";
+    if (inputs->envelope != NULL && file_same(st, inputs->envelope))
+        return "the envelope that is read";
+    if (inputs->keys != NULL && keyset_lives_in(inputs->keys, st))
+        return "the keyring that is used";
+    return NULL;
+}
+
+struct result output_open(struct output *o, const struct place *place, bool replace,
+                          const struct inputs *inputs, struct err *err)
+{
+    const char *input = NULL;
     struct stat st;
     bool there;
 
     if (place == NULL) {
         o->fd = fd_sink(STDOUT_FILENO, "standard output");
-        if (fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode) && file_same(&st, source))
-            return fail(err, ERR_FAILED, "standard output is the file that is read");
-        return OK;
+        if (fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode))
+            input = input_of(inputs, &st);
+        return input == NULL ? OK : fail(err, ERR_FAILED, "standard output is %s", input);
     }
     if (!place_stat(place, &st, &there, err).ok)
         return FAIL;
-    if (there && file_same(&st, source))
-        return fail(err, ERR_FAILED, "'%s' is the file that is read", place->path);
+    if (there)
+        input = input_of(inputs, &st);
+    if (input != NULL)
+        return fail(err, ERR_FAILED, "'%s' is %s", place->path, input);
     if (!atomic_file_open(&o->file, place, replace, err).ok)
         return FAIL;
     o->fd = fd_sink(o->file.fd, place->path);

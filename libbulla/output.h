@@ -4,6 +4,7 @@
 
 #include "base/atomic_file.h"
 #include "base/stream.h"
+#include "keystore/registry.h"
 
 /* struct output: {0} is empty and safe to close; not to be moved once open. */
 struct output {
@@ -13,10 +14,16 @@ struct output {
 
 #define OUTPUT_CLEANUP __attribute__((cleanup(output_close)))
 
-/* output_open makes an output at place (NULL = standard output), which must not be the file
- * *source. place must outlive *o. */
+/* struct inputs: what an output must not be. */
+struct inputs {
+    const struct stat *source, *envelope; /* NULL = none */
+    const struct keyset *keys;            /* the files they live in; NULL = none */
+};
+
+/* output_open makes an output at place (NULL = standard output), which must not be one of the
+ * inputs. place must outlive *o. */
 FALLIBLE output_open(struct output *o, const struct place *place, bool replace,
-                     const struct stat *source, struct err *err);
+                     const struct inputs *inputs, struct err *err);
 
 /* output_commit makes what was written durable and, if it is a file, puts it in its place, with
  * permissions and times like those of *like if that is a regular file, else of any new file. */

@@ -11,7 +11,9 @@ struct result repair_export(struct sealed *f, const struct place *out, bool repl
 {
     struct output output OUTPUT_CLEANUP = {0};
 
-    if (!output_open(&output, out, replace, &f->st, err).ok ||
+    const struct inputs inputs = {&f->st, f->separate ? &f->envelope_st : NULL, NULL};
+
+    if (!output_open(&output, out, replace, &inputs, err).ok ||
         !envelope_write(&f->envelope, &output.fd.sink, err).ok)
         return FAIL;
     return output_commit(&output, &f->st, err);

@@ -39,16 +39,28 @@ static struct result check_pair(const struct seal_place *at, struct err *err)
     return FAIL;
 }
 
+/* Whether two places are one; a folder that cannot be looked at is not the same. */
+static bool same_place(const struct place *a, const struct place *b)
+{
+    struct stat in_a, in_b;
+
+    return a != NULL && strcmp(a->name, b->name) == 0 && fstat(a->dir, &in_a) == 0 &&
+           fstat(b->dir, &in_b) == 0 && file_same(&in_a, &in_b);
+}
+
 static struct result outputs_open(struct outputs *o, const struct seal_options *options,
-                                  const struct seal_place *at, const struct stat *source,
+                                  const struct seal_place *at, const struct inputs *inputs,
                                   struct err *err)
 {
     if (at->envelope == NULL)
-        return output_open(&o->body, at->body, options->replace, source, err);
+        return output_open(&o->body, at->body, options->replace, inputs, err);
+    if (same_place(at->body, at->envelope))
+        return fail(err, ERR_USAGE, "'%s' cannot be both the body and the envelope",
+                    at->envelope->path);
     if (!check_pair(at, err).ok ||
-        !output_open(&o->envelope, at->envelope, options->replace, source, err).ok)
+        !output_open(&o->envelope, at->envelope, options->replace, inputs, err).ok)
         return FAIL;
-    return output_open(&o->body, at->body, false, source, err);
+    return output_open(&o->body, at->body, false, inputs, err);
 }
 
 /* The envelope first: alone it does no harm, while a body without it could not be opened. */
@@ -140,8 +152,13 @@ struct result seal_file(struct session *s, const struct seal_options *options,
     struct source source;
     struct stat st;
 
-    if (!open_source(at, &source, &owned, &st, err).ok ||
-        !outputs_open(&outputs, options, at, &st, err).ok)
+    if (!open_source(at, &source, &owned, &st, err).ok)
+        return FAIL;
+    const struct inputs inputs = {&st, NULL, &s->keys};
+    if (options->remove_source && keyset_lives_in(&s->keys, &st))
+        return fail(err, ERR_FAILED, "'%s' is the keyring that is used and is not removed",
+                    source.name);
+    if (!outputs_open(&outputs, options, at, &inputs, err).ok)
         return FAIL;
     source.watch = s->watch;
     struct sink *envelope =

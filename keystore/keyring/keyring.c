@@ -45,6 +45,11 @@ static struct result keyring_open(struct master_key **out, const struct keystore
     return OK;
 }
 
+static bool keyring_lives_in(const struct master_key *key, const struct stat *st)
+{
+    return file_same(&((const struct keyring *)key)->ring.file, st);
+}
+
 static struct result need_unlocked(struct keyring *k, struct err *err)
 {
     if (!ring_locked(&k->ring))
@@ -71,8 +76,8 @@ static struct result ring_wrapping(struct keyring *k, struct wrapping *w, struct
         return FAIL;
     const struct ring_version *v = ring_active(key);
     if (v == NULL || (k->at.version != 0 && k->at.version != v->number)) {
-        (void)fail(err, ERR_POLICY, "key '%s' of keyring '%s' has no such active version",
-                   key->name, k->at.path);
+        (void)fail(err, ERR_POLICY, "key '%s' of keyring '%s' has no %sactive version", key->name,
+                   k->at.path, k->at.version != 0 ? "such " : "");
         err_hint(err, "only an active version wraps; 'bulla key rotate' makes one");
         return FAIL;
     }
@@ -211,6 +216,7 @@ const struct keystore_ops keyring_ops = {
     .unwrap = keyring_unwrap,
     .match = keyring_match,
     .close = keyring_close,
+    .lives_in = keyring_lives_in,
     .create = manage_create,
     .rotate = manage_rotate,
     .change = manage_change,

@@ -47,6 +47,7 @@ struct ring_key {
 struct ring {
     struct ring_key *keys;
     size_t key_count;
+    struct stat file;     /* that it was read from */
     bool protected;       /* by a passphrase */
     struct kdf_cost cost; /* of it */
     struct secret kek;    /* the key from it; empty while the ring is locked */

@@ -57,7 +57,7 @@ static struct result read_key_bytes(const struct ring *ring, struct ring_version
         return OK;
     }
     if (t->key == NULL || t->wrapped != NULL)
-        return malformed(err, "a version has no key");
+        return malformed(err, "a version is wrapped, but the keyring has no passphrase");
     if (!secret_new(&v->key, KEY_SIZE, err).ok)
         return FAIL;
     if (!text_unhex(v->key.bytes, KEY_SIZE, t->key))
@@ -77,7 +77,9 @@ static struct result read_material(const struct ring *ring, enum ring_kind kind,
             return malformed(err, "a destroyed version has a key");
         return OK;
     }
-    if (t->check == NULL || !text_unhex(v->check, RING_CHECK_SIZE, t->check))
+    if (t->check == NULL || (t->key == NULL && t->wrapped == NULL))
+        return malformed(err, "a version has no key or no check");
+    if (!text_unhex(v->check, RING_CHECK_SIZE, t->check))
         return malformed(err, "a check value is not 8 lowercase hex digits");
     bool has_public = t->public_key != NULL && text_unhex(v->public_key, KEY_SIZE, t->public_key);
     if (kind == RING_X25519 ? !has_public : t->public_key != NULL)
@@ -279,6 +281,7 @@ struct result ring_load(struct ring *ring, const struct place *place, struct err
         err_context(err, "keyring '%s'", place->path);
         return FAIL;
     }
+    ring->file = mine;
     return OK;
 }
 

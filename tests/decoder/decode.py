@@ -132,7 +132,7 @@ def read_core(data: bytes) -> Core:
     file_id = reader.take(16)
     branch_id = reader.take(16)
     created = reader.number(8, 0, 253402300799)
-    generation = reader.number(8)
+    generation = reader.number(8, 0, 2**63 - 1)
     name = reader.text(0, 1024)
     context = read_context(reader)
     reader.end()
@@ -281,7 +281,7 @@ def read_copy(region: bytes, exponent: int) -> Copy:
     if version != 1:
         raise Unsupported("unknown format version")
     check(recorded == exponent, "the exponent of the region differs")
-    check(1 <= sequence <= 2**64 - 2, "the sequence number is out of range")
+    check(1 <= sequence <= 2**63 - 1, "the sequence number is out of range")
     check(not any(reader.data), "the rest of the region is not zeros")
     return Copy(exponent, sequence, read_content(content), region)
 

@@ -1,0 +1,72 @@
+"""What the tests know of the format: where things stand in a sealed file, and how to break them. See docs/FORMAT.md."""
+
+import hashlib
+import json
+import os
+import random
+import stat
+
+REGION = 4096
+BODY = 2 * REGION
+CHUNKS = BODY + 56
+CHUNK = 16384 + 16
+GENERATION = 24 + 2 + 2 + 2 + 16 + 16 + 8
+SUITES = ["aes", "chacha20"]
+
+
+def content(size, seed=0):
+    """Bytes that look like nothing and are the same in every run."""
+    return random.Random(f"{seed} {size}").randbytes(size)
+
+
+def flip(data, offset, bit=0):
+    offset %= len(data)
+    return data[:offset] + bytes([data[offset] ^ 1 << bit]) + data[offset + 1 :]
+
+
+def with_checksum(copy):
+    """An envelope copy with the right checksum under whatever was changed in it."""
+    size = 24 + int.from_bytes(copy[12:16], "big")
+    return copy[:size] + hashlib.sha256(copy[:size]).digest() + copy[size + 32 :]
+
+
+def chunk(data, number):
+    return data[CHUNKS + number * CHUNK :][:CHUNK]
+
+
+def with_chunks(data, numbers):
+    """The file with these of its chunks, in this order."""
+    return data[:CHUNKS] + b"".join(chunk(data, n) for n in numbers)
+
+
+def snapshot(folder):
+    """All below a folder, with what must not change unless asked: type, mode, mtime, content."""
+    found = {}
+    for base, folders, files in os.walk(os.fsencode(folder)):
+        for name in folders + files:
+            path = os.path.join(base, name)
+            st = os.lstat(path)
+            what = [stat.S_IFMT(st.st_mode), stat.S_IMODE(st.st_mode)]
+            if stat.S_ISREG(st.st_mode):
+                with open(path, "rb") as file:
+                    what += [st.st_mtime_ns, hashlib.sha256(file.read()).hexdigest()]
+            found[path] = what
+    return found
+
+
+def edit_ring(path, change):
+    """Rewrites a keyring: change takes its parsed content and may change it in place or return another."""
+    rings = json.loads(path.read_text())
+    path.write_text(json.dumps(change(rings) or rings))
+
+
+def set_state(path, state, version=0):
+    """Puts one version of a keyring's first key into another state."""
+
+    def change(ring):
+        v = ring["keys"][0]["versions"][version]
+        v["state"] = state
+        if state == "destroyed":
+            del v["key"], v["check"]
+
+    edit_ring(path, change)

@@ -1,0 +1,350 @@
+"""Envelopes in files of their own: detached, exported, put back; never put where they do not belong."""
+
+import os
+
+import pytest
+
+from sealed import BODY, CHUNK, REGION, content, edit_ring, flip, set_state, snapshot, with_checksum
+
+SIZE = 2 * 16384 + 5
+
+
+@pytest.fixture
+def sealed(bulla, ring):
+    return bulla.seal(ring, content(SIZE))
+
+
+@pytest.fixture
+def exported(bulla, sealed):
+    """The exported envelope of the sealed file."""
+    bulla("envelope", "export", sealed)
+    return sealed.with_name("plain.bulla.env")
+
+
+def destroy(path, copies="AB"):
+    data = bytearray(path.read_bytes())
+    for copy in copies:
+        at = "AB".index(copy) * REGION
+        data[at : at + REGION] = bytes(REGION)
+    path.write_bytes(data)
+    return path
+
+
+def opens(bulla, ring, path, *options):
+    """The file opens without a warning."""
+    done = bulla("decrypt", "-k", ring, "-o", "-", *options, path)
+    return (done.stdout, done.stderr) == (content(SIZE), b"")
+
+
+# Detached.
+
+
+def detach(bulla, ring, *options):
+    (bulla.work / "f").write_bytes(content(SIZE))
+    bulla("encrypt", "-k", ring, "--detach", "--remove-source", *options, "f")
+    return bulla.work / "f.bulla", bulla.work / "f.bulla.env"
+
+
+@pytest.mark.parametrize("suite", ["aes", "chacha20"])
+def test_detached_pair(bulla, ring, suite):
+    body, env = detach(bulla, ring, "--suite", suite)
+    assert env.stat().st_size == BODY and body.stat().st_size == 56 + 2 * CHUNK + 5 + 16
+    assert opens(bulla, ring, body)
+    assert opens(bulla, ring, body, "--envelope", env)
+    bulla("verify", "-k", ring, body)
+    (shown,) = bulla.inspect(body)
+    assert (shown["envelope"], shown["bytes"]) == ("separate", SIZE)
+    bulla("decrypt", "-k", ring, body)
+    assert (bulla.work / "f").read_bytes() == content(SIZE)
+
+
+def test_detached_pair_has_mode_and_times_of_its_source(bulla, ring, work):
+    (work / "f").write_bytes(b"x")
+    (work / "f").chmod(0o640)
+    os.utime(work / "f", ns=(10**18, 10**18))
+    bulla("encrypt", "-k", ring, "--detach", "f")
+    for name in ("f.bulla", "f.bulla.env"):
+        st = (work / name).stat()
+        assert (st.st_mode & 0o7777, st.st_mtime_ns) == (0o640, 10**18)
+
+
+def test_envelope_goes_where_it_is_told(bulla, ring, work):
+    body = bulla("encrypt", "-k", ring, "--envelope", "e", stdin=content(SIZE)).stdout
+    assert sorted(os.listdir(work)) == ["e"] and len(body) == 56 + 2 * CHUNK + 5 + 16
+    assert bulla("decrypt", "-k", ring, "--envelope", "e", stdin=body).stdout == content(SIZE)
+
+
+def test_separate_envelope_with_one_damaged_copy(bulla, ring):
+    body, env = detach(bulla, ring)
+    env.write_bytes(flip(env.read_bytes(), 5))
+    done = bulla("decrypt", "-k", ring, body, "-o", "-")
+    assert done.stdout == content(SIZE)
+    assert f"'{env}': envelope copy A is damaged".encode() in done.stderr
+
+
+def test_tree_of_detached_pairs(bulla, ring, work):
+    (work / "t" / "sub").mkdir(parents=True)
+    for name in ("a", "sub/b"):
+        (work / "t" / name).write_bytes(name.encode())
+    bulla("encrypt", "-k", ring, "-r", "--detach", "--remove-source", "t")
+    assert b"2 verified" in bulla("verify", "-k", ring, "-r", "t").stderr
+    bulla("decrypt", "-k", ring, "-r", "--remove-source", "t")
+    assert sorted(p.name for p in (work / "t").rglob("*")) == ["a", "b", "sub"]
+
+
+# Export.
+
+
+def test_export_is_the_envelope(sealed, exported):
+    assert exported.read_bytes() == sealed.read_bytes()[:BODY]
+
+
+def test_export_to_a_name_and_to_standard_output(bulla, sealed, work):
+    bulla("envelope", "export", sealed, "-o", "e")
+    data = bulla("envelope", "export", sealed, "-o", "-").stdout
+    assert data == (work / "e").read_bytes() == sealed.read_bytes()[:BODY]
+
+
+def test_export_does_not_overwrite(bulla, sealed, exported):
+    exported.write_bytes(b"old")
+    bulla("envelope", "export", sealed, status=1)
+    assert exported.read_bytes() == b"old"
+    bulla("envelope", "export", "--force", sealed)
+    assert exported.read_bytes() == sealed.read_bytes()[:BODY]
+
+
+def test_export_repairs_its_copy(bulla, ring, sealed):
+    """From a file with one damaged copy comes an envelope with two good ones."""
+    good = sealed.read_bytes()[:BODY]
+    sealed.write_bytes(flip(sealed.read_bytes(), 50))
+    assert b"copy A is damaged" in bulla("envelope", "export", sealed).stderr
+    assert sealed.with_name("plain.bulla.env").read_bytes() == good
+
+
+def test_export_from_a_file_without_envelope(bulla, sealed, work):
+    destroy(sealed)
+    before = snapshot(work)
+    bulla("envelope", "export", sealed, status=4)
+    assert snapshot(work) == before
+
+
+@pytest.mark.parametrize("where", ["beside", "elsewhere"])
+def test_exported_envelope_opens_a_file_without_its_own(bulla, ring, sealed, exported, work, where):
+    options = []
+    if where == "elsewhere":
+        exported.rename(work / "e")
+        options = ["--envelope", "e"]
+    destroy(sealed)
+    before = snapshot(work)
+    for args, data in (([sealed], b""), ([], sealed.read_bytes())):
+        if where == "beside" and not args:
+            continue
+        done = bulla("decrypt", "-k", ring, *options, "-o", "-", *args, stdin=data)
+        assert done.stdout == content(SIZE)
+        assert b"envelope copies in this file were not used; 'bulla envelope restore'" in done.stderr
+    assert snapshot(work) == before
+
+
+def test_exported_envelope_opens_a_whole_file(bulla, ring, sealed, exported):
+    bulla("decrypt", "-k", ring, "--envelope", exported, sealed, "-o", "-")
+
+
+# Restore.
+
+
+def test_restore_after_total_loss(bulla, ring, sealed, exported):
+    whole = sealed.read_bytes()
+    destroy(sealed)
+    bulla("envelope", "restore", "-k", ring, sealed)
+    assert sealed.read_bytes() == whole and opens(bulla, ring, sealed)
+
+
+def test_restore_from_a_named_envelope(bulla, ring, sealed, exported, work):
+    whole = sealed.read_bytes()
+    exported.rename(work / "e")
+    destroy(sealed)
+    bulla("envelope", "restore", "-k", ring, "--envelope", "e", sealed)
+    assert sealed.read_bytes() == whole
+
+
+def test_restore_keeps_the_mode(bulla, ring, sealed, exported):
+    destroy(sealed).chmod(0o640)
+    bulla("envelope", "restore", "-k", ring, sealed)
+    assert sealed.stat().st_mode & 0o7777 == 0o640
+
+
+@pytest.mark.parametrize("key", [[], ["-k"]], ids=["without a key", "with a key"])
+@pytest.mark.parametrize("copies", ["A", "B"])
+def test_restore_repairs_one_copy(bulla, ring, sealed, exported, copies, key):
+    destroy(sealed, copies)
+    bulla("envelope", "restore", *key, *([ring] if key else []), sealed)
+    assert bulla.inspect(sealed)[0]["copies"] == ["good", "good"]
+    assert opens(bulla, ring, sealed)
+
+
+def test_restore_of_an_equal_envelope(bulla, ring, sealed, exported):
+    bulla("envelope", "restore", sealed)
+    assert bulla.inspect(sealed)[0]["copies"] == ["good", "good"]
+    assert opens(bulla, ring, sealed)
+
+
+def refuse(bulla, *args, status, says):
+    before = snapshot(bulla.work)
+    done = bulla("envelope", "restore", *args, status=status)
+    assert says.encode() in done.stderr, done.stderr
+    assert snapshot(bulla.work) == before
+
+
+def test_restore_without_a_key_proves_nothing(bulla, ring, sealed, exported):
+    refuse(bulla, destroy(sealed), status=7, says="no key (-k) was given to prove that this one belongs to it")
+
+
+def test_restore_by_force_needs_no_proof(bulla, ring, sealed, exported):
+    whole = sealed.read_bytes()
+    bulla("envelope", "restore", "--force", destroy(sealed))
+    assert sealed.read_bytes() == whole
+
+
+def test_restore_with_a_wrong_key(bulla, ring, sealed, exported):
+    refuse(bulla, "-k", bulla.new_key("other.ring"), destroy(sealed), status=5, says="none of the given keys opens it")
+
+
+def test_restore_with_a_disabled_key(bulla, ring, sealed, exported):
+    set_state(ring, "disabled")
+    refuse(bulla, "-k", ring, destroy(sealed), status=7, says="is disabled")
+
+
+@pytest.mark.parametrize("key", [False, True])
+def test_envelope_of_another_file(bulla, ring, sealed, exported, key):
+    other = bulla.seal(ring, content(SIZE), name="other")
+    keys = ["-k", ring] if key else []
+    refuse(bulla, *keys, "--envelope", exported, other, status=7, says="has the envelope of another file")
+
+
+def test_envelope_of_another_file_into_one_without(bulla, ring, sealed, exported):
+    other = destroy(bulla.seal(ring, content(SIZE), name="other"))
+    says = "the body does not belong to this envelope"
+    refuse(bulla, "-k", ring, "--envelope", exported, other, status=(4, 7), says=says)
+
+
+def test_envelope_into_a_detached_body(bulla, ring):
+    """A detached body has no room for an envelope: writing one would destroy it."""
+    body, env = detach(bulla, ring)
+    refuse(bulla, "-k", ring, body, status=(1, 4, 7), says="'")
+    assert opens(bulla, ring, body)
+
+
+def test_older_envelope_does_not_replace_a_newer(bulla, ring, sealed, exported):
+    data = sealed.read_bytes()
+    newer = with_checksum(data[:23] + b"\x02" + data[24:REGION])
+    sealed.write_bytes(newer * 2 + data[BODY:])
+    refuse(bulla, sealed, status=7, says="has a newer envelope")
+
+
+def test_older_envelope_by_force_gets_a_newer_number(bulla, ring, sealed, exported):
+    data = sealed.read_bytes()
+    newer = with_checksum(data[:23] + b"\x02" + data[24:REGION])
+    sealed.write_bytes(newer * 2 + data[BODY:])
+    bulla("envelope", "restore", "--force", sealed)
+    (shown,) = bulla.inspect(sealed)
+    assert (shown["sequence"], shown["copies"]) == (3, ["good", "good"])
+    assert opens(bulla, ring, sealed)
+
+
+def test_restore_to_a_file_too_short(bulla, ring, sealed, exported):
+    sealed.write_bytes(b"short")
+    refuse(bulla, "-k", ring, "--force", sealed, status=1, says="too short to have this envelope")
+
+
+def test_restore_without_an_envelope(bulla, ring, sealed):
+    refuse(bulla, "-k", ring, sealed, status=1, says="cannot open")
+
+
+def test_restore_from_a_whole_file(bulla, ring, sealed):
+    other = bulla.seal(ring, content(SIZE), name="other")
+    refuse(bulla, "-k", ring, "--envelope", other, sealed, status=1, says="is not an envelope alone")
+
+
+def test_restore_through_a_link(bulla, ring, sealed, exported, work):
+    (work / "link").symlink_to(sealed)
+    refuse(bulla, "--envelope", exported, "link", status=1, says="'link'")
+
+
+@pytest.mark.parametrize("special", ["fifo", "directory", "device"])
+def test_restore_to_what_is_not_a_file(bulla, ring, exported, work, special):
+    path = "/dev/null" if special == "device" else work / "x"
+    if special != "device":
+        os.mkfifo(path) if special == "fifo" else path.mkdir()
+    refuse(bulla, "-k", ring, "--envelope", exported, path, status=1, says=f"'{path}'")
+
+
+# Broken separate envelopes.
+
+BROKEN = {
+    "empty": lambda d: b"",
+    "one byte": lambda d: d[:1],
+    "less than a copy": lambda d: d[: REGION - 1],
+    "both damaged": lambda d: flip(flip(d, 30), REGION + 30),
+    "zeros": lambda d: bytes(len(d)),
+    "second copy cut, first destroyed": lambda d: bytes(REGION) + d[REGION:-1],
+}
+LONGER = {"a byte more": lambda d: d + b"\0", "a copy more": lambda d: d + d[:REGION], "twice": lambda d: d * 2}
+SHORTER = {"one copy": lambda d: d[:REGION], "less than two copies": lambda d: d[:-1]}
+
+
+@pytest.mark.parametrize("break_it", [*BROKEN.values(), *LONGER.values()], ids=[*BROKEN, *LONGER])
+def test_broken_separate_envelope(bulla, ring, work, break_it):
+    body, env = detach(bulla, ring)
+    env.write_bytes(break_it(env.read_bytes()))
+    before = snapshot(work)
+    for options in ([], ["--envelope", env]):
+        for verb in ("decrypt", "verify"):
+            done = bulla(verb, "-k", ring, *options, body, status=4)
+            assert done.stdout == b"" and b"'" + os.fsencode(env) + b"'" in done.stderr
+        bulla("inspect", *options, body, status=4)
+    assert snapshot(work) == before
+
+
+@pytest.mark.parametrize("shorten", SHORTER.values(), ids=SHORTER)
+def test_separate_envelope_cut_in_its_second_copy(bulla, ring, shorten):
+    """As with any damage to one copy, the other is enough, and the damage is told."""
+    body, env = detach(bulla, ring)
+    env.write_bytes(shorten(env.read_bytes()))
+    done = bulla("decrypt", "-k", ring, body, "-o", "-")
+    assert done.stdout == content(SIZE)
+    assert f"'{env}': envelope copy B is damaged (the file ends inside it)".encode() in done.stderr
+
+
+@pytest.mark.parametrize("break_it", BROKEN.values(), ids=BROKEN)
+def test_broken_envelope_is_not_restored(bulla, ring, sealed, exported, break_it):
+    exported.write_bytes(break_it(exported.read_bytes()))
+    refuse(bulla, "-k", ring, destroy(sealed), status=4, says=f"'{exported}'")
+
+
+@pytest.mark.parametrize("resize", [*LONGER.values(), *SHORTER.values()], ids=[*LONGER, *SHORTER])
+def test_envelope_of_a_wrong_size_is_not_restored(bulla, ring, sealed, exported, resize):
+    exported.write_bytes(resize(exported.read_bytes()))
+    refuse(bulla, "-k", ring, destroy(sealed), status=(1, 4), says=f"'{exported}'")
+
+
+def test_missing_separate_envelope(bulla, ring, sealed):
+    done = bulla("decrypt", "-k", ring, "--envelope", "missing", sealed, status=1)
+    assert b"cannot open 'missing': No such file or directory" in done.stderr
+
+
+def test_envelope_with_two_slots(bulla, ring, sealed, work):
+    """Export and restore keep every slot."""
+    other = bulla.new_key("other.ring")
+    both = bulla.seal(ring, content(SIZE), "-k", other, name="both")
+    bulla("envelope", "export", both)
+    bulla("envelope", "restore", "-k", other, destroy(both))
+    for key in (ring, other):
+        assert opens(bulla, key, both)
+
+
+def test_version_of_a_slot_is_the_version_that_opens(bulla, ring, sealed):
+    edit_ring(ring, lambda r: r["keys"][0]["versions"][0].update(version=7))
+    other = bulla.seal(ring, content(SIZE), name="other")
+    assert bulla.inspect(other)[0]["slots"][0]["key_version"] == 7
+    assert opens(bulla, ring, other)
+    bulla("decrypt", "-k", ring, sealed, status=5)

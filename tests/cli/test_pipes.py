@@ -1,0 +1,200 @@
+"""Standard input and output: pipes go through, and the exit status tells whether what came out is all."""
+
+import os
+import subprocess
+import threading
+
+import pytest
+
+from sealed import CHUNK, CHUNKS, SUITES, content, flip
+
+LARGE = 40 * 16384 + 100  # more than any buffer between the two ends
+
+
+def sealed_bytes(bulla, ring, size, *options):
+    return bulla("encrypt", "-k", ring, *options, stdin=content(size)).stdout
+
+
+def pipeline(bulla, *stages):
+    """Runs commands as a shell would with | between them; returns the last one's output and every status."""
+    processes, source = [], subprocess.DEVNULL
+    for stage in stages:
+        processes.append(subprocess.Popen(stage, stdin=source, stdout=subprocess.PIPE, **bulla.setting()))
+        if source != subprocess.DEVNULL:
+            source.close()
+        source = processes[-1].stdout
+    out = source.read()
+    return out, [p.wait() for p in processes]
+
+
+@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("size", [0, 1, 16384, LARGE])
+@pytest.mark.parametrize("name", [[], ["-"], ["-o", "-"], ["-", "-o", "-"]], ids=["none", "-", "-o -", "- -o -"])
+def test_streams_come_back(bulla, ring, size, suite, name):
+    sealed = bulla("encrypt", "-k", ring, "--suite", suite, *name, stdin=content(size))
+    assert sealed.stderr == b""
+    opened = bulla("decrypt", "-k", ring, *name, stdin=sealed.stdout)
+    assert (opened.stdout, opened.stderr) == (content(size), b"")
+
+
+def test_files_and_streams_mix(bulla, ring, work):
+    (work / "f").write_bytes(b"from a file")
+    assert bulla("decrypt", "-k", ring, stdin=bulla("encrypt", "-k", ring, "f", "-o", "-").stdout).stdout == b"from a file"
+    bulla("encrypt", "-k", ring, "-o", "s", stdin=b"from a stream")
+    bulla("decrypt", "-k", ring, "-o", "t", stdin=(work / "s").read_bytes())
+    assert (work / "t").read_bytes() == b"from a stream"
+
+
+def test_opened_files_come_out_one_after_another(bulla, ring):
+    names = [bulla.seal(ring, name.encode(), name=name) for name in "abc"]
+    assert bulla("decrypt", "-k", ring, "-o", "-", *names).stdout == b"abc"
+
+
+def test_tar_goes_through(bulla, ring, work):
+    tree = work / "tree" / "sub"
+    tree.mkdir(parents=True)
+    for number in range(30):
+        (tree / f"f{number}").write_bytes(content(20_000, number))
+    encrypt, decrypt = (bulla.command([verb, "-k", ring]) for verb in ("encrypt", "decrypt"))
+    out, statuses = pipeline(bulla, ["tar", "c", "tree"], encrypt, decrypt, ["tar", "t"])
+    assert statuses == [0, 0, 0, 0]
+    assert sorted(out.split()) == sorted([b"tree/", b"tree/sub/"] + [b"tree/sub/f%d" % n for n in range(30)])
+    (work / "back").mkdir()
+    pipeline(bulla, ["tar", "c", "tree"], encrypt, decrypt, ["tar", "x", "-C", "back"])
+    for number in range(30):
+        assert (work / "back" / "tree" / "sub" / f"f{number}").read_bytes() == content(20_000, number)
+
+
+def test_input_in_small_pieces(bulla, ring):
+    """Short reads change nothing: pieces of 1000 bytes, as a slow producer writes them."""
+    data = sealed_bytes(bulla, ring, LARGE)
+    process = bulla.start("decrypt", "-k", ring)
+
+    def feed():
+        for at in range(0, len(data), 1000):
+            process.stdin.write(data[at : at + 1000])
+            process.stdin.flush()
+        process.stdin.close()
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    out = process.stdout.read()
+    feeder.join()
+    process.stdin = None
+    bulla.finish(process)
+    assert out == content(LARGE)
+
+
+def input_for(bulla, ring, verb):
+    return content(LARGE) if verb == "encrypt" else sealed_bytes(bulla, ring, LARGE)
+
+
+@pytest.mark.parametrize("verb", ["encrypt", "decrypt"])
+def test_reader_that_goes_away(bulla, ring, verb):
+    data = input_for(bulla, ring, verb)
+    read, write = os.pipe()
+    os.close(read)
+    done = bulla(verb, "-k", ring, stdin=data, stdout=write, status=1)
+    os.close(write)
+    assert done.stderr == b"bulla: cannot write 'standard output': Broken pipe\n"
+
+
+@pytest.mark.parametrize("verb", ["encrypt", "decrypt"])
+@pytest.mark.parametrize("size", [0, 1, LARGE])
+def test_full_disk(bulla, ring, verb, size):
+    data = content(size) if verb == "encrypt" else sealed_bytes(bulla, ring, size)
+    with open("/dev/full", "wb") as full:
+        if (verb, size) == ("decrypt", 0):
+            bulla(verb, "-k", ring, stdin=data, stdout=full)
+            return
+        done = bulla(verb, "-k", ring, stdin=data, stdout=full, status=1)
+    assert done.stderr == b"bulla: cannot write 'standard output': No space left on device\n"
+
+
+TEXTS = ["help", "version", "encrypt --help", "inspect plain.bulla", "inspect --json plain.bulla", "key list KEY"]
+
+
+@pytest.mark.parametrize("command", TEXTS)
+def test_full_disk_below_texts(bulla, ring, command):
+    bulla.seal(ring, b"x")
+    with open("/dev/full", "wb") as full:
+        done = bulla(*command.replace("KEY", str(ring)).split(), stdout=full, status=1)
+    assert done.stderr == b"bulla: cannot write standard output\n"
+
+
+@pytest.mark.parametrize("verb", ["encrypt", "decrypt"])
+def test_closed_standard_output(bulla, ring, verb):
+    done = bulla(verb, "-k", ring, stdin=input_for(bulla, ring, verb), preexec_fn=lambda: os.close(1), status=1)
+    assert b"standard output': Bad file descriptor" in done.stderr
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)], ids=str)
+def test_closed_descriptors_are_not_written_to(bulla, ring, work, closed):
+    """What is opened must not take the place of a closed standard stream and have messages written into it."""
+    sealed = bulla.seal(ring, content(100))
+    sealed.write_bytes(flip(sealed.read_bytes(), 30))  # so that there is a warning to print
+    damaged = sealed.read_bytes()
+
+    def close():
+        for fd in closed:
+            os.close(fd)
+
+    bulla("decrypt", "-k", ring, sealed, "-o", "plain", preexec_fn=close, status=(0, 1))
+    assert sealed.read_bytes() == damaged
+    assert not (work / "plain").exists() or (work / "plain").read_bytes() == content(100)
+    bulla("envelope", "export", sealed, preexec_fn=close, status=(0, 1))
+    env = work / "plain.bulla.env"
+    assert not env.exists() or env.stat().st_size == 8192
+    bulla("envelope", "restore", sealed, preexec_fn=close, status=(0, 1))
+    assert sealed.read_bytes()[8192:] == damaged[8192:]
+
+
+CUTS = [0, 1, 8191, 8192, CHUNKS - 1, CHUNKS, CHUNKS + 15, CHUNKS + CHUNK - 1, CHUNKS + CHUNK, CHUNKS + 5 * CHUNK + 1, -1]
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_truncated_stream(bulla, ring, cut):
+    data = sealed_bytes(bulla, ring, LARGE)
+    done = bulla("decrypt", "-k", ring, stdin=data[:cut], status=4)
+    whole_chunks = max(0, len(data[:cut]) - CHUNKS) // CHUNK
+    assert done.stdout == content(LARGE)[: whole_chunks * 16384]
+
+
+def test_truncation_at_a_chunk_is_named(bulla, ring):
+    data = sealed_bytes(bulla, ring, LARGE)[: CHUNKS + 3 * CHUNK]
+    done = bulla("decrypt", "-k", ring, stdin=data, status=4)
+    assert b"'standard input': it ends before its last chunk, 3" in done.stderr
+
+
+@pytest.mark.parametrize("number", [0, 1, 17, 39])
+def test_damaged_stream_gives_what_came_before(bulla, ring, number):
+    data = flip(sealed_bytes(bulla, ring, LARGE), CHUNKS + number * CHUNK + 100)
+    done = bulla("decrypt", "-k", ring, stdin=data, status=4)
+    assert done.stdout == content(LARGE)[: number * 16384]
+    assert b"'standard input': chunk %d does not authenticate\n" % number in done.stderr
+
+
+def test_damaged_stream_makes_no_file(bulla, ring, work):
+    data = flip(sealed_bytes(bulla, ring, LARGE), -1)
+    bulla("decrypt", "-k", ring, "-o", "out", stdin=data, status=4)
+    assert os.listdir(work) == []
+
+
+@pytest.mark.parametrize("verb", ["decrypt", "verify", "inspect"])
+@pytest.mark.parametrize("data", [b"", b"not sealed", bytes(20_000), content(20_000)], ids=["empty", "short", "0", "noise"])
+def test_input_that_is_not_sealed(bulla, ring, verb, data):
+    key = ["-k", ring] if verb != "inspect" else []
+    done = bulla(verb, *key, stdin=data, status=4)
+    assert done.stdout == b"" and b"'standard input'" in done.stderr
+
+
+def test_verify_reads_to_the_last_byte(bulla, ring):
+    data = sealed_bytes(bulla, ring, LARGE)
+    done = bulla("verify", "-k", ring, stdin=data)
+    assert done.stdout == b"" and b"'standard input': all %d bytes are authentic" % LARGE in done.stderr
+    assert bulla("verify", "-k", ring, stdin=flip(data, -1), status=4).stdout == b""
+
+
+def test_inspect_reads_a_stream(bulla, ring):
+    (shown,) = bulla.inspect(stdin=sealed_bytes(bulla, ring, 5, "--name", "n"))
+    assert (shown["file"], shown["name"], shown["bytes"]) == ("-", "n", None)
