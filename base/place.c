@@ -86,6 +86,14 @@ struct result place_beside(struct place *beside, const struct place *p, const ch
     return place_in(beside, p->dir, name, path, err);
 }
 
+struct place place_take(struct place *p)
+{
+    struct place taken = *p;
+
+    *p = (struct place){0};
+    return taken;
+}
+
 void place_close(struct place *p)
 {
     if (!p->open)

@@ -28,6 +28,9 @@ FALLIBLE place_beside(struct place *beside, const struct place *p, const char *s
 
 void place_close(struct place *p);
 
+/* place_take moves a place out of *p, which is empty then. */
+struct place place_take(struct place *p);
+
 /* place_open_file opens for reading what stands there, unless it is a directory, and fills *st.
  * With follow false a symbolic link is refused. The caller closes *fd. */
 FALLIBLE place_open_file(const struct place *p, bool follow, int *fd, struct stat *st,

@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/pool.h"
 #include "base/stream.h"
 #include "base/tree.h"
 #include "cmd/common.h"
@@ -20,8 +22,17 @@ struct run {
     int out_dir;      /* and that directory, opened */
     bool to_directory, many;
     uint64_t share, shares; /* --shard; shares is 0 without */
+    struct pool *pool;      /* with -j, else NULL: files are done as they come */
+
+    pthread_mutex_t lock; /* for what follows */
     size_t done, skipped, failed;
     int status; /* of the last failure */
+};
+
+/* struct task: an item with the places it points to. */
+struct task {
+    struct item item;
+    struct place source, target;
 };
 
 static json_t *report_for(const char *file)
@@ -47,8 +58,19 @@ static bool writes(const struct batch *b)
 
 static void failed(struct run *r, const struct err *err)
 {
+    int status = terminal_error(err);
+
+    pthread_mutex_lock(&r->lock);
     r->failed++;
-    r->status = terminal_error(err);
+    r->status = status;
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void count(struct run *r, size_t *what)
+{
+    pthread_mutex_lock(&r->lock);
+    (*what)++;
+    pthread_mutex_unlock(&r->lock);
 }
 
 /* A file that failed before it came to the verb. */
@@ -120,8 +142,8 @@ static uint64_t size_of(const struct place *place, bool follow)
     return (uint64_t)st.st_size;
 }
 
-/* Does one file, and tells. False stops the batch. */
-static bool each(struct run *r, const struct item *item)
+/* Does one file, and tells. */
+static void each(struct run *r, const struct item *item)
 {
     const struct batch *b = r->batch;
     const char *file = item->source != NULL ? item->source->path : "-";
@@ -131,18 +153,45 @@ static bool each(struct run *r, const struct item *item)
     if (report != NULL && item->target != NULL)
         json_object_set_new(report, "output",
                             terminal_text(item->target->path, strlen(item->target->path)));
-
     if (report != NULL && writes(b) && item->target == NULL)
         (void)fail(&err, ERR_USAGE, "--json and the result cannot both go to standard output");
     progress_file(item->source != NULL ? item->source->path : "standard input", item->size);
     if (err.class == ERR_NONE && b->each(b->arg, item, report, &err).ok)
-        r->done++;
+        count(r, &r->done);
     else
         failed(r, &err);
     if (report != NULL)
         finish_report(report, &err);
     progress_file_done();
-    return err.class != ERR_INTERRUPTED;
+}
+
+static void run_task(void *arg, void *taken)
+{
+    struct task *t = taken;
+
+    if (!stream_interrupted())
+        each(arg, &t->item);
+    place_close(&t->source);
+    place_close(&t->target);
+    free(t);
+}
+
+/* Does an item, or with -j hands it to a thread; the places are taken over. Either may be empty. */
+static struct result submit(struct run *r, struct item item, struct place *source,
+                            struct place *target, struct err *err)
+{
+    struct task *t = calloc(1, sizeof *t);
+
+    if (t == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    *t = (struct task){item, place_take(source), place_take(target)};
+    t->item.source = t->source.open ? &t->source : NULL;
+    t->item.target = t->target.open ? &t->target : NULL;
+    if (r->pool != NULL)
+        pool_add(r->pool, t);
+    else
+        run_task(r, t);
+    return OK;
 }
 
 /* Whether a file is in our share: by the hash of its name, so that no list has to be agreed on. */
@@ -165,35 +214,42 @@ static bool passes_by(const struct batch *b, const char *name)
     return b->only != NULL && !ends_with(name, b->only);
 }
 
+/* One file of a walk, which lends us its place. */
+static struct result do_found(struct run *r, const struct place *file, int twin,
+                              const char *twin_path, struct err *err)
+{
+    struct place source PLACE_CLEANUP = {0}, target PLACE_CLEANUP = {0};
+    struct item item = {.size = size_of(file, false)};
+
+    if (!place_in(&source, file->dir, file->name, file->path, err).ok)
+        return FAIL;
+    if (writes(r->batch) &&
+        !(twin >= 0 ? result_in(r->batch, file->name, twin, twin_path, &target, err)
+                    : result_beside(r->batch, file, &target, err))
+             .ok)
+        return FAIL;
+    return submit(r, item, &source, &target, err);
+}
+
 static bool on_file(void *arg, const struct place *file, int twin, const char *twin_path)
 {
-    struct place target PLACE_CLEANUP = {0};
     struct run *r = arg;
     struct err err = {0};
 
     if (!is_ours(r, file->path))
         return true;
-    if (passes_by(r->batch, file->name)) {
-        r->skipped++;
-        return true;
-    }
-    struct item item = {.source = file, .size = size_of(file, false)};
-    if (writes(r->batch)) {
-        if (twin >= 0 ? !result_in(r->batch, file->name, twin, twin_path, &target, &err).ok
-                      : !result_beside(r->batch, file, &target, &err).ok) {
-            failed_early(r, file->path, &err);
-            return true;
-        }
-        item.target = &target;
-    }
-    return each(r, &item);
+    if (passes_by(r->batch, file->name))
+        count(r, &r->skipped);
+    else if (!do_found(r, file, twin, twin_path, &err).ok)
+        failed_early(r, file->path, &err);
+    return !stream_interrupted();
 }
 
 static void on_skip(void *arg, const char *path, const char *what)
 {
     struct run *r = arg;
 
-    r->skipped++;
+    count(r, &r->skipped);
     terminal_note("skipped '%s': %s", path, what);
 }
 
@@ -231,11 +287,11 @@ static struct result do_directory(struct run *r, const struct place *root, struc
 }
 
 /* One operand that is not a directory. */
-static struct result do_file(struct run *r, const struct place *source, struct err *err)
+static struct result do_file(struct run *r, struct place *source, struct err *err)
 {
     const struct options *o = r->batch->options;
     struct place target PLACE_CLEANUP = {0};
-    struct item item = {.source = source, .follow = true, .size = size_of(source, true)};
+    struct item item = {.follow = true, .size = size_of(source, true)};
 
     if (writes(r->batch) && !(o->output != NULL && is_stdio(o->output))) {
         struct result named =
@@ -244,29 +300,23 @@ static struct result do_file(struct run *r, const struct place *source, struct e
                                 : result_beside(r->batch, source, &target, err);
         if (!named.ok)
             return FAIL;
-        item.target = &target;
     }
-    (void)each(r, &item);
-    return OK;
+    return submit(r, item, source, &target, err);
 }
 
 static struct result do_stdin(struct run *r, struct err *err)
 {
     const struct options *o = r->batch->options;
-    struct place target PLACE_CLEANUP = {0};
-    struct item item = {0};
+    struct place none PLACE_CLEANUP = {0}, target PLACE_CLEANUP = {0};
 
     if (o->remove_source)
         return fail(err, ERR_USAGE, "--remove-source needs a FILE");
     if (r->to_directory)
         return fail(err, ERR_USAGE, "standard input needs a file for -o, not a directory");
-    if (writes(r->batch) && o->output != NULL && !is_stdio(o->output)) {
-        if (!place_open(&target, o->output, err).ok)
-            return FAIL;
-        item.target = &target;
-    }
-    (void)each(r, &item);
-    return OK;
+    if (writes(r->batch) && o->output != NULL && !is_stdio(o->output) &&
+        !place_open(&target, o->output, err).ok)
+        return FAIL;
+    return submit(r, (struct item){0}, &none, &target, err);
 }
 
 static struct result do_operand(struct run *r, const char *operand, struct err *err)
@@ -295,6 +345,10 @@ static struct result check_output(struct run *r, struct err *err)
 {
     const struct options *o = r->batch->options;
 
+    if (o->jobs > POOL_THREADS_MAX)
+        return fail(err, ERR_USAGE, "-j is at most %d", POOL_THREADS_MAX);
+    if (o->jobs > 1 && o->output != NULL && is_stdio(o->output))
+        return fail(err, ERR_USAGE, "-j needs files to write to, not standard output");
     if (o->envelope != NULL && r->many)
         return fail(err, ERR_USAGE, "--envelope goes with one file");
     if (o->output == NULL)
@@ -374,12 +428,16 @@ int batch_run(const struct batch *b)
 {
     const struct list *operands = &b->options->operands;
     struct run r = {.batch = b,
+                    .lock = PTHREAD_MUTEX_INITIALIZER,
                     .out_dir = -1,
                     .many = operands->count > 1 || b->options->recursive ||
                             b->options->files_from != NULL};
     struct err err = {0};
 
     if (!check_output(&r, &err).ok || !read_shard(&r, b->options->shard, &err).ok)
+        return terminal_error(&err);
+    if (b->options->jobs > 1 &&
+        !pool_start(&r.pool, (unsigned)b->options->jobs, run_task, &r, &err).ok)
         return terminal_error(&err);
     if (b->options->files_from != NULL) {
         if (!do_list(&r, b->options->files_from, &err).ok)
@@ -390,6 +448,7 @@ int batch_run(const struct batch *b)
     for (size_t i = 0; i < operands->count && !stream_interrupted(); i++)
         if (!do_operand(&r, operands->items[i], &err).ok)
             failed_early(&r, operands->items[i], &err);
+    pool_finish(&r.pool);
     place_close(&r.out);
     fd_close(&r.out_dir);
     return summary(&r);

@@ -20,7 +20,8 @@ struct item {
 struct batch {
     const struct options *options;
 
-    /* The verb's part for one file. report is an object for --json to add to. */
+    /* The verb's part for one file; with -j, called by several threads at once. report is an object
+     * for --json to add to. */
     struct result (*each)(void *arg, const struct item *item, json_t *report, struct err *err);
     void *arg;
     const char *done; /* "sealed", for the summary */

@@ -209,6 +209,8 @@ static const struct row {
     {"json", 0, NULL, FLAG, offsetof(struct options, json), BATCHES | KEY_VERBS,
      "one line of JSON for each file or key on standard\n"
      "output"},
+    {"jobs", 'j', "N", NUMBER, offsetof(struct options, jobs), FILES | REWRAP | REENCRYPT,
+     "do N files at once (1)"},
     {"progress", 0, "HOW", TEXT, offsetof(struct options, progress), BATCHES,
      "auto (the default: on a terminal), json or none"},
     {"quiet", 'q', NULL, FLAG, offsetof(struct options, quiet), ~0u,

@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <pthread.h>
+
 #include "base/text.h"
 
 #define FIRST_MS 1000 /* nothing is shown before */
@@ -22,8 +24,11 @@ static struct {
     int64_t begun, shown; /* ms */
     uint64_t files, all;  /* done; bytes read in this run */
     uint64_t bytes, size; /* of the file that is being read */
+    uint64_t at_once;     /* files; of several, bytes are those of all */
     char name[TEXT_ESCAPED(64)];
 } now;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of now */
 
 static int64_t clock_ms(void)
 {
@@ -38,6 +43,7 @@ struct result progress_init(const struct options *o, struct err *err)
     const char *want = o->progress != NULL ? o->progress : "auto";
 
     now.begun = clock_ms();
+    now.at_once = o->jobs;
     if (strcmp(want, "json") == 0)
         now.mode = JSON;
     else if (strcmp(want, "auto") == 0)
@@ -126,9 +132,15 @@ void progress_file(const char *name, uint64_t size)
 {
     if (now.mode == OFF)
         return;
-    text_escape(now.name, sizeof now.name, name, strlen(name));
-    now.bytes = 0;
-    now.size = size;
+    pthread_mutex_lock(&lock);
+    now.size = now.at_once > 1 ? 0 : size;
+    if (now.at_once > 1)
+        snprintf(now.name, sizeof now.name, "%" PRIu64 " at once", now.at_once);
+    else
+        text_escape(now.name, sizeof now.name, name, strlen(name));
+    if (now.at_once <= 1)
+        now.bytes = 0;
+    pthread_mutex_unlock(&lock);
 }
 
 void progress_read(void *arg, size_t bytes)
@@ -136,23 +148,28 @@ void progress_read(void *arg, size_t bytes)
     (void)arg;
     if (now.mode == OFF)
         return;
+    pthread_mutex_lock(&lock);
     now.bytes += bytes;
     now.all += bytes;
     show();
+    pthread_mutex_unlock(&lock);
 }
 
 void progress_file_done(void)
 {
     if (now.mode == OFF)
         return;
+    pthread_mutex_lock(&lock);
     now.files++;
     show();
+    pthread_mutex_unlock(&lock);
 }
 
 void progress_clear(void)
 {
-    if (!now.line_shown)
-        return;
-    fputs("\r\033[K", stderr);
+    pthread_mutex_lock(&lock);
+    if (now.line_shown)
+        fputs("\r\033[K", stderr);
     now.line_shown = false;
+    pthread_mutex_unlock(&lock);
 }

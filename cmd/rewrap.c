@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,7 @@ struct run {
     const struct options *options;
     struct session session;
     struct rewrap rewrap;
-    uint64_t done, current;
+    atomic_uint_fast64_t done, current;
 };
 
 static struct result read_options(struct run *r, const struct options *o, struct err *err)
@@ -53,7 +54,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     }
     if (!rewrap_file(&r->rewrap, &from, &outcome, err).ok)
         return FAIL;
-    *(outcome == REWRAP_CURRENT ? &r->current : &r->done) += 1;
+    atomic_fetch_add(outcome == REWRAP_CURRENT ? &r->current : &r->done, 1);
     if (json != NULL)
         json_object_set_new(json, r->options->dry_run ? "would_be" : "outcome",
                             json_string(names[outcome]));
@@ -79,10 +80,11 @@ int verb_rewrap(const struct options *o)
         status = terminal_error(&err);
     } else {
         status = batch_run(&batch);
-        terminal_note("%" PRIu64 " %s, %" PRIu64 " were current; %" PRIu64 " unwraps and %" PRIu64
-                      " wraps by master keys",
-                      r->done, o->dry_run ? "would be rewrapped" : "rewrapped", r->current,
-                      r->session.cache.unwraps, r->rewrap.wraps);
+        terminal_note(
+            "%" PRIu64 " %s, %" PRIu64 " were current; %" PRIu64 " unwraps and %" PRIu64
+            " wraps by master keys",
+            (uint64_t)atomic_load(&r->done), o->dry_run ? "would be rewrapped" : "rewrapped",
+            (uint64_t)atomic_load(&r->current), r->session.cache.unwraps, r->rewrap.wraps);
     }
     rewrap_end(&r->rewrap);
     session_close(&r->session);

@@ -1,6 +1,7 @@
 #include "cmd/terminal.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 #define LINE_MAX_SIZE (2 * ERR_TEXT_MAX)
 
 static bool quiet;
-static bool lost; /* something for standard output */
+static atomic_bool lost; /* something for standard output */
 
 void terminal_quiet(bool q)
 {
@@ -29,9 +30,11 @@ static void line(const char *kind, const char *text)
 
 int terminal_error(const struct err *err)
 {
+    flockfile(stderr); /* a hint stays with its error */
     line("", err->text);
     if (err->hint[0] != '\0')
         line("hint: ", err->hint);
+    funlockfile(stderr);
     return (int)err->class;
 }
 
@@ -59,9 +62,10 @@ void terminal_show(const void *bytes, size_t size)
 {
     char *escaped = malloc(TEXT_ESCAPED(size));
 
-    lost = lost || escaped == NULL;
     if (escaped != NULL)
         fputs(text_escape(escaped, TEXT_ESCAPED(size), bytes, size), stdout);
+    else
+        lost = true;
     free(escaped);
 }
 
@@ -88,12 +92,15 @@ static int put_json(const char *text, size_t size, void *arg)
 
 void terminal_json(json_t *json)
 {
-    lost = lost || json == NULL ||
-           json_dump_callback(json, put_json, NULL,
-                              JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER) != 0;
+    flockfile(stdout);
+    if (json == NULL ||
+        json_dump_callback(json, put_json, NULL,
+                           JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER) != 0)
+        lost = true;
     putchar('\n');
     json_decref(json);
     fflush(stdout);
+    funlockfile(stdout);
 }
 
 int terminal_finish(int status)

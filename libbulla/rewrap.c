@@ -96,7 +96,7 @@ static struct result need_branch_key(struct job *j, struct err *err)
 
     if (j->branch_key.bytes != NULL)
         return OK;
-    return branch_open(&s->cache, s->crypto, &s->keys, j->envelope, &j->branch_key, &data_key, err);
+    return session_open_keys(s, j->envelope, &j->branch_key, &data_key, err);
 }
 
 /* Appends a fresh wrap by a key. */
@@ -331,7 +331,10 @@ struct result rewrap_file(struct rewrap *r, const struct sealed_place *from,
     if (fstatat(place->dir, place->name, &now, AT_SYMLINK_NOFOLLOW) != 0 || !file_same(&st, &now))
         return fail(err, ERR_FAILED, "'%s' was replaced by another program", place->path);
     j.envelope = &f.envelope;
-    if (!plan(&j, err).ok || !write_out(&j, place, fd, &st, &f, outcome, err).ok) {
+    pthread_mutex_lock(&r->lock);
+    struct result planned = plan(&j, err);
+    pthread_mutex_unlock(&r->lock);
+    if (!planned.ok || !write_out(&j, place, fd, &st, &f, outcome, err).ok) {
         if (err->class == ERR_POLICY || err->class == ERR_NO_KEY)
             err_context(err, "'%s'", f.source.name);
         return FAIL;

@@ -25,6 +25,8 @@ struct rewrap {
     struct keyset to;          /* exactly these */
     struct keyset add, remove; /* these more, these no more */
     bool dry_run, preserve_times, no_sync;
+
+    pthread_mutex_t lock; /* for what follows; {0} is unlocked */
     struct wrap_cache cache;
     uint64_t wraps; /* calls to a master key */
 };

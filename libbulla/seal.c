@@ -94,22 +94,35 @@ static struct result ready_branch(struct session *s, const struct context *conte
     return branch_remember(&s->cache, &s->branch, err);
 }
 
+/* Draws what is new for a file, under the branch key of its context. */
+static struct result new_envelope(struct session *s, const struct seal_options *options,
+                                  struct envelope *e, struct secret *data_key, struct err *err)
+{
+    struct core core;
+
+    pthread_mutex_lock(&s->lock);
+    struct result r = ready_branch(s, &options->context, err);
+    if (r.ok)
+        r = fill_core(&core, s, options, err);
+    if (r.ok)
+        r = envelope_new(e, s->crypto, &core, s->branch.slots, s->branch.slot_count, &s->branch.key,
+                         data_key, err);
+    pthread_mutex_unlock(&s->lock);
+    return r;
+}
+
 struct result seal_start(struct session *s, const struct seal_options *options, struct sink *sink,
                          struct cobblestone *c, struct seal_report *report, struct err *err)
 {
     struct envelope e ENVELOPE_CLEANUP = {0};
     struct secret data_key SECRET_CLEANUP = {0};
     uint8_t salt[COBBLESTONE_SALT_SIZE], context[ENVELOPE_CONTEXT_SIZE];
-    struct core core;
 
-    if (!ready_branch(s, &options->context, err).ok || !fill_core(&core, s, options, err).ok ||
-        !envelope_new(&e, s->crypto, &core, s->branch.slots, s->branch.slot_count, &s->branch.key,
-                      &data_key, err)
-             .ok ||
-        !envelope_write(&e, sink, err).ok || !random_bytes(salt, sizeof salt, err).ok)
+    if (!new_envelope(s, options, &e, &data_key, err).ok || !envelope_write(&e, sink, err).ok ||
+        !random_bytes(salt, sizeof salt, err).ok)
         return FAIL;
-    memcpy(report->file_id, core.file_id, CORE_ID_SIZE);
-    return cobblestone_derive(c, s->crypto, suite_by_code(core.suite)->algorithm,
+    memcpy(report->file_id, e.core.file_id, CORE_ID_SIZE);
+    return cobblestone_derive(c, s->crypto, suite_by_code(e.core.suite)->algorithm,
                               (struct view){data_key.bytes, data_key.size}, salt,
                               envelope_body_context(&e, context), err);
 }

@@ -6,6 +6,7 @@
 struct result session_open(struct session *s, const char *const *references, size_t count,
                            struct err *err)
 {
+    pthread_mutex_init(&s->lock, NULL);
     if (!crypto_new(&s->crypto, err).ok)
         return FAIL;
     s->env.crypto = s->crypto;
@@ -18,6 +19,15 @@ void session_close(struct session *s)
     branch_free(&s->branch);
     keyset_close(&s->keys);
     crypto_free(&s->crypto);
+}
+
+struct result session_open_keys(struct session *s, const struct envelope *e,
+                                struct secret *branch_key, struct secret *data_key, struct err *err)
+{
+    pthread_mutex_lock(&s->lock);
+    struct result r = branch_open(&s->cache, s->crypto, &s->keys, e, branch_key, data_key, err);
+    pthread_mutex_unlock(&s->lock);
+    return r;
 }
 
 void session_warn(const struct session *s, const char *fmt, ...)

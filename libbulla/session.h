@@ -2,6 +2,8 @@
 #ifndef BULLA_LIBBULLA_SESSION_H
 #define BULLA_LIBBULLA_SESSION_H
 
+#include <pthread.h>
+
 #include "base/place.h"
 #include "keystore/branch.h"
 
@@ -10,6 +12,8 @@ struct session {
     struct crypto *crypto;
     struct keystore_env env; /* passphrase, arg and kdf_memory_kib: filled before session_open */
     struct keyset keys;
+
+    pthread_mutex_t lock; /* for what follows, and for every call to a key: one thread at a time */
     struct branch branch; /* made when the first file is sealed */
     struct branch_cache cache;
 
@@ -27,6 +31,10 @@ struct session {
 FALLIBLE session_open(struct session *s, const char *const *references, size_t count,
                       struct err *err);
 void session_close(struct session *s);
+
+/* session_open_keys is branch_open with the session's keys. */
+FALLIBLE session_open_keys(struct session *s, const struct envelope *e, struct secret *branch_key,
+                           struct secret *data_key, struct err *err);
 
 __attribute__((format(printf, 2, 3))) void session_warn(const struct session *s, const char *fmt,
                                                         ...);

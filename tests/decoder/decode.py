@@ -4,17 +4,22 @@
 It was written from docs/FORMAT.md alone, without sight of bulla's source, and shares nothing with it: it stands here
 as the proof that the document is enough to open what bulla sealed. Section numbers below are those of the document.
 
-It opens slots of the method keyring-xaes; slots of all other methods are read and checked, but not opened.
-It needs Python 3.11 and the package "cryptography" (Debian: python3-cryptography).
+It opens slots of the methods keyring-xaes, keyring-x25519 and passphrase; slots of all other methods are read and
+checked, but not opened. It needs Python 3.11, the package "cryptography" (Debian: python3-cryptography) and, for
+passphrases alone, libsodium (Debian: libsodium23).
 
-    decode.py --keyring RING [--envelope ENV] [FILE|-]    write the plaintext to standard output
-    decode.py --inspect [--envelope ENV] [FILE|-]         write the envelope as JSON
+    decode.py KEYS [--envelope ENV] [FILE|-]         write the plaintext to standard output
+    decode.py --inspect [--envelope ENV] [FILE|-]    write the envelope as JSON
 
-No plaintext is written before the whole body has authenticated. Exit status: 0 done; 4 damaged or forged; 5 the keyring
-does not open the file; 8 unsupported version, suite or method; 1 anything else.
+KEYS is --keyring RING, --passphrase-file PATH, or both. The passphrase is what the file holds, less one line end, and is
+tried on the keyring and on passphrase slots alike.
+
+No plaintext is written before the whole body has authenticated. Exit status: 0 done; 4 damaged or forged; 5 the keys do
+not open the file; 8 unsupported version, suite or method; 1 anything else.
 """
 
 import argparse
+import ctypes
 import hashlib
 import hmac
 import json
@@ -25,11 +30,13 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 
 # Section 7: refusal; the status is that of the command
@@ -162,7 +169,7 @@ KEYRING_KEY: list[Field] = [
     ("key_version", "u32", 1, 2**32 - 1),
     ("key_name", "text", 1, 64),
 ]
-PASSPHRASE: list[Field] = [
+PASSPHRASE_KEY: list[Field] = [
     ("salt", "fixed", 16, 16),
     ("passes", "u32", 1, 1024),
     ("memory", "u32", 8, 4194304),
@@ -179,12 +186,14 @@ TOKEN_SECRET_KEY: list[Field] = [("check_value", "bytes", 0, 8), *TOKEN_KEY]
 KMS_KEY: list[Field] = [("key_arn", "text", 20, 512), ("key_material_id", "text", 0, 128)]
 
 KEYRING_XAES = 0x0001
+KEYRING_X25519 = 0x0002
+PASSPHRASE = 0x0003
 
 # number: name, header fields, smallest wrap, largest wrap
 METHODS: dict[int, tuple[str, list[Field], int, int]] = {
     KEYRING_XAES: ("keyring-xaes", KEYRING_KEY, 72, 72),
-    0x0002: ("keyring-x25519", KEYRING_KEY, 80, 80),
-    0x0003: ("passphrase", PASSPHRASE, 72, 72),
+    KEYRING_X25519: ("keyring-x25519", KEYRING_KEY, 80, 80),
+    PASSPHRASE: ("passphrase", PASSPHRASE_KEY, 72, 72),
     0x0011: ("pkcs11-rsa-oaep-sha256", TOKEN_PUBLIC_KEY, 256, 512),
     0x0012: ("pkcs11-rsa-oaep-sha1", TOKEN_PUBLIC_KEY, 256, 512),
     0x0013: ("pkcs11-p256-hpke", TOKEN_PUBLIC_KEY, 113, 113),
@@ -333,25 +342,87 @@ def open_data_key(content: Content, branch_key: bytes) -> bytes:
 # Section 5: branch key
 
 
-def open_branch_key(content: Content, slot: Slot, key: bytes) -> bytes:
+def argon2id(passphrase: bytes, salt: bytes, passes: int, memory: int) -> bytes:
+    """Argon2id (RFC 9106), version 0x13, 1 lane, 32 bytes; memory in KiB."""
+    sodium = ctypes.CDLL("libsodium.so.23")
+    key = ctypes.create_string_buffer(32)
+    wide = ctypes.c_ulonglong
+    if sodium.sodium_init() < 0:
+        raise OSError("libsodium does not start")
+    if sodium.crypto_pwhash(key, wide(32), passphrase, wide(len(passphrase)), salt, wide(passes),
+                            ctypes.c_size_t(memory * 1024), ctypes.c_int(2)):
+        raise MemoryError("not enough memory for the passphrase")
+    return key.raw
+
+
+def x25519_public(private: bytes) -> bytes:
+    key = X25519PrivateKey.from_private_bytes(private).public_key()
+    return key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+KEM_SUITE = b"KEM\x00\x20"  # DHKEM(X25519, HKDF-SHA256)
+HPKE_SUITE = b"HPKE\x00\x20\x00\x01\x00\x02"  # the same, HKDF-SHA256, AES-256-GCM
+
+
+def labeled_extract(suite: bytes, salt: bytes, label: bytes, material: bytes) -> bytes:
+    return hmac.digest(salt, b"HPKE-v1" + suite + label + material, "sha256")
+
+
+def labeled_expand(suite: bytes, key: bytes, label: bytes, info: bytes, size: int) -> bytes:
+    """At most 32 bytes, the first block of HKDF-Expand."""
+    labeled = size.to_bytes(2, "big") + b"HPKE-v1" + suite + label + info
+    return hmac.digest(key, labeled + b"\x01", "sha256")[:size]
+
+
+def hpke_open(private: bytes, sealed: bytes, info: bytes, aad: bytes) -> bytes:
+    """HPKE (RFC 9180), base mode, single-shot; enc stands in front of the ciphertext. Raises InvalidTag."""
+    enc, ciphertext = sealed[:32], sealed[32:]
+    try:
+        shared = X25519PrivateKey.from_private_bytes(private).exchange(X25519PublicKey.from_public_bytes(enc))
+    except ValueError:  # RFC 9180, section 7.1.4: the shared secret is all zeros
+        raise InvalidTag from None
+    # RFC 9180, section 4.1: Decap
+    prk = labeled_extract(KEM_SUITE, b"", b"eae_prk", shared)
+    shared_secret = labeled_expand(KEM_SUITE, prk, b"shared_secret", enc + x25519_public(private), 32)
+    # RFC 9180, section 5.1: KeySchedule, mode 0, with an empty psk and psk_id
+    context = b"\x00" + labeled_extract(HPKE_SUITE, b"", b"psk_id_hash", b"")
+    context += labeled_extract(HPKE_SUITE, b"", b"info_hash", info)
+    secret = labeled_extract(HPKE_SUITE, shared_secret, b"secret", b"")
+    key = labeled_expand(HPKE_SUITE, secret, b"key", context, 32)
+    base_nonce = labeled_expand(HPKE_SUITE, secret, b"base_nonce", context, 12)
+    return AESGCM(key).decrypt(base_nonce, ciphertext, aad)
+
+
+def open_branch_key(content: Content, slot: Slot, secret: bytes) -> bytes:
+    """The secret is the key of the keyring, or the passphrase. Raises InvalidTag."""
     method = slot.method.to_bytes(2, "big")
     aad = b"bulla/v1 branch key" + content.core.branch_id + method + slot.header
-    return xaes_open(key, slot.wrap, aad)
+    if slot.method == KEYRING_X25519:
+        return hpke_open(secret, slot.wrap, b"bulla/v1 branch key", aad)
+    if slot.method == PASSPHRASE:
+        secret = argon2id(secret, slot.fields["salt"], slot.fields["passes"], slot.fields["memory"])
+    return xaes_open(secret, slot.wrap, aad)
 
 
-def open_envelope(content: Content, keyring: "Keyring") -> bytes:
+def find_secret(slot: Slot, keyring: "Keyring", passphrase: bytes | None) -> bytes | None:
+    if slot.method == PASSPHRASE:
+        return passphrase
+    if slot.method in (KEYRING_XAES, KEYRING_X25519):
+        return keyring.get((slot.method, slot.fields["key_id"], slot.fields["key_version"]))
+    return None
+
+
+def open_envelope(content: Content, keyring: "Keyring", passphrase: bytes | None) -> bytes:
     """The data key, by way of the first slot that yields it."""
     for slot in content.slots:
-        if slot.method != KEYRING_XAES:
-            continue
-        key = keyring.get((slot.fields["key_id"], slot.fields["key_version"]))
-        if key is None:
+        secret = find_secret(slot, keyring, passphrase)
+        if secret is None:
             continue
         try:
-            return open_data_key(content, open_branch_key(content, slot, key))
+            return open_data_key(content, open_branch_key(content, slot, secret))
         except InvalidTag:
             continue
-    raise NotOpened("the keyring does not open this file")
+    raise NotOpened("the given keys do not open this file")
 
 
 # Section 6: body
@@ -396,31 +467,47 @@ def open_chunks(chunks: memoryview, cipher: Any, base_nonce: bytes) -> bytes:
 
 # Section 8: keyring
 
-# The keys that may unwrap, by key id and version.
-Keyring = dict[tuple[bytes, int], bytes]
+# The keys that may unwrap, by slot method, key id and version.
+Keyring = dict[tuple[int, bytes, int], bytes]
+
+KINDS = {"symmetric": KEYRING_XAES, "x25519": KEYRING_X25519}
 
 
-def read_keyring(data: bytes) -> Keyring:
+def read_keyring(data: bytes, passphrase: bytes | None) -> Keyring:
+    """Without the right passphrase, a keyring that has one is checked as far as it goes and opens nothing."""
     check(len(data) <= 256 * 1024, "the keyring is too large")
     try:
         ring = json.loads(data.decode("utf-8"), object_pairs_hook=read_members, parse_constant=refuse_constant)
     except (ValueError, RecursionError):
         raise Damaged("the keyring is not JSON") from None
     check(isinstance(ring, dict), "the keyring is not an object")
-    layout = ring.get("bulla-keyring")
-    check(type(layout) is int, "the keyring has no version")
-    if layout != 1:
-        raise Unsupported("unknown version of the keyring")
-    check(ring.keys() == {"bulla-keyring", "keys"}, "the keyring has a wrong set of members")
+    if "bulla-public-key" in ring:
+        check(len(data) <= 4096, "the public key file is too large")
+        return read_public_key(ring)
+    check_layout(ring, "bulla-keyring")
+    check_members(ring, {"bulla-keyring", "keys"}, {"passphrase"})
+    wrapping = read_passphrase(ring["passphrase"], passphrase) if "passphrase" in ring else None
     keyring: Keyring = {}
     names: set[str] = set()
     ids: set[str] = set()
     for key in read_list(ring["keys"], 0, 1024):
-        keyring.update(read_key(key))
+        keyring.update(read_key(key, wrapping))
         names.add(key["name"])
         ids.add(key["id"])
     check(len(names) == len(ids) == len(ring["keys"]), "two keys have the same name or the same id")
     return keyring
+
+
+def read_public_key(file: dict[str, Any]) -> Keyring:
+    check_layout(file, "bulla-public-key")
+    check_members(file, {"bulla-public-key", "name", "id", "kind", "version", "created", "public", "check"})
+    check_identity(file)
+    check(file["kind"] == "x25519", "a public key file is of another kind than x25519")
+    check_integer(file["version"], 1, 2**32 - 1)
+    check_string(file["public"], "[0-9a-f]{64}")
+    named = bytes.fromhex(file["id"]) + file["version"].to_bytes(4, "big") + bytes.fromhex(file["public"])
+    check(sha256(b"bulla/v1 public key check" + named)[:4].hex() == file["check"], "a public key is mistyped")
+    return {}
 
 
 def read_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -438,8 +525,19 @@ def read_list(value: Any, low: int, high: int) -> list[Any]:
     return value
 
 
-def check_members(value: Any, names: set[str]) -> None:
-    check(isinstance(value, dict) and value.keys() == names, "the keyring has a wrong set of members")
+def check_layout(file: dict[str, Any], member: str) -> None:
+    check(type(file.get(member)) is int, "the keyring has no version")
+    if file[member] != 1:
+        raise Unsupported("unknown version of the keyring")
+
+
+def check_members(value: Any, required: set[str], optional: set[str] = frozenset()) -> None:
+    check(isinstance(value, dict) and required <= value.keys() <= required | optional,
+          "the keyring has a wrong set of members")
+
+
+def check_integer(value: Any, low: int, high: int) -> None:
+    check(type(value) is int and low <= value <= high, "a number in the keyring is not allowed")
 
 
 def check_string(value: Any, pattern: str) -> None:
@@ -449,43 +547,84 @@ def check_string(value: Any, pattern: str) -> None:
 def check_created(value: Any) -> None:
     check_string(value, "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
     try:
-        datetime.fromisoformat(value)
+        check(datetime.fromisoformat(value).year >= 1970, "a date in the keyring is before 1970")
     except ValueError:
         raise Damaged("a date in the keyring does not exist") from None
 
 
-def read_key(key: Any) -> Keyring:
-    check_members(key, {"name", "id", "kind", "created", "versions"})
+def check_identity(key: dict[str, Any]) -> None:
     check_string(key["name"], "[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
     check_string(key["id"], "[0-9a-f]{32}")
-    check_string(key["kind"], "symmetric")
+    check_string(key["kind"], "|".join(KINDS))
     check_created(key["created"])
+
+
+@dataclass
+class Wrapping:
+    key: bytes | None  # None: no passphrase was given
+
+
+def read_passphrase(value: Any, passphrase: bytes | None) -> Wrapping:
+    check_members(value, {"salt", "passes", "memory-kib"})
+    check_string(value["salt"], "[0-9a-f]{32}")
+    check_integer(value["passes"], 1, 1024)
+    check_integer(value["memory-kib"], 8, 4194304)
+    if passphrase is None:
+        return Wrapping(None)
+    return Wrapping(argon2id(passphrase, bytes.fromhex(value["salt"]), value["passes"], value["memory-kib"]))
+
+
+def read_key(key: Any, wrapping: Wrapping | None) -> Keyring:
+    check_members(key, {"name", "id", "kind", "created", "versions"}, {"rotate-after-days"})
+    check_identity(key)
+    check_integer(key.get("rotate-after-days", 1), 1, 36500)
+    key_id = bytes.fromhex(key["id"])
     usable: Keyring = {}
     previous = active = 0
     for version in read_list(key["versions"], 1, 1024):
-        secret = read_version(version)
+        secret = read_version(version, key["kind"], key_id, wrapping)
         check(version["version"] > previous, "the versions of a key are not ascending")
         previous = version["version"]
         active += version["state"] == "active"
-        if version["state"] in ("active", "retired"):
-            usable[bytes.fromhex(key["id"]), previous] = secret
+        if version["state"] in ("active", "retired") and secret is not None:
+            usable[KINDS[key["kind"]], key_id, previous] = secret
     check(active <= 1, "a key has more than one active version")
     return usable
 
 
-def read_version(version: Any) -> bytes:
-    destroyed = isinstance(version, dict) and version.get("state") == "destroyed"
-    check_members(version, {"version", "state", "created"} | (set() if destroyed else {"key", "check"}))
-    check(type(version["version"]) is int and 1 <= version["version"] <= 2**32 - 1, "a version number is not allowed")
+def read_version(version: Any, kind: str, key_id: bytes, wrapping: Wrapping | None) -> bytes | None:
+    """The 32 bytes; None if they were destroyed or stay wrapped."""
+    members = {"version", "state", "created"}
+    if not (isinstance(version, dict) and version.get("state") == "destroyed"):
+        members |= {"wrapped" if wrapping else "key", "check"} | ({"public"} if kind == "x25519" else set())
+    check_members(version, members)
+    check_integer(version["version"], 1, 2**32 - 1)
     check_string(version["state"], "active|retired|disabled|destroyed")
     check_created(version["created"])
-    if destroyed:
-        return b""
-    check_string(version["key"], "[0-9a-f]{64}")
+    if version["state"] == "destroyed":
+        return None
     check_string(version["check"], "[0-9a-f]{8}")
-    secret = bytes.fromhex(version["key"])
-    check(sha256(b"bulla/v1 key check" + secret)[:4].hex() == version["check"], "a key is mistyped")
+    check_string(version.get("public", 64 * "0"), "[0-9a-f]{64}")
+    if wrapping:
+        secret = unwrap(version, key_id, wrapping)
+    else:
+        check_string(version["key"], "[0-9a-f]{64}")
+        secret = bytes.fromhex(version["key"])
+    if secret is not None:
+        check(sha256(b"bulla/v1 key check" + secret)[:4].hex() == version["check"], "a key is mistyped")
+        check(kind != "x25519" or x25519_public(secret).hex() == version["public"], "a public key is of another key")
     return secret
+
+
+def unwrap(version: dict[str, Any], key_id: bytes, wrapping: Wrapping) -> bytes | None:
+    check_string(version["wrapped"], "[0-9a-f]{144}")
+    if wrapping.key is None:
+        return None
+    aad = b"bulla/v1 keyring" + key_id + version["version"].to_bytes(4, "big")
+    try:
+        return xaes_open(wrapping.key, bytes.fromhex(version["wrapped"]), aad)
+    except InvalidTag:  # the passphrase is another one
+        return None
 
 
 # The command
@@ -525,14 +664,15 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = Parser(description="Open a file that bulla sealed with a keyring.")
+    parser = Parser(description="Open a file that bulla sealed with a keyring or a passphrase.")
     parser.add_argument("--keyring", metavar="RING")
+    parser.add_argument("--passphrase-file", metavar="PATH", help="for the keyring, and for passphrase slots")
     parser.add_argument("--envelope", metavar="ENV", help="a detached or exported envelope")
     parser.add_argument("--inspect", action="store_true", help="print the envelope as JSON")
     parser.add_argument("file", metavar="FILE", nargs="?", default="-")
     arguments = parser.parse_args()
-    if not arguments.keyring and not arguments.inspect:
-        parser.error("--keyring is missing")
+    if not (arguments.keyring or arguments.passphrase_file or arguments.inspect):
+        parser.error("--keyring or --passphrase-file is missing")
     return arguments
 
 
@@ -547,7 +687,9 @@ def run(arguments: argparse.Namespace) -> bytes:
     if arguments.inspect:
         return json.dumps(describe(envelope), indent=2, default=bytes.hex).encode("ascii") + b"\n"
     content = envelope.copy.content
-    data_key = open_envelope(content, read_keyring(read_file(arguments.keyring)))
+    passphrase = read_file(arguments.passphrase_file).removesuffix(b"\n") if arguments.passphrase_file else None
+    keyring = read_keyring(read_file(arguments.keyring), passphrase) if arguments.keyring else {}
+    data_key = open_envelope(content, keyring, passphrase)
     if arguments.envelope:
         data = read_file(arguments.file)
     return open_body(data, offsets, content.core.suite, data_key, b"bulla/v1 body" + content.core.hash)

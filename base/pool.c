@@ -1,0 +1,97 @@
+#include "base/pool.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+struct pool {
+    void (*run)(void *arg, void *task);
+    void *arg;
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* the queue, or finishing */
+    void *queue[POOL_THREADS_MAX];
+    size_t room, first, count; /* tasks; the queue is a ring of room */
+    bool finishing;
+    unsigned started;
+    pthread_t threads[POOL_THREADS_MAX];
+};
+
+/* Takes the next task; NULL when there will be none. */
+static void *next(struct pool *p)
+{
+    void *task = NULL;
+
+    pthread_mutex_lock(&p->lock);
+    while (p->count == 0 && !p->finishing)
+        pthread_cond_wait(&p->changed, &p->lock);
+    if (p->count > 0) {
+        task = p->queue[p->first];
+        p->first = (p->first + 1) % p->room;
+        p->count--;
+        pthread_cond_broadcast(&p->changed);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return task;
+}
+
+static void *work(void *arg)
+{
+    struct pool *p = arg;
+
+    for (void *task = next(p); task != NULL; task = next(p))
+        p->run(p->arg, task);
+    return NULL;
+}
+
+struct result pool_start(struct pool **out, unsigned threads, void (*run)(void *arg, void *task),
+                         void *arg, struct err *err)
+{
+    struct pool *p = calloc(1, sizeof *p);
+
+    if (p == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    p->run = run;
+    p->arg = arg;
+    p->room = threads;
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->changed, NULL);
+    for (; p->started < threads; p->started++) {
+        errno = pthread_create(&p->threads[p->started], NULL, work, p);
+        if (errno != 0) {
+            (void)fail_errno(err, "cannot start a thread");
+            pool_finish(&p);
+            return FAIL;
+        }
+    }
+    *out = p;
+    return OK;
+}
+
+void pool_add(struct pool *p, void *task)
+{
+    pthread_mutex_lock(&p->lock);
+    while (p->count == p->room)
+        pthread_cond_wait(&p->changed, &p->lock);
+    p->queue[(p->first + p->count) % p->room] = task;
+    p->count++;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pool_finish(struct pool **pool)
+{
+    struct pool *p = *pool;
+
+    *pool = NULL;
+    if (p == NULL)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->finishing = true;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+    for (unsigned i = 0; i < p->started; i++)
+        pthread_join(p->threads[i], NULL);
+    pthread_cond_destroy(&p->changed);
+    pthread_mutex_destroy(&p->lock);
+    free(p);
+}
