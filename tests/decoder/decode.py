@@ -11,8 +11,8 @@ passphrases alone, libsodium (Debian: libsodium23).
     decode.py KEYS [--envelope ENV] [FILE|-]         write the plaintext to standard output
     decode.py --inspect [--envelope ENV] [FILE|-]    write the envelope as JSON
 
-KEYS is --keyring RING, --passphrase-file PATH, or both. The passphrase is what the file holds, less one line end, and is
-tried on the keyring and on passphrase slots alike.
+KEYS is --keyring RING, --passphrase-file PATH, or both. The passphrase is what the file holds, less one line end, and
+is tried on the keyring and on passphrase slots alike.
 
 No plaintext is written before the whole body has authenticated. Exit status: 0 done; 4 damaged or forged; 5 the keys do
 not open the file; 8 unsupported version, suite or method; 1 anything else.

@@ -1,11 +1,13 @@
 """The independent decoder opens what bulla seals, and the two refuse the same files with the same status."""
 
 import hashlib
+import importlib
 import json
 import os
 import pathlib
 import random
 import subprocess
+import sys
 
 import pytest
 
@@ -112,3 +114,136 @@ def test_the_other_key_does_not_open(ring, tmp_path):
     sealed = seal(ring, tmp_path, b"content")
     assert decode("--keyring", other, sealed).returncode == 5
     assert run(BULLA, "verify", "-q", "-k", other, sealed).returncode == 5
+
+
+# Keys of the kind x25519, and passphrases
+
+
+def bulla(*args, **environment):
+    done = subprocess.run([BULLA, *map(str, args)], capture_output=True, env={**os.environ, **environment})
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def seal_to(folder, *keys, passphrase=None):
+    """A file that is sealed to all of these keys."""
+    secret = {"BULLA_PASSPHRASE_FILE": str(passphrase), "BULLA_NEW_PASSPHRASE_FILE": str(passphrase)}
+    plain = folder / "plain"
+    plain.write_bytes(CONTENT)
+    bulla("encrypt", *(word for key in keys for word in ("-k", key)), plain, **(secret if passphrase else {}))
+    return folder / "plain.bulla"
+
+
+def statuses(key, sealed, passphrase=None):
+    """The exit statuses of bulla and of the decoder; both write the plaintext, or nothing."""
+    environment = {**os.environ, "BULLA_PASSPHRASE_FILE": str(passphrase)} if passphrase else os.environ
+    ours = subprocess.run([BULLA, "decrypt", "-q", "-k", key, "-o", "-", sealed], capture_output=True, env=environment)
+    ring = [] if str(key).startswith("passphrase:") else ["--keyring", key]
+    theirs = decode(*ring, *(["--passphrase-file", passphrase] if passphrase else []), sealed)
+    for done in (ours, theirs):
+        assert done.stdout == (b"" if done.returncode else CONTENT)
+    return ours.returncode, theirs.returncode
+
+
+CONTENT = b"content" * 5000
+OPENED, REFUSED, DAMAGED = (0, 0), (5, 5), (4, 4)
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    """host.ring of kind x25519 and its host.pub, locked.ring under a passphrase, and two passphrases."""
+    folder = tmp_path_factory.mktemp("more-keys")
+    (folder / "right").write_text("zwölf Boxkämpfer\n")
+    (folder / "wrong").write_text("zwölf Boxkampfer\n")
+    new = {"BULLA_NEW_PASSPHRASE_FILE": str(folder / "right")}
+    bulla("key", "new", "-q", "--kind", "x25519", "--rotate-after", "90d", folder / "host.ring")
+    bulla("key", "export-public", "-q", "-o", folder / "host.pub", folder / "host.ring")
+    bulla("key", "new", "-q", "--passphrase", folder / "locked.ring", **new)
+    return folder
+
+
+def test_hpke_is_that_of_rfc_9180():
+    sys.path.insert(0, str(DECODER.parent))
+    hpke_open = importlib.import_module("decode").hpke_open
+    private = bytes.fromhex("497b4502664cfea5d5af0b39934dac72242a74f8480451e1aee7d6a53320333d")
+    enc = bytes.fromhex("6c93e09869df3402d7bf231bf540fadd35cd56be14f97178f0954db94b7fc256")
+    ciphertext = bytes.fromhex("e5d84cd531cfb583096e7cfa9641bd3079cf3a91cda813c52deb5f512be9931980a41de125a925cdad859d5b7a")
+    plaintext = hpke_open(private, enc + ciphertext, b"Ode on a Grecian Urn", b"Count-0")
+    assert plaintext == b"Beauty is truth, truth beauty"
+
+
+@pytest.mark.parametrize("target", ["host.ring", "host.pub"])
+def test_opens_what_is_sealed_to_an_x25519_key(keys, ring, tmp_path, target):
+    sealed = seal_to(tmp_path, keys / target)
+    assert statuses(keys / "host.ring", sealed) == OPENED
+    assert statuses(keys / "host.pub", sealed) == REFUSED
+    assert statuses(ring, sealed) == REFUSED
+
+
+def test_opens_what_is_sealed_to_a_keyring_with_a_passphrase(keys, tmp_path):
+    sealed = seal_to(tmp_path, keys / "locked.ring", passphrase=keys / "right")
+    assert statuses(keys / "locked.ring", sealed, keys / "right") == OPENED
+    assert statuses(keys / "locked.ring", sealed, keys / "wrong") == REFUSED
+    assert statuses(keys / "host.ring", sealed) == REFUSED
+
+
+def test_opens_an_x25519_key_under_a_passphrase(keys, tmp_path):
+    locked = tmp_path / "host.ring"
+    locked.write_bytes((keys / "host.ring").read_bytes())
+    locked.chmod(0o600)
+    bulla("key", "passphrase", "-q", locked, BULLA_NEW_PASSPHRASE_FILE=str(keys / "right"))
+    sealed = seal_to(tmp_path, keys / "host.pub")
+    assert statuses(locked, sealed, keys / "right") == OPENED
+    assert statuses(locked, sealed, keys / "wrong") == REFUSED
+
+
+def test_opens_what_is_sealed_to_a_passphrase(keys, ring, tmp_path):
+    sealed = seal_to(tmp_path, "passphrase:hint", passphrase=keys / "right")
+    assert statuses("passphrase:hint", sealed, keys / "right") == OPENED
+    assert statuses("passphrase:hint", sealed, keys / "wrong") == REFUSED
+    assert statuses(ring, sealed) == REFUSED
+
+
+def test_either_of_two_keys_opens(keys, ring, tmp_path):
+    sealed = seal_to(tmp_path, ring, keys / "host.pub", "passphrase:hint", passphrase=keys / "right")
+    assert statuses(ring, sealed) == OPENED
+    assert statuses(keys / "host.ring", sealed) == OPENED
+    assert statuses("passphrase:hint", sealed, keys / "right") == OPENED
+    assert statuses(keys / "locked.ring", sealed, keys / "wrong") == REFUSED
+
+
+@pytest.mark.parametrize("kind", ["symmetric", "x25519"])
+def test_opens_what_was_rewrapped(tmp_path, kind):
+    rotated, old = tmp_path / "rotated.ring", tmp_path / "old.ring"
+    bulla("key", "new", "-q", "--kind", kind, rotated)
+    sealed = seal_to(tmp_path, rotated)
+    old.write_bytes(rotated.read_bytes())
+    old.chmod(0o600)
+    bulla("key", "rotate", "-q", rotated)
+    assert statuses(rotated, sealed) == OPENED
+    bulla("rewrap", "-q", "-k", rotated, sealed)
+    assert json.loads(decode("--inspect", sealed).stdout)["slots"][0]["key_version"] == 2
+    assert statuses(rotated, sealed) == OPENED
+    assert statuses(old, sealed) == REFUSED
+
+
+def test_opens_what_was_reencrypted(keys, tmp_path):
+    sealed = seal_to(tmp_path, keys / "host.pub")
+    bulla("reencrypt", "-q", "-k", keys / "host.ring", "--suite", "chacha20", sealed)
+    assert json.loads(decode("--inspect", sealed).stdout)["suite"] == 2
+    assert statuses(keys / "host.ring", sealed) == OPENED
+
+
+@pytest.mark.parametrize("member, value", [
+    ("public", "09" + 62 * "0"), ("public", None), ("check", "00000000"), ("wrapped", 144 * "0"), ("note", ""),
+])
+def test_both_refuse_the_same_keyrings(keys, tmp_path, member, value):
+    sealed = seal_to(tmp_path, keys / "host.pub")
+    changed = json.loads((keys / "host.ring").read_text())
+    version = changed["keys"][0]["versions"][0]
+    version.pop(member, None)
+    version.update({member: value} if value is not None else {})
+    path = tmp_path / "changed.ring"
+    path.write_text(json.dumps(changed))
+    path.chmod(0o600)
+    assert statuses(path, sealed) == DAMAGED

@@ -1,0 +1,65 @@
+"""Rotation as docs/ROTATION.md describes it: the script as it stands, and shares of one archive."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "docs" / "rotate-backups"
+
+
+@pytest.fixture
+def archive(bulla, ring, work):
+    """Thirty sealed files in folders."""
+    for number in range(30):
+        folder = work / "archive" / str(number % 4)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"file {number}").write_bytes(b"%d" % number)
+    bulla("encrypt", "-k", ring, "-r", "--remove-source", "archive")
+    return work / "archive"
+
+
+def rotate(ring, archive):
+    path = f"{pathlib.Path(os.environ['BULLA']).parent}:{os.environ['PATH']}"
+    return subprocess.run([SCRIPT, f"{ring}#backup", archive], capture_output=True, env={"PATH": path})
+
+
+def versions(bulla, archive):
+    rows = bulla.inspect(*sorted(archive.rglob("*.bulla")))
+    return {row["slots"][0]["key_version"] for row in rows}
+
+
+def test_script_rotates_and_is_silent(bulla, ring, archive):
+    for expected in (2, 3):
+        done = rotate(ring, archive)
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+        assert versions(bulla, archive) == {expected}
+    bulla("verify", "-r", "-k", ring, archive)
+
+
+def test_script_goes_on_after_an_interrupted_run(bulla, ring, archive):
+    bulla("key", "rotate", ring)
+    bulla("rewrap", "-k", ring, *sorted(archive.rglob("*.bulla"))[:7])
+    assert versions(bulla, archive) == {1, 2}
+    assert rotate(ring, archive).returncode == 0
+    assert versions(bulla, archive) == {3}
+
+
+def test_script_tells_of_a_damaged_file(bulla, ring, archive):
+    broken = sorted(archive.rglob("*.bulla"))[3]
+    broken.write_bytes(b"not sealed any more" * 1000)
+    done = rotate(ring, archive)
+    assert done.returncode == 3 and broken.name.encode() in done.stderr
+    assert b"still on an old version" in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("parallel") is None, reason="GNU parallel is not installed")
+def test_shares_by_gnu_parallel(bulla, ring, archive, work):
+    bulla("key", "rotate", ring)
+    command = ["parallel", "--will-cite", os.environ["BULLA"], "rewrap", "-r", "-k", ring, "--shard", "{}/4", archive]
+    done = subprocess.run([*command, ":::", "1", "2", "3", "4"], capture_output=True)
+    assert done.returncode == 0, done.stderr
+    counts = [int(line.split()[1]) for line in done.stderr.decode().splitlines() if "were current" in line]
+    assert len(counts) == 4 and sum(counts) == 30 and versions(bulla, archive) == {2}
