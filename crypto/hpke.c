@@ -131,6 +131,18 @@ struct result x25519_public(const uint8_t private_key[X25519_SIZE], uint8_t out[
     return OK;
 }
 
+bool x25519_is_canonical(const uint8_t public_key[X25519_SIZE])
+{
+    /* p = 2^255 - 19, least byte first: ed ff ... ff 7f */
+    size_t i = X25519_SIZE - 2;
+
+    if (public_key[X25519_SIZE - 1] != 0x7f)
+        return public_key[X25519_SIZE - 1] < 0x7f;
+    while (i > 0 && public_key[i] == 0xff)
+        i--;
+    return i > 0 || public_key[0] < 0xed;
+}
+
 struct result hpke_seal_with(const struct crypto *crypto, const uint8_t ephemeral[X25519_SIZE],
                              const uint8_t public_key[X25519_SIZE], struct view info,
                              struct view aad, const uint8_t *in, size_t size, uint8_t *out,

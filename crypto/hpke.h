@@ -12,6 +12,10 @@
 FALLIBLE x25519_public(const uint8_t private_key[X25519_SIZE], uint8_t out[X25519_SIZE],
                        struct err *err);
 
+/* x25519_is_canonical is false for encodings that no private key gives (RFC 7748, 5: p and above):
+ * a key derivation that takes them as they are would differ from the recipient's. */
+bool x25519_is_canonical(const uint8_t public_key[X25519_SIZE]);
+
 /* hpke_seal_with writes enc || ciphertext || tag, size + HPKE_OVERHEAD bytes, under an ephemeral
  * private key that must be new. ERR_DAMAGED if the public key is not one. */
 FALLIBLE hpke_seal_with(const struct crypto *crypto, const uint8_t ephemeral[X25519_SIZE],

@@ -171,7 +171,7 @@ static struct result open_wrap(struct keyring *k, const struct ring_version *v,
     struct secret opened SECRET_CLEANUP = {0};
     uint8_t aad[SLOT_AAD_MAX];
 
-    if (!need_unlocked(k, err).ok || !secret_new(&opened, KEY_SIZE, err).ok)
+    if (!secret_new(&opened, KEY_SIZE, err).ok)
         return FAIL;
     struct view bound = slot_aad(slot, branch->id, aad);
     struct result r = slot->method->code == SLOT_KEYRING_X25519
@@ -201,6 +201,8 @@ static enum unwrapped keyring_unwrap(struct master_key *key, const struct branch
                    owner->name, k->at.path);
         return UNWRAP_FAILED;
     }
+    if (!need_unlocked(k, err).ok)
+        return UNWRAP_FAILED;
     if (open_wrap(k, v, branch, slot, branch_key, &why).ok)
         return UNWRAP_OPENED;
     if (why.class == ERR_DAMAGED)

@@ -10,28 +10,12 @@
 
 #define LAYOUT 1
 #define FILE_MAX 4096 /* bytes */
-#define CHECK_LABEL "bulla/v1 public key check"
-#define CHECK_SIZE 4
 #define MARK "\"bulla-public-key\""
-
-/* The check value of all that matters: a mistyped key would seal what nobody can open. */
-static void check_value(const struct public_key *key, uint8_t out[CHECK_SIZE])
-{
-    uint8_t bytes[RING_ID_SIZE + 4 + X25519_SIZE], hash[SHA256_SIZE];
-    struct wire_writer w = wire_writer(bytes, sizeof bytes);
-
-    wire_put_bytes(&w, key->id, RING_ID_SIZE);
-    wire_put_u32(&w, key->version);
-    wire_put_bytes(&w, key->bytes, X25519_SIZE);
-    struct view parts[] = {{(const uint8_t *)CHECK_LABEL, strlen(CHECK_LABEL)}, {bytes, w.used}};
-    sha256(hash, parts, 2);
-    memcpy(out, hash, CHECK_SIZE);
-}
 
 static struct result read_members(struct public_key *key, json_t *json, struct err *err)
 {
     const char *name, *id, *kind, *created, *public_key, *check;
-    uint8_t given[CHECK_SIZE], expected[CHECK_SIZE];
+    uint8_t given[RING_CHECK_SIZE], expected[RING_CHECK_SIZE];
     json_int_t layout, version;
 
     if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:I, s:s, s:s, s:s, s:I, s:s, s:s, s:s}",
@@ -43,12 +27,13 @@ static struct result read_members(struct public_key *key, json_t *json, struct e
         return fail(err, ERR_UNSUPPORTED, "its layout or kind is not known to this bulla");
     if (!ring_name_allowed(name) || !text_unhex(key->id, RING_ID_SIZE, id) || version < 1 ||
         version > UINT32_MAX || !text_untime(&key->created, created) ||
-        !text_unhex(key->bytes, X25519_SIZE, public_key) || !text_unhex(given, CHECK_SIZE, check))
+        !text_unhex(key->bytes, X25519_SIZE, public_key) ||
+        !text_unhex(given, RING_CHECK_SIZE, check))
         return fail(err, ERR_DAMAGED, "a member has a value that is not allowed");
     memcpy(key->name, name, strlen(name) + 1);
     key->version = (uint32_t)version;
-    check_value(key, expected);
-    if (memcmp(given, expected, CHECK_SIZE) != 0)
+    ring_public_check(key->id, key->version, key->bytes, expected);
+    if (memcmp(given, expected, RING_CHECK_SIZE) != 0 || !x25519_is_canonical(key->bytes))
         return fail(err, ERR_DAMAGED, "the key does not match its check value");
     return OK;
 }
@@ -92,16 +77,16 @@ struct result public_load(struct public_key *key, const struct place *place, boo
 
 struct result public_text(const struct public_key *key, char **text, struct err *err)
 {
-    char id[2 * RING_ID_SIZE + 1], bytes[2 * X25519_SIZE + 1], check[2 * CHECK_SIZE + 1];
+    char id[2 * RING_ID_SIZE + 1], bytes[2 * X25519_SIZE + 1], check[2 * RING_CHECK_SIZE + 1];
     char created[TEXT_TIME_SIZE];
-    uint8_t value[CHECK_SIZE];
+    uint8_t value[RING_CHECK_SIZE];
 
-    check_value(key, value);
+    ring_public_check(key->id, key->version, key->bytes, value);
     json_t *json = json_pack(
         "{s:i, s:s, s:s, s:s, s:I, s:s, s:s, s:s}", "bulla-public-key", LAYOUT, "name", key->name,
         "id", text_hex(id, key->id, RING_ID_SIZE), "kind", ring_kind_name(RING_X25519), "version",
         (json_int_t)key->version, "created", text_time(created, key->created), "public",
-        text_hex(bytes, key->bytes, X25519_SIZE), "check", text_hex(check, value, CHECK_SIZE));
+        text_hex(bytes, key->bytes, X25519_SIZE), "check", text_hex(check, value, RING_CHECK_SIZE));
     *text = json == NULL ? NULL : json_dumps(json, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
     json_decref(json);
     return *text != NULL ? OK : fail(err, ERR_FAILED, "out of memory");

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define CHECK_LABEL "bulla/v1 key check"
+#define PUBLIC_LABEL "bulla/v1 public key check"
 #define WRAP_LABEL "bulla/v1 keyring"
 #define WRAP_AAD_SIZE (sizeof WRAP_LABEL - 1 + RING_ID_SIZE + 4)
 
@@ -47,6 +48,20 @@ void ring_check_value(const struct secret *key, uint8_t out[RING_CHECK_SIZE])
     memcpy(out, hash, RING_CHECK_SIZE);
 }
 
+void ring_public_check(const uint8_t id[RING_ID_SIZE], uint32_t version,
+                       const uint8_t public_key[X25519_SIZE], uint8_t out[RING_CHECK_SIZE])
+{
+    uint8_t bytes[RING_ID_SIZE + 4 + X25519_SIZE], hash[SHA256_SIZE];
+    struct wire_writer w = wire_writer(bytes, sizeof bytes);
+
+    wire_put_bytes(&w, id, RING_ID_SIZE);
+    wire_put_u32(&w, version);
+    wire_put_bytes(&w, public_key, X25519_SIZE);
+    struct view parts[] = {{(const uint8_t *)PUBLIC_LABEL, strlen(PUBLIC_LABEL)}, {bytes, w.used}};
+    sha256(hash, parts, 2);
+    memcpy(out, hash, RING_CHECK_SIZE);
+}
+
 bool ring_locked(const struct ring *ring)
 {
     return ring->protected && ring->kek.bytes == NULL;
@@ -74,6 +89,19 @@ static struct result wrap_version(const struct crypto *crypto, const struct secr
                      err);
 }
 
+struct result ring_check_pair(enum ring_kind kind, const struct ring_version *v, struct err *err)
+{
+    uint8_t expected[X25519_SIZE];
+
+    if (kind != RING_X25519)
+        return OK;
+    if (!x25519_public(v->key.bytes, expected, err).ok)
+        return FAIL;
+    if (memcmp(expected, v->public_key, X25519_SIZE) != 0)
+        return fail(err, ERR_DAMAGED, "a public key is not that of its private key");
+    return OK;
+}
+
 static struct result unwrap_version(const struct crypto *crypto, const struct secret *kek,
                                     const struct ring_key *key, struct ring_version *v,
                                     struct err *err)
@@ -91,7 +119,7 @@ static struct result unwrap_version(const struct crypto *crypto, const struct se
     if (memcmp(check, v->check, RING_CHECK_SIZE) != 0)
         return fail(err, ERR_DAMAGED, "a key does not match its check value");
     v->key = secret_take(&opened);
-    return OK;
+    return ring_check_pair(key->kind, v, err);
 }
 
 /* Does something to every version that has a key, or had one before the ring was locked. */

@@ -96,6 +96,13 @@ struct ring_key *ring_find_id(const struct ring *ring, const uint8_t id[RING_ID_
 struct ring_version *ring_active(const struct ring_key *key);
 struct ring_version *ring_version(const struct ring_key *key, uint32_t number);
 
+/* ring_check_pair is ERR_DAMAGED if the public key of a version is not that of its private key. */
+FALLIBLE ring_check_pair(enum ring_kind kind, const struct ring_version *v, struct err *err);
+
+/* ring_public_check computes the check value of a public key, with all that a slot says of it. */
+void ring_public_check(const uint8_t id[RING_ID_SIZE], uint32_t version,
+                       const uint8_t public_key[X25519_SIZE], uint8_t out[RING_CHECK_SIZE]);
+
 /* ring_check_value computes the check value of a version's key. */
 void ring_check_value(const struct secret *key, uint8_t out[RING_CHECK_SIZE]);
 

@@ -16,6 +16,8 @@
 #define JSON_ROOM(size) (16 * (size_t)(size) + 65536) /* what jansson needs, and to spare */
 #define VERSION_JSON_MAX 768                          /* bytes of text for one version */
 
+#define NO_DAYS INT64_MIN /* where the member is not there */
+
 #define JSON_CLEANUP __attribute__((cleanup(json_end)))
 
 static void json_end(json_t **json)
@@ -41,12 +43,13 @@ static struct result malformed(struct err *err, const char *what)
 
 /* struct version_text: the members of a version that hold bytes; NULL if not there. */
 struct version_text {
-    const char *key, *wrapped, *check, *public_key;
+    const char *key, *wrapped, *check, *public_key, *public_check;
 };
 
 /* Reads the key of a version, or its wrap if the ring has a passphrase. */
-static struct result read_key_bytes(const struct ring *ring, struct ring_version *v,
-                                    const struct version_text *t, struct err *err)
+static struct result read_key_bytes(const struct ring *ring, enum ring_kind kind,
+                                    struct ring_version *v, const struct version_text *t,
+                                    struct err *err)
 {
     uint8_t check[RING_CHECK_SIZE];
 
@@ -65,15 +68,36 @@ static struct result read_key_bytes(const struct ring *ring, struct ring_version
     ring_check_value(&v->key, check);
     if (memcmp(check, v->check, RING_CHECK_SIZE) != 0)
         return malformed(err, "a key does not match its check value");
+    return ring_check_pair(kind, v, err);
+}
+
+/* Reads the public key of kind x25519, which must seal right even while the private one is locked.
+ */
+static struct result read_public(const struct ring_key *key, struct ring_version *v,
+                                 const struct version_text *t, struct err *err)
+{
+    uint8_t given[RING_CHECK_SIZE], expected[RING_CHECK_SIZE];
+
+    if (key->kind != RING_X25519)
+        return t->public_key == NULL && t->public_check == NULL
+                   ? OK
+                   : malformed(err, "a symmetric key has a public key");
+    if (t->public_key == NULL || !text_unhex(v->public_key, X25519_SIZE, t->public_key) ||
+        t->public_check == NULL || !text_unhex(given, RING_CHECK_SIZE, t->public_check))
+        return malformed(err, "a public key is not 64 lowercase hex digits, or its check not 8");
+    ring_public_check(key->id, v->number, v->public_key, expected);
+    if (memcmp(given, expected, RING_CHECK_SIZE) != 0 || !x25519_is_canonical(v->public_key))
+        return malformed(err, "a public key does not match its check value");
     return OK;
 }
 
-static struct result read_material(const struct ring *ring, enum ring_kind kind,
+static struct result read_material(const struct ring *ring, const struct ring_key *key,
                                    struct ring_version *v, const struct version_text *t,
                                    struct err *err)
 {
     if (v->state == KEY_DESTROYED) {
-        if (t->key != NULL || t->wrapped != NULL || t->check != NULL || t->public_key != NULL)
+        if (t->key != NULL || t->wrapped != NULL || t->check != NULL || t->public_key != NULL ||
+            t->public_check != NULL)
             return malformed(err, "a destroyed version has a key");
         return OK;
     }
@@ -81,10 +105,9 @@ static struct result read_material(const struct ring *ring, enum ring_kind kind,
         return malformed(err, "a version has no key or no check");
     if (!text_unhex(v->check, RING_CHECK_SIZE, t->check))
         return malformed(err, "a check value is not 8 lowercase hex digits");
-    bool has_public = t->public_key != NULL && text_unhex(v->public_key, KEY_SIZE, t->public_key);
-    if (kind == RING_X25519 ? !has_public : t->public_key != NULL)
-        return malformed(err, "a public key is missing, unexpected or not 64 lowercase hex digits");
-    return read_key_bytes(ring, v, t, err);
+    if (!read_public(key, v, t, err).ok)
+        return FAIL;
+    return read_key_bytes(ring, key->kind, v, t, err);
 }
 
 static struct result read_version(const struct ring *ring, struct ring_key *key, json_t *json,
@@ -96,9 +119,10 @@ static struct result read_version(const struct ring *ring, struct ring_key *key,
     json_int_t number;
 
     key->version_count++;
-    if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:I, s:s, s:s, s?s, s?s, s?s, s?s}", "version",
-                       &number, "state", &state, "created", &created, "key", &t.key, "wrapped",
-                       &t.wrapped, "check", &t.check, "public", &t.public_key) != 0)
+    if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:I, s:s, s:s, s?s, s?s, s?s, s?s, s?s}",
+                       "version", &number, "state", &state, "created", &created, "key", &t.key,
+                       "wrapped", &t.wrapped, "check", &t.check, "public", &t.public_key,
+                       "public-check", &t.public_check) != 0)
         return malformed(err, "a version has a member that is missing, unknown or of a wrong type");
     if (number < 1 || number > UINT32_MAX)
         return malformed(err, "a version number is out of range");
@@ -109,7 +133,7 @@ static struct result read_version(const struct ring *ring, struct ring_key *key,
         return malformed(err, "a version's state is not active, retired, disabled or destroyed");
     if (!text_untime(&v->created, created))
         return malformed(err, "a creation time is not like 2026-11-23T19:05:00Z");
-    return read_material(ring, key->kind, v, &t, err);
+    return read_material(ring, key, v, &t, err);
 }
 
 static struct result read_versions(const struct ring *ring, struct ring_key *key, json_t *json,
@@ -134,7 +158,7 @@ static struct result read_key(struct ring *ring, json_t *json, struct err *err)
 {
     const char *name, *id, *kind, *created;
     struct ring_key key = {0};
-    json_int_t days = 0;
+    json_int_t days = NO_DAYS;
     json_t *versions;
 
     if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:s, s:s, s:s, s:s, s?I, s:o}", "name", &name,
@@ -153,9 +177,9 @@ static struct result read_key(struct ring *ring, json_t *json, struct err *err)
         return fail(err, ERR_UNSUPPORTED, "a key is of a kind that this bulla does not know");
     if (!text_untime(&key.created, created))
         return malformed(err, "a creation time is not like 2026-11-23T19:05:00Z");
-    if (days < 0 || days > RING_DAYS_MAX)
+    if (days != NO_DAYS && (days < 1 || days > RING_DAYS_MAX))
         return malformed(err, "a key's rotate-after-days is out of range");
-    key.rotate_after = (uint32_t)days;
+    key.rotate_after = days == NO_DAYS ? 0 : (uint32_t)days;
     memcpy(key.name, name, strlen(name) + 1);
     ring->keys[ring->key_count++] = key;
     return read_versions(ring, &ring->keys[ring->key_count - 1], versions, err);
@@ -295,19 +319,23 @@ static bool set_hex(json_t *json, const char *member, const uint8_t *bytes, size
                                json_string(text_hex((char *)hex.bytes, bytes, size))) == 0;
 }
 
-static json_t *version_json(const struct ring *ring, enum ring_kind kind,
+static json_t *version_json(const struct ring *ring, const struct ring_key *key,
                             const struct ring_version *v)
 {
+    uint8_t public_check[RING_CHECK_SIZE];
     char created[TEXT_TIME_SIZE];
     json_t *json = json_pack("{s:I, s:s, s:s}", "version", (json_int_t)v->number, "state",
                              key_state_name(v->state), "created", text_time(created, v->created));
 
     if (json == NULL || v->state == KEY_DESTROYED)
         return json;
+    ring_public_check(key->id, v->number, v->public_key, public_check);
     bool done = (ring->protected ? set_hex(json, "wrapped", v->wrapped, RING_WRAPPED_SIZE)
                                  : set_hex(json, "key", v->key.bytes, KEY_SIZE)) &&
                 set_hex(json, "check", v->check, RING_CHECK_SIZE) &&
-                (kind != RING_X25519 || set_hex(json, "public", v->public_key, KEY_SIZE));
+                (key->kind != RING_X25519 ||
+                 (set_hex(json, "public", v->public_key, X25519_SIZE) &&
+                  set_hex(json, "public-check", public_check, RING_CHECK_SIZE)));
     return done ? json : NULL;
 }
 
@@ -317,7 +345,7 @@ static json_t *key_json(const struct ring *ring, const struct ring_key *key)
     json_t *versions = json_array();
 
     for (size_t i = 0; i < key->version_count; i++)
-        if (json_array_append_new(versions, version_json(ring, key->kind, &key->versions[i])) != 0)
+        if (json_array_append_new(versions, version_json(ring, key, &key->versions[i])) != 0)
             return NULL;
     json_t *json = json_pack("{s:s, s:s, s:s, s:s}", "name", key->name, "id",
                              text_hex(id, key->id, RING_ID_SIZE), "kind", ring_kind_name(key->kind),

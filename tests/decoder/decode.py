@@ -495,7 +495,7 @@ def read_keyring(data: bytes, passphrase: bytes | None) -> Keyring:
         names.add(key["name"])
         ids.add(key["id"])
     check(len(names) == len(ids) == len(ring["keys"]), "two keys have the same name or the same id")
-    return keyring
+    return {} if wrapping and wrapping.wrong else keyring
 
 
 def read_public_key(file: dict[str, Any]) -> Keyring:
@@ -562,6 +562,7 @@ def check_identity(key: dict[str, Any]) -> None:
 @dataclass
 class Wrapping:
     key: bytes | None  # None: no passphrase was given
+    wrong: bool = False  # one of the keys does not open under it
 
 
 def read_passphrase(value: Any, passphrase: bytes | None) -> Wrapping:
@@ -623,7 +624,8 @@ def unwrap(version: dict[str, Any], key_id: bytes, wrapping: Wrapping) -> bytes 
     aad = b"bulla/v1 keyring" + key_id + version["version"].to_bytes(4, "big")
     try:
         return xaes_open(wrapping.key, bytes.fromhex(version["wrapped"]), aad)
-    except InvalidTag:  # the passphrase is another one
+    except InvalidTag:
+        wrapping.wrong = True
         return None
 
 
