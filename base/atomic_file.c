@@ -60,9 +60,12 @@ struct result atomic_file_open(struct atomic_file *f, const struct place *place,
 
     if (!atomic_file_check(place, replace, &there, &st, err).ok)
         return FAIL;
-    made.fd = openat(place->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (made.fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT ||
-                        errno == EINVAL || errno == ENOSYS)) {
+    /* An unnamed file gets its name by way of /proc. */
+    bool can_name = access("/proc/self/fd", X_OK) == 0;
+    if (can_name)
+        made.fd = openat(place->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (!can_name || (made.fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT ||
+                                      errno == EINVAL || errno == ENOSYS))) {
         made.named = true;
         if (!temporary_name(made.temp, err).ok)
             return FAIL;
@@ -77,19 +80,7 @@ struct result atomic_file_open(struct atomic_file *f, const struct place *place,
 
 struct result atomic_file_like(struct atomic_file *f, const struct stat *st, struct err *err)
 {
-    struct timespec times[2] = {st->st_atim, st->st_mtim};
-    mode_t mode = st->st_mode & 0777;
-    struct stat mine;
-
-    if (fstat(f->fd, &mine) != 0)
-        return fail_errno(err, "cannot look at '%s'", f->place->path);
-    /* As gzip does: the owner where the system lets us; a group that cannot be kept takes its
-     * permissions with it, so that no other group gets them. */
-    if (mine.st_uid != st->st_uid)
-        (void)!fchown(f->fd, st->st_uid, (gid_t)-1);
-    if (mine.st_gid != st->st_gid && fchown(f->fd, (uid_t)-1, st->st_gid) != 0)
-        mode &= ~(mode_t)070;
-    if (fchmod(f->fd, mode) != 0 || futimens(f->fd, times) != 0)
+    if (fd_like(f->fd, st) != 0)
         return fail_errno(err, "cannot set permissions and times of '%s'", f->place->path);
     return OK;
 }
@@ -121,7 +112,8 @@ static int rename_new(const struct atomic_file *f)
         return -1;
     if (linkat(dir, f->temp, dir, f->place->name, 0) != 0)
         return -1;
-    return unlinkat(dir, f->temp, 0);
+    (void)unlinkat(dir, f->temp, 0); /* it is in its place, under two names at worst */
+    return 0;
 }
 
 static struct result put_in_place(struct atomic_file *f, struct err *err)

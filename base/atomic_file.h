@@ -1,8 +1,9 @@
 /* atomic_file: a file that appears whole and durable at its place, or not at all.
  *
- * It is written without a name (O_TMPFILE) where the file system can, so that even a killed process
- * leaves nothing behind; elsewhere under a temporary name in the same directory. fsync is never
- * retried: after a failed one nobody knows what is on the disk. */
+ * It is written without a name (O_TMPFILE) where the file system can, so that even a process killed
+ * while writing leaves nothing behind; elsewhere, and for the instant of replacing an old file, it
+ * has a temporary name, ".bulla-" and 16 hex digits, in the same directory. fsync is never retried:
+ * after a failed one nobody knows what is on the disk. */
 #ifndef BULLA_BASE_ATOMIC_FILE_H
 #define BULLA_BASE_ATOMIC_FILE_H
 

@@ -14,6 +14,21 @@ void fd_close(int *fd)
     *fd = -1;
 }
 
+int fd_like(int fd, const struct stat *st)
+{
+    struct timespec times[2] = {st->st_atim, st->st_mtim};
+    mode_t mode = st->st_mode & 0777;
+    struct stat mine;
+
+    if (fstat(fd, &mine) != 0)
+        return -1;
+    if (mine.st_uid != st->st_uid)
+        (void)!fchown(fd, st->st_uid, (gid_t)-1);
+    if (mine.st_gid != st->st_gid && fchown(fd, (uid_t)-1, st->st_gid) != 0)
+        mode &= ~(mode_t)070;
+    return fchmod(fd, mode) != 0 ? -1 : futimens(fd, times);
+}
+
 void string_free(char **s)
 {
     free(*s);
@@ -107,17 +122,21 @@ void place_close(struct place *p)
 struct result place_open_file(const struct place *p, bool follow, int *fd, struct stat *st,
                               struct err *err)
 {
-    int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | (follow ? 0 : O_NOFOLLOW);
+    int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | (follow ? 0 : O_NOFOLLOW | O_NONBLOCK);
     int opened FD_CLEANUP = openat(p->dir, p->name, flags);
 
     if (opened < 0 && errno == ELOOP && !follow)
         return fail(err, ERR_FAILED, "'%s' is a symbolic link", p->path);
+    if (opened < 0 && errno == EINTR)
+        return fail(err, ERR_INTERRUPTED, "interrupted");
     if (opened < 0)
         return fail_errno(err, "cannot open '%s'", p->path);
     if (fstat(opened, st) != 0)
         return fail_errno(err, "cannot look at '%s'", p->path);
     if (S_ISDIR(st->st_mode))
         return fail(err, ERR_FAILED, "'%s' is a directory", p->path);
+    if (!follow && !S_ISREG(st->st_mode))
+        return fail(err, ERR_FAILED, "'%s' is not a regular file", p->path);
     *fd = opened;
     opened = -1;
     return OK;

@@ -32,7 +32,8 @@ void place_close(struct place *p);
 struct place place_take(struct place *p);
 
 /* place_open_file opens for reading what stands there, unless it is a directory, and fills *st.
- * With follow false a symbolic link is refused. The caller closes *fd. */
+ * With follow false what is not a regular file, a symbolic link too, is refused, without waiting.
+ * The caller closes *fd. */
 FALLIBLE place_open_file(const struct place *p, bool follow, int *fd, struct stat *st,
                          struct err *err);
 
@@ -51,6 +52,11 @@ bool file_same(const struct stat *a, const struct stat *b);
 
 /* fd_close closes *fd unless it is -1: for the cleanup attribute. */
 void fd_close(int *fd);
+
+/* fd_like gives an open file or directory the permissions (below 01000) and times of *st, and its
+ * owner and group where the system lets us. A group that cannot be kept takes its permissions with
+ * it, so that no other group gets them. Returns as a system call does. */
+int fd_like(int fd, const struct stat *st);
 
 /* string_free frees *s: for the cleanup attribute. */
 void string_free(char **s);

@@ -98,19 +98,17 @@ static struct result open_twin(const struct pair *here, const char *name, const 
     *made = mkdirat(here->twin, name, 0700) == 0;
     if (!*made && errno != EEXIST)
         return fail_errno(err, "cannot make directory '%s'", path);
+    if (*made && fsync(here->twin) != 0)
+        return fail_errno(err, "cannot sync the folder of '%s'", path);
     *twin = openat(here->twin, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (*twin < 0)
         return fail_errno(err, "cannot open directory '%s'", path);
     return OK;
 }
 
-static struct result finish_twin(int twin, const struct pair *here, const char *path,
-                                 const struct stat *st, struct err *err)
+static struct result finish_twin(int twin, const char *path, const struct stat *st, struct err *err)
 {
-    struct timespec times[2] = {st->st_atim, st->st_mtim};
-
-    if (fchmod(twin, st->st_mode & 0777) != 0 || futimens(twin, times) != 0 || fsync(twin) != 0 ||
-        fsync(here->twin) != 0)
+    if (fd_like(twin, st) != 0 || fsync(twin) != 0)
         return fail_errno(err, "cannot finish directory '%s'", path);
     return OK;
 }
@@ -133,7 +131,7 @@ static struct result walk_directory(struct walk *w, const struct pair *here, con
     if (here->twin >= 0 && !open_twin(here, name, twin_path, &twin, &made, err).ok)
         return FAIL;
     walk_below(w, &(struct pair){dir, twin, path, twin_path}, depth + 1);
-    return made ? finish_twin(twin, here, twin_path, &st, err) : OK;
+    return made ? finish_twin(twin, twin_path, &st, err) : OK;
 }
 
 static void visit_file(struct walk *w, const struct pair *here, const char *name, const char *path)
@@ -205,7 +203,25 @@ static char *prefix(const char *path)
     return strndup(path, size);
 }
 
-struct result tree_walk(const struct place *root, const struct place *twin,
+/* Walks root with its twin in a directory of root's name. */
+static struct result walk_named(struct walk *w, const struct place *root, const struct pair *top,
+                                const struct stat *st, struct err *err)
+{
+    char *path STRING_CLEANUP = NULL;
+    int inner FD_CLEANUP = -1;
+    bool made;
+
+    if (strcmp(root->name, ".") == 0 || strcmp(root->name, "..") == 0)
+        return fail(err, ERR_USAGE, "'%s' has no name of its own to go by", root->path);
+    if (asprintf(&path, "%s/%s", top->twin_path, root->name) < 0)
+        return fail(err, ERR_FAILED, "out of memory");
+    if (!open_twin(top, root->name, path, &inner, &made, err).ok)
+        return FAIL;
+    walk_below(w, &(struct pair){top->dir, inner, top->path, path}, 0);
+    return made ? finish_twin(inner, path, st, err) : OK;
+}
+
+struct result tree_walk(const struct place *root, const struct place *twin, bool named,
                         const struct tree_visitor *visitor, struct err *err)
 {
     struct walk w = {.visitor = visitor, .has_twin = twin != NULL};
@@ -221,6 +237,9 @@ struct result tree_walk(const struct place *root, const struct place *twin,
         return FAIL;
     if (twin != NULL && file_same(&st, &w.twin_root))
         return fail(err, ERR_FAILED, "'%s' and '%s' are one directory", root->path, twin->path);
-    walk_below(&w, &(struct pair){dir, twin_dir, path, twin_path}, 0);
+    struct pair top = {dir, twin_dir, path, twin_path};
+    if (named)
+        return walk_named(&w, root, &top, &st, err);
+    walk_below(&w, &top, 0);
     return OK;
 }

@@ -24,8 +24,8 @@ struct tree_visitor {
 
 /* tree_walk visits all below root. With twin not NULL, a directory that exists, the same
  * directories are made below it, with the modes and times of those below root; twin itself is not
- * walked. */
-FALLIBLE tree_walk(const struct place *root, const struct place *twin,
+ * walked. With named true what is below root goes below a directory of root's name in twin. */
+FALLIBLE tree_walk(const struct place *root, const struct place *twin, bool named,
                    const struct tree_visitor *visitor, struct err *err);
 
 #endif

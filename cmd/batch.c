@@ -15,6 +15,7 @@
 #include "cmd/progress.h"
 #include "cmd/terminal.h"
 #include "crypto/primitives.h"
+#include "libbulla/open.h"
 
 struct run {
     const struct batch *batch;
@@ -39,15 +40,15 @@ static json_t *report_for(const char *file)
 {
     json_t *report = json_object();
 
-    json_object_set_new(report, "file", terminal_text(file, strlen(file)));
+    terminal_put(report, "file", terminal_text(file, strlen(file)));
     return report;
 }
 
 static void finish_report(json_t *report, const struct err *err)
 {
-    json_object_set_new(report, "status", json_integer(err->class));
+    terminal_put(report, "status", json_integer(err->class));
     if (err->class != ERR_NONE)
-        json_object_set_new(report, "error", terminal_text(err->text, strlen(err->text)));
+        terminal_put(report, "error", terminal_text(err->text, strlen(err->text)));
     terminal_json(report);
 }
 
@@ -151,16 +152,16 @@ static void each(struct run *r, const struct item *item)
     struct err err = {0};
 
     if (report != NULL && item->target != NULL)
-        json_object_set_new(report, "output",
-                            terminal_text(item->target->path, strlen(item->target->path)));
-    if (report != NULL && writes(b) && item->target == NULL)
+        terminal_put(report, "output",
+                     terminal_text(item->target->path, strlen(item->target->path)));
+    if (b->options->json && writes(b) && item->target == NULL)
         (void)fail(&err, ERR_USAGE, "--json and the result cannot both go to standard output");
     progress_file(item->source != NULL ? item->source->path : "standard input", item->size);
     if (err.class == ERR_NONE && b->each(b->arg, item, report, &err).ok)
         count(r, &r->done);
     else
         failed(r, &err);
-    if (report != NULL)
+    if (b->options->json)
         finish_report(report, &err);
     progress_file_done();
 }
@@ -206,12 +207,13 @@ static bool is_ours(const struct run *r, const char *path)
     return wire_get_u64(&reader) % r->shares == r->share - 1;
 }
 
-static bool passes_by(const struct batch *b, const char *name)
+/* Whether a walk passes a file by: what is sealed already by its name and its looks, when sealing,
+ * and what is not sealed by its name, when opening. */
+static bool passes_by(const struct batch *b, const struct place *file)
 {
-    for (size_t i = 0; i < sizeof b->pass_by / sizeof *b->pass_by && b->pass_by[i] != NULL; i++)
-        if (ends_with(name, b->pass_by[i]))
-            return true;
-    return b->only != NULL && !ends_with(name, b->only);
+    if (b->add != NULL)
+        return open_looks_sealed(file);
+    return b->only != NULL && !ends_with(file->name, b->only);
 }
 
 /* One file of a walk, which lends us its place. */
@@ -238,7 +240,7 @@ static bool on_file(void *arg, const struct place *file, int twin, const char *t
 
     if (!is_ours(r, file->path))
         return true;
-    if (passes_by(r->batch, file->name))
+    if (passes_by(r->batch, file))
         count(r, &r->skipped);
     else if (!do_found(r, file, twin, twin_path, &err).ok)
         failed_early(r, file->path, &err);
@@ -258,32 +260,15 @@ static void on_fail(void *arg, const char *path, const struct err *err)
     failed_early(arg, path, err);
 }
 
-static struct result walk(struct run *r, const struct place *root, const struct place *twin,
-                          struct err *err)
-{
-    struct tree_visitor visitor = {on_file, on_skip, on_fail, r};
-
-    return tree_walk(root, twin, &visitor, err);
-}
-
 /* With -o, one named directory has what is below it put right into OUT; several get a folder each.
  */
 static struct result do_directory(struct run *r, const struct place *root, struct err *err)
 {
-    struct place twin PLACE_CLEANUP = {0};
-    char *path STRING_CLEANUP = NULL;
+    struct tree_visitor visitor = {on_file, on_skip, on_fail, r};
+    bool named = r->to_directory &&
+                 (r->batch->options->operands.count > 1 || r->batch->options->files_from != NULL);
 
-    if (!r->to_directory)
-        return walk(r, root, NULL, err);
-    if (r->batch->options->operands.count == 1)
-        return walk(r, root, &r->out, err);
-    if (asprintf(&path, "%s/%s", r->out.path, root->name) < 0)
-        return fail(err, ERR_FAILED, "out of memory");
-    if (!place_in(&twin, r->out_dir, root->name, path, err).ok)
-        return FAIL;
-    if (mkdirat(r->out_dir, root->name, 0700) != 0 && errno != EEXIST)
-        return fail_errno(err, "cannot make directory '%s'", path);
-    return walk(r, root, &twin, err);
+    return tree_walk(root, r->to_directory ? &r->out : NULL, named, &visitor, err);
 }
 
 /* One operand that is not a directory. */

@@ -29,9 +29,7 @@ struct batch {
     /* How a result is named after its source: by one of the two; neither if nothing is written. */
     const char *add, *take;
 
-    /* What a walk passes by: names with any of these endings, or without the one in "only". */
-    const char *pass_by[3];
-    const char *only;
+    const char *only; /* what a walk takes: names with this ending; NULL = all */
 };
 
 /* batch_run does all operands, standard input if there is none, and returns the exit status. */

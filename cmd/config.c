@@ -13,8 +13,26 @@
 struct lookup {
     const char *name;
     char *found;
-    bool twice, unknown, no_memory;
+    bool twice, unknown, no_memory, long_line;
 };
+
+/* struct lines: a file as inih reads it, and whom to tell of a line that it would cut. */
+struct lines {
+    FILE *file;
+    struct lookup *lookup;
+};
+
+static char *read_line(char *out, int room, void *arg)
+{
+    struct lines *lines = arg;
+    char *line = fgets(out, room, lines->file);
+
+    if (line != NULL && strchr(line, '\n') == NULL && !feof(lines->file)) {
+        lines->lookup->long_line = true;
+        return NULL;
+    }
+    return line;
+}
 
 static int on_pair(void *arg, const char *section, const char *name, const char *value)
 {
@@ -42,8 +60,10 @@ static struct result look_in(const char *path, bool must, struct lookup *l, stru
         return OK;
     if (file == NULL)
         return fail_errno(err, "cannot open config file '%s'", path);
-    int line = ini_parse_file(file, on_pair, l);
+    int line = ini_parse_stream(read_line, &(struct lines){file, l}, on_pair, l);
     fclose(file);
+    if (l->long_line)
+        return fail(err, ERR_USAGE, "config file '%s' has a line that is too long", path);
     if (line == 0)
         return OK;
     if (l->no_memory || line < 0)

@@ -48,11 +48,10 @@ static void report(json_t *json, const struct sealed *f, uint64_t size)
     const struct core *core = &f->envelope.core;
     char id[2 * CORE_ID_SIZE + 1];
 
-    json_object_set_new(json, "file_id", json_string(text_hex(id, core->file_id, CORE_ID_SIZE)));
-    json_object_set_new(json, "bytes", json_integer((json_int_t)size));
-    json_object_set_new(
-        json, "copies_good",
-        json_integer((f->health.copy[0] == COPY_GOOD) + (f->health.copy[1] == COPY_GOOD)));
+    terminal_put(json, "file_id", json_string(text_hex(id, core->file_id, CORE_ID_SIZE)));
+    terminal_put(json, "bytes", json_integer((json_int_t)size));
+    terminal_put(json, "copies_good",
+                 json_integer((f->health.copy[0] == COPY_GOOD) + (f->health.copy[1] == COPY_GOOD)));
 }
 
 static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)

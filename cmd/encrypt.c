@@ -65,9 +65,8 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
         !seal_file(&e->session, &e->seal, &at, &report, err).ok)
         return FAIL;
     if (json != NULL) {
-        json_object_set_new(json, "file_id",
-                            json_string(text_hex(id, report.file_id, CORE_ID_SIZE)));
-        json_object_set_new(json, "bytes", json_integer((json_int_t)report.plain_size));
+        terminal_put(json, "file_id", json_string(text_hex(id, report.file_id, CORE_ID_SIZE)));
+        terminal_put(json, "bytes", json_integer((json_int_t)report.plain_size));
     }
     return OK;
 }
@@ -81,7 +80,6 @@ int verb_encrypt(const struct options *o)
         .arg = e,
         .done = "sealed",
         .add = SEALED_SUFFIX,
-        .pass_by = {SEALED_SUFFIX, SEALED_SUFFIX DETACHED_SUFFIX},
     };
     struct err err = {0};
     int status;

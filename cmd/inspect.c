@@ -53,7 +53,9 @@ static void show_slot(const struct slot *slot, size_t number)
     printf("  slot %zu       %s\n", number, slot->method->name);
     for (const enum slot_field *f = slot->method->fields; *f != SLOT_NO_FIELD; f++) {
         char *text STRING_CLEANUP = field_text(slot, *f);
-        if (text != NULL && text[0] != '\0')
+        if (text == NULL)
+            terminal_lost();
+        else if (text[0] != '\0')
             printf("    %-14s%s\n", slot_field_info(*f)->name, text);
     }
 }
@@ -114,10 +116,10 @@ static json_t *slot_json(const struct slot *slot)
         for (char *c = name; *c != '\0'; c++)
             *c = *c == ' ' ? '_' : *c;
         enum slot_kind kind = slot_field_info(*f)->kind;
-        json_object_set_new(json, name,
-                            kind == SLOT_NUMBER ? json_integer(slot_number(slot, *f))
-                            : kind == SLOT_TEXT ? terminal_text(v.bytes, v.size)
-                                                : json_string(text));
+        terminal_put(json, name,
+                     kind == SLOT_NUMBER ? json_integer(slot_number(slot, *f))
+                     : kind == SLOT_TEXT ? terminal_text(v.bytes, v.size)
+                                         : json_string(text));
     }
     return json;
 }
@@ -127,20 +129,17 @@ static void add_core(json_t *json, const struct core *core)
     char time[TEXT_TIME_SIZE], id[2 * CORE_ID_SIZE + 1];
     json_t *context = json_object();
 
-    json_object_set_new(json, "created", json_string(text_time(time, core->created)));
-    json_object_set_new(json, "suite", json_string(suite_by_code(core->suite)->name));
-    json_object_set_new(json, "file_id", json_string(text_hex(id, core->file_id, CORE_ID_SIZE)));
-    json_object_set_new(json, "branch_id",
-                        json_string(text_hex(id, core->branch_id, CORE_ID_SIZE)));
-    json_object_set_new(json, "name",
-                        core->name[0] != '\0' ? json_string(core->name) : json_null());
-    json_object_set_new(json, "generation",
-                        core->generation != 0 ? json_integer((json_int_t)core->generation)
-                                              : json_null());
+    terminal_put(json, "created", json_string(text_time(time, core->created)));
+    terminal_put(json, "suite", json_string(suite_by_code(core->suite)->name));
+    terminal_put(json, "file_id", json_string(text_hex(id, core->file_id, CORE_ID_SIZE)));
+    terminal_put(json, "branch_id", json_string(text_hex(id, core->branch_id, CORE_ID_SIZE)));
+    terminal_put(json, "name", core->name[0] != '\0' ? json_string(core->name) : json_null());
+    terminal_put(json, "generation",
+                 core->generation != 0 ? json_integer((json_int_t)core->generation) : json_null());
     for (size_t i = 0; i < core->context.count; i++)
-        json_object_set_new(context, core->context.pairs[i].key,
-                            json_string(core->context.pairs[i].value));
-    json_object_set_new(json, "context", context);
+        terminal_put(context, core->context.pairs[i].key,
+                     json_string(core->context.pairs[i].value));
+    terminal_put(json, "context", context);
 }
 
 static void add_all(json_t *json, const struct shown *shown)
@@ -148,17 +147,17 @@ static void add_all(json_t *json, const struct shown *shown)
     const struct sealed *f = shown->sealed;
     json_t *slots = json_array();
 
-    json_object_set_new(json, "format", json_integer(1));
-    json_object_set_new(json, "envelope", json_string(f->separate ? "separate" : "inside"));
+    terminal_put(json, "format", json_integer(1));
+    terminal_put(json, "envelope", json_string(f->separate ? "separate" : "inside"));
     add_core(json, &f->envelope.core);
-    json_object_set_new(json, "bytes",
-                        shown->has_size ? json_integer((json_int_t)shown->size) : json_null());
-    json_object_set_new(json, "sequence", json_integer((json_int_t)f->envelope.sequence));
-    json_object_set_new(json, "region", json_integer((json_int_t)envelope_size(&f->envelope) / 2));
-    json_object_set_new(json, "copies", json_pack("[s, s]", copy_state(f, 0), copy_state(f, 1)));
+    terminal_put(json, "bytes",
+                 shown->has_size ? json_integer((json_int_t)shown->size) : json_null());
+    terminal_put(json, "sequence", json_integer((json_int_t)f->envelope.sequence));
+    terminal_put(json, "region", json_integer((json_int_t)envelope_size(&f->envelope) / 2));
+    terminal_put(json, "copies", json_pack("[s, s]", copy_state(f, 0), copy_state(f, 1)));
     for (size_t i = 0; i < f->envelope.slot_count; i++)
-        json_array_append_new(slots, slot_json(&f->envelope.slots[i]));
-    json_object_set_new(json, "slots", slots);
+        terminal_append(slots, slot_json(&f->envelope.slots[i]));
+    terminal_put(json, "slots", slots);
 }
 
 /* The size of the plaintext, from the size of the file: what no key is needed for. */
@@ -193,7 +192,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     struct shown shown = {.sealed = &f,
                           .file = item->source ? item->source->path : "standard input"};
     shown.has_size = plain_size(&f, &shown.size);
-    if (json != NULL)
+    if (o->json)
         add_all(json, &shown);
     else
         show(&shown);

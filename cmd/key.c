@@ -40,8 +40,8 @@ static json_t *info_json(const char *reference, const struct key_info *info)
         "created", text_time(created, info->created), "age_days", (json_int_t)age_days(info));
 
     if (info->rotate_after != 0) {
-        json_object_set_new(json, "rotate_after_days", json_integer(info->rotate_after));
-        json_object_set_new(json, "overdue", json_boolean(overdue(info)));
+        terminal_put(json, "rotate_after_days", json_integer(info->rotate_after));
+        terminal_put(json, "overdue", json_boolean(overdue(info)));
     }
     return json;
 }

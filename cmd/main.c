@@ -1,8 +1,10 @@
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/atomic_file.h"
 #include "base/secret.h"
@@ -32,6 +34,19 @@ static void catch_signals(void)
         if (sigaction(stopping[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
             sigaction(stopping[i], &stop, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
+}
+
+/* With a standard descriptor closed, the next file that is opened would get its number, and a
+ * message would be written into it. What takes the place of standard input cannot be read, nor
+ * standard output written. */
+static bool standard_descriptors(void)
+{
+    static const int modes[] = {O_WRONLY, O_RDONLY, O_RDWR};
+
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) != fd)
+            return false;
+    return true;
 }
 
 /* Keys must not end up in a core file, nor be read by a debugger of the same user. */
@@ -71,6 +86,8 @@ int main(int argc, char **argv)
 {
     struct options o = {0};
 
+    if (!standard_descriptors())
+        return ERR_FAILED;
     no_dumps();
     catch_signals();
     atomic_file_init();

@@ -43,9 +43,8 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
              .ok)
         return FAIL;
     if (json != NULL) {
-        json_object_set_new(json, "file_id",
-                            json_string(text_hex(id, report.file_id, CORE_ID_SIZE)));
-        json_object_set_new(json, "bytes", json_integer((json_int_t)report.plain_size));
+        terminal_put(json, "file_id", json_string(text_hex(id, report.file_id, CORE_ID_SIZE)));
+        terminal_put(json, "bytes", json_integer((json_int_t)report.plain_size));
     }
     return OK;
 }

@@ -56,8 +56,8 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
         return FAIL;
     atomic_fetch_add(outcome == REWRAP_CURRENT ? &r->current : &r->done, 1);
     if (json != NULL)
-        json_object_set_new(json, r->options->dry_run ? "would_be" : "outcome",
-                            json_string(names[outcome]));
+        terminal_put(json, r->options->dry_run ? "would_be" : "outcome",
+                     json_string(names[outcome]));
     else if (r->options->dry_run && outcome != REWRAP_CURRENT)
         terminal_note("would rewrap '%s'", item->source->path);
     return OK;

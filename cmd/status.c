@@ -122,7 +122,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     if (needed)
         show_needed(r, item);
     if (json != NULL && r->key != NULL)
-        json_object_set_new(json, "needs", json_boolean(needed));
+        terminal_put(json, "needs", json_boolean(needed));
     for (size_t i = 0; i < e->slot_count && r->key == NULL; i++)
         if (!count_slot(r, &e->slots[i], &f, item->source->path, err).ok)
             return FAIL;
@@ -131,9 +131,9 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
         char what[TEXT_ESCAPED(512) + 64];
         for (size_t i = 0; i < e->slot_count; i++) {
             describe(&e->slots[i], what, sizeof what);
-            json_array_append_new(keys, json_string(what));
+            terminal_append(keys, json_string(what));
         }
-        json_object_set_new(json, "keys", keys);
+        terminal_put(json, "keys", keys);
     }
     return OK;
 }

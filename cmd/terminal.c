@@ -80,6 +80,18 @@ json_t *terminal_text(const void *bytes, size_t size)
     return json;
 }
 
+void terminal_put(json_t *object, const char *name, json_t *value)
+{
+    if (json_object_set_new(object, name, value) != 0)
+        lost = true;
+}
+
+void terminal_append(json_t *array, json_t *value)
+{
+    if (json_array_append_new(array, value) != 0)
+        lost = true;
+}
+
 /* DEL is ASCII to JSON, but not to a terminal. */
 static int put_json(const char *text, size_t size, void *arg)
 {
@@ -101,6 +113,11 @@ void terminal_json(json_t *json)
     json_decref(json);
     fflush(stdout);
     funlockfile(stdout);
+}
+
+void terminal_lost(void)
+{
+    lost = true;
 }
 
 int terminal_finish(int status)

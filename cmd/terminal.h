@@ -29,8 +29,16 @@ void terminal_show(const void *bytes, size_t size);
 /* terminal_text makes a JSON string of bytes from outside; what is not UTF-8 is escaped first. */
 json_t *terminal_text(const void *bytes, size_t size);
 
+/* terminal_put and terminal_append add to JSON and take the value over. What cannot be added counts
+ * as lost for terminal_finish, so that nothing is left out with exit status 0. */
+void terminal_put(json_t *object, const char *name, json_t *value);
+void terminal_append(json_t *array, json_t *value);
+
 /* terminal_json prints one line of ASCII JSON to standard output and drops the reference. */
 void terminal_json(json_t *json);
+
+/* terminal_lost tells that something for standard output could not be made. */
+void terminal_lost(void);
 
 /* terminal_finish flushes standard output and returns status, or ERR_FAILED if what was printed
  * there did not arrive. */

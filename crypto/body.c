@@ -1,6 +1,7 @@
 #include "crypto/body.h"
 
 #include <inttypes.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,6 +70,8 @@ struct result body_sealer_finish(struct body_sealer *b, struct err *err)
 
 void body_sealer_end(struct body_sealer *b)
 {
+    if (b->plain != NULL)
+        sodium_memzero(b->plain, BATCH_PLAIN);
     free(b->plain);
     free(b->sealed);
     *b = (struct body_sealer){0};
@@ -167,6 +170,8 @@ struct result body_open(struct cobblestone *c, struct source *source, struct sin
                           ? fail(err, ERR_FAILED, "out of memory")
                           : open_all(c, source, sink, sealed, plain, size, err);
 
+    if (plain != NULL)
+        sodium_memzero(plain, BATCH_PLAIN);
     free(sealed);
     free(plain);
     return r;

@@ -120,6 +120,7 @@ struct result core_name_check(const char *name, struct err *err)
 
 void core_encode(struct wire_writer *w, const struct core *core)
 {
+    w->bad = w->bad || core->created > TEXT_TIME_MAX || core->generation > GENERATION_MAX;
     wire_put_u16(w, CORE_VERSION);
     wire_put_u16(w, (uint16_t)core->suite);
     wire_put_bytes(w, core->file_id, CORE_ID_SIZE);

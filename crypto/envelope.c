@@ -7,10 +7,15 @@
 #define HEADER_SIZE 24
 #define REGION_MAX ((size_t)1 << REGION_EXPONENT_MAX)
 
-static const uint8_t magic[8] = {'b', 'u', 'l', 'l', 'a', '\r', '\n', 0};
+static const uint8_t magic[ENVELOPE_MAGIC_SIZE] = {'b', 'u', 'l', 'l', 'a', '\r', '\n', 0};
 
 static const char body_label[] = "bulla/v1 body";
 static const char key_label[] = "bulla/v1 data key";
+
+bool envelope_begins(const uint8_t bytes[ENVELOPE_MAGIC_SIZE])
+{
+    return memcmp(bytes, magic, sizeof magic) == 0;
+}
 
 size_t envelope_size(const struct envelope *e)
 {
@@ -89,7 +94,8 @@ static void encode_content(struct wire_writer *w, const struct envelope *e)
     struct wire_writer c = wire_writer(core, sizeof core);
 
     core_encode(&c, &e->core);
-    w->bad = w->bad || c.bad || e->slot_count < 1 || e->slot_count > SLOTS_MAX;
+    w->bad = w->bad || c.bad || e->sequence < 1 || e->sequence > SEQUENCE_MAX ||
+             e->slot_count < 1 || e->slot_count > SLOTS_MAX;
     wire_put_sized(w, core, c.used);
     wire_put_bytes(w, e->wrapped_key, WRAPPED_KEY_SIZE);
     wire_put_u16(w, (uint16_t)e->slot_count);

@@ -45,6 +45,11 @@ struct envelope_health {
     unsigned used;           /* 0 = A, 1 = B */
 };
 
+#define ENVELOPE_MAGIC_SIZE 8
+
+/* envelope_begins is true if bytes begin as every envelope does. */
+bool envelope_begins(const uint8_t bytes[ENVELOPE_MAGIC_SIZE]);
+
 /* envelope_size is the size of both copies in bytes. */
 size_t envelope_size(const struct envelope *e);
 

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/secret.h"
+
 #define AEAD_SIZE_MAX (1u << 30) /* fits OpenSSL's int */
 
 struct crypto {
@@ -147,7 +149,7 @@ struct aead_ops {
 struct aead {
     const struct aead_ops *ops;
     EVP_CIPHER_CTX *seal, *open; /* AES: both keyed, only the nonce changes */
-    uint8_t *key;                /* ChaCha20: in libsodium's protected memory */
+    struct secret key;           /* ChaCha20 */
 };
 
 static struct result gcm_seal(struct aead *a, const uint8_t *nonce, struct view aad,
@@ -190,7 +192,7 @@ static struct result chacha_seal(struct aead *a, const uint8_t *nonce, struct vi
                                  const uint8_t *in, size_t size, uint8_t *out, struct err *err)
 {
     if (crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, in, size, aad.bytes, aad.size, NULL,
-                                                  nonce, a->key) != 0)
+                                                  nonce, a->key.bytes) != 0)
         return fail(err, ERR_FAILED, "libsodium failed to encrypt");
     return OK;
 }
@@ -199,7 +201,7 @@ static struct result chacha_open(struct aead *a, const uint8_t *nonce, struct vi
                                  const uint8_t *in, size_t size, uint8_t *out, struct err *err)
 {
     if (crypto_aead_chacha20poly1305_ietf_decrypt(out, NULL, NULL, in, size, aad.bytes, aad.size,
-                                                  nonce, a->key) != 0)
+                                                  nonce, a->key.bytes) != 0)
         return fail(err, ERR_DAMAGED, "not authentic");
     return OK;
 }
@@ -218,10 +220,9 @@ struct result aead_new(struct aead **out, const struct crypto *crypto,
         return fail(err, ERR_FAILED, "out of memory");
     a->ops = &aead_ops[algorithm];
     if (algorithm == AEAD_CHACHA20_POLY1305) {
-        a->key = sodium_malloc(KEY_SIZE);
-        if (a->key == NULL)
-            return fail(err, ERR_FAILED, "out of memory");
-        memcpy(a->key, key, KEY_SIZE);
+        if (!secret_new(&a->key, KEY_SIZE, err).ok)
+            return FAIL;
+        memcpy(a->key.bytes, key, KEY_SIZE);
     } else {
         a->seal = EVP_CIPHER_CTX_new();
         a->open = EVP_CIPHER_CTX_new();
@@ -244,7 +245,7 @@ void aead_free(struct aead **aead)
         return;
     EVP_CIPHER_CTX_free(a->seal);
     EVP_CIPHER_CTX_free(a->open);
-    sodium_free(a->key);
+    secret_free(&a->key);
     free(a);
 }
 

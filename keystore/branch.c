@@ -1,9 +1,29 @@
 #include "keystore/branch.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define BRANCH_CACHE_MAX 1024
+
+struct result branch_wrap(struct master_key *key, const struct branch_identity *identity,
+                          const struct secret *branch_key, struct slot *slot, struct err *err)
+{
+    struct secret back SECRET_CLEANUP = {0};
+
+    if (!key->ops->wrap(key, identity, branch_key, slot, err).ok)
+        return FAIL;
+    if (!key->ops->opens(key))
+        return OK;
+    enum unwrapped u = key->ops->unwrap(key, identity, slot, &back, err);
+    if (u == UNWRAP_FAILED)
+        return FAIL;
+    if (u != UNWRAP_OPENED || back.size != branch_key->size ||
+        sodium_memcmp(back.bytes, branch_key->bytes, back.size) != 0)
+        return fail(err, ERR_FAILED, "a wrap by the %s key store does not open again",
+                    key->ops->name);
+    return OK;
+}
 
 struct result branch_new(struct branch *b, const struct keyset *keys, const struct context *context,
                          struct err *err)
@@ -23,7 +43,7 @@ struct result branch_new(struct branch *b, const struct keyset *keys, const stru
         return FAIL;
     for (; made.slot_count < keys->count; made.slot_count++) {
         struct master_key *key = keys->keys[made.slot_count];
-        if (!key->ops->wrap(key, &identity, &made.key, &made.slots[made.slot_count], err).ok)
+        if (!branch_wrap(key, &identity, &made.key, &made.slots[made.slot_count], err).ok)
             return FAIL;
     }
     *b = made;
@@ -40,8 +60,9 @@ void branch_free(struct branch *b)
 
 static struct result cache_init(struct branch_cache *cache, struct err *err)
 {
-    if (cache->ids != NULL)
+    if (cache->keys.bytes != NULL)
         return OK;
+    free(cache->ids);
     cache->ids = calloc(BRANCH_CACHE_MAX, sizeof *cache->ids);
     if (cache->ids == NULL)
         return fail(err, ERR_FAILED, "out of memory");

@@ -21,6 +21,11 @@ FALLIBLE branch_new(struct branch *b, const struct keyset *keys, const struct co
                     struct err *err);
 void branch_free(struct branch *b);
 
+/* branch_wrap wraps a branch key by one master key, and where that can unwrap, sees that it does.
+ */
+FALLIBLE branch_wrap(struct master_key *key, const struct branch_identity *identity,
+                     const struct secret *branch_key, struct slot *slot, struct err *err);
+
 /* struct branch_cache: the branch keys that were opened in this run, by id; {0} is empty. */
 struct branch_cache {
     struct secret keys; /* BRANCH_CACHE_MAX of KEY_SIZE */

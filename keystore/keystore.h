@@ -108,6 +108,9 @@ struct keystore_ops {
     enum unwrapped (*unwrap)(struct master_key *key, const struct branch_identity *branch,
                              const struct slot *slot, struct secret *branch_key, struct err *err);
 
+    /* Whether the key can unwrap, and not only wrap. Required. */
+    bool (*opens)(const struct master_key *key);
+
     /* Tells what a slot is to the key, without using the key. Required. */
     enum slot_match (*match)(const struct master_key *key, const struct slot *slot);
 

@@ -8,6 +8,7 @@
 #include "crypto/body.h"
 #include "libbulla/output.h"
 
+#define SEALED_SUFFIX ".bulla"
 #define ENVELOPE_SUFFIX ".env"
 
 void sealed_close(struct sealed *f)
@@ -23,13 +24,13 @@ void sealed_close(struct sealed *f)
 
 /* Reads an envelope from a file of its own, in which nothing else may be. */
 static struct result read_separate(struct sealed *f, const struct session *s,
-                                   const struct place *place, struct err *err)
+                                   const struct place *place, bool beside, struct err *err)
 {
     int fd FD_CLEANUP = -1;
     char more;
     size_t got;
 
-    if (!place_open_file(place, true, &fd, &f->envelope_st, err).ok)
+    if (!place_open_file(place, !beside, &fd, &f->envelope_st, err).ok)
         return FAIL;
     struct source source = {.fd = fd, .name = place->path};
     struct result r = envelope_read(&f->envelope, &source, &f->health, err);
@@ -56,7 +57,7 @@ static struct result read_beside(struct sealed *f, const struct session *s,
     if (!place_beside(&f->beside, body, ENVELOPE_SUFFIX, &why).ok ||
         !place_stat(&f->beside, &st, &there, &why).ok || !there)
         return FAIL;
-    if (!read_separate(f, s, &f->beside, err).ok)
+    if (!read_separate(f, s, &f->beside, true, err).ok)
         return FAIL;
     source_forget(&f->source);
     if (lseek(f->source.fd, 0, SEEK_SET) != 0)
@@ -68,12 +69,12 @@ static struct result read_envelope(struct sealed *f, const struct session *s,
                                    const struct sealed_place *from, struct err *err)
 {
     if (from->envelope != NULL)
-        return read_separate(f, s, from->envelope, err);
+        return read_separate(f, s, from->envelope, false, err);
     if (envelope_read(&f->envelope, &f->source, &f->health, err).ok) {
         session_warn_health(s, f->source.name, &f->health);
         return OK;
     }
-    if (err->class == ERR_DAMAGED && from->body != NULL && S_ISREG(f->st.st_mode))
+    if (err->class == ERR_DAMAGED && !from->alone && from->body != NULL && S_ISREG(f->st.st_mode))
         return read_beside(f, s, from->body, err);
     return FAIL;
 }
@@ -115,6 +116,32 @@ struct result sealed_read(struct sealed *f, const struct session *s, int fd, con
     *f = made;
     made = (struct sealed){0};
     return OK;
+}
+
+static bool has_ending(const char *name, const char *ending)
+{
+    size_t n = strlen(name), e = strlen(ending);
+
+    return n > e && strcmp(name + n - e, ending) == 0;
+}
+
+bool open_looks_sealed(const struct place *file)
+{
+    bool body = has_ending(file->name, SEALED_SUFFIX), there = false;
+    struct place beside PLACE_CLEANUP = {0};
+    uint8_t start[ENVELOPE_MAGIC_SIZE];
+    int fd FD_CLEANUP = -1;
+    struct stat st;
+    struct err err;
+
+    if (!body && !has_ending(file->name, SEALED_SUFFIX ENVELOPE_SUFFIX))
+        return false;
+    if (!place_open_file(file, false, &fd, &st, &err).ok)
+        return false;
+    if (pread(fd, start, sizeof start, 0) == (ssize_t)sizeof start && envelope_begins(start))
+        return true;
+    return body && place_beside(&beside, file, ENVELOPE_SUFFIX, &err).ok &&
+           place_stat(&beside, &st, &there, &err).ok && there;
 }
 
 static struct result check_required(const struct open_options *o, const struct core *core,
@@ -166,10 +193,14 @@ static struct result find_body(struct sealed *f, const struct session *s,
 
     if (check_prefix(f, s, data_key, c, err).ok)
         return OK;
-    if (!f->separate || err->class != ERR_DAMAGED ||
-        !source_skip(&f->source, skip, &got, &second).ok ||
-        !check_prefix(f, s, data_key, c, &second).ok)
+    if (!f->separate || err->class != ERR_DAMAGED)
         return FAIL;
+    if (!source_skip(&f->source, skip, &got, &second).ok ||
+        !check_prefix(f, s, data_key, c, &second).ok) {
+        if (second.class != ERR_DAMAGED)
+            *err = second;
+        return FAIL;
+    }
     session_warn(s,
                  "'%s': the envelope copies in this file were not used; 'bulla envelope "
                  "restore' puts good ones back",
@@ -235,7 +266,7 @@ struct result open_file(struct session *s, const struct open_options *options,
 {
     struct output output OUTPUT_CLEANUP = {0};
     const struct stat *like = from->body != NULL ? &f->st : NULL;
-    const struct inputs inputs = {&f->st, f->separate ? &f->envelope_st : NULL, &s->keys};
+    const struct inputs inputs = {&f->st, f->separate ? &f->envelope_st : NULL, s};
 
     if (!output_open(&output, out, options->replace, &inputs, err).ok ||
         !open_stream(s, options, f, &output.fd.sink, size, err).ok ||

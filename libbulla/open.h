@@ -10,6 +10,7 @@ struct sealed_place {
     const struct place *body;     /* NULL = standard input */
     const struct place *envelope; /* NULL = in the body's file, or beside it with ".env" behind */
     bool follow;                  /* whether body may be a symbolic link */
+    bool alone;                   /* do not look for an envelope beside the body */
 };
 
 /* struct sealed: a sealed file, opened for reading; {0} is empty and safe to close. */
@@ -44,6 +45,11 @@ struct open_options {
     uint64_t min_generation;        /* 0 = any */
     bool replace, remove_source;
 };
+
+/* open_looks_sealed is true for a file that a run of sealing has no more to do with: one named like
+ * a sealed file or an envelope that begins as an envelope does, or is named like a body and has an
+ * envelope beside it. */
+bool open_looks_sealed(const struct place *file);
 
 /* open_start opens the data key, checks what the options require, and finds the body by its
  * commitment: the source of *f stands at chunk 0 then, and the caller ends *c. */

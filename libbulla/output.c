@@ -10,8 +10,10 @@ static const char *input_of(const struct inputs *inputs, const struct stat *st)
         return "the file that is read";
     if (inputs->envelope != NULL && file_same(st, inputs->envelope))
         return "the envelope that is read";
-    if (inputs->keys != NULL && keyset_lives_in(inputs->keys, st))
+    if (inputs->session != NULL && keyset_lives_in(&inputs->session->keys, st))
         return "the keyring that is used";
+    if (inputs->session != NULL && session_has_written(inputs->session, st))
+        return "another result of this run";
     return NULL;
 }
 
@@ -37,6 +39,8 @@ struct result output_open(struct output *o, const struct place *place, bool repl
     if (!atomic_file_open(&o->file, place, replace, err).ok)
         return FAIL;
     o->fd = fd_sink(o->file.fd, place->path);
+    /* Only a run that replaces files can replace its own. */
+    o->session = replace ? inputs->session : NULL;
     return OK;
 }
 
@@ -51,6 +55,13 @@ struct result output_commit(struct output *o, const struct stat *like, struct er
     bool regular = like != NULL && S_ISREG(like->st_mode);
     if (regular ? !atomic_file_like(&o->file, like, err).ok : !atomic_file_public(&o->file, err).ok)
         return FAIL;
+    struct stat st;
+    if (o->session != NULL) {
+        if (fstat(o->file.fd, &st) != 0)
+            return fail_errno(err, "cannot look at '%s'", o->fd.name);
+        if (!session_wrote(o->session, &st, err).ok)
+            return FAIL;
+    }
     return atomic_file_commit(&o->file, err);
 }
 

@@ -4,12 +4,13 @@
 
 #include "base/atomic_file.h"
 #include "base/stream.h"
-#include "keystore/registry.h"
+#include "libbulla/session.h"
 
 /* struct output: {0} is empty and safe to close; not to be moved once open. */
 struct output {
     struct atomic_file file;
     struct fd_sink fd;
+    struct session *session;
 };
 
 #define OUTPUT_CLEANUP __attribute__((cleanup(output_close)))
@@ -17,7 +18,7 @@ struct output {
 /* struct inputs: what an output must not be. */
 struct inputs {
     const struct stat *source, *envelope; /* NULL = none */
-    const struct keyset *keys;            /* the files they live in; NULL = none */
+    struct session *session; /* what its keys live in, and what it wrote; NULL = none */
 };
 
 /* output_open makes an output at place (NULL = standard output), which must not be one of the

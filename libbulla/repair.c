@@ -19,71 +19,102 @@ struct result repair_export(struct sealed *f, const struct place *out, bool repl
     return output_commit(&output, &f->st, err);
 }
 
-static struct result refuse(struct err *err, const char *path, const char *why)
+/* Shows by the keys that the body at its place behind the copies belongs to the envelope. Without
+ * that nothing is written: a body without envelope looks like any other file, and would be
+ * destroyed. */
+static struct result prove(struct session *s, const struct place *body, const struct stat *st,
+                           struct sealed *envelope, struct err *err)
 {
-    (void)fail(err, ERR_POLICY, "'%s' %s", path, why);
-    err_hint(err, "--force puts the envelope in all the same");
-    return FAIL;
-}
-
-/* Nothing in the file tells where its body begins, and writing to a wrong place would destroy it:
- * so the keys must show that a body of this envelope begins where it should. */
-static struct result prove(struct session *s, const struct place *body, const struct place *from,
-                           struct err *err)
-{
-    struct sealed_place at = {.body = body, .envelope = from};
     struct cobblestone c COBBLESTONE_CLEANUP = {0};
-    struct sealed f SEALED_CLEANUP = {0};
     struct open_options any = {0};
+    int fd FD_CLEANUP = -1;
+    struct stat opened;
 
-    if (s->keys.count == 0)
-        return refuse(err, body->path,
-                      "has no whole envelope, and no key (-k) was given to prove "
-                      "that this one belongs to it");
-    if (!sealed_open(&f, s, &at, err).ok)
+    if (s->keys.count == 0) {
+        (void)fail(err, ERR_POLICY, "'%s' has no whole envelope of its own", body->path);
+        err_hint(err, "-k KEY proves that this one belongs to it");
         return FAIL;
-    source_forget(&f.source);
-    if (lseek(f.source.fd, (off_t)envelope_size(&f.envelope), SEEK_SET) < 0)
+    }
+    if (!place_open_file(body, false, &fd, &opened, err).ok)
+        return FAIL;
+    if (!file_same(&opened, st))
+        return fail(err, ERR_FAILED, "'%s' was replaced by another program", body->path);
+    if (lseek(fd, (off_t)envelope_size(&envelope->envelope), SEEK_SET) < 0)
         return fail_errno(err, "cannot seek in '%s'", body->path);
-    f.separate = false; /* the body is here or nowhere */
-    return open_start(s, &any, &f, &c, err);
+    source_forget(&envelope->source);
+    envelope->source = (struct source){.fd = fd, .name = body->path};
+    return open_start(s, &any, envelope, &c, err);
 }
 
 /* Compares what the file has with what is to be put in, and picks the next sequence number. */
 static struct result check(const struct place *body, const struct envelope *now, struct envelope *e,
                            bool force, struct err *err)
 {
+    if (memcmp(now->core_hash, e->core_hash, SHA256_SIZE) != 0)
+        return fail(err, ERR_POLICY, "'%s' has the envelope of another file", body->path);
     if (now->exponent != e->exponent)
         return fail(err, ERR_FAILED, "'%s' has envelope copies of another size", body->path);
-    if (memcmp(now->core_hash, e->core_hash, SHA256_SIZE) != 0 && !force)
-        return refuse(err, body->path, "has the envelope of another file");
-    if (now->sequence > e->sequence && !force)
-        return refuse(err, body->path, "has a newer envelope");
+    if (now->sequence > e->sequence && !force) {
+        (void)fail(err, ERR_POLICY, "'%s' has a newer envelope", body->path);
+        err_hint(err, "--force puts the older one in all the same");
+        return FAIL;
+    }
+    if (now->sequence >= SEQUENCE_MAX)
+        return fail(err, ERR_FAILED, "'%s' has the last sequence number", body->path);
     if (now->sequence >= e->sequence)
         e->sequence = now->sequence + 1;
+    return OK;
+}
+
+/* Reads the envelope that is to be put in: a file of nothing else. */
+static struct result read_envelope(struct sealed *f, const struct session *s,
+                                   const struct place *from, struct err *err)
+{
+    struct sealed_place at = {.body = from, .follow = true, .alone = true};
+
+    if (!sealed_open(f, s, &at, err).ok)
+        return FAIL;
+    if (f->st.st_size != (off_t)envelope_size(&f->envelope))
+        return fail(err, ERR_FAILED, "'%s' is not an envelope alone", from->path);
+    return OK;
+}
+
+/* Both copies must be good now. */
+static struct result read_back(const struct session *s, const struct sealed_place *body,
+                               const struct envelope *e, struct err *err)
+{
+    struct sealed f SEALED_CLEANUP = {0};
+
+    if (!sealed_open(&f, s, body, err).ok)
+        return FAIL;
+    if (f.health.copy[0] != COPY_GOOD || f.health.copy[1] != COPY_GOOD ||
+        f.envelope.sequence != e->sequence)
+        return fail(err, ERR_DAMAGED, "'%s': what was read back is not what was written",
+                    body->body->path);
     return OK;
 }
 
 struct result repair_restore(struct session *s, const struct place *body, const struct place *from,
                              bool force, struct err *err)
 {
-    struct sealed_place of_envelope = {.body = from, .follow = true}, of_body = {.body = body};
+    struct sealed_place at = {.body = body, .alone = true};
     struct sealed envelope SEALED_CLEANUP = {0}, now SEALED_CLEANUP = {0};
     int fd FD_CLEANUP = -1;
     struct stat st;
 
-    if (!inplace_open(body, &fd, &st, err).ok || !sealed_open(&envelope, s, &of_envelope, err).ok)
+    if (!inplace_open(body, &fd, &st, err).ok || !read_envelope(&envelope, s, from, err).ok)
         return FAIL;
-    if (envelope.st.st_size != (off_t)envelope_size(&envelope.envelope))
-        return fail(err, ERR_FAILED, "'%s' is not an envelope alone", from->path);
     if (st.st_size < envelope.st.st_size)
         return fail(err, ERR_FAILED, "'%s' is too short to have this envelope", body->path);
-    if (!sealed_open(&now, s, &of_body, err).ok && err->class != ERR_DAMAGED)
+    if (!sealed_open(&now, s, &at, err).ok && err->class != ERR_DAMAGED)
         return FAIL;
-    bool whole = now.open && !now.separate;
-    if (whole ? !check(body, &now.envelope, &envelope.envelope, force, err).ok
-              : !force && !prove(s, body, from, err).ok)
+    if (now.open && !file_same(&now.st, &st))
+        return fail(err, ERR_FAILED, "'%s' was replaced by another program", body->path);
+    if (now.open ? !check(body, &now.envelope, &envelope.envelope, force, err).ok
+                 : !prove(s, body, &st, &envelope, err).ok)
         return FAIL;
-    return inplace_write(fd, body->path, &envelope.envelope, whole ? !now.health.used : 0, true,
-                         err);
+    unsigned first = now.open ? !now.health.used : 0;
+    if (!inplace_write(fd, body->path, &envelope.envelope, first, true, err).ok)
+        return FAIL;
+    return read_back(s, &at, &envelope.envelope, err);
 }

@@ -111,7 +111,7 @@ static struct result append_fresh(struct job *j, struct master_key *key, struct 
     if (!need_branch_key(j, err).ok)
         return FAIL;
     if (known == NULL) {
-        if (!key->ops->wrap(key, &identity, &j->branch_key, &fresh, err).ok)
+        if (!branch_wrap(key, &identity, &j->branch_key, &fresh, err).ok)
             return FAIL;
         j->rewrap->wraps++;
         if (!remember(&j->rewrap->cache, key, id, &fresh, err).ok)

@@ -22,21 +22,27 @@ static void outputs_close(struct outputs *o)
 }
 
 /* Two files cannot be replaced in one step, and a body with the envelope of another is lost: so a
- * detached pair is only ever made new. An envelope without its body is what an interrupted run
- * leaves. */
+ * detached pair is only ever made new, and an envelope without its body may be that of a body
+ * elsewhere. */
 static struct result check_pair(const struct seal_place *at, struct err *err)
 {
+    const struct place *both[] = {at->body, at->envelope};
     struct stat st;
-    bool there = false;
+    bool there;
 
-    if (at->body != NULL && !place_stat(at->body, &st, &there, err).ok)
+    for (size_t i = 0; i < 2; i++) {
+        if (both[i] == NULL)
+            continue;
+        if (!place_stat(both[i], &st, &there, err).ok)
+            return FAIL;
+        if (!there)
+            continue;
+        (void)fail(err, ERR_FAILED, "'%s' already exists", both[i]->path);
+        err_hint(err, "body and envelope cannot be replaced in one step: remove both first, or "
+                      "name others");
         return FAIL;
-    if (!there)
-        return OK;
-    (void)fail(err, ERR_FAILED, "'%s' already exists", at->body->path);
-    err_hint(err, "body and envelope cannot be replaced in one step: remove both first, or name "
-                  "others");
-    return FAIL;
+    }
+    return OK;
 }
 
 /* Whether two places are one; a folder that cannot be looked at is not the same. */
@@ -57,19 +63,31 @@ static struct result outputs_open(struct outputs *o, const struct seal_options *
     if (same_place(at->body, at->envelope))
         return fail(err, ERR_USAGE, "'%s' cannot be both the body and the envelope",
                     at->envelope->path);
-    if (!check_pair(at, err).ok ||
-        !output_open(&o->envelope, at->envelope, options->replace, inputs, err).ok)
+    if (!check_pair(at, err).ok || !output_open(&o->envelope, at->envelope, false, inputs, err).ok)
         return FAIL;
     return output_open(&o->body, at->body, false, inputs, err);
 }
 
-/* The envelope first: alone it does no harm, while a body without it could not be opened. */
+/* The envelope first: alone it does no harm, while a body without it could not be opened. It goes
+ * again if the body does not come. */
 static struct result outputs_commit(struct outputs *o, const struct seal_place *at,
                                     const struct stat *like, struct err *err)
 {
-    if (at->envelope != NULL && !output_commit(&o->envelope, like, err).ok)
+    struct stat envelope;
+    struct err ignored;
+    bool there;
+
+    if (at->envelope == NULL)
+        return output_commit(&o->body, like, err);
+    if (!output_commit(&o->envelope, like, err).ok)
         return FAIL;
-    return output_commit(&o->body, like, err);
+    if (!place_stat(at->envelope, &envelope, &there, err).ok)
+        return FAIL;
+    if (output_commit(&o->body, like, err).ok)
+        return OK;
+    if (there)
+        (void)!place_remove(at->envelope, &envelope, &ignored).ok;
+    return FAIL;
 }
 
 static struct result fill_core(struct core *core, const struct session *s,
@@ -167,7 +185,10 @@ struct result seal_file(struct session *s, const struct seal_options *options,
 
     if (!open_source(at, &source, &owned, &st, err).ok)
         return FAIL;
-    const struct inputs inputs = {&st, NULL, &s->keys};
+    const struct inputs inputs = {&st, NULL, s};
+    if (keyset_lives_in(&s->keys, &st))
+        session_warn(s, "'%s' is the keyring that is used: sealed to itself it is no copy of use",
+                     source.name);
     if (options->remove_source && keyset_lives_in(&s->keys, &st))
         return fail(err, ERR_FAILED, "'%s' is the keyring that is used and is not removed",
                     source.name);

@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 struct result session_open(struct session *s, const char *const *references, size_t count,
                            struct err *err)
@@ -15,10 +16,64 @@ struct result session_open(struct session *s, const char *const *references, siz
 
 void session_close(struct session *s)
 {
+    free(s->written.slots);
+    s->written = (struct written){0};
     branch_cache_free(&s->cache);
     branch_free(&s->branch);
     keyset_close(&s->keys);
     crypto_free(&s->crypto);
+}
+
+/* The slot of an inode, or the empty one where it would be. */
+static struct inode *find_inode(const struct written *w, const struct stat *st)
+{
+    size_t i = (size_t)st->st_ino & (w->room - 1);
+
+    while (w->slots[i].used &&
+           (w->slots[i].number != st->st_ino || w->slots[i].device != st->st_dev))
+        i = (i + 1) & (w->room - 1);
+    return &w->slots[i];
+}
+
+/* Twice the room, or the first. */
+static struct result grow(struct written *w, struct err *err)
+{
+    struct written larger = {.room = w->room == 0 ? 64 : 2 * w->room, .count = w->count};
+
+    larger.slots = calloc(larger.room, sizeof *larger.slots);
+    if (larger.slots == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    for (size_t i = 0; i < w->room; i++)
+        if (w->slots[i].used)
+            *find_inode(&larger, &(struct stat){.st_dev = w->slots[i].device,
+                                                .st_ino = w->slots[i].number}) = w->slots[i];
+    free(w->slots);
+    *w = larger;
+    return OK;
+}
+
+struct result session_wrote(struct session *s, const struct stat *st, struct err *err)
+{
+    struct result r = OK;
+
+    pthread_mutex_lock(&s->lock);
+    if (2 * s->written.count >= s->written.room)
+        r = grow(&s->written, err);
+    if (r.ok) {
+        struct inode *slot = find_inode(&s->written, st);
+        s->written.count += !slot->used;
+        *slot = (struct inode){st->st_dev, st->st_ino, true};
+    }
+    pthread_mutex_unlock(&s->lock);
+    return r;
+}
+
+bool session_has_written(struct session *s, const struct stat *st)
+{
+    pthread_mutex_lock(&s->lock);
+    bool has = s->written.room > 0 && find_inode(&s->written, st)->used;
+    pthread_mutex_unlock(&s->lock);
+    return has;
 }
 
 struct result session_open_keys(struct session *s, const struct envelope *e,

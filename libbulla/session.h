@@ -7,6 +7,17 @@
 #include "base/place.h"
 #include "keystore/branch.h"
 
+/* struct written: the files that this run put in their places, so that it does not replace its own
+ * results by others of the same name. An open hash of inodes; {0} is empty. */
+struct written {
+    struct inode {
+        dev_t device;
+        ino_t number;
+        bool used;
+    } * slots;
+    size_t count, room;
+};
+
 /* struct session: {0} is empty and safe to close. */
 struct session {
     struct crypto *crypto;
@@ -16,6 +27,7 @@ struct session {
     pthread_mutex_t lock; /* for what follows, and for every call to a key: one thread at a time */
     struct branch branch; /* made when the first file is sealed */
     struct branch_cache cache;
+    struct written written;
 
     const struct watch
         *watch; /* of all that is read of files to be sealed or opened; may be NULL */
@@ -31,6 +43,10 @@ struct session {
 FALLIBLE session_open(struct session *s, const char *const *references, size_t count,
                       struct err *err);
 void session_close(struct session *s);
+
+/* session_wrote remembers a file that was put in its place; session_has_written tells of one. */
+FALLIBLE session_wrote(struct session *s, const struct stat *st, struct err *err);
+bool session_has_written(struct session *s, const struct stat *st);
 
 /* session_open_keys is branch_open with the session's keys. */
 FALLIBLE session_open_keys(struct session *s, const struct envelope *e, struct secret *branch_key,

@@ -45,6 +45,13 @@ static struct result keyring_open(struct master_key **out, const struct keystore
     return OK;
 }
 
+static bool keyring_opens(const struct master_key *key)
+{
+    const struct keyring *k = (const struct keyring *)key;
+
+    return !k->is_public && !ring_locked(&k->ring);
+}
+
 static bool keyring_lives_in(const struct master_key *key, const struct stat *st)
 {
     return file_same(&((const struct keyring *)key)->ring.file, st);
@@ -216,6 +223,7 @@ const struct keystore_ops keyring_ops = {
     .open = keyring_open,
     .wrap = keyring_wrap,
     .unwrap = keyring_unwrap,
+    .opens = keyring_opens,
     .match = keyring_match,
     .close = keyring_close,
     .lives_in = keyring_lives_in,

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/file.h>
 
+#include "base/stream.h"
 #include "base/text.h"
 #include "keystore/keyring/public.h"
 #include "keystore/keyring/reference.h"
@@ -45,7 +46,9 @@ static void fill_info(struct key_info *info, const struct ring_key *key,
 static struct result lock(const struct place *place, struct err *err)
 {
     while (flock(place->dir, LOCK_EX) != 0)
-        if (errno != EINTR)
+        if (stream_interrupted())
+            return fail(err, ERR_INTERRUPTED, "interrupted");
+        else if (errno != EINTR)
             return fail_errno(err, "cannot lock the folder of '%s'", place->path);
     return OK;
 }
@@ -121,6 +124,8 @@ struct result manage_create(const struct keystore_env *env, const char *referenc
         return FAIL;
     if (at.version != 0)
         return fail(err, ERR_USAGE, "a new key begins with version 1");
+    if (want->now > TEXT_TIME_MAX)
+        return fail(err, ERR_FAILED, "the clock of this machine is wrong");
     if (at.name[0] == '\0')
         default_name(&place, at.name);
     if (!ready_ring(&ring, env, &at, exists, want->passphrase, err).ok)

@@ -196,13 +196,23 @@ def refuse(bulla, *args, status, says):
 
 
 def test_restore_without_a_key_proves_nothing(bulla, ring, sealed, exported):
-    refuse(bulla, destroy(sealed), status=7, says="no key (-k) was given to prove that this one belongs to it")
+    refuse(bulla, destroy(sealed), status=7, says="-k KEY proves that this one belongs to it")
 
 
-def test_restore_by_force_needs_no_proof(bulla, ring, sealed, exported):
-    whole = sealed.read_bytes()
-    bulla("envelope", "restore", "--force", destroy(sealed))
-    assert sealed.read_bytes() == whole
+def test_force_is_no_proof(bulla, ring, sealed, exported):
+    refuse(bulla, "--force", destroy(sealed), status=7, says="has no whole envelope of its own")
+
+
+def test_force_does_not_destroy_a_detached_body(bulla, ring, work):
+    (work / "d").write_bytes(content(SIZE))
+    bulla("encrypt", "-k", ring, "--detach", "d")
+    refuse(bulla, "--force", "d.bulla", status=7, says="has no whole envelope of its own")
+    refuse(bulla, "--force", "-k", ring, "d.bulla", status=4, says="does not belong to this envelope")
+
+
+def test_force_does_not_take_the_envelope_of_another_file(bulla, ring, sealed, exported):
+    other = bulla.seal(ring, content(SIZE), name="other")
+    refuse(bulla, "--force", "--envelope", exported, other, status=7, says="has the envelope of another file")
 
 
 def test_restore_with_a_wrong_key(bulla, ring, sealed, exported):

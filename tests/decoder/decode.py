@@ -505,9 +505,15 @@ def read_public_key(file: dict[str, Any]) -> Keyring:
     check(file["kind"] == "x25519", "a public key file is of another kind than x25519")
     check_integer(file["version"], 1, 2**32 - 1)
     check_string(file["public"], "[0-9a-f]{64}")
-    named = bytes.fromhex(file["id"]) + file["version"].to_bytes(4, "big") + bytes.fromhex(file["public"])
-    check(sha256(b"bulla/v1 public key check" + named)[:4].hex() == file["check"], "a public key is mistyped")
+    check_public(file["id"], file["version"], file["public"], file["check"])
     return {}
+
+
+def check_public(key_id: str, version: int, public: str, expected: str) -> None:
+    key = bytes.fromhex(public)
+    check(int.from_bytes(key, "little") < 2**255 - 19, "a public key is not canonical")
+    named = bytes.fromhex(key_id) + version.to_bytes(4, "big") + key
+    check(sha256(b"bulla/v1 public key check" + named)[:4].hex() == expected, "a public key is mistyped")
 
 
 def read_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -597,7 +603,7 @@ def read_version(version: Any, kind: str, key_id: bytes, wrapping: Wrapping | No
     """The 32 bytes; None if they were destroyed or stay wrapped."""
     members = {"version", "state", "created"}
     if not (isinstance(version, dict) and version.get("state") == "destroyed"):
-        members |= {"wrapped" if wrapping else "key", "check"} | ({"public"} if kind == "x25519" else set())
+        members |= {"wrapped" if wrapping else "key", "check"} | ({"public", "public-check"} if kind == "x25519" else set())
     check_members(version, members)
     check_integer(version["version"], 1, 2**32 - 1)
     check_string(version["state"], "active|retired|disabled|destroyed")
@@ -605,7 +611,10 @@ def read_version(version: Any, kind: str, key_id: bytes, wrapping: Wrapping | No
     if version["state"] == "destroyed":
         return None
     check_string(version["check"], "[0-9a-f]{8}")
-    check_string(version.get("public", 64 * "0"), "[0-9a-f]{64}")
+    if kind == "x25519":
+        check_string(version["public"], "[0-9a-f]{64}")
+        check_string(version["public-check"], "[0-9a-f]{8}")
+        check_public(key_id.hex(), version["version"], version["public"], version["public-check"])
     if wrapping:
         secret = unwrap(version, key_id, wrapping)
     else:
