@@ -8,7 +8,7 @@
 
 /* struct place: {0} is empty and safe to close. */
 struct place {
-    int dir;    /* the directory, readable; -1 in none */
+    int dir;    /* the directory, readable */
     char *name; /* the last component */
     char *path; /* as the user wrote it, for messages */
     bool open;

@@ -46,6 +46,8 @@ static json_t *info_json(const char *reference, const struct key_info *info)
     return json;
 }
 
+#define DAYS_MAX 36500
+
 /* "90d" or "12w", in days; 0 for NULL. */
 static struct result read_days(const char *text, uint32_t *days, struct err *err)
 {
@@ -55,9 +57,11 @@ static struct result read_days(const char *text, uint32_t *days, struct err *err
     if (text == NULL)
         return OK;
     unsigned long n = text[0] >= '0' && text[0] <= '9' ? strtoul(text, &end, 10) : 0;
-    if (n < 1 || n > 36500 || (strcmp(end, "d") != 0 && strcmp(end, "w") != 0))
-        return fail(err, ERR_USAGE, "--rotate-after is like 90d or 12w, not '%s'", text);
-    *days = (uint32_t)n * (*end == 'w' ? 7 : 1);
+    bool weeks = n > 0 && strcmp(end, "w") == 0;
+    if (n < 1 || n > DAYS_MAX / (weeks ? 7 : 1) || (!weeks && strcmp(end, "d") != 0))
+        return fail(err, ERR_USAGE, "--rotate-after is like 90d or 12w, at most %dd, not '%s'",
+                    DAYS_MAX, text);
+    *days = (uint32_t)n * (weeks ? 7 : 1);
     return OK;
 }
 
@@ -192,15 +196,16 @@ int verb_key_passphrase(const struct options *o)
     return ERR_NONE;
 }
 
-static struct result write_public(const char *text, const struct options *o, struct err *err)
+static struct result write_public(const char *text, const struct options *o, struct session *s,
+                                  struct err *err)
 {
     struct output output OUTPUT_CLEANUP = {0};
     struct place place PLACE_CLEANUP = {0};
     bool to_file = o->output != NULL && !is_stdio(o->output);
-    const struct inputs none = {0};
+    const struct inputs inputs = {.session = s};
 
     if ((to_file && !place_open(&place, o->output, err).ok) ||
-        !output_open(&output, to_file ? &place : NULL, o->force, &none, err).ok ||
+        !output_open(&output, to_file ? &place : NULL, o->force, &inputs, err).ok ||
         !sink_write(&output.fd.sink, text, strlen(text), err).ok ||
         !sink_write(&output.fd.sink, "\n", 1, err).ok)
         return FAIL;
@@ -210,11 +215,13 @@ static struct result write_public(const char *text, const struct options *o, str
 int verb_key_export_public(const struct options *o)
 {
     struct target t TARGET_CLEANUP = {0};
+    struct session s SESSION_CLEANUP = {0};
     char *text STRING_CLEANUP = NULL;
     struct err err = {0};
 
-    if (!read_target(&t, o, &err).ok || !t.ops->export_public(t.rest, &text, &err).ok ||
-        !write_public(text, o, &err).ok)
+    if (!read_target(&t, o, &err).ok ||
+        !session_open(&s, (const char *const[]){t.reference}, 1, &err).ok ||
+        !t.ops->export_public(t.rest, &text, &err).ok || !write_public(text, o, &s, &err).ok)
         return terminal_error(&err);
     return ERR_NONE;
 }

@@ -34,6 +34,7 @@ static void catch_signals(void)
         if (sigaction(stopping[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
             sigaction(stopping[i], &stop, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
+    signal(SIGCHLD, SIG_DFL); /* or a passphrase command could not be waited for */
 }
 
 /* With a standard descriptor closed, the next file that is opened would get its number, and a

@@ -121,10 +121,11 @@ static const struct row {
 } rows[] = {
     {"key", 'k', "KEY", LIST_OF_TEXT, offsetof(struct options, keys),
      FILES | RESTORE | REWRAP | REENCRYPT,
-     "a master key: PATH or file:PATH of a keyring,\n"
-     "PATH#NAME for one of its keys, or a name from the\n"
-     "config file; may be repeated. BULLA_KEY stands in\n"
-     "for a missing -k"},
+     "a master key: PATH or file:PATH of a keyring or a\n"
+     "public key file, PATH#NAME or PATH#NAME:VERSION in a\n"
+     "keyring, passphrase:[HINT], or a name from the config\n"
+     "file; may be repeated. BULLA_KEY stands in for a\n"
+     "missing -k"},
     {"output", 'o', "OUT", TEXT, offsetof(struct options, output),
      ENCRYPT | DECRYPT | EXPORT | PUBLIC,
      "write to OUT; to files in OUT if it is a directory;\n"
@@ -205,7 +206,8 @@ static const struct row {
      "back and compared"},
     {"force", 0, NULL, FLAG, offsetof(struct options, force),
      ENCRYPT | DECRYPT | EXPORT | RESTORE | DESTROY | PUBLIC,
-     "replace what exists, where that is safe; do not ask"},
+     "replace what exists, where that is safe; do not ask;\n"
+     "for restore: put an older envelope in"},
     {"json", 0, NULL, FLAG, offsetof(struct options, json), BATCHES | KEY_VERBS,
      "one line of JSON for each file or key on standard\n"
      "output"},
@@ -510,6 +512,8 @@ void options_help(const struct verb *verb)
                  rows[i].metavar ? rows[i].metavar : "");
         printf("  %c%c%c %-23s", rows[i].letter ? '-' : ' ', rows[i].letter ? rows[i].letter : ' ',
                rows[i].letter ? ',' : ' ', name);
+        if (strlen(name) > 22)
+            printf("\n%29s", "");
         print_moved_in(rows[i].help, 29);
     }
 }

@@ -80,10 +80,20 @@ static struct result start_command(const char *command, int out, pid_t *pid, str
     const char *const argv[] = {"/bin/sh", "-c", command, NULL};
     posix_spawn_file_actions_t actions;
 
+    sigset_t usual;
+    posix_spawnattr_t attributes;
+
+    sigemptyset(&usual);
+    sigaddset(&usual, SIGPIPE);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setsigdefault(&attributes, &usual);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-    int failed = posix_spawn(pid, argv[0], &actions, NULL, (char *const *)(uintptr_t)argv, environ);
+    int failed =
+        posix_spawn(pid, argv[0], &actions, &attributes, (char *const *)(uintptr_t)argv, environ);
     posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
     if (failed != 0) {
         errno = failed;
         return fail_errno(err, "cannot run the passphrase command");
@@ -103,12 +113,16 @@ static struct result from_command(const char *command, struct secret *out, struc
     close(pipe_ends[1]);
     if (r.ok) {
         r = from_descriptor(pipe_ends[0], "its command", &got, err);
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-            continue;
-        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        close(pipe_ends[0]); /* a command that still prints ends by that */
+        pid_t ended = waitpid(pid, &status, 0);
+        while (ended < 0 && errno == EINTR)
+            ended = waitpid(pid, &status, 0);
+        bool stopped = ended == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE;
+        if (!stopped && (ended != pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0))
             r = fail(err, ERR_FAILED, "the passphrase command failed");
+    } else {
+        close(pipe_ends[0]);
     }
-    close(pipe_ends[0]);
     if (r.ok)
         *out = secret_take(&got);
     return r;
@@ -154,7 +168,7 @@ static struct result from_terminal(const char *what, bool fresh, struct secret *
         (void)fail(err, ERR_USAGE, "there is no terminal to ask for the %s", what);
         err_hint(err,
                  "BULLA_PASSPHRASE_FILE, --passphrase-fd and --passphrase-command give one; for a "
-                 "new one those with NEW_ or new- in front of it");
+                 "new one BULLA_NEW_PASSPHRASE_FILE and the --new-passphrase options");
         return FAIL;
     }
     text_escape(shown, sizeof shown, what, strlen(what));

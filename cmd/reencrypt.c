@@ -10,24 +10,26 @@
 
 struct run {
     struct session from, to;
-    bool other_keys; /* --to was given */
+    bool other_keys;           /* --to was given */
+    struct options to_options; /* with the keys of --to as keys */
     struct reencrypt_options options;
 };
 
 static struct result read_options(struct run *r, const struct options *o, struct err *err)
 {
     const struct suite_info *suite = o->suite != NULL ? suite_by_option(o->suite) : NULL;
-    struct options to = *o;
 
     if (o->suite != NULL && suite == NULL)
         return fail(err, ERR_USAGE, "--suite is aes or chacha20, not '%s'", o->suite);
     r->options.suite = suite != NULL ? suite->suite : 0;
     r->options.generation = o->generation;
     r->other_keys = o->to.count > 0;
-    to.keys = o->to;
+    r->options.any_keys = r->other_keys;
+    r->to_options = *o;
+    r->to_options.keys = o->to;
     if (!common_keys(&r->from, o, true, err).ok)
         return FAIL;
-    return r->other_keys ? common_keys(&r->to, &to, true, err) : OK;
+    return r->other_keys ? common_keys(&r->to, &r->to_options, true, err) : OK;
 }
 
 static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)

@@ -13,7 +13,7 @@ struct run {
     const struct options *options;
     struct session session;
     struct rewrap rewrap;
-    atomic_uint_fast64_t done, current;
+    atomic_uint_fast64_t done, current, other;
 };
 
 static struct result read_options(struct run *r, const struct options *o, struct err *err)
@@ -38,8 +38,10 @@ static struct result read_options(struct run *r, const struct options *o, struct
 
 static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)
 {
-    static const char *const names[] = {
-        [REWRAP_CURRENT] = "current", [REWRAP_DONE] = "rewrapped", [REWRAP_GREW] = "copied"};
+    static const char *const names[] = {[REWRAP_CURRENT] = "current",
+                                        [REWRAP_OTHER] = "other",
+                                        [REWRAP_DONE] = "rewrapped",
+                                        [REWRAP_GREW] = "copied"};
     struct run *r = arg;
     struct place envelope PLACE_CLEANUP = {0};
     struct sealed_place from = {.body = item->source, .follow = false};
@@ -54,11 +56,17 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     }
     if (!rewrap_file(&r->rewrap, &from, &outcome, err).ok)
         return FAIL;
-    atomic_fetch_add(outcome == REWRAP_CURRENT ? &r->current : &r->done, 1);
+    /* In a walk a file of other keys is passed by; one that was named should have been ours. */
+    if (outcome == REWRAP_OTHER && item->follow)
+        return fail(err, ERR_NO_KEY, "'%s': none of the given keys opens it", item->source->path);
+    atomic_fetch_add(outcome == REWRAP_CURRENT ? &r->current
+                     : outcome == REWRAP_OTHER ? &r->other
+                                               : &r->done,
+                     1);
     if (json != NULL)
         terminal_put(json, r->options->dry_run ? "would_be" : "outcome",
                      json_string(names[outcome]));
-    else if (r->options->dry_run && outcome != REWRAP_CURRENT)
+    else if (r->options->dry_run && (outcome == REWRAP_DONE || outcome == REWRAP_GREW))
         terminal_note("would rewrap '%s'", item->source->path);
     return OK;
 }
@@ -80,11 +88,12 @@ int verb_rewrap(const struct options *o)
         status = terminal_error(&err);
     } else {
         status = batch_run(&batch);
-        terminal_note(
-            "%" PRIu64 " %s, %" PRIu64 " were current; %" PRIu64 " unwraps and %" PRIu64
-            " wraps by master keys",
-            (uint64_t)atomic_load(&r->done), o->dry_run ? "would be rewrapped" : "rewrapped",
-            (uint64_t)atomic_load(&r->current), r->session.cache.unwraps, r->rewrap.wraps);
+        terminal_note("%" PRIu64 " %s, %" PRIu64 " were current, %" PRIu64
+                      " of other keys; %" PRIu64 " unwraps and %" PRIu64 " wraps by master keys",
+                      (uint64_t)atomic_load(&r->done),
+                      o->dry_run ? "would be rewrapped" : "rewrapped",
+                      (uint64_t)atomic_load(&r->current), (uint64_t)atomic_load(&r->other),
+                      r->session.cache.unwraps, r->rewrap.wraps);
     }
     rewrap_end(&r->rewrap);
     session_close(&r->session);

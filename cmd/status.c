@@ -98,7 +98,7 @@ static bool needs(const struct envelope *e, const struct master_key *key)
 static void show_needed(struct run *r, const struct item *item)
 {
     r->needed++;
-    if (r->options->json)
+    if (r->options->json || r->key_name == NULL)
         return;
     terminal_show(item->source->path, strlen(item->source->path));
     putchar('\n');
@@ -208,7 +208,7 @@ int verb_status(const struct options *o)
     }
     int status = scan(&r, o);
     if (r.key != NULL) {
-        if (!o->json) {
+        if (!o->json && (status == ERR_NONE || status == ERR_POLICY)) {
             printf("%" PRIu64 " files still need ", r.needed);
             terminal_show(r.key_name, strlen(r.key_name));
             putchar('\n');

@@ -19,22 +19,21 @@ void terminal_quiet(bool q)
     quiet = q;
 }
 
-static void line(const char *kind, const char *text)
+/* Prints in one piece, so that the lines of several threads do not mix. */
+static void line(const char *kind, const char *text, const char *hint)
 {
-    char escaped[TEXT_ESCAPED(LINE_MAX_SIZE)];
+    char escaped[TEXT_ESCAPED(LINE_MAX_SIZE)], more[TEXT_ESCAPED(ERR_HINT_MAX)];
 
+    text_escape(escaped, sizeof escaped, text, strlen(text));
+    text_escape(more, sizeof more, hint, strlen(hint));
     progress_clear();
-    fprintf(stderr, "bulla: %s%s\n", kind,
-            text_escape(escaped, sizeof escaped, text, strlen(text)));
+    fprintf(stderr, "bulla: %s%s\n%s%s%s", kind, escaped, hint[0] != '\0' ? "bulla: hint: " : "",
+            more, hint[0] != '\0' ? "\n" : "");
 }
 
 int terminal_error(const struct err *err)
 {
-    flockfile(stderr); /* a hint stays with its error */
-    line("", err->text);
-    if (err->hint[0] != '\0')
-        line("hint: ", err->hint);
-    funlockfile(stderr);
+    line("", err->text, err->hint);
     return (int)err->class;
 }
 
@@ -42,7 +41,7 @@ void terminal_warn(void *arg, const char *text)
 {
     (void)arg;
     if (!quiet)
-        line("warning: ", text);
+        line("warning: ", text, "");
 }
 
 void terminal_note(const char *fmt, ...)
@@ -55,7 +54,7 @@ void terminal_note(const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    line("", text);
+    line("", text, "");
 }
 
 void terminal_show(const void *bytes, size_t size)
@@ -125,6 +124,6 @@ int terminal_finish(int status)
     progress_clear();
     if (fflush(stdout) == 0 && !ferror(stdout) && !lost)
         return status;
-    line("", "cannot write standard output");
+    line("", "cannot write standard output", "");
     return status == ERR_NONE ? ERR_FAILED : status;
 }

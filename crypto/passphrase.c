@@ -16,8 +16,9 @@ struct result kdf_derive(const struct kdf_cost *cost, uint32_t allowed_kib,
 {
     struct secret made SECRET_CLEANUP = {0};
 
-    if (cost->memory_kib > allowed_kib || cost->memory_kib > KDF_MEMORY_KIB_MAX ||
-        cost->passes > KDF_PASSES_MAX) {
+    if (cost->memory_kib > allowed_kib ||
+        (uint64_t)cost->memory_kib * cost->passes > (uint64_t)allowed_kib * KDF_PASSES_ALLOWED ||
+        cost->memory_kib > KDF_MEMORY_KIB_MAX || cost->passes > KDF_PASSES_MAX) {
         (void)fail(err, ERR_POLICY, "its passphrase costs %u KiB of memory and %u passes",
                    cost->memory_kib, cost->passes);
         err_hint(err, "--max-kdf-mem MIB allows more than %u KiB", allowed_kib);

@@ -31,7 +31,7 @@ struct branch_cache {
     struct secret keys; /* BRANCH_CACHE_MAX of KEY_SIZE */
     uint8_t (*ids)[BRANCH_ID_SIZE];
     size_t count, next;
-    uint64_t unwraps; /* calls to a master key */
+    uint64_t unwraps; /* calls to a master key that gave a key */
 };
 
 #define BRANCH_CACHE_CLEANUP __attribute__((cleanup(branch_cache_free)))

@@ -61,6 +61,7 @@ enum key_change {
 /* What a slot is to a key. */
 enum slot_match {
     SLOT_OTHER,  /* of another key */
+    SLOT_MAYBE,  /* looks like one of this key, but that is not to be seen (a passphrase) */
     SLOT_OLD,    /* of this key, but not what it would wrap now */
     SLOT_CURRENT /* of this key's active version */
 };
@@ -119,6 +120,10 @@ struct keystore_ops {
     /* Whether *st is the file that the key lives in, which must not be removed or written over.
      * Optional. */
     bool (*lives_in)(const struct master_key *key, const struct stat *st);
+
+    /* Whether the version that wraps is older than its key's stated time; *info tells of name,
+     * version and rotate_after. Optional. */
+    bool (*overdue)(const struct master_key *key, uint64_t now, struct key_info *info);
 
     /* Makes a key as *want says, at the reference; *info tells of it. Optional. */
     struct result (*create)(const struct keystore_env *env, const char *reference,

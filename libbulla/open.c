@@ -229,6 +229,12 @@ struct result open_start(struct session *s, const struct open_options *options, 
     return OK;
 }
 
+struct result open_rest(struct sealed *f, struct cobblestone *c, struct sink *sink, uint64_t *size,
+                        struct err *err)
+{
+    return body_open(c, &f->source, sink, size, err).ok ? OK : name_it(f, err);
+}
+
 struct result open_stream(struct session *s, const struct open_options *options, struct sealed *f,
                           struct sink *sink, uint64_t *size, struct err *err)
 {
@@ -236,7 +242,7 @@ struct result open_stream(struct session *s, const struct open_options *options,
 
     if (!open_start(s, options, f, &c, err).ok)
         return FAIL;
-    return body_open(&c, &f->source, sink, size, err).ok ? OK : name_it(f, err);
+    return open_rest(f, &c, sink, size, err);
 }
 
 /* Removes the sealed file after the result was read back, and the envelope that lay beside it. */

@@ -7,6 +7,7 @@
 
 #include "base/atomic_file.h"
 #include "crypto/body.h"
+#include "libbulla/inplace.h"
 
 /* What the new file has of the old one. */
 static struct result carry_over(const struct core *core, const struct reencrypt_options *options,
@@ -23,18 +24,38 @@ static struct result carry_over(const struct core *core, const struct reencrypt_
     return OK;
 }
 
+/* Nobody who could open the file shall lose it unseen. */
+static struct result check_keys(const struct sealed *f, const struct session *to, struct err *err)
+{
+    for (size_t i = 0; i < f->envelope.slot_count; i++) {
+        bool kept = false;
+        for (size_t k = 0; k < to->keys.count && !kept; k++)
+            kept =
+                to->keys.keys[k]->ops->match(to->keys.keys[k], &f->envelope.slots[i]) != SLOT_OTHER;
+        if (!kept) {
+            (void)fail(err, ERR_POLICY, "'%s' is sealed to keys that were not given",
+                       f->source.name);
+            err_hint(err, "--to names the keys that it shall have");
+            return FAIL;
+        }
+    }
+    return OK;
+}
+
 /* From the old body straight into the new one. */
 static struct result pump(struct session *from, struct session *to, struct sealed *f,
-                          const struct seal_options *seal, struct sink *out,
+                          const struct seal_options *seal, bool any_keys, struct sink *out,
                           struct seal_report *report, struct err *err)
 {
-    struct cobblestone fresh COBBLESTONE_CLEANUP = {0};
+    struct cobblestone old COBBLESTONE_CLEANUP = {0}, fresh COBBLESTONE_CLEANUP = {0};
     struct body_sealer sealer BODY_SEALER_CLEANUP = {0};
     struct open_options any = {0};
 
-    if (!seal_start(to, seal, out, &fresh, report, err).ok ||
+    /* The old key is asked for before a new one. */
+    if (!open_start(from, &any, f, &old, err).ok || (!any_keys && !check_keys(f, to, err).ok) ||
+        !seal_start(to, seal, out, &fresh, report, err).ok ||
         !body_sealer_start(&sealer, &fresh, out, err).ok ||
-        !open_stream(from, &any, f, &sealer.sink, &report->plain_size, err).ok)
+        !open_rest(f, &old, &sealer.sink, &report->plain_size, err).ok)
         return FAIL;
     return body_sealer_finish(&sealer, err);
 }
@@ -64,16 +85,25 @@ static struct result read_back(struct session *to, int fd, const char *name, uin
     return OK;
 }
 
+static struct result replaced(const struct sealed *f, struct err *err)
+{
+    return fail(err, ERR_FAILED, "'%s' was replaced by another program", f->source.name);
+}
+
 struct result reencrypt_file(struct session *from, struct session *to,
                              const struct reencrypt_options *options, const struct sealed_place *at,
                              struct seal_report *report, struct err *err)
 {
     struct atomic_file out ATOMIC_FILE_CLEANUP = {0};
     struct sealed f SEALED_CLEANUP = {0};
+    int locked FD_CLEANUP = -1; /* against a rewrap of the same file */
     struct seal_options seal;
+    struct stat st;
 
-    if (!sealed_open(&f, from, at, err).ok)
+    if (!inplace_open(at->body, &locked, &st, err).ok || !sealed_open(&f, from, at, err).ok)
         return FAIL;
+    if (!file_same(&st, &f.st))
+        return replaced(&f, err);
     if (f.separate) {
         (void)fail(err, ERR_FAILED, "'%s': a body and its envelope cannot be replaced in one step",
                    f.source.name);
@@ -87,9 +117,12 @@ struct result reencrypt_file(struct session *from, struct session *to,
     if (!atomic_file_open(&out, at->body, true, err).ok)
         return FAIL;
     struct fd_sink sink = fd_sink(out.fd, at->body->path);
-    if (!pump(from, to, &f, &seal, &sink.sink, report, err).ok ||
+    if (!pump(from, to, &f, &seal, options->any_keys, &sink.sink, report, err).ok ||
         !read_back(to, out.fd, at->body->path, report->plain_size, err).ok ||
         !source_unchanged(&f.source, &f.st, err).ok || !atomic_file_like(&out, &f.st, err).ok)
         return FAIL;
+    if (fstatat(at->body->dir, at->body->name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !file_same(&st, &f.st))
+        return replaced(&f, err);
     return atomic_file_commit(&out, err);
 }

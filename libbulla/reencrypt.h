@@ -8,6 +8,7 @@
 struct reencrypt_options {
     enum suite suite;    /* 0 = as the file has it */
     uint64_t generation; /* 0 = as the file has it; ERR_POLICY if it is lower */
+    bool any_keys;       /* whether the file may lose keys that it has; else ERR_POLICY */
 };
 
 /* reencrypt_file opens a self-contained file with the keys of one session and seals it to those of

@@ -50,7 +50,8 @@ static struct result prove(struct session *s, const struct place *body, const st
 static struct result check(const struct place *body, const struct envelope *now, struct envelope *e,
                            bool force, struct err *err)
 {
-    if (memcmp(now->core_hash, e->core_hash, SHA256_SIZE) != 0)
+    if (memcmp(now->core_hash, e->core_hash, SHA256_SIZE) != 0 ||
+        memcmp(now->wrapped_key, e->wrapped_key, WRAPPED_KEY_SIZE) != 0)
         return fail(err, ERR_POLICY, "'%s' has the envelope of another file", body->path);
     if (now->exponent != e->exponent)
         return fail(err, ERR_FAILED, "'%s' has envelope copies of another size", body->path);

@@ -28,6 +28,7 @@ struct job {
     const struct envelope *envelope;
     struct secret branch_key; /* opened when the first wrap needs it */
     struct slots slots;
+    bool other; /* none of the slots is of our keys, and no key was named to change that */
 };
 
 static void job_end(struct job *j)
@@ -44,12 +45,13 @@ static bool in_set(const struct keyset *set, const struct slot *slot)
     return false;
 }
 
-/* The slot of a key's active version among those the file has, or NULL. */
-static const struct slot *current_slot(const struct envelope *e, const struct master_key *key)
+/* The slot of a key's active version among some, or NULL. */
+static const struct slot *current_slot(const struct slot *slots, size_t count,
+                                       const struct master_key *key)
 {
-    for (size_t i = 0; i < e->slot_count; i++)
-        if (key->ops->match(key, &e->slots[i]) == SLOT_CURRENT)
-            return &e->slots[i];
+    for (size_t i = 0; i < count; i++)
+        if (key->ops->match(key, &slots[i]) == SLOT_CURRENT)
+            return &slots[i];
     return NULL;
 }
 
@@ -62,17 +64,16 @@ static struct result append(struct slots *s, const struct slot *slot, struct err
 }
 
 static const struct slot *cached(const struct wrap_cache *c, const struct master_key *key,
-                                 const uint8_t branch_id[BRANCH_ID_SIZE])
+                                 const uint8_t branch[SHA256_SIZE])
 {
     for (size_t i = 0; i < c->count; i++)
-        if (c->entries[i].key == key &&
-            memcmp(c->entries[i].branch_id, branch_id, BRANCH_ID_SIZE) == 0)
+        if (c->entries[i].key == key && memcmp(c->entries[i].branch, branch, SHA256_SIZE) == 0)
             return &c->entries[i].slot;
     return NULL;
 }
 
 static struct result remember(struct wrap_cache *c, const struct master_key *key,
-                              const uint8_t branch_id[BRANCH_ID_SIZE], const struct slot *slot,
+                              const uint8_t branch[SHA256_SIZE], const struct slot *slot,
                               struct err *err)
 {
     if (c->entries == NULL)
@@ -81,11 +82,30 @@ static struct result remember(struct wrap_cache *c, const struct master_key *key
         return fail(err, ERR_FAILED, "out of memory");
     struct wrapped *w = &c->entries[c->next];
     w->key = key;
-    memcpy(w->branch_id, branch_id, BRANCH_ID_SIZE);
+    memcpy(w->branch, branch, SHA256_SIZE);
     w->slot = *slot;
     c->next = (c->next + 1) % WRAP_CACHE_MAX;
     c->count += c->count < WRAP_CACHE_MAX;
     return OK;
+}
+
+/* Anybody can seal a file under the branch id of another: a wrap is used again only for the very
+ * same branch key, and the same context. */
+static void hash_branch(const struct job *j, uint8_t out[SHA256_SIZE])
+{
+    const struct context *context = &j->envelope->core.context;
+    struct view parts[3 + 2 * CONTEXT_PAIRS_MAX] = {
+        {j->envelope->core.branch_id, BRANCH_ID_SIZE},
+        {j->branch_key.bytes, j->branch_key.size},
+    };
+    size_t n = 2;
+
+    for (size_t i = 0; i < context->count; i++) {
+        const struct context_pair *pair = &context->pairs[i];
+        parts[n++] = (struct view){(const uint8_t *)pair->key, strlen(pair->key) + 1};
+        parts[n++] = (struct view){(const uint8_t *)pair->value, strlen(pair->value) + 1};
+    }
+    sha256(out, parts, n);
 }
 
 /* Opens the branch key, by way of the data key: only what opens this very file is wrapped anew. */
@@ -102,19 +122,20 @@ static struct result need_branch_key(struct job *j, struct err *err)
 /* Appends a fresh wrap by a key. */
 static struct result append_fresh(struct job *j, struct master_key *key, struct err *err)
 {
-    const uint8_t *id = j->envelope->core.branch_id;
-    struct branch_identity identity = {id, &j->envelope->core.context};
-    const struct slot *known = cached(&j->rewrap->cache, key, id);
+    struct branch_identity identity = {j->envelope->core.branch_id, &j->envelope->core.context};
+    uint8_t branch[SHA256_SIZE];
     struct slot fresh;
 
     j->slots.changed = true;
     if (!need_branch_key(j, err).ok)
         return FAIL;
+    hash_branch(j, branch);
+    const struct slot *known = cached(&j->rewrap->cache, key, branch);
     if (known == NULL) {
         if (!branch_wrap(key, &identity, &j->branch_key, &fresh, err).ok)
             return FAIL;
         j->rewrap->wraps++;
-        if (!remember(&j->rewrap->cache, key, id, &fresh, err).ok)
+        if (!remember(&j->rewrap->cache, key, branch, &fresh, err).ok)
             return FAIL;
         known = &fresh;
     }
@@ -124,7 +145,7 @@ static struct result append_fresh(struct job *j, struct master_key *key, struct 
 /* A key's slot as it is if it is current, else a fresh one. */
 static struct result append_current(struct job *j, struct master_key *key, struct err *err)
 {
-    const struct slot *has = current_slot(j->envelope, key);
+    const struct slot *has = current_slot(j->envelope->slots, j->envelope->slot_count, key);
 
     return has != NULL ? append(&j->slots, has, err) : append_fresh(j, key, err);
 }
@@ -152,7 +173,7 @@ static struct result plan_change(struct job *j, struct err *err)
         else if (!append(&j->slots, &j->envelope->slots[i], err).ok)
             return FAIL;
     for (size_t i = 0; i < r->add.count; i++)
-        if (current_slot(j->envelope, r->add.keys[i]) == NULL &&
+        if (current_slot(j->slots.list, j->slots.count, r->add.keys[i]) == NULL &&
             !append_fresh(j, r->add.keys[i], err).ok)
             return FAIL;
     return OK;
@@ -162,9 +183,9 @@ static struct master_key *owner_of(const struct keyset *set, const struct slot *
                                    enum slot_match *match)
 {
     *match = SLOT_OTHER;
-    for (size_t i = 0; i < set->count && *match == SLOT_OTHER; i++) {
+    for (size_t i = 0; i < set->count && *match != SLOT_OLD && *match != SLOT_CURRENT; i++) {
         *match = set->keys[i]->ops->match(set->keys[i], slot);
-        if (*match != SLOT_OTHER)
+        if (*match == SLOT_OLD || *match == SLOT_CURRENT)
             return set->keys[i];
     }
     return NULL;
@@ -174,18 +195,22 @@ static struct master_key *owner_of(const struct keyset *set, const struct slot *
 static struct result plan_refresh(struct job *j, struct err *err)
 {
     const struct keyset *mine = &j->rewrap->session->keys;
+    bool mine_any = false;
 
     for (size_t i = 0; i < j->envelope->slot_count; i++) {
         const struct slot *slot = &j->envelope->slots[i];
         enum slot_match match;
         struct master_key *key = owner_of(mine, slot, &match);
-        struct result r = match != SLOT_OLD                        ? append(&j->slots, slot, err)
-                          : current_slot(j->envelope, key) == NULL ? append_fresh(j, key, err)
-                                                                   : OK;
+        bool has = key != NULL && current_slot(j->envelope->slots, j->envelope->slot_count, key);
+        struct result r = match != SLOT_OLD ? append(&j->slots, slot, err)
+                          : has             ? OK
+                                            : append_fresh(j, key, err);
         if (!r.ok)
             return FAIL;
         j->slots.changed = j->slots.changed || match == SLOT_OLD;
+        mine_any = mine_any || key != NULL || in_set(mine, slot);
     }
+    j->other = !mine_any;
     return OK;
 }
 
@@ -228,9 +253,11 @@ static struct result copy_body(int from, uint64_t offset, int to, const char *na
     return r;
 }
 
-/* A new file with the envelope, and the body if body is not -1, in the place of the old one. */
-static struct result replace(const struct place *place, const struct stat *st, struct envelope *e,
-                             int body, uint64_t body_at, struct err *err)
+/* A new file with the envelope, and the body if body is not -1, in the place of the old one;
+ * changed now, unless its times are to be kept. */
+static struct result replace(const struct rewrap *r, const struct place *place,
+                             const struct stat *st, struct envelope *e, int body, uint64_t body_at,
+                             struct err *err)
 {
     struct atomic_file f ATOMIC_FILE_CLEANUP = {0};
 
@@ -241,6 +268,8 @@ static struct result replace(const struct place *place, const struct stat *st, s
         (body >= 0 && !copy_body(body, body_at, f.fd, place->path, err).ok) ||
         !atomic_file_like(&f, st, err).ok)
         return FAIL;
+    if (!r->preserve_times && futimens(f.fd, NULL) != 0)
+        return fail_errno(err, "cannot set the times of '%s'", place->path);
     return atomic_file_commit(&f, err);
 }
 
@@ -268,13 +297,13 @@ static struct result put(struct rewrap *r, const struct place *place, int fd, co
         return FAIL;
     *outcome = REWRAP_DONE;
     if (f->separate)
-        return replace(place, st, e, -1, 0, err);
+        return replace(r, place, st, e, -1, 0, err);
     if (exponent == e->exponent)
         return inplace_write(fd, place->path, e, !f->health.used, !r->no_sync, err);
     session_warn(r->session, "'%s': its envelope needs %u bytes a copy now: the file is copied",
                  place->path, 1u << exponent);
     *outcome = REWRAP_GREW;
-    return replace(place, st, e, fd, envelope_size(e), err);
+    return replace(r, place, st, e, fd, envelope_size(e), err);
 }
 
 static struct result write_out(struct job *j, const struct place *place, int fd,
@@ -285,8 +314,8 @@ static struct result write_out(struct job *j, const struct place *place, int fd,
     struct envelope e = f->envelope;
     bool whole = f->health.copy[0] == COPY_GOOD && f->health.copy[1] == COPY_GOOD;
 
-    *outcome = REWRAP_CURRENT;
-    if (!j->slots.changed && whole)
+    *outcome = j->other ? REWRAP_OTHER : REWRAP_CURRENT;
+    if (j->other || (!j->slots.changed && whole))
         return OK;
     *outcome = REWRAP_DONE;
     if (j->rewrap->dry_run)
@@ -328,6 +357,8 @@ struct result rewrap_file(struct rewrap *r, const struct sealed_place *from,
     /* What was read without the lock may be old by now: it is read again under it. */
     if (!open_for(r, place, &fd, &st, err).ok || !sealed_open(&f, r->session, from, err).ok)
         return FAIL;
+    if (f.separate != seen.separate)
+        return fail(err, ERR_FAILED, "'%s' changed while it was looked at", place->path);
     if (fstatat(place->dir, place->name, &now, AT_SYMLINK_NOFOLLOW) != 0 || !file_same(&st, &now))
         return fail(err, ERR_FAILED, "'%s' was replaced by another program", place->path);
     j.envelope = &f.envelope;

@@ -12,7 +12,8 @@
 struct wrap_cache {
     struct wrapped {
         const struct master_key *key;
-        uint8_t branch_id[BRANCH_ID_SIZE];
+        uint8_t
+            branch[SHA256_SIZE]; /* hash of id, context and branch key: of all that is wrapped */
         struct slot slot;
     } * entries; /* WRAP_CACHE_MAX, or NULL */
     size_t count, next;
@@ -33,6 +34,7 @@ struct rewrap {
 
 enum rewrapped {
     REWRAP_CURRENT, /* nothing was to be done */
+    REWRAP_OTHER,   /* neither, for it is sealed to other keys */
     REWRAP_DONE,    /* in place, or for a detached envelope by a new file */
     REWRAP_GREW     /* by a copy with larger regions */
 };

@@ -102,10 +102,26 @@ static struct result fill_core(struct core *core, const struct session *s,
     return random_bytes(core->file_id, CORE_ID_SIZE, err);
 }
 
+static void warn_overdue(const struct session *s)
+{
+    struct key_info info;
+
+    for (size_t i = 0; i < s->keys.count; i++) {
+        const struct master_key *key = s->keys.keys[i];
+        if (key->ops->overdue != NULL && key->ops->overdue(key, (uint64_t)time(NULL), &info))
+            session_warn(s,
+                         "version %u of key '%s' is older than the %u days its keyring states: "
+                         "'bulla key rotate' makes the next",
+                         info.version, info.name, info.rotate_after);
+    }
+}
+
 static struct result ready_branch(struct session *s, const struct context *context, struct err *err)
 {
     if (s->branch.slots != NULL && context_equal(&s->branch.context, context))
         return OK;
+    if (s->branch.slots == NULL)
+        warn_overdue(s);
     branch_free(&s->branch);
     if (!branch_new(&s->branch, &s->keys, context, err).ok)
         return FAIL;

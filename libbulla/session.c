@@ -118,8 +118,12 @@ void session_warn_health(const struct session *s, const char *name,
                          "%c",
                          name, used);
             break;
-        case COPY_DAMAGED:
         case COPY_UNSUPPORTED:
+            session_warn(s,
+                         "'%s': envelope copy %c is not for this bulla (%s); opened from copy %c",
+                         name, copy, health->fault[i], used);
+            break;
+        case COPY_DAMAGED:
             session_warn(s, "'%s': envelope copy %c is damaged (%s); opened from copy %c", name,
                          copy, health->fault[i], used);
             break;

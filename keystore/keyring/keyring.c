@@ -6,6 +6,7 @@
 #include "keystore/keyring/manage.h"
 #include "keystore/keyring/reference.h"
 
+#define SECONDS_OF_DAY 86400
 #define HPKE_INFO "bulla/v1 branch key"
 
 /* struct keyring: a keyring file, or a public key file, which can wrap only. */
@@ -52,9 +53,29 @@ static bool keyring_opens(const struct master_key *key)
     return !k->is_public && !ring_locked(&k->ring);
 }
 
+static bool keyring_overdue(const struct master_key *key, uint64_t now, struct key_info *info)
+{
+    const struct keyring *k = (const struct keyring *)key;
+    struct reference at = k->at;
+    struct err ignored;
+    struct ring_key *ring_key;
+
+    if (k->is_public || !reference_key(&at, &k->ring, &ring_key, &ignored).ok)
+        return false;
+    const struct ring_version *v = ring_active(ring_key);
+    if (v == NULL || ring_key->rotate_after == 0 || now < v->created ||
+        (now - v->created) / SECONDS_OF_DAY <= ring_key->rotate_after)
+        return false;
+    *info = (struct key_info){.version = v->number, .rotate_after = ring_key->rotate_after};
+    memcpy(info->name, ring_key->name, sizeof ring_key->name);
+    return true;
+}
+
 static bool keyring_lives_in(const struct master_key *key, const struct stat *st)
 {
-    return file_same(&((const struct keyring *)key)->ring.file, st);
+    const struct keyring *k = (const struct keyring *)key;
+
+    return file_same(k->is_public ? &k->public_key.file : &k->ring.file, st);
 }
 
 static struct result need_unlocked(struct keyring *k, struct err *err)
@@ -155,6 +176,21 @@ static enum slot_match public_match(const struct public_key *key, const struct s
     return slot_number(slot, SLOT_KEY_VERSION) == key->version ? SLOT_CURRENT : SLOT_OLD;
 }
 
+/* For a reference to one version: whether a slot is of a version of this ring that is there no
+ * more, so that it is no other way into a file. */
+static bool is_dead(const struct keyring *k, const struct slot *slot)
+{
+    enum ring_kind kind;
+
+    if (k->at.version == 0 || !slot_kind(slot, &kind))
+        return false;
+    const struct ring_key *key = ring_find_id(&k->ring, slot_view(slot, SLOT_KEY_ID).bytes);
+    if (key == NULL)
+        return false;
+    const struct ring_version *v = ring_version(key, slot_number(slot, SLOT_KEY_VERSION));
+    return v == NULL || v->state == KEY_DESTROYED;
+}
+
 static enum slot_match keyring_match(const struct master_key *key, const struct slot *slot)
 {
     const struct keyring *k = (const struct keyring *)key;
@@ -163,7 +199,7 @@ static enum slot_match keyring_match(const struct master_key *key, const struct 
     if (k->is_public)
         return public_match(&k->public_key, slot);
     if (owner == NULL)
-        return SLOT_OTHER;
+        return is_dead(k, slot) ? SLOT_OLD : SLOT_OTHER;
     const struct ring_version *active = ring_active(owner);
     return active != NULL && active->number == slot_number(slot, SLOT_KEY_VERSION) ? SLOT_CURRENT
                                                                                    : SLOT_OLD;
@@ -227,6 +263,7 @@ const struct keystore_ops keyring_ops = {
     .match = keyring_match,
     .close = keyring_close,
     .lives_in = keyring_lives_in,
+    .overdue = keyring_overdue,
     .create = manage_create,
     .rotate = manage_rotate,
     .change = manage_change,

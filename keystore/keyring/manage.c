@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 
 #include "base/stream.h"
 #include "base/text.h"
@@ -12,6 +13,8 @@
 #include "keystore/keyring/ring_file.h"
 
 #define FALLBACK_NAME "key"
+#define LOCK_PAUSE_MS 50
+#define LOCK_TRIES 600
 
 /* A name for a key nobody named: that of the file, without what follows its last dot. */
 static void default_name(const struct place *place, char name[RING_NAME_MAX + 1])
@@ -42,14 +45,22 @@ static void fill_info(struct key_info *info, const struct ring_key *key,
     text_hex(info->id, key->id, RING_ID_SIZE);
 }
 
-/* Locks the directory of a keyring, so that two programs that change keyrings there take turns. */
+/* Locks the directory of a keyring, so that programs that change keyrings there take turns. Others
+ * may hold such a lock for ever: after a while we give up. */
 static struct result lock(const struct place *place, struct err *err)
 {
-    while (flock(place->dir, LOCK_EX) != 0)
+    const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000L};
+
+    for (int tries = 0; flock(place->dir, LOCK_EX | LOCK_NB) != 0; tries++) {
         if (stream_interrupted())
             return fail(err, ERR_INTERRUPTED, "interrupted");
-        else if (errno != EINTR)
+        if (errno != EWOULDBLOCK && errno != EINTR)
             return fail_errno(err, "cannot lock the folder of '%s'", place->path);
+        if (tries == LOCK_TRIES)
+            return fail(err, ERR_FAILED, "another program holds a lock on the folder of '%s'",
+                        place->path);
+        nanosleep(&pause, NULL);
+    }
     return OK;
 }
 

@@ -68,6 +68,7 @@ struct result public_load(struct public_key *key, const struct place *place, boo
     if (memmem(text.bytes, size, MARK, strlen(MARK)) == NULL)
         return OK;
     *is_public = true;
+    key->file = st;
     if (!read_text(key, (const char *)text.bytes, size, err).ok) {
         err_context(err, "public key '%s'", place->path);
         return FAIL;

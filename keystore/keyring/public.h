@@ -12,6 +12,7 @@ struct public_key {
     uint32_t version;
     uint64_t created; /* seconds since 1970 */
     uint8_t bytes[X25519_SIZE];
+    struct stat file; /* that it was read from */
 };
 
 /* public_load reads a public key file; *is_public is false, and no error, if the file is something

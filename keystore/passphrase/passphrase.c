@@ -16,6 +16,7 @@ struct passphrase {
     char hint[HINT_MAX + 1];
     struct secret text; /* asked for once */
     bool asked;
+    struct err why; /* it could not be got */
 };
 
 static void passphrase_close(struct master_key *key)
@@ -52,11 +53,16 @@ static struct result ask(struct passphrase *p, bool fresh, struct err *err)
 
     if (p->text.bytes != NULL)
         return OK;
-    if (p->asked)
-        return fail(err, ERR_NO_KEY, "there is no passphrase");
+    if (p->asked) {
+        *err = p->why;
+        return FAIL;
+    }
     p->asked = true;
     snprintf(what, sizeof what, "passphrase%s%s", p->hint[0] != '\0' ? " for " : "", p->hint);
-    return p->env->passphrase(p->env->arg, what, fresh, &p->text, err);
+    if (p->env->passphrase(p->env->arg, what, fresh, &p->text, err).ok)
+        return OK;
+    p->why = *err;
+    return FAIL;
 }
 
 static struct result passphrase_wrap(struct master_key *key, const struct branch_identity *branch,
@@ -124,7 +130,7 @@ static bool passphrase_opens(const struct master_key *key)
     return true;
 }
 
-/* Which passphrase a slot takes is not to be seen; that of the same hint is taken to be ours. */
+/* Which passphrase a slot takes is not to be seen; only that it has the same hint. */
 static enum slot_match passphrase_match(const struct master_key *key, const struct slot *slot)
 {
     const struct passphrase *p = (const struct passphrase *)key;
@@ -133,7 +139,7 @@ static enum slot_match passphrase_match(const struct master_key *key, const stru
     if (slot->method->code != SLOT_PASSPHRASE || hint.size != strlen(p->hint) ||
         memcmp(hint.bytes, p->hint, hint.size) != 0)
         return SLOT_OTHER;
-    return SLOT_CURRENT;
+    return SLOT_MAYBE;
 }
 
 const struct keystore_ops passphrase_ops = {

@@ -54,6 +54,11 @@ def snapshot(folder):
     return found
 
 
+def make_null(path):
+    """A device like /dev/null, which a broken program may spoil; /dev/null itself is never an output in a test."""
+    os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 3))
+
+
 def edit_ring(path, change):
     """Rewrites a keyring: change takes its parsed content and may change it in place or return another."""
     rings = json.loads(path.read_text())

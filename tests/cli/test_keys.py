@@ -143,9 +143,9 @@ def test_list_shows_keys_and_no_key_bytes(bulla, ring):
 def test_list_shows_each_version(bulla, ring):
     def add(r):
         versions = r["keys"][0]["versions"]
-        versions[:] = [versions[0] | {"version": n, "state": s} for n, s in ((1, "retired"), (2, "disabled"), (9, "active"))]
-        gone = {k: versions[0][k] for k in ("created",)} | {"version": 10, "state": "destroyed"}
-        versions.append(gone)
+        states = [(1, "retired"), (2, "disabled"), (9, "active")]
+        gone = {"version": 10, "state": "destroyed", "created": versions[0]["created"]}
+        versions[:] = [versions[0] | {"version": n, "state": s} for n, s in states] + [gone]
 
     edit_ring(ring, add)
     shown = [(row["version"], row["state"]) for row in rows(bulla, ring)]
@@ -184,9 +184,9 @@ def test_relative_references(bulla, ring):
     assert opened(bulla, "./../keys/backup.ring#backup", sealed) == X
 
 
-@pytest.mark.parametrize("given", [["-k", "KEY"], ["-kKEY"], ["--key", "KEY"], ["--key=KEY"], ["-qk", "KEY"], ["-qkKEY"]], ids=str)
+@pytest.mark.parametrize("given", ["-k KEY", "-kKEY", "--key KEY", "--key=KEY", "-qk KEY", "-qkKEY"])
 def test_ways_to_give_the_option(bulla, ring, given):
-    out = bulla("encrypt", *(word.replace("KEY", str(ring)) for word in given), stdin=X).stdout
+    out = bulla("encrypt", *(word.replace("KEY", str(ring)) for word in given.split()), stdin=X).stdout
     assert bulla("decrypt", "-k", ring, stdin=out).stdout == X
 
 
@@ -313,8 +313,7 @@ PLACES = {"BULLA_CONFIG": "named.ini", "XDG_CONFIG_HOME": "config/bulla/config.i
 @pytest.mark.parametrize("variable", PLACES)
 def test_config_file_names_keys(bulla, ring, variable):
     path = config(bulla.home / PLACES[variable], f"# keys\n[keys]\nother = /nowhere\nnightly = {ring}#backup\n")
-    env = {"BULLA_CONFIG": {"BULLA_CONFIG": {"BULLA_CONFIG": str(path)}, "HOME": {"XDG_CONFIG_HOME": ""}}}
-    env = env["BULLA_CONFIG"].get(variable, {})
+    env = {"BULLA_CONFIG": {"BULLA_CONFIG": str(path)}, "HOME": {"XDG_CONFIG_HOME": ""}}.get(variable, {})
     sealed = bulla("encrypt", "-k", "nightly", stdin=X, env=env).stdout
     assert bulla("decrypt", stdin=sealed, env=env | {"BULLA_KEY": "nightly"}).stdout == X
     assert [row["name"] for row in rows(bulla, "nightly", env=env)] == ["backup"]
@@ -371,15 +370,15 @@ def test_named_config_must_be_there(bulla):
 
 # Other key stores.
 
-OTHER = ["pkcs11:token=x;object=y", "aws-kms://arn:aws:kms:eu-west-1:1:key/x", "arn:aws:kms:eu-west-1:1:key/x", "alias/backup"]
+ARN = "arn:aws:kms:eu-west-1:1:key/x"
+OTHER = ["pkcs11:token=x;object=y", f"aws-kms://{ARN}", ARN, "alias/backup"]
 
 
 @pytest.mark.parametrize("key", OTHER)
 def test_key_stores_of_later_versions_are_unsupported(bulla, key):
-    for args in (["encrypt", "-k", key], ["decrypt", "-k", key], ["key", "list", key], ["key", "new", key]):
+    for args in (["encrypt", "-k", key], ["decrypt", "-k", key], ["key", "list", "--json", key], ["key", "new", key]):
         done = bulla(*args, stdin=X, status=8)
-        assert f"key '{key}': this bulla has no".encode() in done.stderr
-        assert b"encrypt" not in args[:1] or done.stdout == b""
+        assert f"key '{key}': this bulla has no".encode() in done.stderr and done.stdout == b""
 
 
 def test_file_that_looks_like_another_store(bulla):

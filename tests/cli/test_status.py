@@ -165,7 +165,6 @@ def test_file_that_cannot_be_read_is_not_passed_over(bulla, ring, tree, what, ho
     assert b"bad.bulla" in done.stderr
 
 
-@pytest.mark.xfail(strict=True, reason="the line is printed all the same, so that a script that looks for it alone is misled")
 def test_line_for_scripts_is_not_printed_when_files_could_not_be_read(bulla, ring, tree):
     damage(tree, "damaged")
     done = bulla("status", "--needs", f"{ring}#backup:2", "-r", "t", status=3)
