@@ -1,8 +1,7 @@
-"""Rotation as docs/ROTATION.md describes it: the script as it stands, and shares of one archive."""
+"""Rotation as docs/ROTATION.md describes it: the script as it stands."""
 
 import os
 import pathlib
-import shutil
 import subprocess
 
 import pytest
@@ -53,13 +52,3 @@ def test_script_tells_of_a_damaged_file(bulla, ring, archive):
     done = rotate(ring, archive)
     assert done.returncode == 3 and broken.name.encode() in done.stderr
     assert b"still on an old version" in done.stderr
-
-
-@pytest.mark.skipif(shutil.which("parallel") is None, reason="GNU parallel is not installed")
-def test_shares_by_gnu_parallel(bulla, ring, archive, work):
-    bulla("key", "rotate", ring)
-    command = ["parallel", "--will-cite", os.environ["BULLA"], "rewrap", "-r", "-k", ring, "--shard", "{}/4", archive]
-    done = subprocess.run([*command, ":::", "1", "2", "3", "4"], capture_output=True)
-    assert done.returncode == 0, done.stderr
-    counts = [int(line.split()[1]) for line in done.stderr.decode().splitlines() if "were current" in line]
-    assert len(counts) == 4 and sum(counts) == 30 and versions(bulla, archive) == {2}
