@@ -100,6 +100,9 @@ static void show(const struct shown *shown)
     printf("  %-13scopy A %s, copy B %s; sequence %" PRIu64 ", %zu bytes each\n", "envelope",
            copy_state(f, 0), copy_state(f, 1), f->envelope.sequence,
            envelope_size(&f->envelope) / 2);
+    printf("  %-13s%zu%s\n", "keys", f->envelope.slot_count,
+           f->envelope.slot_count == 1 ? ": without it nothing opens this file"
+                                       : "; any one opens it");
     for (size_t i = 0; i < f->envelope.slot_count; i++)
         show_slot(&f->envelope.slots[i], i);
 }
