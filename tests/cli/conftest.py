@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+SANITIZED = os.environ.get("BULLA_SANITIZED") == "1"
 TIMEOUT = 300  # seconds a test may take, on a machine that is busy with others
 HEX_RUN = 24  # digits of a key in a row that may not be printed
 COMPLAINTS = re.compile(rb"AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|runtime error:|stack smashing")
