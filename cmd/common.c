@@ -59,6 +59,12 @@ static struct result resolve(struct references *r, const char *const *given, siz
     return OK;
 }
 
+struct result common_env(struct keystore_env *env, const struct options *o, struct err *err)
+{
+    env->warn = terminal_warn;
+    return passphrase_env(env, o, err);
+}
+
 struct result common_keys(struct session *s, const struct options *o, bool need, struct err *err)
 {
     struct references r __attribute__((cleanup(free_references))) = {0};
@@ -66,9 +72,8 @@ struct result common_keys(struct session *s, const struct options *o, bool need,
     const char *const *given = o->keys.items;
     size_t count = o->keys.count;
 
-    s->warn = terminal_warn;
     s->watch = &progress_watch;
-    if (!passphrase_env(&s->env, o, err).ok)
+    if (!common_env(&s->env, o, err).ok)
         return FAIL;
     if (count == 0 && fallback != NULL && fallback[0] != '\0') {
         given = &fallback;
@@ -108,4 +113,10 @@ struct result common_context(struct context *context, const struct list *words, 
             return FAIL;
     }
     return OK;
+}
+
+void common_calls(const struct options *o, uint64_t calls)
+{
+    if (o->json && calls > 0)
+        terminal_json(json_pack("{s:I}", "key_calls", (json_int_t)calls));
 }

@@ -8,6 +8,9 @@
 #define SEALED_SUFFIX ".bulla"
 #define DETACHED_SUFFIX ".env" /* behind the name of the body */
 
+/* common_env fills what stores need of the command line; o must outlive it. ERR_USAGE. */
+FALLIBLE common_env(struct keystore_env *env, const struct options *o, struct err *err);
+
 /* common_keys opens a session with the keys of -k, else of BULLA_KEY, names looked up in the config
  * file. Without any key: ERR_USAGE if need is true. */
 FALLIBLE common_keys(struct session *s, const struct options *o, bool need, struct err *err);
@@ -15,6 +18,9 @@ FALLIBLE common_keys(struct session *s, const struct options *o, bool need, stru
 /* common_keyset opens the keys of a list. */
 FALLIBLE common_keyset(struct keyset *set, const struct keystore_env *env, const struct list *list,
                        struct err *err);
+
+/* common_calls tells, with --json, how often the keys asked a token or a service, if they did. */
+void common_calls(const struct options *o, uint64_t calls);
 
 /* common_reference replaces a name of the config file by its reference; the caller frees. */
 FALLIBLE common_reference(const char *given, char **reference, struct err *err);

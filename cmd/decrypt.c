@@ -101,6 +101,7 @@ static int run(const struct options *o, struct batch *batch, bool only_verify)
         status = terminal_error(&err);
     else
         status = batch_run(batch);
+    common_calls(o, keyset_calls(&d->session.keys));
     session_close(&d->session);
     free(d);
     return status;

@@ -93,6 +93,7 @@ int verb_encrypt(const struct options *o)
         status = terminal_error(&err);
     else
         status = batch_run(&batch);
+    common_calls(o, keyset_calls(&e->session.keys));
     session_close(&e->session);
     free(e);
     return status;

@@ -19,7 +19,7 @@ static struct result export(const struct options *o, struct err *err)
     struct place file PLACE_CLEANUP = {0}, given PLACE_CLEANUP = {0}, out PLACE_CLEANUP = {0};
     struct sealed f SEALED_CLEANUP = {0};
     struct sealed_place from = {.body = &file, .follow = true};
-    struct session no_keys = {.warn = terminal_warn};
+    struct session no_keys = {.env.warn = terminal_warn};
     bool to_stdout = o->output != NULL && is_stdio(o->output);
 
     if (to_stdout && isatty(STDOUT_FILENO))

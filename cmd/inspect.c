@@ -181,7 +181,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     struct place envelope PLACE_CLEANUP = {0};
     struct sealed f SEALED_CLEANUP = {0};
     struct sealed_place from = {.body = item->source, .follow = item->follow};
-    struct session no_keys = {.warn = terminal_warn};
+    struct session no_keys = {.env.warn = terminal_warn};
 
     if (item->source == NULL && isatty(STDIN_FILENO))
         return fail(err, ERR_USAGE, "sealed data is not read from a terminal");

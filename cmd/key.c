@@ -65,50 +65,9 @@ static struct result read_days(const char *text, uint32_t *days, struct err *err
     return OK;
 }
 
-/* A session without keys, for what keys are made with. */
-static struct result no_keys(struct session *s, const struct options *o, struct err *err)
-{
-    if (!passphrase_env(&s->env, o, err).ok)
-        return FAIL;
-    return session_open(s, NULL, 0, err);
-}
-
-static struct result key_new(const struct options *o, struct err *err)
-{
-    const struct keystore_ops *ops;
-    char *reference STRING_CLEANUP = NULL;
-    const char *rest;
-    struct session s SESSION_CLEANUP = {0};
-    struct key_wanted want = {
-        .now = (uint64_t)time(NULL), .kind = o->kind, .passphrase = o->passphrase};
-    struct key_info info;
-
-    if (!read_days(o->rotate_after, &want.rotate_after, err).ok || !no_keys(&s, o, err).ok ||
-        !common_reference(o->operands.items[0], &reference, err).ok ||
-        !registry_find(&ops, &rest, reference, err).ok)
-        return FAIL;
-    if (ops->create == NULL)
-        return fail(err, ERR_UNSUPPORTED, "the %s key store does not make keys", ops->name);
-    if (!ops->create(&s.env, rest, &want, &info, err).ok)
-        return FAIL;
-    if (o->json)
-        terminal_json(info_json(reference, &info));
-    else
-        terminal_note("made key '%s' version %" PRIu32 " (id %s); keep a copy of '%s' in another "
-                      "place: without it nothing that is sealed to this key can be opened",
-                      info.name, info.version, info.id, rest);
-    return OK;
-}
-
-int verb_key_new(const struct options *o)
-{
-    struct err err = {0};
-
-    return key_new(o, &err).ok ? ERR_NONE : terminal_error(&err);
-}
-
-/* struct target: what a verb that changes a key was given. */
+/* struct target: the one key that a verb was given, and what its store needs. */
 struct target {
+    struct session session; /* without keys */
     char *reference;
     const char *rest; /* as the store takes it */
     const struct keystore_ops *ops;
@@ -117,19 +76,53 @@ struct target {
 static void target_free(struct target *t)
 {
     free(t->reference);
+    session_close(&t->session);
 }
 
 #define TARGET_CLEANUP __attribute__((cleanup(target_free)))
 
-static struct result read_target(struct target *t, const struct options *o, struct err *err)
+static struct result read_target(struct target *t, const char *given, const struct options *o,
+                                 struct err *err)
 {
-    if (!common_reference(o->operands.items[0], &t->reference, err).ok ||
-        !registry_find(&t->ops, &t->rest, t->reference, err).ok)
+    if (!common_env(&t->session.env, o, err).ok || !session_open(&t->session, NULL, 0, err).ok ||
+        !common_reference(given, &t->reference, err).ok)
         return FAIL;
-    if (t->ops->rotate == NULL || t->ops->change == NULL || t->ops->protect == NULL ||
-        t->ops->export_public == NULL)
-        return fail(err, ERR_UNSUPPORTED, "the %s key store does not change keys", t->ops->name);
+    return registry_find(&t->ops, &t->rest, t->reference, err);
+}
+
+static struct result no_such(const struct target *t, const char *what, struct err *err)
+{
+    return fail(err, ERR_UNSUPPORTED, "the %s key store does not %s", t->ops->name, what);
+}
+
+static struct result key_new(const struct options *o, struct err *err)
+{
+    struct target t TARGET_CLEANUP = {0};
+    struct key_wanted want = {
+        .now = (uint64_t)time(NULL), .kind = o->kind, .passphrase = o->passphrase};
+    struct key_info info;
+
+    if (!read_days(o->rotate_after, &want.rotate_after, err).ok ||
+        !read_target(&t, o->operands.items[0], o, err).ok)
+        return FAIL;
+    if (t.ops->create == NULL)
+        return no_such(&t, "make keys", err);
+    if (!t.ops->create(&t.session.env, t.rest, &want, &info, err).ok)
+        return FAIL;
+    if (o->json)
+        terminal_json(info_json(t.reference, &info));
+    else
+        terminal_note("made key '%s' version %" PRIu32 " (id %s); keep a copy of '%s' in another "
+                      "place: without it nothing that is sealed to this key can be opened",
+                      info.name, info.version, info.id, t.rest);
     return OK;
+}
+
+int verb_key_new(const struct options *o)
+{
+    struct err err = {0};
+
+    return key_new(o, &err).ok ? ERR_NONE : terminal_error(&err);
 }
 
 static void tell(const struct options *o, const struct target *t, const struct key_info *info)
@@ -141,59 +134,86 @@ static void tell(const struct options *o, const struct target *t, const struct k
                       key_state_name(info->state));
 }
 
-int verb_key_rotate(const struct options *o)
+static struct result rotate(const struct options *o, struct err *err)
 {
     struct target t TARGET_CLEANUP = {0};
-    struct session s SESSION_CLEANUP = {0};
     struct key_info info;
-    struct err err = {0};
 
-    if (!read_target(&t, o, &err).ok || !no_keys(&s, o, &err).ok ||
-        !t.ops->rotate(&s.env, t.rest, (uint64_t)time(NULL), &info, &err).ok)
-        return terminal_error(&err);
+    if (!read_target(&t, o->operands.items[0], o, err).ok)
+        return FAIL;
+    if (t.ops->rotate == NULL)
+        return no_such(&t, "make key versions", err);
+    if (!t.ops->rotate(&t.session.env, t.rest, (uint64_t)time(NULL), &info, err).ok)
+        return FAIL;
     tell(o, &t, &info);
-    return ERR_NONE;
+    return OK;
 }
 
-static int change(const struct options *o, enum key_change what)
+int verb_key_rotate(const struct options *o)
 {
-    struct target t TARGET_CLEANUP = {0};
-    struct key_info info;
     struct err err = {0};
 
-    if (!read_target(&t, o, &err).ok || !t.ops->change(t.rest, what, &info, &err).ok)
+    return rotate(o, &err).ok ? ERR_NONE : terminal_error(&err);
+}
+
+static struct result change(const struct options *o, const struct target *t, enum key_change what,
+                            struct err *err)
+{
+    struct key_info info;
+
+    if (t->ops->change == NULL)
+        return no_such(t, "keep states of keys", err);
+    if (!t->ops->change(&t->session.env, t->rest, what, &info, err).ok)
+        return FAIL;
+    tell(o, t, &info);
+    return OK;
+}
+
+static int change_state(const struct options *o, enum key_change what)
+{
+    struct target t TARGET_CLEANUP = {0};
+    struct err err = {0};
+
+    if (!read_target(&t, o->operands.items[0], o, &err).ok || !change(o, &t, what, &err).ok)
         return terminal_error(&err);
-    tell(o, &t, &info);
     return ERR_NONE;
 }
 
 int verb_key_retire(const struct options *o)
 {
-    return change(o, KEY_RETIRE);
+    return change_state(o, KEY_RETIRE);
 }
 
 int verb_key_disable(const struct options *o)
 {
-    return change(o, KEY_DISABLE);
+    return change_state(o, KEY_DISABLE);
 }
 
 int verb_key_enable(const struct options *o)
 {
-    return change(o, KEY_ENABLE);
+    return change_state(o, KEY_ENABLE);
+}
+
+static struct result protect(const struct options *o, struct err *err)
+{
+    struct target t TARGET_CLEANUP = {0};
+
+    if (!read_target(&t, o->operands.items[0], o, err).ok)
+        return FAIL;
+    if (t.ops->protect == NULL)
+        return no_such(&t, "take passphrases", err);
+    if (!t.ops->protect(&t.session.env, t.rest, o->remove, err).ok)
+        return FAIL;
+    terminal_note("keyring '%s' has %s", t.rest,
+                  o->remove ? "no passphrase now" : "a new passphrase");
+    return OK;
 }
 
 int verb_key_passphrase(const struct options *o)
 {
-    struct target t TARGET_CLEANUP = {0};
-    struct session s SESSION_CLEANUP = {0};
     struct err err = {0};
 
-    if (!read_target(&t, o, &err).ok || !no_keys(&s, o, &err).ok ||
-        !t.ops->protect(&s.env, t.rest, o->remove, &err).ok)
-        return terminal_error(&err);
-    terminal_note("keyring '%s' has %s", t.rest,
-                  o->remove ? "no passphrase now" : "a new passphrase");
-    return ERR_NONE;
+    return protect(o, &err).ok ? ERR_NONE : terminal_error(&err);
 }
 
 static struct result write_public(const char *text, const struct options *o, struct session *s,
@@ -206,24 +226,33 @@ static struct result write_public(const char *text, const struct options *o, str
 
     if ((to_file && !place_open(&place, o->output, err).ok) ||
         !output_open(&output, to_file ? &place : NULL, o->force, &inputs, err).ok ||
-        !sink_write(&output.fd.sink, text, strlen(text), err).ok ||
-        !sink_write(&output.fd.sink, "\n", 1, err).ok)
+        !sink_write(&output.fd.sink, text, strlen(text), err).ok)
         return FAIL;
     return output_commit(&output, NULL, err);
 }
 
-int verb_key_export_public(const struct options *o)
+static struct result export_public(const struct options *o, struct err *err)
 {
     struct target t TARGET_CLEANUP = {0};
-    struct session s SESSION_CLEANUP = {0};
     char *text STRING_CLEANUP = NULL;
+
+    if (!read_target(&t, o->operands.items[0], o, err).ok)
+        return FAIL;
+    if (t.ops->export_public == NULL)
+        return no_such(&t, "have public keys", err);
+    /* Opened, so that the output cannot take the place of what the key lives in. */
+    if (!keyset_open(&t.session.keys, &t.session.env, (const char *const[]){t.reference}, 1, err)
+             .ok ||
+        !t.ops->export_public(&t.session.env, t.rest, &text, err).ok)
+        return FAIL;
+    return write_public(text, o, &t.session, err);
+}
+
+int verb_key_export_public(const struct options *o)
+{
     struct err err = {0};
 
-    if (!read_target(&t, o, &err).ok ||
-        !session_open(&s, (const char *const[]){t.reference}, 1, &err).ok ||
-        !t.ops->export_public(t.rest, &text, &err).ok || !write_public(text, o, &s, &err).ok)
-        return terminal_error(&err);
-    return ERR_NONE;
+    return export_public(o, &err).ok ? ERR_NONE : terminal_error(&err);
 }
 
 /* Nothing brings a destroyed version back, so its number must be typed, or --force given. */
@@ -253,7 +282,7 @@ static struct result check_needed(const struct options *o, const struct target *
 
     if (o->check.count == 0)
         return OK;
-    if (!keyset_open(&keys, NULL, &reference, 1, err).ok ||
+    if (!keyset_open(&keys, &t->session.env, &reference, 1, err).ok ||
         !status_needs(keys.keys[0], &o->check, &needed, err).ok)
         return FAIL;
     if (needed == 0)
@@ -268,9 +297,10 @@ int verb_key_destroy(const struct options *o)
     struct target t TARGET_CLEANUP = {0};
     struct err err = {0};
 
-    if (!read_target(&t, o, &err).ok || !check_needed(o, &t, &err).ok || !confirm(o, &t, &err).ok)
+    if (!read_target(&t, o->operands.items[0], o, &err).ok || !check_needed(o, &t, &err).ok ||
+        !confirm(o, &t, &err).ok || !change(o, &t, KEY_DESTROY, &err).ok)
         return terminal_error(&err);
-    return change(o, KEY_DESTROY);
+    return ERR_NONE;
 }
 
 struct listing {
@@ -291,19 +321,16 @@ static void row(void *arg, const struct key_info *info)
                info->id, info->kind, overdue(info) ? "  OVERDUE" : "");
 }
 
-static struct result list_one(const char *given, bool json, struct err *err)
+static struct result list_one(const char *given, const struct options *o, struct err *err)
 {
-    const struct keystore_ops *ops;
-    char *reference STRING_CLEANUP = NULL;
-    const char *rest;
+    struct target t TARGET_CLEANUP = {0};
 
-    if (!common_reference(given, &reference, err).ok ||
-        !registry_find(&ops, &rest, reference, err).ok)
+    if (!read_target(&t, given, o, err).ok)
         return FAIL;
-    if (ops->list == NULL)
-        return fail(err, ERR_UNSUPPORTED, "the %s key store does not list keys", ops->name);
-    struct listing listing = {reference, json};
-    return ops->list(rest, &(struct key_list_sink){row, &listing}, err);
+    if (t.ops->list == NULL)
+        return no_such(&t, "list keys", err);
+    struct listing listing = {t.reference, o->json};
+    return t.ops->list(&t.session.env, t.rest, &(struct key_list_sink){row, &listing}, err);
 }
 
 int verb_key_list(const struct options *o)
@@ -324,7 +351,7 @@ int verb_key_list(const struct options *o)
                "AGE", "ID", "KIND");
     for (size_t i = 0; i < from->count; i++) {
         struct err err = {0};
-        if (!list_one(from->items[i], o->json, &err).ok) {
+        if (!list_one(from->items[i], o, &err).ok) {
             int class = terminal_error(&err);
             status = from->count > 1 ? ERR_PARTIAL : class;
         }

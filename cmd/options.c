@@ -24,14 +24,15 @@ enum {
     PROTECT = 1 << 13,
     PUBLIC = 1 << 14,
     REENCRYPT = 1 << 15,
+    CHECK = 1 << 16,
 };
 
 #define MANY ((size_t)-1)
 #define OPENING (DECRYPT | VERIFY)
 #define FILES (ENCRYPT | OPENING)
 #define BATCHES (FILES | INSPECT | REWRAP | REENCRYPT | STATUS)
-#define KEY_VERBS (NEW | LIST | ROTATE | CHANGE | DESTROY)
-#define OPENS_KEYS (FILES | RESTORE | REWRAP | REENCRYPT | NEW | ROTATE | PROTECT)
+#define KEY_VERBS (NEW | LIST | ROTATE | CHANGE | DESTROY | CHECK)
+#define OPENS_KEYS (FILES | RESTORE | REWRAP | REENCRYPT | NEW | ROTATE | PROTECT | CHECK)
 #define MAKES_SECRETS (ENCRYPT | REWRAP | REENCRYPT | NEW | PROTECT)
 
 static const struct verb verbs[] = {
@@ -96,6 +97,8 @@ static const struct verb verbs[] = {
      "the key and can open nothing. Whoever has it can also make backups of their own that\n"
      "look like yours.\n",
      verb_key_export_public},
+    {CHECK, "key", "check", "KEY...", 1, MANY, "wrap and unwrap once, and show what a key can do",
+     "A key that can only seal, like a public key file, is only wrapped by.\n", verb_key_check},
     {EXPORT, "envelope", "export", "FILE", 1, 1, "copy the envelope of a sealed file",
      "Writes FILE.env. It opens FILE even if the envelope in FILE is destroyed, and\n"
      "takes a master key like it.\n",

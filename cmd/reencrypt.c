@@ -64,6 +64,7 @@ int verb_reencrypt(const struct options *o)
         return terminal_error(&err);
     }
     status = read_options(r, o, &err).ok ? batch_run(&batch) : terminal_error(&err);
+    common_calls(o, keyset_calls(&r->to.keys) + keyset_calls(&r->from.keys));
     session_close(&r->to);
     session_close(&r->from);
     free(r);

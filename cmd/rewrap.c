@@ -95,6 +95,8 @@ int verb_rewrap(const struct options *o)
                       (uint64_t)atomic_load(&r->current), (uint64_t)atomic_load(&r->other),
                       r->session.cache.unwraps, r->rewrap.wraps);
     }
+    common_calls(o, keyset_calls(&r->session.keys) + keyset_calls(&r->rewrap.to) +
+                        keyset_calls(&r->rewrap.add));
     rewrap_end(&r->rewrap);
     session_close(&r->session);
     free(r);

@@ -109,7 +109,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     struct run *r = arg;
     struct sealed f SEALED_CLEANUP = {0};
     struct sealed_place from = {.body = item->source, .follow = item->follow};
-    struct session no_keys = {.warn = terminal_warn};
+    struct session no_keys = {.env.warn = terminal_warn};
 
     if (item->source == NULL)
         return fail(err, ERR_USAGE, "name a FILE, or a directory with --recursive");
@@ -195,12 +195,14 @@ static void run_end(struct run *r)
 
 int verb_status(const struct options *o)
 {
-    struct keyset needs_keys KEYSET_CLEANUP = {0};
     struct run r __attribute__((cleanup(run_end))) = {0};
     struct list needed = {.items = (const char *[]){o->needs}, .count = o->needs != NULL};
+    struct session s SESSION_CLEANUP = {0};
+    struct keyset needs_keys KEYSET_CLEANUP = {0};
     struct err err = {0};
 
-    if (!common_keyset(&needs_keys, NULL, &needed, &err).ok)
+    if (!common_env(&s.env, o, &err).ok || !session_open(&s, NULL, 0, &err).ok ||
+        !common_keyset(&needs_keys, &s.env, &needed, &err).ok)
         return terminal_error(&err);
     if (needed.count > 0) {
         r.key = needs_keys.keys[0];

@@ -11,6 +11,7 @@ int verb_inspect(const struct options *o);
 int verb_reencrypt(const struct options *o);
 int verb_rewrap(const struct options *o);
 int verb_status(const struct options *o);
+int verb_key_check(const struct options *o);
 int verb_key_new(const struct options *o);
 int verb_key_list(const struct options *o);
 int verb_key_rotate(const struct options *o);

@@ -13,7 +13,7 @@ struct result branch_wrap(struct master_key *key, const struct branch_identity *
 
     if (!key->ops->wrap(key, identity, branch_key, slot, err).ok)
         return FAIL;
-    if (!key->ops->opens(key))
+    if (!key->ops->reopens(key))
         return OK;
     enum unwrapped u = key->ops->unwrap(key, identity, slot, &back, err);
     if (u == UNWRAP_FAILED)

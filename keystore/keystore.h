@@ -22,13 +22,18 @@ struct keystore_env {
      * true a new one, asked for twice on a terminal. The caller frees *out. */
     struct result (*passphrase)(void *arg, const char *what, bool fresh, struct secret *out,
                                 struct err *err);
-    void *arg;
     uint32_t kdf_memory_kib; /* what a passphrase may cost at most */
+
+    /* What a person should know though nothing failed. The text is not escaped. NULL drops it. */
+    void (*warn)(void *arg, const char *text);
+
+    void *arg; /* of the two */
 };
 
 /* struct master_key: one key reference, opened. A store's own struct begins with it. */
 struct master_key {
     const struct keystore_ops *ops;
+    uint64_t calls; /* asked of a token or a service, which the store counts; for reports */
 };
 
 /* struct branch_identity: what a wrap is bound to. */
@@ -92,6 +97,13 @@ struct key_list_sink {
     void *arg;
 };
 
+/* struct key_facts_sink: takes what a store tells of a key, a name and a value at a time. Neither
+ * is escaped. */
+struct key_facts_sink {
+    void (*fact)(void *arg, const char *name, const char *value);
+    void *arg;
+};
+
 struct keystore_ops {
     const char *name;
 
@@ -109,8 +121,9 @@ struct keystore_ops {
     enum unwrapped (*unwrap)(struct master_key *key, const struct branch_identity *branch,
                              const struct slot *slot, struct secret *branch_key, struct err *err);
 
-    /* Whether the key can unwrap, and not only wrap. Required. */
-    bool (*opens)(const struct master_key *key);
+    /* Whether a fresh wrap is unwrapped at once, to see that it opens. Not where the key can only
+     * wrap, nor where each unwrap costs a call or a PIN. Required. */
+    bool (*reopens)(const struct master_key *key);
 
     /* Tells what a slot is to the key, without using the key. Required. */
     enum slot_match (*match)(const struct master_key *key, const struct slot *slot);
@@ -140,16 +153,23 @@ struct keystore_ops {
 
     /* Gives the text of a public key file for a key's active version; the caller frees *text.
      * Optional. */
-    struct result (*export_public)(const char *reference, char **text, struct err *err);
+    struct result (*export_public)(const struct keystore_env *env, const char *reference,
+                                   char **text, struct err *err);
 
     /* Changes the state of the version that the reference names; without a version, KEY_RETIRE
      * means the active one. *info tells of it. ERR_POLICY if its state does not allow that.
      * Optional. */
-    struct result (*change)(const char *reference, enum key_change change, struct key_info *info,
-                            struct err *err);
+    struct result (*change)(const struct keystore_env *env, const char *reference,
+                            enum key_change change, struct key_info *info, struct err *err);
 
     /* Calls sink for each version of each key that the reference names. Optional. */
-    struct result (*list)(const char *reference, const struct key_list_sink *sink, struct err *err);
+    struct result (*list)(const struct keystore_env *env, const char *reference,
+                          const struct key_list_sink *sink, struct err *err);
+
+    /* Tells all there is to know of an opened key that may help when it does not work, for 'bulla
+     * key check'; it may ask the token or the service. Optional. */
+    struct result (*describe)(struct master_key *key, const struct key_facts_sink *sink,
+                              struct err *err);
 };
 
 const char *key_state_name(enum key_state state);

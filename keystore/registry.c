@@ -64,6 +64,15 @@ void keyset_close(struct keyset *set)
     *set = (struct keyset){0};
 }
 
+uint64_t keyset_calls(const struct keyset *set)
+{
+    uint64_t calls = 0;
+
+    for (size_t i = 0; i < set->count; i++)
+        calls += set->keys[i]->calls;
+    return calls;
+}
+
 bool keyset_lives_in(const struct keyset *set, const struct stat *st)
 {
     for (size_t i = 0; i < set->count; i++) {

@@ -22,6 +22,9 @@ FALLIBLE keyset_open(struct keyset *set, const struct keystore_env *env,
                      const char *const *references, size_t count, struct err *err);
 void keyset_close(struct keyset *set);
 
+/* keyset_calls gives how often the keys asked a token or a service. */
+uint64_t keyset_calls(const struct keyset *set);
+
 /* keyset_lives_in is true if one of the keys lives in the file *st. */
 bool keyset_lives_in(const struct keyset *set, const struct stat *st);
 

@@ -90,12 +90,12 @@ void session_warn(const struct session *s, const char *fmt, ...)
     char text[ERR_TEXT_MAX];
     va_list ap;
 
-    if (s->warn == NULL)
+    if (s->env.warn == NULL)
         return;
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    s->warn(s->warn_arg, text);
+    s->env.warn(s->env.arg, text);
 }
 
 void session_warn_health(const struct session *s, const char *name,

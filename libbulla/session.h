@@ -21,7 +21,7 @@ struct written {
 /* struct session: {0} is empty and safe to close. */
 struct session {
     struct crypto *crypto;
-    struct keystore_env env; /* passphrase, arg and kdf_memory_kib: filled before session_open */
+    struct keystore_env env; /* all but crypto is filled before session_open */
     struct keyset keys;
 
     pthread_mutex_t lock; /* for what follows, and for every call to a key: one thread at a time */
@@ -31,10 +31,6 @@ struct session {
 
     const struct watch
         *watch; /* of all that is read of files to be sealed or opened; may be NULL */
-
-    /* What a person should know though nothing failed. The text is not escaped. NULL drops it. */
-    void (*warn)(void *arg, const char *text);
-    void *warn_arg;
 };
 
 #define SESSION_CLEANUP __attribute__((cleanup(session_close)))
@@ -52,6 +48,7 @@ bool session_has_written(struct session *s, const struct stat *st);
 FALLIBLE session_open_keys(struct session *s, const struct envelope *e, struct secret *branch_key,
                            struct secret *data_key, struct err *err);
 
+/* session_warn tells the user, by the warn of env. */
 __attribute__((format(printf, 2, 3))) void session_warn(const struct session *s, const char *fmt,
                                                         ...);
 

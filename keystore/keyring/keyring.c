@@ -46,7 +46,7 @@ static struct result keyring_open(struct master_key **out, const struct keystore
     return OK;
 }
 
-static bool keyring_opens(const struct master_key *key)
+static bool keyring_reopens(const struct master_key *key)
 {
     const struct keyring *k = (const struct keyring *)key;
 
@@ -259,7 +259,7 @@ const struct keystore_ops keyring_ops = {
     .open = keyring_open,
     .wrap = keyring_wrap,
     .unwrap = keyring_unwrap,
-    .opens = keyring_opens,
+    .reopens = keyring_reopens,
     .match = keyring_match,
     .close = keyring_close,
     .lives_in = keyring_lives_in,

@@ -206,12 +206,13 @@ static struct result changed_version(const struct change *c, enum key_change cha
     return FAIL;
 }
 
-struct result manage_change(const char *reference, enum key_change change, struct key_info *info,
-                            struct err *err)
+struct result manage_change(const struct keystore_env *env, const char *reference,
+                            enum key_change change, struct key_info *info, struct err *err)
 {
     struct change c CHANGE_CLEANUP = {0};
     struct ring_version *version;
 
+    (void)env;
     if (!change_begin(&c, reference, err).ok || !reference_key(&c.at, &c.ring, &c.key, err).ok ||
         !changed_version(&c, change, &version, err).ok ||
         !ring_change(c.key, version, change, err).ok)
@@ -242,10 +243,12 @@ struct result manage_protect(const struct keystore_env *env, const char *referen
     return ring_load(&saved, &c.place, err);
 }
 
-struct result manage_export_public(const char *reference, char **text, struct err *err)
+struct result manage_export_public(const struct keystore_env *env, const char *reference,
+                                   char **text, struct err *err)
 {
     struct change c CHANGE_CLEANUP = {0};
 
+    (void)env;
     if (!change_begin(&c, reference, err).ok || !reference_key(&c.at, &c.ring, &c.key, err).ok)
         return FAIL;
     if (c.key->kind != RING_X25519) {
@@ -293,13 +296,15 @@ static void list_ring(const struct ring *ring, const struct reference *at,
     }
 }
 
-struct result manage_list(const char *reference, const struct key_list_sink *sink, struct err *err)
+struct result manage_list(const struct keystore_env *env, const char *reference,
+                          const struct key_list_sink *sink, struct err *err)
 {
     struct reference at REFERENCE_CLEANUP = {0};
     struct ring ring RING_CLEANUP = {0};
     struct public_key public_key;
     bool is_public;
 
+    (void)env;
     if (!reference_load(&at, reference, &ring, &public_key, &is_public, err).ok)
         return FAIL;
     if (is_public)

@@ -88,7 +88,9 @@ struct result public_text(const struct public_key *key, char **text, struct err 
         "id", text_hex(id, key->id, RING_ID_SIZE), "kind", ring_kind_name(RING_X25519), "version",
         (json_int_t)key->version, "created", text_time(created, key->created), "public",
         text_hex(bytes, key->bytes, X25519_SIZE), "check", text_hex(check, value, RING_CHECK_SIZE));
-    *text = json == NULL ? NULL : json_dumps(json, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+    char *dumped = json == NULL ? NULL : json_dumps(json, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+    bool made = dumped != NULL && asprintf(text, "%s\n", dumped) >= 0;
+    free(dumped);
     json_decref(json);
-    return *text != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
+    return made ? OK : fail(err, ERR_FAILED, "out of memory");
 }

@@ -124,7 +124,7 @@ static enum unwrapped passphrase_unwrap(struct master_key *key,
     return UNWRAP_FAILED;
 }
 
-static bool passphrase_opens(const struct master_key *key)
+static bool passphrase_reopens(const struct master_key *key)
 {
     (void)key;
     return true;
@@ -147,7 +147,7 @@ const struct keystore_ops passphrase_ops = {
     .open = passphrase_open,
     .wrap = passphrase_wrap,
     .unwrap = passphrase_unwrap,
-    .opens = passphrase_opens,
+    .reopens = passphrase_reopens,
     .match = passphrase_match,
     .close = passphrase_close,
 };

@@ -308,7 +308,7 @@ static void open_session(void)
     MUST(registry_find(&ops, &rest, reference, &err).ok &&
          ops->create(&with_crypto.env, rest, &want, &info, &err).ok);
     MUST(session_open(&session, &reference, 1, &err).ok);
-    session.warn = on_warn;
+    session.env.warn = on_warn;
 }
 
 int main(void)
