@@ -132,6 +132,8 @@ static struct result put_in_place(struct atomic_file *f, struct err *err)
         }
         failed = renameat(dir, f->temp, dir, f->place->name);
     }
+    if (failed != 0 && errno == EEXIST)
+        return fail(err, ERR_FAILED, "'%s' already exists", f->place->path);
     if (failed != 0)
         return fail_errno(err, "cannot put '%s' in its place", f->place->path);
     f->named = false;

@@ -1,7 +1,5 @@
 #include "base/pool.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 struct pool {
@@ -9,11 +7,12 @@ struct pool {
     void *arg;
     pthread_mutex_t lock;
     pthread_cond_t changed; /* the queue, or finishing */
-    void *queue[POOL_THREADS_MAX];
+    void *queue[THREADS_MAX];
     size_t room, first, count; /* tasks; the queue is a ring of room */
+    size_t running;            /* tasks taken out of it and not done */
     bool finishing;
     unsigned started;
-    pthread_t threads[POOL_THREADS_MAX];
+    pthread_t threads[THREADS_MAX];
 };
 
 /* Takes the next task; NULL when there will be none. */
@@ -28,18 +27,29 @@ static void *next(struct pool *p)
         task = p->queue[p->first];
         p->first = (p->first + 1) % p->room;
         p->count--;
+        p->running++;
         pthread_cond_broadcast(&p->changed);
     }
     pthread_mutex_unlock(&p->lock);
     return task;
 }
 
+static void done(struct pool *p)
+{
+    pthread_mutex_lock(&p->lock);
+    p->running--;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+}
+
 static void *work(void *arg)
 {
     struct pool *p = arg;
 
-    for (void *task = next(p); task != NULL; task = next(p))
+    for (void *task = next(p); task != NULL; task = next(p)) {
         p->run(p->arg, task);
+        done(p);
+    }
     return NULL;
 }
 
@@ -56,9 +66,7 @@ struct result pool_start(struct pool **out, unsigned threads, void (*run)(void *
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->changed, NULL);
     for (; p->started < threads; p->started++) {
-        errno = pthread_create(&p->threads[p->started], NULL, work, p);
-        if (errno != 0) {
-            (void)fail_errno(err, "cannot start a thread");
+        if (!thread_start(&p->threads[p->started], work, p, err).ok) {
             pool_finish(&p);
             return FAIL;
         }
@@ -75,6 +83,14 @@ void pool_add(struct pool *p, void *task)
     p->queue[(p->first + p->count) % p->room] = task;
     p->count++;
     pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pool_wait(struct pool *p)
+{
+    pthread_mutex_lock(&p->lock);
+    while (p->count + p->running > 0)
+        pthread_cond_wait(&p->changed, &p->lock);
     pthread_mutex_unlock(&p->lock);
 }
 

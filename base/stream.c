@@ -1,6 +1,7 @@
 #include "base/stream.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,11 @@
 
 #define SKIP_STEP 65536u
 #define COMPARE_STEP 65536u
+#define PIPE_SIZE (1 << 20) /* what any user may ask for (pipe(7)) */
+
+/* Bytes after which the system is asked to begin writing to the disk, so that the sync at the end
+ * does not wait for everything. */
+#define FLUSH_STEP (UINT64_C(8) << 20)
 
 static volatile sig_atomic_t interrupted;
 
@@ -75,6 +81,49 @@ struct result source_read(struct source *s, void *buf, size_t size, size_t *got,
     return OK;
 }
 
+bool source_extent(const struct source *s, uint64_t *offset, uint64_t *size)
+{
+    struct stat st;
+    off_t at = lseek(s->fd, 0, SEEK_CUR);
+    size_t ahead = s->ahead_size - s->ahead_at;
+
+    if (at < (off_t)ahead || fstat(s->fd, &st) != 0 || !S_ISREG(st.st_mode))
+        return false;
+    *offset = (uint64_t)at - ahead;
+    *size = (uint64_t)st.st_size > *offset ? (uint64_t)st.st_size - *offset : 0;
+    return true;
+}
+
+static struct result changed(const struct source *s, struct err *err)
+{
+    (void)fail(err, ERR_FAILED, "'%s' changed while it was read", s->name);
+    err_hint(err, "run again when nothing writes to it, or take a snapshot first");
+    return FAIL;
+}
+
+struct result source_read_at(const struct source *s, uint64_t offset, void *buf, size_t size,
+                             struct err *err)
+{
+    char *at = buf;
+    size_t have = 0;
+
+    while (have < size) {
+        if (stream_interrupted())
+            return fail(err, ERR_INTERRUPTED, "interrupted");
+        ssize_t n = pread(s->fd, at + have, size - have, (off_t)(offset + have));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail_errno(err, "cannot read '%s'", s->name);
+        if (n == 0)
+            return changed(s, err);
+        have += (size_t)n;
+        if (s->watch != NULL)
+            s->watch->read(s->watch->arg, (size_t)n);
+    }
+    return OK;
+}
+
 struct result source_skip(struct source *s, uint64_t size, uint64_t *got, struct err *err)
 {
     char drop[SKIP_STEP];
@@ -102,17 +151,25 @@ struct result source_unchanged(const struct source *s, const struct stat *before
     if (fstat(s->fd, &now) != 0)
         return fail_errno(err, "cannot look at '%s' again", s->name);
     if (now.st_size != before->st_size || now.st_mtim.tv_sec != before->st_mtim.tv_sec ||
-        now.st_mtim.tv_nsec != before->st_mtim.tv_nsec) {
-        (void)fail(err, ERR_FAILED, "'%s' changed while it was read", s->name);
-        err_hint(err, "run again when nothing writes to it, or take a snapshot first");
-        return FAIL;
-    }
+        now.st_mtim.tv_nsec != before->st_mtim.tv_nsec)
+        return changed(s, err);
     return OK;
+}
+
+void pipe_widen(int fd)
+{
+    (void)fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE);
 }
 
 struct result sink_write(struct sink *s, const void *bytes, size_t size, struct err *err)
 {
     return s->write(s, bytes, size, err);
+}
+
+struct result sink_write_at(struct sink *s, uint64_t offset, const void *bytes, size_t size,
+                            struct err *err)
+{
+    return s->write_at(s, offset, bytes, size, err);
 }
 
 static struct result fd_write(struct sink *self, const void *bytes, size_t size, struct err *err)
@@ -130,13 +187,46 @@ static struct result fd_write(struct sink *self, const void *bytes, size_t size,
             return fail_errno(err, "cannot write '%s'", s->name);
         at += n;
         size -= (size_t)n;
+        s->written += (uint64_t)n;
     }
+    return OK;
+}
+
+static struct result fd_write_at(struct sink *self, uint64_t offset, const void *bytes, size_t size,
+                                 struct err *err)
+{
+    struct fd_sink *s = (struct fd_sink *)self;
+    uint64_t place = s->written + offset, end = place + size;
+    const char *at = bytes;
+
+    while (size > 0) {
+        if (stream_interrupted())
+            return fail(err, ERR_INTERRUPTED, "interrupted");
+        ssize_t n = pwrite(s->fd, at, size, (off_t)place);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail_errno(err, "cannot write '%s'", s->name);
+        at += n;
+        place += (uint64_t)n;
+        size -= (size_t)n;
+    }
+    /* What fails here fails again in the sync, where it counts. */
+    uint64_t step = end / FLUSH_STEP * FLUSH_STEP;
+    if (step > s->written + offset && step >= FLUSH_STEP)
+        (void)sync_file_range(s->fd, (off_t)(step - FLUSH_STEP), (off_t)FLUSH_STEP,
+                              SYNC_FILE_RANGE_WRITE);
     return OK;
 }
 
 struct fd_sink fd_sink(int fd, const char *name)
 {
-    return (struct fd_sink){{fd_write}, fd, name};
+    return (struct fd_sink){{fd_write, NULL}, fd, name, 0};
+}
+
+struct fd_sink new_file_sink(int fd, const char *name)
+{
+    return (struct fd_sink){{fd_write, fd_write_at}, fd, name, 0};
 }
 
 static struct result null_write(struct sink *self, const void *bytes, size_t size, struct err *err)
@@ -145,9 +235,16 @@ static struct result null_write(struct sink *self, const void *bytes, size_t siz
     return OK;
 }
 
+static struct result null_write_at(struct sink *self, uint64_t offset, const void *bytes,
+                                   size_t size, struct err *err)
+{
+    (void)offset;
+    return null_write(self, bytes, size, err);
+}
+
 struct sink null_sink(void)
 {
-    return (struct sink){null_write};
+    return (struct sink){null_write, null_write_at};
 }
 
 static struct result differs(const struct compare_sink *s, struct err *err)
@@ -176,7 +273,7 @@ static struct result compare_write(struct sink *self, const void *bytes, size_t 
 
 struct compare_sink compare_sink(struct source against)
 {
-    return (struct compare_sink){{compare_write}, against};
+    return (struct compare_sink){{compare_write, NULL}, against};
 }
 
 struct result compare_sink_finish(struct compare_sink *s, struct err *err)

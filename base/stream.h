@@ -34,6 +34,15 @@ struct source {
 /* source_read fills buf with size bytes; *got is less only at the end of the source. */
 FALLIBLE source_read(struct source *s, void *buf, size_t size, size_t *got, struct err *err);
 
+/* source_extent is true if the rest of the source is a file that can be read at any place: *offset
+ * is where that begins in the file and *size its bytes, as far as the system knows now. */
+bool source_extent(const struct source *s, uint64_t *offset, uint64_t *size);
+
+/* source_read_at fills buf from a place in the file, without moving the source; threads may call it
+ * at once. A file that is too short for that fails as one that changed. */
+FALLIBLE source_read_at(const struct source *s, uint64_t offset, void *buf, size_t size,
+                        struct err *err);
+
 /* source_skip reads and drops size bytes; *got is less only at the end of the source. */
 FALLIBLE source_skip(struct source *s, uint64_t size, uint64_t *got, struct err *err);
 
@@ -47,21 +56,37 @@ void source_forget(struct source *s);
  */
 FALLIBLE source_unchanged(const struct source *s, const struct stat *before, struct err *err);
 
-/* struct sink: takes bytes in order; each kind of sink begins with one. */
+/* pipe_widen asks for a larger buffer of a pipe, so that both of its ends work at once; anything
+ * else is left as it is. */
+void pipe_widen(int fd);
+
+/* struct sink: takes bytes in order, and if write_at is not NULL in any order after those; each
+ * kind of sink begins with one. */
 struct sink {
     struct result (*write)(struct sink *self, const void *bytes, size_t size, struct err *err);
+    struct result (*write_at)(struct sink *self, uint64_t offset, const void *bytes, size_t size,
+                              struct err *err);
 };
 
 FALLIBLE sink_write(struct sink *s, const void *bytes, size_t size, struct err *err);
+
+/* sink_write_at writes at an offset from the end of what sink_write wrote; threads may call it at
+ * once, and nobody sink_write any more. Only for sinks that have it. */
+FALLIBLE sink_write_at(struct sink *s, uint64_t offset, const void *bytes, size_t size,
+                       struct err *err);
 
 /* fd_sink writes to a descriptor, which belongs to somebody else. */
 struct fd_sink {
     struct sink sink;
     int fd;
     const char *name;
+    uint64_t written; /* bytes, in order */
 };
 
 struct fd_sink fd_sink(int fd, const char *name);
+
+/* new_file_sink is an fd_sink for a file that was empty, which takes bytes in any order. */
+struct fd_sink new_file_sink(int fd, const char *name);
 
 /* null_sink drops what it is given. */
 struct sink null_sink(void);

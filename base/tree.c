@@ -106,8 +106,10 @@ static struct result open_twin(const struct pair *here, const char *name, const 
     return OK;
 }
 
-static struct result finish_twin(int twin, const char *path, const struct stat *st, struct err *err)
+static struct result finish_twin(const struct walk *w, int twin, const char *path,
+                                 const struct stat *st, struct err *err)
 {
+    w->visitor->settle(w->visitor->arg);
     if (fd_like(twin, st) != 0 || fsync(twin) != 0)
         return fail_errno(err, "cannot finish directory '%s'", path);
     return OK;
@@ -131,7 +133,7 @@ static struct result walk_directory(struct walk *w, const struct pair *here, con
     if (here->twin >= 0 && !open_twin(here, name, twin_path, &twin, &made, err).ok)
         return FAIL;
     walk_below(w, &(struct pair){dir, twin, path, twin_path}, depth + 1);
-    return made ? finish_twin(twin, twin_path, &st, err) : OK;
+    return made ? finish_twin(w, twin, twin_path, &st, err) : OK;
 }
 
 static void visit_file(struct walk *w, const struct pair *here, const char *name, const char *path)
@@ -218,7 +220,7 @@ static struct result walk_named(struct walk *w, const struct place *root, const 
     if (!open_twin(top, root->name, path, &inner, &made, err).ok)
         return FAIL;
     walk_below(w, &(struct pair){top->dir, inner, top->path, path}, 0);
-    return made ? finish_twin(inner, path, st, err) : OK;
+    return made ? finish_twin(w, inner, path, st, err) : OK;
 }
 
 struct result tree_walk(const struct place *root, const struct place *twin, bool named,

@@ -14,6 +14,10 @@ struct tree_visitor {
      * the call only. False stops the walk. */
     bool (*file)(void *arg, const struct place *file, int twin, const char *twin_path);
 
+    /* What file did in a directory of the other tree must be done when this returns: the directory
+     * gets its times then. */
+    void (*settle)(void *arg);
+
     /* Something that is neither a file nor a directory. */
     void (*skip)(void *arg, const char *path, const char *what);
 

@@ -23,7 +23,7 @@ struct run {
     int out_dir;      /* and that directory, opened */
     bool to_directory, many;
     uint64_t share, shares; /* --shard; shares is 0 without */
-    struct pool *pool;      /* with -j, else NULL: files are done as they come */
+    struct pool *pool;      /* NULL: files are done as they come */
 
     pthread_mutex_t lock; /* for what follows */
     size_t done, skipped, failed;
@@ -177,7 +177,7 @@ static void run_task(void *arg, void *taken)
     free(t);
 }
 
-/* Does an item, or with -j hands it to a thread; the places are taken over. Either may be empty. */
+/* Does an item, or hands it to a thread; the places are taken over. Either may be empty. */
 static struct result submit(struct run *r, struct item item, struct place *source,
                             struct place *target, struct err *err)
 {
@@ -247,6 +247,14 @@ static bool on_file(void *arg, const struct place *file, int twin, const char *t
     return !stream_interrupted();
 }
 
+static void on_settle(void *arg)
+{
+    const struct run *r = arg;
+
+    if (r->pool != NULL)
+        pool_wait(r->pool);
+}
+
 static void on_skip(void *arg, const char *path, const char *what)
 {
     struct run *r = arg;
@@ -264,7 +272,7 @@ static void on_fail(void *arg, const char *path, const struct err *err)
  */
 static struct result do_directory(struct run *r, const struct place *root, struct err *err)
 {
-    struct tree_visitor visitor = {on_file, on_skip, on_fail, r};
+    struct tree_visitor visitor = {on_file, on_settle, on_skip, on_fail, r};
     bool named = r->to_directory &&
                  (r->batch->options->operands.count > 1 || r->batch->options->files_from != NULL);
 
@@ -330,10 +338,8 @@ static struct result check_output(struct run *r, struct err *err)
 {
     const struct options *o = r->batch->options;
 
-    if (o->jobs > POOL_THREADS_MAX)
-        return fail(err, ERR_USAGE, "-j is at most %d", POOL_THREADS_MAX);
-    if (o->jobs > 1 && o->output != NULL && is_stdio(o->output))
-        return fail(err, ERR_USAGE, "-j needs files to write to, not standard output");
+    if (o->jobs > THREADS_MAX)
+        return fail(err, ERR_USAGE, "-j is at most %d", THREADS_MAX);
     if (o->envelope != NULL && r->many)
         return fail(err, ERR_USAGE, "--envelope goes with one file");
     if (o->output == NULL)
@@ -409,6 +415,19 @@ static int summary(const struct run *r)
     return r->many ? ERR_PARTIAL : r->status;
 }
 
+/* Several files are done at once, unless their results come one behind the other. */
+static struct result start_pool(struct run *r, struct err *err)
+{
+    const struct options *o = r->batch->options;
+    unsigned threads = common_threads(o);
+    bool to_stdout = o->output != NULL && is_stdio(o->output);
+
+    if (!r->batch->parallel || !r->many || to_stdout || threads == 1)
+        return OK;
+    progress_at_once(threads);
+    return pool_start(&r->pool, threads, run_task, r, err);
+}
+
 int batch_run(const struct batch *b)
 {
     const struct list *operands = &b->options->operands;
@@ -419,10 +438,8 @@ int batch_run(const struct batch *b)
                             b->options->files_from != NULL};
     struct err err = {0};
 
-    if (!check_output(&r, &err).ok || !read_shard(&r, b->options->shard, &err).ok)
-        return terminal_error(&err);
-    if (b->options->jobs > 1 &&
-        !pool_start(&r.pool, (unsigned)b->options->jobs, run_task, &r, &err).ok)
+    if (!check_output(&r, &err).ok || !read_shard(&r, b->options->shard, &err).ok ||
+        !start_pool(&r, &err).ok)
         return terminal_error(&err);
     if (b->options->files_from != NULL) {
         if (!do_list(&r, b->options->files_from, &err).ok)

@@ -20,10 +20,11 @@ struct item {
 struct batch {
     const struct options *options;
 
-    /* The verb's part for one file; with -j, called by several threads at once. report is an object
-     * for --json to add to. */
+    /* The verb's part for one file; if parallel is true, called by several threads at once. report
+     * is an object for --json to add to. */
     struct result (*each)(void *arg, const struct item *item, json_t *report, struct err *err);
     void *arg;
+    bool parallel;
     const char *done; /* "sealed", for the summary */
 
     /* How a result is named after its source: by one of the two; neither if nothing is written. */

@@ -65,6 +65,11 @@ struct result common_env(struct keystore_env *env, const struct options *o, stru
     return passphrase_env(env, o, err);
 }
 
+unsigned common_threads(const struct options *o)
+{
+    return o->jobs > 0 ? (unsigned)o->jobs : threads_allowed();
+}
+
 struct result common_keys(struct session *s, const struct options *o, bool need, struct err *err)
 {
     struct references r __attribute__((cleanup(free_references))) = {0};
@@ -73,6 +78,7 @@ struct result common_keys(struct session *s, const struct options *o, bool need,
     size_t count = o->keys.count;
 
     s->watch = &progress_watch;
+    s->threads = common_threads(o);
     if (!common_env(&s->env, o, err).ok)
         return FAIL;
     if (count == 0 && fallback != NULL && fallback[0] != '\0') {

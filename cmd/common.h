@@ -11,6 +11,9 @@
 /* common_env fills what stores need of the command line; o must outlive it. ERR_USAGE. */
 FALLIBLE common_env(struct keystore_env *env, const struct options *o, struct err *err);
 
+/* common_threads is the number of threads that may work at once: -j, else the CPUs there are. */
+unsigned common_threads(const struct options *o);
+
 /* common_keys opens a session with the keys of -k, else of BULLA_KEY, names looked up in the config
  * file. Without any key: ERR_USAGE if need is true. */
 FALLIBLE common_keys(struct session *s, const struct options *o, bool need, struct err *err);

@@ -109,14 +109,15 @@ static int run(const struct options *o, struct batch *batch, bool only_verify)
 
 int verb_decrypt(const struct options *o)
 {
-    struct batch batch = {.done = "opened", .take = SEALED_SUFFIX, .only = SEALED_SUFFIX};
+    struct batch batch = {
+        .parallel = true, .done = "opened", .take = SEALED_SUFFIX, .only = SEALED_SUFFIX};
 
     return run(o, &batch, false);
 }
 
 int verb_verify(const struct options *o)
 {
-    struct batch batch = {.done = "verified", .only = SEALED_SUFFIX};
+    struct batch batch = {.parallel = true, .done = "verified", .only = SEALED_SUFFIX};
 
     return run(o, &batch, true);
 }

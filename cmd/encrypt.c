@@ -78,6 +78,7 @@ int verb_encrypt(const struct options *o)
         .options = o,
         .each = each,
         .arg = e,
+        .parallel = true,
         .done = "sealed",
         .add = SEALED_SUFFIX,
     };

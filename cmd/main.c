@@ -9,6 +9,7 @@
 #include "base/atomic_file.h"
 #include "base/secret.h"
 #include "base/stream.h"
+#include "base/threads.h"
 #include "cmd/options.h"
 #include "cmd/progress.h"
 #include "cmd/terminal.h"
@@ -17,6 +18,13 @@ static void on_signal(int number)
 {
     (void)number;
     stream_interrupt();
+    threads_wake();
+}
+
+/* It is enough that the system call is interrupted. */
+static void on_wake(int number)
+{
+    (void)number;
 }
 
 /* A signal ends the run in an orderly way, so that nothing is left behind; a second one at once. A
@@ -24,7 +32,7 @@ static void on_signal(int number)
 static void catch_signals(void)
 {
     struct sigaction stop = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, wake = {.sa_handler = on_wake};
 
     static const int stopping[] = {SIGINT, SIGTERM, SIGHUP};
     struct sigaction before;
@@ -33,6 +41,7 @@ static void catch_signals(void)
     for (size_t i = 0; i < sizeof stopping / sizeof *stopping; i++)
         if (sigaction(stopping[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
             sigaction(stopping[i], &stop, NULL);
+    sigaction(THREADS_WAKE_SIGNAL, &wake, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
     signal(SIGCHLD, SIG_DFL); /* or a passphrase command could not be waited for */
 }

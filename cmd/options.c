@@ -215,7 +215,8 @@ static const struct row {
      "one line of JSON for each file or key on standard\n"
      "output"},
     {"jobs", 'j', "N", NUMBER, offsetof(struct options, jobs), FILES | REWRAP | REENCRYPT,
-     "do N files at once (1)"},
+     "work with N threads, on several files or parts of one\n"
+     "at once (as many as there are CPUs)"},
     {"progress", 0, "HOW", TEXT, offsetof(struct options, progress), BATCHES,
      "auto (the default: on a terminal), json or none"},
     {"quiet", 'q', NULL, FLAG, offsetof(struct options, quiet), ~0u,

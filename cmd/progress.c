@@ -2,12 +2,11 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <pthread.h>
 
 #include "base/text.h"
 
@@ -43,7 +42,6 @@ struct result progress_init(const struct options *o, struct err *err)
     const char *want = o->progress != NULL ? o->progress : "auto";
 
     now.begun = clock_ms();
-    now.at_once = o->jobs;
     if (strcmp(want, "json") == 0)
         now.mode = JSON;
     else if (strcmp(want, "auto") == 0)
@@ -51,6 +49,11 @@ struct result progress_init(const struct options *o, struct err *err)
     else if (strcmp(want, "none") != 0)
         return fail(err, ERR_USAGE, "--progress is auto, json or none, not '%s'", want);
     return OK;
+}
+
+void progress_at_once(unsigned files)
+{
+    now.at_once = files;
 }
 
 /* 1234567 as "1.2 MB". */

@@ -12,6 +12,9 @@
 /* progress_init reads --progress: auto (the default), json or none. ERR_USAGE. */
 FALLIBLE progress_init(const struct options *o, struct err *err);
 
+/* progress_at_once tells that several files are read at once; call it before any thread starts. */
+void progress_at_once(unsigned files);
+
 /* progress_file tells that a file is begun; size is its bytes, 0 if they are not known. */
 void progress_file(const char *name, uint64_t size);
 

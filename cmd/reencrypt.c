@@ -54,8 +54,12 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
 int verb_reencrypt(const struct options *o)
 {
     struct run *r = calloc(1, sizeof *r);
-    struct batch batch = {
-        .options = o, .each = each, .arg = r, .done = "reencrypted", .only = SEALED_SUFFIX};
+    struct batch batch = {.options = o,
+                          .each = each,
+                          .arg = r,
+                          .parallel = true,
+                          .done = "reencrypted",
+                          .only = SEALED_SUFFIX};
     struct err err = {0};
     int status;
 

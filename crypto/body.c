@@ -3,99 +3,101 @@
 #include <inttypes.h>
 #include <sodium.h>
 #include <stdlib.h>
-#include <string.h>
 
-#define BATCH 16 /* chunks at once: both buffers stay in the second-level cache */
+#define BATCH 16      /* chunks at once: the buffers of a thread stay in its second-level cache */
+#define HELP_AFTER 4u /* batches a thread does before it asks for help: 1 MiB */
 
 #define BATCH_PLAIN ((size_t)BATCH * COBBLESTONE_CHUNK_SIZE)
 #define BATCH_SEALED ((size_t)BATCH * COBBLESTONE_SEALED_CHUNK_SIZE)
 
-/* Seals and writes what is in the buffer: full chunks, and with last true the short one behind
- * them. */
-static struct result flush(struct body_sealer *b, bool last, struct err *err)
-{
-    size_t done = 0, used = 0;
+#define NO_BATCH UINT64_MAX
 
-    while (b->have - done >= COBBLESTONE_CHUNK_SIZE || last) {
-        size_t left = b->have - done;
-        size_t n = left < COBBLESTONE_CHUNK_SIZE ? left : COBBLESTONE_CHUNK_SIZE;
-        uint64_t chunk = (b->size + done) / COBBLESTONE_CHUNK_SIZE;
-        if (!cobblestone_seal(b->c, chunk, b->plain + done, n, b->sealed + used, err).ok)
-            return FAIL;
-        used += n + AEAD_TAG_SIZE;
-        done += n;
-        if (n < COBBLESTONE_CHUNK_SIZE)
-            break;
+/* struct run: what the threads of one body share. Batches are counted from 0; every batch but the
+ * last is full, and that never is. */
+struct run {
+    const struct body *body;
+    size_t in_size, out_size; /* bytes of a full batch */
+    bool read_anywhere, write_anywhere;
+    uint64_t offset, extent; /* of the source, if it is read anywhere */
+
+    pthread_mutex_t reading; /* for these two, and for a source that is read in order */
+    uint64_t next;
+    bool ended; /* there is no next batch */
+
+    pthread_mutex_t lock; /* for what follows */
+    pthread_cond_t turned;
+    uint64_t turn;   /* the batch that is written next, in order */
+    uint64_t failed; /* the first batch that did, or NO_BATCH */
+    struct err err;  /* of that */
+    uint64_t plain;  /* bytes so far */
+    size_t helpers;
+    pthread_t threads[BODY_THREADS_MAX];
+};
+
+/* struct worker: what a thread has of its own. */
+struct worker {
+    struct run *run;
+    struct cobblestone open, seal;
+    uint8_t *received, *plain, *sealed; /* in the order of the work; what is not needed is NULL */
+};
+
+/* struct batch: one on its way. */
+struct batch {
+    uint64_t index;
+    size_t in, plain; /* bytes */
+    const uint8_t *out;
+    size_t out_size;
+    bool last;
+};
+
+static bool has_failed_before(struct run *r, uint64_t index)
+{
+    pthread_mutex_lock(&r->lock);
+    bool failed = r->failed < index;
+    pthread_mutex_unlock(&r->lock);
+    return failed;
+}
+
+/* Only the failure of the first batch counts, so that it is the same with any number of threads. */
+static void set_failed(struct run *r, uint64_t index, const struct err *err)
+{
+    pthread_mutex_lock(&r->lock);
+    if (index < r->failed) {
+        r->failed = index;
+        r->err = *err;
     }
-    b->size += done;
-    b->have = 0;
-    return sink_write(b->out, b->sealed, used, err);
+    pthread_cond_broadcast(&r->turned);
+    pthread_mutex_unlock(&r->lock);
 }
 
-static struct result sealer_write(struct sink *self, const void *bytes, size_t size,
-                                  struct err *err)
+/* Reads the next batch; false if there is none, or it could not be read. */
+static bool take(struct worker *w, struct batch *b)
 {
-    struct body_sealer *b = (struct body_sealer *)self;
-    const uint8_t *at = bytes;
+    struct run *r = w->run;
+    uint8_t *into = r->body->open != NULL ? w->received : w->plain;
+    struct result got = OK;
+    struct err err = {0};
 
-    while (size > 0) {
-        size_t room = BATCH_PLAIN - b->have, n = size < room ? size : room;
-        memcpy(b->plain + b->have, at, n);
-        b->have += n;
-        at += n;
-        size -= n;
-        if (b->have == BATCH_PLAIN && !flush(b, false, err).ok)
-            return FAIL;
+    *b = (struct batch){.in = r->in_size};
+    pthread_mutex_lock(&r->reading);
+    bool none = r->ended || has_failed_before(r, NO_BATCH);
+    if (!none) {
+        b->index = r->next++;
+        if (r->read_anywhere) {
+            uint64_t left = r->extent - b->index * r->in_size;
+            b->in = left < r->in_size ? (size_t)left : r->in_size;
+        } else {
+            got = source_read(r->body->source, into, r->in_size, &b->in, &err);
+        }
+        b->last = b->in < r->in_size;
+        r->ended = b->last || !got.ok;
     }
-    return OK;
-}
-
-struct result body_sealer_start(struct body_sealer *b, struct cobblestone *c, struct sink *out,
-                                struct err *err)
-{
-    *b = (struct body_sealer){.sink = {sealer_write},
-                              .c = c,
-                              .out = out,
-                              .plain = malloc(BATCH_PLAIN),
-                              .sealed = malloc(BATCH_SEALED)};
-    if (b->plain == NULL || b->sealed == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
-    return sink_write(out, c->prefix, COBBLESTONE_PREFIX_SIZE, err);
-}
-
-struct result body_sealer_finish(struct body_sealer *b, struct err *err)
-{
-    return flush(b, true, err);
-}
-
-void body_sealer_end(struct body_sealer *b)
-{
-    if (b->plain != NULL)
-        sodium_memzero(b->plain, BATCH_PLAIN);
-    free(b->plain);
-    free(b->sealed);
-    *b = (struct body_sealer){0};
-}
-
-struct result body_seal(struct cobblestone *c, struct source *source, struct sink *sink,
-                        uint64_t *size, struct err *err)
-{
-    struct body_sealer b BODY_SEALER_CLEANUP = {0};
-
-    if (!body_sealer_start(&b, c, sink, err).ok)
-        return FAIL;
-    for (;;) {
-        if (!source_read(source, b.plain, BATCH_PLAIN, &b.have, err).ok)
-            return FAIL;
-        if (b.have < BATCH_PLAIN)
-            break;
-        if (!flush(&b, false, err).ok)
-            return FAIL;
-    }
-    if (!body_sealer_finish(&b, err).ok)
-        return FAIL;
-    *size = b.size;
-    return OK;
+    pthread_mutex_unlock(&r->reading);
+    if (!none && r->read_anywhere)
+        got = source_read_at(r->body->source, r->offset + b->index * r->in_size, into, b->in, &err);
+    if (!got.ok)
+        set_failed(r, b->index, &err);
+    return !none && got.ok;
 }
 
 /* Opens one sealed piece, which at the end of the source may be anything but a full chunk. */
@@ -119,60 +121,223 @@ static struct result open_piece(struct cobblestone *c, uint64_t chunk, const uin
     return fail(err, ERR_DAMAGED, "chunk %" PRIu64 " does not authenticate", chunk);
 }
 
-/* Opens what was read up to the first piece that fails; *opened counts what may be released. */
-static struct result open_batch(struct cobblestone *c, uint64_t first, const uint8_t *in,
-                                size_t size, uint8_t *out, size_t *opened, struct err *err)
+/* Opens a batch up to the first piece that fails; b->plain counts what may be released. */
+static struct result open_batch(struct worker *w, struct batch *b, struct err *err)
 {
-    *opened = 0;
-    while (size > 0) {
-        size_t n = size < COBBLESTONE_SEALED_CHUNK_SIZE ? size : COBBLESTONE_SEALED_CHUNK_SIZE;
-        if (!open_piece(c, first++, in, n, out + *opened, err).ok)
+    uint64_t chunk = b->index * BATCH;
+    const uint8_t *in = w->received;
+    size_t left = b->in;
+
+    while (left > 0) {
+        size_t n = left < COBBLESTONE_SEALED_CHUNK_SIZE ? left : COBBLESTONE_SEALED_CHUNK_SIZE;
+        if (!open_piece(&w->open, chunk++, in, n, w->plain + b->plain, err).ok)
             return FAIL;
-        *opened += n - AEAD_TAG_SIZE;
+        b->plain += n - AEAD_TAG_SIZE;
         in += n;
-        size -= n;
+        left -= n;
+    }
+    if (b->last && b->in % COBBLESTONE_SEALED_CHUNK_SIZE == 0)
+        return fail(err, ERR_DAMAGED, "it ends before its last chunk, %" PRIu64, chunk);
+    return OK;
+}
+
+/* Seals full chunks, and in the last batch the short one behind them. */
+static struct result seal_batch(struct worker *w, struct batch *b, struct err *err)
+{
+    uint64_t chunk = b->index * BATCH;
+    size_t done = 0, n = COBBLESTONE_CHUNK_SIZE;
+
+    while (n == COBBLESTONE_CHUNK_SIZE && (b->last || done < b->plain)) {
+        n = b->plain - done < COBBLESTONE_CHUNK_SIZE ? b->plain - done : COBBLESTONE_CHUNK_SIZE;
+        if (!cobblestone_seal(&w->seal, chunk++, w->plain + done, n, w->sealed + b->out_size, err)
+                 .ok)
+            return FAIL;
+        done += n;
+        b->out_size += n + AEAD_TAG_SIZE;
     }
     return OK;
 }
 
-static struct result open_all(struct cobblestone *c, struct source *source, struct sink *sink,
-                              uint8_t *sealed, uint8_t *plain, uint64_t *size, struct err *err)
+/* From what was read to what is to be written. If it fails, b->out is what may be written yet. */
+static struct result convert(struct worker *w, struct batch *b, struct err *err)
 {
-    uint64_t total = 0;
-    size_t got, n;
+    const struct body *body = w->run->body;
+    struct result r = OK;
 
-    do {
-        if (!source_read(source, sealed, BATCH_SEALED, &got, err).ok)
-            return FAIL;
-        uint64_t chunk = total / COBBLESTONE_CHUNK_SIZE;
-        struct result opened = open_batch(c, chunk, sealed, got, plain, &n, err);
-        struct err write_err = {0};
-        if (n > 0 && !sink_write(sink, plain, n, &write_err).ok) {
-            *err = write_err;
-            return FAIL;
-        }
-        if (!opened.ok)
-            return FAIL;
-        total += n;
-        if (got < BATCH_SEALED && got % COBBLESTONE_SEALED_CHUNK_SIZE == 0)
-            return fail(err, ERR_DAMAGED, "it ends before its last chunk, %" PRIu64,
-                        total / COBBLESTONE_CHUNK_SIZE);
-    } while (got == BATCH_SEALED);
-    *size = total;
+    if (body->open != NULL)
+        r = open_batch(w, b, err);
+    else
+        b->plain = b->in;
+    if (body->seal == NULL) {
+        b->out = w->plain;
+        b->out_size = b->plain;
+        return r;
+    }
+    b->out = w->sealed;
+    return r.ok ? seal_batch(w, b, err) : FAIL;
+}
+
+/* Writes a batch in its turn, unless an earlier one failed. */
+static void put_in_turn(struct run *r, const struct batch *b)
+{
+    struct result put = OK;
+    struct err err = {0};
+
+    pthread_mutex_lock(&r->lock);
+    while (r->turn != b->index && r->failed >= b->index)
+        pthread_cond_wait(&r->turned, &r->lock);
+    bool mine = r->turn == b->index && r->failed >= b->index;
+    pthread_mutex_unlock(&r->lock);
+    if (!mine)
+        return;
+    if (b->out_size > 0)
+        put = sink_write(r->body->sink, b->out, b->out_size, &err);
+    pthread_mutex_lock(&r->lock);
+    if (!put.ok) { /* says more than what is wrong with the rest of this batch */
+        r->failed = b->index;
+        r->err = err;
+    }
+    r->turn++;
+    pthread_cond_broadcast(&r->turned);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void put_anywhere(struct run *r, const struct batch *b)
+{
+    struct err err = {0};
+
+    if (b->out_size > 0 &&
+        !sink_write_at(r->body->sink, b->index * r->out_size, b->out, b->out_size, &err).ok)
+        set_failed(r, b->index, &err);
+}
+
+static void work(struct worker *w, void (*ask)(struct run *r));
+
+/* A thread's own keys and buffers. */
+static struct result worker_begin(struct worker *w, struct run *r, struct err *err)
+{
+    const struct body *b = r->body;
+
+    *w = (struct worker){.run = r, .plain = malloc(BATCH_PLAIN)};
+    if (b->open != NULL)
+        w->received = malloc(BATCH_SEALED);
+    if (b->seal != NULL)
+        w->sealed = malloc(BATCH_SEALED);
+    if (w->plain == NULL || (b->open != NULL && w->received == NULL) ||
+        (b->seal != NULL && w->sealed == NULL))
+        return fail(err, ERR_FAILED, "out of memory");
+    if (b->open != NULL && !cobblestone_copy(&w->open, b->open, err).ok)
+        return FAIL;
+    if (b->seal != NULL && !cobblestone_copy(&w->seal, b->seal, err).ok)
+        return FAIL;
     return OK;
 }
 
-struct result body_open(struct cobblestone *c, struct source *source, struct sink *sink,
-                        uint64_t *size, struct err *err)
+static void worker_end(struct worker *w)
 {
-    uint8_t *sealed = malloc(BATCH_SEALED), *plain = malloc(BATCH_PLAIN);
-    struct result r = sealed == NULL || plain == NULL
-                          ? fail(err, ERR_FAILED, "out of memory")
-                          : open_all(c, source, sink, sealed, plain, size, err);
+    cobblestone_end(&w->open);
+    cobblestone_end(&w->seal);
+    if (w->plain != NULL)
+        sodium_memzero(w->plain, BATCH_PLAIN);
+    free(w->plain);
+    free(w->received);
+    free(w->sealed);
+}
 
-    if (plain != NULL)
-        sodium_memzero(plain, BATCH_PLAIN);
-    free(sealed);
-    free(plain);
-    return r;
+static void *help(void *arg)
+{
+    struct run *r = arg;
+    struct worker w;
+    struct err err;
+
+    /* For want of memory there is one thread less. */
+    if (worker_begin(&w, r, &err).ok)
+        work(&w, NULL);
+    worker_end(&w);
+    crew_give(r->body->crew);
+    return NULL;
+}
+
+/* Starts another thread if there is one to spare. */
+static void ask_for_help(struct run *r)
+{
+    struct err err;
+
+    if (r->body->crew == NULL || r->helpers == BODY_THREADS_MAX - 1 || !crew_take(r->body->crew))
+        return;
+    if (thread_start(&r->threads[r->helpers], help, r, &err).ok)
+        r->helpers++;
+    else
+        crew_give(r->body->crew);
+}
+
+/* Does batches until there is none. */
+static void work(struct worker *w, void (*ask)(struct run *r))
+{
+    struct run *r = w->run;
+    struct batch b;
+
+    for (uint64_t done = 1; take(w, &b); done++) {
+        struct err err = {0};
+        bool converted = convert(w, &b, &err).ok;
+        if (!converted)
+            set_failed(r, b.index, &err);
+        if (r->write_anywhere)
+            put_anywhere(r, &b);
+        else
+            put_in_turn(r, &b);
+        pthread_mutex_lock(&r->lock);
+        r->plain += b.plain;
+        pthread_mutex_unlock(&r->lock);
+        if (ask != NULL && done >= HELP_AFTER && !b.last)
+            ask(r);
+    }
+}
+
+/* How the source is read and the sink written. A source that is a file as short as a batch, or has
+ * no size to rely on, is read in order. */
+static void find_ways(struct run *r)
+{
+    const struct body *b = r->body;
+
+    r->in_size = b->open != NULL ? BATCH_SEALED : BATCH_PLAIN;
+    r->out_size = b->seal != NULL ? BATCH_SEALED : BATCH_PLAIN;
+    r->read_anywhere = source_extent(b->source, &r->offset, &r->extent) && r->extent >= r->in_size;
+    r->write_anywhere = b->sink->write_at != NULL;
+}
+
+struct result body_run(const struct body *b, uint64_t *size, struct err *err)
+{
+    struct run r = {.body = b,
+                    .reading = PTHREAD_MUTEX_INITIALIZER,
+                    .lock = PTHREAD_MUTEX_INITIALIZER,
+                    .turned = PTHREAD_COND_INITIALIZER,
+                    .failed = NO_BATCH};
+    struct worker w;
+
+    if (b->seal != NULL && !sink_write(b->sink, b->seal->prefix, COBBLESTONE_PREFIX_SIZE, err).ok)
+        return FAIL;
+    find_ways(&r);
+    struct result begun = worker_begin(&w, &r, err);
+    if (begun.ok) {
+        if (b->crew != NULL)
+            crew_join(b->crew);
+        work(&w, ask_for_help);
+        if (b->crew != NULL)
+            crew_give(b->crew);
+    }
+    worker_end(&w);
+    for (size_t i = 0; i < r.helpers; i++)
+        pthread_join(r.threads[i], NULL);
+    if (!begun.ok)
+        return FAIL;
+    if (stream_interrupted()) /* perhaps the end of the source is where its writer was stopped too
+                               */
+        return fail(err, ERR_INTERRUPTED, "interrupted");
+    if (r.failed != NO_BATCH) {
+        *err = r.err;
+        return FAIL;
+    }
+    *size = r.plain;
+    return OK;
 }

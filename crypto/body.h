@@ -1,38 +1,33 @@
-/* body: a whole message from a source to a sink, chunk by chunk (docs/FORMAT.md section 6).
+/* body: a whole message from a source to a sink, by as many threads as there are to spare
+ * (docs/FORMAT.md section 6).
  *
- * Memory is constant. Sizes are bytes of plaintext. */
+ * Memory is constant for a thread. What can be read or written at any place, is; else the bytes are
+ * read and written in order, by one thread at a time. Plaintext that was opened goes to the sink
+ * only when its chunk authenticated, but to a sink that takes any order before earlier chunks did.
+ */
 #ifndef BULLA_CRYPTO_BODY_H
 #define BULLA_CRYPTO_BODY_H
 
 #include "base/stream.h"
+#include "base/threads.h"
 #include "crypto/cobblestone.h"
 
-/* body_seal reads the source to its end and writes prefix and chunks. */
-FALLIBLE body_seal(struct cobblestone *c, struct source *source, struct sink *sink, uint64_t *size,
-                   struct err *err);
+#define BODY_THREADS_MAX 16 /* of one body */
 
-/* struct body_sealer: the same as a sink, for plaintext that is pushed; {0} is empty and safe to
- * end. Write to its sink after body_sealer_start, then body_sealer_finish. */
-struct body_sealer {
-    struct sink sink;
-    struct cobblestone *c;
-    struct sink *out;
-    uint8_t *plain, *sealed;
-    size_t have;   /* bytes in plain */
-    uint64_t size; /* all so far */
+/* struct body: what is to be done. */
+struct body {
+    /* The message the source holds, its prefix being read already; NULL = it holds plaintext. */
+    const struct cobblestone *open;
+    /* The message the sink is to get, prefix and all; NULL = plaintext. */
+    const struct cobblestone *seal;
+    struct source *source;
+    struct sink *sink;
+    struct crew *crew; /* threads to spare; NULL = the calling one does it all */
 };
 
-#define BODY_SEALER_CLEANUP __attribute__((cleanup(body_sealer_end)))
-
-FALLIBLE body_sealer_start(struct body_sealer *b, struct cobblestone *c, struct sink *out,
-                           struct err *err);
-FALLIBLE body_sealer_finish(struct body_sealer *b, struct err *err);
-void body_sealer_end(struct body_sealer *b);
-
-/* body_open reads the chunks, the prefix being read already, to the end of the source. The sink
- * gets only plaintext that authenticated, in order; what it got is the whole message only if this
- * succeeds. ERR_DAMAGED names the chunk. */
-FALLIBLE body_open(struct cobblestone *c, struct source *source, struct sink *sink, uint64_t *size,
-                   struct err *err);
+/* body_run reads the source to its end. *size is the number of bytes of plaintext. What the sink
+ * got is the whole message only if this succeeds. ERR_DAMAGED names the first chunk that is not
+ * authentic; a sink that takes bytes in order got all before it. */
+FALLIBLE body_run(const struct body *b, uint64_t *size, struct err *err);
 
 #endif

@@ -65,6 +65,18 @@ struct result cobblestone_check(struct cobblestone *c, const struct crypto *cryp
     return OK;
 }
 
+struct result cobblestone_copy(struct cobblestone *out, const struct cobblestone *c,
+                               struct err *err)
+{
+    struct cobblestone made = *c;
+
+    if (!aead_copy(&made.aead, c->aead, err).ok)
+        return FAIL;
+    *out = made;
+    sodium_memzero(&made, sizeof made);
+    return OK;
+}
+
 void cobblestone_end(struct cobblestone *c)
 {
     aead_free(&c->aead);

@@ -38,6 +38,9 @@ FALLIBLE cobblestone_check(struct cobblestone *c, const struct crypto *crypto,
                            const uint8_t prefix[COBBLESTONE_PREFIX_SIZE], struct view context,
                            struct err *err);
 
+/* cobblestone_copy makes another of the same message, for another thread. */
+FALLIBLE cobblestone_copy(struct cobblestone *out, const struct cobblestone *c, struct err *err);
+
 void cobblestone_end(struct cobblestone *c);
 
 /* cobblestone_seal writes size + AEAD_TAG_SIZE bytes. Only the last chunk, and always it, is

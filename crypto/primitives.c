@@ -236,6 +236,34 @@ struct result aead_new(struct aead **out, const struct crypto *crypto,
     return OK;
 }
 
+static struct result copy_context(EVP_CIPHER_CTX **out, const EVP_CIPHER_CTX *ctx, struct err *err)
+{
+    *out = EVP_CIPHER_CTX_new();
+    if (*out == NULL || EVP_CIPHER_CTX_copy(*out, ctx) != 1)
+        return fail(err, ERR_FAILED, "OpenSSL failed to copy a key");
+    return OK;
+}
+
+struct result aead_copy(struct aead **out, const struct aead *aead, struct err *err)
+{
+    struct aead *a AEAD_CLEANUP = calloc(1, sizeof *a);
+
+    if (a == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    a->ops = aead->ops;
+    if (aead->key.bytes != NULL) {
+        if (!secret_new(&a->key, KEY_SIZE, err).ok)
+            return FAIL;
+        memcpy(a->key.bytes, aead->key.bytes, KEY_SIZE);
+    } else if (!copy_context(&a->seal, aead->seal, err).ok ||
+               !copy_context(&a->open, aead->open, err).ok) {
+        return FAIL;
+    }
+    *out = a;
+    a = NULL;
+    return OK;
+}
+
 void aead_free(struct aead **aead)
 {
     struct aead *a = *aead;

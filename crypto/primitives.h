@@ -53,6 +53,9 @@ struct aead;
 FALLIBLE aead_new(struct aead **out, const struct crypto *crypto, enum aead_algorithm algorithm,
                   const uint8_t key[KEY_SIZE], struct err *err);
 
+/* aead_copy makes another of the same key, for another thread. */
+FALLIBLE aead_copy(struct aead **out, const struct aead *aead, struct err *err);
+
 /* aead_free wipes the key. */
 void aead_free(struct aead **aead);
 #define AEAD_CLEANUP __attribute__((cleanup(aead_free)))

@@ -87,6 +87,7 @@ struct result sealed_open(struct sealed *f, const struct session *s,
     if (from->body == NULL) {
         made.source =
             (struct source){.fd = STDIN_FILENO, .name = "standard input", .watch = s->watch};
+        pipe_widen(STDIN_FILENO);
         if (fstat(STDIN_FILENO, &made.st) != 0)
             return fail_errno(err, "cannot look at standard input");
     } else {
@@ -229,10 +230,16 @@ struct result open_start(struct session *s, const struct open_options *options, 
     return OK;
 }
 
-struct result open_rest(struct sealed *f, struct cobblestone *c, struct sink *sink, uint64_t *size,
+struct result open_rest(struct session *s, struct sealed *f, const struct cobblestone *c,
+                        const struct cobblestone *seal, struct sink *sink, uint64_t *size,
                         struct err *err)
 {
-    return body_open(c, &f->source, sink, size, err).ok ? OK : name_it(f, err);
+    const struct body body = {
+        .open = c, .seal = seal, .source = &f->source, .sink = sink, .crew = &s->crew};
+
+    if (!body_run(&body, size, err).ok)
+        return name_it(f, err);
+    return source_unchanged(&f->source, &f->st, err);
 }
 
 struct result open_stream(struct session *s, const struct open_options *options, struct sealed *f,
@@ -242,7 +249,7 @@ struct result open_stream(struct session *s, const struct open_options *options,
 
     if (!open_start(s, options, f, &c, err).ok)
         return FAIL;
-    return open_rest(f, &c, sink, size, err);
+    return open_rest(s, f, &c, NULL, sink, size, err);
 }
 
 /* Removes the sealed file after the result was read back, and the envelope that lay beside it. */
@@ -276,7 +283,7 @@ struct result open_file(struct session *s, const struct open_options *options,
 
     if (!output_open(&output, out, options->replace, &inputs, err).ok ||
         !open_stream(s, options, f, &output.fd.sink, size, err).ok ||
-        !source_unchanged(&f->source, &f->st, err).ok || !output_commit(&output, like, err).ok)
+        !output_commit(&output, like, err).ok)
         return FAIL;
     if (!options->remove_source)
         return OK;

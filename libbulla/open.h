@@ -56,12 +56,14 @@ bool open_looks_sealed(const struct place *file);
 FALLIBLE open_start(struct session *s, const struct open_options *options, struct sealed *f,
                     struct cobblestone *c, struct err *err);
 
-/* open_rest opens the body after open_start into the sink, as open_stream does. */
-FALLIBLE open_rest(struct sealed *f, struct cobblestone *c, struct sink *sink, uint64_t *size,
+/* open_rest opens the body after open_start into the sink, as open_stream does; with seal not NULL
+ * the sink gets that message instead of the plaintext. */
+FALLIBLE open_rest(struct session *s, struct sealed *f, const struct cobblestone *c,
+                   const struct cobblestone *seal, struct sink *sink, uint64_t *size,
                    struct err *err);
 
-/* open_stream does that and opens the body into the sink, which gets authentic bytes in order; they
- * are all only if this succeeds. *size is their number. */
+/* open_stream does that and opens the body into the sink, which gets only authentic bytes; they are
+ * all only if this succeeds. *size is their number. */
 FALLIBLE open_stream(struct session *s, const struct open_options *options, struct sealed *f,
                      struct sink *sink, uint64_t *size, struct err *err);
 

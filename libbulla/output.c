@@ -26,6 +26,7 @@ struct result output_open(struct output *o, const struct place *place, bool repl
 
     if (place == NULL) {
         o->fd = fd_sink(STDOUT_FILENO, "standard output");
+        pipe_widen(STDOUT_FILENO);
         if (fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode))
             input = input_of(inputs, &st);
         return input == NULL ? OK : fail(err, ERR_FAILED, "standard output is %s", input);
@@ -38,7 +39,7 @@ struct result output_open(struct output *o, const struct place *place, bool repl
         return fail(err, ERR_FAILED, "'%s' is %s", place->path, input);
     if (!atomic_file_open(&o->file, place, replace, err).ok)
         return FAIL;
-    o->fd = fd_sink(o->file.fd, place->path);
+    o->fd = new_file_sink(o->file.fd, place->path);
     /* Only a run that replaces files can replace its own. */
     o->session = replace ? inputs->session : NULL;
     return OK;

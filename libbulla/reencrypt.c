@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "base/atomic_file.h"
-#include "crypto/body.h"
 #include "libbulla/inplace.h"
 
 /* What the new file has of the old one. */
@@ -48,16 +47,13 @@ static struct result pump(struct session *from, struct session *to, struct seale
                           struct seal_report *report, struct err *err)
 {
     struct cobblestone old COBBLESTONE_CLEANUP = {0}, fresh COBBLESTONE_CLEANUP = {0};
-    struct body_sealer sealer BODY_SEALER_CLEANUP = {0};
     struct open_options any = {0};
 
     /* The old key is asked for before a new one. */
     if (!open_start(from, &any, f, &old, err).ok || (!any_keys && !check_keys(f, to, err).ok) ||
-        !seal_start(to, seal, out, &fresh, report, err).ok ||
-        !body_sealer_start(&sealer, &fresh, out, err).ok ||
-        !open_rest(f, &old, &sealer.sink, &report->plain_size, err).ok)
+        !seal_start(to, seal, out, &fresh, report, err).ok)
         return FAIL;
-    return body_sealer_finish(&sealer, err);
+    return open_rest(from, f, &old, &fresh, out, &report->plain_size, err);
 }
 
 /* Reads the new file from the disk, as far as the system lets us choose, to its last byte. The
@@ -116,10 +112,10 @@ struct result reencrypt_file(struct session *from, struct session *to,
     }
     if (!atomic_file_open(&out, at->body, true, err).ok)
         return FAIL;
-    struct fd_sink sink = fd_sink(out.fd, at->body->path);
+    struct fd_sink sink = new_file_sink(out.fd, at->body->path);
     if (!pump(from, to, &f, &seal, options->any_keys, &sink.sink, report, err).ok ||
         !read_back(to, out.fd, at->body->path, report->plain_size, err).ok ||
-        !source_unchanged(&f.source, &f.st, err).ok || !atomic_file_like(&out, &f.st, err).ok)
+        !atomic_file_like(&out, &f.st, err).ok)
         return FAIL;
     if (fstatat(at->body->dir, at->body->name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
         !file_same(&st, &f.st))

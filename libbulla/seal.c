@@ -166,6 +166,7 @@ static struct result open_source(const struct seal_place *at, struct source *sou
 {
     if (at->source == NULL) {
         *source = (struct source){.fd = STDIN_FILENO, .name = "standard input"};
+        pipe_widen(STDIN_FILENO);
         return fstat(STDIN_FILENO, st) == 0 ? OK : fail_errno(err, "cannot look at standard input");
     }
     if (!place_open_file(at->source, at->follow, owned, st, err).ok)
@@ -214,7 +215,11 @@ struct result seal_file(struct session *s, const struct seal_options *options,
     struct sink *envelope =
         at->envelope != NULL ? &outputs.envelope.fd.sink : &outputs.body.fd.sink;
     if (!seal_start(s, options, envelope, &c, report, err).ok ||
-        !body_seal(&c, &source, &outputs.body.fd.sink, &report->plain_size, err).ok ||
+        !body_run(
+             &(struct body){
+                 .seal = &c, .source = &source, .sink = &outputs.body.fd.sink, .crew = &s->crew},
+             &report->plain_size, err)
+             .ok ||
         !source_unchanged(&source, &st, err).ok ||
         !outputs_commit(&outputs, at, at->source != NULL ? &st : NULL, err).ok)
         return FAIL;

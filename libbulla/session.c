@@ -8,6 +8,7 @@ struct result session_open(struct session *s, const char *const *references, siz
                            struct err *err)
 {
     pthread_mutex_init(&s->lock, NULL);
+    s->crew.spare = s->threads > 0 ? (int)s->threads : 1;
     if (!crypto_new(&s->crypto, err).ok)
         return FAIL;
     s->env.crypto = s->crypto;

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "base/place.h"
+#include "base/threads.h"
 #include "keystore/branch.h"
 
 /* struct written: the files that this run put in their places, so that it does not replace its own
@@ -23,6 +24,8 @@ struct session {
     struct crypto *crypto;
     struct keystore_env env; /* all but crypto is filled before session_open */
     struct keyset keys;
+    unsigned threads; /* that may work at once; filled before session_open, 0 = 1 */
+    struct crew crew; /* of these */
 
     pthread_mutex_t lock; /* for what follows, and for every call to a key: one thread at a time */
     struct branch branch; /* made when the first file is sealed */

@@ -88,7 +88,7 @@ def test_equal_names_do_not_overwrite_each_other(bulla, ring, work):
         (work / name / "f").write_bytes(name.encode())
     done = bulla("encrypt", "-k", ring, "-o", "out", "x/f", "y/f", status=3)
     assert b"'out/f.bulla' already exists" in done.stderr
-    assert bulla("decrypt", "-k", ring, "-o", "-", "out/f.bulla").stdout == b"x"
+    assert bulla("decrypt", "-k", ring, "-o", "-", "out/f.bulla").stdout in (b"x", b"y")
 
 
 def test_one_bad_file_does_not_stop_the_others(bulla, ring, work):
@@ -104,7 +104,8 @@ def test_json_tells_of_each_file(bulla, ring, work):
     for name in "ab":
         (work / name).write_bytes(b"12345")
     (work / "b.bulla").write_bytes(b"in the way")
-    a, b = reports(bulla("encrypt", "-k", ring, "--json", "a", "b", status=3))
+    told = reports(bulla("encrypt", "-k", ring, "--json", "a", "b", status=3))
+    a, b = sorted(told, key=lambda report: report["file"])
     assert (a["file"], a["output"], a["status"], a["bytes"]) == ("a", "a.bulla", 0, 5)
     assert a["file_id"] == bulla.inspect("a.bulla")[0]["file_id"]
     assert (b["file"], b["status"], b["error"]) == ("b", 1, "'b.bulla' already exists")

@@ -92,7 +92,7 @@ def test_json_is_not_what_goes_to_standard_output(bulla, ring, work):
 def test_files_are_counted(bulla, ring, work):
     for name in "ab":
         os.mkfifo(work / name)
-    process = bulla.start("encrypt", "-k", ring, "a", "b", "--progress=json", stdin=None)
+    process = bulla.start("encrypt", "-k", ring, "a", "b", "-j1", "--progress=json", stdin=None)
     for name in "ab":
         with open(work / name, "wb") as fifo:
             feed(fifo, steps=3)

@@ -101,7 +101,7 @@ def test_signal_ends_a_batch(bulla, ring, work):
     for name in ("a", "c"):
         (work / name).write_bytes(b"x")
     os.mkfifo(work / "b")
-    process = bulla.start("encrypt", "-k", ring, "a", "b", "c", "-o", "out")
+    process = bulla.start("encrypt", "-k", ring, "-j1", "a", "b", "c", "-o", "out")
     with open(work / "b", "wb") as fifo:
         fifo.write(INPUT[:MIB])
         fifo.flush()

@@ -150,8 +150,9 @@ static struct result open_message(struct view key, struct view context, const ui
     size -= COBBLESTONE_PREFIX_SIZE;
     MUST(fd >= 0 && write(fd, ct + COBBLESTONE_PREFIX_SIZE, size) == (ssize_t)size &&
          lseek(fd, 0, SEEK_SET) == 0);
+    struct source source = {.fd = fd, .name = "vector"};
     struct result r =
-        body_open(&c, &(struct source){.fd = fd, .name = "vector"}, sink, &plain, err);
+        body_run(&(struct body){.open = &c, .source = &source, .sink = sink}, &plain, err);
     close(fd);
     return r;
 }
@@ -185,7 +186,9 @@ static void check_sealing(json_t *test, struct view key, struct view context, co
          write(fd, plain->bytes, plain->size) == (ssize_t)plain->size &&
          lseek(fd, 0, SEEK_SET) == 0);
     MUST(cobblestone_derive(&c, crypto, AEAD_AES_256_GCM, key, ct, context, &err).ok);
-    CHECK(body_seal(&c, &(struct source){.fd = fd, .name = "plain"}, &again.sink, &got, &err).ok);
+    struct source source = {.fd = fd, .name = "plain"};
+    CHECK(body_run(&(struct body){.seal = &c, .source = &source, .sink = &again.sink}, &got, &err)
+              .ok);
     CHECK(again.size == size && memcmp(again.bytes, ct, size) == 0);
     close(fd);
     free(again.bytes);

@@ -1,0 +1,89 @@
+#include "base/threads.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Kernel ids of the threads that run; 0 is free. */
+static atomic_int running[2 * THREADS_MAX];
+
+unsigned threads_allowed(void)
+{
+    cpu_set_t set;
+
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return 1;
+    unsigned n = (unsigned)CPU_COUNT(&set);
+    return n < 1 ? 1 : n > THREADS_MAX ? THREADS_MAX : n;
+}
+
+bool crew_take(struct crew *crew)
+{
+    int spare = atomic_load(&crew->spare);
+
+    while (spare > 0)
+        if (atomic_compare_exchange_weak(&crew->spare, &spare, spare - 1))
+            return true;
+    return false;
+}
+
+void crew_join(struct crew *crew)
+{
+    atomic_fetch_sub(&crew->spare, 1);
+}
+
+void crew_give(struct crew *crew)
+{
+    atomic_fetch_add(&crew->spare, 1);
+}
+
+struct start {
+    void *(*run)(void *arg);
+    void *arg;
+};
+
+static void *begin(void *arg)
+{
+    struct start start = *(struct start *)arg;
+    int own = (int)syscall(SYS_gettid), none = 0;
+    size_t i = 0;
+
+    free(arg);
+    while (i < 2 * THREADS_MAX && !atomic_compare_exchange_strong(&running[i], &none, own)) {
+        none = 0;
+        i++;
+    }
+    void *result = start.run(start.arg);
+    if (i < 2 * THREADS_MAX)
+        atomic_store(&running[i], 0);
+    return result;
+}
+
+struct result thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg, struct err *err)
+{
+    struct start *start = malloc(sizeof *start);
+
+    if (start == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    *start = (struct start){run, arg};
+    errno = pthread_create(thread, NULL, begin, start);
+    if (errno == 0)
+        return OK;
+    free(start);
+    return fail_errno(err, "cannot start a thread");
+}
+
+void threads_wake(void)
+{
+    int before = errno, own = (int)syscall(SYS_gettid), first = getpid();
+
+    for (size_t i = 0; i <= 2 * THREADS_MAX; i++) {
+        int thread = i < 2 * THREADS_MAX ? atomic_load(&running[i]) : first;
+        if (thread != 0 && thread != own)
+            (void)syscall(SYS_tgkill, first, thread, THREADS_WAKE_SIGNAL);
+    }
+    errno = before;
+}

@@ -1,0 +1,34 @@
+/* threads: how many there may be, and how they are started so that a signal can wake them. */
+#ifndef BULLA_BASE_THREADS_H
+#define BULLA_BASE_THREADS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/err.h"
+
+#define THREADS_MAX 64
+
+/* threads_allowed is the number of CPUs this process may run on, at most THREADS_MAX. */
+unsigned threads_allowed(void);
+
+/* struct crew: how many more threads may work. Whoever works without asking lets it go below zero.
+ */
+struct crew {
+    atomic_int spare;
+};
+
+/* crew_take takes one thread out of the crew, if there is one to spare; crew_give puts it back. */
+bool crew_take(struct crew *crew);
+void crew_join(struct crew *crew); /* takes one in any case */
+void crew_give(struct crew *crew);
+
+/* thread_start starts run(arg); the caller joins it by pthread_join. */
+FALLIBLE thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg, struct err *err);
+
+/* threads_wake lets every system call that the first thread, or one of thread_start, is blocked in
+ * return with EINTR, given that THREADS_WAKE_SIGNAL has a handler; safe in a signal handler. */
+void threads_wake(void);
+#define THREADS_WAKE_SIGNAL SIGURG
+
+#endif
