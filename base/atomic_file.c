@@ -140,10 +140,8 @@ static struct result put_in_place(struct atomic_file *f, struct err *err)
     return OK;
 }
 
-struct result atomic_file_commit(struct atomic_file *f, struct err *err)
+struct result atomic_file_commit_unsynced(struct atomic_file *f, struct err *err)
 {
-    if (fsync(f->fd) != 0)
-        return fail_errno(err, "cannot sync '%s'", f->place->path);
     if (!put_in_place(f, err).ok)
         return FAIL;
     int fd = f->fd;
@@ -151,6 +149,15 @@ struct result atomic_file_commit(struct atomic_file *f, struct err *err)
     if (close(fd) != 0)
         return fail_errno(err, "cannot close '%s'; it is in its place but may not be durable",
                           f->place->path);
+    return OK;
+}
+
+struct result atomic_file_commit(struct atomic_file *f, struct err *err)
+{
+    if (fsync(f->fd) != 0)
+        return fail_errno(err, "cannot sync '%s'", f->place->path);
+    if (!atomic_file_commit_unsynced(f, err).ok)
+        return FAIL;
     if (fsync(f->place->dir) != 0)
         return fail_errno(err,
                           "cannot sync the folder of '%s'; it is in its place but may not be "

@@ -45,6 +45,10 @@ FALLIBLE atomic_file_public(struct atomic_file *f, struct err *err);
  * the place is as before, unless only the last step failed, which the text says. */
 FALLIBLE atomic_file_commit(struct atomic_file *f, struct err *err);
 
+/* atomic_file_commit_unsynced only puts it in its place: after a power cut the file may be there
+ * without its bytes. */
+FALLIBLE atomic_file_commit_unsynced(struct atomic_file *f, struct err *err);
+
 /* atomic_file_discard drops the file unless it was committed. */
 void atomic_file_discard(struct atomic_file *f);
 

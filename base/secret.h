@@ -1,7 +1,8 @@
 /* secret: memory for key bytes, and randomness.
  *
  * A secret lies between guard pages, is locked against swapping where the system allows it, is left
- * out of core dumps, and is zeroed when freed (libsodium's sodium_malloc). */
+ * out of core dumps, and is zeroed when freed (libsodium's sodium_malloc). Small ones share a page:
+ * a run over thousands of files would spend its time on mapping pages. */
 #ifndef BULLA_BASE_SECRET_H
 #define BULLA_BASE_SECRET_H
 

@@ -121,6 +121,31 @@ struct result common_context(struct context *context, const struct list *words, 
     return OK;
 }
 
+struct result common_sync(struct session *s, const struct options *o, struct err *err)
+{
+    static const char *const names[] = {
+        [SYNC_EACH] = "each", [SYNC_END] = "end", [SYNC_NONE] = "none"};
+
+    if (o->sync == NULL)
+        return OK;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(o->sync, names[i]) != 0)
+            continue;
+        s->sync = (enum sync_policy)i;
+        if (s->sync != SYNC_EACH && o->remove_source)
+            return fail(err, ERR_USAGE, "--remove-source needs --sync=each");
+        return OK;
+    }
+    return fail(err, ERR_USAGE, "--sync is each, end or none, not '%s'", o->sync);
+}
+
+int common_finish(const struct session *s, int status)
+{
+    struct err err = {0};
+
+    return session_sync(s, &err).ok ? status : terminal_error(&err);
+}
+
 void common_calls(const struct options *o, uint64_t calls)
 {
     if (o->json && calls > 0)

@@ -28,6 +28,12 @@ void common_calls(const struct options *o, uint64_t calls);
 /* common_reference replaces a name of the config file by its reference; the caller frees. */
 FALLIBLE common_reference(const char *given, char **reference, struct err *err);
 
+/* common_sync reads --sync: each, end or none. ERR_USAGE. */
+FALLIBLE common_sync(struct session *s, const struct options *o, struct err *err);
+
+/* common_finish syncs what was left to the end of a run, and gives its exit status. */
+int common_finish(const struct session *s, int status);
+
 /* common_context reads K=V words. */
 FALLIBLE common_context(struct context *context, const struct list *words, struct err *err);
 

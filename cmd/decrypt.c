@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,8 +15,39 @@ struct decrypt {
     const struct options *options;
     struct session session;
     struct open_options open;
+    struct body_range range;
     bool only_verify;
 };
+
+/* N, or -N from the end; 0 for NULL. */
+static struct result read_offset(const char *text, struct body_range *range, struct err *err)
+{
+    char *end;
+
+    if (text == NULL)
+        return OK;
+    range->from_end = text[0] == '-';
+    const char *digits = text + range->from_end;
+    errno = 0;
+    range->offset = strtoull(digits, &end, 10);
+    if (*digits < '0' || *digits > '9' || *end != '\0' || errno != 0 || range->offset > INT64_MAX)
+        return fail(err, ERR_USAGE, "--offset is a number of bytes, or -N, not '%s'", text);
+    return OK;
+}
+
+/* --offset and --length. What is a part of a file must not take the name of the whole. */
+static struct result read_range(struct decrypt *d, const struct options *o, struct err *err)
+{
+    if (o->offset == NULL && o->length == 0)
+        return OK;
+    if (o->output == NULL || o->operands.count > 1 || o->recursive || o->files_from != NULL)
+        return fail(err, ERR_USAGE, "--offset and --length need one FILE and -o");
+    if (o->remove_source)
+        return fail(err, ERR_USAGE, "--remove-source does not go with a part of a file");
+    d->range.length = o->length > 0 ? o->length : UINT64_MAX;
+    d->open.range = &d->range;
+    return read_offset(o->offset, &d->range, err);
+}
 
 static struct result read_options(struct open_options *open, const struct options *o,
                                   struct err *err)
@@ -97,10 +129,11 @@ static int run(const struct options *o, struct batch *batch, bool only_verify)
     batch->options = o;
     batch->each = each;
     batch->arg = d;
-    if (!read_options(&d->open, o, &err).ok || !common_keys(&d->session, o, true, &err).ok)
+    if (!read_options(&d->open, o, &err).ok || !read_range(d, o, &err).ok ||
+        !common_sync(&d->session, o, &err).ok || !common_keys(&d->session, o, true, &err).ok)
         status = terminal_error(&err);
     else
-        status = batch_run(batch);
+        status = common_finish(&d->session, batch_run(batch));
     common_calls(o, keyset_calls(&d->session.keys));
     session_close(&d->session);
     free(d);

@@ -90,10 +90,11 @@ int verb_encrypt(const struct options *o)
         return terminal_error(&err);
     }
     e->options = o;
-    if (!read_options(&e->seal, o, &err).ok || !common_keys(&e->session, o, true, &err).ok)
+    if (!read_options(&e->seal, o, &err).ok || !common_sync(&e->session, o, &err).ok ||
+        !common_keys(&e->session, o, true, &err).ok)
         status = terminal_error(&err);
     else
-        status = batch_run(&batch);
+        status = common_finish(&e->session, batch_run(&batch));
     common_calls(o, keyset_calls(&e->session.keys));
     session_close(&e->session);
     free(e);

@@ -161,6 +161,14 @@ static const struct row {
     {"sync", 0, "WHEN", TEXT, offsetof(struct options, sync), REWRAP,
      "each (the default) or none: whether each copy of an\n"
      "envelope is made durable before the next is touched"},
+    {"sync", 0, "WHEN", TEXT, offsetof(struct options, sync), ENCRYPT | DECRYPT,
+     "each (the default): a result is durable before it takes\n"
+     "its place; end: all are, before the run ends; none"},
+    {"offset", 0, "N", TEXT, offsetof(struct options, offset), DECRYPT,
+     "open only what lies N bytes behind the beginning, or with\n"
+     "-N before the end; needs -o"},
+    {"length", 0, "N", NUMBER, offsetof(struct options, length), DECRYPT,
+     "open at most N bytes; needs -o"},
     {"needs", 0, "KEY", TEXT, offsetof(struct options, needs), STATUS,
      "list the files that only this KEY or KEY:VERSION opens"},
     {"kind", 0, "KIND", TEXT, offsetof(struct options, kind), NEW,

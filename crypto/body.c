@@ -20,6 +20,10 @@ struct run {
     bool read_anywhere, write_anywhere;
     uint64_t offset, extent; /* of the source, if it is read anywhere */
 
+    /* Of a range: the chunk that the first batch begins with, the bytes of it that are not wanted,
+     * and the bytes wanted behind those. */
+    uint64_t first_chunk, skip, wanted;
+
     pthread_mutex_t reading; /* for these two, and for a source that is read in order */
     uint64_t next;
     bool ended; /* there is no next batch */
@@ -37,7 +41,9 @@ struct run {
 /* struct worker: what a thread has of its own. */
 struct worker {
     struct run *run;
-    struct cobblestone open, seal;
+    struct cobblestone *open, *seal;       /* those of the body, */
+    struct cobblestone own_open, own_seal; /* or for a helper copies */
+    size_t touched;                        /* no more bytes of plain held plaintext */
     uint8_t *received, *plain, *sealed; /* in the order of the work; what is not needed is NULL */
 };
 
@@ -89,12 +95,14 @@ static bool take(struct worker *w, struct batch *b)
         } else {
             got = source_read(r->body->source, into, r->in_size, &b->in, &err);
         }
-        b->last = b->in < r->in_size;
-        r->ended = b->last || !got.ok;
+        b->last = r->body->range == NULL && b->in < r->in_size;
+        r->ended = b->in < r->in_size || !got.ok;
     }
     pthread_mutex_unlock(&r->reading);
     if (!none && r->read_anywhere)
         got = source_read_at(r->body->source, r->offset + b->index * r->in_size, into, b->in, &err);
+    size_t most = got.ok ? b->in : r->in_size;
+    w->touched = most > w->touched ? most : w->touched;
     if (!got.ok)
         set_failed(r, b->index, &err);
     return !none && got.ok;
@@ -124,13 +132,13 @@ static struct result open_piece(struct cobblestone *c, uint64_t chunk, const uin
 /* Opens a batch up to the first piece that fails; b->plain counts what may be released. */
 static struct result open_batch(struct worker *w, struct batch *b, struct err *err)
 {
-    uint64_t chunk = b->index * BATCH;
+    uint64_t chunk = w->run->first_chunk + b->index * BATCH;
     const uint8_t *in = w->received;
     size_t left = b->in;
 
     while (left > 0) {
         size_t n = left < COBBLESTONE_SEALED_CHUNK_SIZE ? left : COBBLESTONE_SEALED_CHUNK_SIZE;
-        if (!open_piece(&w->open, chunk++, in, n, w->plain + b->plain, err).ok)
+        if (!open_piece(w->open, chunk++, in, n, w->plain + b->plain, err).ok)
             return FAIL;
         b->plain += n - AEAD_TAG_SIZE;
         in += n;
@@ -149,13 +157,27 @@ static struct result seal_batch(struct worker *w, struct batch *b, struct err *e
 
     while (n == COBBLESTONE_CHUNK_SIZE && (b->last || done < b->plain)) {
         n = b->plain - done < COBBLESTONE_CHUNK_SIZE ? b->plain - done : COBBLESTONE_CHUNK_SIZE;
-        if (!cobblestone_seal(&w->seal, chunk++, w->plain + done, n, w->sealed + b->out_size, err)
+        if (!cobblestone_seal(w->seal, chunk++, w->plain + done, n, w->sealed + b->out_size, err)
                  .ok)
             return FAIL;
         done += n;
         b->out_size += n + AEAD_TAG_SIZE;
     }
     return OK;
+}
+
+/* Leaves of an opened batch what is wanted of it. */
+static void cut_to_range(const struct run *r, struct batch *b)
+{
+    uint64_t at = b->index * BATCH_PLAIN, end = r->skip + r->wanted;
+    size_t before = at < r->skip ? (size_t)(r->skip - at) : 0; /* only in the first batch */
+
+    before = before < b->plain ? before : b->plain;
+    uint64_t left = end - at - before;
+    b->out += before;
+    b->plain -= before;
+    b->plain = b->plain < left ? b->plain : (size_t)left;
+    b->out_size = b->plain;
 }
 
 /* From what was read to what is to be written. If it fails, b->out is what may be written yet. */
@@ -171,6 +193,8 @@ static struct result convert(struct worker *w, struct batch *b, struct err *err)
     if (body->seal == NULL) {
         b->out = w->plain;
         b->out_size = b->plain;
+        if (body->range != NULL)
+            cut_to_range(w->run, b);
         return r;
     }
     b->out = w->sealed;
@@ -204,10 +228,10 @@ static void put_in_turn(struct run *r, const struct batch *b)
 
 static void put_anywhere(struct run *r, const struct batch *b)
 {
+    uint64_t at = b->index > 0 ? b->index * r->out_size - r->skip : 0;
     struct err err = {0};
 
-    if (b->out_size > 0 &&
-        !sink_write_at(r->body->sink, b->index * r->out_size, b->out, b->out_size, &err).ok)
+    if (b->out_size > 0 && !sink_write_at(r->body->sink, at, b->out, b->out_size, &err).ok)
         set_failed(r, b->index, &err);
 }
 
@@ -226,49 +250,68 @@ static struct result worker_begin(struct worker *w, struct run *r, struct err *e
     if (w->plain == NULL || (b->open != NULL && w->received == NULL) ||
         (b->seal != NULL && w->sealed == NULL))
         return fail(err, ERR_FAILED, "out of memory");
-    if (b->open != NULL && !cobblestone_copy(&w->open, b->open, err).ok)
-        return FAIL;
-    if (b->seal != NULL && !cobblestone_copy(&w->seal, b->seal, err).ok)
-        return FAIL;
+    w->open = b->open;
+    w->seal = b->seal;
     return OK;
 }
 
 static void worker_end(struct worker *w)
 {
-    cobblestone_end(&w->open);
-    cobblestone_end(&w->seal);
+    cobblestone_end(&w->own_open);
+    cobblestone_end(&w->own_seal);
     if (w->plain != NULL)
-        sodium_memzero(w->plain, BATCH_PLAIN);
+        sodium_memzero(w->plain, w->touched < BATCH_PLAIN ? w->touched : BATCH_PLAIN);
     free(w->plain);
     free(w->received);
     free(w->sealed);
 }
 
+/* A helper has copies of the keys; they are made while the first thread does not use its own. */
+static struct result helper_begin(struct worker *w, struct run *r, struct err *err)
+{
+    if (!worker_begin(w, r, err).ok)
+        return FAIL;
+    if (w->open != NULL && !cobblestone_copy(&w->own_open, w->open, err).ok)
+        return FAIL;
+    if (w->seal != NULL && !cobblestone_copy(&w->own_seal, w->seal, err).ok)
+        return FAIL;
+    w->open = w->open != NULL ? &w->own_open : NULL;
+    w->seal = w->seal != NULL ? &w->own_seal : NULL;
+    return OK;
+}
+
+static void helper_end(struct worker *w)
+{
+    crew_give(w->run->body->crew);
+    worker_end(w);
+    free(w);
+}
+
 static void *help(void *arg)
 {
-    struct run *r = arg;
-    struct worker w;
-    struct err err;
+    struct worker *w = arg;
 
-    /* For want of memory there is one thread less. */
-    if (worker_begin(&w, r, &err).ok)
-        work(&w, NULL);
-    worker_end(&w);
-    crew_give(r->body->crew);
+    work(w, NULL);
+    helper_end(w);
     return NULL;
 }
 
-/* Starts another thread if there is one to spare. */
+/* Starts another thread if there is one to spare; for want of memory there is one less. */
 static void ask_for_help(struct run *r)
 {
     struct err err;
 
     if (r->body->crew == NULL || r->helpers == BODY_THREADS_MAX - 1 || !crew_take(r->body->crew))
         return;
-    if (thread_start(&r->threads[r->helpers], help, r, &err).ok)
+    struct worker *w = calloc(1, sizeof *w);
+    if (w == NULL) {
+        crew_give(r->body->crew);
+        return;
+    }
+    if (helper_begin(w, r, &err).ok && thread_start(&r->threads[r->helpers], help, w, &err).ok)
         r->helpers++;
     else
-        crew_give(r->body->crew);
+        helper_end(w);
 }
 
 /* Does batches until there is none. */
@@ -292,6 +335,53 @@ static void work(struct worker *w, void (*ask)(struct run *r))
         if (ask != NULL && done >= HELP_AFTER && !b.last)
             ask(r);
     }
+}
+
+/* Authenticates the last chunk, and so the size of the plaintext. */
+static struct result prove_size(struct worker *w, uint64_t *size, struct err *err)
+{
+    const struct run *r = w->run;
+
+    if (!cobblestone_plain_size(r->extent + COBBLESTONE_PREFIX_SIZE, size))
+        return fail(err, ERR_DAMAGED, "it ends before its last chunk");
+    uint64_t chunk = *size / COBBLESTONE_CHUNK_SIZE, at = chunk * COBBLESTONE_SEALED_CHUNK_SIZE;
+    size_t n = (size_t)(r->extent - at);
+    if (!source_read_at(r->body->source, r->offset + at, w->received, n, err).ok)
+        return FAIL;
+    w->touched = COBBLESTONE_CHUNK_SIZE;
+    return open_piece(w->open, chunk, w->received, n, w->plain, err);
+}
+
+/* Narrows the run to the chunks that a range needs. */
+static struct result find_range(struct worker *w, struct err *err)
+{
+    struct run *r = w->run;
+    const struct body_range *range = r->body->range;
+    uint64_t size;
+
+    if (!source_extent(r->body->source, &r->offset, &r->extent)) {
+        (void)fail(err, ERR_USAGE, "a part cannot be read from a stream");
+        err_hint(err, "name the sealed file");
+        return FAIL;
+    }
+    if (!prove_size(w, &size, err).ok)
+        return FAIL;
+    if (range->offset > size)
+        return fail(err, ERR_FAILED, "'%s' has only %" PRIu64 " bytes", r->body->source->name,
+                    size);
+    uint64_t from = range->from_end ? size - range->offset : range->offset;
+    uint64_t wanted = size - from < range->length ? size - from : range->length;
+    uint64_t first = from / COBBLESTONE_CHUNK_SIZE;
+    uint64_t behind = (from + wanted + COBBLESTONE_CHUNK_SIZE - 1) / COBBLESTONE_CHUNK_SIZE;
+    uint64_t begin = first * COBBLESTONE_SEALED_CHUNK_SIZE;
+    uint64_t end = behind * COBBLESTONE_SEALED_CHUNK_SIZE;
+    r->first_chunk = first;
+    r->skip = from % COBBLESTONE_CHUNK_SIZE;
+    r->wanted = wanted;
+    r->offset += begin;
+    r->extent = wanted == 0 ? 0 : (end < r->extent ? end : r->extent) - begin;
+    r->read_anywhere = true;
+    return OK;
 }
 
 /* How the source is read and the sink written. A source that is a file as short as a batch, or has
@@ -319,6 +409,8 @@ struct result body_run(const struct body *b, uint64_t *size, struct err *err)
         return FAIL;
     find_ways(&r);
     struct result begun = worker_begin(&w, &r, err);
+    if (begun.ok && b->range != NULL)
+        begun = find_range(&w, err);
     if (begun.ok) {
         if (b->crew != NULL)
             crew_join(b->crew);

@@ -14,15 +14,26 @@
 
 #define BODY_THREADS_MAX 16 /* of one body */
 
+/* struct body_range: a part of the plaintext, in bytes. What lies behind the end is left out. */
+struct body_range {
+    uint64_t offset; /* from the beginning, or with from_end how far before the end */
+    bool from_end;
+    uint64_t length; /* UINT64_MAX = up to the end */
+};
+
 /* struct body: what is to be done. */
 struct body {
     /* The message the source holds, its prefix being read already; NULL = it holds plaintext. */
-    const struct cobblestone *open;
+    struct cobblestone *open;
     /* The message the sink is to get, prefix and all; NULL = plaintext. */
-    const struct cobblestone *seal;
+    struct cobblestone *seal;
     struct source *source;
     struct sink *sink;
     struct crew *crew; /* threads to spare; NULL = the calling one does it all */
+
+    /* Only with open and without seal: what is to be opened; NULL = all. The source must be a file;
+     * only the chunks that are needed are read, and the last one, which proves the size. */
+    const struct body_range *range;
 };
 
 /* body_run reads the source to its end. *size is the number of bytes of plaintext. What the sink

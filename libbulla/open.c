@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "crypto/body.h"
 #include "libbulla/output.h"
 
 #define SEALED_SUFFIX ".bulla"
@@ -230,14 +229,12 @@ struct result open_start(struct session *s, const struct open_options *options, 
     return OK;
 }
 
-struct result open_rest(struct session *s, struct sealed *f, const struct cobblestone *c,
-                        const struct cobblestone *seal, struct sink *sink, uint64_t *size,
+struct result open_body(struct session *s, struct sealed *f, struct body *body, uint64_t *size,
                         struct err *err)
 {
-    const struct body body = {
-        .open = c, .seal = seal, .source = &f->source, .sink = sink, .crew = &s->crew};
-
-    if (!body_run(&body, size, err).ok)
+    body->source = &f->source;
+    body->crew = &s->crew;
+    if (!body_run(body, size, err).ok)
         return name_it(f, err);
     return source_unchanged(&f->source, &f->st, err);
 }
@@ -249,7 +246,8 @@ struct result open_stream(struct session *s, const struct open_options *options,
 
     if (!open_start(s, options, f, &c, err).ok)
         return FAIL;
-    return open_rest(s, f, &c, NULL, sink, size, err);
+    struct body body = {.open = &c, .sink = sink, .range = options->range};
+    return open_body(s, f, &body, size, err);
 }
 
 /* Removes the sealed file after the result was read back, and the envelope that lay beside it. */

@@ -2,7 +2,7 @@
 #ifndef BULLA_LIBBULLA_OPEN_H
 #define BULLA_LIBBULLA_OPEN_H
 
-#include "crypto/cobblestone.h"
+#include "crypto/body.h"
 #include "libbulla/session.h"
 
 /* struct sealed_place: where a sealed file is. */
@@ -44,6 +44,7 @@ struct open_options {
     struct context require_context; /* pairs that the file must have */
     uint64_t min_generation;        /* 0 = any */
     bool replace, remove_source;
+    const struct body_range *range; /* what is wanted of the plaintext; NULL = all */
 };
 
 /* open_looks_sealed is true for a file that a run of sealing has no more to do with: one named like
@@ -56,10 +57,8 @@ bool open_looks_sealed(const struct place *file);
 FALLIBLE open_start(struct session *s, const struct open_options *options, struct sealed *f,
                     struct cobblestone *c, struct err *err);
 
-/* open_rest opens the body after open_start into the sink, as open_stream does; with seal not NULL
- * the sink gets that message instead of the plaintext. */
-FALLIBLE open_rest(struct session *s, struct sealed *f, const struct cobblestone *c,
-                   const struct cobblestone *seal, struct sink *sink, uint64_t *size,
+/* open_body runs a body whose source is *f after open_start. */
+FALLIBLE open_body(struct session *s, struct sealed *f, struct body *body, uint64_t *size,
                    struct err *err);
 
 /* open_stream does that and opens the body into the sink, which gets only authentic bytes; they are

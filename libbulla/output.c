@@ -17,6 +17,23 @@ static const char *input_of(const struct inputs *inputs, const struct stat *st)
     return NULL;
 }
 
+static enum sync_policy sync_of(const struct output *o)
+{
+    return o->session != NULL ? o->session->sync : SYNC_EACH;
+}
+
+static struct result prepare_sync(struct output *o, const struct place *place, struct err *err)
+{
+    struct session *s = o->session;
+
+    if (sync_of(o) != SYNC_END)
+        return OK;
+    pthread_mutex_lock(&s->lock);
+    struct result r = file_systems_add(&s->file_systems, place->dir, place->path, err);
+    pthread_mutex_unlock(&s->lock);
+    return r;
+}
+
 struct result output_open(struct output *o, const struct place *place, bool replace,
                           const struct inputs *inputs, struct err *err)
 {
@@ -24,6 +41,7 @@ struct result output_open(struct output *o, const struct place *place, bool repl
     struct stat st;
     bool there;
 
+    o->session = inputs->session;
     if (place == NULL) {
         o->fd = fd_sink(STDOUT_FILENO, "standard output");
         pipe_widen(STDOUT_FILENO);
@@ -40,16 +58,15 @@ struct result output_open(struct output *o, const struct place *place, bool repl
     if (!atomic_file_open(&o->file, place, replace, err).ok)
         return FAIL;
     o->fd = new_file_sink(o->file.fd, place->path);
-    /* Only a run that replaces files can replace its own. */
-    o->session = replace ? inputs->session : NULL;
-    return OK;
+    return prepare_sync(o, place, err);
 }
 
 struct result output_commit(struct output *o, const struct stat *like, struct err *err)
 {
     if (!o->file.open) {
         /* Pipes, terminals and the like cannot be synced, and say so by these. */
-        if (fsync(STDOUT_FILENO) != 0 && errno != EINVAL && errno != EROFS && errno != ENOTSUP)
+        if (sync_of(o) != SYNC_NONE && fsync(STDOUT_FILENO) != 0 && errno != EINVAL &&
+            errno != EROFS && errno != ENOTSUP)
             return fail_errno(err, "cannot sync standard output");
         return OK;
     }
@@ -57,13 +74,15 @@ struct result output_commit(struct output *o, const struct stat *like, struct er
     if (regular ? !atomic_file_like(&o->file, like, err).ok : !atomic_file_public(&o->file, err).ok)
         return FAIL;
     struct stat st;
-    if (o->session != NULL) {
+    /* Only a run that replaces files can replace its own. */
+    if (o->session != NULL && o->file.replace) {
         if (fstat(o->file.fd, &st) != 0)
             return fail_errno(err, "cannot look at '%s'", o->fd.name);
         if (!session_wrote(o->session, &st, err).ok)
             return FAIL;
     }
-    return atomic_file_commit(&o->file, err);
+    return sync_of(o) == SYNC_EACH ? atomic_file_commit(&o->file, err)
+                                   : atomic_file_commit_unsynced(&o->file, err);
 }
 
 void output_close(struct output *o)

@@ -53,7 +53,8 @@ static struct result pump(struct session *from, struct session *to, struct seale
     if (!open_start(from, &any, f, &old, err).ok || (!any_keys && !check_keys(f, to, err).ok) ||
         !seal_start(to, seal, out, &fresh, report, err).ok)
         return FAIL;
-    return open_rest(from, f, &old, &fresh, out, &report->plain_size, err);
+    struct body body = {.open = &old, .seal = &fresh, .sink = out};
+    return open_body(from, f, &body, &report->plain_size, err);
 }
 
 /* Reads the new file from the disk, as far as the system lets us choose, to its last byte. The

@@ -19,10 +19,16 @@ void session_close(struct session *s)
 {
     free(s->written.slots);
     s->written = (struct written){0};
+    file_systems_close(&s->file_systems);
     branch_cache_free(&s->cache);
     branch_free(&s->branch);
     keyset_close(&s->keys);
     crypto_free(&s->crypto);
+}
+
+struct result session_sync(const struct session *s, struct err *err)
+{
+    return file_systems_sync(&s->file_systems, err);
 }
 
 /* The slot of an inode, or the empty one where it would be. */

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "base/file_systems.h"
 #include "base/place.h"
 #include "base/threads.h"
 #include "keystore/branch.h"
@@ -19,11 +20,19 @@ struct written {
     size_t count, room;
 };
 
+/* When results are made durable. */
+enum sync_policy {
+    SYNC_EACH, /* before each takes its place */
+    SYNC_END,  /* all at the end of the run, by session_sync */
+    SYNC_NONE  /* when the system likes */
+};
+
 /* struct session: {0} is empty and safe to close. */
 struct session {
     struct crypto *crypto;
     struct keystore_env env; /* all but crypto is filled before session_open */
     struct keyset keys;
+    enum sync_policy sync;
     unsigned threads; /* that may work at once; filled before session_open, 0 = 1 */
     struct crew crew; /* of these */
 
@@ -31,6 +40,7 @@ struct session {
     struct branch branch; /* made when the first file is sealed */
     struct branch_cache cache;
     struct written written;
+    struct file_systems file_systems; /* for SYNC_END */
 
     const struct watch
         *watch; /* of all that is read of files to be sealed or opened; may be NULL */
@@ -42,6 +52,9 @@ struct session {
 FALLIBLE session_open(struct session *s, const char *const *references, size_t count,
                       struct err *err);
 void session_close(struct session *s);
+
+/* session_sync makes durable what SYNC_END left to the end. */
+FALLIBLE session_sync(const struct session *s, struct err *err);
 
 /* session_wrote remembers a file that was put in its place; session_has_written tells of one. */
 FALLIBLE session_wrote(struct session *s, const struct stat *st, struct err *err);

@@ -1,0 +1,51 @@
+"""--sync: when results are made durable."""
+
+import os
+import re
+
+import pytest
+
+from sealed import content
+
+
+def syncs(bulla, work, *args):
+    """The system calls of a run that make something durable, in their order."""
+    bulla(*args, under=["strace", "-f", "-e", "trace=fsync,fdatasync,syncfs,linkat", "-o", str(work.parent / "trace")])
+    return re.findall(r"\b(fsync|fdatasync|syncfs|linkat)\(", (work.parent / "trace").read_text())
+
+
+def test_each_syncs_a_file_before_it_has_its_name_and_its_folder_behind(bulla, ring, work):
+    for name in "ab":
+        (work / name).write_bytes(b"x")
+    assert syncs(bulla, work, "encrypt", "-j1", "-k", ring, "a", "b") == ["fsync", "linkat", "fsync"] * 2
+    assert syncs(bulla, work, "decrypt", "--sync=each", "-k", ring, "-o", "c", "a.bulla") == ["fsync", "linkat", "fsync"]
+
+
+def test_end_syncs_once(bulla, ring, work):
+    for name in "abc":
+        (work / name).write_bytes(b"x")
+    assert syncs(bulla, work, "encrypt", "-j1", "--sync=end", "-k", ring, "a", "b", "c") == ["linkat"] * 3 + ["syncfs"]
+    bulla("verify", "-k", ring, "a.bulla", "b.bulla", "c.bulla")
+    (work / "out").mkdir()
+    got = syncs(bulla, work, "decrypt", "-j1", "--sync=end", "-k", ring, "a.bulla", "b.bulla", "-o", "out")
+    assert got == ["linkat"] * 2 + ["syncfs"]
+
+
+def test_none_syncs_nothing(bulla, ring, work):
+    (work / "a").write_bytes(content(3_000_000))
+    assert syncs(bulla, work, "encrypt", "--sync=none", "-k", ring, "a") == ["linkat"]
+    assert bulla("decrypt", "-k", ring, "-o", "-", "a.bulla").stdout == content(3_000_000)
+
+
+def test_end_that_fails_is_told(bulla, ring, work):
+    (work / "a").write_bytes(b"x")
+    done = bulla("encrypt", "--sync=end", "-k", ring, "a", status=1,
+                 under=["strace", "-f", "-o", "/dev/null", "-e", "inject=syncfs:error=EIO"])
+    assert b"cannot sync what was written: Input/output error" in done.stderr
+
+
+@pytest.mark.parametrize("options", [["--sync=sometimes"], ["--sync=end", "--remove-source"], ["--sync=none", "--remove-source"]])
+def test_what_does_not_go(bulla, ring, work, options):
+    (work / "a").write_bytes(b"x")
+    assert b"--sync" in bulla("encrypt", "-k", ring, *options, "a", status=2).stderr
+    assert os.listdir(work) == ["a"]
