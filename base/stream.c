@@ -94,6 +94,11 @@ bool source_extent(const struct source *s, uint64_t *offset, uint64_t *size)
     return true;
 }
 
+void source_expect(const struct source *s)
+{
+    (void)posix_fadvise(s->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+}
+
 static struct result changed(const struct source *s, struct err *err)
 {
     (void)fail(err, ERR_FAILED, "'%s' changed while it was read", s->name);

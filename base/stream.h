@@ -38,6 +38,9 @@ FALLIBLE source_read(struct source *s, void *buf, size_t size, size_t *got, stru
  * is where that begins in the file and *size its bytes, as far as the system knows now. */
 bool source_extent(const struct source *s, uint64_t *offset, uint64_t *size);
 
+/* source_expect tells the system that all of a file will be read, by several threads at once. */
+void source_expect(const struct source *s);
+
 /* source_read_at fills buf from a place in the file, without moving the source; threads may call it
  * at once. A file that is too short for that fails as one that changed. */
 FALLIBLE source_read_at(const struct source *s, uint64_t offset, void *buf, size_t size,

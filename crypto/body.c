@@ -393,6 +393,8 @@ static void find_ways(struct run *r)
     r->in_size = b->open != NULL ? BATCH_SEALED : BATCH_PLAIN;
     r->out_size = b->seal != NULL ? BATCH_SEALED : BATCH_PLAIN;
     r->read_anywhere = source_extent(b->source, &r->offset, &r->extent) && r->extent >= r->in_size;
+    if (r->read_anywhere)
+        source_expect(b->source);
     r->write_anywhere = b->sink->write_at != NULL;
 }
 

@@ -224,3 +224,48 @@ def test_memory_with_many_files(bulla, ring, work):
     command = measured(bulla, "seal", "encrypt", "-r", "t", "-k", ring)
     subprocess.run(command, **bulla.setting(), check=True, capture_output=True)
     assert_small(bulla, "seal")
+
+
+@pytest.mark.parametrize("threads", [1, 16])
+def test_memory_with_threads(bulla, ring, work, threads):
+    with open(work / "big", "wb") as big:
+        for _ in range(LARGE // (4 * MIB)):
+            big.write(os.urandom(4 * MIB))
+    for name, args in {
+        "seal": ["encrypt", "-k", ring, f"-j{threads}", "big"],
+        "check": ["verify", "-q", "-k", ring, f"-j{threads}", "big.bulla"],
+        "renew": ["reencrypt", "-k", ring, f"-j{threads}", "big.bulla"],
+        "open": ["decrypt", "-k", ring, f"-j{threads}", "-o", "back", "big.bulla"],
+    }.items():
+        subprocess.run(measured(bulla, name, *args), check=True, **bulla.setting())
+    assert_small(bulla, "seal", "check", "renew", "open")
+    assert subprocess.run(["cmp", "big", "back"], cwd=work).returncode == 0
+
+
+def test_many_threads_work_on_one_file(bulla, ring, work):
+    """Or the test above shows nothing."""
+    (work / "big").write_bytes(content(16 * MIB))
+    trace = work.parent / "trace"
+    bulla("encrypt", "-k", ring, "-j4", "big", under=["strace", "-f", "-o", str(trace), "-e", "trace=pwrite64"])
+    writers = {line.split()[0] for line in trace.read_text().splitlines() if "pwrite64(" in line}
+    assert 2 <= len(writers) <= 4
+
+
+def test_what_threads_make_does_not_depend_on_their_number(bulla, ring, work):
+    """A file written at any place and a stream in order, and damage named alike."""
+    data = content(9 * MIB + 5)
+    path = bulla.seal(ring, data)
+    for threads in ("-j1", "-j2", "-j7"):
+        assert bulla("decrypt", "-k", ring, threads, stdin=path.read_bytes()).stdout == data
+        assert bulla("decrypt", "-k", ring, threads, "--force", "-o", "back", path).returncode == 0
+        assert (work / "back").read_bytes() == data
+    raw = bytearray(path.read_bytes())
+    for chunk in (500, 133, 40):
+        raw[8192 + 56 + chunk * 16400 + 9] ^= 4
+        path.write_bytes(raw)
+        for threads in ("-j1", "-j7"):
+            done = bulla("decrypt", "-k", ring, threads, "-o", "-", path, status=4)
+            assert f"chunk {chunk} does not authenticate".encode() in done.stderr
+            assert done.stdout == data[: chunk * 16384]
+            done = bulla("verify", "-k", ring, threads, path, status=4)
+            assert f"chunk {chunk} does not authenticate".encode() in done.stderr

@@ -1,0 +1,243 @@
+#!/usr/bin/python3
+"""Measures bulla against its neighbours: in each row the commands take turns, and their medians are compared.
+
+usage: bench.py BULLA [--dir DIR] [--size MIB] [--files N] [--rounds N] [--only WORD] [--json OUT] [--plot OUT]
+
+What is not installed is left out, and that is said. Nothing is judged here: numbers are for people, tests are elsewhere.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+MIB = 2**20
+
+
+class Bench:
+    def __init__(self, options):
+        self.options = options
+        self.bulla = os.path.abspath(options.bulla)
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="bulla-bench-", dir=options.dir))
+        self.tools = pathlib.Path(tempfile.mkdtemp(prefix="bulla-bench-tools-"))
+        self.rows, self.missing = [], []
+        self.environment = {**os.environ, "GNUPGHOME": str(self.tools / "gnupg"), "LC_ALL": "C"}
+        self.environment["RCLONE_CONFIG"] = str(self.tools / "rclone.conf")
+        self.environment.pop("BULLA_KEY", None)
+
+    def sh(self, command):
+        subprocess.run(["bash", "-c", f"set -e -o pipefail; {command}"], cwd=self.folder, env=self.environment, check=True,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def has(self, tool):
+        if shutil.which(tool):
+            return True
+        if tool not in self.missing:
+            self.missing.append(tool)
+        return False
+
+    def prepare(self):
+        """Input that does not compress, and a key for everybody."""
+        with open(self.folder / "in", "wb") as file:
+            for _ in range(self.options.size):
+                file.write(os.urandom(MIB))
+        (self.folder / "small").write_bytes(os.urandom(1024))
+        self.sh(f"{self.bulla} key new -q {self.tools}/ring && {self.bulla} key new -q {self.tools}/other")
+        self.age = {"age": shutil.which("age"), "age, newest": os.environ.get("AGE_NEWEST")}
+        self.age = {name: path for name, path in self.age.items() if path}
+        if not self.age:
+            self.missing.append("age")
+        if self.has("age-keygen"):
+            self.sh(f"age-keygen -o {self.tools}/age.key && age-keygen -y {self.tools}/age.key > {self.tools}/age.pub")
+        if self.has("gpg"):
+            (self.tools / "gnupg").mkdir(mode=0o700)
+        if self.has("rclone"):
+            self.sh(f"rclone config create c crypt remote={self.folder}/rclone password=$(rclone obscure secret)")
+        if self.has("openssl"):
+            self.sh(f"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -keyout {self.tools}/cms.key "
+                    f"-out {self.tools}/cms.pem -days 30")
+
+    def row(self, what, commands, rounds=None):
+        """Runs all commands in turns; each is (name, command, command that cleans up)."""
+        if self.options.only and self.options.only not in what:
+            return
+        times = {name: [] for name, _, _ in commands}
+        for _ in range(rounds or self.options.rounds):
+            for name, command, clean in commands:
+                begun = time.perf_counter()
+                self.sh(command)
+                times[name].append(time.perf_counter() - begun)
+                if clean:
+                    self.sh(clean)
+        medians = {name: statistics.median(taken) for name, taken in times.items()}
+        self.rows.append({"what": what, "seconds": medians, "all": times})
+        mine = medians["bulla"]
+        for name, median in medians.items():
+            ratio = "" if name == "bulla" else f"bulla takes {mine / median:.2f} x that"
+            print(f"{what:34} {name:14} {median:9.4f} s  {ratio}", flush=True)
+
+    def encrypt(self):
+        b, t = self.bulla, self.tools
+        peers = [("bulla", f"{b} encrypt -q -k {t}/ring -o o.bulla in", "rm o.bulla"), ("cp", "cp in o.cp", "rm o.cp"),
+                 ("cp + sync", "cp in o.cp && sync o.cp", "rm o.cp")]
+        peers += [(name, f"{age} -R {t}/age.pub -o o.age in", "rm o.age") for name, age in self.age.items()]
+        if self.has("gpg"):
+            peers.append(("gpg", "gpg -q --batch --pinentry-mode loopback --passphrase x --compress-algo none "
+                                 "--cipher-algo AES256 -o o.gpg -c in", "rm o.gpg"))
+        if self.has("openssl"):
+            peers.append(("openssl enc", "openssl enc -aes-256-ctr -pbkdf2 -pass pass:x -in in -out o.enc", "rm o.enc"))
+            peers.append(("openssl cms", f"openssl cms -encrypt -stream -binary -outform DER -aes-256-gcm -in in -out o.cms "
+                                         f"{t}/cms.pem", "rm o.cms"))
+        if self.has("rclone"):
+            peers.append(("rclone crypt", "rclone copyto in c:o", "rm -r rclone"))
+        self.row(f"encrypt {self.options.size} MiB", peers)
+
+    def decrypt(self):
+        b, t = self.bulla, self.tools
+        self.sh(f"{b} encrypt -q -k {t}/ring -o s.bulla in")
+        peers = [("bulla", f"{b} decrypt -q -k {t}/ring -o o.plain s.bulla", "cmp in o.plain; rm o.plain"), ("cp", "cp in o.cp", "rm o.cp")]
+        for number, (name, age) in enumerate(self.age.items()):
+            self.sh(f"{age} -R {t}/age.pub -o s.age{number} in")
+            peers.append((name, f"{age} -d -i {t}/age.key -o o.plain s.age{number}", "rm o.plain"))
+        if self.has("gpg"):
+            self.sh("gpg -q --batch --pinentry-mode loopback --passphrase x --compress-algo none --cipher-algo AES256 -o s.gpg -c in")
+            peers.append(("gpg", "gpg -q --batch --pinentry-mode loopback --passphrase x -o o.plain -d s.gpg", "rm o.plain"))
+        if self.has("openssl"):
+            self.sh("openssl enc -aes-256-ctr -pbkdf2 -pass pass:x -in in -out s.enc")
+            peers.append(("openssl enc", "openssl enc -d -aes-256-ctr -pbkdf2 -pass pass:x -in s.enc -out o.plain", "rm o.plain"))
+        if self.has("rclone"):
+            self.sh("rclone copyto in c:s")
+            peers.append(("rclone crypt", "rclone copyto c:s o.plain", "rm o.plain"))
+        self.row(f"decrypt {self.options.size} MiB", peers)
+        self.sh("rm -rf s.age* s.gpg s.enc rclone")
+        self.row(f"verify {self.options.size} MiB", [("bulla", f"{b} verify -q -k {t}/ring s.bulla", ""), ("cp", "cp in o.cp", "rm o.cp")])
+
+    def threads(self):
+        b, t = self.bulla, self.tools
+        for verb, command, clean in (("encrypt", "encrypt -q -k {t}/ring -o o.x in", "rm o.x"), ("verify", "verify -q -k {t}/ring s.bulla", "")):
+            command = command.format(t=t)
+            self.row(f"threads: {verb}", [("bulla", f"{b} {command} -j2", clean), ("bulla -j1", f"{b} {command} -j1", clean)])
+
+    def pipe(self):
+        b, t = self.bulla, self.tools
+        self.row(f"pipe {self.options.size} MiB", [
+            ("bulla", f"cat in | {b} encrypt -q -k {t}/ring > o.bulla", "rm o.bulla"),
+            ("cat | cat", "cat in | cat > o.cat", "rm o.cat")])
+        self.row(f"pipe, decrypt {self.options.size} MiB", [
+            ("bulla", f"cat s.bulla | {b} decrypt -q -k {t}/ring > o.plain", "rm o.plain"),
+            ("cat | cat", "cat s.bulla | cat > o.cat", "rm o.cat")])
+
+    def many(self, count, size, label):
+        b, t = self.bulla, self.tools
+        folder = self.folder / "many"
+        folder.mkdir()
+        for number in range(count):
+            (folder / f"f{number}").write_bytes(os.urandom(size))
+        commands = [("bulla", f"mkdir o.d && {b} encrypt -q --sync=none -k {t}/ring -r -o o.d many", "rm -r o.d"),
+                    ("bulla --sync=each", f"mkdir o.d && {b} encrypt -q -k {t}/ring -r -o o.d many", "rm -r o.d"),
+                    ("cp -r", "cp -r many o.d", "rm -r o.d")]
+        commands += [(f"{name}, in a loop", f"mkdir o.d && for f in many/*; do {age} -R {t}/age.pub -o o.d/${{f##*/}} $f; done", "rm -r o.d")
+                     for name, age in self.age.items()]
+        self.row(f"{count} files of {label}", commands, rounds=3)
+        self.sh(f"mkdir o.d && {b} encrypt -q --sync=none -k {t}/ring -r -o o.d many")
+        self.row(f"rewrap {count} files of {label}", [
+            ("bulla", f"{b} rewrap -q -k {t}/ring --to {t}/other -r o.d", f"{b} rewrap -q --sync=none -k {t}/other --to {t}/ring -r o.d"),
+            ("bulla --sync=none", f"{b} rewrap -q --sync=none -k {t}/ring --to {t}/other -r o.d",
+             f"{b} rewrap -q --sync=none -k {t}/other --to {t}/ring -r o.d")], rounds=3)
+        self.sh("rm -r o.d many")
+
+    def quick(self):
+        b, t = self.bulla, self.tools
+        repeat = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do {}; done"
+        commands = [("bulla", repeat.format(f"{b} encrypt -q --force -k {t}/ring -o o.s small"), "rm o.s")]
+        commands += [(name, repeat.format(f"{age} -R {t}/age.pub -o o.s small; rm o.s"), "") for name, age in self.age.items()]
+        commands.append(("/bin/true", repeat.format("/bin/true"), ""))
+        self.row("20 starts, 1 KiB each", commands)
+        self.sh(f"{b} encrypt -q -k {t}/ring -o small.bulla small")
+        self.row("20 x inspect", [("bulla", repeat.format(f"{b} inspect small.bulla"), "")])
+        self.row("20 x key list", [("bulla", repeat.format(f"{b} key list {t}/ring"), "")])
+
+    def ranges(self):
+        b, t = self.bulla, self.tools
+        middle = self.options.size * MIB // 2
+        self.row(f"1 MiB out of {self.options.size} MiB", [
+            ("bulla", f"{b} decrypt -q -k {t}/ring -o o.part --offset={middle} --length={MIB} s.bulla", "rm o.part"),
+            ("dd of the plain", f"dd if=in of=o.part bs=1M skip={middle // MIB} count=1", "rm o.part")])
+
+    def run(self):
+        self.prepare()
+        self.encrypt()
+        self.decrypt()
+        self.threads()
+        self.pipe()
+        self.ranges()
+        self.quick()
+        self.sh("rm -f s.bulla in")
+        self.many(self.options.files, 4096, "4 KiB")
+        self.many(max(1, self.options.files // 10), MIB, "1 MiB")
+
+    def machine(self):
+        names = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
+        kind = subprocess.run(["stat", "-f", "-c", "%T", self.folder], capture_output=True, text=True).stdout.strip()
+        return (f"{len(os.sched_getaffinity(0))} CPUs {names[0] if names else platform.machine()}, Linux {platform.release()}, "
+                f"{kind}, {time.strftime('%Y-%m-%d')}, load {os.getloadavg()[0]:.1f}")
+
+
+def plot(rows, machine, path):
+    """Bars of MiB a second, for the rows in which a large file is sealed or opened."""
+    chosen = [row for row in rows if row["what"].startswith(("encrypt", "decrypt", "pipe "))]
+    lines, y = [], 40
+    fastest = max(1 / seconds for row in chosen for seconds in row["seconds"].values())
+    for row in chosen:
+        size = int(row["what"].split()[-2])
+        lines.append(f'<text x="10" y="{y}" font-weight="bold">{row["what"]}, MiB/s</text>')
+        for name, seconds in row["seconds"].items():
+            y += 18
+            width = 460 / seconds / fastest
+            color = "#8a4b2a" if name == "bulla" else "#b9b2a6"
+            lines.append(f'<text x="120" y="{y}" text-anchor="end">{name}</text>')
+            lines.append(f'<rect x="128" y="{y - 11}" width="{width:.0f}" height="13" fill="{color}"/>')
+            lines.append(f'<text x="{134 + width:.0f}" y="{y}">{size / seconds:.0f}</text>')
+        y += 32
+    lines.append(f'<text x="10" y="{y}" font-size="10" fill="#666">{machine}</text>')
+    with open(path, "w") as out:
+        out.write(f'<svg xmlns="http://www.w3.org/2000/svg" width="680" height="{y + 14}" font-family="sans-serif" font-size="12">\n'
+                  '<rect width="100%" height="100%" fill="white"/>\n' + "\n".join(lines) + "\n</svg>\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bulla")
+    parser.add_argument("--dir", default="/dev/shm")
+    parser.add_argument("--size", type=int, default=1024)
+    parser.add_argument("--files", type=int, default=10000)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--only", help="rows with this word in their name")
+    parser.add_argument("--json")
+    parser.add_argument("--plot")
+    bench = Bench(parser.parse_args())
+    try:
+        print(bench.machine(), flush=True)
+        bench.run()
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"{error.cmd[-1]}: {error.stderr.decode(errors='replace')}")
+    finally:
+        shutil.rmtree(bench.folder)
+        shutil.rmtree(bench.tools)
+    for tool in bench.missing:
+        print(f"left out, not installed: {tool}")
+    if bench.options.json:
+        pathlib.Path(bench.options.json).write_text(json.dumps({"machine": bench.machine(), "rows": bench.rows}, indent=1))
+    if bench.options.plot:
+        plot(bench.rows, bench.machine(), bench.options.plot)
+
+
+if __name__ == "__main__":
+    main()
