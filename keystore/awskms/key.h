@@ -1,0 +1,24 @@
+/* key: one key of AWS KMS, opened. */
+#ifndef BULLA_KEYSTORE_AWSKMS_KEY_H
+#define BULLA_KEYSTORE_AWSKMS_KEY_H
+
+#include "keystore/awskms/kms.h"
+
+struct kms_master {
+    struct master_key key;
+    const struct keystore_env *env;
+    struct key_name name;
+    struct kms kms;
+    struct arn arn;                  /* of the key; none until it is known what an alias means */
+    bool asked;                      /* for what follows */
+    char material[MATERIAL_MAX + 1]; /* what it wraps with now; empty where not known */
+};
+
+/* key_pin holds the ARN in an answer against the name of the user and against earlier answers, and
+ * from then on an alias means that key. ERR_POLICY if another key answered. */
+FALLIBLE key_pin(struct kms_master *k, const struct arn *answered, struct err *err);
+
+/* key_describe has the shape of a store's describe. */
+FALLIBLE key_describe(struct master_key *key, const struct key_facts_sink *sink, struct err *err);
+
+#endif
