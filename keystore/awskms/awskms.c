@@ -99,16 +99,61 @@ static struct result fill_slot(struct kms_master *k, const struct blob *blob, st
     return OK;
 }
 
+/* What is asked: an operation on a wrap, if there is one, in a context. The branch counts too, but
+ * for a new wrap, whose branch is always another. */
+static void hash_question(uint8_t out[SHA256_SIZE], const char *operation,
+                          const struct branch_identity *branch, struct view wrapped)
+{
+    struct view parts[3 + 2 * CONTEXT_PAIRS_MAX] = {
+        {(const uint8_t *)operation, strlen(operation) + 1},
+        wrapped,
+        {branch->id, wrapped.size > 0 ? BRANCH_ID_SIZE : 0},
+    };
+    size_t n = 3;
+
+    for (size_t i = 0; i < branch->context->count; i++) {
+        const struct context_pair *pair = &branch->context->pairs[i];
+        parts[n++] = (struct view){(const uint8_t *)pair->key, strlen(pair->key) + 1};
+        parts[n++] = (struct view){(const uint8_t *)pair->value, strlen(pair->value) + 1};
+    }
+    sha256(out, parts, n);
+}
+
+static bool was_refused(const struct kms_master *k, const uint8_t what[SHA256_SIZE],
+                        struct err *err)
+{
+    if (k->refused.why.class == ERR_NONE || memcmp(k->refused.what, what, SHA256_SIZE) != 0)
+        return false;
+    *err = k->refused.why;
+    return true;
+}
+
+/* Keeps a refusal, but not one that may pass. */
+static void keep_refused(struct kms_master *k, const uint8_t what[SHA256_SIZE],
+                         const struct err *err)
+{
+    if (err->class != ERR_POLICY && err->class != ERR_NO_KEY)
+        return;
+    memcpy(k->refused.what, what, SHA256_SIZE);
+    k->refused.why = *err;
+}
+
 static struct result awskms_wrap(struct master_key *key, const struct branch_identity *branch,
                                  const struct secret *branch_key, struct slot *slot,
                                  struct err *err)
 {
     struct kms_master *k = (struct kms_master *)key;
+    uint8_t what[SHA256_SIZE];
     struct blob blob = {0};
 
-    if (!kms_encrypt(&k->kms, k->name.id, branch, branch_key, false, &blob, NULL, err).ok)
+    hash_question(what, "Encrypt", branch, (struct view){0});
+    if (was_refused(k, what, err))
         return FAIL;
-    return fill_slot(k, &blob, slot, err);
+    if (kms_encrypt(&k->kms, k->name.id, branch, branch_key, false, &blob, NULL, err).ok &&
+        fill_slot(k, &blob, slot, err).ok)
+        return OK;
+    keep_refused(k, what, err);
+    return FAIL;
 }
 
 /* The key that a slot names, if the slot is of this store. */
@@ -163,10 +208,14 @@ static enum unwrapped awskms_unwrap(struct master_key *key, const struct branch_
     enum kms_refusal refusal = KMS_NOT_REFUSED;
     struct view wrapped = {slot->wrap, slot->wrap_size};
     struct arn arn, opened_by;
+    uint8_t what[SHA256_SIZE];
     struct err why = {0};
 
     if (!slot_arn(slot, &arn) || !may_own(k, &arn))
         return UNWRAP_NOT_MINE;
+    hash_question(what, "Decrypt", branch, wrapped);
+    if (was_refused(k, what, err))
+        return UNWRAP_FAILED;
     if (kms_decrypt(&k->kms, k->name.id, branch, wrapped, false, &opened, &opened_by, &refusal,
                     &why)
             .ok &&
@@ -176,6 +225,7 @@ static enum unwrapped awskms_unwrap(struct master_key *key, const struct branch_
     }
     if (refusal == KMS_OTHER_KEY && k->arn.text[0] == '\0')
         return UNWRAP_NOT_MINE;
+    keep_refused(k, what, &why);
     *err = why;
     return UNWRAP_FAILED;
 }
@@ -190,10 +240,14 @@ static enum unwrapped awskms_move(struct master_key *from, struct master_key *to
     struct view wrapped = {old->wrap, old->wrap_size};
     struct arn arn, opened_by;
     struct blob blob = {0};
+    uint8_t what[SHA256_SIZE];
     struct err why = {0};
 
     if (!slot_arn(old, &arn) || !may_own(f, &arn) || strcmp(f->kms.region, t->kms.region) != 0)
         return UNWRAP_NOT_MINE;
+    hash_question(what, f->name.id, branch, wrapped);
+    if (was_refused(t, what, err))
+        return UNWRAP_FAILED;
     if (kms_reencrypt(&t->kms, f->name.id, t->name.id, branch, wrapped, false, &blob, &opened_by,
                       &refusal, &why)
             .ok &&
@@ -201,6 +255,7 @@ static enum unwrapped awskms_move(struct master_key *from, struct master_key *to
         return UNWRAP_OPENED;
     if (refusal == KMS_OTHER_KEY && f->arn.text[0] == '\0')
         return UNWRAP_NOT_MINE;
+    keep_refused(t, what, &why);
     *err = why;
     return UNWRAP_FAILED;
 }

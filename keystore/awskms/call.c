@@ -10,6 +10,7 @@
 
 #define ATTEMPTS 3
 #define BACKOFF_MAX 20000u  /* milliseconds */
+#define PIECE 8             /* bytes of a secret that no message may have */
 #define ATTEMPT_LEAST 1000u /* milliseconds that an attempt gets at least */
 
 /* What passes by itself. The first rows are botocore's throttling and transient errors. */
@@ -52,10 +53,19 @@ static bool is_among(const char *const *names, const char *name)
     return false;
 }
 
-/* Whether a message has a secret in it. */
+/* Whether a message has a secret, or much of it: any run of 15 bytes has one of these pieces whole.
+ */
 static bool tells(const char *message, const char *secret)
 {
-    return secret != NULL && secret[0] != '\0' && strstr(message, secret) != NULL;
+    size_t size = secret != NULL ? strlen(secret) : 0;
+    char piece[PIECE + 1] = "";
+
+    for (size_t at = 0; at + PIECE <= size; at += PIECE) {
+        memcpy(piece, secret + at, PIECE);
+        if (strstr(message, piece) != NULL)
+            return true;
+    }
+    return false;
 }
 
 static bool may_be_said(const char *message, const struct call *call, const struct signature *g)

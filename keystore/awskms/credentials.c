@@ -12,6 +12,16 @@ void credentials_free(struct credentials *c)
     *c = (struct credentials){0};
 }
 
+/* A pair of which one half is missing is a mistake that the next source must not hide. */
+static const char *missing(const struct credentials_text *text)
+{
+    if (text->access_key == NULL || text->access_key[0] == '\0')
+        return "AccessKeyId (AWS_ACCESS_KEY_ID, aws_access_key_id)";
+    if (text->secret_key == NULL || text->secret_key[0] == '\0')
+        return "SecretAccessKey (AWS_SECRET_ACCESS_KEY, aws_secret_access_key)";
+    return NULL;
+}
+
 /* Printable ASCII without blanks. */
 static bool is_word(const char *text)
 {
@@ -43,8 +53,11 @@ struct result credentials_make(struct credentials *c, const struct credentials_t
     va_start(ap, source);
     vsnprintf(made.source, sizeof made.source, source, ap);
     va_end(ap);
-    if (text->access_key == NULL || text->secret_key == NULL || !is_word(text->access_key) ||
-        !is_word(text->secret_key) || (has_token && !is_word(text->token)))
+    if (missing(text) != NULL)
+        return fail(err, ERR_POLICY, "the credentials from %s have no %s", made.source,
+                    missing(text));
+    if (!is_word(text->access_key) || !is_word(text->secret_key) ||
+        (has_token && !is_word(text->token)))
         return fail(err, ERR_POLICY, "the credentials from %s are not well-formed", made.source);
     if (text->expiration != NULL && !time_read(&made.expires, text->expiration))
         return fail(err, ERR_POLICY, "the credentials from %s expire at no time that can be read",

@@ -4,6 +4,12 @@
 
 #include "keystore/awskms/kms.h"
 
+/* struct refused: what KMS refused last, so that it is not asked the same for every file. */
+struct refused {
+    uint8_t what[SHA256_SIZE];
+    struct err why; /* class ERR_NONE: nothing yet */
+};
+
 struct kms_master {
     struct master_key key;
     const struct keystore_env *env;
@@ -12,6 +18,7 @@ struct kms_master {
     struct arn arn;                  /* of the key; none until it is known what an alias means */
     bool asked;                      /* for what follows */
     char material[MATERIAL_MAX + 1]; /* what it wraps with now; empty where not known */
+    struct refused refused;
 };
 
 /* key_pin holds the ARN in an answer against the name of the user and against earlier answers, and

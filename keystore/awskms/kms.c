@@ -287,13 +287,14 @@ struct result kms_reencrypt(struct kms *kms, const char *from, const char *to,
     json_t *request JSON_CLEANUP = NULL, *answer JSON_CLEANUP = NULL;
     char *old WIPED_CLEANUP = to_base64(wrapped.bytes, wrapped.size);
     const struct operation *op = &reencrypt_operation;
+    char keys[2 * ARN_MAX + 8]; /* either may be what is wrong */
 
     request = with_dry_run(json_pack("{s:s, s:s, s:s, s:o, s:o}", "SourceKeyId", from,
                                      "DestinationKeyId", to, "CiphertextBlob", old,
                                      "SourceEncryptionContext", context_json(branch),
                                      "DestinationEncryptionContext", context_json(branch)),
                            dry_run);
-    if (!send(kms, op, to, request, NULL, &answer, refusal, err).ok ||
+    if (!send(kms, op, keys, request, NULL, &answer, refusal, err).ok ||
         !take_arn(opened_by, answer, "SourceKeyId", op, from, err).ok)
         return FAIL;
     return take_blob(blob, answer, "DestinationKeyMaterialId", op, to, err);
