@@ -17,7 +17,7 @@ from server import Server
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "cli"))
 spec = importlib.util.spec_from_file_location("cli_conftest", HERE.parent / "cli" / "conftest.py")
-cli = importlib.util.module_from_spec(spec)
+cli = sys.modules["cli_conftest"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(cli)
 
 pytest_configure = cli.pytest_configure

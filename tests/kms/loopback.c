@@ -2,7 +2,8 @@
  *
  * Each address and name it asks for is appended to the file in LOOPBACK_LOG. A connection to
  * elsewhere than loopback is refused, unless LOOPBACK_TO has "ADDRESS=PORT" for it among its words:
- * then it leads to that port of loopback. Names other than localhost are not found. */
+ * then it leads to that port of loopback. Names other than localhost are not found. With
+ * LOOPBACK_DUMPABLE set, the program cannot keep its memory from the tests. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -10,9 +11,11 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -90,4 +93,20 @@ int getaddrinfo(const char *restrict name, const char *restrict service,
         return EAI_NONAME;
     }
     return next(name, service, hints, out);
+}
+
+int prctl(int option, ...)
+{
+    int (*next)(int, unsigned long, unsigned long, unsigned long, unsigned long);
+    unsigned long words[4];
+    va_list ap;
+
+    va_start(ap, option);
+    for (int i = 0; i < 4; i++)
+        words[i] = va_arg(ap, unsigned long);
+    va_end(ap);
+    if (option == PR_SET_DUMPABLE && getenv("LOOPBACK_DUMPABLE") != NULL)
+        return 0;
+    *(void **)&next = dlsym(RTLD_NEXT, "prctl");
+    return next(option, words[0], words[1], words[2], words[3]);
 }

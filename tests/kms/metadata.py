@@ -54,11 +54,12 @@ class ContainerEndpoint(Listener):
 
     def __init__(self, principal, path="/v2/credentials/0123", authorization=None, seconds=6 * 3600, **where):
         self.principal, self.path, self.authorization, self.seconds = principal, path, authorization, seconds
-        self.asked, self.strange = [], {}
+        self.asked, self.heard, self.strange = [], [], {}
         super().__init__(**where)
 
     def answer(self, request):
         self.asked.append(f"{request.method} {request.path}")
+        self.heard.append(dict(request.headers))
         if request.path in self.strange:
             return self.strange[request.path]
         if request.path != self.path or request.method != "GET":
