@@ -11,15 +11,15 @@ static void awskms_close(struct master_key *key)
 {
     struct kms_master *k = (struct kms_master *)key;
 
-    chain_free(&k->kms.chain);
-    aws_close(&k->kms.aws);
+    account_close(&k->kms.account);
     free(k);
 }
 
 /* The region: of the ARN, else what the user set. */
 static struct result find_region(struct kms_master *k, struct err *err)
 {
-    const char *region = k->name.arn.text[0] != '\0' ? k->name.arn.region : k->kms.aws.region;
+    const char *region =
+        k->name.arn.text[0] != '\0' ? k->name.arn.region : k->kms.account->aws.region;
 
     if (region[0] == '\0') {
         (void)fail(err, ERR_USAGE, "key '%s' is in no region that is known", k->name.id);
@@ -33,18 +33,18 @@ static struct result find_region(struct kms_master *k, struct err *err)
 static struct result find_service(struct kms_master *k, struct err *err)
 {
     struct kms *kms = &k->kms;
+    struct account *account = kms->account;
     struct endpoint_wish wish = {.service = "kms",
                                  .region = kms->region,
                                  .custom = k->env->endpoint,
-                                 .fips = kms->aws.fips,
-                                 .dual_stack = kms->aws.dual_stack};
+                                 .fips = account->aws.fips,
+                                 .dual_stack = account->aws.dual_stack};
 
     if (wish.custom == NULL)
-        wish.custom = aws_setting(&kms->aws, "AWS_ENDPOINT_URL_KMS", NULL);
+        wish.custom = aws_setting(&account->aws, "AWS_ENDPOINT_URL_KMS", NULL);
     if (wish.custom == NULL)
-        wish.custom = aws_setting(&kms->aws, "AWS_ENDPOINT_URL", "endpoint_url");
-    kms->chain.aws = &kms->aws;
-    kms->chain.region = kms->aws.region[0] != '\0' ? kms->aws.region : kms->region;
+        wish.custom = aws_setting(&account->aws, "AWS_ENDPOINT_URL", "endpoint_url");
+    chain_region(&account->chain, kms->region);
     kms->calls = &k->key.calls;
     return endpoint_find(kms->url, &wish, err);
 }
@@ -59,7 +59,8 @@ static struct result awskms_open(struct master_key **out, const struct keystore_
     k->key.ops = &awskms_ops;
     k->env = env;
     if (!key_name_parse(&k->name, reference, err).ok ||
-        !aws_open(&k->kms.aws, env->kms_timeout != 0 ? env->kms_timeout : TIMEOUT, err).ok ||
+        !account_open(&k->kms.account, env->kms_timeout != 0 ? env->kms_timeout : TIMEOUT, err)
+             .ok ||
         !find_region(k, err).ok || !find_service(k, err).ok) {
         awskms_close(&k->key);
         return FAIL;

@@ -122,7 +122,7 @@ static struct result read_web_token(struct secret *token, const char *path, stru
         return fail(err, ERR_USAGE, "'%s' is longer than %d bytes", path, WEB_TOKEN_MAX);
     char *text = (char *)token->bytes;
     text[strcspn(text, "\r\n")] = '\0';
-    return OK;
+    return text[0] != '\0' ? OK : fail(err, ERR_USAGE, "'%s' is empty", path);
 }
 
 static struct result from_web_identity(const struct search *s, struct credentials *out, bool *found,
@@ -348,6 +348,14 @@ struct result chain_credentials(struct chain *chain, bool renew, const struct cr
         return fail(err, ERR_POLICY, "the credentials from %s have expired", chain->now.source);
     *out = &chain->now;
     return OK;
+}
+
+void chain_region(struct chain *chain, const char *region)
+{
+    const char *set = chain->aws->region[0] != '\0' ? chain->aws->region : region;
+
+    if (chain->region[0] == '\0')
+        memcpy(chain->region, set, strlen(set) + 1);
 }
 
 void chain_free(struct chain *chain)

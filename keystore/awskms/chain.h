@@ -7,7 +7,7 @@
 /* struct chain: {now = {0}} has found none yet. */
 struct chain {
     const struct aws *aws;
-    const char *region; /* for STS */
+    char region[REGION_MAX + 1]; /* for STS */
     struct credentials now;
 };
 
@@ -16,6 +16,9 @@ struct chain {
  * and is good until the next call. */
 FALLIBLE chain_credentials(struct chain *chain, bool renew, const struct credentials **out,
                            struct err *err);
+/* chain_region sets the region for STS, to that of the user if there is one, unless it is set. */
+void chain_region(struct chain *chain, const char *region);
+
 void chain_free(struct chain *chain);
 
 /* chain_caller is the chain as somebody who calls. */

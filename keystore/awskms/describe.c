@@ -19,13 +19,13 @@ static void tell(const struct telling *t, const char *name, const char *value)
 /* Who calls, and by what. Where AWS does not tell, that is a fact. */
 static void tell_caller(const struct telling *t)
 {
-    struct kms *kms = &t->k->kms;
-    struct caller caller = chain_caller(&kms->chain);
+    struct account *account = t->k->kms.account;
+    struct caller caller = chain_caller(&account->chain);
     char arn[ARN_MAX + 1];
     struct err why = {0};
 
-    tell(t, "credentials", kms->chain.now.source);
-    if (sts_caller(&kms->aws, kms->chain.region, &caller, arn, sizeof arn, &why).ok)
+    tell(t, "credentials", account->chain.now.source);
+    if (sts_caller(&account->aws, account->chain.region, &caller, arn, sizeof arn, &why).ok)
         tell(t, "identity", arn);
     else
         tell(t, "identity", why.text);
@@ -123,7 +123,7 @@ struct result key_describe(struct master_key *key, const struct key_facts_sink *
 
     tell(&t, "region", t.k->kms.region);
     tell(&t, "endpoint", t.k->kms.url);
-    if (!chain_credentials(&t.k->kms.chain, false, &c, err).ok ||
+    if (!chain_credentials(&t.k->kms.account->chain, false, &c, err).ok ||
         !random_bytes(id, sizeof id, err).ok || !secret_random(&secret, KEY_SIZE, err).ok)
         return FAIL;
     tell_caller(&t);

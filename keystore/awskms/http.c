@@ -14,7 +14,6 @@
 
 struct http {
     const struct library *curl;
-    CURL *handle;
     char *ca_bundle;
 };
 
@@ -37,9 +36,8 @@ struct result http_new(struct http **out, const char *ca_bundle, struct err *err
         free(h);
         return FAIL;
     }
-    h->handle = h->curl->easy_init();
     h->ca_bundle = ca_bundle != NULL ? strdup(ca_bundle) : NULL;
-    if (h->handle == NULL || (ca_bundle != NULL && h->ca_bundle == NULL)) {
+    if (ca_bundle != NULL && h->ca_bundle == NULL) {
         http_free(&h);
         return fail(err, ERR_FAILED, "out of memory");
     }
@@ -53,8 +51,6 @@ void http_free(struct http **http)
 
     if (h == NULL)
         return;
-    if (h->handle != NULL)
-        h->curl->easy_cleanup(h->handle);
     free(h->ca_bundle);
     free(h);
     *http = NULL;
@@ -246,23 +242,26 @@ static struct result transport_fault(const struct http *h, const struct transfer
     return fail(err, ERR_STORE, "cannot reach '%s': %s", url, what);
 }
 
+/* Nothing is kept for the next request: a handle, and an open connection too, would keep the secret
+ * key in memory that is not protected. */
 static struct result perform(struct http *h, const struct http_request *r, struct transfer *t,
                              struct err *err)
 {
-    struct setting s = {h->curl, h->handle, false};
+    struct setting s = {h->curl, h->curl->easy_init(), false};
     char detail[CURL_ERROR_SIZE] = "";
 
-    h->curl->easy_reset(h->handle);
+    if (s.handle == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
     set_pointer(&s, CURLOPT_ERRORBUFFER, detail);
     set_request(&s, r, t);
     set_security(&s, h, r);
     set_signature(&s, r->signature);
     set_callbacks(&s, t);
+    CURLcode code = s.bad ? CURLE_UNKNOWN_OPTION : h->curl->easy_perform(s.handle);
+    h->curl->easy_getinfo(s.handle, CURLINFO_RESPONSE_CODE, &t->answer->status);
+    h->curl->easy_cleanup(s.handle);
     if (s.bad)
         return fail(err, ERR_UNSUPPORTED, "the libcurl of this machine is too old");
-    CURLcode code = h->curl->easy_perform(h->handle);
-    h->curl->easy_getinfo(h->handle, CURLINFO_RESPONSE_CODE, &t->answer->status);
-    h->curl->easy_reset(h->handle); /* it must not keep pointers into this frame */
     return code == CURLE_OK ? OK : transport_fault(h, t, code, detail, r->url, err);
 }
 

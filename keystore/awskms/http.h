@@ -39,7 +39,7 @@ struct http_answer {
 
 #define HTTP_ANSWER_CLEANUP __attribute__((cleanup(http_answer_free)))
 
-/* http_new makes a client, which keeps its connections. ca_bundle is a file of certificates to be
+/* http_new makes a client. ca_bundle is a file of certificates to be
  * trusted in place of the system's; NULL for those. */
 FALLIBLE http_new(struct http **out, const char *ca_bundle, struct err *err);
 void http_free(struct http **http);

@@ -90,7 +90,7 @@ static void remember_down(struct kms *kms, const struct err *err)
     if (err->class != ERR_STORE)
         return;
     kms->down = *err;
-    kms->down_until = clock_ms() + (uint64_t)kms->aws.timeout * 1000;
+    kms->down_until = clock_ms() + (uint64_t)kms->account->aws.timeout * 1000;
 }
 
 /* Sends a request, which belongs to the caller, and takes an answer that is a JSON object. */
@@ -100,7 +100,7 @@ static struct result send(struct kms *kms, const struct operation *op, const cha
 {
     struct http_answer got HTTP_ANSWER_CLEANUP = {0};
     char *body WIPED_CLEANUP = request != NULL ? json_dumps(request, JSON_COMPACT) : NULL;
-    struct caller caller = chain_caller(&kms->chain);
+    struct caller caller = chain_caller(&kms->account->chain);
     char target[64];
     const char *const headers[] = {"Content-Type: application/x-amz-json-1.1", target, NULL};
     struct fault fault;
@@ -119,7 +119,10 @@ static struct result send(struct kms *kms, const struct operation *op, const cha
                         .what = op->what,
                         .body = {(const uint8_t *)body, strlen(body)},
                         .unsaid = unsaid};
-    if (!call_send(&kms->aws, &call, &caller, &got, &fault, err).ok) {
+    pthread_mutex_lock(&kms->account->lock);
+    struct result sent = call_send(&kms->account->aws, &call, &caller, &got, &fault, err);
+    pthread_mutex_unlock(&kms->account->lock);
+    if (!sent.ok) {
         err_context(err, "key '%s'", key_id);
         remember_down(kms, err);
         return FAIL;

@@ -3,7 +3,7 @@
 #define BULLA_KEYSTORE_AWSKMS_KMS_H
 
 #include "crypto/slot.h"
-#include "keystore/awskms/chain.h"
+#include "keystore/awskms/account.h"
 #include "keystore/awskms/endpoint.h"
 #include "keystore/keystore.h"
 
@@ -11,10 +11,9 @@
 
 /* struct kms: KMS in one region, and who asks it. */
 struct kms {
-    struct aws aws;
+    struct account *account;
     char region[REGION_MAX + 1];
     char url[ENDPOINT_MAX];
-    struct chain chain;
     uint64_t *calls; /* operations that KMS answered */
     struct err down; /* why it could not be reached, and until when that is believed */
     uint64_t down_until;

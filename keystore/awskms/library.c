@@ -16,7 +16,6 @@ static const struct {
     {"curl_easy_setopt", offsetof(struct library, easy_setopt)},
     {"curl_easy_perform", offsetof(struct library, easy_perform)},
     {"curl_easy_getinfo", offsetof(struct library, easy_getinfo)},
-    {"curl_easy_reset", offsetof(struct library, easy_reset)},
     {"curl_easy_strerror", offsetof(struct library, easy_strerror)},
     {"curl_easy_cleanup", offsetof(struct library, easy_cleanup)},
     {"curl_slist_append", offsetof(struct library, slist_append)},

@@ -63,9 +63,10 @@ static struct result refused(const struct call *call, const struct fault *f, str
     return FAIL;
 }
 
+/* unsaid is a secret among the fields, or NULL. */
 static struct result ask(const struct aws *aws, const char *region, const struct field *fields,
-                         const char *what, const struct caller *caller, struct http_answer *answer,
-                         struct err *err)
+                         const char *what, const char *unsaid, const struct caller *caller,
+                         struct http_answer *answer, struct err *err)
 {
     static const char *const headers[] = {
         "Content-Type: application/x-www-form-urlencoded; charset=utf-8", NULL};
@@ -89,6 +90,7 @@ static struct result ask(const struct aws *aws, const char *region, const struct
                         .url = url,
                         .headers = headers,
                         .what = what,
+                        .unsaid = unsaid,
                         .body = {(const uint8_t *)form, strlen(form)}};
     if (!call_send(aws, &call, caller, answer, &fault, err).ok)
         return FAIL;
@@ -145,7 +147,7 @@ struct result sts_assume_role(const struct aws *aws, const char *region, const s
         {"ExternalId", role->external_id},
         {"DurationSeconds", role->duration_seconds},
     };
-    if (!ask(aws, region, fields, "sts:AssumeRole", &caller, &answer, err).ok) {
+    if (!ask(aws, region, fields, "sts:AssumeRole", role->external_id, &caller, &answer, err).ok) {
         err_context(err, "role %s", role->arn);
         return FAIL;
     }
@@ -166,7 +168,7 @@ struct result sts_assume_role_with_web_identity(const struct aws *aws, const cha
         {"RoleSessionName", role->session_name != NULL ? role->session_name : session},
         {"WebIdentityToken", token},
     };
-    if (!ask(aws, region, fields, "sts:AssumeRoleWithWebIdentity", NULL, &answer, err).ok) {
+    if (!ask(aws, region, fields, "sts:AssumeRoleWithWebIdentity", token, NULL, &answer, err).ok) {
         err_context(err, "role %s", role->arn);
         return FAIL;
     }
@@ -179,7 +181,7 @@ struct result sts_caller(const struct aws *aws, const char *region, const struct
     static const struct field fields[] = {{"Action", "GetCallerIdentity"}, {0}};
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
 
-    if (!ask(aws, region, fields, "sts:GetCallerIdentity", caller, &answer, err).ok)
+    if (!ask(aws, region, fields, "sts:GetCallerIdentity", NULL, caller, &answer, err).ok)
         return FAIL;
     return xml_text(&answer, "Arn", out, room)
                ? OK
