@@ -32,7 +32,7 @@ def install():
         if done.exists() and done.read_text() == str(PACKAGES):
             return program, None
         for command in (["/usr/bin/python3", "-m", "venv", "--clear", folder / "venv"],
-                        [folder / "venv/bin/pip", "install", "-q", "--no-compile", *PACKAGES]):  # fmt: skip
+                        [folder / "venv/bin/pip", "install", "-q", "--no-compile", "--retries", "1", "--timeout", "20", *PACKAGES]):  # fmt: skip
             try:
                 made = subprocess.run(command, capture_output=True, timeout=250)
             except (OSError, subprocess.TimeoutExpired) as why:

@@ -62,6 +62,12 @@ def test_endpoints_of_sts(outside, cloud, proxy, user, region, how, partition):
     assert proxy.asked[0] == kms_host(region, how, "sts") + ":443" and proxy.asked[-1] == kms_host(region, how) + ":443"
 
 
+def test_kinds_of_endpoints_in_a_profile(outside, key, proxy):
+    outside.config("[profile strict]\nuse_fips_endpoint = true\nuse_dualstack_endpoint = true\n")
+    outside("encrypt", "-k", key.arn, "-o", "-", stdin=b"x", env={"AWS_PROFILE": "strict"})
+    assert set(proxy.asked) == {"kms-fips.us-east-1.api.aws:443"}
+
+
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
 def test_variables_of_proxies(outside, key, proxy, variable):
     url = outside.environment.pop("HTTPS_PROXY")
@@ -116,6 +122,29 @@ def test_order_of_the_variables(bulla, serve, aws, key):
     kms = serve()
     bulla("encrypt", "-k", key.arn, "-o", "-", stdin=b"x", env={"AWS_ENDPOINT_URL_KMS": kms.url})
     assert kms.calls["Encrypt"] == 1 and aws.requests == []
+
+
+def test_endpoint_of_sts(bulla, serve, aws, key, user):
+    """AWS_ENDPOINT_URL_STS for STS; --endpoint is for KMS alone."""
+    kms, sts = serve(), serve()
+    bulla("key", "check", "--endpoint", kms.url, key.arn, env={"AWS_ENDPOINT_URL_STS": sts.url})
+    assert aws.requests == [] and set(sts.calls) == {"GetCallerIdentity"} and "GetCallerIdentity" not in kms.calls
+
+
+def test_verbs_that_take_the_options(bulla, serve, aws, cloud, key):
+    """Whatever may ask KMS."""
+    other, third = serve(), cloud.key().arn
+    cloud.alias("alias/nightly", key)
+    options = ["--endpoint", other.url, "--kms-timeout", "20"]
+    sealed = bulla.seal(key.arn, CONTENT, *options)
+    bulla("verify", *options, "-k", key.arn, sealed)
+    bulla("rewrap", *options, "-k", key.arn, "--to", third, sealed)
+    bulla("reencrypt", *options, "-k", third, "--to", key.arn, sealed)
+    bulla("status", *options, "--needs", "alias/nightly", sealed, status=7)
+    bulla("envelope", "export", sealed)
+    sealed.write_bytes(bytes(8192) + sealed.read_bytes()[8192:])
+    bulla("envelope", "restore", *options, "-k", key.arn, sealed)
+    assert opened(bulla, key, sealed=sealed, options=options).stdout == CONTENT and aws.requests == []
 
 
 def test_endpoint_of_a_profile(bulla, serve, aws, key):
