@@ -42,8 +42,10 @@ static void tell_key(const struct telling *t)
         return;
     }
     tell(t, "key ARN", about.arn.text);
-    tell(t, "state", about.state);
-    tell(t, "usage", about.usage);
+    if (about.state[0] != '\0')
+        tell(t, "state", about.state);
+    if (about.usage[0] != '\0')
+        tell(t, "usage", about.usage);
     tell(t, "multi-region", about.multi_region ? "yes" : "no");
     if (about.material[0] != '\0')
         tell(t, "key material", about.material);
