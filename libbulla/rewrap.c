@@ -167,7 +167,8 @@ struct move {
     struct err failed;    /* a key that should have done it could not */
 };
 
-/* One key on one slot. */
+/* One key on one slot. That the slot opens this very file is not seen here: the store only knows
+ * that it is of this branch id and this context. */
 static void try_move(struct job *j, struct master_key *from, struct master_key *to,
                      const struct slot *old, struct move *m, struct err *err)
 {

@@ -133,7 +133,8 @@ static void read_fault(struct fault *f, const struct http_answer *a, const struc
     else
         read_xml_fault(f, a, call, g);
     if (f->name[0] == '\0')
-        snprintf(f->name, sizeof f->name, "HTTP status %ld", a->status);
+        snprintf(f->name, sizeof f->name, "HTTP status %ld%s", a->status,
+                 a->status >= 300 && a->status < 400 ? ", a redirect, which is not followed" : "");
     memcpy(f->request_id, a->request_id, sizeof f->request_id);
     f->passing = is_among(passing, f->name) || a->status >= 500 || a->status == 429;
     f->expired = is_among(expired, f->name);

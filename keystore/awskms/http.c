@@ -176,14 +176,16 @@ static void set_callbacks(struct setting *s, struct transfer *t)
 
 static void set_security(struct setting *s, const struct http *h, const struct http_request *r)
 {
-    set_pointer(s, CURLOPT_PROTOCOLS_STR, strncmp(r->url, "https:", 6) == 0 ? "https" : "http");
+    bool tls = strncmp(r->url, "https:", 6) == 0;
+
+    set_pointer(s, CURLOPT_PROTOCOLS_STR, tls ? "https" : "http");
     set_long(s, CURLOPT_FOLLOWLOCATION, 0);
     set_long(s, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
     set_long(s, CURLOPT_SSL_VERIFYPEER, 1);
     set_long(s, CURLOPT_SSL_VERIFYHOST, 2);
     if (h->ca_bundle != NULL)
         set_pointer(s, CURLOPT_CAINFO, h->ca_bundle);
-    if (r->near)
+    if (r->near || !tls) /* what is not protected does not leave the machine */
         set_pointer(s, CURLOPT_PROXY, "");
 }
 

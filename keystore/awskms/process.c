@@ -7,6 +7,7 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/place.h"
@@ -17,6 +18,7 @@ extern char **environ;
 
 #define OUTPUT_MAX HTTP_ANSWER_MAX /* bytes */
 #define POLL_STEP 100              /* milliseconds */
+#define WAIT_STEP 2000000          /* nanoseconds */
 
 /* The signals that we ignore are not ignored by the program. */
 static int spawn(pid_t *pid, char **argv, int out)
@@ -66,18 +68,22 @@ static struct result read_output(int fd, uint64_t deadline, struct http_answer *
     return OK;
 }
 
-/* Waits for the end; one that is not to be waited for is stopped first. */
-static bool ended_well(pid_t pid, bool stop)
+/* Waits for the end, for as long as allowed; one that is not to be waited for is stopped. */
+static bool ended_well(pid_t pid, bool stop, uint64_t deadline)
 {
     int status;
-    pid_t ended;
+    pid_t ended = 0;
 
-    if (stop)
-        kill(pid, SIGKILL);
-    do
-        ended = waitpid(pid, &status, 0);
-    while (ended < 0 && errno == EINTR);
-    return ended == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    while (!stop && (ended = waitpid(pid, &status, WNOHANG)) == 0) {
+        stop = stream_interrupted() || clock_ms() >= deadline;
+        (void)nanosleep(&(struct timespec){.tv_nsec = WAIT_STEP}, NULL);
+    }
+    if (ended == pid)
+        return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    kill(pid, SIGKILL);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    return false;
 }
 
 static struct result run(const struct aws *aws, char **argv, struct http_answer *answer,
@@ -96,8 +102,9 @@ static struct result run(const struct aws *aws, char **argv, struct http_answer 
         errno = failed;
         return fail_errno(err, "cannot run '%s'", argv[0]);
     }
-    struct result r = read_output(out, clock_ms() + (uint64_t)aws->timeout * 1000, answer, err);
-    if (!ended_well(pid, !r.ok) && r.ok)
+    uint64_t deadline = clock_ms() + (uint64_t)aws->timeout * 1000;
+    struct result r = read_output(out, deadline, answer, err);
+    if (!ended_well(pid, !r.ok, deadline) && r.ok)
         return fail(err, ERR_POLICY, "'%s' failed", argv[0]);
     return r;
 }
