@@ -89,6 +89,13 @@ def test_proxy_that_refuses(outside, serve, aws, key):
     assert aws.requests == []
 
 
+def test_password_of_a_proxy_is_not_printed(outside, key):
+    for host in ("127.0.0.1:9", "nowhere.example:9"):
+        env = {"HTTPS_PROXY": f"http://user:pr0xypassword@{host}"}
+        done = outside("encrypt", "-k", key.arn, "--kms-timeout", "1", "-o", "-", stdin=b"x", env=env, status=6)
+        assert b"pr0xypassword" not in done.stderr
+
+
 def test_second_region_by_a_proxy_when_the_first_is_down(outside, serve, aws, cloud):
     keys = [cloud.key(region=region) for region in ("us-east-1", "eu-west-1")]
     sealed = outside.seal(keys[0].arn, CONTENT, "-k", keys[1].arn)

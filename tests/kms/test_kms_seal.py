@@ -142,6 +142,14 @@ def test_altered_arn_is_refused(bulla, cloud, aws, key, sealed):
     assert aws.last("Decrypt")["KeyId"] == other.arn
 
 
+def test_slot_that_names_another_key_than_opens_it(bulla, cloud, key):
+    """By an alias, which may mean either: what opens it must be what the slot says."""
+    cloud.alias("alias/nightly", key)
+    sealed = bulla.seal("alias/nightly", CONTENT)
+    altered(sealed, key.arn.encode(), cloud.key().arn.encode())
+    assert opened(bulla, "alias/nightly", sealed=sealed, status=(4, 5, 7)).stdout == b""
+
+
 def test_only_named_keys_are_asked(bulla, cloud, aws, key, sealed):
     other = cloud.key()
     assert b"" == opened(bulla, other, sealed=sealed, status=5).stdout
