@@ -470,19 +470,27 @@ struct result rewrap_file(struct rewrap *r, const struct sealed_place *from,
     return OK;
 }
 
-/* What is to be removed must be known, and for a refresh what is current. A new key that does not
- * tell is wrapped by to learn it. */
+/* A new key that does not tell is wrapped by, to learn what it is. */
+static struct result locate_new(const struct keyset *set, struct err *err)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        const struct keyset one = {&set->keys[i], 1};
+        struct err why = {0};
+        if (!keyset_locate(&one, true, &why).ok && why.class != ERR_POLICY) {
+            *err = why;
+            return FAIL;
+        }
+    }
+    return OK;
+}
+
+/* What is to be removed must be known, and for a refresh what is current. */
 struct result rewrap_start(struct rewrap *r, struct err *err)
 {
-    struct err why = {0};
-
     if (r->to.count + r->add.count + r->remove.count == 0)
         return keyset_locate(&r->session->keys, true, err);
-    if ((!keyset_locate(&r->to, true, &why).ok || !keyset_locate(&r->add, true, &why).ok) &&
-        why.class != ERR_POLICY) {
-        *err = why;
+    if (!locate_new(&r->to, err).ok || !locate_new(&r->add, err).ok)
         return FAIL;
-    }
     return keyset_locate(&r->remove, false, err);
 }
 

@@ -2,8 +2,6 @@
 #ifndef BULLA_KEYSTORE_AWSKMS_AWS_H
 #define BULLA_KEYSTORE_AWSKMS_AWS_H
 
-#include <jansson.h>
-
 #include "base/secret.h"
 #include "keystore/awskms/arn.h"
 #include "keystore/awskms/http.h"
@@ -26,20 +24,5 @@ void aws_close(struct aws *aws);
 /* aws_setting gives a variable of the environment, else a value of the profile in use, else NULL;
  * either may be NULL. */
 const char *aws_setting(const struct aws *aws, const char *variable, const char *key);
-
-/* json_read parses an answer; NULL if it is not a JSON object. The caller drops the reference. */
-json_t *json_read(const struct http_answer *answer);
-
-/* json_text gives a member that is a string, or NULL. */
-const char *json_text(const json_t *object, const char *name);
-
-void json_drop(json_t **json);
-#define JSON_CLEANUP __attribute__((cleanup(json_drop)))
-
-/* clock_ms is a clock that nobody sets, in milliseconds. */
-uint64_t clock_ms(void);
-
-/* time_read reads the time of an expiry: RFC 3339, with or without a fraction, in any zone. */
-bool time_read(uint64_t *seconds, const char *text);
 
 #endif

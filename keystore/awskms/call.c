@@ -1,11 +1,10 @@
 #include "keystore/awskms/call.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/stream.h"
+#include "keystore/awskms/clock.h"
 #include "keystore/awskms/xml.h"
 
 #define ATTEMPTS 3
@@ -155,9 +154,7 @@ static bool back_off(unsigned attempt, uint64_t deadline)
     uint64_t wait = most * random / UINT32_MAX;
     if (now + wait + ATTEMPT_LEAST > deadline)
         return false;
-    while (clock_ms() < now + wait && !stream_interrupted())
-        (void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-    return !stream_interrupted();
+    return clock_wait(wait);
 }
 
 /* The time one attempt may take: a third of all, so that there is time for three. */

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "keystore/awskms/clock.h"
+
 void credentials_free(struct credentials *c)
 {
     secret_free(&c->access_key);

@@ -3,6 +3,7 @@
 #define BULLA_KEYSTORE_AWSKMS_CREDENTIALS_H
 
 #include "keystore/awskms/aws.h"
+#include "keystore/awskms/json.h"
 
 #define CREDENTIALS_SOURCE_MAX 256 /* bytes, with the terminating zero */
 #define CREDENTIALS_TEXT_MAX 16384 /* bytes of each of the three secrets */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "keystore/awskms/clock.h"
 #include "keystore/awskms/wiped.h"
 
 #define BRANCH_PAIR "bulla-branch"

@@ -5,15 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "base/place.h"
 #include "base/stream.h"
+#include "keystore/awskms/clock.h"
 #include "keystore/awskms/wiped.h"
 
 #define CONTAINER_HOST "http://169.254.170.2"
 #define CONTAINER_TIMEOUT 2000L /* milliseconds, as botocore has it */
 #define CONTAINER_ATTEMPTS 3
+#define CONTAINER_PAUSE 500  /* milliseconds */
 #define TOKEN_FILE_MAX 16384 /* bytes */
 #define INSTANCE_V4 "http://169.254.169.254"
 #define INSTANCE_V6 "http://[fd00:ec2::254]"
@@ -109,7 +110,8 @@ static struct result ask_container(const struct aws *aws, const char *url, const
                      "'%s' answers with HTTP status %ld", url, answer->status);
         if (err->class != ERR_STORE || n == CONTAINER_ATTEMPTS)
             return r;
-        usleep(200000u * n);
+        if (!clock_wait(CONTAINER_PAUSE))
+            return fail(err, ERR_INTERRUPTED, "interrupted");
     }
 }
 

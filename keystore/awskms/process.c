@@ -7,18 +7,18 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/place.h"
 #include "base/stream.h"
+#include "keystore/awskms/clock.h"
 #include "keystore/awskms/words.h"
 
 extern char **environ;
 
 #define OUTPUT_MAX HTTP_ANSWER_MAX /* bytes */
 #define POLL_STEP 100              /* milliseconds */
-#define WAIT_STEP 2000000          /* nanoseconds */
+#define WAIT_STEP 5                /* milliseconds */
 
 /* The signals that we ignore are not ignored by the program. */
 static int spawn(pid_t *pid, char **argv, int out)
@@ -76,7 +76,7 @@ static bool ended_well(pid_t pid, bool stop, uint64_t deadline)
 
     while (!stop && (ended = waitpid(pid, &status, WNOHANG)) == 0) {
         stop = stream_interrupted() || clock_ms() >= deadline;
-        (void)nanosleep(&(struct timespec){.tv_nsec = WAIT_STEP}, NULL);
+        (void)clock_wait(WAIT_STEP);
     }
     if (ended == pid)
         return WIFEXITED(status) && WEXITSTATUS(status) == 0;

@@ -1,8 +1,10 @@
 /* What the key store of AWS KMS reads of others: names, profiles, answers, command lines, times. */
 #include <unistd.h>
 
-#include "keystore/awskms/aws.h"
+#include "keystore/awskms/arn.h"
+#include "keystore/awskms/clock.h"
 #include "keystore/awskms/endpoint.h"
+#include "keystore/awskms/profile.h"
 #include "keystore/awskms/words.h"
 #include "keystore/awskms/xml.h"
 #include "tests/unit/test.h"
