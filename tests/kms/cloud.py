@@ -89,7 +89,7 @@ def blob_fields(blob):
 class Cloud:
     def __init__(self):
         self.keys, self.aliases, self.principals, self.roles = {}, {}, {}, {}
-        self.permissions = []  # (identity, actions, key ARN or None for all)
+        self.permissions = []  # (identity, actions, key ARN or None for all, pairs of the context)
         self.plaintexts, self.secrets = [], set()  # what must never be printed
         self.sessions = []
 
@@ -136,15 +136,17 @@ class Cloud:
         self.sessions.append(made)
         return made
 
-    def allow(self, identity, *actions, key=None):
-        self.permissions.append((identity, set(actions), key.arn if key else None))
+    def allow(self, identity, *actions, key=None, context=()):
+        """On one key or on all; with a context, only for requests whose encryption context has those pairs."""
+        self.permissions.append((identity, set(actions), key.arn if key else None, set(dict(context).items())))
 
     # Asking it.
 
-    def authorize(self, principal, action, arn):
-        for identity, actions, key in self.permissions:
+    def authorize(self, principal, action, arn, context=()):
+        for identity, actions, key, pairs in self.permissions:
             if identity == principal.identity and key in (None, arn) and ("kms:*" in actions or action in actions):
-                return
+                if pairs <= set(dict(context).items()):
+                    return
         why = f"User: {principal.arn} is not authorized to perform: {action} on resource: {arn} because no identity-based policy allows the {action} action"
         raise AwsError("AccessDeniedException", why)
 
@@ -162,9 +164,9 @@ class Cloud:
             raise AwsError("NotFoundException", f"Key '{arn}' does not exist")
         return self.keys[arn]
 
-    def usable(self, principal, action, region, name):
+    def usable(self, principal, action, region, name, context):
         key = self.find(principal, region, name)
-        self.authorize(principal, action, key.arn)
+        self.authorize(principal, action, key.arn, context)
         if key.state == "Disabled":
             raise AwsError("DisabledException", f"{key.arn} is disabled.")
         if key.state != "Enabled":
@@ -201,17 +203,18 @@ class Cloud:
     # KMS.
 
     def Encrypt(self, principal, region, request):
-        key = self.usable(principal, "kms:Encrypt", region, request["KeyId"])
+        context = request.get("EncryptionContext", {})
+        key = self.usable(principal, "kms:Encrypt", region, request["KeyId"], context)
         plaintext = from_base64(request["Plaintext"], 4096)
         dry(request)
         self.plaintexts.append(plaintext)
-        blob = self.seal(key, plaintext, request.get("EncryptionContext", {}))
+        blob = self.seal(key, plaintext, context)
         return {"CiphertextBlob": to_base64(blob), "KeyId": key.arn, "EncryptionAlgorithm": "SYMMETRIC_DEFAULT"}
 
     def Decrypt(self, principal, region, request):
-        blob = from_base64(request["CiphertextBlob"], 6144)
-        key = self.usable(principal, "kms:Decrypt", region, request.get("KeyId") or self.key_of_blob(region, blob))
-        plaintext, material = self.open(key, blob, request.get("EncryptionContext", {}))
+        blob, context = from_base64(request["CiphertextBlob"], 6144), request.get("EncryptionContext", {})
+        key = self.usable(principal, "kms:Decrypt", region, request.get("KeyId") or self.key_of_blob(region, blob), context)
+        plaintext, material = self.open(key, blob, context)
         dry(request)
         self.plaintexts.append(plaintext)
         answer = {"Plaintext": to_base64(plaintext), "KeyId": key.arn, "EncryptionAlgorithm": "SYMMETRIC_DEFAULT"}
@@ -219,11 +222,12 @@ class Cloud:
 
     def ReEncrypt(self, principal, region, request):
         blob = from_base64(request["CiphertextBlob"], 6144)
-        source = self.usable(principal, "kms:ReEncryptFrom", region, request.get("SourceKeyId") or self.key_of_blob(region, blob))
-        target = self.usable(principal, "kms:ReEncryptTo", region, request["DestinationKeyId"])
-        plaintext, material = self.open(source, blob, request.get("SourceEncryptionContext", {}))
+        before, after = (request.get(f"{side}EncryptionContext", {}) for side in ("Source", "Destination"))
+        source = self.usable(principal, "kms:ReEncryptFrom", region, request.get("SourceKeyId") or self.key_of_blob(region, blob), before)
+        target = self.usable(principal, "kms:ReEncryptTo", region, request["DestinationKeyId"], after)
+        plaintext, material = self.open(source, blob, before)
         dry(request)
-        fresh = self.seal(target, plaintext, request.get("DestinationEncryptionContext", {}))
+        fresh = self.seal(target, plaintext, after)
         answer = {"CiphertextBlob": to_base64(fresh), "SourceKeyId": source.arn, "KeyId": target.arn}
         answer |= {f"{side}EncryptionAlgorithm": "SYMMETRIC_DEFAULT" for side in ("Source", "Destination")}
         if source.reports_material:

@@ -386,8 +386,9 @@ def test_processes_that_fail(anonymous, aws, key, what):
     assert "stdout-words" not in said
 
 
-def test_process_that_hangs(anonymous, aws, key):
-    path = program(anonymous.home / "get", "#!/bin/sh\nexec sleep 60\n")
+@pytest.mark.parametrize("how", [":", "exec >&- 2>&-"])
+def test_process_that_hangs(anonymous, aws, key, how):
+    path = program(anonymous.home / "get", f"#!/bin/sh\n{how}\nexec sleep 60\n")
     anonymous.config(f"[profile corp]\ncredential_process = {path}\n")
     start = time.monotonic()
     refused(anonymous, key, options=["--kms-timeout", "1"], AWS_PROFILE="corp")

@@ -116,6 +116,14 @@ def test_metadata_never_goes_by_a_proxy(bulla, imds, container, proxy, key):
     assert task.asked and not any(str(task.port) in place for place in proxy.asked)
 
 
+def test_plain_http_never_goes_by_a_proxy(bulla, serve, proxy, key):
+    """What is not protected stays on this machine."""
+    near = serve(tls=None)
+    everything = {name: proxy.url for name in ("http_proxy", "ALL_PROXY", "all_proxy", "HTTPS_PROXY")}
+    bulla("encrypt", "--endpoint", near.url, "-k", key.arn, "-o", "-", stdin=b"x", env=everything)
+    assert near.calls["Encrypt"] == 1 and proxy.asked == []
+
+
 # Custom endpoints.
 
 

@@ -1,14 +1,12 @@
 """Sealing to keys of AWS KMS and opening with them: names, regions, contexts, and how often KMS is asked."""
 
-import base64
 import json
-import subprocess
 
 import pytest
 
 import cli_conftest
 from faults import status
-from kms_files import CONTENT, altered, arns, content, context, decode, materials, opened, slots, wraps
+from kms_files import CONTENT, altered, arns, content, context, materials, opened, slots, wraps
 
 MANY = 300 if cli_conftest.SANITIZED else 10_000
 
@@ -235,21 +233,3 @@ def test_kms_that_reports_no_material(bulla, key):
     assert materials(bulla, sealed) == [""]
     assert opened(bulla, key, sealed=sealed).stdout == CONTENT
     assert b"0 rewrapped" in bulla("rewrap", "-k", key.arn, sealed).stderr
-
-
-def test_the_aws_command_opens_a_slot(bulla, aws, key, user, authority, tmp_path):
-    """Without bulla: the wrap by 'aws kms decrypt' with the documented context, the body by the independent decoder."""
-    sealed = bulla.seal(key.arn, CONTENT, "--context", "db=prod", "--context", "a=")
-    blob = tmp_path / "blob"
-    blob.write_bytes(wraps(sealed)[0])
-    pairs = json.dumps(context(sealed))
-    command = ["/usr/bin/aws", "kms", "decrypt", "--region", "us-east-1", "--endpoint-url", aws.url, "--key-id", key.arn,
-               "--ciphertext-blob", f"fileb://{blob}", "--encryption-context", pairs, "--output", "text", "--query", "Plaintext"]  # fmt: skip
-    env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "AWS_CA_BUNDLE": str(authority.bundle), **user.environment()}
-    branch_key = base64.b64decode(subprocess.run(command, env=env, check=True, capture_output=True).stdout)
-    assert len(branch_key) == 32
-    raw = sealed.read_bytes()
-    envelope = decode.read_envelope(raw)
-    inner, core = envelope.copy.content, envelope.copy.content.core
-    data_key = decode.open_data_key(inner, branch_key)
-    assert decode.open_body(raw, [envelope.size], core.suite, data_key, b"bulla/v1 body" + core.hash) == CONTENT
