@@ -206,12 +206,26 @@ static void move_any(struct job *j, struct master_key *to, struct move *m, struc
         for (size_t i = 0; i < e->slot_count && !m->done; i++)
             try_move(j, mine->keys[k], to, &e->slots[i], m, err);
     for (size_t i = 0; i < e->slot_count && !m->done; i++)
-        try_move(j, to, to, &e->slots[i], m, err);
+        if (to->ops->match(to, &e->slots[i]) != SLOT_MAYBE)
+            try_move(j, to, to, &e->slots[i], m, err);
+}
+
+/* Whether a key of another store was named that may open the file too. */
+static bool other_way(const struct job *j, const struct master_key *key)
+{
+    const struct keyset *mine = &j->rewrap->session->keys;
+
+    for (size_t k = 0; k < mine->count; k++)
+        for (size_t i = 0; i < j->envelope->slot_count; i++)
+            if (mine->keys[k]->ops != key->ops &&
+                mine->keys[k]->ops->match(mine->keys[k], &j->envelope->slots[i]) != SLOT_OTHER)
+                return true;
+    return false;
 }
 
 /* Appends a fresh wrap by a key. Where its store should have moved a slot and could not, the branch
- * key is not fetched instead: that would take, and ask for, a permission that nobody meant to give.
- */
+ * key is not fetched from that store instead: that would take, and ask for, a permission that
+ * nobody meant to give. */
 static struct result append_fresh(struct job *j, struct master_key *key, struct err *err)
 {
     struct branch_identity identity = {j->envelope->core.branch_id, &j->envelope->core.context};
@@ -225,7 +239,7 @@ static struct result append_fresh(struct job *j, struct master_key *key, struct 
         move_any(j, key, &move, err);
     if (move.done)
         return move.result;
-    if (move.failed.class != ERR_NONE) {
+    if (move.failed.class != ERR_NONE && !other_way(j, key)) {
         *err = move.failed;
         return FAIL;
     }
