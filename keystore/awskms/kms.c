@@ -292,7 +292,9 @@ struct result kms_reencrypt(struct kms *kms, const char *from, const char *to,
     char *old WIPED_CLEANUP = to_base64(wrapped.bytes, wrapped.size);
     const struct operation *op = &reencrypt_operation;
     char keys[2 * ARN_MAX + 8]; /* either may be what is wrong */
+    bool same = strcmp(from, to) == 0;
 
+    snprintf(keys, sizeof keys, "%s%s%s", from, same ? "" : "' to '", same ? "" : to);
     request = with_dry_run(json_pack("{s:s, s:s, s:s, s:o, s:o}", "SourceKeyId", from,
                                      "DestinationKeyId", to, "CiphertextBlob", old,
                                      "SourceEncryptionContext", context_json(branch),
