@@ -222,9 +222,10 @@ def test_loops_are_refused(anonymous, aws, key, count):
     assert "p0" in refused(anonymous, key, AWS_PROFILE="p0") and not aws.calls
 
 
-def test_long_chain_ends(anonymous, aws, key):
-    parts = [f"[profile p{n}]\nrole_arn = arn:aws:iam::111122223333:role/r{n}\nsource_profile = p{n + 1}\n" for n in range(3000)]
-    anonymous.config("".join(parts))
+def test_long_chain_ends(anonymous, cloud, aws, key, base):
+    """Though its end has keys: nobody means three thousand roles."""
+    config = [f"[profile p{n}]\nrole_arn = arn:aws:iam::111122223333:role/r{n}\nsource_profile = p{n + 1}\n" for n in range(3000)]
+    anonymous.config("".join(config), f"[p3000]\n{keys_of(base)}")
     refused(anonymous, key, AWS_PROFILE="p0")
     assert not aws.calls
 
@@ -384,6 +385,13 @@ def test_processes_that_fail(anonymous, aws, key, what):
     said = refused(anonymous, key, AWS_PROFILE="corp")
     assert ("corp" in said or str(path) in said) and not aws.calls
     assert "stdout-words" not in said
+
+
+def test_process_that_fails_at_last(anonymous, cloud, aws, key):
+    """What it printed before does not count."""
+    path = program(anonymous.home / "get", printed(cloud.user("corp", "kms:*")) + "exit 3\n")
+    anonymous.config(f"[profile corp]\ncredential_process = {path}\n")
+    assert str(path) in refused(anonymous, key, AWS_PROFILE="corp") and not aws.calls
 
 
 @pytest.mark.parametrize("how", [":", "exec >&- 2>&-"])
