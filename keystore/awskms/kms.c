@@ -85,7 +85,8 @@ static struct result refused(const struct operation *op, const char *key_id, con
     return FAIL;
 }
 
-/* Once KMS could not be reached, no file waits for it again for as long as one did. */
+/* Once nothing answered, no file waits for that again for as long as one may have done. A service
+ * that answers "later" is asked again for the next file. */
 static void remember_down(struct kms *kms, const struct err *err)
 {
     if (err->class != ERR_STORE)
@@ -95,9 +96,9 @@ static void remember_down(struct kms *kms, const struct err *err)
 }
 
 /* Sends a request, which belongs to the caller, and takes an answer that is a JSON object. */
-static struct result send(struct kms *kms, const struct operation *op, const char *key_id,
-                          json_t *request, const char *unsaid, json_t **answer,
-                          enum kms_refusal *refusal, struct err *err)
+static struct result ask(struct kms *kms, const struct operation *op, const char *key_id,
+                         json_t *request, const char *unsaid, json_t **answer,
+                         enum kms_refusal *refusal, struct err *err)
 {
     struct http_answer got HTTP_ANSWER_CLEANUP = {0};
     char *body WIPED_CLEANUP = request != NULL ? json_dumps(request, JSON_COMPACT) : NULL;
@@ -129,11 +130,8 @@ static struct result send(struct kms *kms, const struct operation *op, const cha
         return FAIL;
     }
     ++*kms->calls;
-    if (fault.name[0] != '\0') {
-        struct result r = refused(op, key_id, &fault, refusal, err);
-        remember_down(kms, err);
-        return r;
-    }
+    if (fault.name[0] != '\0')
+        return refused(op, key_id, &fault, refusal, err);
     *answer = json_read(&got);
     if (*answer == NULL)
         return fail(err, ERR_STORE, "key '%s': %s: the answer is not JSON (request %s)", key_id,
@@ -248,7 +246,7 @@ struct result kms_encrypt(struct kms *kms, const char *key_id, const struct bran
     request = with_dry_run(json_pack("{s:s, s:s, s:o}", "KeyId", key_id, "Plaintext", plain,
                                      "EncryptionContext", context_json(branch)),
                            dry_run);
-    if (!send(kms, &encrypt_operation, key_id, request, plain, &answer, refusal, err).ok)
+    if (!ask(kms, &encrypt_operation, key_id, request, plain, &answer, refusal, err).ok)
         return FAIL;
     return take_blob(blob, answer, "KeyMaterialId", &encrypt_operation, key_id, err);
 }
@@ -277,7 +275,7 @@ struct result kms_decrypt(struct kms *kms, const char *key_id, const struct bran
     request = with_dry_run(json_pack("{s:s, s:s, s:o}", "KeyId", key_id, "CiphertextBlob", blob,
                                      "EncryptionContext", context_json(branch)),
                            dry_run);
-    if (!send(kms, &decrypt_operation, key_id, request, NULL, &answer, refusal, err).ok ||
+    if (!ask(kms, &decrypt_operation, key_id, request, NULL, &answer, refusal, err).ok ||
         !take_arn(opened_by, answer, "KeyId", &decrypt_operation, key_id, err).ok)
         return FAIL;
     return take_plain(secret, answer, key_id, err);
@@ -300,7 +298,7 @@ struct result kms_reencrypt(struct kms *kms, const char *from, const char *to,
                                      "SourceEncryptionContext", context_json(branch),
                                      "DestinationEncryptionContext", context_json(branch)),
                            dry_run);
-    if (!send(kms, op, keys, request, NULL, &answer, refusal, err).ok ||
+    if (!ask(kms, op, keys, request, NULL, &answer, refusal, err).ok ||
         !take_arn(opened_by, answer, "SourceKeyId", op, from, err).ok)
         return FAIL;
     return take_blob(blob, answer, "DestinationKeyMaterialId", op, to, err);
@@ -313,7 +311,7 @@ struct result kms_describe(struct kms *kms, const char *key_id, struct kms_key *
     json_t *answer JSON_CLEANUP = NULL;
     struct kms_key k = {0};
 
-    if (!send(kms, &describe_operation, key_id, request, NULL, &answer, refusal, err).ok)
+    if (!ask(kms, &describe_operation, key_id, request, NULL, &answer, refusal, err).ok)
         return FAIL;
     const json_t *about = json_object_get(answer, "KeyMetadata");
     if (!take_arn(&k.arn, about, "Arn", &describe_operation, key_id, err).ok)
