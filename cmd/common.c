@@ -8,6 +8,8 @@
 #include "cmd/progress.h"
 #include "cmd/terminal.h"
 
+#define KMS_TIMEOUT_MAX 86400
+
 static const struct watch progress_watch = {progress_read, NULL};
 
 bool ends_with(const char *name, const char *suffix)
@@ -62,6 +64,10 @@ static struct result resolve(struct references *r, const char *const *given, siz
 struct result common_env(struct keystore_env *env, const struct options *o, struct err *err)
 {
     env->warn = terminal_warn;
+    env->endpoint = o->endpoint;
+    if (o->kms_timeout > KMS_TIMEOUT_MAX)
+        return fail(err, ERR_USAGE, "--kms-timeout is at most %d seconds", KMS_TIMEOUT_MAX);
+    env->kms_timeout = (uint32_t)o->kms_timeout;
     return passphrase_env(env, o, err);
 }
 

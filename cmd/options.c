@@ -33,6 +33,7 @@ enum {
 #define BATCHES (FILES | INSPECT | REWRAP | REENCRYPT | STATUS)
 #define KEY_VERBS (NEW | LIST | ROTATE | CHANGE | DESTROY | CHECK)
 #define OPENS_KEYS (FILES | RESTORE | REWRAP | REENCRYPT | NEW | ROTATE | PROTECT | CHECK)
+#define ASKS_KEYS (FILES | RESTORE | REWRAP | REENCRYPT | CHECK | STATUS)
 #define MAKES_SECRETS (ENCRYPT | REWRAP | REENCRYPT | NEW | PROTECT)
 
 static const struct verb verbs[] = {
@@ -126,9 +127,9 @@ static const struct row {
      FILES | RESTORE | REWRAP | REENCRYPT,
      "a master key: PATH or file:PATH of a keyring or a\n"
      "public key file, PATH#NAME or PATH#NAME:VERSION in a\n"
-     "keyring, passphrase:[HINT], or a name from the config\n"
-     "file; may be repeated. BULLA_KEY stands in for a\n"
-     "missing -k"},
+     "keyring, passphrase:[HINT], an ARN or alias/NAME of AWS\n"
+     "KMS, or a name from the config file; may be repeated.\n"
+     "BULLA_KEY stands in for a missing -k"},
     {"output", 'o', "OUT", TEXT, offsetof(struct options, output),
      ENCRYPT | DECRYPT | EXPORT | PUBLIC,
      "write to OUT; to files in OUT if it is a directory;\n"
@@ -190,6 +191,12 @@ static const struct row {
      MAKES_SECRETS, "or from what a shell command prints"},
     {"max-kdf-mem", 0, "MIB", NUMBER, offsetof(struct options, max_kdf_mem), OPENS_KEYS,
      "let a passphrase cost this much memory (1024)"},
+    {"endpoint", 0, "URL", TEXT, offsetof(struct options, endpoint), ASKS_KEYS,
+     "where AWS KMS is, in place of its usual address and of\n"
+     "AWS_ENDPOINT_URL_KMS"},
+    {"kms-timeout", 0, "SECONDS", NUMBER, offsetof(struct options, kms_timeout), ASKS_KEYS,
+     "how long one operation of AWS KMS may take, with its\n"
+     "retries (60)"},
     {"rotate-after", 0, "DAYS", TEXT, offsetof(struct options, rotate_after), NEW,
      "state how long a version should be active: 90d, 12w"},
     {"check", 0, "PATH", LIST_OF_TEXT, offsetof(struct options, check), DESTROY,

@@ -29,7 +29,9 @@ static struct result read_options(struct run *r, const struct options *o, struct
     r->to_options.keys = o->to;
     if (!common_keys(&r->from, o, true, err).ok)
         return FAIL;
-    return r->other_keys ? common_keys(&r->to, &r->to_options, true, err) : OK;
+    /* Without --to, a file must not lose a key that an alias only seems to mean. */
+    return r->other_keys ? common_keys(&r->to, &r->to_options, true, err)
+                         : keyset_locate(&r->from.keys, false, err);
 }
 
 static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)

@@ -33,7 +33,9 @@ static struct result read_options(struct run *r, const struct options *o, struct
     if (!common_keyset(&r->rewrap.to, &r->session.env, &o->to, err).ok ||
         !common_keyset(&r->rewrap.add, &r->session.env, &o->add, err).ok)
         return FAIL;
-    return common_keyset(&r->rewrap.remove, &r->session.env, &o->remove_keys, err);
+    if (!common_keyset(&r->rewrap.remove, &r->session.env, &o->remove_keys, err).ok)
+        return FAIL;
+    return rewrap_start(&r->rewrap, err);
 }
 
 static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)
@@ -100,7 +102,7 @@ int verb_rewrap(const struct options *o)
                       r->session.cache.unwraps, r->rewrap.wraps);
     }
     common_calls(o, keyset_calls(&r->session.keys) + keyset_calls(&r->rewrap.to) +
-                        keyset_calls(&r->rewrap.add));
+                        keyset_calls(&r->rewrap.add) + keyset_calls(&r->rewrap.remove));
     rewrap_end(&r->rewrap);
     session_close(&r->session);
     free(r);

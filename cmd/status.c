@@ -12,6 +12,8 @@
 #include "cmd/verbs.h"
 #include "libbulla/open.h"
 
+#define WHAT_MAX (TEXT_ESCAPED(512) + TEXT_ESCAPED(128) + 64) /* bytes */
+
 /* struct tally: one master key, as the slots name it, and the files that have a slot of it. */
 struct tally {
     char *what;            /* "backup v3 (4f0c…)", escaped */
@@ -32,6 +34,16 @@ struct run {
     uint64_t needed;
 };
 
+/* A key of AWS KMS, and which of its materials, where KMS told: a rotation makes another. */
+static void describe_arn(const struct slot *slot, const char *arn, char *out, size_t room)
+{
+    struct view material = slot_view(slot, SLOT_MATERIAL_ID);
+    char text[TEXT_ESCAPED(128)];
+
+    snprintf(out, room, "%s%s%s", arn, material.size > 0 ? " material " : "",
+             text_escape(text, sizeof text, material.bytes, material.size));
+}
+
 /* What a slot says of its key, for people: the fields that identify it. */
 static void describe(const struct slot *slot, char *out, size_t room)
 {
@@ -45,7 +57,7 @@ static void describe(const struct slot *slot, char *out, size_t room)
                  text_escape(text, sizeof text, name.bytes, name.size),
                  slot_number(slot, SLOT_KEY_VERSION), text_hex(hex, id.bytes, id.size));
     else if (arn.size > 0)
-        snprintf(out, room, "%s", text_escape(text, sizeof text, arn.bytes, arn.size));
+        describe_arn(slot, text_escape(text, sizeof text, arn.bytes, arn.size), out, room);
     else {
         struct view v = spki.size > 0 ? spki : cka.size > 0 ? cka : salt;
         snprintf(out, room, "%s %s", slot->method->name, text_hex(hex, v.bytes, v.size));
@@ -70,7 +82,7 @@ static struct result count_slot(struct run *r, const struct slot *slot, const st
                                 const char *path, struct err *err)
 {
     const struct envelope *e = &f->envelope;
-    char what[TEXT_ESCAPED(512) + 64];
+    char what[WHAT_MAX];
 
     describe(slot, what, sizeof what);
     struct tally *t = find_tally(r, what);
@@ -128,7 +140,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
             return FAIL;
     if (json != NULL) {
         json_t *keys = json_array();
-        char what[TEXT_ESCAPED(512) + 64];
+        char what[WHAT_MAX];
         for (size_t i = 0; i < e->slot_count; i++) {
             describe(&e->slots[i], what, sizeof what);
             terminal_append(keys, json_string(what));
@@ -205,6 +217,8 @@ int verb_status(const struct options *o)
         !common_keyset(&needs_keys, &s.env, &needed, &err).ok)
         return terminal_error(&err);
     if (needed.count > 0) {
+        if (!keyset_locate(&needs_keys, false, &err).ok)
+            return terminal_error(&err);
         r.key = needs_keys.keys[0];
         r.key_name = o->needs;
     }

@@ -133,7 +133,8 @@ static bool open_slot(struct branch_cache *cache, const struct crypto *crypto,
             return true;
         }
     }
-    if (u == UNWRAP_FAILED || (u == UNWRAP_OPENED && why.class != ERR_NO_KEY))
+    bool failed = u == UNWRAP_FAILED || (u == UNWRAP_OPENED && why.class != ERR_NO_KEY);
+    if (failed && err->class != ERR_STORE) /* of several reasons, the one that may pass is told */
         *err = why;
     return false;
 }

@@ -24,6 +24,9 @@ struct keystore_env {
                                 struct err *err);
     uint32_t kdf_memory_kib; /* what a passphrase may cost at most */
 
+    const char *endpoint; /* of AWS KMS: a URL in place of the usual one, or NULL */
+    uint32_t kms_timeout; /* seconds that an operation of it may take; 0 = the usual 60 */
+
     /* What a person should know though nothing failed. The text is not escaped. NULL drops it. */
     void (*warn)(void *arg, const char *text);
 
@@ -129,6 +132,18 @@ struct keystore_ops {
     enum slot_match (*match)(const struct master_key *key, const struct slot *slot);
 
     void (*close)(struct master_key *key);
+
+    /* Turns a slot of one key into a fresh slot of another of this store, or of the same key's
+     * active version, without the branch key coming here. As unwrap; on UNWRAP_OPENED *fresh is
+     * filled, else it is untouched. UNWRAP_NOT_MINE too where the two keys are too far apart for
+     * that. Optional. */
+    enum unwrapped (*move)(struct master_key *from, struct master_key *to,
+                           const struct branch_identity *branch, const struct slot *old,
+                           struct slot *fresh, struct err *err);
+
+    /* Learns which key is named, and with version true what it would wrap with now: what match then
+     * goes by, where that takes a call to a service. Optional. */
+    struct result (*locate)(struct master_key *key, bool version, struct err *err);
 
     /* Whether *st is the file that the key lives in, which must not be removed or written over.
      * Optional. */

@@ -3,8 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keystore/awskms/awskms.h"
 #include "keystore/keyring/keyring.h"
 #include "keystore/passphrase/passphrase.h"
+
+#ifdef BULLA_AWSKMS
+#define AWSKMS &awskms_ops
+#else
+#define AWSKMS NULL
+#endif
 
 /* One row for each way a reference may begin; the last row takes what no other does. */
 static const struct {
@@ -14,8 +21,8 @@ static const struct {
     const char *what;
 } schemes[] = {
     {"file:", true, &keyring_ops, "keyring"}, {"passphrase:", true, &passphrase_ops, "passphrase"},
-    {"pkcs11:", false, NULL, "PKCS#11"},      {"aws-kms:", false, NULL, "AWS KMS"},
-    {"arn:", false, NULL, "AWS KMS"},         {"alias/", false, NULL, "AWS KMS"},
+    {"pkcs11:", false, NULL, "PKCS#11"},      {"aws-kms:", false, AWSKMS, "AWS KMS"},
+    {"arn:", false, AWSKMS, "AWS KMS"},       {"alias/", false, AWSKMS, "AWS KMS"},
     {"", false, &keyring_ops, "keyring"},
 };
 
@@ -62,6 +69,16 @@ void keyset_close(struct keyset *set)
         set->keys[i]->ops->close(set->keys[i]);
     free(set->keys);
     *set = (struct keyset){0};
+}
+
+struct result keyset_locate(const struct keyset *set, bool version, struct err *err)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        struct master_key *key = set->keys[i];
+        if (key->ops->locate != NULL && !key->ops->locate(key, version, err).ok)
+            return FAIL;
+    }
+    return OK;
 }
 
 uint64_t keyset_calls(const struct keyset *set)

@@ -22,6 +22,9 @@ FALLIBLE keyset_open(struct keyset *set, const struct keystore_env *env,
                      const char *const *references, size_t count, struct err *err);
 void keyset_close(struct keyset *set);
 
+/* keyset_locate asks every key that can for what match goes by, up to the first that fails. */
+FALLIBLE keyset_locate(const struct keyset *set, bool version, struct err *err);
+
 /* keyset_calls gives how often the keys asked a token or a service. */
 uint64_t keyset_calls(const struct keyset *set);
 

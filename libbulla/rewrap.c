@@ -64,16 +64,16 @@ static struct result append(struct slots *s, const struct slot *slot, struct err
 }
 
 static const struct slot *cached(const struct wrap_cache *c, const struct master_key *key,
-                                 const uint8_t branch[SHA256_SIZE])
+                                 const uint8_t what[SHA256_SIZE])
 {
     for (size_t i = 0; i < c->count; i++)
-        if (c->entries[i].key == key && memcmp(c->entries[i].branch, branch, SHA256_SIZE) == 0)
+        if (c->entries[i].key == key && memcmp(c->entries[i].what, what, SHA256_SIZE) == 0)
             return &c->entries[i].slot;
     return NULL;
 }
 
 static struct result remember(struct wrap_cache *c, const struct master_key *key,
-                              const uint8_t branch[SHA256_SIZE], const struct slot *slot,
+                              const uint8_t what[SHA256_SIZE], const struct slot *slot,
                               struct err *err)
 {
     if (c->entries == NULL)
@@ -82,7 +82,7 @@ static struct result remember(struct wrap_cache *c, const struct master_key *key
         return fail(err, ERR_FAILED, "out of memory");
     struct wrapped *w = &c->entries[c->next];
     w->key = key;
-    memcpy(w->branch, branch, SHA256_SIZE);
+    memcpy(w->what, what, SHA256_SIZE);
     w->slot = *slot;
     c->next = (c->next + 1) % WRAP_CACHE_MAX;
     c->count += c->count < WRAP_CACHE_MAX;
@@ -90,22 +90,42 @@ static struct result remember(struct wrap_cache *c, const struct master_key *key
 }
 
 /* Anybody can seal a file under the branch id of another: a wrap is used again only for the very
- * same branch key, and the same context. */
-static void hash_branch(const struct job *j, uint8_t out[SHA256_SIZE])
+ * same branch key, or in place of the very same slot, and for the same context. */
+static void hash_wrapped(const struct job *j, struct view kind, struct view header,
+                         struct view wrapped, uint8_t out[SHA256_SIZE])
 {
     const struct context *context = &j->envelope->core.context;
-    struct view parts[3 + 2 * CONTEXT_PAIRS_MAX] = {
-        {j->envelope->core.branch_id, BRANCH_ID_SIZE},
-        {j->branch_key.bytes, j->branch_key.size},
+    uint8_t sizes[8];
+    struct view parts[5 + 2 * CONTEXT_PAIRS_MAX] = {
+        kind, {j->envelope->core.branch_id, BRANCH_ID_SIZE}, {sizes, sizeof sizes}, header, wrapped,
     };
-    size_t n = 2;
+    struct wire_writer w = wire_writer(sizes, sizeof sizes);
+    size_t n = 5;
 
+    wire_put_u32(&w, (uint32_t)header.size);
+    wire_put_u32(&w, (uint32_t)wrapped.size);
     for (size_t i = 0; i < context->count; i++) {
         const struct context_pair *pair = &context->pairs[i];
         parts[n++] = (struct view){(const uint8_t *)pair->key, strlen(pair->key) + 1};
         parts[n++] = (struct view){(const uint8_t *)pair->value, strlen(pair->value) + 1};
     }
     sha256(out, parts, n);
+}
+
+static void hash_branch(const struct job *j, uint8_t out[SHA256_SIZE])
+{
+    static const uint8_t kind[] = {0};
+
+    hash_wrapped(j, (struct view){kind, 1}, (struct view){0},
+                 (struct view){j->branch_key.bytes, j->branch_key.size}, out);
+}
+
+static void hash_slot(const struct job *j, const struct slot *slot, uint8_t out[SHA256_SIZE])
+{
+    static const uint8_t kind[] = {1};
+
+    hash_wrapped(j, (struct view){kind, 1}, (struct view){slot->header, slot->header_size},
+                 (struct view){slot->wrap, slot->wrap_size}, out);
 }
 
 /* Opens the branch key, by way of the data key: only what opens this very file is wrapped anew. */
@@ -119,27 +139,118 @@ static struct result need_branch_key(struct job *j, struct err *err)
     return session_open_keys(s, j->envelope, &j->branch_key, &data_key, err);
 }
 
-/* Appends a fresh wrap by a key. */
+/* Appends what was made of something in this run already; false if nothing was. */
+static bool append_known(struct job *j, const struct master_key *key,
+                         const uint8_t what[SHA256_SIZE], struct result *r, struct err *err)
+{
+    const struct slot *known = cached(&j->rewrap->cache, key, what);
+
+    if (known == NULL)
+        return false;
+    *r = append(&j->slots, known, err);
+    return true;
+}
+
+static struct result append_made(struct job *j, const struct master_key *key,
+                                 const uint8_t what[SHA256_SIZE], const struct slot *fresh,
+                                 struct err *err)
+{
+    j->rewrap->wraps++;
+    return remember(&j->rewrap->cache, key, what, fresh, err).ok ? append(&j->slots, fresh, err)
+                                                                 : FAIL;
+}
+
+/* struct move: how a slot came, or did not come, from a key to another inside a store. */
+struct move {
+    bool done;
+    struct result result; /* of the appending, if done */
+    struct err failed;    /* a key that should have done it could not */
+};
+
+/* One key on one slot. That the slot opens this very file is not seen here: the store only knows
+ * that it is of this branch id and this context. */
+static void try_move(struct job *j, struct master_key *from, struct master_key *to,
+                     const struct slot *old, struct move *m, struct err *err)
+{
+    struct branch_identity identity = {j->envelope->core.branch_id, &j->envelope->core.context};
+    uint8_t what[SHA256_SIZE];
+    struct err why = {0};
+
+    if (from->ops != to->ops || from->ops->match(from, old) == SLOT_OTHER)
+        return;
+    hash_slot(j, old, what);
+    m->done = append_known(j, to, what, &m->result, err);
+    if (m->done)
+        return;
+    struct slot *fresh = calloc(1, sizeof *fresh);
+    if (fresh == NULL) {
+        (void)fail(&m->failed, ERR_FAILED, "out of memory");
+        return;
+    }
+    enum unwrapped u = to->ops->move(from, to, &identity, old, fresh, &why);
+    m->done = u == UNWRAP_OPENED;
+    if (m->done)
+        m->result = append_made(j, to, what, fresh, err);
+    else if (u == UNWRAP_FAILED)
+        m->failed = why;
+    free(fresh);
+}
+
+/* Every slot, by every key that may open: first those named to open, then the new key itself. */
+static void move_any(struct job *j, struct master_key *to, struct move *m, struct err *err)
+{
+    const struct envelope *e = j->envelope;
+    const struct keyset *mine = &j->rewrap->session->keys;
+
+    for (size_t k = 0; k < mine->count; k++)
+        for (size_t i = 0; i < e->slot_count && !m->done; i++)
+            try_move(j, mine->keys[k], to, &e->slots[i], m, err);
+    for (size_t i = 0; i < e->slot_count && !m->done; i++)
+        if (to->ops->match(to, &e->slots[i]) != SLOT_MAYBE)
+            try_move(j, to, to, &e->slots[i], m, err);
+}
+
+/* Whether a key of another store was named that may open the file too. */
+static bool other_way(const struct job *j, const struct master_key *key)
+{
+    const struct keyset *mine = &j->rewrap->session->keys;
+
+    for (size_t k = 0; k < mine->count; k++)
+        for (size_t i = 0; i < j->envelope->slot_count; i++)
+            if (mine->keys[k]->ops != key->ops &&
+                mine->keys[k]->ops->match(mine->keys[k], &j->envelope->slots[i]) != SLOT_OTHER)
+                return true;
+    return false;
+}
+
+/* Appends a fresh wrap by a key. Where its store should have moved a slot and could not, the branch
+ * key is not fetched from that store instead: that would take, and ask for, a permission that
+ * nobody meant to give. */
 static struct result append_fresh(struct job *j, struct master_key *key, struct err *err)
 {
     struct branch_identity identity = {j->envelope->core.branch_id, &j->envelope->core.context};
-    uint8_t branch[SHA256_SIZE];
+    struct move move = {0};
+    uint8_t what[SHA256_SIZE];
     struct slot fresh;
+    struct result r;
 
     j->slots.changed = true;
+    if (key->ops->move != NULL)
+        move_any(j, key, &move, err);
+    if (move.done)
+        return move.result;
+    if (move.failed.class != ERR_NONE && !other_way(j, key)) {
+        *err = move.failed;
+        return FAIL;
+    }
     if (!need_branch_key(j, err).ok)
         return FAIL;
-    hash_branch(j, branch);
-    const struct slot *known = cached(&j->rewrap->cache, key, branch);
-    if (known == NULL) {
-        if (!branch_wrap(key, &identity, &j->branch_key, &fresh, err).ok)
-            return FAIL;
-        j->rewrap->wraps++;
-        if (!remember(&j->rewrap->cache, key, branch, &fresh, err).ok)
-            return FAIL;
-        known = &fresh;
-    }
-    return append(&j->slots, known, err);
+    hash_branch(j, what);
+    if (append_known(j, key, what, &r, err))
+        return r;
+    if (!branch_wrap(key, &identity, &j->branch_key, &fresh, err).ok)
+        return FAIL;
+    return append_made(j, key, what, &fresh, err);
 }
 
 /* A key's slot as it is if it is current, else a fresh one. */
@@ -371,6 +482,30 @@ struct result rewrap_file(struct rewrap *r, const struct sealed_place *from,
         return FAIL;
     }
     return OK;
+}
+
+/* A new key that does not tell is wrapped by, to learn what it is. */
+static struct result locate_new(const struct keyset *set, struct err *err)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        const struct keyset one = {&set->keys[i], 1};
+        struct err why = {0};
+        if (!keyset_locate(&one, true, &why).ok && why.class != ERR_POLICY) {
+            *err = why;
+            return FAIL;
+        }
+    }
+    return OK;
+}
+
+/* What is to be removed must be known, and for a refresh what is current. */
+struct result rewrap_start(struct rewrap *r, struct err *err)
+{
+    if (r->to.count + r->add.count + r->remove.count == 0)
+        return keyset_locate(&r->session->keys, true, err);
+    if (!locate_new(&r->to, err).ok || !locate_new(&r->add, err).ok)
+        return FAIL;
+    return keyset_locate(&r->remove, false, err);
 }
 
 void rewrap_end(struct rewrap *r)

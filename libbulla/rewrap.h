@@ -12,8 +12,7 @@
 struct wrap_cache {
     struct wrapped {
         const struct master_key *key;
-        uint8_t
-            branch[SHA256_SIZE]; /* hash of id, context and branch key: of all that is wrapped */
+        uint8_t what[SHA256_SIZE]; /* hash of id, context, and branch key or old slot */
         struct slot slot;
     } * entries; /* WRAP_CACHE_MAX, or NULL */
     size_t count, next;
@@ -29,7 +28,7 @@ struct rewrap {
 
     pthread_mutex_t lock; /* for what follows; {0} is unlocked */
     struct wrap_cache cache;
-    uint64_t wraps; /* calls to a master key */
+    uint64_t wraps; /* calls to a master key that made a slot */
 };
 
 enum rewrapped {
@@ -39,9 +38,13 @@ enum rewrapped {
     REWRAP_GREW     /* by a copy with larger regions */
 };
 
-/* rewrap_file rewraps one file. ERR_POLICY if no key would be left; ERR_NO_KEY if a wrap is needed
- * and none of the session's keys opens the file. At every instant the file opens with the keys it
- * had or with those it gets. */
+/* rewrap_start asks the keys what rewrap_file goes by, once all sets are there. */
+FALLIBLE rewrap_start(struct rewrap *r, struct err *err);
+
+/* rewrap_file rewraps one file. Where a key store can move a slot from one of its keys to another
+ * by itself, the branch key does not come here. ERR_POLICY if no key would be left; ERR_NO_KEY if a
+ * wrap is needed and none of the session's keys opens the file. At every instant the file opens
+ * with the keys it had or with those it gets. */
 FALLIBLE rewrap_file(struct rewrap *r, const struct sealed_place *from, enum rewrapped *outcome,
                      struct err *err);
 

@@ -1,10 +1,11 @@
 #include "keystore/keyring/secret_json.h"
 
 #include <jansson.h>
-#include <stdlib.h>
 
 static struct secret arena;
 static size_t used;
+static json_malloc_t malloc_before; /* what others use */
+static json_free_t free_before;
 
 static void *take(size_t size)
 {
@@ -28,12 +29,13 @@ struct result secret_json_begin(size_t room, struct err *err)
     if (!secret_new(&arena, (room + 15) & ~(size_t)15, err).ok)
         return FAIL;
     used = 0;
+    json_get_alloc_funcs(&malloc_before, &free_before);
     json_set_alloc_funcs(take, leave);
     return OK;
 }
 
 void secret_json_end(void)
 {
-    json_set_alloc_funcs(malloc, free);
+    json_set_alloc_funcs(malloc_before, free_before);
     secret_free(&arena);
 }

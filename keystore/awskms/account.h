@@ -1,0 +1,22 @@
+/* account: whose calls they are. All keys of a run share it, so that credentials are looked for
+ * once: they come from the environment, which is the same for all. */
+#ifndef BULLA_KEYSTORE_AWSKMS_ACCOUNT_H
+#define BULLA_KEYSTORE_AWSKMS_ACCOUNT_H
+
+#include <pthread.h>
+
+#include "keystore/awskms/chain.h"
+
+struct account {
+    struct aws aws;
+    struct chain chain;   /* its region is filled by the first who needs one */
+    pthread_mutex_t lock; /* held during a call: keys may be used by several threads */
+    unsigned users;
+};
+
+/* account_open gives the account of this run with a timeout in seconds, which the first sets for
+ * all; each success is paid back by account_close. Not to be called by two threads at once. */
+FALLIBLE account_open(struct account **out, unsigned timeout, struct err *err);
+void account_close(struct account **account);
+
+#endif

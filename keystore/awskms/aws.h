@@ -1,0 +1,28 @@
+/* aws: what all calls to AWS share: the client, the profiles and the settings of the user. */
+#ifndef BULLA_KEYSTORE_AWSKMS_AWS_H
+#define BULLA_KEYSTORE_AWSKMS_AWS_H
+
+#include "base/secret.h"
+#include "keystore/awskms/arn.h"
+#include "keystore/awskms/http.h"
+#include "keystore/awskms/profile.h"
+
+/* struct aws: {0} is empty and safe to close. */
+struct aws {
+    struct http *http;
+    struct profiles profiles;
+    const char *profile;         /* AWS_PROFILE, or "default" */
+    char region[REGION_MAX + 1]; /* that the user set; empty if none */
+    bool fips, dual_stack;
+    unsigned timeout; /* seconds that one operation may take, with its retries */
+};
+
+/* aws_open reads the environment and the profiles. */
+FALLIBLE aws_open(struct aws *aws, unsigned timeout, struct err *err);
+void aws_close(struct aws *aws);
+
+/* aws_setting gives a variable of the environment, else a value of the profile in use, else NULL;
+ * either may be NULL. */
+const char *aws_setting(const struct aws *aws, const char *variable, const char *key);
+
+#endif

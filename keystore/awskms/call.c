@@ -1,0 +1,221 @@
+#include "keystore/awskms/call.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/stream.h"
+#include "keystore/awskms/clock.h"
+#include "keystore/awskms/xml.h"
+
+#define ATTEMPTS 3
+#define BACKOFF_MAX 20000u  /* milliseconds */
+#define PIECE 8             /* bytes of a secret that no message may have */
+#define ATTEMPT_LEAST 1000u /* milliseconds that an attempt gets at least */
+
+/* What passes by itself. The first rows are botocore's throttling and transient errors. */
+static const char *const passing[] = {"Throttling",
+                                      "ThrottlingException",
+                                      "ThrottledException",
+                                      "RequestThrottledException",
+                                      "RequestThrottled",
+                                      "TooManyRequestsException",
+                                      "ProvisionedThroughputExceededException",
+                                      "TransactionInProgressException",
+                                      "RequestLimitExceeded",
+                                      "BandwidthLimitExceeded",
+                                      "LimitExceededException",
+                                      "SlowDown",
+                                      "PriorRequestNotComplete",
+                                      "RequestTimeout",
+                                      "RequestTimeoutException",
+                                      "IDPCommunicationError",
+                                      "InternalFailure",
+                                      "ServiceUnavailable",
+                                      "ServiceUnavailableException",
+                                      "DependencyTimeoutException",
+                                      "KeyUnavailableException",
+                                      "KMSInternalException",
+                                      NULL};
+
+static const char *const expired[] = {"ExpiredToken", "ExpiredTokenException",
+                                      "TokenRefreshRequired", NULL};
+
+/* Their messages repeat the request that was signed, with its token. */
+static const char *const telling[] = {"SignatureDoesNotMatch", "InvalidSignatureException",
+                                      "IncompleteSignatureException", "IncompleteSignature", NULL};
+
+static bool is_among(const char *const *names, const char *name)
+{
+    for (; *names != NULL; names++)
+        if (strcmp(*names, name) == 0)
+            return true;
+    return false;
+}
+
+/* Whether a message has a secret, or much of it: any run of 15 bytes has one of these pieces whole.
+ */
+static bool tells(const char *message, const char *secret)
+{
+    size_t size = secret != NULL ? strlen(secret) : 0;
+    char piece[PIECE + 1] = "";
+
+    for (size_t at = 0; at + PIECE <= size; at += PIECE) {
+        memcpy(piece, secret + at, PIECE);
+        if (strstr(message, piece) != NULL)
+            return true;
+    }
+    return false;
+}
+
+static bool may_be_said(const char *message, const struct call *call, const struct signature *g)
+{
+    return !tells(message, call->unsaid) &&
+           (g == NULL || (!tells(message, g->token) && !tells(message, g->secret_key)));
+}
+
+/* Letters and digits of an error's name, which may have a prefix that ends in "#" and, in a header
+ * of old, a URL behind a colon. */
+static void take_name(struct fault *f, const char *text)
+{
+    const char *sign = strrchr(text, '#');
+    size_t n = 0;
+
+    if (sign != NULL)
+        text = sign + 1;
+    while (n < FAULT_NAME_MAX &&
+           ((*text >= 'A' && *text <= 'Z') || (*text >= 'a' && *text <= 'z') ||
+            (*text >= '0' && *text <= '9') || *text == '.'))
+        f->name[n++] = *text++;
+    f->name[n] = '\0';
+}
+
+static void take_message(struct fault *f, const char *text, const struct call *call,
+                         const struct signature *g)
+{
+    if (text == NULL || is_among(telling, f->name) || !may_be_said(text, call, g))
+        return;
+    snprintf(f->message, sizeof f->message, "%s", text);
+}
+
+static void read_json_fault(struct fault *f, const json_t *json, const struct call *call,
+                            const struct signature *g)
+{
+    const char *name = json_text(json, "__type"), *message = json_text(json, "message");
+
+    if (name == NULL)
+        name = json_text(json, "code");
+    if (name != NULL)
+        take_name(f, name);
+    take_message(f, message != NULL ? message : json_text(json, "Message"), call, g);
+}
+
+static void read_xml_fault(struct fault *f, const struct http_answer *a, const struct call *call,
+                           const struct signature *g)
+{
+    char name[FAULT_NAME_MAX + 1], message[2048];
+
+    if (xml_text(a, "Code", name, sizeof name))
+        take_name(f, name);
+    if (xml_text(a, "Message", message, sizeof message))
+        take_message(f, message, call, g);
+}
+
+/* How an answer other than 200 refuses. */
+static void read_fault(struct fault *f, const struct http_answer *a, const struct call *call,
+                       const struct signature *g)
+{
+    json_t *json JSON_CLEANUP = json_read(a);
+
+    *f = (struct fault){0};
+    if (json != NULL)
+        read_json_fault(f, json, call, g);
+    else
+        read_xml_fault(f, a, call, g);
+    if (f->name[0] == '\0')
+        snprintf(f->name, sizeof f->name, "HTTP status %ld%s", a->status,
+                 a->status >= 300 && a->status < 400 ? ", a redirect, which is not followed" : "");
+    memcpy(f->request_id, a->request_id, sizeof f->request_id);
+    f->passing = is_among(passing, f->name) || a->status >= 500 || a->status == 429;
+    f->expired = is_among(expired, f->name);
+}
+
+/* Waits as long as botocore: a random part of 1, 2, 4 … seconds, 20 at most. False if the time of
+ * the operation would be over by then. */
+static bool back_off(unsigned attempt, uint64_t deadline)
+{
+    uint64_t most = 1000u << (attempt - 1), now = clock_ms();
+    struct err ignored;
+    uint32_t random;
+
+    if (most > BACKOFF_MAX)
+        most = BACKOFF_MAX;
+    if (!random_bytes(&random, sizeof random, &ignored).ok)
+        return false;
+    uint64_t wait = most * random / UINT32_MAX;
+    if (now + wait + ATTEMPT_LEAST > deadline)
+        return false;
+    return clock_wait(wait);
+}
+
+/* The time one attempt may take: a third of all, so that there is time for three. */
+static long attempt_time(const struct aws *aws, uint64_t deadline)
+{
+    uint64_t now = clock_ms(), left = deadline > now ? deadline - now : 0;
+    uint64_t share = (uint64_t)aws->timeout * 1000 / ATTEMPTS;
+
+    if (share < ATTEMPT_LEAST)
+        share = ATTEMPT_LEAST;
+    if (share > left)
+        share = left;
+    return share > 0 ? (long)share : 1;
+}
+
+static struct result attempt(const struct aws *aws, const struct call *call,
+                             const struct credentials *c, long timeout, struct http_answer *answer,
+                             struct fault *fault, struct err *err)
+{
+    struct signature g = {0};
+    struct http_request request = {.method = "POST",
+                                   .url = call->url,
+                                   .headers = call->headers,
+                                   .body = call->body,
+                                   .timeout = timeout};
+
+    if (c != NULL) {
+        g = credentials_signature(c, call->region, call->service);
+        request.signature = &g;
+    }
+    if (!http_send(aws->http, &request, answer, err).ok)
+        return FAIL;
+    *fault = (struct fault){0};
+    if (answer->status != 200)
+        read_fault(fault, answer, call, request.signature);
+    return OK;
+}
+
+struct result call_send(const struct aws *aws, const struct call *call, const struct caller *caller,
+                        struct http_answer *answer, struct fault *fault, struct err *err)
+{
+    uint64_t deadline = clock_ms() + (uint64_t)aws->timeout * 1000;
+    const struct credentials *c = NULL;
+    bool renew = false, renewed = false;
+
+    for (unsigned n = 1;; n++) {
+        if (caller != NULL && !caller->credentials(caller->arg, renew, &c, err).ok)
+            return FAIL;
+        renew = false;
+        struct result r = attempt(aws, call, c, attempt_time(aws, deadline), answer, fault, err);
+        if (r.ok && fault->expired && caller != NULL && !renewed) {
+            renew = renewed = true;
+            continue;
+        }
+        bool again = r.ok ? fault->passing : err->class == ERR_STORE;
+        if (again && n < ATTEMPTS && back_off(n, deadline))
+            continue;
+        if (stream_interrupted())
+            return fail(err, ERR_INTERRUPTED, "interrupted");
+        if (!r.ok)
+            err_context(err, "%s", call->what);
+        return r;
+    }
+}

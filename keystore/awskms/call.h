@@ -1,0 +1,43 @@
+/* call: a request to a service of AWS, with retries as in botocore's standard mode. */
+#ifndef BULLA_KEYSTORE_AWSKMS_CALL_H
+#define BULLA_KEYSTORE_AWSKMS_CALL_H
+
+#include "keystore/awskms/credentials.h"
+
+#define FAULT_NAME_MAX 64
+#define FAULT_MESSAGE_MAX 512
+
+/* struct call: what is asked of which service. */
+struct call {
+    const char *service; /* "kms" or "sts" */
+    const char *region;
+    const char *url;
+    const char *const *headers; /* "Name: value", ended by NULL */
+    const char *what;           /* "kms:Decrypt", for messages */
+    struct view body;
+    const char *unsaid; /* a secret of the body, which no message may repeat; or NULL */
+};
+
+/* struct fault: how a service refused; name is empty if it did not. */
+struct fault {
+    char name[FAULT_NAME_MAX + 1];       /* as the service calls it: "ThrottlingException" */
+    char message[FAULT_MESSAGE_MAX + 1]; /* what it says; empty if that would tell a secret */
+    char request_id[HTTP_REQUEST_ID_MAX + 1];
+    bool passing; /* a retry may help */
+    bool expired; /* new credentials may help */
+};
+
+/* struct caller: who calls: asked before each attempt, so that credentials are fresh. A call that
+ * is not signed has none. */
+struct caller {
+    struct result (*credentials)(void *arg, bool renew, const struct credentials **out,
+                                 struct err *err);
+    void *arg;
+};
+
+/* call_send sends and retries within the time of aws->timeout. OK if the service answered: with
+ * *answer if fault->name is empty, else it refused. Fails if nothing answered. */
+FALLIBLE call_send(const struct aws *aws, const struct call *call, const struct caller *caller,
+                   struct http_answer *answer, struct fault *fault, struct err *err);
+
+#endif

@@ -1,0 +1,27 @@
+/* chain: the places that credentials come from, in the order that the AWS tools have. */
+#ifndef BULLA_KEYSTORE_AWSKMS_CHAIN_H
+#define BULLA_KEYSTORE_AWSKMS_CHAIN_H
+
+#include "keystore/awskms/call.h"
+
+/* struct chain: {now = {0}} has found none yet. */
+struct chain {
+    const struct aws *aws;
+    char region[REGION_MAX + 1]; /* for STS */
+    struct credentials now;
+};
+
+/* chain_credentials gives credentials that are good for ten minutes at least, if they can be had;
+ * with renew true fresh ones, because the old were refused as expired. *out belongs to the chain
+ * and is good until the next call. */
+FALLIBLE chain_credentials(struct chain *chain, bool renew, const struct credentials **out,
+                           struct err *err);
+/* chain_region sets the region for STS, to that of the user if there is one, unless it is set. */
+void chain_region(struct chain *chain, const char *region);
+
+void chain_free(struct chain *chain);
+
+/* chain_caller is the chain as somebody who calls. */
+struct caller chain_caller(struct chain *chain);
+
+#endif

@@ -1,0 +1,44 @@
+/* credentials: who calls AWS. */
+#ifndef BULLA_KEYSTORE_AWSKMS_CREDENTIALS_H
+#define BULLA_KEYSTORE_AWSKMS_CREDENTIALS_H
+
+#include "keystore/awskms/aws.h"
+#include "keystore/awskms/json.h"
+
+#define CREDENTIALS_SOURCE_MAX 256 /* bytes, with the terminating zero */
+#define CREDENTIALS_TEXT_MAX 16384 /* bytes of each of the three secrets */
+
+/* struct credentials: texts that end with a zero; {0} is none and safe to free. */
+struct credentials {
+    struct secret access_key, secret_key;
+    struct secret token;                 /* empty for long-lived ones */
+    uint64_t expires;                    /* seconds since 1970; 0 = not known or never */
+    char source[CREDENTIALS_SOURCE_MAX]; /* for people */
+};
+
+#define CREDENTIALS_CLEANUP __attribute__((cleanup(credentials_free)))
+
+void credentials_free(struct credentials *c);
+
+/* struct credentials_text: the same as somebody said it. token and expiration may be NULL. */
+struct credentials_text {
+    const char *access_key, *secret_key, *token, *expiration;
+};
+
+/* credentials_make copies what a source said; ERR_POLICY if it is not well-formed: a header is made
+ * of it. *source is set by a format. */
+__attribute__((format(printf, 4, 5))) FALLIBLE credentials_make(struct credentials *c,
+                                                                const struct credentials_text *text,
+                                                                struct err *err, const char *source,
+                                                                ...);
+
+/* credentials_from_json is credentials_make for the JSON of a process or a metadata service, in
+ * which the token has this name. */
+FALLIBLE credentials_from_json(struct credentials *c, const json_t *json, const char *token,
+                               const char *source, struct err *err);
+
+/* credentials_signature gives what a request is signed with; it points into *c. */
+struct signature credentials_signature(const struct credentials *c, const char *region,
+                                       const char *service);
+
+#endif

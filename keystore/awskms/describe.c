@@ -1,0 +1,135 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "keystore/awskms/key.h"
+#include "keystore/awskms/sts.h"
+
+/* struct telling: the key and whom its facts are told. */
+struct telling {
+    struct kms_master *k;
+    const struct key_facts_sink *sink;
+    struct branch_identity branch; /* of a wrap that nothing else uses */
+};
+
+static void tell(const struct telling *t, const char *name, const char *value)
+{
+    t->sink->fact(t->sink->arg, name, value);
+}
+
+/* Who calls, and by what. Where AWS does not tell, that is a fact. */
+static void tell_caller(const struct telling *t)
+{
+    struct account *account = t->k->kms.account;
+    struct caller caller = chain_caller(&account->chain);
+    char arn[ARN_MAX + 1];
+    struct err why = {0};
+
+    tell(t, "credentials", account->chain.now.source);
+    if (sts_caller(&account->aws, account->chain.region, &caller, arn, sizeof arn, &why).ok)
+        tell(t, "identity", arn);
+    else
+        tell(t, "identity", why.text);
+}
+
+static void tell_key(const struct telling *t)
+{
+    struct kms_key about;
+    struct err why = {0};
+
+    if (!kms_describe(&t->k->kms, t->k->name.id, &about, NULL, &why).ok ||
+        !key_pin(t->k, &about.arn, &why).ok) {
+        tell(t, "key ARN", why.text);
+        return;
+    }
+    tell(t, "key ARN", about.arn.text);
+    if (about.state[0] != '\0')
+        tell(t, "state", about.state);
+    if (about.usage[0] != '\0')
+        tell(t, "usage", about.usage);
+    tell(t, "multi-region", about.multi_region ? "yes" : "no");
+    if (about.material[0] != '\0')
+        tell(t, "key material", about.material);
+}
+
+/* With DryRun, what is allowed is refused too, but in words of its own. A service that knows no
+ * DryRun does it. */
+static void tell_ability(const struct telling *t, const char *name, struct result r,
+                         enum kms_refusal refusal, const struct err *why)
+{
+    tell(t, name, r.ok || refusal == KMS_DRY_RUN ? "yes" : why->text);
+}
+
+static void try_encrypt(const struct telling *t, const struct secret *secret, struct blob *blob)
+{
+    enum kms_refusal refusal = KMS_NOT_REFUSED;
+    struct kms *kms = &t->k->kms;
+    struct err why = {0};
+    struct result r =
+        kms_encrypt(kms, t->k->name.id, &t->branch, secret, true, blob, &refusal, &why);
+
+    tell_ability(t, "may encrypt", r, refusal, &why);
+    /* What follows takes a wrap, which a dry run does not make. */
+    if (!r.ok && refusal == KMS_DRY_RUN &&
+        !kms_encrypt(kms, t->k->name.id, &t->branch, secret, false, blob, NULL, &why).ok)
+        blob->size = 0;
+}
+
+static void try_decrypt(const struct telling *t, struct view wrap)
+{
+    enum kms_refusal refusal = KMS_NOT_REFUSED;
+    struct secret opened SECRET_CLEANUP = {0};
+    struct arn opened_by;
+    struct err why = {0};
+    struct result r = kms_decrypt(&t->k->kms, t->k->name.id, &t->branch, wrap, true, &opened,
+                                  &opened_by, &refusal, &why);
+
+    tell_ability(t, "may decrypt", r, refusal, &why);
+}
+
+static void try_reencrypt(const struct telling *t, struct view wrap)
+{
+    enum kms_refusal refusal = KMS_NOT_REFUSED;
+    const char *id = t->k->name.id;
+    struct arn opened_by;
+    struct blob blob = {0};
+    struct err why = {0};
+    struct result r = kms_reencrypt(&t->k->kms, id, id, &t->branch, wrap, true, &blob, &opened_by,
+                                    &refusal, &why);
+
+    tell_ability(t, "may re-encrypt", r, refusal, &why);
+}
+
+static void tell_abilities(const struct telling *t, const struct secret *secret)
+{
+    struct blob blob = {0};
+
+    try_encrypt(t, secret, &blob);
+    if (blob.size == 0) {
+        tell(t, "may decrypt", "not known: that takes a wrap to try with");
+        tell(t, "may re-encrypt", "not known: that takes a wrap to try with");
+        return;
+    }
+    struct view wrap = {blob.bytes, blob.size};
+    try_decrypt(t, wrap);
+    try_reencrypt(t, wrap);
+}
+
+struct result key_describe(struct master_key *key, const struct key_facts_sink *sink,
+                           struct err *err)
+{
+    static const struct context none = {0};
+    struct secret secret SECRET_CLEANUP = {0};
+    uint8_t id[BRANCH_ID_SIZE];
+    struct telling t = {(struct kms_master *)key, sink, {id, &none}};
+    const struct credentials *c;
+
+    tell(&t, "region", t.k->kms.region);
+    tell(&t, "endpoint", t.k->kms.url);
+    if (!chain_credentials(&t.k->kms.account->chain, false, &c, err).ok ||
+        !random_bytes(id, sizeof id, err).ok || !secret_random(&secret, KEY_SIZE, err).ok)
+        return FAIL;
+    tell_caller(&t);
+    tell_key(&t);
+    tell_abilities(&t, &secret);
+    return OK;
+}

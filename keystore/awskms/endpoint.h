@@ -1,0 +1,23 @@
+/* endpoint: where the services of AWS are to be found. */
+#ifndef BULLA_KEYSTORE_AWSKMS_ENDPOINT_H
+#define BULLA_KEYSTORE_AWSKMS_ENDPOINT_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+
+#define ENDPOINT_MAX 320 /* bytes, with the terminating zero */
+
+/* struct endpoint_wish: what the user wants of an endpoint. */
+struct endpoint_wish {
+    const char *service; /* "kms" or "sts" */
+    const char *region;
+    const char *custom; /* a URL in place of the usual one, or NULL */
+    bool fips, dual_stack;
+};
+
+/* endpoint_find writes the URL of a service in a region of any partition. ERR_USAGE if a custom one
+ * is not https, nor http to this machine. */
+FALLIBLE endpoint_find(char out[ENDPOINT_MAX], const struct endpoint_wish *wish, struct err *err);
+
+#endif

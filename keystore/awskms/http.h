@@ -1,0 +1,67 @@
+/* http: one request and its answer, by libcurl. Certificates and names of hosts are always
+ * verified, TLS is 1.2 or later, redirects are not followed, answers are small. */
+#ifndef BULLA_KEYSTORE_AWSKMS_HTTP_H
+#define BULLA_KEYSTORE_AWSKMS_HTTP_H
+
+#include "base/secret.h"
+#include "base/wire.h"
+
+#define HTTP_ANSWER_MAX (64 * 1024) /* bytes */
+#define HTTP_REQUEST_ID_MAX 128
+#define HTTP_REQUEST_ID_HEADER "x-amzn-requestid:"
+
+struct http;
+
+/* struct signature: what a request is signed with (SigV4). Texts end with a zero. */
+struct signature {
+    const char *region, *service;
+    const char *access_key, *secret_key;
+    const char *token; /* or NULL */
+};
+
+struct http_request {
+    const char *method; /* "GET", "PUT" or "POST" */
+    const char *url;
+    const char *const *headers;        /* "Name: value", ended by NULL */
+    struct view body;                  /* of a POST */
+    const struct signature *signature; /* or NULL */
+    bool near;    /* of this machine: no proxy is asked, plain http is allowed */
+    long timeout; /* milliseconds for all of it */
+};
+
+/* struct http_answer: {0} is empty and safe to free. */
+struct http_answer {
+    long status;
+    struct secret body; /* zero-terminated behind body_size bytes */
+    size_t body_size;
+    char request_id[HTTP_REQUEST_ID_MAX + 1]; /* printable ASCII; empty if none came */
+};
+
+#define HTTP_ANSWER_CLEANUP __attribute__((cleanup(http_answer_free)))
+
+/* http_new makes a client. ca_bundle is a file of certificates to be
+ * trusted in place of the system's; NULL for those. */
+FALLIBLE http_new(struct http **out, const char *ca_bundle, struct err *err);
+void http_free(struct http **http);
+
+/* http_send sends a request and takes the answer, whatever its status. ERR_STORE where a retry may
+ * help; ERR_POLICY where the server is not trusted; ERR_INTERRUPTED. */
+FALLIBLE http_send(struct http *http, const struct http_request *request,
+                   struct http_answer *answer, struct err *err);
+void http_answer_free(struct http_answer *answer);
+
+/* struct http_place: a URL taken apart. */
+struct http_place {
+    bool tls, bare; /* bare: nothing but scheme, host and port */
+    char host[256]; /* lower case; an IPv6 address without brackets */
+    char root[320]; /* scheme, host and port, without a slash at the end */
+};
+
+/* http_place_of takes a URL apart as libcurl does. ERR_USAGE if it is not http or https, or names a
+ * user. */
+FALLIBLE http_place_of(struct http_place *place, const char *url, struct err *err);
+
+/* http_is_loopback is true for the names and addresses of this machine. */
+bool http_is_loopback(const char *host);
+
+#endif

@@ -1,0 +1,30 @@
+#include "keystore/awskms/json.h"
+
+#include "keystore/awskms/wiped.h"
+
+void json_wipe(void)
+{
+    json_set_alloc_funcs(wiped_malloc, wiped_free);
+}
+
+json_t *json_read(const struct http_answer *answer)
+{
+    json_t *json = json_loadb((const char *)answer->body.bytes, answer->body_size,
+                              JSON_REJECT_DUPLICATES, NULL);
+
+    if (json != NULL && json_is_object(json))
+        return json;
+    json_decref(json);
+    return NULL;
+}
+
+const char *json_text(const json_t *object, const char *name)
+{
+    return json_string_value(json_object_get(object, name));
+}
+
+void json_drop(json_t **json)
+{
+    json_decref(*json);
+    *json = NULL;
+}

@@ -1,0 +1,21 @@
+/* json: answers in JSON. */
+#ifndef BULLA_KEYSTORE_AWSKMS_JSON_H
+#define BULLA_KEYSTORE_AWSKMS_JSON_H
+
+#include <jansson.h>
+
+#include "keystore/awskms/http.h"
+
+/* json_wipe makes jansson wipe what it frees: answers with keys in them are parsed. */
+void json_wipe(void);
+
+/* json_read parses an answer; NULL if it is not a JSON object. The caller drops the reference. */
+json_t *json_read(const struct http_answer *answer);
+
+/* json_text gives a member that is a string, or NULL. */
+const char *json_text(const json_t *object, const char *name);
+
+void json_drop(json_t **json);
+#define JSON_CLEANUP __attribute__((cleanup(json_drop)))
+
+#endif

@@ -1,0 +1,327 @@
+#include "keystore/awskms/kms.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "keystore/awskms/clock.h"
+#include "keystore/awskms/wiped.h"
+
+#define BRANCH_PAIR "bulla-branch"
+
+/* struct operation: one of KMS, and the permission it takes. */
+struct operation {
+    const char *name, *what, *permission;
+};
+
+static const struct operation encrypt_operation = {"Encrypt", "kms:Encrypt",
+                                                   "kms:Encrypt on this key"};
+static const struct operation decrypt_operation = {"Decrypt", "kms:Decrypt",
+                                                   "kms:Decrypt on this key"};
+static const struct operation reencrypt_operation = {
+    "ReEncrypt", "kms:ReEncrypt",
+    "kms:ReEncryptFrom on the old key and kms:ReEncryptTo on the new one"};
+static const struct operation describe_operation = {"DescribeKey", "kms:DescribeKey",
+                                                    "kms:DescribeKey on this key"};
+
+/* What refusals mean; one that is not here is ERR_POLICY, unless it may pass. */
+static const struct {
+    const char *name;
+    enum err_class class;
+    enum kms_refusal refusal;
+    const char *hint;
+} refusals[] = {
+    {"AccessDeniedException", ERR_POLICY, KMS_DENIED, NULL},
+    {"AccessDenied", ERR_POLICY, KMS_DENIED, NULL},
+    {"DryRunOperationException", ERR_POLICY, KMS_DRY_RUN, NULL},
+    {"IncorrectKeyException", ERR_NO_KEY, KMS_OTHER_KEY, "it was sealed to another key"},
+    {"InvalidCiphertextException", ERR_NO_KEY, KMS_REFUSED,
+     "the wrap or the context of the file is not as it was sealed"},
+    {"NotFoundException", ERR_NO_KEY, KMS_REFUSED,
+     "there is no such key in this account and region"},
+    {"DisabledException", ERR_POLICY, KMS_REFUSED, "'aws kms enable-key' enables it"},
+    {"KMSInvalidStateException", ERR_POLICY, KMS_REFUSED,
+     "the key may be waiting for its deletion, or have no key material"},
+    {"InvalidKeyUsageException", ERR_POLICY, KMS_REFUSED,
+     "the key must be symmetric, for ENCRYPT_DECRYPT"},
+    {"UnrecognizedClientException", ERR_POLICY, KMS_REFUSED,
+     "AWS does not know these credentials; 'bulla key check' shows where they are from"},
+    {"InvalidClientTokenId", ERR_POLICY, KMS_REFUSED,
+     "AWS does not know these credentials; 'bulla key check' shows where they are from"},
+    {"InvalidSignatureException", ERR_POLICY, KMS_REFUSED,
+     "the secret key is wrong, or the clock of this machine"},
+    {"SignatureDoesNotMatch", ERR_POLICY, KMS_REFUSED,
+     "the secret key is wrong, or the clock of this machine"},
+    {"ExpiredTokenException", ERR_POLICY, KMS_REFUSED, "the credentials have expired"},
+    {"ExpiredToken", ERR_POLICY, KMS_REFUSED, "the credentials have expired"},
+};
+
+static struct result refused(const struct operation *op, const char *key_id, const struct fault *f,
+                             enum kms_refusal *refusal, struct err *err)
+{
+    size_t i = 0, rows = sizeof refusals / sizeof *refusals;
+    const char *colon = f->message[0] != '\0' ? ": " : "";
+    const char *id = f->request_id[0] != '\0' ? f->request_id : "without an id";
+
+    while (i < rows && strcmp(refusals[i].name, f->name) != 0)
+        i++;
+    if (refusal != NULL)
+        *refusal = i < rows ? refusals[i].refusal : KMS_REFUSED;
+    (void)fail(err,
+               f->passing ? ERR_STORE
+               : i < rows ? refusals[i].class
+                          : ERR_POLICY,
+               "key '%s': %s: %s%s%s (request %s)", key_id, op->what, f->name, colon, f->message,
+               id);
+    if (f->passing)
+        err_hint(err, "the service may answer later; --kms-timeout is how long to try");
+    else if (i < rows && refusals[i].refusal == KMS_DENIED)
+        err_hint(err, "a policy must allow %s, for this caller and this encryption context",
+                 op->permission);
+    else if (i < rows && refusals[i].hint != NULL)
+        err_hint(err, "%s", refusals[i].hint);
+    return FAIL;
+}
+
+/* Once nothing answered, no file waits for that again for as long as one may have done. A service
+ * that answers "later" is asked again for the next file. */
+static void remember_down(struct kms *kms, const struct err *err)
+{
+    if (err->class != ERR_STORE)
+        return;
+    kms->down = *err;
+    kms->down_until = clock_ms() + (uint64_t)kms->account->aws.timeout * 1000;
+}
+
+/* Sends a request, which belongs to the caller, and takes an answer that is a JSON object. */
+static struct result ask(struct kms *kms, const struct operation *op, const char *key_id,
+                         json_t *request, const char *unsaid, json_t **answer,
+                         enum kms_refusal *refusal, struct err *err)
+{
+    struct http_answer got HTTP_ANSWER_CLEANUP = {0};
+    char *body WIPED_CLEANUP = request != NULL ? json_dumps(request, JSON_COMPACT) : NULL;
+    struct caller caller = chain_caller(&kms->account->chain);
+    char target[64];
+    const char *const headers[] = {"Content-Type: application/x-amz-json-1.1", target, NULL};
+    struct fault fault;
+
+    if (body == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    if (clock_ms() < kms->down_until) {
+        *err = kms->down;
+        return FAIL;
+    }
+    snprintf(target, sizeof target, "X-Amz-Target: TrentService.%s", op->name);
+    struct call call = {.service = "kms",
+                        .region = kms->region,
+                        .url = kms->url,
+                        .headers = headers,
+                        .what = op->what,
+                        .body = {(const uint8_t *)body, strlen(body)},
+                        .unsaid = unsaid};
+    pthread_mutex_lock(&kms->account->lock);
+    struct result sent = call_send(&kms->account->aws, &call, &caller, &got, &fault, err);
+    pthread_mutex_unlock(&kms->account->lock);
+    if (!sent.ok) {
+        err_context(err, "key '%s'", key_id);
+        remember_down(kms, err);
+        return FAIL;
+    }
+    ++*kms->calls;
+    if (fault.name[0] != '\0')
+        return refused(op, key_id, &fault, refusal, err);
+    *answer = json_read(&got);
+    if (*answer == NULL)
+        return fail(err, ERR_STORE, "key '%s': %s: the answer is not JSON (request %s)", key_id,
+                    op->what, got.request_id);
+    return OK;
+}
+
+/* The encryption context: FORMAT.md section 5. NULL when memory is out. */
+static json_t *context_json(const struct branch_identity *branch)
+{
+    char id[2 * BRANCH_ID_SIZE + 1];
+    json_t *pairs = json_object();
+    bool bad = pairs == NULL;
+
+    text_hex(id, branch->id, BRANCH_ID_SIZE);
+    bad = bad || json_object_set_new(pairs, BRANCH_PAIR, json_string(id)) != 0;
+    for (size_t i = 0; i < branch->context->count && !bad; i++)
+        bad = json_object_set_new(pairs, branch->context->pairs[i].key,
+                                  json_string(branch->context->pairs[i].value)) != 0;
+    if (!bad)
+        return pairs;
+    json_decref(pairs);
+    return NULL;
+}
+
+/* Bytes as base64; the caller frees by wiped_free. */
+static char *to_base64(const void *bytes, size_t size)
+{
+    size_t room = sodium_base64_encoded_len(size, sodium_base64_VARIANT_ORIGINAL);
+    char *text = malloc(room);
+
+    if (text != NULL)
+        sodium_bin2base64(text, room, bytes, size, sodium_base64_VARIANT_ORIGINAL);
+    return text;
+}
+
+/* A string of an answer, from base64, to out, which has room bytes; 0 bytes if there is none or it
+ * does not fit. */
+static size_t from_base64(const json_t *answer, const char *name, uint8_t *out, size_t room)
+{
+    const char *text = json_text(answer, name);
+    size_t size;
+
+    if (text == NULL || sodium_base642bin(out, room, text, strlen(text), NULL, &size, NULL,
+                                          sodium_base64_VARIANT_ORIGINAL) != 0)
+        return 0;
+    return size;
+}
+
+/* Adds "DryRun" if it is one; takes the request over if it cannot. */
+static json_t *with_dry_run(json_t *request, bool dry_run)
+{
+    if (request == NULL || !dry_run || json_object_set_new(request, "DryRun", json_true()) == 0)
+        return request;
+    json_decref(request);
+    return NULL;
+}
+
+static struct result bad_answer(const struct operation *op, const char *key_id, const char *what,
+                                struct err *err)
+{
+    return fail(err, ERR_POLICY, "key '%s': %s: the answer has %s", key_id, op->what, what);
+}
+
+/* A member that must be the ARN of a key. */
+static struct result take_arn(struct arn *arn, const json_t *answer, const char *name,
+                              const struct operation *op, const char *key_id, struct err *err)
+{
+    const char *text = json_text(answer, name);
+    struct arn a;
+
+    if (text == NULL || !arn_parse(&a, text, strlen(text)) || !arn_is_key(&a))
+        return bad_answer(op, key_id, "no ARN of a key", err);
+    *arn = a;
+    return OK;
+}
+
+/* A short text of printable ASCII, or none. */
+static void take_word(char *out, size_t room, const json_t *answer, const char *name)
+{
+    const char *text = json_text(answer, name);
+
+    out[0] = '\0';
+    if (text == NULL || strlen(text) >= room)
+        return;
+    for (const char *c = text; *c != '\0'; c++)
+        if (*c <= ' ' || *c > '~')
+            return;
+    memcpy(out, text, strlen(text) + 1);
+}
+
+/* The wrap in an answer and the key it is under. */
+static struct result take_blob(struct blob *blob, const json_t *answer, const char *material,
+                               const struct operation *op, const char *key_id, struct err *err)
+{
+    if (!take_arn(&blob->arn, answer, "KeyId", op, key_id, err).ok)
+        return FAIL;
+    blob->size = from_base64(answer, "CiphertextBlob", blob->bytes, sizeof blob->bytes);
+    if (blob->size == 0)
+        return bad_answer(op, key_id, "no CiphertextBlob", err);
+    take_word(blob->material, sizeof blob->material, answer, material);
+    return OK;
+}
+
+struct result kms_encrypt(struct kms *kms, const char *key_id, const struct branch_identity *branch,
+                          const struct secret *secret, bool dry_run, struct blob *blob,
+                          enum kms_refusal *refusal, struct err *err)
+{
+    json_t *request JSON_CLEANUP = NULL, *answer JSON_CLEANUP = NULL;
+    char *plain WIPED_CLEANUP = to_base64(secret->bytes, secret->size);
+
+    request = with_dry_run(json_pack("{s:s, s:s, s:o}", "KeyId", key_id, "Plaintext", plain,
+                                     "EncryptionContext", context_json(branch)),
+                           dry_run);
+    if (!ask(kms, &encrypt_operation, key_id, request, plain, &answer, refusal, err).ok)
+        return FAIL;
+    return take_blob(blob, answer, "KeyMaterialId", &encrypt_operation, key_id, err);
+}
+
+/* The plaintext must be as long as a branch key. */
+static struct result take_plain(struct secret *secret, const json_t *answer, const char *key_id,
+                                struct err *err)
+{
+    struct secret plain SECRET_CLEANUP = {0};
+
+    if (!secret_new(&plain, KEY_SIZE, err).ok)
+        return FAIL;
+    if (from_base64(answer, "Plaintext", plain.bytes, plain.size) != KEY_SIZE)
+        return bad_answer(&decrypt_operation, key_id, "a plaintext that is no branch key", err);
+    *secret = secret_take(&plain);
+    return OK;
+}
+
+struct result kms_decrypt(struct kms *kms, const char *key_id, const struct branch_identity *branch,
+                          struct view wrapped, bool dry_run, struct secret *secret,
+                          struct arn *opened_by, enum kms_refusal *refusal, struct err *err)
+{
+    json_t *request JSON_CLEANUP = NULL, *answer JSON_CLEANUP = NULL;
+    char *blob WIPED_CLEANUP = to_base64(wrapped.bytes, wrapped.size);
+
+    request = with_dry_run(json_pack("{s:s, s:s, s:o}", "KeyId", key_id, "CiphertextBlob", blob,
+                                     "EncryptionContext", context_json(branch)),
+                           dry_run);
+    if (!ask(kms, &decrypt_operation, key_id, request, NULL, &answer, refusal, err).ok ||
+        !take_arn(opened_by, answer, "KeyId", &decrypt_operation, key_id, err).ok)
+        return FAIL;
+    return take_plain(secret, answer, key_id, err);
+}
+
+struct result kms_reencrypt(struct kms *kms, const char *from, const char *to,
+                            const struct branch_identity *branch, struct view wrapped, bool dry_run,
+                            struct blob *blob, struct arn *opened_by, enum kms_refusal *refusal,
+                            struct err *err)
+{
+    json_t *request JSON_CLEANUP = NULL, *answer JSON_CLEANUP = NULL;
+    char *old WIPED_CLEANUP = to_base64(wrapped.bytes, wrapped.size);
+    const struct operation *op = &reencrypt_operation;
+    char keys[2 * ARN_MAX + 8]; /* either may be what is wrong */
+    bool same = strcmp(from, to) == 0;
+
+    snprintf(keys, sizeof keys, "%s%s%s", from, same ? "" : "' to '", same ? "" : to);
+    request = with_dry_run(json_pack("{s:s, s:s, s:s, s:o, s:o}", "SourceKeyId", from,
+                                     "DestinationKeyId", to, "CiphertextBlob", old,
+                                     "SourceEncryptionContext", context_json(branch),
+                                     "DestinationEncryptionContext", context_json(branch)),
+                           dry_run);
+    if (!ask(kms, op, keys, request, NULL, &answer, refusal, err).ok ||
+        !take_arn(opened_by, answer, "SourceKeyId", op, from, err).ok)
+        return FAIL;
+    return take_blob(blob, answer, "DestinationKeyMaterialId", op, to, err);
+}
+
+struct result kms_describe(struct kms *kms, const char *key_id, struct kms_key *key,
+                           enum kms_refusal *refusal, struct err *err)
+{
+    json_t *request JSON_CLEANUP = json_pack("{s:s}", "KeyId", key_id);
+    json_t *answer JSON_CLEANUP = NULL;
+    struct kms_key k = {0};
+
+    if (!ask(kms, &describe_operation, key_id, request, NULL, &answer, refusal, err).ok)
+        return FAIL;
+    const json_t *about = json_object_get(answer, "KeyMetadata");
+    if (!take_arn(&k.arn, about, "Arn", &describe_operation, key_id, err).ok)
+        return FAIL;
+    take_word(k.material, sizeof k.material, about, "CurrentKeyMaterialId");
+    take_word(k.state, sizeof k.state, about, "KeyState");
+    take_word(k.usage, sizeof k.usage, about, "KeyUsage");
+    take_word(k.spec, sizeof k.spec, about, "KeySpec");
+    take_word(k.origin, sizeof k.origin, about, "Origin");
+    k.multi_region = json_is_true(json_object_get(about, "MultiRegion"));
+    *key = k;
+    return OK;
+}

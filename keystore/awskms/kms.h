@@ -1,0 +1,71 @@
+/* kms: the operations of AWS KMS that wrap, unwrap and move branch keys (KMS API, JSON 1.1). */
+#ifndef BULLA_KEYSTORE_AWSKMS_KMS_H
+#define BULLA_KEYSTORE_AWSKMS_KMS_H
+
+#include "crypto/slot.h"
+#include "keystore/awskms/account.h"
+#include "keystore/awskms/endpoint.h"
+#include "keystore/keystore.h"
+
+#define MATERIAL_MAX 128 /* bytes of a KeyMaterialId */
+
+/* struct kms: KMS in one region, and who asks it. */
+struct kms {
+    struct account *account;
+    char region[REGION_MAX + 1];
+    char url[ENDPOINT_MAX];
+    uint64_t *calls; /* operations that KMS answered */
+    struct err down; /* why it could not be reached, and until when that is believed */
+    uint64_t down_until;
+};
+
+/* struct blob: a branch key under a key of KMS, or the name of one to be made. */
+struct blob {
+    struct arn arn;                  /* of the key, as KMS says */
+    char material[MATERIAL_MAX + 1]; /* KeyMaterialId; empty where KMS did not say */
+    uint8_t bytes[SLOT_WRAP_MAX];    /* CiphertextBlob */
+    size_t size;
+};
+
+/* enum kms_refusal: what of a refusal matters to those who ask. */
+enum kms_refusal {
+    KMS_NOT_REFUSED,
+    KMS_OTHER_KEY, /* the blob is not of the key that was named */
+    KMS_DENIED,    /* no permission */
+    KMS_DRY_RUN,   /* it would have been done */
+    KMS_REFUSED    /* anything else */
+};
+
+/* Each of these asks for one operation. key_id is what the user named. *refusal, which may be NULL,
+ * is set if KMS refused, besides *err: ERR_STORE if that may pass, ERR_NO_KEY if it says that this
+ * key does not open the blob, else ERR_POLICY. */
+
+/* kms_encrypt fills *blob with a wrap of secret. */
+FALLIBLE kms_encrypt(struct kms *kms, const char *key_id, const struct branch_identity *branch,
+                     const struct secret *secret, bool dry_run, struct blob *blob,
+                     enum kms_refusal *refusal, struct err *err);
+
+/* kms_decrypt gives the plaintext and the ARN of the key that opened it; the caller frees. */
+FALLIBLE kms_decrypt(struct kms *kms, const char *key_id, const struct branch_identity *branch,
+                     struct view wrapped, bool dry_run, struct secret *secret,
+                     struct arn *opened_by, enum kms_refusal *refusal, struct err *err);
+
+/* kms_reencrypt moves a wrap from one key to another, or to the current material of the same one.
+ */
+FALLIBLE kms_reencrypt(struct kms *kms, const char *from, const char *to,
+                       const struct branch_identity *branch, struct view wrapped, bool dry_run,
+                       struct blob *blob, struct arn *opened_by, enum kms_refusal *refusal,
+                       struct err *err);
+
+/* struct kms_key: what KMS tells of a key. */
+struct kms_key {
+    struct arn arn;
+    char material[MATERIAL_MAX + 1]; /* CurrentKeyMaterialId; empty where KMS did not say */
+    char state[33], usage[33], spec[33], origin[33];
+    bool multi_region;
+};
+
+FALLIBLE kms_describe(struct kms *kms, const char *key_id, struct kms_key *key,
+                      enum kms_refusal *refusal, struct err *err);
+
+#endif

@@ -1,0 +1,274 @@
+#include "keystore/awskms/metadata.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/place.h"
+#include "base/stream.h"
+#include "keystore/awskms/clock.h"
+#include "keystore/awskms/wiped.h"
+
+#define CONTAINER_HOST "http://169.254.170.2"
+#define CONTAINER_TIMEOUT 2000L /* milliseconds, as botocore has it */
+#define CONTAINER_ATTEMPTS 3
+#define CONTAINER_PAUSE 500  /* milliseconds */
+#define TOKEN_FILE_MAX 16384 /* bytes */
+#define INSTANCE_V4 "http://169.254.169.254"
+#define INSTANCE_V6 "http://[fd00:ec2::254]"
+#define INSTANCE_TIMEOUT 1000L /* milliseconds */
+#define ROLE_MAX 128
+#define ROLE_PATH "/latest/meta-data/iam/security-credentials/"
+
+/* The hosts that may be asked without TLS besides this machine: they are on its link. */
+static const char *const link_hosts[] = {"169.254.170.2",   "169.254.170.23", "fd00:ec2::23",
+                                         "169.254.169.254", "fd00:ec2::254",  NULL};
+
+static struct result check_host(const char *url, struct http_place *place, struct err *err)
+{
+    if (!http_place_of(place, url, err).ok)
+        return FAIL;
+    bool near = http_is_loopback(place->host);
+    for (size_t i = 0; link_hosts[i] != NULL; i++)
+        near = near || strcmp(link_hosts[i], place->host) == 0;
+    if (place->tls || near)
+        return OK;
+    return fail(err, ERR_USAGE, "'%s' is not https, nor of this machine", url);
+}
+
+/* Neither can end a header's line. */
+static bool one_line(const char *text)
+{
+    return text[strcspn(text, "\r\n")] == '\0';
+}
+
+/* The token that the container's endpoint wants, or NULL; freed by wiped_free. A file's is read
+ * each time, for it changes. */
+static struct result container_token(char **token, struct err *err)
+{
+    const char *said = getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+    const char *path = getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+    struct secret text SECRET_CLEANUP = {0};
+    size_t size;
+
+    if (path != NULL && path[0] != '\0') {
+        int fd FD_CLEANUP = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        struct source source = {.fd = fd, .name = path};
+        if (fd < 0)
+            return fail_errno(err, "cannot open '%s'", path);
+        if (!secret_new(&text, TOKEN_FILE_MAX + 1, err).ok ||
+            !source_read(&source, text.bytes, TOKEN_FILE_MAX, &size, err).ok)
+            return FAIL;
+        said = (const char *)text.bytes;
+        text.bytes[strcspn(said, "\r\n")] = '\0';
+    }
+    if (said == NULL || said[0] == '\0')
+        return OK;
+    if (!one_line(said))
+        return fail(err, ERR_USAGE, "the token of the container is more than a line");
+    if (asprintf(token, "Authorization: %s", said) < 0) {
+        *token = NULL;
+        return fail(err, ERR_FAILED, "out of memory");
+    }
+    return OK;
+}
+
+/* The URL of the container's endpoint in out; false if there is none. */
+static bool container_url(char *out, size_t room)
+{
+    const char *relative = getenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+    const char *full = getenv("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+
+    if (relative != NULL && relative[0] != '\0')
+        snprintf(out, room, CONTAINER_HOST "%s%s", relative[0] == '/' ? "" : "/", relative);
+    else if (full != NULL && full[0] != '\0')
+        snprintf(out, room, "%s", full);
+    else
+        return false;
+    return true;
+}
+
+/* Asks until it answers with 200, three times at most. */
+static struct result ask_container(const struct aws *aws, const char *url, const char *token,
+                                   struct http_answer *answer, struct err *err)
+{
+    const char *const headers[] = {"Accept: application/json", token, NULL};
+    struct http_request request = {.method = "GET",
+                                   .url = url,
+                                   .headers = headers,
+                                   .near = true,
+                                   .timeout = CONTAINER_TIMEOUT};
+
+    for (unsigned n = 1;; n++) {
+        struct result r = http_send(aws->http, &request, answer, err);
+        if (r.ok && answer->status == 200)
+            return OK;
+        if (r.ok)
+            r = fail(err, answer->status >= 500 ? ERR_STORE : ERR_POLICY,
+                     "'%s' answers with HTTP status %ld", url, answer->status);
+        if (err->class != ERR_STORE || n == CONTAINER_ATTEMPTS)
+            return r;
+        if (!clock_wait(CONTAINER_PAUSE))
+            return fail(err, ERR_INTERRUPTED, "interrupted");
+    }
+}
+
+struct result container_credentials(const struct aws *aws, struct credentials *out, bool *found,
+                                    struct err *err)
+{
+    struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
+    char *token WIPED_CLEANUP = NULL;
+    json_t *json JSON_CLEANUP = NULL;
+    struct http_place place;
+    char url[2048];
+
+    *found = container_url(url, sizeof url);
+    if (!*found)
+        return OK;
+    if (!check_host(url, &place, err).ok || !container_token(&token, err).ok ||
+        !ask_container(aws, url, token, &answer, err).ok) {
+        err_context(err, "the container's credentials");
+        return FAIL;
+    }
+    json = json_read(&answer);
+    if (json == NULL)
+        return fail(err, ERR_STORE, "'%s' does not answer with credentials", url);
+    return credentials_from_json(out, json, "Token", "the container's endpoint", err);
+}
+
+/* The address of the instance metadata service, without a slash at the end. */
+static struct result instance_root(const struct aws *aws, char *out, size_t room, struct err *err)
+{
+    const char *custom =
+        aws_setting(aws, "AWS_EC2_METADATA_SERVICE_ENDPOINT", "ec2_metadata_service_endpoint");
+    const char *mode = aws_setting(aws, "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
+                                   "ec2_metadata_service_endpoint_mode");
+    struct http_place place;
+
+    if (custom == NULL)
+        custom = mode != NULL && strcasecmp(mode, "ipv6") == 0 ? INSTANCE_V6 : INSTANCE_V4;
+    if (!check_host(custom, &place, err).ok)
+        return FAIL;
+    if (!place.bare)
+        return fail(err, ERR_USAGE, "endpoint '%s' is more than a scheme, a host and a port",
+                    custom);
+    snprintf(out, room, "%s", place.root);
+    return OK;
+}
+
+/* The seconds in a variable, 1 to 60, in milliseconds. */
+static long instance_timeout(const struct aws *aws)
+{
+    const char *said = aws_setting(aws, "AWS_METADATA_SERVICE_TIMEOUT", "metadata_service_timeout");
+    long seconds = said != NULL ? strtol(said, NULL, 10) : 0;
+
+    return seconds >= 1 && seconds <= 60 ? seconds * 1000 : INSTANCE_TIMEOUT;
+}
+
+static struct result ask_instance(const struct aws *aws, const char *method, const char *url,
+                                  const char *header, struct http_answer *answer, struct err *err)
+{
+    const char *const headers[] = {header, NULL};
+    struct http_request request = {.method = method,
+                                   .url = url,
+                                   .headers = headers,
+                                   .near = true,
+                                   .timeout = instance_timeout(aws)};
+
+    return http_send(aws->http, &request, answer, err);
+}
+
+/* The header with a session's token, which version 1 has not; NULL in *header if nothing answers.
+ */
+static struct result open_session(const struct aws *aws, const char *root, char **header,
+                                  struct err *err)
+{
+    struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
+    struct err why = {0};
+    char url[400];
+
+    snprintf(url, sizeof url, "%s/latest/api/token", root);
+    if (!ask_instance(aws, "PUT", url, "X-aws-ec2-metadata-token-ttl-seconds: 21600", &answer, &why)
+             .ok) {
+        if (why.class == ERR_STORE)
+            return OK; /* not an instance of EC2 */
+        *err = why;
+        return FAIL;
+    }
+    const char *token = (const char *)answer.body.bytes;
+    if (answer.status != 200 || token[0] == '\0' || !one_line(token)) {
+        (void)fail(err, answer.status >= 500 ? ERR_STORE : ERR_POLICY,
+                   "'%s' gives no token: HTTP status %ld", root, answer.status);
+        err_hint(err, "version 1 of the instance metadata service is not used; enable version 2");
+        return FAIL;
+    }
+    if (asprintf(header, "X-aws-ec2-metadata-token: %s", token) < 0) {
+        *header = NULL;
+        return fail(err, ERR_FAILED, "out of memory");
+    }
+    return OK;
+}
+
+/* The name of the instance's role, which becomes part of a URL; empty if it has none. */
+static struct result read_role(const struct http_answer *answer, char role[ROLE_MAX + 1],
+                               struct err *err)
+{
+    const char *text = (const char *)answer->body.bytes;
+    size_t size = strcspn(text, "\r\n");
+
+    role[0] = '\0';
+    if (answer->status == 404)
+        return OK;
+    if (answer->status != 200)
+        return fail(err, answer->status >= 500 ? ERR_STORE : ERR_POLICY,
+                    "the instance metadata service answers with HTTP status %ld", answer->status);
+    if (size > ROLE_MAX || strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                        "0123456789+=,.@_-") < size)
+        return fail(err, ERR_POLICY, "the instance metadata service names no role");
+    memcpy(role, text, size);
+    role[size] = '\0';
+    return OK;
+}
+
+static struct result role_credentials(const struct aws *aws, const char *root, const char *header,
+                                      struct credentials *out, bool *found, struct err *err)
+{
+    struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
+    json_t *json JSON_CLEANUP = NULL;
+    char url[600], role[ROLE_MAX + 1], source[CREDENTIALS_SOURCE_MAX];
+
+    snprintf(url, sizeof url, "%s" ROLE_PATH, root);
+    if (!ask_instance(aws, "GET", url, header, &answer, err).ok ||
+        !read_role(&answer, role, err).ok)
+        return FAIL;
+    if (role[0] == '\0')
+        return OK;
+    snprintf(url, sizeof url, "%s" ROLE_PATH "%s", root, role);
+    if (!ask_instance(aws, "GET", url, header, &answer, err).ok)
+        return FAIL;
+    json = answer.status == 200 ? json_read(&answer) : NULL;
+    const char *code = json != NULL ? json_text(json, "Code") : NULL;
+    if (json == NULL || (code != NULL && strcmp(code, "Success") != 0))
+        return fail(err, ERR_STORE, "the instance metadata service has no credentials for role %s",
+                    role);
+    snprintf(source, sizeof source, "the instance metadata service (role %s)", role);
+    *found = true;
+    return credentials_from_json(out, json, "Token", source, err);
+}
+
+struct result instance_credentials(const struct aws *aws, struct credentials *out, bool *found,
+                                   struct err *err)
+{
+    const char *disabled = getenv("AWS_EC2_METADATA_DISABLED");
+    char *header WIPED_CLEANUP = NULL;
+    char root[320];
+
+    *found = false;
+    if (disabled != NULL && strcasecmp(disabled, "true") == 0)
+        return OK;
+    if (!instance_root(aws, root, sizeof root, err).ok || !open_session(aws, root, &header, err).ok)
+        return FAIL;
+    return header != NULL ? role_credentials(aws, root, header, out, found, err) : OK;
+}

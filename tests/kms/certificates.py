@@ -1,0 +1,52 @@
+"""Certificates of the tests' own authority, made anew in each run."""
+
+import datetime
+import ipaddress
+import ssl
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+DAY = datetime.timedelta(days=1)
+
+
+def alternative(name):
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+class Authority:
+    """A certificate authority; self.bundle is the file that trusts it."""
+
+    def __init__(self, folder, name="authority"):
+        self.folder, self.name = folder, name
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"bulla tests {name}")])
+        self.certificate = self.sign(self.subject, self.key, [], x509.BasicConstraints(ca=True, path_length=0))
+        self.bundle = folder / f"{name}.pem"
+        self.bundle.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
+
+    def sign(self, subject, key, names, constraints, days=(-1, 30)):
+        start, end = (datetime.datetime.utcnow() + n * DAY for n in days)
+        builder = x509.CertificateBuilder(self.subject, subject, key.public_key(), x509.random_serial_number(), start, end)
+        builder = builder.add_extension(constraints, critical=True)
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName([alternative(n) for n in names]), critical=False)
+        return builder.sign(self.key, hashes.SHA256())
+
+    def server(self, *names, days=(-1, 30)):
+        """The TLS of a server that has these names."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+        certificate = self.sign(subject, key, names, x509.BasicConstraints(ca=False, path_length=None), days)
+        pair = self.folder / f"{self.name}-{x509.random_serial_number()}.pem"
+        private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        pair.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pair)
+        context.pair = pair  # for servers that want the file
+        return context

@@ -1,0 +1,533 @@
+"""Where credentials come from: each provider, which goes first, and how long they last."""
+
+import json
+import os
+import time
+
+import pytest
+
+from faults import error
+from kms_files import CONTENT, opened
+
+
+@pytest.fixture
+def who(aws):
+    """Who asked KMS last."""
+    return lambda: next(r.principal for r in reversed(aws.requests) if r.service == "kms").arn
+
+
+def seal(bulla, key, *options, **env):
+    return bulla("encrypt", "-k", key.arn, *options, "-o", "-", stdin=b"x", env=env).stdout
+
+
+def refused(bulla, key, status=(1, 2, 5, 6, 7), options=(), **env):
+    """Nothing comes out; returns what is said."""
+    done = bulla("encrypt", "-k", key.arn, *options, "-o", "out.bulla", stdin=b"x", env=env, status=status)
+    assert not (bulla.work / "out.bulla").exists()
+    return done.stderr.decode()
+
+
+def keys_of(principal):
+    lines = [f"aws_access_key_id = {principal.key_id}", f"aws_secret_access_key = {principal.secret}"]
+    return "\n".join(lines + ([f"aws_session_token = {principal.token}"] if principal.token else [])) + "\n"
+
+
+def program(path, text):
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+def printed(principal, seconds=3600, **more):
+    """A program that prints these credentials, and notes its arguments."""
+    given = principal.document(seconds, Version=1, **more) | ({"SessionToken": principal.token} if principal.token else {})
+    return f"#!/bin/sh\nprintf '%s|' \"$@\" >>\"$HOME/asked\"; echo >>\"$HOME/asked\"\ncat <<'X'\n{json.dumps(given)}\nX\n"
+
+
+# The environment.
+
+
+def test_environment(bulla, key, user, who):
+    seal(bulla, key)
+    assert who() == user.arn
+
+
+def test_environment_with_a_session_token(bulla, cloud, key, who):
+    session = cloud.session(cloud.role("night", "kms:*"))
+    seal(bulla, key, **session.environment())
+    assert who() == session.arn
+
+
+def test_wrong_secret(bulla, aws, key, user):
+    said = refused(bulla, key, AWS_SECRET_ACCESS_KEY="wrong" * 8)
+    assert "InvalidSignature" in said and aws.calls["Encrypt"] == 1
+
+
+def test_unknown_access_key(bulla, key):
+    assert "UnrecognizedClient" in refused(bulla, key, AWS_ACCESS_KEY_ID="AKIANOBODY")
+
+
+def test_session_without_its_token(bulla, cloud, key):
+    session = cloud.session(cloud.role("night", "kms:*"))
+    assert "UnrecognizedClient" in refused(bulla, key, **session.environment() | {"AWS_SESSION_TOKEN": ""})
+
+
+def test_half_of_the_environment(anonymous, aws, key):
+    said = refused(anonymous, key, AWS_ACCESS_KEY_ID="AKIA1")
+    assert "AWS_SECRET_ACCESS_KEY" in said and not aws.calls
+
+
+@pytest.mark.parametrize("evil", ["x\r\nHost: evil", "x\ny", "x y", "\u00fc", "x" * 20_000])
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"])
+def test_what_would_break_a_header(bulla, aws, key, name, evil):
+    refused(bulla, key, **{name: evil})
+    assert not aws.calls
+
+
+def test_no_credentials(anonymous, aws, key):
+    """Says where they were looked for."""
+    said = refused(anonymous, key, status=7)
+    assert "no AWS credentials" in said and "environment" in said and "'default'" in said and not aws.calls
+
+
+# Shared files.
+
+REAL = """# comment
+; another
+[default]
+region=us-east-1
+output = json
+
+[profile  nightly]
+region   =   us-east-1
+cli_pager=
+s3 =
+  max_concurrent_requests = 20
+  aws_access_key_id = not-this-one
+services = local
+
+[services local]
+kms =
+  endpoint_url = https://192.0.2.1
+
+[sso-session corp]
+sso_start_url = https://example.org
+"""
+
+
+@pytest.mark.parametrize("profile", ["default", "nightly"])
+def test_credentials_file(anonymous, cloud, key, who, profile):
+    other = cloud.user("filed", "kms:*")
+    anonymous.config(REAL, f"[someone]\naws_access_key_id = no\n\n[{profile}]\n{keys_of(other)}")
+    seal(anonymous, key, **({} if profile == "default" else {"AWS_PROFILE": profile}))
+    assert who() == other.arn
+
+
+def test_long_session_token_in_a_file(anonymous, cloud, key, who):
+    session = cloud.session(cloud.role("night", "kms:*"))
+    session.token *= 12
+    anonymous.config("", f"[default]\n{keys_of(session)}")
+    seal(anonymous, key)
+    assert who() == session.arn
+
+
+def test_config_file(anonymous, cloud, key, who):
+    other = cloud.user("filed", "kms:*")
+    anonymous.config(f"[profile nightly]\n{keys_of(other)}")
+    seal(anonymous, key, AWS_PROFILE="nightly")
+    assert who() == other.arn
+
+
+def test_credentials_file_beats_config_file(anonymous, cloud, key, who):
+    one, two = cloud.user("one", "kms:*"), cloud.user("two", "kms:*")
+    anonymous.config(f"[default]\n{keys_of(one)}", f"[default]\n{keys_of(two)}")
+    seal(anonymous, key)
+    assert who() == two.arn
+
+
+def test_files_at_other_places(anonymous, cloud, key, who, tmp_path):
+    other = cloud.user("filed", "kms:*")
+    (tmp_path / "c").write_text(f"[there]\n{keys_of(other)}")
+    seal(anonymous, key, AWS_PROFILE="there", AWS_SHARED_CREDENTIALS_FILE=str(tmp_path / "c"))
+    assert who() == other.arn
+    (tmp_path / "d").write_text(f"[profile there]\n{keys_of(other)}")
+    seal(anonymous, key, AWS_PROFILE="there", AWS_CONFIG_FILE=str(tmp_path / "d"))
+
+
+def test_profile_that_is_not_there(bulla, aws, key):
+    bulla.config(REAL)
+    assert "'nowhere'" in refused(bulla, key, AWS_PROFILE="nowhere") and not aws.calls
+
+
+def test_half_of_the_keys_in_a_file(anonymous, aws, key):
+    anonymous.config("", "[default]\naws_access_key_id = AKIA1\n")
+    assert "aws_secret_access_key" in refused(anonymous, key) and not aws.calls
+
+
+@pytest.mark.parametrize("text", ["[default\nx", "\0\0\0", "[default]\naws_access_key_id\n", "x" * 5_000_000, "[]\n=\n", "\ufeff[default]\n"],
+                         ids=["open", "zeros", "no sign", "huge", "empty", "bom"])  # fmt: skip
+def test_broken_files(anonymous, aws, key, text):
+    """Neither a crash nor a call."""
+    anonymous.config(text, text)
+    refused(anonymous, key)
+    assert not aws.calls
+
+
+# Roles.
+
+
+@pytest.fixture
+def base(cloud):
+    return cloud.user("base")
+
+
+def test_source_profile(anonymous, cloud, aws, key, base, who):
+    role = cloud.role("night", "kms:*", trusts=[base.arn], external_id="x/y 1")
+    anonymous.config(f"[profile night]\nrole_arn = {role}\nsource_profile = base\nexternal_id = x/y 1\nrole_session_name = backups\nduration_seconds = 900\n",
+                     f"[base]\n{keys_of(base)}")  # fmt: skip
+    seal(anonymous, key, AWS_PROFILE="night")
+    assert who().endswith("assumed-role/night/backups") and aws.last("AssumeRole")["DurationSeconds"] == "900"
+
+
+def test_wrong_external_id(anonymous, cloud, aws, key, base):
+    role = cloud.role("night", "kms:*", trusts=[base.arn], external_id="right")
+    anonymous.config(f"[profile night]\nrole_arn = {role}\nsource_profile = base\nexternal_id = wrong\n", f"[base]\n{keys_of(base)}")
+    said = refused(anonymous, key, status=7, AWS_PROFILE="night")
+    assert "AccessDenied" in said and role in said and "sts:AssumeRole" in said
+    assert aws.calls["AssumeRole"] == 1 and aws.calls["Encrypt"] == 0
+
+
+def test_chain_of_roles(anonymous, cloud, aws, key, base, who):
+    first = cloud.role("first", trusts=[base.arn])
+    second = cloud.role("second", "kms:*", trusts=[first])
+    config = f"[profile b]\nrole_arn = {second}\nsource_profile = a\n[profile a]\nrole_arn = {first}\nsource_profile = base\n"
+    anonymous.config(config, f"[base]\n{keys_of(base)}")
+    seal(anonymous, key, AWS_PROFILE="b")
+    assert "assumed-role/second/" in who() and aws.calls["AssumeRole"] == 2
+
+
+def test_role_of_the_profile_itself(anonymous, cloud, key, base, who):
+    """source_profile may be the profile itself, if it has keys."""
+    role = cloud.role("night", "kms:*", trusts=[base.arn])
+    anonymous.config(f"[profile night]\nrole_arn = {role}\nsource_profile = night\n", f"[night]\n{keys_of(base)}")
+    seal(anonymous, key, AWS_PROFILE="night")
+    assert "assumed-role/night/" in who()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_loops_are_refused(anonymous, aws, key, count):
+    role = "arn:aws:iam::111122223333:role/r"
+    parts = [f"[profile p{n}]\nrole_arn = {role}{n}\nsource_profile = p{(n + 1) % count}\n" for n in range(count)]
+    anonymous.config("".join(parts))
+    assert "p0" in refused(anonymous, key, AWS_PROFILE="p0") and not aws.calls
+
+
+def test_long_chain_ends(anonymous, cloud, aws, key, base):
+    """Though its end has keys: nobody means three thousand roles."""
+    config = [f"[profile p{n}]\nrole_arn = arn:aws:iam::111122223333:role/r{n}\nsource_profile = p{n + 1}\n" for n in range(3000)]
+    anonymous.config("".join(config), f"[p3000]\n{keys_of(base)}")
+    refused(anonymous, key, AWS_PROFILE="p0")
+    assert not aws.calls
+
+
+BAD_ROLES = {
+    "both": "source_profile = base\ncredential_source = Environment\n",
+    "neither": "",
+    "nobody": "source_profile = nobody\n",
+    "unknown": "credential_source = Fridge\n",
+}
+
+
+@pytest.mark.parametrize("what", BAD_ROLES)
+def test_roles_that_cannot_be_taken(anonymous, cloud, aws, key, base, what):
+    role = cloud.role("night", "kms:*", trusts=[base.arn])
+    anonymous.config(f"[profile night]\nrole_arn = {role}\n{BAD_ROLES[what]}", f"[base]\n{keys_of(base)}")
+    assert "night" in refused(anonymous, key, AWS_PROFILE="night") and aws.calls["Encrypt"] == 0
+
+
+def test_credential_source_environment(bulla, cloud, key, user, who):
+    role = cloud.role("night", "kms:*", trusts=[user.arn])
+    bulla.config(f"[profile night]\nrole_arn = {role}\nsource_profile = envs\n[profile envs]\nrole_arn = {role}2\ncredential_source = Environment\n")
+    first = cloud.role("night2", trusts=[user.arn])
+    cloud.roles[role]["trusts"].add(first)
+    seal(bulla, key, AWS_PROFILE="night")
+    assert who() == user.arn  # the environment goes first; as a source it counts only where it is not
+
+
+def test_credential_source_instance(imds, anonymous, cloud, key, who):
+    role = cloud.role("night", "kms:*", trusts=["arn:aws:iam::111122223333:role/backup-host"])
+    anonymous.config(f"[profile night]\nrole_arn = {role}\ncredential_source = Ec2InstanceMetadata\n")
+    seal(anonymous, key, AWS_PROFILE="night")
+    assert "assumed-role/night/" in who() and imds.asked
+
+
+def test_credential_source_container(container, anonymous, cloud, key, who):
+    task = container()
+    role = cloud.role("night", "kms:*", trusts=["arn:aws:iam::111122223333:role/task"])
+    anonymous.config(f"[profile night]\nrole_arn = {role}\ncredential_source = EcsContainer\n")
+    seal(anonymous, key, AWS_PROFILE="night", AWS_CONTAINER_CREDENTIALS_FULL_URI=task.url + task.path)
+    assert "assumed-role/night/" in who()
+
+
+STS_FAULTS = {
+    "throttled": (error("Throttling", "Rate exceeded"), 1, 0),
+    "entity": (lambda answer, request: type(answer)(200, b'<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>', {}), 9, (1, 5, 6, 7)),
+    "empty": (lambda answer, request: type(answer)(200, b"", {}), 9, (1, 5, 6, 7)),
+    "twice": (lambda answer, request: type(answer)(200, 2 * answer.body, {}), 9, (1, 5, 6, 7)),
+    "big": (lambda answer, request: type(answer)(200, answer.body + b"x" * 2**20, {}), 9, (1, 5, 6, 7)),
+    "cut": (lambda answer, request: type(answer)(200, answer.body[:200], {}), 9, (1, 5, 6, 7)),
+}
+
+
+@pytest.mark.parametrize("what", STS_FAULTS)
+def test_answers_of_sts(anonymous, cloud, aws, key, base, what):
+    fault, times, status = STS_FAULTS[what]
+    role = cloud.role("night", "kms:*", trusts=[base.arn])
+    anonymous.config(f"[profile night]\nrole_arn = {role}\nsource_profile = base\n", f"[base]\n{keys_of(base)}")
+    aws.fault("AssumeRole", fault, times=times)
+    anonymous("encrypt", "-k", key.arn, "-o", "-", stdin=b"x", env={"AWS_PROFILE": "night"}, status=status)
+    assert 1 <= aws.calls["AssumeRole"] <= 3
+
+
+# Web identity.
+
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW06c2VydmljZWFjY291bnQifQ.c2lnbmF0dXJl"
+
+
+@pytest.fixture
+def web(cloud, tmp_path):
+    """The environment that EKS gives to a pod."""
+    cloud.secrets.add(TOKEN)
+    path = tmp_path / "web-token"
+    path.write_text(TOKEN)
+    role = cloud.role("pod", "kms:*", web_token=TOKEN)
+    return {"AWS_WEB_IDENTITY_TOKEN_FILE": str(path), "AWS_ROLE_ARN": role, "AWS_ROLE_SESSION_NAME": "pod-7"}
+
+
+def test_web_identity(anonymous, key, web, who):
+    seal(anonymous, key, **web)
+    assert who().endswith("assumed-role/pod/pod-7")
+
+
+def test_web_identity_without_a_session_name(anonymous, key, web, who):
+    seal(anonymous, key, **web | {"AWS_ROLE_SESSION_NAME": ""})
+    assert "assumed-role/pod/" in who()
+
+
+def test_web_identity_of_a_profile(anonymous, key, web, who):
+    anonymous.config(f"[profile pod]\nrole_arn = {web['AWS_ROLE_ARN']}\nweb_identity_token_file = {web['AWS_WEB_IDENTITY_TOKEN_FILE']}\n")
+    seal(anonymous, key, AWS_PROFILE="pod")
+    assert "assumed-role/pod/" in who()
+
+
+def test_wrong_web_token(anonymous, aws, key, web):
+    aws.fault("AssumeRoleWithWebIdentity", lambda a, r: error("InvalidIdentityToken", "not " + r.content["WebIdentityToken"])(a, r), times=9)
+    assert "InvalidIdentityToken" in refused(anonymous, key, **web) and aws.calls["AssumeRoleWithWebIdentity"] == 1
+
+
+@pytest.mark.parametrize("name", ["missing", "empty", "folder"])
+def test_token_files_that_are_none(anonymous, aws, key, web, tmp_path, name):
+    path = tmp_path / name
+    if name == "folder":
+        path.mkdir()
+    elif name == "empty":
+        path.write_text("")
+    assert name in refused(anonymous, key, **web | {"AWS_WEB_IDENTITY_TOKEN_FILE": str(path)})
+    assert not aws.calls
+
+
+def test_web_identity_without_a_role(anonymous, aws, key, web):
+    refused(anonymous, key, **web | {"AWS_ROLE_ARN": ""})
+    assert not aws.calls
+
+
+# credential_process.
+
+
+def test_process(anonymous, cloud, key, who):
+    session = cloud.session(cloud.role("corp", "kms:*"))
+    program(anonymous.home / "get", printed(session))
+    anonymous.config(f"[profile corp]\ncredential_process = {anonymous.home}/get\n")
+    seal(anonymous, key, AWS_PROFILE="corp")
+    assert who() == session.arn
+
+
+def test_arguments_of_a_process(anonymous, cloud, key):
+    """As a shell's words, but no shell sees them."""
+    folder = anonymous.home / "my tools"
+    folder.mkdir()
+    program(folder / "get it", printed(cloud.user("corp", "kms:*")))
+    line = f'"{folder}/get it"  plain "two words" \'sin"gle\' "a\\"b" back\\ slash $HOME `id` "" ;x | cat > y # z'
+    anonymous.config(f"[profile corp]\ncredential_process = {line}\n")
+    seal(anonymous, key, AWS_PROFILE="corp")
+    words = ["plain", "two words", 'sin"gle', 'a"b', "back slash", "$HOME", "`id`", "", ";x", "|", "cat", ">", "y", "#", "z"]
+    assert (anonymous.home / "asked").read_text() == "|".join(words) + "|\n" and os.listdir(anonymous.work) == []
+
+
+BAD_PROCESSES = {
+    "fails": "#!/bin/sh\necho stdout-words; echo stderr-words >&2; exit 3\n",
+    "garbage": "#!/bin/sh\necho garbage\n",
+    "nothing": "#!/bin/sh\n",
+    "version 2": '#!/bin/sh\necho \'{"Version": 2, "AccessKeyId": "a", "SecretAccessKey": "b"}\'\n',
+    "no version": '#!/bin/sh\necho \'{"AccessKeyId": "a", "SecretAccessKey": "b"}\'\n',
+    "half": '#!/bin/sh\necho \'{"Version": 1, "AccessKeyId": "a"}\'\n',
+    "odd date": '#!/bin/sh\necho \'{"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "b", "Expiration": "tomorrow"}\'\n',
+    "endless": "#!/bin/sh\nexec yes\n",
+    "killed": "#!/bin/sh\nkill -9 $$\n",
+    "no such interpreter": "#!/nowhere/sh\n",
+}
+
+
+@pytest.mark.parametrize("what", BAD_PROCESSES)
+def test_processes_that_fail(anonymous, aws, key, what):
+    path = program(anonymous.home / "get", BAD_PROCESSES[what])
+    anonymous.config(f"[profile corp]\ncredential_process = {path}\n")
+    said = refused(anonymous, key, AWS_PROFILE="corp")
+    assert ("corp" in said or str(path) in said) and not aws.calls
+    assert "stdout-words" not in said
+
+
+def test_process_that_fails_at_last(anonymous, cloud, aws, key):
+    """What it printed before does not count."""
+    path = program(anonymous.home / "get", printed(cloud.user("corp", "kms:*")) + "exit 3\n")
+    anonymous.config(f"[profile corp]\ncredential_process = {path}\n")
+    assert str(path) in refused(anonymous, key, AWS_PROFILE="corp") and not aws.calls
+
+
+@pytest.mark.parametrize("how", [":", "exec >&- 2>&-"])
+def test_process_that_hangs(anonymous, aws, key, how):
+    path = program(anonymous.home / "get", f"#!/bin/sh\n{how}\nexec sleep 60\n")
+    anonymous.config(f"[profile corp]\ncredential_process = {path}\n")
+    start = time.monotonic()
+    refused(anonymous, key, options=["--kms-timeout", "1"], AWS_PROFILE="corp")
+    assert time.monotonic() - start < 20
+
+
+@pytest.mark.parametrize("line", ['"open', "'open", "x\\", "", "   "])
+def test_lines_that_are_no_words(anonymous, aws, key, line):
+    anonymous.config(f"[profile corp]\ncredential_process = {line}\n")
+    refused(anonymous, key, AWS_PROFILE="corp")
+    assert not aws.calls
+
+
+def test_expired_before_it_began(anonymous, cloud, aws, key):
+    path = program(anonymous.home / "get", printed(cloud.user("corp", "kms:*"), seconds=-60))
+    anonymous.config(f"[profile corp]\ncredential_process = {path}\n")
+    refused(anonymous, key, AWS_PROFILE="corp")
+    assert not aws.calls
+
+
+@pytest.mark.parametrize("seconds, runs", [(30, 2), (36000, 1), (None, 1)])
+def test_refresh_before_expiry(anonymous, cloud, aws, key, seconds, runs):
+    """Two calls to KMS: what expires soon is got again for the second; what lasts, or has no end, is not."""
+    session = cloud.session(cloud.role("corp", "kms:*"))
+    for name in "ab":
+        anonymous("encrypt", "-k", key.arn, "-o", name, stdin=b"x", env=session.environment())
+    text = printed(session, seconds or 0)
+    if seconds is None:
+        text = text.replace('"Expiration"', '"Comment"')
+    path = program(anonymous.home / "get", text)
+    anonymous.config(f"[profile corp]\ncredential_process = {path}\n")
+    anonymous("verify", "-k", key.arn, "a", "b", env={"AWS_PROFILE": "corp"})
+    assert aws.calls["Decrypt"] == 2 and len((anonymous.home / "asked").read_text().splitlines()) == runs
+
+
+def test_credentials_serve_all_keys_of_a_run(anonymous, cloud, aws, key):
+    """A program that asks a person for a code must not do it for each key."""
+    path = program(anonymous.home / "get", printed(cloud.user("corp", "kms:*")))
+    anonymous.config(f"[profile corp]\ncredential_process = {path}\n")
+    seal(anonymous, key, "-k", cloud.key().arn, AWS_PROFILE="corp")
+    assert aws.calls["Encrypt"] == 2 and len((anonymous.home / "asked").read_text().splitlines()) == 1
+
+
+# Expired tokens.
+
+
+def test_expired_token_is_refreshed_once(anonymous, cloud, aws, key, who):
+    session = cloud.session(cloud.role("corp", "kms:*"))
+    session.expired_once = True
+    path = program(anonymous.home / "get", printed(session))
+    anonymous.config(f"[profile corp]\ncredential_process = {path}\n")
+    seal(anonymous, key, AWS_PROFILE="corp")
+    assert len((anonymous.home / "asked").read_text().splitlines()) == 2 and aws.calls["Encrypt"] == 2
+
+
+def test_token_that_stays_expired(anonymous, cloud, aws, key):
+    session = cloud.session(cloud.role("corp", "kms:*"), seconds=-1)
+    path = program(anonymous.home / "get", printed(session))
+    anonymous.config(f"[profile corp]\ncredential_process = {path}\n")
+    assert "ExpiredToken" in refused(anonymous, key, status=7, AWS_PROFILE="corp")
+    assert len((anonymous.home / "asked").read_text().splitlines()) == 2 and sum(aws.calls.values()) <= 4
+
+
+def test_expired_token_of_the_environment(bulla, cloud, aws, key):
+    """Nothing gives another one."""
+    session = cloud.session(cloud.role("night", "kms:*"), seconds=-1)
+    assert "ExpiredToken" in refused(bulla, key, status=7, **session.environment())
+    assert sum(aws.calls.values()) <= 2
+
+
+# The order.
+
+
+def test_order_of_the_chain(container, cloud, serve, imds, anonymous, key, who, web):
+    """Each source is there; the first is taken away, and the next counts. As botocore has it."""
+    bulla, task = anonymous, container()
+    people = {name: cloud.user(name, "kms:*") for name in ("environment", "source", "filed", "process", "config")}
+    role = cloud.role("assumed", "kms:*", trusts=[people["source"].arn])
+    path = program(bulla.home / "get", printed(people["process"]))
+    parts = {
+        "role": f"role_arn = {role}\nsource_profile = source\n",
+        "process": f"credential_process = {path}\n",
+        "config": keys_of(people["config"]),
+    }
+    source = f"[source]\n{keys_of(people['source'])}"
+    filed = source + f"[default]\n{keys_of(people['filed'])}"
+    env = people["environment"].environment() | web | {"AWS_CONTAINER_CREDENTIALS_FULL_URI": task.url + task.path}
+
+    def expect(identity, config, credentials):
+        bulla.config("[default]\n" + "".join(parts[name] for name in config), credentials)
+        seal(bulla, key, **env)
+        assert identity in who()
+
+    expect("user/environment", ["role", "process", "config"], filed)
+    for name in people["environment"].environment():
+        env[name] = ""
+    expect("assumed-role/assumed/", ["role", "process", "config"], filed)
+    expect("assumed-role/pod/", ["process", "config"], filed)
+    env |= dict.fromkeys(web, "")
+    expect("user/filed", ["process", "config"], filed)
+    expect("user/process", ["process", "config"], source)
+    expect("user/config", ["config"], source)
+    expect("assumed-role/task/", [], "")
+    env["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = ""
+    expect("assumed-role/backup-host/", [], "")
+
+
+def test_environment_beats_a_profile_of_the_environment(bulla, cloud, key, user, who):
+    """AWS_PROFILE then only says the region and the like."""
+    other = cloud.user("filed", "kms:*")
+    bulla.config("", f"[night]\n{keys_of(other)}")
+    seal(bulla, key, AWS_PROFILE="night")
+    assert who() == user.arn
+
+
+def test_no_provider_is_asked_that_is_not_needed(bulla, imds, container, user, key):
+    task = container()
+    seal(bulla, key, **user.environment(), AWS_CONTAINER_CREDENTIALS_FULL_URI=task.url + task.path)
+    assert imds.asked == [] and task.asked == []
+
+
+def test_a_broken_provider_is_not_passed_over(container, imds, anonymous, aws, key):
+    """Who named a source wants that one: the next is not taken in silence."""
+    task = container(authorization="secret")
+    refused(anonymous, key, AWS_CONTAINER_CREDENTIALS_FULL_URI=task.url + task.path)
+    assert imds.asked == [] and not aws.calls
+
+
+def test_one_set_of_credentials_serves_a_run(imds, anonymous, cloud, aws, key):
+    files = [anonymous.seal(key.arn, CONTENT, name=str(n)) for n in range(3)]
+    imds.asked.clear()
+    anonymous("verify", "-k", key.arn, *files)
+    assert aws.calls["Decrypt"] == 3 and len(imds.asked) == 3
+    assert opened(anonymous, key, sealed=files[0]).stdout == CONTENT

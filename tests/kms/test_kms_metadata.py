@@ -1,0 +1,199 @@
+"""Credentials of the place bulla runs in: the containers' endpoint and the instance metadata of EC2."""
+
+import json
+
+import pytest
+
+from metadata import InstanceMetadata, text
+from test_kms_credentials import refused, seal, who  # noqa: F401 (a fixture)
+
+FOLDER = "/latest/meta-data/iam/security-credentials/"
+
+
+# Instance metadata.
+
+
+def test_version_2(imds, anonymous, key, who):  # noqa: F811
+    seal(anonymous, key)
+    assert "assumed-role/backup-host/" in who()
+    assert imds.asked[0] == "PUT /latest/api/token" and imds.asked[-1] == f"GET {FOLDER}backup-host" and len(imds.asked) == 3
+
+
+def test_version_1_is_refused(serve, imds, anonymous, cloud, aws, key):
+    """A server that has no tokens is asked for nothing else."""
+    old = serve(InstanceMetadata, imds.principal, v1_only=True)
+    said = refused(anonymous, key, AWS_EC2_METADATA_SERVICE_ENDPOINT=old.url)
+    assert set(old.asked) == {"PUT /latest/api/token"} and not aws.calls
+    assert "version 2" in said or "IMDSv2" in said
+
+
+def test_disabled(imds, anonymous, aws, key):
+    refused(anonymous, key, AWS_EC2_METADATA_DISABLED="true")
+    assert imds.asked == [] and not aws.calls
+
+
+def test_usual_address(imds, anonymous, key, who):  # noqa: F811
+    seal(anonymous, key, AWS_EC2_METADATA_SERVICE_ENDPOINT="", LOOPBACK_TO=f"169.254.169.254={imds.port}")
+    assert "assumed-role/backup-host/" in who() and "169.254.169.254" in anonymous.log.read_text().split()
+
+
+def test_usual_address_of_ipv6(serve, imds, anonymous, key, who):  # noqa: F811
+    six = serve(InstanceMetadata, imds.principal, host="::1")
+    seal(anonymous, key, AWS_EC2_METADATA_SERVICE_ENDPOINT="", AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE="IPv6", LOOPBACK_TO=f"fd00:ec2::254={six.port}")
+    assert "assumed-role/backup-host/" in who() and six.asked
+
+
+def test_settings_of_a_profile(imds, anonymous, key, who):  # noqa: F811
+    anonymous.config(f"[default]\nec2_metadata_service_endpoint = {imds.url}\n")
+    seal(anonymous, key, AWS_EC2_METADATA_SERVICE_ENDPOINT="")
+    assert "assumed-role/backup-host/" in who()
+
+
+def test_no_such_service(anonymous, aws, key):
+    """Elsewhere than on EC2 nothing answers there: that is no error of its own."""
+    said = refused(anonymous, key, AWS_EC2_METADATA_DISABLED="false")
+    assert "credentials" in said and "169.254.169.254" in anonymous.log.read_text() and not aws.calls
+
+
+@pytest.mark.parametrize("url", ["http://192.0.2.1", "http://imds.example", "http://127.0.0.1.example"])
+def test_other_hosts_take_tls(imds, anonymous, aws, key, url):
+    refused(anonymous, key, AWS_EC2_METADATA_SERVICE_ENDPOINT=url)
+    assert not aws.calls and (not anonymous.log.exists() or "192.0.2.1" not in anonymous.log.read_text())
+
+
+STRANGE = {
+    "no role": (FOLDER, text(404, "not found")),
+    "role is a path": (FOLDER, text(200, "../../user-data")),
+    "role has lines": (FOLDER, text(200, "x\r\nHost: evil")),
+    "role is long": (FOLDER, text(200, "x" * 50_000)),
+    "role is empty": (FOLDER, text(200, "")),
+    "token has lines": ("/latest/api/token", text(200, "x\r\nHost: evil")),
+    "token is long": ("/latest/api/token", text(200, "x" * 100_000)),
+    "failed": (FOLDER + "backup-host", text(200, '{"Code": "AssumeRoleUnauthorizedAccess", "Message": "no"}')),
+    "not JSON": (FOLDER + "backup-host", text(200, "<html>")),
+    "deep": (FOLDER + "backup-host", text(200, "[" * 20_000)),
+    "half": (FOLDER + "backup-host", text(200, '{"Code": "Success", "AccessKeyId": "a"}')),
+    "redirect": (FOLDER, text(302, "", Location="http://192.0.2.1/")),
+}
+
+
+@pytest.mark.parametrize("what", STRANGE)
+def test_strange_answers(imds, anonymous, aws, key, what):
+    path, answer = STRANGE[what]
+    imds.strange[path] = answer
+    refused(anonymous, key)
+    assert not aws.calls and not any("user-data" in asked for asked in imds.asked)
+
+
+def test_refresh_before_expiry(serve, imds, anonymous, cloud, key):
+    soon = serve(InstanceMetadata, imds.principal, seconds=30)
+    seal(anonymous, key, "-k", cloud.key().arn, AWS_EC2_METADATA_SERVICE_ENDPOINT=soon.url)
+    assert soon.asked.count(f"GET {FOLDER}backup-host") >= 2
+
+
+# Containers.
+
+
+def test_full_uri(container, anonymous, key, who):  # noqa: F811
+    task = container()
+    seal(anonymous, key, AWS_CONTAINER_CREDENTIALS_FULL_URI=task.url + task.path)
+    assert "assumed-role/task/" in who()
+
+
+@pytest.mark.parametrize("path", ["/v2/credentials/0123", "/creds?id=a%20b&x=1"])
+def test_relative_uri(container, anonymous, key, who, path):  # noqa: F811
+    """It goes to ECS's address and beats a full one."""
+    task = container(path=path)
+    env = {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": path, "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9/"}
+    seal(anonymous, key, LOOPBACK_TO=f"169.254.170.2={task.port}", **env)
+    assert "assumed-role/task/" in who() and "169.254.170.2" in anonymous.log.read_text().split()
+
+
+def test_relative_uri_does_not_lead_elsewhere(container, anonymous, aws, key):
+    """It is a path; it cannot become part of the host."""
+    for path in ("@192.0.2.1/x", ".evil.example/x", ":80@192.0.2.1/"):
+        refused(anonymous, key, AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=path)
+        assert not aws.calls
+    assert not {"192.0.2.1", "169.254.170.2.evil.example"} & set(anonymous.log.read_text().split())
+
+
+def test_token(container, anonymous, key, who):  # noqa: F811
+    task = container(authorization="Basic c2VjcmV0")
+    seal(anonymous, key, AWS_CONTAINER_CREDENTIALS_FULL_URI=task.url + task.path, AWS_CONTAINER_AUTHORIZATION_TOKEN="Basic c2VjcmV0")
+    assert "assumed-role/task/" in who()
+
+
+def test_token_file(container, anonymous, key, tmp_path, who):  # noqa: F811
+    """As EKS pod identity has it; the file goes before the variable."""
+    task = container(authorization="jwt-from-a-file")
+    path = tmp_path / "token"
+    path.write_text("jwt-from-a-file")
+    env = {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(path), "AWS_CONTAINER_AUTHORIZATION_TOKEN": "other"}
+    seal(anonymous, key, AWS_CONTAINER_CREDENTIALS_FULL_URI=task.url + task.path, **env)
+    assert "assumed-role/task/" in who()
+
+
+def test_token_that_would_break_a_header(container, anonymous, aws, key):
+    task = container(authorization="x")
+    env = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": task.url + task.path, "AWS_CONTAINER_AUTHORIZATION_TOKEN": "x\r\nHost: evil"}
+    refused(anonymous, key, **env)
+    assert task.asked == [] and not aws.calls
+
+
+def test_token_file_of_two_lines(container, anonymous, key, tmp_path):
+    """The first counts: files end with a line end."""
+    task = container(authorization="x")
+    path = tmp_path / "token"
+    path.write_text("x\r\nX-Evil: y")
+    seal(anonymous, key, AWS_CONTAINER_CREDENTIALS_FULL_URI=task.url + task.path, AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=str(path))
+    assert "X-Evil" not in task.heard[-1]
+
+
+def test_missing_token_file(container, anonymous, aws, key):
+    task = container()
+    env = {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/nowhere/token", "AWS_CONTAINER_CREDENTIALS_FULL_URI": task.url + task.path}
+    assert "/nowhere/token" in refused(anonymous, key, **env) and not aws.calls and task.asked == []
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "ecs.example", "127.0.0.1.example", "169.254.169.253", "169.254.170.2.example", "[fd00:ec2::24]",
+                                  "127.0.0.1@192.0.2.1"])  # fmt: skip
+def test_hosts_that_are_not_allowed(anonymous, aws, key, host):
+    refused(anonymous, key, AWS_CONTAINER_CREDENTIALS_FULL_URI=f"http://{host}/x", AWS_CONTAINER_AUTHORIZATION_TOKEN="t0k3n")
+    assert not aws.calls and not anonymous.log.exists()
+
+
+@pytest.mark.parametrize("host, at", [("169.254.170.23", "127.0.0.1"), ("169.254.170.2", "127.0.0.1"), ("fd00:ec2::23", "::1")])
+def test_hosts_that_are_allowed(container, anonymous, key, who, host, at):  # noqa: F811
+    task = container(host=at)
+    uri = f"http://{'[' + host + ']' if ':' in host else host}{task.path}"
+    seal(anonymous, key, AWS_CONTAINER_CREDENTIALS_FULL_URI=uri, LOOPBACK_TO=f"{host}={task.port}")
+    assert "assumed-role/task/" in who()
+
+
+def test_tls_is_allowed_anywhere(container, anonymous, tls, key, who):  # noqa: F811
+    task = container(tls=tls)
+    seal(anonymous, key, AWS_CONTAINER_CREDENTIALS_FULL_URI=task.url + task.path)
+    assert "assumed-role/task/" in who()
+
+
+def test_container_that_recovers(container, anonymous, key, who):  # noqa: F811
+    task = container()
+    task.strange[task.path] = text(500, "later")
+    honest = task.answer
+
+    def answer(request):
+        result = honest(request)
+        task.strange.clear()
+        return result
+
+    task.answer = answer
+    seal(anonymous, key, AWS_CONTAINER_CREDENTIALS_FULL_URI=task.url + task.path)
+    assert "assumed-role/task/" in who() and len(task.asked) == 2
+
+
+@pytest.mark.parametrize("body", ["", "[]", json.dumps({"AccessKeyId": 1, "SecretAccessKey": 2}), "{" * 20_000, "x" * 200_000])
+def test_strange_answers_of_a_container(container, anonymous, aws, key, body):
+    task = container()
+    task.strange[task.path] = text(200, body)
+    refused(anonymous, key, AWS_CONTAINER_CREDENTIALS_FULL_URI=task.url + task.path)
+    assert not aws.calls

@@ -1,0 +1,103 @@
+"""Retries: what may pass is tried again, a bounded number of times and a bounded time; what stays is not."""
+
+import time
+
+import pytest
+
+import faults
+from faults import cut, drip, error, stall, status, throttle
+from kms_files import CONTENT, opened
+
+PASSING = {
+    "ThrottlingException": throttle,
+    "Throttling": error("Throttling"),
+    "RequestLimitExceeded": error("RequestLimitExceeded", status=503),
+    "TooManyRequestsException": error("TooManyRequestsException", status=429),
+    "500": status(500),
+    "502": status(502),
+    "503": status(503),
+    "504": status(504),
+    "KMSInternalException": error("KMSInternalException", status=500),
+    "DependencyTimeoutException": error("DependencyTimeoutException", status=503),
+    "KeyUnavailableException": error("KeyUnavailableException", status=500),
+    "half an answer": cut,
+}
+ATTEMPTS = 3
+
+
+@pytest.fixture
+def sealed(bulla, key):
+    return bulla.seal(key.arn, CONTENT)
+
+
+@pytest.mark.parametrize("what", PASSING)
+def test_what_passes(bulla, aws, key, sealed, what):
+    aws.fault("Decrypt", PASSING[what])
+    assert opened(bulla, key, sealed=sealed).stdout == CONTENT
+    assert aws.calls["Decrypt"] == 2
+
+
+def test_sealing_too(bulla, aws, key):
+    aws.fault("Encrypt", throttle, times=2)
+    sealed = bulla.seal(key.arn, CONTENT)
+    assert aws.calls["Encrypt"] == ATTEMPTS and opened(bulla, key, sealed=sealed).stdout == CONTENT
+
+
+@pytest.mark.parametrize("what", ["ThrottlingException", "503", "KeyUnavailableException", "half an answer"])
+def test_what_does_not_pass(bulla, aws, key, sealed, what):
+    """Three attempts, status 6: a later run may do."""
+    aws.fault("Decrypt", PASSING[what], times=99)
+    done = opened(bulla, key, sealed=sealed, status=6)
+    assert aws.calls["Decrypt"] == ATTEMPTS and done.stdout == b""
+    assert (what if what[0].isupper() else "").encode() in done.stderr and key.arn.encode() in done.stderr
+
+
+def test_a_batch_goes_on(bulla, aws, key):
+    files = [bulla.seal(key.arn, b"%d" % n, name=str(n)) for n in range(3)]
+    aws.fault("Decrypt", error("AccessDeniedException", "no"), times=1, after=1)
+    bulla("decrypt", "-k", key.arn, *files, status=3)
+    assert [(bulla.work / str(n)).exists() for n in range(3)] == [True, False, True]
+
+
+def test_a_new_connection_after_one_was_cut(bulla, aws, key):
+    """An idle connection that the server closed is no failure."""
+    files = [bulla.seal(key.arn, b"%d" % n, name=str(n)) for n in range(2)]
+    aws.fault("Decrypt", faults.headers(Connection="close"))
+    bulla("decrypt", "-k", key.arn, *files)
+    assert aws.calls["Decrypt"] == 2
+
+
+@pytest.mark.parametrize("fault", [stall(60), drip(0.3)], ids=["stall", "drip"])
+def test_time_is_bounded(bulla, aws, key, sealed, fault):
+    aws.fault("Decrypt", fault, times=99)
+    start = time.monotonic()
+    done = opened(bulla, key, sealed=sealed, options=["--kms-timeout", "2"], status=6)
+    assert 1 < time.monotonic() - start < 15 and done.stdout == b""
+
+
+def test_time_bounds_retries(bulla, aws, key, sealed):
+    aws.fault("Decrypt", throttle, times=99)
+    start = time.monotonic()
+    opened(bulla, key, sealed=sealed, options=["--kms-timeout", "1"], status=6)
+    assert time.monotonic() - start < 10 and aws.calls["Decrypt"] <= ATTEMPTS
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "x", "", "1e9", "99999999999999999999"])
+def test_timeouts_that_are_none(bulla, aws, key, sealed, value):
+    opened(bulla, key, sealed=sealed, options=["--kms-timeout", value], status=2)
+    assert aws.calls["Decrypt"] == 0
+
+
+def test_interrupted_while_waiting(bulla, aws, key, sealed):
+    """Control-C ends a wait for KMS at once."""
+    import signal
+
+    aws.fault("Decrypt", stall(60), times=9)
+    process = bulla.start("decrypt", "-k", key.arn, "-o", "out", sealed)
+    while aws.calls["Decrypt"] == 0:
+        time.sleep(0.02)
+    start = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.wait(20)
+    assert process.returncode in (130, -2) and time.monotonic() - start < 5
+    assert not (bulla.work / "out").exists()

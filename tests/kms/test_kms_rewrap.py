@@ -1,0 +1,226 @@
+"""Rewrap with KMS: ReEncrypt where both ends are there, so that no key passes through; else by unwrap and wrap."""
+
+import json
+
+import pytest
+
+from faults import error
+from kms_files import CONTENT, arns, digest, materials, opened, wraps
+from sealed import BODY
+
+
+@pytest.fixture
+def sealed(bulla, key):
+    return bulla.seal(key.arn, CONTENT, "--context", "db=prod")
+
+
+@pytest.fixture
+def mover(bulla, cloud):
+    """The environment of a host that may move files and open none."""
+    return cloud.user("mover", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:DescribeKey").environment()
+
+
+def calls(aws):
+    """What was asked, but for what is public."""
+    return {name: count for name, count in aws.calls.items() if name not in ("DescribeKey", "GetCallerIdentity")}
+
+
+def test_to_another_key_by_one_who_cannot_decrypt(bulla, cloud, aws, key, sealed, mover):
+    other, body = cloud.key(), sealed.read_bytes()[BODY:]
+    cloud.plaintexts.clear()
+    aws.calls.clear()
+    bulla("rewrap", "-k", key.arn, "--to", other.arn, sealed, env=mover)
+    assert calls(aws) == {"ReEncrypt": 1} and cloud.plaintexts == []
+    sent = aws.last("ReEncrypt")
+    assert (sent["SourceKeyId"], sent["DestinationKeyId"]) == (key.arn, other.arn)
+    assert sent["SourceEncryptionContext"] == sent["DestinationEncryptionContext"] and sent["SourceEncryptionContext"]["db"] == "prod"
+    assert arns(bulla, sealed) == [other.arn] and sealed.read_bytes()[BODY:] == body
+    assert opened(bulla, other, sealed=sealed).stdout == CONTENT
+    assert opened(bulla, key, sealed=sealed, status=5).stdout == b""
+    done = opened(bulla, other, sealed=sealed, env=mover, status=(5, 7))
+    assert b"kms:Decrypt" in done.stderr and done.stdout == b""
+
+
+def test_only_from_the_key_that_the_user_named(bulla, cloud, aws, key, sealed, mover):
+    other, third = cloud.key(), cloud.key()
+    before = digest(sealed)
+    bulla("rewrap", "-k", third.arn, "--to", other.arn, sealed, env=mover, status=5)
+    assert digest(sealed) == before and aws.calls["ReEncrypt"] == 0
+
+
+def test_same_key_after_its_rotation(bulla, aws, key, sealed, mover):
+    key.rotate()
+    wrap = wraps(sealed)
+    aws.calls.clear()
+    done = bulla("rewrap", "-k", key.arn, sealed, env=mover)
+    assert b"1 rewrapped" in done.stderr and calls(aws) == {"ReEncrypt": 1}
+    assert materials(bulla, sealed) == [key.materials[-1].id] and wraps(sealed) != wrap
+    assert opened(bulla, key, sealed=sealed).stdout == CONTENT
+
+
+def test_material_decides(bulla, aws, key, sealed, mover):
+    """Encrypt does not report it, ReEncrypt does: a file is moved once, and again only after the next rotation."""
+    assert materials(bulla, sealed) == [""]
+    rewrap = lambda: bulla("rewrap", "-k", key.arn, sealed, env=mover).stderr  # noqa: E731
+    assert b"1 rewrapped" in rewrap() and materials(bulla, sealed) == [key.materials[0].id]
+    before = digest(sealed)
+    assert b"0 rewrapped, 1 were current" in rewrap() and digest(sealed) == before
+    key.rotate()
+    assert b"1 rewrapped" in rewrap() and materials(bulla, sealed) == [key.materials[1].id]
+    assert aws.calls["ReEncrypt"] == 2 and opened(bulla, key, sealed=sealed).stdout == CONTENT
+
+
+def test_many_files_of_a_run_take_one_call(bulla, cloud, aws, key):
+    other = cloud.key()
+    names = [str(n) for n in range(40)]
+    for name in names:
+        (bulla.work / name).write_bytes(name.encode())
+    bulla("encrypt", "-k", key.arn, *names)
+    aws.calls.clear()
+    done = bulla("rewrap", "--json", "-k", key.arn, "--to", other.arn, *(f"{n}.bulla" for n in names))
+    assert calls(aws) == {"ReEncrypt": 1}
+    assert json.loads(done.stdout.splitlines()[-1])["key_calls"] == sum(aws.calls.values())
+    assert opened(bulla, other, sealed="17.bulla").stdout == b"17"
+
+
+def test_files_of_two_runs(bulla, cloud, aws, key):
+    """A wrap of one branch key must not come into a file of another."""
+    other = cloud.key()
+    files = [bulla.seal(key.arn, b"%d" % n, name=str(n)) for n in range(2)]
+    bulla("rewrap", "-k", key.arn, "--to", other.arn, *files)
+    assert [opened(bulla, other, sealed=f).stdout for f in files] == [b"0", b"1"] and aws.calls["ReEncrypt"] == 2
+
+
+def test_same_branch_id_with_another_wrap(bulla, cloud, aws, key):
+    """Anybody can seal a file under the branch id of another: each wrap is re-encrypted for itself."""
+    other = cloud.key()
+    first, second = (bulla.seal(key.arn, b"%d" % n, name=str(n)) for n in range(2))
+    bulla("rewrap", "-k", key.arn, "--to", other.arn, first, second)
+    assert wraps(first) != wraps(second)
+    for number, sealed in enumerate((first, second)):
+        assert opened(bulla, other, sealed=sealed).stdout == b"%d" % number
+
+
+def test_to_another_region_goes_by_unwrap_and_wrap(bulla, cloud, aws, key, sealed):
+    """ReEncrypt works in one region only."""
+    other = cloud.key(region="eu-west-1")
+    aws.calls.clear()
+    bulla("rewrap", "-k", key.arn, "--to", other.arn, sealed)
+    assert calls(aws) == {"Decrypt": 1, "Encrypt": 1}
+    assert opened(bulla, other, sealed=sealed).stdout == CONTENT
+
+
+def test_add_and_remove(bulla, cloud, aws, key, sealed, mover):
+    other = cloud.key()
+    aws.calls.clear()
+    bulla("rewrap", "-k", key.arn, "--add", other.arn, sealed, env=mover)
+    assert arns(bulla, sealed) == [key.arn, other.arn] and calls(aws) == {"ReEncrypt": 1}
+    bulla("rewrap", "-k", key.arn, "--remove", key.arn, sealed, env=mover)
+    assert arns(bulla, sealed) == [other.arn] and calls(aws) == {"ReEncrypt": 1}
+    assert opened(bulla, other, sealed=sealed).stdout == CONTENT
+
+
+def test_keyring_to_kms_and_back(bulla, aws, key, ring):
+    sealed = bulla.seal(ring, CONTENT)
+    bulla("rewrap", "-k", ring, "--to", key.arn, sealed)
+    assert calls(aws) == {"Encrypt": 1} and arns(bulla, sealed) == [key.arn]
+    assert opened(bulla, key, sealed=sealed).stdout == CONTENT
+    aws.calls.clear()
+    bulla("rewrap", "-k", key.arn, "--to", ring, sealed)
+    assert calls(aws) == {"Decrypt": 1}
+    assert bulla("decrypt", "-k", ring, "-o", "-", sealed).stdout == CONTENT
+    assert opened(bulla, key, sealed=sealed, status=5).stdout == b""
+
+
+def test_to_both_at_once(bulla, cloud, key, ring, sealed):
+    other = cloud.key()
+    bulla("rewrap", "-k", key.arn, "--to", other.arn, "--to", ring, sealed)
+    assert opened(bulla, other, sealed=sealed).stdout == CONTENT
+    assert bulla("decrypt", "-k", ring, "-o", "-", sealed).stdout == CONTENT
+
+
+@pytest.mark.parametrize("end", ["from", "to"])
+def test_without_the_permission(bulla, cloud, key, sealed, end):
+    other = cloud.key()
+    half = cloud.user("half", {"from": "kms:ReEncryptTo", "to": "kms:ReEncryptFrom"}[end], "kms:DescribeKey").environment()
+    before = digest(sealed)
+    done = bulla("rewrap", "-k", key.arn, "--to", other.arn, sealed, env=half, status=7)
+    assert f"kms:ReEncrypt{end.capitalize()}".encode() in done.stderr and digest(sealed) == before
+
+
+def test_dry_run_changes_nothing(bulla, cloud, aws, key, sealed):
+    other, before = cloud.key(), digest(sealed)
+    done = bulla("rewrap", "-n", "-k", key.arn, "--to", other.arn, sealed)
+    assert b"1 would be rewrapped" in done.stderr and digest(sealed) == before
+
+
+def test_reencrypt(bulla, cloud, key, sealed):
+    """New data key, new body: that takes kms:Decrypt."""
+    other, body = cloud.key(), sealed.read_bytes()[BODY:]
+    bulla("reencrypt", "-k", key.arn, "--to", other.arn, sealed)
+    assert sealed.read_bytes()[BODY:] != body and opened(bulla, other, sealed=sealed).stdout == CONTENT
+
+
+def test_status_shows_files_on_old_material(bulla, key):
+    for name in "12":
+        bulla("rewrap", "-k", key.arn, bulla.seal(key.arn, name.encode(), name=name))
+        key.rotate()
+    *lines, last = bulla("status", "1.bulla", "2.bulla").stdout.decode().splitlines()
+    for material, name in zip(key.materials, ("1.bulla", "2.bulla")):
+        (line,) = [line for line in lines if material.id in line]
+        assert line.startswith("1 files on ") and key.arn in line and name in line
+    assert len(lines) == 2 and last.startswith("2 files")
+    bulla("rewrap", "-k", key.arn, "1.bulla", "2.bulla")
+    (line, _) = bulla("status", "1.bulla", "2.bulla").stdout.decode().splitlines()
+    assert line.startswith("2 files on ") and key.materials[-1].id in line
+
+
+def test_status_needs(bulla, cloud, key, sealed):
+    other = cloud.key()
+    cloud.alias("alias/nightly", key)
+    for name in (key.arn, "alias/nightly"):
+        assert bulla("status", "--needs", name, sealed, status=7).stdout.startswith(bytes(sealed))
+    assert b"0 files still need" in bulla("status", "--needs", other.arn, sealed).stdout
+
+
+def test_aliases(bulla, cloud, aws, key, sealed, mover):
+    """--to, --add and --remove take them too."""
+    other = cloud.key()
+    cloud.alias("alias/old", key)
+    cloud.alias("alias/new", other)
+    bulla("rewrap", "-k", "alias/old", "--add", "alias/new", sealed, env=mover)
+    assert arns(bulla, sealed) == [key.arn, other.arn]
+    bulla("rewrap", "-k", "alias/old", "--remove", "alias/old", sealed, env=mover)
+    assert arns(bulla, sealed) == [other.arn]
+    bulla("rewrap", "-k", "alias/new", "--to", "alias/old", sealed, env=mover)
+    assert arns(bulla, sealed) == [key.arn] and aws.calls["ReEncrypt"] == 2
+
+
+def test_without_describe_key(bulla, cloud, key, sealed):
+    """ReEncrypt alone moves a file to another key."""
+    other = cloud.key()
+    least = cloud.user("least", "kms:ReEncryptFrom", "kms:ReEncryptTo").environment()
+    bulla("rewrap", "-k", key.arn, "--to", other.arn, sealed, env=least)
+    assert opened(bulla, other, sealed=sealed).stdout == CONTENT
+
+
+def test_replica_as_the_source(bulla, cloud, aws):
+    """A file of the first region is moved in the second, by the replica there."""
+    first = cloud.key(multi_region=True)
+    second = cloud.key(region="eu-west-1", replica_of=first)
+    other = cloud.key(region="eu-west-1")
+    sealed = bulla.seal(first.arn, CONTENT)
+    bulla("rewrap", "-k", second.arn, "--to", other.arn, sealed)
+    assert aws.last("ReEncrypt")["SourceKeyId"] == second.arn and arns(bulla, sealed) == [other.arn]
+
+
+def test_interrupted_rewrap_of_a_tree_goes_on(bulla, cloud, aws, key):
+    """A run that KMS refused in the middle is finished by the next."""
+    other = cloud.key()
+    files = [bulla.seal(key.arn, b"%d" % n, name=str(n)) for n in range(4)]
+    aws.fault("ReEncrypt", error("AccessDeniedException", "no"), times=9, after=2)
+    bulla("rewrap", "-k", key.arn, "--to", other.arn, *files, status=3)
+    assert sorted(arns(bulla, f)[0] == other.arn for f in files) == [False, False, True, True]
+    aws.faults.clear()
+    assert b"2 rewrapped, 2 were current" in bulla("rewrap", "-k", key.arn, "--to", other.arn, *files).stderr
+    assert all(arns(bulla, f) == [other.arn] for f in files)
