@@ -43,7 +43,7 @@ class TokenBulla(Bulla):
 
     def at(self, token):
         """From now on the module of this token finds it."""
-        self.environment |= token.env
+        self.environment |= token.env | ({"BULLA_PKCS11_INIT_ARGS": token.arguments} if token.arguments else {})
         return self
 
 

@@ -15,9 +15,11 @@
  *     junk        the answer is all ones
  *     flags       set the bits VALUE in the answer's flags
  *     clear       clear them
+ *     hide        (C_GetMechanismList) TYPE is not in the list
  *     null        (C_GetFunctionList) no list
  *     holes       (C_GetFunctionList) a list without functions
- *   TYPE restricts a fault of C_GetAttributeValue to one attribute. */
+ *   TYPE restricts a fault of C_GetAttributeValue to one attribute, one of C_GetMechanismInfo to
+ * one mechanism. */
 #include <dlfcn.h>
 #include <p11-kit/pkcs11.h>
 #include <stdbool.h>
@@ -26,10 +28,24 @@
 #include <string.h>
 #include <unistd.h>
 
-enum what { NOTHING, RV, AFTER, HANG, SLEEP, LENGTH, FLIP, JUNK, FLAGS, CLEAR, NULL_LIST, HOLES };
+enum what {
+    NOTHING,
+    RV,
+    AFTER,
+    HANG,
+    SLEEP,
+    LENGTH,
+    FLIP,
+    JUNK,
+    FLAGS,
+    CLEAR,
+    HIDE,
+    NULL_LIST,
+    HOLES
+};
 
-static const char *const words[] = {"nothing", "rv",   "after", "hang",  "sleep", "length",
-                                    "flip",    "junk", "flags", "clear", "null",  "holes"};
+static const char *const words[] = {"nothing", "rv",    "after", "hang", "sleep", "length", "flip",
+                                    "junk",    "flags", "clear", "hide", "null",  "holes"};
 
 struct fault {
     enum what what;
@@ -151,6 +167,18 @@ static void lie_attributes(const struct fault *fault, CK_ATTRIBUTE *a, CK_ULONG 
             lie(fault, a[i].pValue, 1, &a[i].ulValueLen);
 }
 
+static void hide(const struct fault *fault, CK_MECHANISM_TYPE *list, CK_ULONG *size)
+{
+    CK_ULONG kept = 0;
+
+    if (fault->what != HIDE || list == NULL)
+        return;
+    for (CK_ULONG i = 0; i < *size; i++)
+        if (list[i] != fault->type)
+            list[kept++] = list[i];
+    *size = kept;
+}
+
 /* Defines the stand-in of a function: its parameters, how they are passed on, and the lies. */
 #define STAND_IN(name, parameters, arguments, lies)                                                \
     static CK_RV my_##name parameters                                                              \
@@ -182,10 +210,8 @@ STAND_IN(C_GetTokenInfo, (CK_SLOT_ID slot, CK_TOKEN_INFO_PTR info), (slot, info)
          lie(&fault, info, sizeof *info, NULL);
          lie_flags(&fault, &info->flags))
 STAND_IN(C_GetMechanismList, (CK_SLOT_ID slot, CK_MECHANISM_TYPE_PTR list, CK_ULONG_PTR size),
-         (slot, list, size), lie(&fault, list, sizeof *list, size))
-STAND_IN(C_GetMechanismInfo, (CK_SLOT_ID slot, CK_MECHANISM_TYPE type, CK_MECHANISM_INFO_PTR info),
-         (slot, type, info), lie(&fault, info, sizeof *info, NULL);
-         lie_flags(&fault, &info->flags))
+         (slot, list, size), lie(&fault, list, sizeof *list, size);
+         hide(&fault, list, size))
 STAND_IN(C_OpenSession,
          (CK_SLOT_ID slot, CK_FLAGS flags, void *arg, CK_NOTIFY notify, CK_SESSION_HANDLE_PTR made),
          (slot, flags, arg, notify, made), lie(&fault, made, sizeof *made, NULL))
@@ -225,6 +251,21 @@ STAND_IN(C_DeriveKey, (SESSION, MECHANISM, TEMPLATE, NEW), (s, m, k, t, n, made)
          lie(&fault, made, sizeof *made, NULL))
 STAND_IN(C_GenerateRandom, (SESSION, CK_BYTE_PTR out, CK_ULONG n), (s, out, n),
          lie(&fault, out, n, NULL))
+
+static CK_RV my_C_GetMechanismInfo(CK_SLOT_ID slot, CK_MECHANISM_TYPE type,
+                                   CK_MECHANISM_INFO_PTR info)
+{
+    struct fault fault = consult("C_GetMechanismInfo");
+
+    if (fault.typed && fault.type != type)
+        fault.what = NOTHING;
+    CK_RV rv = fault.what == RV ? fault.value : real->C_GetMechanismInfo(slot, type, info);
+    if (rv == CKR_OK) {
+        lie(&fault, info, sizeof *info, NULL);
+        lie_flags(&fault, &info->flags);
+    }
+    return fault.what == AFTER ? fault.value : rv;
+}
 
 /* A user type of 2 is a login for one use of an always-authenticate key; it is counted apart. With
  * no PIN, the real token gets that of MOCK_PINPAD: a key pad. */
