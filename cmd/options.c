@@ -33,6 +33,7 @@ enum {
 #define BATCHES (FILES | INSPECT | REWRAP | REENCRYPT | STATUS)
 #define KEY_VERBS (NEW | LIST | ROTATE | CHANGE | DESTROY | CHECK)
 #define OPENS_KEYS (FILES | RESTORE | REWRAP | REENCRYPT | NEW | ROTATE | PROTECT | CHECK)
+#define USES_TOKENS (OPENS_KEYS | LIST | STATUS | PUBLIC | DESTROY)
 #define MAKES_SECRETS (ENCRYPT | REWRAP | REENCRYPT | NEW | PROTECT)
 
 static const struct verb verbs[] = {
@@ -180,6 +181,25 @@ static const struct row {
      "BULLA_NEW_PASSPHRASE_FILE and bulla.new-passphrase"},
     {"new-passphrase-command", 0, "CMD", TEXT, offsetof(struct options, new_passphrase_command),
      MAKES_SECRETS, "or from what a shell command prints"},
+    {"pin-fd", 0, "N", TEXT, offsetof(struct options, pin_fd), USES_TOKENS,
+     "read a token's PIN from a descriptor; otherwise from\n"
+     "pin-source in its URI, the file in BULLA_PIN_FILE, the\n"
+     "systemd credential bulla.pin, or the terminal"},
+    {"pin-command", 0, "CMD", TEXT, offsetof(struct options, pin_command), USES_TOKENS,
+     "or from what a shell command prints"},
+    {"module", 0, "PATH", TEXT, offsetof(struct options, module), USES_TOKENS,
+     "the PKCS#11 module of URIs that name none: an absolute\n"
+     "path or a name of p11-kit's; else BULLA_PKCS11_MODULE"},
+    {"module-args", 0, "TEXT", TEXT, offsetof(struct options, module_args), USES_TOKENS,
+     "what the module is initialised with, which NSS needs;\n"
+     "else BULLA_PKCS11_INIT_ARGS"},
+    {"token-timeout", 0, "S", NUMBER, offsetof(struct options, token_timeout), USES_TOKENS,
+     "give up on a module that is silent for S seconds (60)"},
+    {"allow-pin-in-uri", 0, NULL, FLAG, offsetof(struct options, allow_pin_in_uri), USES_TOKENS,
+     "take pin-value in a URI, which others may see"},
+    {"oaep", 0, "HASH", TEXT, offsetof(struct options, oaep), ENCRYPT | REWRAP | REENCRYPT | CHECK,
+     "sha256 (the default), or sha1 for tokens that can do\n"
+     "no other: the hash of RSA wraps"},
     {"max-kdf-mem", 0, "MIB", NUMBER, offsetof(struct options, max_kdf_mem), OPENS_KEYS,
      "let a passphrase cost this much memory (1024)"},
     {"rotate-after", 0, "DAYS", TEXT, offsetof(struct options, rotate_after), NEW,

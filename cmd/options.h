@@ -20,6 +20,9 @@ struct options {
     const char *output, *envelope, *name, *require_name, *suite, *files_from, *shard, *needs,
         *rotate_after, *sync, *kind, *progress, *passphrase_fd, *passphrase_command,
         *new_passphrase_fd, *new_passphrase_command;
+    const char *pin_fd, *pin_command, *module, *module_args, *oaep;
+    uint64_t token_timeout;
+    bool allow_pin_in_uri;
     uint64_t generation, min_generation, max_kdf_mem, jobs;
     bool detach, dry_run, force, help, json, null, passphrase, preserve_times, quiet, recursive,
         remove, remove_source;

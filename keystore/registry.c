@@ -5,6 +5,14 @@
 
 #include "keystore/keyring/keyring.h"
 #include "keystore/passphrase/passphrase.h"
+#include "keystore/spki/pem_file.h"
+
+#ifdef BULLA_PKCS11
+#include "keystore/pkcs11/pkcs11.h"
+#define PKCS11_OPS &pkcs11_ops
+#else
+#define PKCS11_OPS NULL
+#endif
 
 /* One row for each way a reference may begin; the last row takes what no other does. */
 static const struct {
@@ -13,9 +21,9 @@ static const struct {
     const struct keystore_ops *ops; /* NULL: known, but not in this build */
     const char *what;
 } schemes[] = {
-    {"file:", true, &keyring_ops, "keyring"}, {"passphrase:", true, &passphrase_ops, "passphrase"},
-    {"pkcs11:", false, NULL, "PKCS#11"},      {"aws-kms:", false, NULL, "AWS KMS"},
-    {"arn:", false, NULL, "AWS KMS"},         {"alias/", false, NULL, "AWS KMS"},
+    {"file:", true, &keyring_ops, "keyring"},  {"passphrase:", true, &passphrase_ops, "passphrase"},
+    {"pkcs11:", false, PKCS11_OPS, "PKCS#11"}, {"aws-kms:", false, NULL, "AWS KMS"},
+    {"arn:", false, NULL, "AWS KMS"},          {"alias/", false, NULL, "AWS KMS"},
     {"", false, &keyring_ops, "keyring"},
 };
 
@@ -34,6 +42,9 @@ struct result registry_find(const struct keystore_ops **ops, const char **rest,
     }
     *ops = schemes[row].ops;
     *rest = reference + (schemes[row].strip ? strlen(schemes[row].prefix) : 0);
+    /* Two kinds of file are told by how they begin. */
+    if (*ops == &keyring_ops && pem_file_is(*rest))
+        *ops = &pem_file_ops;
     return OK;
 }
 
