@@ -34,16 +34,15 @@ static json_t *info_json(const char *reference, const struct key_info *info)
     char created[TEXT_TIME_SIZE];
 
     if (info->on_token)
-        return json_pack("{s:o, s:o, s:s, s:s, s:I}", "key",
-                         terminal_text(reference, strlen(reference)), "name",
-                         terminal_text(info->name, strlen(info->name)), "kind", info->kind, "id",
-                         info->id, "version", (json_int_t)info->version);
+        return json_pack("{s:o, s:o, s:s, s:s, s:I}", "key", terminal_reference_text(reference),
+                         "name", terminal_text(info->name, strlen(info->name)), "kind", info->kind,
+                         "id", info->id, "version", (json_int_t)info->version);
 
     json_t *json = json_pack(
-        "{s:o, s:s, s:s, s:s, s:I, s:s, s:s, s:I}", "key",
-        terminal_text(reference, strlen(reference)), "name", info->name, "kind", info->kind, "id",
-        info->id, "version", (json_int_t)info->version, "state", key_state_name(info->state),
-        "created", text_time(created, info->created), "age_days", (json_int_t)age_days(info));
+        "{s:o, s:s, s:s, s:s, s:I, s:s, s:s, s:I}", "key", terminal_reference_text(reference),
+        "name", info->name, "kind", info->kind, "id", info->id, "version",
+        (json_int_t)info->version, "state", key_state_name(info->state), "created",
+        text_time(created, info->created), "age_days", (json_int_t)age_days(info));
 
     if (info->rotate_after != 0) {
         terminal_put(json, "rotate_after_days", json_integer(info->rotate_after));
@@ -301,7 +300,9 @@ static struct result check_needed(const struct options *o, const struct target *
         return FAIL;
     if (needed == 0)
         return OK;
-    (void)fail(err, ERR_POLICY, "%" PRIu64 " files still need %s", needed, t->reference);
+    char *shown STRING_CLEANUP = registry_shown(t->reference);
+    (void)fail(err, ERR_POLICY, "%" PRIu64 " files still need %s", needed,
+               shown != NULL ? shown : "it");
     err_hint(err, "'bulla rewrap' moves them to another version or key");
     return FAIL;
 }
@@ -357,11 +358,11 @@ static void begin(void *arg, const char *what, const char *reference)
     end_object(l);
     if (l->json) {
         l->object = json_object();
-        terminal_put(l->object, what, terminal_text(reference, strlen(reference)));
+        terminal_put(l->object, what, terminal_reference_text(reference));
         return;
     }
     printf("%s ", what);
-    terminal_show(reference, strlen(reference));
+    terminal_reference(reference);
     putchar('\n');
 }
 

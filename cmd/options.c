@@ -72,10 +72,12 @@ static const struct verb verbs[] = {
     {NEW, "key", "new", "KEY", 1, 1, "make a master key",
      "KEY is PATH for a new keyring, or PATH#NAME for one more key in it. Keep a copy\n"
      "of the keyring in another place: what is sealed to its keys cannot be opened\n"
-     "without it.\n",
+     "without it. 'pkcs11:token=LABEL;object=NAME' makes NAME-v0001 on a token.\n",
      verb_key_new},
-    {LIST, "key", "list", "[KEY...]", 0, MANY, "show the keys of a keyring and their versions",
-     "Shows no key bytes. Without KEY, the keyring of BULLA_KEY.\n", verb_key_list},
+    {LIST, "key", "list", "[KEY...]", 0, MANY, "show the keys of a keyring or a token",
+     "Shows no key bytes. Without KEY, that of BULLA_KEY. 'pkcs11:' shows all tokens of a\n"
+     "module, with a token's name its private keys too.\n",
+     verb_key_list},
     {ROTATE, "key", "rotate", "KEY", 1, 1, "make the next version of a key",
      "The new version is active, the old one retires: it opens, but seals no more. 'bulla\n"
      "rewrap' moves files from the old to the new.\n",
@@ -94,7 +96,7 @@ static const struct verb verbs[] = {
     {PROTECT, "key", "passphrase", "KEYRING", 1, 1, "set or change the passphrase of a keyring",
      "With --remove, takes it away.\n", verb_key_passphrase},
     {PUBLIC, "key", "export-public", "KEY", 1, 1, "write a file that seals but does not open",
-     "KEY is of the kind x25519. A host that has only this file, as -k FILE, can seal to\n"
+     "KEY is of the kind x25519, or a key pair on a token. A host that has only this file, as -k FILE, can seal to\n"
      "the key and can open nothing. Whoever has it can also make backups of their own that\n"
      "look like yours.\n",
      verb_key_export_public},
@@ -127,9 +129,9 @@ static const struct row {
      FILES | RESTORE | REWRAP | REENCRYPT,
      "a master key: PATH or file:PATH of a keyring or a\n"
      "public key file, PATH#NAME or PATH#NAME:VERSION in a\n"
-     "keyring, passphrase:[HINT], or a name from the config\n"
-     "file; may be repeated. BULLA_KEY stands in for a\n"
-     "missing -k"},
+     "keyring, passphrase:[HINT], a pkcs11: URI, or a name\n"
+     "from the config file; may be repeated. BULLA_KEY stands\n"
+     "in for a missing -k"},
     {"output", 'o', "OUT", TEXT, offsetof(struct options, output),
      ENCRYPT | DECRYPT | EXPORT | PUBLIC,
      "write to OUT; to files in OUT if it is a directory;\n"
@@ -166,7 +168,8 @@ static const struct row {
      "list the files that only this KEY or KEY:VERSION opens"},
     {"kind", 0, "KIND", TEXT, offsetof(struct options, kind), NEW,
      "symmetric (the default), or x25519, which hosts with\n"
-     "the public key alone can seal to"},
+     "the public key alone can seal to; on a token p256 (the\n"
+     "default), p384, rsa2048, rsa3072, rsa4096 or aes256"},
     {"passphrase", 0, NULL, FLAG, offsetof(struct options, passphrase), NEW,
      "protect a new keyring by a passphrase"},
     {"remove", 0, NULL, FLAG, offsetof(struct options, remove), PROTECT, "take it away"},
@@ -182,9 +185,10 @@ static const struct row {
     {"new-passphrase-command", 0, "CMD", TEXT, offsetof(struct options, new_passphrase_command),
      MAKES_SECRETS, "or from what a shell command prints"},
     {"pin-fd", 0, "N", TEXT, offsetof(struct options, pin_fd), USES_TOKENS,
-     "read a token's PIN from a descriptor; otherwise from\n"
-     "pin-source in its URI, the file in BULLA_PIN_FILE, the\n"
-     "systemd credential bulla.pin, or the terminal"},
+     "read the PIN of a token whose URI has no pin-source\n"
+     "from a descriptor; otherwise from the file in\n"
+     "BULLA_PIN_FILE, from the systemd credential bulla.pin,\n"
+     "or the terminal"},
     {"pin-command", 0, "CMD", TEXT, offsetof(struct options, pin_command), USES_TOKENS,
      "or from what a shell command prints"},
     {"module", 0, "PATH", TEXT, offsetof(struct options, module), USES_TOKENS,

@@ -7,6 +7,7 @@
 
 #include "base/place.h"
 #include "base/stream.h"
+#include "base/text.h"
 #include "keystore/pkcs11/ckr.h"
 #include "keystore/pkcs11/token.h"
 
@@ -75,8 +76,8 @@ static struct result read_source(const char *path, struct secret *pin, struct er
         return FAIL;
     if (size > 0 && all.bytes[size - 1] == '\n')
         size--;
-    if (size == 0 || size > PIN_MAX)
-        return fail(err, ERR_USAGE, "pin-source '%s' is empty or too long", path);
+    if (size == 0 || size > PIN_MAX || !text_is_utf8(all.bytes, size))
+        return fail(err, ERR_USAGE, "pin-source '%s' is empty, too long or not UTF-8", path);
     if (!secret_new(pin, size, err).ok)
         return FAIL;
     memcpy(pin->bytes, all.bytes, size);

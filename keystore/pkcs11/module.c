@@ -270,6 +270,9 @@ static struct result start(struct job *job)
     CK_RV rv = CALL(&w->module, C_Initialize, &args);
     if (rv == CKR_CRYPTOKI_ALREADY_INITIALIZED)
         return OK;
+    /* They may be meant for another module of the run. */
+    if (rv == CKR_ARGUMENTS_BAD && w->args != NULL)
+        rv = CALL(&w->module, C_Initialize, &(CK_C_INITIALIZE_ARGS){.flags = CKF_OS_LOCKING_OK});
     if (rv == CKR_NEED_TO_CREATE_THREADS || rv == CKR_CANT_LOCK)
         rv = CALL(&w->module, C_Initialize, &(CK_C_INITIALIZE_ARGS){.pReserved = w->args});
     w->initialised = rv == CKR_OK;
@@ -407,7 +410,9 @@ static struct result prepare(struct worker **out, const struct uri *uri,
                              const struct token_options *options, struct err *err)
 {
     struct worker *w = calloc(1, sizeof *w);
-    const char *args = options->module_args;
+    /* With a default module, the arguments are that one's. */
+    bool wanted = options->module == NULL || strcmp(options->module, uri->module) == 0;
+    const char *args = wanted ? options->module_args : NULL;
 
     if (w == NULL)
         return fail(err, ERR_FAILED, "out of memory");

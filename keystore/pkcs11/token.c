@@ -139,18 +139,21 @@ static struct token *read_token(struct module *m, CK_SLOT_ID slot, CK_RV *rv)
     return t;
 }
 
-static bool fits(const struct token *t, const struct uri *uri)
+/* Whether a token is one that a URI names; *rv tells if that could not be seen. */
+static bool fits(const struct token *t, const struct uri *uri, CK_RV *rv)
 {
     CK_SLOT_ID slot = p11_kit_uri_get_slot_id(uri->parsed);
     CK_SLOT_INFO slot_info = {0};
     CK_INFO info = {0};
 
-    if ((t->info.flags & CKF_TOKEN_INITIALIZED) == 0 || (slot != (CK_SLOT_ID)-1 && slot != t->slot))
+    if ((t->info.flags & CKF_TOKEN_INITIALIZED) == 0 ||
+        (slot != (CK_SLOT_ID)-1 && slot != t->slot) ||
+        p11_kit_uri_match_token_info(uri->parsed, &t->info) != 1)
         return false;
-    return p11_kit_uri_match_token_info(uri->parsed, &t->info) == 1 &&
-           CALL(t->module, C_GetSlotInfo, t->slot, &slot_info) == CKR_OK &&
-           p11_kit_uri_match_slot_info(uri->parsed, &slot_info) == 1 &&
-           CALL(t->module, C_GetInfo, &info) == CKR_OK &&
+    *rv = CALL(t->module, C_GetSlotInfo, t->slot, &slot_info);
+    if (*rv == CKR_OK)
+        *rv = CALL(t->module, C_GetInfo, &info);
+    return *rv == CKR_OK && p11_kit_uri_match_slot_info(uri->parsed, &slot_info) == 1 &&
            p11_kit_uri_match_module_info(uri->parsed, &info) == 1;
 }
 
@@ -174,10 +177,11 @@ static struct result find_all(struct tokens *found, struct module *m, const stru
         struct token *t = read_token(m, slots[i], &rv);
         if (t == NULL && rv == CKR_OK)
             return fail(err, ERR_FAILED, "out of memory");
-        if (t == NULL)
+        bool fit = t != NULL && fits(t, uri, &rv);
+        if (rv != CKR_OK)
             found->failed = rv;
         found->seen += t != NULL && (t->info.flags & CKF_TOKEN_INITIALIZED) != 0;
-        if (t != NULL && fits(t, uri))
+        if (fit)
             found->list[found->count++] = t;
     }
     return OK;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "keystore/registry.h"
 
 #define URI_MAX 4096 /* bytes */
 #define ATTRIBUTES_MAX 16
@@ -103,21 +104,6 @@ static struct result check_attributes(const char *reference, struct err *err)
     return check_contradictions(seen, err);
 }
 
-/* The reference with stars in place of a PIN. */
-static char *without_pin(const char *reference)
-{
-    const char *pin = strstr(reference, "pin-value=");
-    const char *value = pin == NULL ? NULL : pin + strlen("pin-value=");
-    char *text = NULL;
-
-    if (pin == NULL)
-        return strdup(reference);
-    return asprintf(&text, "%.*s***%s", (int)(value - reference), reference,
-                    value + strcspn(value, "&")) < 0
-               ? NULL
-               : text;
-}
-
 static struct result read_key(struct uri *uri, struct err *err)
 {
     const CK_ATTRIBUTE *label = p11_kit_uri_get_attribute(uri->parsed, CKA_LABEL);
@@ -213,7 +199,7 @@ static struct result read_parts(struct uri *uri, const char *reference,
 struct result uri_read(struct uri *uri, const char *reference, const struct token_options *options,
                        struct err *err)
 {
-    struct uri made URI_CLEANUP = {.text = without_pin(reference)};
+    struct uri made URI_CLEANUP = {.text = registry_shown(reference)};
 
     if (made.text == NULL)
         return fail(err, ERR_FAILED, "out of memory");
