@@ -38,8 +38,8 @@ static void show_ability(struct shown *shown, const char *name, bool able, const
 static struct result check_one(const char *given, const struct options *o, struct shown *shown,
                                struct err *err)
 {
+    struct session s SESSION_CLEANUP = {0}; /* first: it outlives the keys */
     struct keyset keys KEYSET_CLEANUP = {0};
-    struct session s SESSION_CLEANUP = {0};
     struct list one = {&given, 1};
     struct check c;
 

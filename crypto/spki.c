@@ -94,6 +94,19 @@ static bool as_named(const struct spki *spki)
            memcmp(spki->der, c->prefix, c->prefix_size) == 0;
 }
 
+/* The exponents that there are: Fermat's primes. Another one is a sign of damage that cannot be
+ * seen otherwise. */
+static bool usual_exponent(EVP_PKEY *key)
+{
+    BIGNUM *e = NULL;
+    bool usual = EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) == 1 &&
+                 (BN_is_word(e, 3) || BN_is_word(e, 5) || BN_is_word(e, 17) || BN_is_word(e, 257) ||
+                  BN_is_word(e, 65537));
+
+    BN_free(e);
+    return usual;
+}
+
 /* Encodes the key anew, so that one key has one hash however it was written. */
 static struct result fill(struct spki *spki, const struct crypto *crypto, EVP_PKEY *key,
                           struct err *err)
@@ -107,6 +120,8 @@ static struct result fill(struct spki *spki, const struct crypto *crypto, EVP_PK
         (made.bits < RSA_BITS_MIN || made.bits > RSA_BITS_MAX || made.bits % 8 != 0))
         return fail(err, ERR_UNSUPPORTED, "an RSA key of %u bits: %d to %d are taken", made.bits,
                     RSA_BITS_MIN, RSA_BITS_MAX);
+    if (made.kind == SPKI_RSA && !usual_exponent(key))
+        return fail(err, ERR_UNSUPPORTED, "an RSA key with an unusual exponent");
     if (made.kind != SPKI_RSA)
         EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
                                        OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_UNCOMPRESSED);

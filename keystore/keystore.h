@@ -26,6 +26,10 @@ struct token_options {
     unsigned timeout;                 /* seconds to wait for a module */
     bool pin_in_uri, oaep_sha1;
 
+    /* There are other keys, and any of them will do: a token that is missing does not end the run,
+     * but only what needs it. */
+    bool may_be_away;
+
     /* The run moves files to new versions: only then does a name without a version wrap by the
      * highest. */
     bool rotating;

@@ -28,7 +28,7 @@ void pair_put_hint(struct slot *slot, enum slot_field field, struct view hint)
     slot_put_sized(slot, hint.bytes, fits ? hint.size : 0);
 }
 
-static enum slot_code method(const struct spki *spki, bool sha1)
+enum slot_code pair_method(const struct spki *spki, bool sha1)
 {
     if (spki->kind == SPKI_RSA)
         return sha1 ? SLOT_PKCS11_RSA_OAEP_SHA1 : SLOT_PKCS11_RSA_OAEP_SHA256;
@@ -42,7 +42,7 @@ struct result pair_wrap(const struct spki *spki, const struct crypto *crypto,
 {
     uint8_t aad[SLOT_AAD_MAX];
 
-    slot_begin(slot, method(spki, sha1));
+    slot_begin(slot, pair_method(spki, sha1));
     slot_put_fixed(slot, spki->hash, SHA256_SIZE);
     pair_put_hint(slot, SLOT_TOKEN_LABEL, hints->token_label);
     pair_put_hint(slot, SLOT_TOKEN_SERIAL, hints->token_serial);

@@ -17,6 +17,9 @@ FALLIBLE pair_wrap(const struct spki *spki, const struct crypto *crypto,
                    const struct pair_hints *hints, bool sha1, const struct branch_identity *branch,
                    const struct secret *branch_key, struct slot *slot, struct err *err);
 
+/* pair_method is the method that pair_wrap uses. */
+enum slot_code pair_method(const struct spki *spki, bool sha1);
+
 /* pair_is_slot is true for slots of key pairs, pair_is_mine for those of this key. */
 bool pair_is_slot(const struct slot *slot);
 bool pair_is_mine(const struct spki *spki, const struct slot *slot);

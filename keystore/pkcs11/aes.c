@@ -19,9 +19,9 @@ bool aes_is_mine(const struct token_key *key, const struct slot *slot)
     if (!key->secret || !aes_is_slot(slot))
         return false;
     struct view id = slot_view(slot, SLOT_CKA_ID), check = slot_view(slot, SLOT_CHECK_VALUE);
+    size_t both = check.size < key->check_size ? check.size : key->check_size;
     return id.size == key->id_size && memcmp(id.bytes, key->id, id.size) == 0 &&
-           (check.size == 0 || key->check_size == 0 ||
-            (check.size == key->check_size && memcmp(check.bytes, key->check, check.size) == 0));
+           memcmp(check.bytes, key->check, both) == 0;
 }
 
 static bool may(struct token *t, const struct token_key *key, CK_ATTRIBUTE_TYPE one,
@@ -47,6 +47,27 @@ struct result aes_method(struct token *token, const struct token_key *key, enum 
                token->label, key->label);
     err_hint(err, "the token needs CKM_AES_GCM and the key CKA_ENCRYPT and CKA_DECRYPT, or "
                   "CKM_AES_KEY_WRAP, CKA_WRAP and CKA_UNWRAP");
+    return FAIL;
+}
+
+/* What a module says of a wrap that this key did not make. */
+static bool means_damaged(CK_RV rv)
+{
+    return rv == CKR_ENCRYPTED_DATA_INVALID || rv == CKR_ENCRYPTED_DATA_LEN_RANGE ||
+           rv == CKR_DATA_INVALID || rv == CKR_DATA_LEN_RANGE || rv == CKR_SIGNATURE_INVALID ||
+           rv == CKR_WRAPPED_KEY_INVALID || rv == CKR_WRAPPED_KEY_LEN_RANGE;
+}
+
+/* Where the tag is wrong, SoftHSM says no more than that something is: the name of the error stays,
+ * and the status is that of a key that does not open it. */
+static struct result not_opened(CK_RV rv, struct err *err)
+{
+    if (means_damaged(rv))
+        return fail(err, ERR_DAMAGED, "not authentic");
+    if (rv == CKR_GENERAL_ERROR || rv == CKR_FUNCTION_FAILED) {
+        err->class = ERR_NO_KEY;
+        err_hint(err, "either the slot was changed, or the token failed");
+    }
     return FAIL;
 }
 
@@ -97,16 +118,6 @@ static struct result gcm_wrap(struct token *t, const struct token_key *key, stru
     return OK;
 }
 
-/* What C_Decrypt says where the tag is wrong differs: SoftHSM has CKR_ENCRYPTED_DATA_INVALID,
- * others CKR_GENERAL_ERROR or the like. The key is known by its CKA_ID, so any of those means
- * damage. */
-static bool means_damaged(CK_RV rv)
-{
-    return rv == CKR_ENCRYPTED_DATA_INVALID || rv == CKR_ENCRYPTED_DATA_LEN_RANGE ||
-           rv == CKR_DATA_INVALID || rv == CKR_DATA_LEN_RANGE || rv == CKR_SIGNATURE_INVALID ||
-           rv == CKR_WRAPPED_KEY_INVALID || rv == CKR_WRAPPED_KEY_LEN_RANGE;
-}
-
 static struct result gcm_unwrap(struct token *t, const struct token_key *key, struct view aad,
                                 const struct slot *slot, struct secret *branch_key, struct err *err)
 {
@@ -129,7 +140,7 @@ static struct result gcm_unwrap(struct token *t, const struct token_key *key, st
     rv = CALL(t->module, C_Decrypt, t->session, sealed, sizeof sealed, plain.bytes, &size);
     if (rv != CKR_OK) {
         (void)broken(t, rv, "C_Decrypt by AES-GCM", err).ok;
-        return means_damaged(rv) ? fail(err, ERR_DAMAGED, "not authentic") : FAIL;
+        return not_opened(rv, err);
     }
     if (size != KEY_SIZE)
         return fail(err, ERR_STORE, "token '%s': C_Decrypt gave %lu bytes, not %d", t->label, size,
@@ -203,7 +214,7 @@ static struct result kw_unwrap(struct token *t, const struct token_key *key,
                     template, sizeof template / sizeof *template, &object);
     if (rv != CKR_OK) {
         (void)broken(t, rv, "C_UnwrapKey by AES key wrap", err).ok;
-        return means_damaged(rv) ? fail(err, ERR_DAMAGED, "not authentic") : FAIL;
+        return not_opened(rv, err);
     }
     bool got = token_value(t, object, CKA_VALUE, plain.bytes, plain.size, &size);
     (void)CALL(t->module, C_DestroyObject, t->session, object);

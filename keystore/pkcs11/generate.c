@@ -147,8 +147,16 @@ static void put_common(struct template *t, const char *label, const uint8_t *id,
     put_flag(t, CKA_EXTRACTABLE, false);
 }
 
+/* A module that does not take an attribute, though it may be given. */
+static bool is_picky(CK_RV rv)
+{
+    return rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_ATTRIBUTE_VALUE_INVALID ||
+           rv == CKR_TEMPLATE_INCONSISTENT;
+}
+
+/* One key, one purpose: where the token lets us say so, it does not sign. */
 static CK_RV make_pair(struct token *t, const struct row *row, const char *label, const uint8_t *id,
-                       CK_OBJECT_HANDLE made[2])
+                       bool strict, CK_OBJECT_HANDLE made[2])
 {
     CK_MECHANISM mechanism = {row->make, NULL, 0};
     struct template public = {0}, private = {0};
@@ -163,6 +171,10 @@ static CK_RV make_pair(struct token *t, const struct row *row, const char *label
         put(&public, CKA_PUBLIC_EXPONENT, exponent, sizeof exponent);
         put_flag(&public, CKA_ENCRYPT, true);
         put_flag(&private, CKA_DECRYPT, true);
+    }
+    if (strict) {
+        put_flag(&public, CKA_VERIFY, false);
+        put_flag(&private, CKA_SIGN, false);
     }
     return CALL(t->module, C_GenerateKeyPair, t->session, &mechanism, public.list, public.count,
                 private.list, private.count, &made[0], &made[1]);
@@ -191,8 +203,10 @@ struct result generate(struct token *token, enum generate_kind kind, const char 
     CK_OBJECT_HANDLE made[2] = {0};
     bool pair = kind != MAKE_AES256;
     CK_RV rv =
-        pair ? make_pair(token, row, label, id, made) : make_aes(token, row, label, id, made);
+        pair ? make_pair(token, row, label, id, true, made) : make_aes(token, row, label, id, made);
 
+    if (pair && is_picky(rv))
+        rv = make_pair(token, row, label, id, false, made);
     if (rv != CKR_OK)
         return ckr_fail(err, rv, "token '%s': making a key of the kind %s", token->label,
                         row->name);

@@ -13,9 +13,10 @@ struct named {
     struct module *module;
     struct token *token; /* or NULL, for references to several */
     struct token_keys keys;
-    bool complete;  /* the keys were looked for after a login too */
-    bool abandoned; /* its task was given up: the module's thread may still work on it */
-    bool secret;    /* it wrapped by an AES key */
+    bool complete;   /* the keys were looked for after a login too */
+    bool abandoned;  /* its task was given up: the module's thread may still work on it */
+    bool secret;     /* it wrapped by an AES key */
+    struct err away; /* why it could not be opened, in a run that can do without it */
 };
 
 /* named_open reads a reference and gets its module; the keys are still to be found. */

@@ -1,5 +1,6 @@
 #include "keystore/pkcs11/pkcs11.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "keystore/pair.h"
@@ -19,8 +20,8 @@ static void pkcs11_close(struct master_key *key)
     named_close((struct named *)key);
 }
 
-static struct result pkcs11_open(struct master_key **out, const struct keystore_env *env,
-                                 const char *reference, struct err *err)
+static struct result open_now(struct master_key **out, const struct keystore_env *env,
+                              const char *reference, struct err *err)
 {
     struct named *n;
 
@@ -34,6 +35,33 @@ static struct result pkcs11_open(struct master_key **out, const struct keystore_
     task_free(task);
     *out = &n->key;
     return OK;
+}
+
+/* Stands for a key that could not be opened, in a run that has others. */
+static struct result open_away(struct master_key **out, const struct keystore_env *env,
+                               struct err *err)
+{
+    struct named *n = calloc(1, sizeof *n);
+
+    if (n == NULL)
+        return FAIL;
+    n->key.ops = &pkcs11_ops;
+    n->env = env;
+    n->away = *err;
+    if (env->warn != NULL)
+        env->warn(env->arg, err->text);
+    *out = &n->key;
+    return OK;
+}
+
+static struct result pkcs11_open(struct master_key **out, const struct keystore_env *env,
+                                 const char *reference, struct err *err)
+{
+    if (open_now(out, env, reference, err).ok)
+        return OK;
+    if (!env->token.may_be_away || (err->class != ERR_STORE && err->class != ERR_NO_KEY))
+        return FAIL;
+    return open_away(out, env, err);
 }
 
 static struct view text_view(const char *text)
@@ -144,8 +172,13 @@ static struct result pkcs11_wrap(struct master_key *key, const struct branch_ide
                                  const struct secret *branch_key, struct slot *slot,
                                  struct err *err)
 {
-    struct task *task = task_new((struct named *)key, wrap, err);
+    struct named *n = (struct named *)key;
 
+    if (n->away.class != ERR_NONE) {
+        *err = n->away;
+        return FAIL;
+    }
+    struct task *task = task_new(n, wrap, err);
     if (task == NULL)
         return FAIL;
     memcpy(task->branch_id, branch->id, BRANCH_ID_SIZE);
@@ -222,9 +255,15 @@ static enum unwrapped pkcs11_unwrap(struct master_key *key, const struct branch_
                                     const struct slot *slot, struct secret *branch_key,
                                     struct err *err)
 {
+    struct named *n = (struct named *)key;
+
     if (!pair_is_slot(slot) && !aes_is_slot(slot))
         return UNWRAP_NOT_MINE;
-    struct task *task = task_new((struct named *)key, unwrap, err);
+    if (n->away.class != ERR_NONE) {
+        *err = n->away;
+        return UNWRAP_FAILED;
+    }
+    struct task *task = task_new(n, unwrap, err);
     if (task == NULL)
         return UNWRAP_FAILED;
     memcpy(task->branch_id, branch->id, BRANCH_ID_SIZE);
@@ -251,7 +290,8 @@ static enum slot_match pkcs11_match(const struct master_key *key, const struct s
 
     if (k != NULL)
         return n->keys.family && k != keys_newest(&n->keys) ? SLOT_OLD : SLOT_CURRENT;
-    return !n->complete && !n->uri.has_label && n->uri.id_size == 0 && of_token(n, slot)
+    return n->token != NULL && !n->complete && !n->uri.has_label && n->uri.id_size == 0 &&
+                   of_token(n, slot)
                ? SLOT_MAYBE
                : SLOT_OTHER;
 }

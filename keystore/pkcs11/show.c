@@ -78,16 +78,13 @@ static void token_facts(struct task *task, struct token *t)
 static void use_facts(struct task *task, struct token *t, const struct token_key *key)
 {
     struct err err = {0};
-    enum slot_code method;
+    enum slot_code method = SLOT_PKCS11_AES_GCM;
     CK_OBJECT_HANDLE object = key->aes;
     bool usable = key->secret ? aes_method(t, key, &method, &err).ok
                   : !t->logged_in && (t->info.flags & CKF_LOGIN_REQUIRED) != 0
                       ? true
                       : keys_private(t, key, &object, &err).ok;
-    const char *how = key->secret
-                          ? (usable && method == SLOT_PKCS11_AES_GCM ? "AES-GCM" : "AES key wrap")
-                      : key->spki.kind == SPKI_RSA ? "RSA-OAEP"
-                                                   : "HPKE";
+    bool sha1 = task->named->env->token.oaep_sha1;
     CK_ATTRIBUTE_TYPE ability = key->secret                  ? CKA_TOKEN
                                 : key->spki.kind == SPKI_RSA ? CKA_DECRYPT
                                                              : CKA_DERIVE;
@@ -97,7 +94,10 @@ static void use_facts(struct task *task, struct token *t, const struct token_key
         (void)fail(&err, ERR_NO_KEY, "its private key has %s false",
                    ability == CKA_DECRYPT ? "CKA_DECRYPT" : "CKA_DERIVE");
     }
-    fact(task, "usable", usable ? how : err.text);
+    fact(task, "usable", usable ? "yes" : err.text);
+    if (usable)
+        fact(task, "method",
+             slot_method_name(key->secret ? method : pair_method(&key->spki, sha1)));
     if (object == 0) {
         fact(task, "private key", "seen after a login only");
         return;

@@ -247,11 +247,29 @@ struct result token_each(struct module *module, const struct uri *uri,
     return OK;
 }
 
+/* Some modules complain on standard error when they are asked of a mechanism that they have not. */
+static bool lists(struct token *t, CK_MECHANISM_TYPE mechanism)
+{
+    if (!t->listed) {
+        t->mechanism_count = MECHANISMS_MAX;
+        if (CALL(t->module, C_GetMechanismList, t->slot, t->mechanisms, &t->mechanism_count) !=
+                CKR_OK ||
+            t->mechanism_count > MECHANISMS_MAX)
+            t->mechanism_count = 0;
+        t->listed = true;
+    }
+    for (CK_ULONG i = 0; i < t->mechanism_count; i++)
+        if (t->mechanisms[i] == mechanism)
+            return true;
+    return false;
+}
+
 bool token_can(struct token *token, CK_MECHANISM_TYPE mechanism, CK_FLAGS flags)
 {
     CK_MECHANISM_INFO info = {0};
 
-    return CALL(token->module, C_GetMechanismInfo, token->slot, mechanism, &info) == CKR_OK &&
+    return lists(token, mechanism) &&
+           CALL(token->module, C_GetMechanismInfo, token->slot, mechanism, &info) == CKR_OK &&
            (info.flags & flags) == flags;
 }
 
@@ -273,9 +291,11 @@ struct result token_objects(struct token *token, CK_ATTRIBUTE *wanted, size_t co
             break;
         n += got;
     }
-    (void)CALL(m, C_FindObjectsFinal, token->session);
+    CK_RV final = CALL(m, C_FindObjectsFinal, token->session);
     if (rv != CKR_OK)
         return ckr_fail(err, rv, "token '%s': C_FindObjects", token->label);
+    if (final != CKR_OK)
+        return ckr_fail(err, final, "token '%s': C_FindObjectsFinal", token->label);
     *found = n;
     return OK;
 }

@@ -7,6 +7,7 @@
 
 #define TOKEN_OBJECTS_MAX 1024
 #define TOKEN_VALUE_MAX 8192 /* bytes of an attribute; certificates are the longest */
+#define MECHANISMS_MAX 1024
 #define TOKEN_LABEL_MAX 32
 #define TOKEN_SERIAL_MAX 16
 
@@ -19,6 +20,9 @@ struct token {
     char label[TOKEN_LABEL_MAX + 1], serial[TOKEN_SERIAL_MAX + 1]; /* UTF-8, not padded */
     CK_SESSION_HANDLE session;
     bool open, writable, logged_in;
+    bool listed; /* the mechanisms were asked for */
+    CK_MECHANISM_TYPE mechanisms[MECHANISMS_MAX];
+    CK_ULONG mechanism_count;
     struct secret pin; /* that it took: for keys that want it at each use */
 };
 

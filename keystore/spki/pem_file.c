@@ -92,12 +92,16 @@ static enum unwrapped pem_file_unwrap(struct master_key *key, const struct branc
                                       const struct slot *slot, struct secret *branch_key,
                                       struct err *err)
 {
-    (void)key;
+    const struct pem *pem = &((const struct pem_file *)key)->pem;
+
     (void)branch;
-    (void)slot;
     (void)branch_key;
-    (void)err;
-    return UNWRAP_NOT_MINE;
+    if (!pair_is_mine(&pem->spki, slot))
+        return UNWRAP_NOT_MINE;
+    (void)fail(err, ERR_NO_KEY, "a public key seals, but does not open");
+    err_hint(err, "its private key is on a token: -k 'pkcs11:token=%s;object=%s'", pem->token_label,
+             pem->key_label);
+    return UNWRAP_FAILED;
 }
 
 static bool pem_file_reopens(const struct master_key *key)
