@@ -147,16 +147,8 @@ static void put_common(struct template *t, const char *label, const uint8_t *id,
     put_flag(t, CKA_EXTRACTABLE, false);
 }
 
-/* A module that does not take an attribute, though it may be given. */
-static bool is_picky(CK_RV rv)
-{
-    return rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_ATTRIBUTE_VALUE_INVALID ||
-           rv == CKR_TEMPLATE_INCONSISTENT;
-}
-
-/* One key, one purpose: where the token lets us say so, it does not sign. */
 static CK_RV make_pair(struct token *t, const struct row *row, const char *label, const uint8_t *id,
-                       bool strict, CK_OBJECT_HANDLE made[2])
+                       CK_OBJECT_HANDLE made[2])
 {
     CK_MECHANISM mechanism = {row->make, NULL, 0};
     struct template public = {0}, private = {0};
@@ -171,10 +163,6 @@ static CK_RV make_pair(struct token *t, const struct row *row, const char *label
         put(&public, CKA_PUBLIC_EXPONENT, exponent, sizeof exponent);
         put_flag(&public, CKA_ENCRYPT, true);
         put_flag(&private, CKA_DECRYPT, true);
-    }
-    if (strict) {
-        put_flag(&public, CKA_VERIFY, false);
-        put_flag(&private, CKA_SIGN, false);
     }
     return CALL(t->module, C_GenerateKeyPair, t->session, &mechanism, public.list, public.count,
                 private.list, private.count, &made[0], &made[1]);
@@ -196,6 +184,17 @@ static CK_RV make_aes(struct token *t, const struct row *row, const char *label,
                 made);
 }
 
+/* One key, one purpose: it shall not sign, where the token lets us say so. In the template,
+ * tpm2-pkcs11 1.9.0 fails for that, and keeps what it began in the TPM, which is full soon. */
+static void forbid(struct token *t, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE use)
+{
+    CK_BBOOL value = CK_FALSE;
+    CK_ATTRIBUTE attribute = {use, &value, sizeof value};
+
+    if (token_flag(t, object, use, false))
+        (void)CALL(t->module, C_SetAttributeValue, t->session, object, &attribute, 1);
+}
+
 struct result generate(struct token *token, enum generate_kind kind, const char *label,
                        const uint8_t id[GENERATE_ID_SIZE], struct err *err)
 {
@@ -203,14 +202,16 @@ struct result generate(struct token *token, enum generate_kind kind, const char 
     CK_OBJECT_HANDLE made[2] = {0};
     bool pair = kind != MAKE_AES256;
     CK_RV rv =
-        pair ? make_pair(token, row, label, id, true, made) : make_aes(token, row, label, id, made);
+        pair ? make_pair(token, row, label, id, made) : make_aes(token, row, label, id, made);
 
-    if (pair && is_picky(rv))
-        rv = make_pair(token, row, label, id, false, made);
     if (rv != CKR_OK)
         return ckr_fail(err, rv, "token '%s': making a key of the kind %s", token->label,
                         row->name);
     CK_OBJECT_HANDLE secret = made[pair ? 1 : 0];
+    if (pair) {
+        forbid(token, made[0], CKA_VERIFY);
+        forbid(token, secret, CKA_SIGN);
+    }
     if (token_flag(token, secret, CKA_SENSITIVE, true) &&
         !token_flag(token, secret, CKA_EXTRACTABLE, false))
         return OK;

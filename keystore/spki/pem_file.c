@@ -98,7 +98,7 @@ static enum unwrapped pem_file_unwrap(struct master_key *key, const struct branc
     (void)branch_key;
     if (!pair_is_mine(&pem->spki, slot))
         return UNWRAP_NOT_MINE;
-    (void)fail(err, ERR_NO_KEY, "a public key seals, but does not open");
+    (void)fail(err, ERR_NO_KEY, "none of the given keys opens it: a public key only seals");
     err_hint(err, "its private key is on a token: -k 'pkcs11:token=%s;object=%s'", pem->token_label,
              pem->key_label);
     return UNWRAP_FAILED;
