@@ -345,7 +345,7 @@ BAD_CONFIGS = [
     ("[keys\n", 2, "line 1: not 'name = value'"),
     ("[keys]\nnightly = /nowhere/ring\n", 1, "/nowhere"),
     ("[keys]\nnightly =\n", (1, 2), "empty"),
-    ("[keys]\nnightly = pkcs11:token=x\n", 8, "PKCS#11"),
+    ("[keys]\nnightly = pkcs11:token=x\n", 2, "key 'pkcs11:token=x': it names no module"),
 ]
 
 
@@ -354,7 +354,7 @@ def test_bad_config(bulla, text, status, says):
     path = config(bulla.home / PLACES["XDG_CONFIG_HOME"], text)
     done = bulla("encrypt", "-k", "nightly", stdin=X, status=status)
     assert says.encode() in done.stderr and done.stdout == b"", done.stderr
-    if status == 2:
+    if status == 2 and "module" not in says:
         assert f"config file '{path}'".encode() in done.stderr
 
 
@@ -371,7 +371,7 @@ def test_named_config_must_be_there(bulla):
 # Other key stores.
 
 ARN = "arn:aws:kms:eu-west-1:1:key/x"
-OTHER = ["pkcs11:token=x;object=y", f"aws-kms://{ARN}", ARN, "alias/backup"]
+OTHER = [f"aws-kms://{ARN}", ARN, "alias/backup"]
 
 
 @pytest.mark.parametrize("key", OTHER)
