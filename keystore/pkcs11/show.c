@@ -129,6 +129,9 @@ static struct result describe(struct task *task, struct err *err)
     token_facts(task, n->token);
     if (!named_one(n, &key, err).ok)
         return FAIL;
+    /* A login shows more. If it fails, who uses the key next is told so. */
+    struct err ignored;
+    (void)token_login(n->token, &n->uri, n->env, &ignored).ok;
     key_facts(task, n->token, key);
     return OK;
 }

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
+#include <sys/mman.h>
 #include <zlib.h>
 
 #include "base/text.h"
