@@ -28,8 +28,7 @@ CODES = {
     0x80001234: "0x80001234",
 }
 
-# What may fail without harm: the work is done by then, or it was only to learn more.
-HARMLESS = {"C_CloseSession", "C_CloseAllSessions", "C_Finalize", "C_Logout", "C_DestroyObject", "C_FindObjectsFinal"}
+# What nothing is done without; the rest is cleaning up, or only to learn more.
 NEEDED = {
     "C_GetFunctionList", "C_Initialize", "C_GetSlotList", "C_OpenSession", "C_Login", "C_FindObjectsInit", "C_FindObjects",
     "C_DecryptInit", "C_Decrypt", "C_EncryptInit", "C_Encrypt", "C_DeriveKey", "C_GenerateKey", "C_GenerateKeyPair",
@@ -43,9 +42,8 @@ class Operation:
         self.bulla, self.token, self.verb, self.kind = bulla, token, verb, kind
         self.key = token.uri(kind, mock=True)
         self.clean = token.mocked()
-        self.sealed = bulla.home / "plain.bulla"
+        self.sealed = bulla.home / f"{verb}-{kind}.bulla"
         bulla("encrypt", "-k", self.key, "-o", self.sealed, stdin=X, env=self.clean)
-        self.runs = 0
 
     def args(self):
         if self.verb == "encrypt":
@@ -54,8 +52,10 @@ class Operation:
             return ["decrypt", "-k", self.key, "-o", "out", self.sealed]
         return ["key", "check", self.key]
 
-    def __call__(self, env, options=(), status=(0, 5, 6), **how):
-        """Runs it; what failed has left nothing, and what succeeded has done it. Returns how it ended."""
+    def __call__(self, env, options=(), status=(0, 5, 6), other_key=False, **how):
+        """Runs it; what failed has left nothing, and what succeeded has done it. Returns how it ended.
+
+        With other_key, the module may have said that a public key is another than it is: who seals cannot know."""
         before = snapshot(self.bulla.work)
         begun = time.monotonic()
         done = self.bulla(*self.args(), *options, stdin=X, env=env, status=status, timeout=HANGS, **how)
@@ -67,7 +67,7 @@ class Operation:
         elif self.verb != "check":
             done.result = out.read_bytes()
             out.unlink()
-            assert self.verb == "decrypt" and done.result == X or self.verb == "encrypt" and self.opens(done.result)
+            assert done.result == X if self.verb == "decrypt" else other_key or self.opens(done.result)
         return done
 
     def opens(self, sealed):
@@ -127,7 +127,7 @@ def test_each_code_at_the_operation(bulla, softhsm):
         operation = Operation(bulla, softhsm, "decrypt", kind)
         for code, says in CODES.items():
             done = operation(softhsm.mocked(f"{name}:1+:rv={code}"), status=(5, 6))
-            assert says.encode() in done.stderr and b"plain.bulla" in done.stderr, done.stderr
+            assert says.encode() in done.stderr and softhsm.label.encode() in done.stderr, done.stderr
             if code in (0x30, 0x32, 0xE0):
                 assert done.returncode == 6, (says, done.stderr)
 
@@ -183,7 +183,7 @@ def test_lies(operation, softhsm):
     assert len(relevant) > 20
     for lie in relevant:
         try:
-            operation(softhsm.mocked(lie), status=(0, 4, 5, 6))
+            operation(softhsm.mocked(lie), status=(0, 1, 4, 5, 6), other_key=lie.startswith("C_GetAttributeValue"))
         except AssertionError as error:
             raise AssertionError(f"{lie}: {error}") from error
 
@@ -294,18 +294,17 @@ def test_key_that_cannot_be_made(bulla, softhsm, kind, function):
 # Memory.
 
 
-@pytest.mark.skipif(SANITIZED, reason="valgrind does not run what a sanitizer is in")
-@pytest.mark.parametrize("kind, fault", [
-    ("rsa", ""), ("aes", ""), ("p256", ""),
-    ("rsa", "C_Decrypt:1+:rv=0x30"), ("p256", "C_DeriveKey:1+:rv=0x30"), ("aes", "C_Decrypt:1+:length=100000"),
-    ("rsa", "C_GetAttributeValue:1+:length=1"), ("rsa", "C_Login:1+:rv=0xa0"),
-])  # fmt: skip
-def test_under_valgrind(bulla, softhsm, kind, fault):
-    operation = Operation(bulla, softhsm, "decrypt", kind)
-    suppressions = os.path.join(os.path.dirname(__file__), "valgrind.supp")
-    under = ["valgrind", "--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite"]
-    done = operation(softhsm.mocked(fault), under=[*under, f"--suppressions={suppressions}"], status=(0, 5, 6))
-    assert (done.returncode == 0) == (fault == "")
+if not SANITIZED:  # valgrind does not run what a sanitizer is in
+
+    @pytest.mark.parametrize("kind, fault", [
+        ("rsa", ""), ("p256", "C_DeriveKey:1+:rv=0x30"), ("aes", "C_Decrypt:1+:length=100000"),
+        ("rsa", "C_GetAttributeValue:1+:length=1"),
+    ])  # fmt: skip
+    def test_under_valgrind(bulla, softhsm, kind, fault):
+        operation = Operation(bulla, softhsm, "decrypt", kind)
+        under = ["valgrind", "--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite"]
+        done = operation(softhsm.mocked(fault), under=under, status=(0, 5, 6))
+        assert (done.returncode == 0) == (fault == "")
 
 
 def test_no_core_is_dumped_with_a_pin_in_it(bulla, softhsm):

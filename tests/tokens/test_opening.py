@@ -2,13 +2,15 @@
 
 import json
 import os
+import pathlib
 import shutil
+import tempfile
 
 import pytest
 
 from conftest import SANITIZED
 from sealed import content, snapshot
-from tokens import METHODS, MOCK, NSS, SoftHSM
+from tokens import METHODS, NSS, SoftHSM
 
 X = content(40_000)
 
@@ -83,7 +85,7 @@ def test_key_check(bulla, case):
     told = json.loads(bulla("key", "check", "--json", token.uri(kind)).stdout)
     assert (told["store"], told["wraps"], told["unwraps"], told["status"]) == ("pkcs11", True, True, 0)
     shown = bulla("key", "check", token.uri(kind)).stdout.decode()
-    assert token.label in shown and METHODS[kind].removeprefix("pkcs11-") in shown
+    assert kind in shown and "wraps               yes" in shown and "unwraps             yes" in shown
 
 
 # Hosts with the public key alone.
@@ -125,8 +127,9 @@ def test_public_key_opens_nothing(bulla, public, work):
     token, kind, pem = public
     sealed = bulla.seal(pem, X)
     done = bulla("decrypt", "-k", pem, "-o", "out", sealed, status=5)
-    assert b"pkcs11:" in done.stderr or b"token" in done.stderr
-    assert os.listdir(work) == [sealed.name]
+    assert b"none of the given keys opens it" in done.stderr and os.listdir(work) == [sealed.name]
+    hint = done.stderr.decode().split("-k '")[1].split("'")[0]
+    assert opened(bulla, f"{hint}?module-path={token.module}", sealed) == X, "the hint, pasted"
 
 
 def test_exported_key_is_what_the_token_says(bulla, public):
@@ -136,7 +139,7 @@ def test_exported_key_is_what_the_token_says(bulla, public):
 
     token, kind, pem = public
     key = load_pem_public_key(pem.read_bytes())
-    assert pem.read_bytes().startswith(b"-----BEGIN PUBLIC KEY-----\n")
+    assert b"-----BEGIN PUBLIC KEY-----\n" in pem.read_bytes()
     for name in (pem, token.uri(kind)):
         content, _ = read(bulla.seal(name, X, "--force"))
         assert content.slots[0].fields["spki_hash"] == spki_hash(key)
@@ -151,20 +154,29 @@ def token_operations(log):
     return sum(calls.count(name) for name in ("C_Decrypt", "C_DeriveKey", "C_UnwrapKey"))
 
 
-@pytest.mark.parametrize("kind", ["rsa", "p256", "aes"])
-def test_one_operation_opens_a_run(bulla, softhsm, work, tmp_path, kind):
+@pytest.fixture
+def fast_folder(tmp_path):
+    """A folder in memory where there is room for ten thousand files, since each is synced: that is not what is tested."""
+    memory = pathlib.Path("/dev/shm")
+    room = memory.is_dir() and shutil.disk_usage(memory).free > 500 << 20
+    folder = pathlib.Path(tempfile.mkdtemp(dir=memory if room else tmp_path))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("kind, files", [("rsa", 10_000), ("p256", 200), ("aes", 200)])
+def test_one_operation_opens_a_run(bulla, softhsm, fast_folder, tmp_path, kind, files):
     """Ten thousand files sealed in one run."""
-    files = 300 if SANITIZED else 10_000 if kind == "rsa" else 500
-    folder, log = work / "many", tmp_path / "log"
-    folder.mkdir()
+    files = min(files, 300) if SANITIZED else files
+    folder, log = fast_folder, tmp_path / "log"
     for number in range(files):
         (folder / f"{number:05}").write_bytes(b"%d" % number)
     key = softhsm.uri(kind, mock=True)
     bulla.environment |= softhsm.mocked(log=log)
-    sealed = bulla("encrypt", "-k", key, "-r", "--remove-source", "--json", "many")
+    sealed = bulla("encrypt", "-k", key, "-r", "--remove-source", "--json", "-j", "2", folder)
     assert len(sealed.stdout.splitlines()) >= files
     log.unlink(missing_ok=True)
-    done = bulla("decrypt", "-k", key, "-r", "--remove-source", "--json", "-j", "2", "many")
+    done = bulla("decrypt", "-k", key, "-r", "--remove-source", "--json", "-j", "2", folder)
     assert calls_in(done) == 1 and token_operations(log) == 1
     assert all((folder / f"{number:05}").read_bytes() == b"%d" % number for number in range(files))
     calls = [line.split() for line in log.read_text().splitlines()]

@@ -224,17 +224,17 @@ def test_standard_input_is_never_a_pin(bulla, softhsm, kind):
     bulla("decrypt", "-k", softhsm.uri(kind), stdin=stdin, status=(2, 4), start_new_session=True)
 
 
-@pytest.mark.parametrize("kind", ["rsa", "p256", "aes"])
+@pytest.mark.parametrize("kind", ["rsa", "p256"])
 def test_key_that_wants_the_pin_for_each_use(bulla, softhsm, kind, log):
-    """libp11 would prompt by itself, and with no terminal read standard input."""
+    """libp11 would prompt by itself, and with no terminal read standard input. SoftHSM wants no PIN for a derivation."""
     softhsm.make(kind, "careful", "--always-auth")
     key = softhsm.uri("careful", mock=True)
-    first = (PIN + "\n").encode() + X
+    first = b"1234\n" + X
     sealed = bulla("encrypt", "-k", key, stdin=first, env=right(bulla), start_new_session=True).stdout
     log.unlink()
     done = bulla("decrypt", "-k", key, stdin=sealed, env=right(bulla), start_new_session=True)
     assert done.stdout == first
-    assert count(log, "C_Login") == 1 and count(log, "C_Login_context") >= 1
+    assert count(log, "C_Login") == 1 and count(log, "C_Login_context") == (0 if kind == "p256" else 1)
 
 
 def test_key_that_wants_the_pin_for_each_use_asks_for_it_once(bulla, softhsm, log):
@@ -370,7 +370,7 @@ def test_tpm_that_locks(bulla, tmp_path, work):
             seen.append(opens(bulla, token.uri("rsa"), work / "a.bulla", env=wrong(bulla), status=(5, 6)).stderr)
         assert len(seen) >= 3 and all(b"CKR_PIN_INCORRECT" in one for one in seen[:-1])
         done = opens(bulla, token.uri("rsa"), work / "a.bulla", env=right(bulla), status=(5, 6))
-        assert b"CKR_PIN_LOCKED" in done.stderr and b"locked" in done.stderr
+        assert b"CKR_PIN_LOCKED" in done.stderr and b"unlock" in done.stderr
         assert os.listdir(work) == ["a.bulla"]
     finally:
         token.stop()

@@ -52,7 +52,7 @@ def test_new_key(bulla, made):
     sealed = bulla.seal(token.uri(f"{label}-v0001"), X)
     (slot,) = bulla.inspect(sealed)[0]["slots"]
     assert (slot["method"], slot["key_label"]) == (KINDS[kind], f"{label}-v0001")
-    assert len(slot["cka_id"]) == 32 and len(set(slot["cka_id"])) > 2
+    assert len(slot["CKA_ID"]) == 32 and len(set(slot["CKA_ID"])) > 2
     assert opened(bulla, token.uri(f"{label}-v0001"), sealed) == X
 
 
@@ -79,7 +79,7 @@ def test_rotate(bulla, made):
     bulla("key", "rotate", token.uri(label))
     assert objects(token, f"{label}-v0001") and objects(token, f"{label}-v0002")
     slots = [bulla.inspect(bulla.seal(key, X, name=name))[0]["slots"][0] for key, name in ((old, "old"), (new, "new"))]
-    assert slots[0]["cka_id"] != slots[1]["cka_id"] and slots[0]["method"] == slots[1]["method"]
+    assert slots[0]["CKA_ID"] != slots[1]["CKA_ID"] and slots[0]["method"] == slots[1]["method"]
     bulla("rewrap", "-k", old, "--to", new, sealed)
     assert opened(bulla, new, sealed) == X and opened(bulla, old, sealed, status=5) == b""
 
@@ -126,7 +126,7 @@ def test_kind_that_is_none(bulla, softhsm, kind):
 
 def test_kind_that_the_token_cannot_make(bulla, tpm):
     done = bulla.at(tpm)("key", "new", tpm.uri("new"), "--kind", "aes256", status=(5, 6, 8))
-    assert b"CKR_" in done.stderr or b"mechanism" in done.stderr
+    assert b"aes256" in done.stderr and tpm.label.encode() in done.stderr
 
 
 @pytest.mark.parametrize("attribute", [{}, {"id": b"\x01"}], ids=["no name", "an id"])
@@ -162,7 +162,7 @@ def test_export_needs_no_pin(bulla, softhsm):
     del bulla.environment["BULLA_PIN_FILE"]
     for kind in ("rsa", "p256", "p384"):
         bulla("key", "export-public", "-o", f"{kind}.pem", softhsm.uri(kind), start_new_session=True)
-        assert (bulla.work / f"{kind}.pem").read_bytes().startswith(b"-----BEGIN PUBLIC KEY-----")
+        assert (bulla.work / f"{kind}.pem").read_bytes().count(b"-----BEGIN PUBLIC KEY-----") == 1
 
 
 def test_export_does_not_write_over_a_file(bulla, softhsm):
@@ -172,15 +172,13 @@ def test_export_does_not_write_over_a_file(bulla, softhsm):
 
 
 def test_aes_key_has_no_public_half(bulla, softhsm):
-    done = bulla.at(softhsm)("key", "export-public", "-o", "x.pem", softhsm.uri("aes"), status=(2, 5, 8))
+    done = bulla.at(softhsm)("key", "export-public", "-o", "x.pem", softhsm.uri("aes"), status=1)
     assert b"public" in done.stderr and os.listdir(bulla.work) == []
 
 
 BAD_PEMS = {
-    "empty": b"",
     "no base64": b"-----BEGIN PUBLIC KEY-----\n!!!!\n-----END PUBLIC KEY-----\n",
     "cut": None,
-    "trailing": None,
     "twice": None,
 }
 
@@ -189,7 +187,7 @@ BAD_PEMS = {
 def test_pem_that_is_none(bulla, softhsm, what):
     bulla.at(softhsm)("key", "export-public", "-o", "x.pem", softhsm.uri("rsa"))
     whole = (bulla.work / "x.pem").read_bytes()
-    made = {"cut": whole[: len(whole) // 2], "trailing": whole + b"x" * 100_000, "twice": whole * 2}
+    made = {"cut": whole[: len(whole) // 2], "twice": whole * 2}
     (bulla.work / "x.pem").write_bytes(made.get(what, BAD_PEMS[what]))
     done = bulla("encrypt", "-k", bulla.work / "x.pem", stdin=X, status=4)
     assert done.stdout == b""
@@ -232,7 +230,7 @@ def test_check_of_a_public_key(bulla, softhsm):
 
 
 def test_list_shows_tokens_keys_and_what_bulla_can_use(bulla, softhsm):
-    softhsm.tool("--keypairgen", "--key-type", "EC:ed25519", "--usage-sign", "--label", "edwards", "--id", "d1")
+    softhsm.tool("--keypairgen", "--key-type", "EC:edwards25519", "--usage-sign", "--label", "edwards", "--id", "d1")
     shown = bulla.at(softhsm)("key", "list", f"pkcs11:?module-path={softhsm.module}").stdout.decode()
     assert softhsm.label in shown and all(kind in shown for kind in METHODS)
 

@@ -1,7 +1,5 @@
 """The wraps are what docs/FORMAT.md says: keys that are known are put on a token, and Python opens what bulla sealed to them."""
 
-import json
-
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -41,17 +39,24 @@ def put(token, kind, private):
     return token.uri(f"known {kind}")
 
 
-@pytest.fixture(params=METHODS)
-def known(request, bulla, softhsm, privates):
-    """The reference of a key that is known, its kind, and the key."""
-    bulla.at(softhsm)
-    if request.param == "aes":
+CASES = [(cls, kind) for cls in (SoftHSM, NSS) for kind in METHODS]
+
+
+@pytest.fixture(params=CASES, ids=[f"{cls.name}-{kind}" for cls, kind in CASES])
+def known(request, bulla, privates):
+    """A token, the kind of a key on it that is known, and the key."""
+    cls, kind = request.param
+    token = request.getfixturevalue(cls.name)
+    bulla.at(token)
+    if kind == "aes":
         bulla.secrets.add(privates["aes"].hex())
-    return put(softhsm, request.param, privates[request.param]), request.param, privates[request.param]
+    put(token, kind, privates[kind])
+    return token, kind, privates[kind]
 
 
 def test_python_opens_what_bulla_sealed(bulla, known):
-    key, kind, private = known
+    token, kind, private = known
+    key = token.uri(f"known {kind}")
     sealed = bulla.seal(key, X)
     envelope, _ = independent.read(sealed)
     assert independent.DECODER["METHODS"][envelope.slots[0].method][0] == METHODS[kind]
@@ -59,11 +64,12 @@ def test_python_opens_what_bulla_sealed(bulla, known):
     assert bulla("decrypt", "-k", key, "-o", "-", sealed).stdout == X
 
 
-def test_header_names_the_key(bulla, softhsm, known):
-    key, kind, private = known
+def test_header_names_the_key(bulla, known):
+    token, kind, private = known
+    key = token.uri(f"known {kind}")
     content, _ = independent.read(bulla.seal(key, X))
     fields = content.slots[0].fields
-    assert fields["token_label"] == softhsm.label and fields["key_label"] == f"known {kind}"
+    assert fields["token_label"] == token.label and fields["key_label"] == f"known {kind}"
     assert fields["cka_id"].hex() == "b" + "0123"[list(METHODS).index(kind)]
     assert fields["token_serial"] and fields["token_serial"].strip() == fields["token_serial"]
     if kind == "aes":
@@ -89,7 +95,8 @@ def test_seal_by_the_public_key_is_the_same(bulla, softhsm, privates, kind, tmp_
 
 def test_each_wrap_is_another(bulla, known):
     """Nonces, seeds and ephemeral keys are drawn each time."""
-    key, _, _ = known
+    token, kind, _ = known
+    key = token.uri(f"known {kind}")
     wraps = [independent.read(bulla.seal(key, X, name=name))[0].slots[0].wrap for name in "ab"]
     assert wraps[0] != wraps[1] and wraps[0][:12] != wraps[1][:12]
 
@@ -98,15 +105,61 @@ def test_slot_is_bound_to_its_header(bulla, known, work):
     """Where the method has additional data: another label in the slot, and it does not open."""
     from sealed import REGION, with_checksum
 
-    key, kind, private = known
+    token, kind, private = known
+    key = token.uri(f"known {kind}")
     sealed = bulla.seal(key, X)
     raw = sealed.read_bytes()
     label = f"known {kind}".encode()
     assert raw[:REGION].count(label) == 1
     copy = with_checksum(raw[:REGION].replace(label, label.replace(b"known", b"KNOWN")))
     sealed.write_bytes(2 * copy + raw[2 * REGION :])
-    done = bulla("decrypt", "-k", key, "-o", "-", sealed, status=(0, 5))
-    assert done.returncode == (0 if kind == "rsa" else 5)
+    done = bulla("decrypt", "-k", key, "-o", "-", sealed, status=(0, 5, 6))
+    assert (done.returncode == 0) == (kind == "rsa") and done.stdout == (X if kind == "rsa" else b"")
+
+
+# The other methods for RSA and AES.
+
+
+def method(sealed):
+    content, _ = independent.read(sealed)
+    return independent.DECODER["METHODS"][content.slots[0].method][0]
+
+
+def test_sha1_where_it_is_asked_for(bulla, softhsm, privates):
+    key = put(softhsm, "rsa", privates["rsa"])
+    sealed = bulla.at(softhsm).seal(key, X, "--oaep", "sha1")
+    assert method(sealed) == "pkcs11-rsa-oaep-sha1" and b"pkcs11-rsa-oaep-sha1" in bulla("inspect", sealed).stdout
+    assert independent.opened(sealed, privates["rsa"]) == X
+    assert bulla("decrypt", "-k", key, "-o", "-", sealed).stdout == X
+    assert method(bulla.seal(key, X, name="usual")) == "pkcs11-rsa-oaep-sha256"
+    bulla("encrypt", "-k", key, "--oaep", "sha512", stdin=X, status=2)
+
+
+NO_GCM = "C_GetMechanismList:1+:hide@0x1087 C_GetMechanismInfo:1+:rv=0x70@0x1087"
+
+
+@pytest.mark.parametrize("cls", [SoftHSM, NSS], ids=["softhsm", "nss"])
+def test_key_wrap_where_the_token_has_no_gcm(bulla, request, cls, privates):
+    token = request.getfixturevalue(cls.name)
+    bulla.at(token).secrets.add(privates["aes"].hex())
+    put(token, "aes", privates["aes"])
+    key = token.uri("known aes", mock=True)
+    for faults in (NO_GCM, ""):
+        bulla.environment |= token.mocked(faults)
+        sealed = bulla.seal(key, X, "--force")
+        assert method(sealed) == ("pkcs11-aes-kw" if faults else "pkcs11-aes-gcm")
+        assert independent.opened(sealed, privates["aes"]) == X
+        assert bulla("decrypt", "-k", key, "-o", "-", sealed).stdout == X
+
+
+@pytest.mark.parametrize("kind", ["rsa", "p256", "p384"])
+def test_nss_opens_what_the_public_key_sealed(bulla, nss, privates, kind, tmp_path):
+    """The same wraps on another implementation."""
+    pem = tmp_path / "elsewhere.pem"
+    pem.write_bytes(privates[kind].public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    sealed = bulla.seal(pem, X)
+    key = put(nss, kind, privates[kind])
+    assert bulla.at(nss)("decrypt", "-k", key, "-o", "-", sealed).stdout == X
 
 
 def test_hpke_in_python_is_that_of_rfc_9180():

@@ -1,5 +1,6 @@
 """Tokens to test with, each in a folder of its own: SoftHSM, NSS softokn, and a software TPM."""
 
+import hashlib
 import os
 import pathlib
 import shutil
@@ -72,8 +73,10 @@ class Token:
         env = {"PATH": os.environ["PATH"], **self.mocked()}
         return run("pkcs11-tool", "--module", MOCK, "--token-label", self.label, *who, *args, env=env)
 
-    def make(self, kind, label=None, *options):
-        self.tool(*KEYS[kind], "--label", label or kind, "--id", IDS[kind], *options)
+    def make(self, kind, label=None, *options, id=None):
+        """Makes a key; one that is not the first of its kind has an id of its own."""
+        id = id or (hashlib.sha256(label.encode()).hexdigest()[:8] if label else IDS[kind])
+        self.tool(*KEYS[kind], "--label", label or kind, "--id", id, *options)
 
     def uri(self, name=None, mock=False, **more):
         """A key reference; more are attributes, a value None leaves one out."""
