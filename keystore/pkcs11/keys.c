@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "keystore/pkcs11/ckr.h"
 
 #define VERSION_DIGITS 4
 #define VERSION_MAX 999999999u
@@ -198,6 +199,7 @@ static struct result add(struct search *s, CK_OBJECT_HANDLE object, CK_OBJECT_CL
     struct token_key key = {.secret = class == CKO_SECRET_KEY};
     struct err why = {0};
 
+    s->token->value_failed = CKR_OK;
     read_label(s->token, object, key.label);
     key.version = keys_version(key.label, s->uri->has_label && !s->exact ? s->uri->label : NULL);
     if (s->uri->has_label && !s->exact && key.version == 0)
@@ -207,6 +209,9 @@ static struct result add(struct search *s, CK_OBJECT_HANDLE object, CK_OBJECT_CL
     struct result r = key.secret ? read_aes(&key, s->token, object, &why)
                                  : read_pair(&key.spki, s->token, object, class == CKO_CERTIFICATE,
                                              s->crypto, &why);
+    if (!r.ok && s->token->value_failed != CKR_OK)
+        return ckr_fail(err, s->token->value_failed, "token '%s': C_GetAttributeValue",
+                        s->token->label);
     if (!r.ok) {
         add_unusable(keys, key.label, why.text);
         return OK;

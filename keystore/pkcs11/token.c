@@ -306,6 +306,9 @@ bool token_value(struct token *token, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE
     CK_ATTRIBUTE attribute = {type, out, room};
     CK_RV rv = CALL(token->module, C_GetAttributeValue, token->session, object, &attribute, 1);
 
+    if (rv != CKR_OK && rv != CKR_ATTRIBUTE_SENSITIVE && rv != CKR_ATTRIBUTE_TYPE_INVALID &&
+        rv != CKR_BUFFER_TOO_SMALL)
+        token->value_failed = rv;
     if (rv != CKR_OK || attribute.ulValueLen > room)
         return false;
     *size = attribute.ulValueLen;

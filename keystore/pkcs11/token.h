@@ -20,7 +20,8 @@ struct token {
     char label[TOKEN_LABEL_MAX + 1], serial[TOKEN_SERIAL_MAX + 1]; /* UTF-8, not padded */
     CK_SESSION_HANDLE session;
     bool open, writable, logged_in;
-    bool listed; /* the mechanisms were asked for */
+    CK_RV value_failed; /* why token_value could not read last, where that is not told of a value */
+    bool listed;        /* the mechanisms were asked for */
     CK_MECHANISM_TYPE mechanisms[MECHANISMS_MAX];
     CK_ULONG mechanism_count;
     struct secret pin; /* that it took: for keys that want it at each use */

@@ -88,19 +88,38 @@ static struct result pem_file_wrap(struct master_key *key, const struct branch_i
                      branch_key, slot, err);
 }
 
+/* Writes text as the value of an attribute in a URI (RFC 3986, 2.1); room for three times its size
+ * and a zero. */
+static const char *in_uri(char *out, const char *text)
+{
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
+    size_t size = 0;
+
+    for (; *text != '\0'; text++) {
+        if (strchr(plain, *text) != NULL)
+            out[size++] = *text;
+        else
+            size += (size_t)snprintf(out + size, 4, "%%%02X", (unsigned char)*text);
+    }
+    out[size] = '\0';
+    return out;
+}
+
 static enum unwrapped pem_file_unwrap(struct master_key *key, const struct branch_identity *branch,
                                       const struct slot *slot, struct secret *branch_key,
                                       struct err *err)
 {
     const struct pem *pem = &((const struct pem_file *)key)->pem;
+    char token[3 * sizeof pem->token_label], label[3 * sizeof pem->key_label];
 
     (void)branch;
     (void)branch_key;
     if (!pair_is_mine(&pem->spki, slot))
         return UNWRAP_NOT_MINE;
     (void)fail(err, ERR_NO_KEY, "none of the given keys opens it: a public key only seals");
-    err_hint(err, "its private key is on a token: -k 'pkcs11:token=%s;object=%s'", pem->token_label,
-             pem->key_label);
+    err_hint(err, "its private key is on a token: -k 'pkcs11:token=%s;object=%s'",
+             in_uri(token, pem->token_label), in_uri(label, pem->key_label));
     return UNWRAP_FAILED;
 }
 
