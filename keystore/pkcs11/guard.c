@@ -218,9 +218,11 @@ static CK_RV give_derived(CK_ATTRIBUTE *to)
     uint8_t value[P384_SHARED_SIZE];
     size_t size = 0;
 
+    guard.token->value_failed = CKR_OK;
     if (to->type != CKA_VALUE ||
         !token_value(guard.token, guard.derived, CKA_VALUE, value, guard.derived_size, &size))
-        return failed(CKR_ATTRIBUTE_SENSITIVE);
+        return failed(guard.token->value_failed != CKR_OK ? guard.token->value_failed
+                                                          : CKR_ATTRIBUTE_SENSITIVE);
     CK_RV rv = size == guard.derived_size ? give(to, value, size) : failed(CKR_GENERAL_ERROR);
     sodium_memzero(value, sizeof value);
     return rv;

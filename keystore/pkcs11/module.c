@@ -238,7 +238,8 @@ static struct result load(struct worker *w, struct err *err)
 {
     CK_C_GetFunctionList get = NULL;
 
-    w->handle = dlopen(w->path, RTLD_NOW | RTLD_LOCAL);
+    /* It stays when it is closed: some modules leave code behind that runs when the thread ends. */
+    w->handle = dlopen(w->path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (w->handle == NULL) {
         (void)fail(err, ERR_STORE, "cannot load PKCS#11 module: %s", dlerror());
         err_hint(err, "install it, or name another by module-path, --module or "

@@ -57,11 +57,29 @@ static CK_RV open_session(struct token *t, bool writable)
     return rv;
 }
 
+/* Read once, since some modules complain on standard error when they are asked of a mechanism that
+ * they have not. */
+static struct result read_mechanisms(struct token *t, struct err *err)
+{
+    CK_ULONG count = MECHANISMS_MAX;
+    CK_RV rv = CALL(t->module, C_GetMechanismList, t->slot, t->mechanisms, &count);
+
+    if (rv == CKR_OK && count > MECHANISMS_MAX)
+        rv = CKR_BUFFER_TOO_SMALL;
+    if (rv != CKR_OK)
+        return ckr_fail(err, rv, "token '%s': C_GetMechanismList", t->label);
+    t->mechanism_count = count;
+    t->listed = true;
+    return OK;
+}
+
 static struct result need_session(struct token *t, struct err *err)
 {
     CK_RV rv = t->open ? CKR_OK : open_session(t, false);
 
-    return rv == CKR_OK ? OK : ckr_fail(err, rv, "token '%s': C_OpenSession", t->label);
+    if (rv != CKR_OK)
+        return ckr_fail(err, rv, "token '%s': C_OpenSession", t->label);
+    return t->listed ? OK : read_mechanisms(t, err);
 }
 
 /* A session that takes the place of another is opened first, so that the login stays. */
@@ -247,17 +265,8 @@ struct result token_each(struct module *module, const struct uri *uri,
     return OK;
 }
 
-/* Some modules complain on standard error when they are asked of a mechanism that they have not. */
-static bool lists(struct token *t, CK_MECHANISM_TYPE mechanism)
+static bool lists(const struct token *t, CK_MECHANISM_TYPE mechanism)
 {
-    if (!t->listed) {
-        t->mechanism_count = MECHANISMS_MAX;
-        if (CALL(t->module, C_GetMechanismList, t->slot, t->mechanisms, &t->mechanism_count) !=
-                CKR_OK ||
-            t->mechanism_count > MECHANISMS_MAX)
-            t->mechanism_count = 0;
-        t->listed = true;
-    }
     for (CK_ULONG i = 0; i < t->mechanism_count; i++)
         if (t->mechanisms[i] == mechanism)
             return true;
@@ -268,8 +277,10 @@ bool token_can(struct token *token, CK_MECHANISM_TYPE mechanism, CK_FLAGS flags)
 {
     CK_MECHANISM_INFO info = {0};
 
-    return lists(token, mechanism) &&
-           CALL(token->module, C_GetMechanismInfo, token->slot, mechanism, &info) == CKR_OK &&
+    if (!lists(token, mechanism))
+        return false;
+    /* What is listed but tells no more is tried. */
+    return CALL(token->module, C_GetMechanismInfo, token->slot, mechanism, &info) != CKR_OK ||
            (info.flags & flags) == flags;
 }
 

@@ -21,7 +21,7 @@ struct token {
     CK_SESSION_HANDLE session;
     bool open, writable, logged_in;
     CK_RV value_failed; /* why token_value could not read last, where that is not told of a value */
-    bool listed;        /* the mechanisms were asked for */
+    bool listed;        /* the mechanisms are known */
     CK_MECHANISM_TYPE mechanisms[MECHANISMS_MAX];
     CK_ULONG mechanism_count;
     struct secret pin; /* that it took: for keys that want it at each use */
