@@ -38,8 +38,8 @@ static void show_ability(struct shown *shown, const char *name, bool able, const
 static struct result check_one(const char *given, const struct options *o, struct shown *shown,
                                struct err *err)
 {
+    struct session s SESSION_CLEANUP = {0}; /* first: it outlives the keys */
     struct keyset keys KEYSET_CLEANUP = {0};
-    struct session s SESSION_CLEANUP = {0};
     struct list one = {&given, 1};
     struct check c;
 
@@ -49,7 +49,7 @@ static struct result check_one(const char *given, const struct options *o, struc
     struct master_key *key = keys.keys[0];
     struct key_facts_sink sink = {fact, shown};
     if (shown->json == NULL) {
-        terminal_show(given, strlen(given));
+        terminal_reference(given);
         putchar('\n');
     }
     fact(shown, "store", key->ops->name);
@@ -78,7 +78,7 @@ int verb_key_check(const struct options *o)
             status = o->operands.count > 1 ? ERR_PARTIAL : class;
         }
         if (shown.json != NULL) {
-            terminal_put(shown.json, "key", terminal_text(given, strlen(given)));
+            terminal_put(shown.json, "key", terminal_reference_text(given));
             terminal_put(shown.json, "status", json_integer(err.class));
             terminal_json(shown.json);
         }

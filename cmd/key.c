@@ -33,11 +33,16 @@ static json_t *info_json(const char *reference, const struct key_info *info)
 {
     char created[TEXT_TIME_SIZE];
 
+    if (info->on_token)
+        return json_pack("{s:o, s:o, s:s, s:s, s:I}", "key", terminal_reference_text(reference),
+                         "name", terminal_text(info->name, strlen(info->name)), "kind", info->kind,
+                         "id", info->id, "version", (json_int_t)info->version);
+
     json_t *json = json_pack(
-        "{s:o, s:s, s:s, s:s, s:I, s:s, s:s, s:I}", "key",
-        terminal_text(reference, strlen(reference)), "name", info->name, "kind", info->kind, "id",
-        info->id, "version", (json_int_t)info->version, "state", key_state_name(info->state),
-        "created", text_time(created, info->created), "age_days", (json_int_t)age_days(info));
+        "{s:o, s:s, s:s, s:s, s:I, s:s, s:s, s:I}", "key", terminal_reference_text(reference),
+        "name", info->name, "kind", info->kind, "id", info->id, "version",
+        (json_int_t)info->version, "state", key_state_name(info->state), "created",
+        text_time(created, info->created), "age_days", (json_int_t)age_days(info));
 
     if (info->rotate_after != 0) {
         terminal_put(json, "rotate_after_days", json_integer(info->rotate_after));
@@ -111,6 +116,11 @@ static struct result key_new(const struct options *o, struct err *err)
         return FAIL;
     if (o->json)
         terminal_json(info_json(t.reference, &info));
+    else if (info.on_token)
+        terminal_note(
+            "made key '%s' (%s, id %s) on the token; where the token has a backup, now is "
+            "the time for one: without the key nothing that is sealed to it can be opened",
+            info.name, info.kind, info.id);
     else
         terminal_note("made key '%s' version %" PRIu32 " (id %s); keep a copy of '%s' in another "
                       "place: without it nothing that is sealed to this key can be opened",
@@ -129,6 +139,9 @@ static void tell(const struct options *o, const struct target *t, const struct k
 {
     if (o->json)
         terminal_json(info_json(t->reference, info));
+    else if (info->on_token)
+        terminal_note("made key '%s' (%s, id %s) on the token; 'bulla rewrap' moves files to it",
+                      info->name, info->kind, info->id);
     else
         terminal_note("key '%s' version %" PRIu32 " is %s", info->name, info->version,
                       key_state_name(info->state));
@@ -287,7 +300,9 @@ static struct result check_needed(const struct options *o, const struct target *
         return FAIL;
     if (needed == 0)
         return OK;
-    (void)fail(err, ERR_POLICY, "%" PRIu64 " files still need %s", needed, t->reference);
+    char *shown STRING_CLEANUP = registry_shown(t->reference);
+    (void)fail(err, ERR_POLICY, "%" PRIu64 " files still need %s", needed,
+               shown != NULL ? shown : "it");
     err_hint(err, "'bulla rewrap' moves them to another version or key");
     return FAIL;
 }
@@ -303,9 +318,12 @@ int verb_key_destroy(const struct options *o)
     return ERR_NONE;
 }
 
+/* struct listing: keys with versions are rows below a heading, others objects with facts. */
 struct listing {
     const char *reference;
     bool json;
+    bool *headed;   /* the heading is printed */
+    json_t *object; /* that facts go to */
 };
 
 static void row(void *arg, const struct key_info *info)
@@ -313,15 +331,56 @@ static void row(void *arg, const struct key_info *info)
     const struct listing *l = arg;
     char created[TEXT_TIME_SIZE];
 
-    if (l->json)
+    if (l->json) {
         terminal_json(info_json(l->reference, info));
-    else
-        printf("%-24s %7" PRIu32 "  %-9s  %s  %4" PRIu64 "d  %s  %s%s\n", info->name, info->version,
-               key_state_name(info->state), text_time(created, info->created), age_days(info),
-               info->id, info->kind, overdue(info) ? "  OVERDUE" : "");
+        return;
+    }
+    if (!*l->headed)
+        printf("%-24s %7s  %-9s  %-20s  %5s  %-32s  %s\n", "NAME", "VERSION", "STATE", "CREATED",
+               "AGE", "ID", "KIND");
+    *l->headed = true;
+    printf("%-24s %7" PRIu32 "  %-9s  %s  %4" PRIu64 "d  %s  %s%s\n", info->name, info->version,
+           key_state_name(info->state), text_time(created, info->created), age_days(info), info->id,
+           info->kind, overdue(info) ? "  OVERDUE" : "");
 }
 
-static struct result list_one(const char *given, const struct options *o, struct err *err)
+static void end_object(struct listing *l)
+{
+    if (l->object != NULL)
+        terminal_json(l->object);
+    l->object = NULL;
+}
+
+static void begin(void *arg, const char *what, const char *reference)
+{
+    struct listing *l = arg;
+
+    end_object(l);
+    if (l->json) {
+        l->object = json_object();
+        terminal_put(l->object, what, terminal_reference_text(reference));
+        return;
+    }
+    printf("%s ", what);
+    terminal_reference(reference);
+    putchar('\n');
+}
+
+static void fact(void *arg, const char *name, const char *value)
+{
+    struct listing *l = arg;
+
+    if (l->json) {
+        terminal_put(l->object, name, terminal_text(value, strlen(value)));
+        return;
+    }
+    printf("  %-20s", name);
+    terminal_show(value, strlen(value));
+    putchar('\n');
+}
+
+static struct result list_one(const char *given, const struct options *o, bool *headed,
+                              struct err *err)
 {
     struct target t TARGET_CLEANUP = {0};
 
@@ -329,8 +388,11 @@ static struct result list_one(const char *given, const struct options *o, struct
         return FAIL;
     if (t.ops->list == NULL)
         return no_such(&t, "list keys", err);
-    struct listing listing = {t.reference, o->json};
-    return t.ops->list(&t.session.env, t.rest, &(struct key_list_sink){row, &listing}, err);
+    struct listing listing = {t.reference, o->json, headed, NULL};
+    struct key_list_sink sink = {row, begin, fact, &listing};
+    struct result r = t.ops->list(&t.session.env, t.rest, &sink, err);
+    end_object(&listing);
+    return r;
 }
 
 int verb_key_list(const struct options *o)
@@ -338,6 +400,7 @@ int verb_key_list(const struct options *o)
     const char *fallback = getenv("BULLA_KEY");
     const struct list env = {&fallback, fallback != NULL && fallback[0] != '\0'};
     const struct list *from = o->operands.count > 0 ? &o->operands : &env;
+    bool headed = false;
     int status = ERR_NONE;
 
     if (from->count == 0) {
@@ -346,12 +409,9 @@ int verb_key_list(const struct options *o)
         err_hint(&err, "name a keyring, or set BULLA_KEY");
         return terminal_error(&err);
     }
-    if (!o->json)
-        printf("%-24s %7s  %-9s  %-20s  %5s  %-32s  %s\n", "NAME", "VERSION", "STATE", "CREATED",
-               "AGE", "ID", "KIND");
     for (size_t i = 0; i < from->count; i++) {
         struct err err = {0};
-        if (!list_one(from->items[i], o, &err).ok) {
+        if (!list_one(from->items[i], o, &headed, &err).ok) {
             int class = terminal_error(&err);
             status = from->count > 1 ? ERR_PARTIAL : class;
         }

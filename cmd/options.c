@@ -34,6 +34,7 @@ enum {
 #define KEY_VERBS (NEW | LIST | ROTATE | CHANGE | DESTROY | CHECK)
 #define OPENS_KEYS (FILES | RESTORE | REWRAP | REENCRYPT | NEW | ROTATE | PROTECT | CHECK)
 #define ASKS_KEYS (FILES | RESTORE | REWRAP | REENCRYPT | CHECK | STATUS)
+#define USES_TOKENS (OPENS_KEYS | LIST | STATUS | PUBLIC | DESTROY)
 #define MAKES_SECRETS (ENCRYPT | REWRAP | REENCRYPT | NEW | PROTECT)
 
 static const struct verb verbs[] = {
@@ -72,10 +73,12 @@ static const struct verb verbs[] = {
     {NEW, "key", "new", "KEY", 1, 1, "make a master key",
      "KEY is PATH for a new keyring, or PATH#NAME for one more key in it. Keep a copy\n"
      "of the keyring in another place: what is sealed to its keys cannot be opened\n"
-     "without it.\n",
+     "without it. 'pkcs11:token=LABEL;object=NAME' makes NAME-v0001 on a token.\n",
      verb_key_new},
-    {LIST, "key", "list", "[KEY...]", 0, MANY, "show the keys of a keyring and their versions",
-     "Shows no key bytes. Without KEY, the keyring of BULLA_KEY.\n", verb_key_list},
+    {LIST, "key", "list", "[KEY...]", 0, MANY, "show the keys of a keyring or a token",
+     "Shows no key bytes. Without KEY, that of BULLA_KEY. 'pkcs11:' shows all tokens of a\n"
+     "module, with a token's name its private keys too.\n",
+     verb_key_list},
     {ROTATE, "key", "rotate", "KEY", 1, 1, "make the next version of a key",
      "The new version is active, the old one retires: it opens, but seals no more. 'bulla\n"
      "rewrap' moves files from the old to the new.\n",
@@ -94,7 +97,7 @@ static const struct verb verbs[] = {
     {PROTECT, "key", "passphrase", "KEYRING", 1, 1, "set or change the passphrase of a keyring",
      "With --remove, takes it away.\n", verb_key_passphrase},
     {PUBLIC, "key", "export-public", "KEY", 1, 1, "write a file that seals but does not open",
-     "KEY is of the kind x25519. A host that has only this file, as -k FILE, can seal to\n"
+     "KEY is of the kind x25519, or a key pair on a token. A host that has only this file, as -k FILE, can seal to\n"
      "the key and can open nothing. Whoever has it can also make backups of their own that\n"
      "look like yours.\n",
      verb_key_export_public},
@@ -127,9 +130,9 @@ static const struct row {
      FILES | RESTORE | REWRAP | REENCRYPT,
      "a master key: PATH or file:PATH of a keyring or a\n"
      "public key file, PATH#NAME or PATH#NAME:VERSION in a\n"
-     "keyring, passphrase:[HINT], an ARN or alias/NAME of AWS\n"
-     "KMS, or a name from the config file; may be repeated.\n"
-     "BULLA_KEY stands in for a missing -k"},
+     "keyring, passphrase:[HINT], a pkcs11: URI, an ARN or\n"
+     "alias/NAME of AWS KMS, or a name from the config file;\n"
+     "may be repeated. BULLA_KEY stands in for a missing -k"},
     {"output", 'o', "OUT", TEXT, offsetof(struct options, output),
      ENCRYPT | DECRYPT | EXPORT | PUBLIC,
      "write to OUT; to files in OUT if it is a directory;\n"
@@ -174,7 +177,8 @@ static const struct row {
      "list the files that only this KEY or KEY:VERSION opens"},
     {"kind", 0, "KIND", TEXT, offsetof(struct options, kind), NEW,
      "symmetric (the default), or x25519, which hosts with\n"
-     "the public key alone can seal to"},
+     "the public key alone can seal to; on a token p256 (the\n"
+     "default), p384, rsa2048, rsa3072, rsa4096 or aes256"},
     {"passphrase", 0, NULL, FLAG, offsetof(struct options, passphrase), NEW,
      "protect a new keyring by a passphrase"},
     {"remove", 0, NULL, FLAG, offsetof(struct options, remove), PROTECT, "take it away"},
@@ -189,6 +193,26 @@ static const struct row {
      "BULLA_NEW_PASSPHRASE_FILE and bulla.new-passphrase"},
     {"new-passphrase-command", 0, "CMD", TEXT, offsetof(struct options, new_passphrase_command),
      MAKES_SECRETS, "or from what a shell command prints"},
+    {"pin-fd", 0, "N", TEXT, offsetof(struct options, pin_fd), USES_TOKENS,
+     "read the PIN of a token whose URI has no pin-source\n"
+     "from a descriptor; otherwise from the file in\n"
+     "BULLA_PIN_FILE, from the systemd credential bulla.pin,\n"
+     "or the terminal"},
+    {"pin-command", 0, "CMD", TEXT, offsetof(struct options, pin_command), USES_TOKENS,
+     "or from what a shell command prints"},
+    {"module", 0, "PATH", TEXT, offsetof(struct options, module), USES_TOKENS,
+     "the PKCS#11 module of URIs that name none: an absolute\n"
+     "path or a name of p11-kit's; else BULLA_PKCS11_MODULE"},
+    {"module-args", 0, "TEXT", TEXT, offsetof(struct options, module_args), USES_TOKENS,
+     "what the module is initialised with, which NSS needs;\n"
+     "else BULLA_PKCS11_INIT_ARGS"},
+    {"token-timeout", 0, "S", NUMBER, offsetof(struct options, token_timeout), USES_TOKENS,
+     "give up on a module that is silent for S seconds (60)"},
+    {"allow-pin-in-uri", 0, NULL, FLAG, offsetof(struct options, allow_pin_in_uri), USES_TOKENS,
+     "take pin-value in a URI, which others may see"},
+    {"oaep", 0, "HASH", TEXT, offsetof(struct options, oaep), ENCRYPT | REWRAP | REENCRYPT | CHECK,
+     "sha256 (the default), or sha1 for tokens that can do\n"
+     "no other: the hash of RSA wraps"},
     {"max-kdf-mem", 0, "MIB", NUMBER, offsetof(struct options, max_kdf_mem), OPENS_KEYS,
      "let a passphrase cost this much memory (1024)"},
     {"endpoint", 0, "URL", TEXT, offsetof(struct options, endpoint), ASKS_KEYS,

@@ -19,8 +19,10 @@ struct options {
     struct list keys, to, add, remove_keys, context, require_context, check, operands;
     const char *output, *envelope, *name, *require_name, *suite, *files_from, *shard, *needs,
         *rotate_after, *sync, *kind, *progress, *passphrase_fd, *passphrase_command,
-        *new_passphrase_fd, *new_passphrase_command, *offset, *endpoint;
-    uint64_t generation, min_generation, max_kdf_mem, jobs, length, kms_timeout;
+        *new_passphrase_fd, *new_passphrase_command, *offset, *endpoint, *pin_fd, *pin_command,
+        *module, *module_args, *oaep;
+    uint64_t generation, min_generation, max_kdf_mem, jobs, length, kms_timeout, token_timeout;
+    bool allow_pin_in_uri;
     bool detach, dry_run, force, help, json, null, passphrase, preserve_times, quiet, recursive,
         remove, remove_source;
 };

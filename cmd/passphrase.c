@@ -19,32 +19,48 @@
 
 extern char **environ;
 
-/* struct sources: the places a passphrase may come from, for the one that is or the one to be. */
-struct sources {
-    const char *fd, *command; /* options */
+/* struct sources: the places that one kind of secret may come from. */
+static const struct sources {
+    const char *noun;
+    size_t fd, command; /* options: where they stand in struct options */
     const char *variable, *credential;
+    const char *hint; /* where there is no terminal */
+} sources[] = {
+    [WANT_PASSPHRASE] =
+        {"passphrase", offsetof(struct options, passphrase_fd),
+         offsetof(struct options, passphrase_command), "BULLA_PASSPHRASE_FILE", "bulla.passphrase",
+         "BULLA_PASSPHRASE_FILE, --passphrase-fd and --passphrase-command give one"},
+    [WANT_NEW_PASSPHRASE] = {"passphrase", offsetof(struct options, new_passphrase_fd),
+                             offsetof(struct options, new_passphrase_command),
+                             "BULLA_NEW_PASSPHRASE_FILE", "bulla.new-passphrase",
+                             "BULLA_NEW_PASSPHRASE_FILE, --new-passphrase-fd and "
+                             "--new-passphrase-command give one"},
+    [WANT_PIN] = {"PIN", offsetof(struct options, pin_fd), offsetof(struct options, pin_command),
+                  "BULLA_PIN_FILE", "bulla.pin",
+                  "BULLA_PIN_FILE, --pin-fd, --pin-command and pin-source= in the URI give one"},
 };
 
 /* Takes what was read as a passphrase: without one line end, not empty, not too long, UTF-8. */
-static struct result take(struct secret *read_into, size_t size, const char *from,
+static struct result take(struct secret *read_into, size_t size, const char *noun, const char *from,
                           struct secret *out, struct err *err)
 {
     if (size > 0 && read_into->bytes[size - 1] == '\n')
         size--;
     if (size == 0)
-        return fail(err, ERR_USAGE, "the passphrase from %s is empty", from);
+        return fail(err, ERR_USAGE, "the %s from %s is empty", noun, from);
     if (size > PASSPHRASE_MAX)
-        return fail(err, ERR_USAGE, "the passphrase from %s is longer than %d bytes", from,
+        return fail(err, ERR_USAGE, "the %s from %s is longer than %d bytes", noun, from,
                     PASSPHRASE_MAX);
     if (!text_is_utf8(read_into->bytes, size))
-        return fail(err, ERR_USAGE, "the passphrase from %s is not UTF-8", from);
+        return fail(err, ERR_USAGE, "the %s from %s is not UTF-8", noun, from);
     if (!secret_new(out, size, err).ok)
         return FAIL;
     memcpy(out->bytes, read_into->bytes, size);
     return OK;
 }
 
-static struct result from_descriptor(int fd, const char *from, struct secret *out, struct err *err)
+static struct result from_descriptor(int fd, const char *noun, const char *from, struct secret *out,
+                                     struct err *err)
 {
     struct secret all SECRET_CLEANUP = {0};
     struct source source = {.fd = fd, .name = from};
@@ -53,29 +69,32 @@ static struct result from_descriptor(int fd, const char *from, struct secret *ou
     if (!secret_new(&all, PASSPHRASE_MAX + 2, err).ok ||
         !source_read(&source, all.bytes, all.size, &size, err).ok)
         return FAIL;
-    return take(&all, size, from, out, err);
+    return take(&all, size, noun, from, out, err);
 }
 
-static struct result from_fd_option(const char *number, struct secret *out, struct err *err)
+static struct result from_fd_option(const char *number, const char *noun, struct secret *out,
+                                    struct err *err)
 {
     char *end;
     long fd = strtol(number, &end, 10);
 
     if (*number < '0' || *number > '9' || *end != '\0' || fd > INT_MAX)
         return fail(err, ERR_USAGE, "'%s' is not the number of a descriptor", number);
-    return from_descriptor((int)fd, "its descriptor", out, err);
+    return from_descriptor((int)fd, noun, "its descriptor", out, err);
 }
 
-static struct result from_file(const char *path, struct secret *out, struct err *err)
+static struct result from_file(const char *path, const char *noun, struct secret *out,
+                               struct err *err)
 {
     int fd FD_CLEANUP = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 
     if (fd < 0)
-        return fail_errno(err, "cannot open passphrase file '%s'", path);
-    return from_descriptor(fd, "its file", out, err);
+        return fail_errno(err, "cannot open %s file '%s'", noun, path);
+    return from_descriptor(fd, noun, "its file", out, err);
 }
 
-static struct result start_command(const char *command, int out, pid_t *pid, struct err *err)
+static struct result start_command(const char *command, const char *noun, int out, pid_t *pid,
+                                   struct err *err)
 {
     const char *const argv[] = {"/bin/sh", "-c", command, NULL};
     posix_spawn_file_actions_t actions;
@@ -96,12 +115,13 @@ static struct result start_command(const char *command, int out, pid_t *pid, str
     posix_spawnattr_destroy(&attributes);
     if (failed != 0) {
         errno = failed;
-        return fail_errno(err, "cannot run the passphrase command");
+        return fail_errno(err, "cannot run the %s command", noun);
     }
     return OK;
 }
 
-static struct result from_command(const char *command, struct secret *out, struct err *err)
+static struct result from_command(const char *command, const char *noun, struct secret *out,
+                                  struct err *err)
 {
     struct secret got SECRET_CLEANUP = {0};
     int pipe_ends[2], status;
@@ -109,17 +129,17 @@ static struct result from_command(const char *command, struct secret *out, struc
 
     if (pipe2(pipe_ends, O_CLOEXEC) != 0)
         return fail_errno(err, "cannot make a pipe");
-    struct result r = start_command(command, pipe_ends[1], &pid, err);
+    struct result r = start_command(command, noun, pipe_ends[1], &pid, err);
     close(pipe_ends[1]);
     if (r.ok) {
-        r = from_descriptor(pipe_ends[0], "its command", &got, err);
+        r = from_descriptor(pipe_ends[0], noun, "its command", &got, err);
         close(pipe_ends[0]); /* a command that still prints ends by that */
         pid_t ended = waitpid(pid, &status, 0);
         while (ended < 0 && errno == EINTR)
             ended = waitpid(pid, &status, 0);
         bool stopped = ended == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE;
         if (!stopped && (ended != pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0))
-            r = fail(err, ERR_FAILED, "the passphrase command failed");
+            r = fail(err, ERR_FAILED, "the %s command failed", noun);
     } else {
         close(pipe_ends[0]);
     }
@@ -129,8 +149,8 @@ static struct result from_command(const char *command, struct secret *out, struc
 }
 
 /* Asks on the terminal, without showing what is typed. */
-static struct result prompt(int tty, const char *what, const char *again, struct secret *out,
-                            struct err *err)
+static struct result prompt(int tty, const char *noun, const char *what, const char *again,
+                            struct secret *out, struct err *err)
 {
     struct secret typed SECRET_CLEANUP = {0};
     struct termios shown, hidden;
@@ -154,10 +174,10 @@ static struct result prompt(int tty, const char *what, const char *again, struct
         return fail_errno(err, "cannot read from the terminal");
     if (stream_interrupted())
         return fail(err, ERR_INTERRUPTED, "interrupted");
-    return take(&typed, size, "the terminal", out, err);
+    return take(&typed, size, noun, "the terminal", out, err);
 }
 
-static struct result from_terminal(const char *what, bool fresh, struct secret *out,
+static struct result from_terminal(const char *what, enum wanted wanted, struct secret *out,
                                    struct err *err)
 {
     int tty FD_CLEANUP = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
@@ -166,16 +186,14 @@ static struct result from_terminal(const char *what, bool fresh, struct secret *
 
     if (tty < 0) {
         (void)fail(err, ERR_USAGE, "there is no terminal to ask for the %s", what);
-        err_hint(err,
-                 "BULLA_PASSPHRASE_FILE, --passphrase-fd and --passphrase-command give one; for a "
-                 "new one BULLA_NEW_PASSPHRASE_FILE and the --new-passphrase options");
+        err_hint(err, "%s", sources[wanted].hint);
         return FAIL;
     }
     text_escape(shown, sizeof shown, what, strlen(what));
-    if (!prompt(tty, shown, "", &first, err).ok)
+    if (!prompt(tty, sources[wanted].noun, shown, "", &first, err).ok)
         return FAIL;
-    if (fresh) {
-        if (!prompt(tty, shown, ", once more", &second, err).ok)
+    if (wanted == WANT_NEW_PASSPHRASE) {
+        if (!prompt(tty, sources[wanted].noun, shown, ", once more", &second, err).ok)
             return FAIL;
         if (first.size != second.size || memcmp(first.bytes, second.bytes, first.size) != 0)
             return fail(err, ERR_FAILED, "the two are not the same");
@@ -184,29 +202,51 @@ static struct result from_terminal(const char *what, bool fresh, struct secret *
     return OK;
 }
 
-static struct result get(void *arg, const char *what, bool fresh, struct secret *out,
+static const char *option(const struct options *o, size_t offset)
+{
+    return *(const char *const *)(const void *)((const char *)o + offset);
+}
+
+static struct result get(void *arg, const char *what, enum wanted wanted, struct secret *out,
                          struct err *err)
 {
     const struct options *o = arg;
-    const struct sources is = {o->passphrase_fd, o->passphrase_command, "BULLA_PASSPHRASE_FILE",
-                               "bulla.passphrase"};
-    const struct sources to_be = {o->new_passphrase_fd, o->new_passphrase_command,
-                                  "BULLA_NEW_PASSPHRASE_FILE", "bulla.new-passphrase"};
-    const struct sources *s = fresh ? &to_be : &is;
+    const struct sources *s = &sources[wanted];
+    const char *fd = option(o, s->fd), *command = option(o, s->command);
     const char *file = getenv(s->variable), *credentials = getenv("CREDENTIALS_DIRECTORY");
     char *path STRING_CLEANUP = NULL;
 
-    if (s->fd != NULL)
-        return from_fd_option(s->fd, out, err);
-    if (s->command != NULL)
-        return from_command(s->command, out, err);
+    if (fd != NULL)
+        return from_fd_option(fd, s->noun, out, err);
+    if (command != NULL)
+        return from_command(command, s->noun, out, err);
     if (file != NULL && file[0] != '\0')
-        return from_file(file, out, err);
+        return from_file(file, s->noun, out, err);
     if (credentials != NULL && asprintf(&path, "%s/%s", credentials, s->credential) < 0)
         return fail(err, ERR_FAILED, "out of memory");
     if (path != NULL && access(path, F_OK) == 0)
-        return from_file(path, out, err);
-    return from_terminal(what, fresh, out, err);
+        return from_file(path, s->noun, out, err);
+    return from_terminal(what, wanted, out, err);
+}
+
+#define TOKEN_TIMEOUT 60 /* seconds */
+#define TOKEN_TIMEOUT_MAX 86400
+
+static struct result token_env(struct token_options *t, const struct options *o, struct err *err)
+{
+    const char *module = getenv("BULLA_PKCS11_MODULE"), *args = getenv("BULLA_PKCS11_INIT_ARGS");
+    const char *oaep = o->oaep != NULL ? o->oaep : "sha256";
+
+    if (o->token_timeout > TOKEN_TIMEOUT_MAX)
+        return fail(err, ERR_USAGE, "--token-timeout is at most %d seconds", TOKEN_TIMEOUT_MAX);
+    if (strcmp(oaep, "sha256") != 0 && strcmp(oaep, "sha1") != 0)
+        return fail(err, ERR_USAGE, "--oaep is sha256 or sha1, not '%s'", oaep);
+    t->module = o->module != NULL ? o->module : module;
+    t->module_args = o->module_args != NULL ? o->module_args : args;
+    t->timeout = o->token_timeout != 0 ? (unsigned)o->token_timeout : TOKEN_TIMEOUT;
+    t->pin_in_uri = o->allow_pin_in_uri;
+    t->oaep_sha1 = strcmp(oaep, "sha1") == 0;
+    return OK;
 }
 
 struct result passphrase_env(struct keystore_env *env, const struct options *o, struct err *err)
@@ -214,6 +254,8 @@ struct result passphrase_env(struct keystore_env *env, const struct options *o, 
     env->passphrase = get;
     env->arg = (void *)(uintptr_t)o;
     env->kdf_memory_kib = KDF_MEMORY_KIB_ALLOWED;
+    if (!token_env(&env->token, o, err).ok)
+        return FAIL;
     if (o->max_kdf_mem == 0)
         return OK;
     if (o->max_kdf_mem > KDF_MEMORY_KIB_MAX / 1024)

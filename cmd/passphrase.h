@@ -1,5 +1,6 @@
-/* passphrase: where passphrases come from. In this order, each source in two forms, for the
- * passphrase that is and, with "new" in its name, for the one that is to be:
+/* passphrase: where passphrases and PINs come from. In this order, each source in three forms: for
+ * the passphrase that is, with "new" in its name for the one that is to be, and with "pin" in place
+ * of "passphrase" for a token's PIN (BULLA_PIN_FILE, bulla.pin):
  *
  *     --passphrase-fd N          --new-passphrase-fd N
  *     --passphrase-command CMD   --new-passphrase-command CMD
@@ -14,7 +15,8 @@
 #include "cmd/options.h"
 #include "keystore/keystore.h"
 
-/* passphrase_env fills the part of env that gets passphrases; o must outlive it. ERR_USAGE. */
+/* passphrase_env fills the part of env that gets secrets, and the options of tokens; o must outlive
+ * it. ERR_USAGE. */
 FALLIBLE passphrase_env(struct keystore_env *env, const struct options *o, struct err *err);
 
 #endif

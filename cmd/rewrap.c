@@ -28,6 +28,7 @@ static struct result read_options(struct run *r, const struct options *o, struct
     r->rewrap.dry_run = o->dry_run;
     r->rewrap.preserve_times = o->preserve_times;
     r->rewrap.no_sync = strcmp(sync, "none") == 0;
+    r->session.env.token.rotating = true;
     if (!common_keys(&r->session, o, o->remove_keys.count == 0, err).ok)
         return FAIL;
     if (!common_keyset(&r->rewrap.to, &r->session.env, &o->to, err).ok ||

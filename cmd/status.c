@@ -226,7 +226,7 @@ int verb_status(const struct options *o)
     if (r.key != NULL) {
         if (!o->json && (status == ERR_NONE || status == ERR_POLICY)) {
             printf("%" PRIu64 " files still need ", r.needed);
-            terminal_show(r.key_name, strlen(r.key_name));
+            terminal_reference(r.key_name);
             putchar('\n');
         }
     } else if (o->json) {

@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "cmd/progress.h"
+#include "keystore/registry.h"
 
 #define LINE_MAX_SIZE (2 * ERR_TEXT_MAX)
 
@@ -77,6 +78,24 @@ json_t *terminal_text(const void *bytes, size_t size)
         escaped == NULL ? NULL : json_string(text_escape(escaped, TEXT_ESCAPED(size), bytes, size));
     free(escaped);
     return json;
+}
+
+void terminal_reference(const char *reference)
+{
+    char *shown = registry_shown(reference);
+
+    if (shown != NULL)
+        terminal_show(shown, strlen(shown));
+    free(shown);
+}
+
+json_t *terminal_reference_text(const char *reference)
+{
+    char *shown = registry_shown(reference);
+    json_t *text = shown == NULL ? NULL : terminal_text(shown, strlen(shown));
+
+    free(shown);
+    return text;
 }
 
 void terminal_put(json_t *object, const char *name, json_t *value)

@@ -29,6 +29,10 @@ void terminal_show(const void *bytes, size_t size);
 /* terminal_text makes a JSON string of bytes from outside; what is not UTF-8 is escaped first. */
 json_t *terminal_text(const void *bytes, size_t size);
 
+/* The same for key references: without a PIN that one may hold. */
+void terminal_reference(const char *reference);
+json_t *terminal_reference_text(const char *reference);
+
 /* terminal_put and terminal_append add to JSON and take the value over. What cannot be added counts
  * as lost for terminal_finish, so that nothing is left out with exit status 0. */
 void terminal_put(json_t *object, const char *name, json_t *value);

@@ -5,12 +5,40 @@
 
 #include "base/secret.h"
 
-#define HASH_SIZE 32 /* SHA-256 */
+#define HASH_SIZE SHA256_SIZE /* of the key schedule */
 #define LABELED_MAX 512
 
-/* suite_id of the KEM (RFC 9180, 4.1) and of the whole (5.1). */
-static const struct view kem_suite = {(const uint8_t *)"KEM\x00\x20", 5};
-static const struct view hpke_suite = {(const uint8_t *)"HPKE\x00\x20\x00\x01\x00\x02", 10};
+/* struct hash: HKDF with one hash. */
+struct hash {
+    size_t size; /* bytes */
+    struct result (*extract)(const struct crypto *crypto, struct view salt, struct view ikm,
+                             uint8_t *prk, struct err *err);
+    struct result (*expand)(const struct crypto *crypto, const uint8_t *prk, struct view info,
+                            uint8_t *out, size_t size, struct err *err);
+};
+
+static const struct hash hash_sha256 = {SHA256_SIZE, hkdf_extract_sha256, hkdf_expand_sha256};
+static const struct hash hash_sha384 = {SHA384_SIZE, hkdf_extract_sha384, hkdf_expand_sha384};
+
+/* struct hpke_kem: a row of RFC 9180, 7.1. suite is the suite_id of the KEM (4.1), whole that of
+ * all (5.1); both name HKDF-SHA256 and AES-256-GCM for the rest. */
+struct hpke_kem {
+    const struct hash *hash;
+    size_t enc, point; /* bytes: of public keys, of the shared secret of Diffie and Hellman */
+    struct view suite, whole;
+};
+
+#define KEM(hash, enc, point, id)                                                                  \
+    {                                                                                              \
+        hash, enc, point, {(const uint8_t *)"KEM\x00" id, 5},                                      \
+        {                                                                                          \
+            (const uint8_t *)"HPKE\x00" id "\x00\x01\x00\x02", 10                                  \
+        }                                                                                          \
+    }
+
+static const struct hpke_kem kem_x25519 = KEM(&hash_sha256, X25519_SIZE, X25519_SIZE, "\x20");
+const struct hpke_kem hpke_p256 = KEM(&hash_sha256, P256_POINT_SIZE, P256_SHARED_SIZE, "\x10");
+const struct hpke_kem hpke_p384 = KEM(&hash_sha384, P384_POINT_SIZE, P384_SHARED_SIZE, "\x11");
 
 static struct view text(const char *s)
 {
@@ -25,10 +53,10 @@ static void put_label(struct wire_writer *w, struct view suite, const char *labe
     wire_put_bytes(w, label, strlen(label));
 }
 
-/* LabeledExtract (RFC 9180, 4): HASH_SIZE bytes. */
-static struct result labeled_extract(const struct crypto *crypto, struct view salt,
-                                     struct view suite, const char *label, struct view ikm,
-                                     uint8_t *out, struct err *err)
+/* LabeledExtract (RFC 9180, 4): as many bytes as the hash has. */
+static struct result labeled_extract(const struct crypto *crypto, const struct hash *hash,
+                                     struct view salt, struct view suite, const char *label,
+                                     struct view ikm, uint8_t *out, struct err *err)
 {
     struct secret input SECRET_CLEANUP = {0};
 
@@ -39,88 +67,102 @@ static struct result labeled_extract(const struct crypto *crypto, struct view sa
     wire_put_bytes(&w, ikm.bytes, ikm.size);
     if (w.bad)
         return fail(err, ERR_FAILED, "too long an input of a key derivation");
-    return hkdf_extract_sha256(crypto, salt, (struct view){input.bytes, w.used}, out, err);
+    return hash->extract(crypto, salt, (struct view){input.bytes, w.used}, out, err);
 }
 
 /* LabeledExpand (RFC 9180, 4). */
-static struct result labeled_expand(const struct crypto *crypto, const uint8_t prk[HASH_SIZE],
-                                    struct view suite, const char *label, struct view info,
-                                    uint8_t *out, uint16_t size, struct err *err)
+static struct result labeled_expand(const struct crypto *crypto, const struct hash *hash,
+                                    const uint8_t *prk, struct view suite, const char *label,
+                                    struct view info, uint8_t *out, size_t size, struct err *err)
 {
     uint8_t input[LABELED_MAX];
     struct wire_writer w = wire_writer(input, sizeof input);
 
-    wire_put_u16(&w, size);
+    wire_put_u16(&w, (uint16_t)size);
     put_label(&w, suite, label);
     wire_put_bytes(&w, info.bytes, info.size);
     if (w.bad)
         return fail(err, ERR_FAILED, "too long an input of a key derivation");
-    return hkdf_expand_sha256(crypto, prk, (struct view){input, w.used}, out, size, err);
+    return hash->expand(crypto, prk, (struct view){input, w.used}, out, size, err);
 }
 
 /* ExtractAndExpand (RFC 9180, 4.1): the shared secret from the shared point. */
-static struct result shared_secret(const struct crypto *crypto, const uint8_t *point,
-                                   const uint8_t *enc, const uint8_t *public_key, uint8_t *out,
-                                   struct err *err)
+static struct result shared_secret(const struct crypto *crypto, const struct hpke_kem *kem,
+                                   const uint8_t *point, const uint8_t *enc,
+                                   const uint8_t *public_key, uint8_t *out, struct err *err)
 {
     struct secret prk SECRET_CLEANUP = {0};
-    uint8_t context[2 * X25519_SIZE];
+    uint8_t context[2 * HPKE_ENC_MAX];
 
-    memcpy(context, enc, X25519_SIZE);
-    memcpy(context + X25519_SIZE, public_key, X25519_SIZE);
-    if (!secret_new(&prk, HASH_SIZE, err).ok ||
-        !labeled_extract(crypto, text(""), kem_suite, "eae_prk", (struct view){point, X25519_SIZE},
-                         prk.bytes, err)
+    memcpy(context, enc, kem->enc);
+    memcpy(context + kem->enc, public_key, kem->enc);
+    if (!secret_new(&prk, kem->hash->size, err).ok ||
+        !labeled_extract(crypto, kem->hash, text(""), kem->suite, "eae_prk",
+                         (struct view){point, kem->point}, prk.bytes, err)
              .ok)
         return FAIL;
-    return labeled_expand(crypto, prk.bytes, kem_suite, "shared_secret",
-                          (struct view){context, sizeof context}, out, HASH_SIZE, err);
+    return labeled_expand(crypto, kem->hash, prk.bytes, kem->suite, "shared_secret",
+                          (struct view){context, 2 * kem->enc}, out, kem->hash->size, err);
 }
 
 /* KeySchedule in base mode (RFC 9180, 5.1), down to an AEAD under the key, and the nonce of its
  * first message. */
-static struct result key_schedule(const struct crypto *crypto, const uint8_t *shared,
-                                  struct view info, struct aead **aead,
+static struct result key_schedule(const struct crypto *crypto, const struct hpke_kem *kem,
+                                  const uint8_t *shared, struct view info, struct aead **aead,
                                   uint8_t nonce[AEAD_NONCE_SIZE], struct err *err)
 {
+    const struct hash *hash = &hash_sha256;
     struct secret keys SECRET_CLEANUP = {0};
     uint8_t context[1 + 2 * HASH_SIZE] = {0};
     struct view c = {context, sizeof context};
 
     if (!secret_new(&keys, HASH_SIZE + KEY_SIZE, err).ok ||
-        !labeled_extract(crypto, text(""), hpke_suite, "psk_id_hash", text(""), context + 1, err)
-             .ok ||
-        !labeled_extract(crypto, text(""), hpke_suite, "info_hash", info, context + 1 + HASH_SIZE,
+        !labeled_extract(crypto, hash, text(""), kem->whole, "psk_id_hash", text(""), context + 1,
                          err)
              .ok ||
-        !labeled_extract(crypto, (struct view){shared, HASH_SIZE}, hpke_suite, "secret", text(""),
-                         keys.bytes, err)
+        !labeled_extract(crypto, hash, text(""), kem->whole, "info_hash", info,
+                         context + 1 + HASH_SIZE, err)
              .ok ||
-        !labeled_expand(crypto, keys.bytes, hpke_suite, "key", c, keys.bytes + HASH_SIZE, KEY_SIZE,
-                        err)
+        !labeled_extract(crypto, hash, (struct view){shared, kem->hash->size}, kem->whole, "secret",
+                         text(""), keys.bytes, err)
              .ok ||
-        !labeled_expand(crypto, keys.bytes, hpke_suite, "base_nonce", c, nonce, AEAD_NONCE_SIZE,
-                        err)
+        !labeled_expand(crypto, hash, keys.bytes, kem->whole, "key", c, keys.bytes + HASH_SIZE,
+                        KEY_SIZE, err)
+             .ok ||
+        !labeled_expand(crypto, hash, keys.bytes, kem->whole, "base_nonce", c, nonce,
+                        AEAD_NONCE_SIZE, err)
              .ok)
         return FAIL;
     return aead_new(aead, crypto, AEAD_AES_256_GCM, keys.bytes + HASH_SIZE, err);
 }
 
-/* From the private key of one side and the public key of the other to the AEAD. */
-static struct result start(const struct crypto *crypto, const uint8_t *private_key,
-                           const uint8_t *other, const uint8_t *enc, const uint8_t *recipient,
+/* From the shared point to the AEAD. */
+static struct result start(const struct crypto *crypto, const struct hpke_kem *kem,
+                           const uint8_t *point, const uint8_t *enc, const uint8_t *recipient,
                            struct view info, struct aead **aead, uint8_t nonce[AEAD_NONCE_SIZE],
                            struct err *err)
 {
-    struct secret s SECRET_CLEANUP = {0};
+    struct secret shared SECRET_CLEANUP = {0};
 
-    if (!secret_new(&s, X25519_SIZE + HASH_SIZE, err).ok)
+    if (!secret_new(&shared, kem->hash->size, err).ok ||
+        !shared_secret(crypto, kem, point, enc, recipient, shared.bytes, err).ok)
         return FAIL;
-    if (crypto_scalarmult_curve25519(s.bytes, private_key, other) != 0)
+    return key_schedule(crypto, kem, shared.bytes, info, aead, nonce, err);
+}
+
+/* start, with X25519 of the private key of one side and the public key of the other. */
+static struct result start_x25519(const struct crypto *crypto, const uint8_t *private_key,
+                                  const uint8_t *other, const uint8_t *enc,
+                                  const uint8_t *recipient, struct view info, struct aead **aead,
+                                  uint8_t nonce[AEAD_NONCE_SIZE], struct err *err)
+{
+    struct secret point SECRET_CLEANUP = {0};
+
+    if (!secret_new(&point, X25519_SIZE, err).ok)
+        return FAIL;
+    if (crypto_scalarmult_curve25519(point.bytes, private_key, other) != 0)
         return fail(err, ERR_DAMAGED, "not a public key");
-    if (!shared_secret(crypto, s.bytes, enc, recipient, s.bytes + X25519_SIZE, err).ok)
-        return FAIL;
-    return key_schedule(crypto, s.bytes + X25519_SIZE, info, aead, nonce, err);
+    return start(crypto, &kem_x25519, point.bytes, enc, recipient, info, aead, nonce, err);
 }
 
 struct result x25519_public(const uint8_t private_key[X25519_SIZE], uint8_t out[X25519_SIZE],
@@ -152,7 +194,7 @@ struct result hpke_seal_with(const struct crypto *crypto, const uint8_t ephemera
     uint8_t nonce[AEAD_NONCE_SIZE];
 
     if (!x25519_public(ephemeral, out, err).ok ||
-        !start(crypto, ephemeral, public_key, out, public_key, info, &aead, nonce, err).ok)
+        !start_x25519(crypto, ephemeral, public_key, out, public_key, info, &aead, nonce, err).ok)
         return FAIL;
     return aead_seal(aead, nonce, aad, in, size, out + X25519_SIZE, err);
 }
@@ -178,7 +220,36 @@ struct result hpke_open(const struct crypto *crypto, const uint8_t private_key[X
     if (size < HPKE_OVERHEAD)
         return fail(err, ERR_DAMAGED, "not authentic");
     if (!x25519_public(private_key, mine, err).ok ||
-        !start(crypto, private_key, in, in, mine, info, &aead, nonce, err).ok)
+        !start_x25519(crypto, private_key, in, in, mine, info, &aead, nonce, err).ok)
         return FAIL;
     return aead_open(aead, nonce, aad, in + X25519_SIZE, size - X25519_SIZE, out, err);
+}
+
+struct result hpke_seal_shared(const struct crypto *crypto, const struct hpke_kem *kem,
+                               const uint8_t *shared_point, const uint8_t *enc,
+                               const uint8_t *public_key, struct view info, struct view aad,
+                               const uint8_t *in, size_t size, uint8_t *out, struct err *err)
+{
+    struct aead *aead AEAD_CLEANUP = NULL;
+    uint8_t nonce[AEAD_NONCE_SIZE];
+
+    if (!start(crypto, kem, shared_point, enc, public_key, info, &aead, nonce, err).ok)
+        return FAIL;
+    memcpy(out, enc, kem->enc);
+    return aead_seal(aead, nonce, aad, in, size, out + kem->enc, err);
+}
+
+struct result hpke_open_shared(const struct crypto *crypto, const struct hpke_kem *kem,
+                               const uint8_t *shared_point, const uint8_t *public_key,
+                               struct view info, struct view aad, const uint8_t *in, size_t size,
+                               uint8_t *out, struct err *err)
+{
+    struct aead *aead AEAD_CLEANUP = NULL;
+    uint8_t nonce[AEAD_NONCE_SIZE];
+
+    if (size < kem->enc + AEAD_TAG_SIZE)
+        return fail(err, ERR_DAMAGED, "not authentic");
+    if (!start(crypto, kem, shared_point, in, public_key, info, &aead, nonce, err).ok)
+        return FAIL;
+    return aead_open(aead, nonce, aad, in + kem->enc, size - kem->enc, out, err);
 }

@@ -1,11 +1,18 @@
-/* hpke: RFC 9180 base mode, single-shot, with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM.
+/* hpke: RFC 9180 base mode, single-shot, with HKDF-SHA256 and AES-256-GCM. The KEM is
+ * DHKEM(X25519, HKDF-SHA256), or for keys on tokens DHKEM(P-256, HKDF-SHA256) or
+ * DHKEM(P-384, HKDF-SHA384); there the Diffie-Hellman itself is done by others (spki.h, a token).
  */
 #ifndef BULLA_CRYPTO_HPKE_H
 #define BULLA_CRYPTO_HPKE_H
 
 #include "crypto/primitives.h"
 
-#define X25519_SIZE 32 /* bytes: private keys, public keys and shared points */
+#define X25519_SIZE 32      /* bytes: private keys, public keys and shared points */
+#define P256_SHARED_SIZE 32 /* bytes: the x coordinate of the shared point */
+#define P384_SHARED_SIZE 48
+#define P256_POINT_SIZE (1 + 2 * P256_SHARED_SIZE) /* uncompressed */
+#define P384_POINT_SIZE (1 + 2 * P384_SHARED_SIZE)
+#define HPKE_ENC_MAX P384_POINT_SIZE
 #define HPKE_OVERHEAD (X25519_SIZE + AEAD_TAG_SIZE)
 
 /* x25519_public computes the public key of a private one. */
@@ -32,5 +39,24 @@ FALLIBLE hpke_seal(const struct crypto *crypto, const uint8_t public_key[X25519_
 FALLIBLE hpke_open(const struct crypto *crypto, const uint8_t private_key[X25519_SIZE],
                    struct view info, struct view aad, const uint8_t *in, size_t size, uint8_t *out,
                    struct err *err);
+
+/* struct hpke_kem: one of the two KEMs over the curves of NIST. */
+struct hpke_kem;
+extern const struct hpke_kem hpke_p256, hpke_p384;
+
+/* hpke_seal_shared writes enc || ciphertext || tag: enc is the ephemeral public key, public_key the
+ * recipient's, both uncompressed points, and shared_point the x coordinate of what Diffie and
+ * Hellman make of the ephemeral private key and public_key. */
+FALLIBLE hpke_seal_shared(const struct crypto *crypto, const struct hpke_kem *kem,
+                          const uint8_t *shared_point, const uint8_t *enc,
+                          const uint8_t *public_key, struct view info, struct view aad,
+                          const uint8_t *in, size_t size, uint8_t *out, struct err *err);
+
+/* hpke_open_shared takes what hpke_seal_shared wrote; shared_point is made of enc and the
+ * recipient's private key. ERR_DAMAGED if it is not authentic. */
+FALLIBLE hpke_open_shared(const struct crypto *crypto, const struct hpke_kem *kem,
+                          const uint8_t *shared_point, const uint8_t *public_key, struct view info,
+                          struct view aad, const uint8_t *in, size_t size, uint8_t *out,
+                          struct err *err);
 
 #endif

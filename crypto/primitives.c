@@ -51,6 +51,11 @@ void crypto_free(struct crypto **crypto)
     free(c);
 }
 
+OSSL_LIB_CTX *crypto_library(const struct crypto *crypto)
+{
+    return crypto->lib;
+}
+
 void sha256(uint8_t out[SHA256_SIZE], const struct view *parts, size_t count)
 {
     crypto_hash_sha256_state state;
@@ -121,6 +126,22 @@ struct result hkdf_extract_sha256(const struct crypto *crypto, struct view salt,
     struct hkdf h = {EVP_KDF_HKDF_MODE_EXTRACT_ONLY, "SHA256", ikm, salt, {0}};
 
     return hkdf(crypto, &h, prk, SHA256_SIZE, err);
+}
+
+struct result hkdf_expand_sha384(const struct crypto *crypto, const uint8_t prk[SHA384_SIZE],
+                                 struct view info, uint8_t *out, size_t size, struct err *err)
+{
+    struct hkdf h = {EVP_KDF_HKDF_MODE_EXPAND_ONLY, "SHA384", {prk, SHA384_SIZE}, {0}, info};
+
+    return hkdf(crypto, &h, out, size, err);
+}
+
+struct result hkdf_extract_sha384(const struct crypto *crypto, struct view salt, struct view ikm,
+                                  uint8_t prk[SHA384_SIZE], struct err *err)
+{
+    struct hkdf h = {EVP_KDF_HKDF_MODE_EXTRACT_ONLY, "SHA384", ikm, salt, {0}};
+
+    return hkdf(crypto, &h, prk, SHA384_SIZE, err);
 }
 
 struct result aes256_blocks(const struct crypto *crypto, const uint8_t key[KEY_SIZE],

@@ -13,6 +13,7 @@
 
 #define KEY_SIZE 32 /* bytes: every symmetric key of bulla */
 #define SHA256_SIZE 32
+#define SHA384_SIZE 48
 #define AEAD_NONCE_SIZE 12
 #define AEAD_TAG_SIZE 16
 
@@ -22,6 +23,9 @@ struct crypto;
 
 FALLIBLE crypto_new(struct crypto **out, struct err *err);
 void crypto_free(struct crypto **crypto);
+
+/* crypto_library is the library context, for what takes one (an OSSL_LIB_CTX). */
+struct ossl_lib_ctx_st *crypto_library(const struct crypto *crypto);
 #define CRYPTO_CLEANUP __attribute__((cleanup(crypto_free)))
 
 /* sha256 hashes the parts one after the other (FIPS 180-4). */
@@ -36,6 +40,12 @@ FALLIBLE hkdf_expand_sha512(const struct crypto *crypto, const uint8_t prk[KEY_S
 FALLIBLE hkdf_extract_sha256(const struct crypto *crypto, struct view salt, struct view ikm,
                              uint8_t prk[SHA256_SIZE], struct err *err);
 FALLIBLE hkdf_expand_sha256(const struct crypto *crypto, const uint8_t prk[SHA256_SIZE],
+                            struct view info, uint8_t *out, size_t size, struct err *err);
+
+/* The same with SHA-384; a PRK is 48 bytes. */
+FALLIBLE hkdf_extract_sha384(const struct crypto *crypto, struct view salt, struct view ikm,
+                             uint8_t prk[SHA384_SIZE], struct err *err);
+FALLIBLE hkdf_expand_sha384(const struct crypto *crypto, const uint8_t prk[SHA384_SIZE],
                             struct view info, uint8_t *out, size_t size, struct err *err);
 
 /* aes256_blocks encrypts count 16-byte blocks with AES-256, each by itself (FIPS 197). */

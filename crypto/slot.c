@@ -59,6 +59,13 @@ static const struct slot_method *method_by_code(unsigned code)
     return NULL;
 }
 
+const char *slot_method_name(enum slot_code code)
+{
+    const struct slot_method *method = method_by_code(code);
+
+    return method != NULL ? method->name : "";
+}
+
 const struct slot_field_info *slot_field_info(enum slot_field field)
 {
     return &fields[field];

@@ -76,6 +76,7 @@ struct slot {
     uint8_t wrap[SLOT_WRAP_MAX];
 };
 
+const char *slot_method_name(enum slot_code code);
 const struct slot_field_info *slot_field_info(enum slot_field field);
 
 /* slot_encode puts a slot; one that breaks its method's row makes the writer bad. */

@@ -13,19 +13,42 @@
 
 struct keystore_ops;
 
+/* What may be asked of the user. */
+enum wanted {
+    WANT_PASSPHRASE,
+    WANT_NEW_PASSPHRASE, /* asked for twice on a terminal */
+    WANT_PIN             /* of a token */
+};
+
+/* struct token_options: what the user said of tokens. Strings belong to others and may be NULL. */
+struct token_options {
+    const char *module, *module_args; /* where a reference names none */
+    unsigned timeout;                 /* seconds to wait for a module */
+    bool pin_in_uri, oaep_sha1;
+
+    /* There are other keys, and any of them will do: a token that is missing does not end the run,
+     * but only what needs it. */
+    bool may_be_away;
+
+    /* The run moves files to new versions: only then does a name without a version wrap by the
+     * highest. */
+    bool rotating;
+};
+
 /* struct keystore_env: what a store needs of the program around it. It outlives every key opened
  * with it. */
 struct keystore_env {
     const struct crypto *crypto;
 
-    /* Gets a passphrase for what is named, from the user or from where the user said; with fresh
-     * true a new one, asked for twice on a terminal. The caller frees *out. */
-    struct result (*passphrase)(void *arg, const char *what, bool fresh, struct secret *out,
+    /* Gets a passphrase or a PIN for what is named, from the user or from where the user said. The
+     * caller frees *out. */
+    struct result (*passphrase)(void *arg, const char *what, enum wanted wanted, struct secret *out,
                                 struct err *err);
     uint32_t kdf_memory_kib; /* what a passphrase may cost at most */
 
     const char *endpoint; /* of AWS KMS: a URL in place of the usual one, or NULL */
     uint32_t kms_timeout; /* seconds that an operation of it may take; 0 = the usual 60 */
+    struct token_options token;
 
     /* What a person should know though nothing failed. The text is not escaped. NULL drops it. */
     void (*warn)(void *arg, const char *text);
@@ -80,11 +103,12 @@ enum slot_match {
 struct key_info {
     char name[KEY_NAME_MAX + 1];
     const char *kind; /* a constant */
-    char id[33];      /* hex */
+    char id[33];      /* hex; of a longer one the beginning */
     uint32_t version;
     enum key_state state;
     uint64_t created;      /* seconds since 1970 */
     uint32_t rotate_after; /* days that a version should be active at most; 0 = not stated */
+    bool on_token;         /* it cannot be copied, and has no states nor times */
 };
 
 /* struct key_wanted: a key to be made. */
@@ -95,14 +119,18 @@ struct key_wanted {
     bool passphrase;       /* protect it by one */
 };
 
-struct key_list_sink {
-    void (*row)(void *arg, const struct key_info *info);
-    void *arg;
-};
-
 /* struct key_facts_sink: takes what a store tells of a key, a name and a value at a time. Neither
  * is escaped. */
 struct key_facts_sink {
+    void (*fact)(void *arg, const char *name, const char *value);
+    void *arg;
+};
+
+/* struct key_list_sink: takes keys that have versions as rows. Of others, and of what they lie in,
+ * it takes facts: begin tells what it is ("token", "key") and by which reference it is named. */
+struct key_list_sink {
+    void (*row)(void *arg, const struct key_info *info);
+    void (*begin)(void *arg, const char *what, const char *reference);
     void (*fact)(void *arg, const char *name, const char *value);
     void *arg;
 };

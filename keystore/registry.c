@@ -6,11 +6,19 @@
 #include "keystore/awskms/awskms.h"
 #include "keystore/keyring/keyring.h"
 #include "keystore/passphrase/passphrase.h"
+#include "keystore/spki/pem_file.h"
+
+#ifdef BULLA_PKCS11
+#include "keystore/pkcs11/pkcs11.h"
+#define PKCS11_OPS &pkcs11_ops
+#else
+#define PKCS11_OPS NULL
+#endif
 
 #ifdef BULLA_AWSKMS
-#define AWSKMS &awskms_ops
+#define AWSKMS_OPS &awskms_ops
 #else
-#define AWSKMS NULL
+#define AWSKMS_OPS NULL
 #endif
 
 /* One row for each way a reference may begin; the last row takes what no other does. */
@@ -20,11 +28,47 @@ static const struct {
     const struct keystore_ops *ops; /* NULL: known, but not in this build */
     const char *what;
 } schemes[] = {
-    {"file:", true, &keyring_ops, "keyring"}, {"passphrase:", true, &passphrase_ops, "passphrase"},
-    {"pkcs11:", false, NULL, "PKCS#11"},      {"aws-kms:", false, AWSKMS, "AWS KMS"},
-    {"arn:", false, AWSKMS, "AWS KMS"},       {"alias/", false, AWSKMS, "AWS KMS"},
+    {"file:", true, &keyring_ops, "keyring"},  {"passphrase:", true, &passphrase_ops, "passphrase"},
+    {"pkcs11:", false, PKCS11_OPS, "PKCS#11"}, {"aws-kms:", false, AWSKMS_OPS, "AWS KMS"},
+    {"arn:", false, AWSKMS_OPS, "AWS KMS"},    {"alias/", false, AWSKMS_OPS, "AWS KMS"},
     {"", false, &keyring_ops, "keyring"},
 };
+
+#define PIN "pin-value="
+#define STARS "***"
+
+char *registry_shown(const char *reference)
+{
+    size_t size = 0;
+    /* Each PIN takes at least its own mark, so that three stars for each are room enough. */
+    char *shown =
+        calloc(1, strlen(reference) + strlen(reference) / strlen(PIN) * strlen(STARS) + 1);
+
+    while (shown != NULL && *reference != '\0') {
+        const char *pin = strstr(reference, PIN);
+        size_t keep = pin == NULL ? strlen(reference) : (size_t)(pin - reference) + strlen(PIN);
+        memcpy(shown + size, reference, keep);
+        size += keep;
+        reference += keep;
+        if (pin == NULL)
+            break;
+        memcpy(shown + size, STARS, strlen(STARS));
+        size += strlen(STARS);
+        reference += strcspn(reference, "&");
+    }
+    return shown;
+}
+
+static struct result not_built(size_t row, const char *reference, struct err *err)
+{
+    char *shown = registry_shown(reference);
+
+    (void)fail(err, ERR_UNSUPPORTED, "key '%s': this bulla has no %s key store",
+               shown != NULL ? shown : "", schemes[row].what);
+    err_hint(err, "a file of that name is meant by file:%s", shown != NULL ? shown : "");
+    free(shown);
+    return FAIL;
+}
 
 struct result registry_find(const struct keystore_ops **ops, const char **rest,
                             const char *reference, struct err *err)
@@ -33,14 +77,13 @@ struct result registry_find(const struct keystore_ops **ops, const char **rest,
 
     while (strncmp(reference, schemes[row].prefix, strlen(schemes[row].prefix)) != 0)
         row++;
-    if (schemes[row].ops == NULL) {
-        (void)fail(err, ERR_UNSUPPORTED, "key '%s': this bulla has no %s key store", reference,
-                   schemes[row].what);
-        err_hint(err, "a file of that name is meant by file:%s", reference);
-        return FAIL;
-    }
+    if (schemes[row].ops == NULL)
+        return not_built(row, reference, err);
     *ops = schemes[row].ops;
     *rest = reference + (schemes[row].strip ? strlen(schemes[row].prefix) : 0);
+    /* Two kinds of file are told by how they begin. */
+    if (*ops == &keyring_ops && pem_file_is(*rest))
+        *ops = &pem_file_ops;
     return OK;
 }
 

@@ -212,7 +212,8 @@ static struct result find_body(struct sealed *f, const struct session *s,
  * on. */
 static struct result name_it(const struct sealed *f, struct err *err)
 {
-    if (err->class == ERR_DAMAGED || err->class == ERR_POLICY || err->class == ERR_NO_KEY)
+    if (err->class == ERR_DAMAGED || err->class == ERR_POLICY || err->class == ERR_NO_KEY ||
+        err->class == ERR_STORE)
         err_context(err, "'%s'", f->source.name);
     return FAIL;
 }

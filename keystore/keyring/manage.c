@@ -114,7 +114,7 @@ static struct result ready_ring(struct ring *ring, const struct keystore_env *en
     if (!want_passphrase)
         return OK;
     snprintf(what, sizeof what, "new passphrase of keyring '%s'", at->path);
-    if (!env->passphrase(env->arg, what, true, &passphrase, err).ok)
+    if (!env->passphrase(env->arg, what, WANT_NEW_PASSPHRASE, &passphrase, err).ok)
         return FAIL;
     return ring_protect(ring, env->crypto, &passphrase, err);
 }
@@ -235,7 +235,7 @@ struct result manage_protect(const struct keystore_env *env, const char *referen
     if (ring_locked(&c.ring) && !reference_unlock(&c.at, &c.ring, env, err).ok)
         return FAIL;
     snprintf(what, sizeof what, "new passphrase of keyring '%s'", c.at.path);
-    if (!remove && !env->passphrase(env->arg, what, true, &fresh, err).ok)
+    if (!remove && !env->passphrase(env->arg, what, WANT_NEW_PASSPHRASE, &fresh, err).ok)
         return FAIL;
     if (!ring_protect(&c.ring, env->crypto, remove ? NULL : &fresh, err).ok ||
         !ring_save(&c.ring, &c.place, true, err).ok)

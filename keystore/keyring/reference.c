@@ -86,7 +86,7 @@ struct result reference_unlock(const struct reference *at, struct ring *ring,
     char what[ERR_TEXT_MAX / 2];
 
     snprintf(what, sizeof what, "passphrase of keyring '%s'", at->path);
-    if (!env->passphrase(env->arg, what, false, &passphrase, err).ok)
+    if (!env->passphrase(env->arg, what, WANT_PASSPHRASE, &passphrase, err).ok)
         return FAIL;
     if (!ring_unlock(ring, env->crypto, &passphrase, env->kdf_memory_kib, err).ok) {
         err_context(err, "keyring '%s'", at->path);

@@ -47,7 +47,7 @@ static struct result passphrase_open(struct master_key **out, const struct keyst
 }
 
 /* Gets the passphrase, once in a run: a wrong one is not asked for again. */
-static struct result ask(struct passphrase *p, bool fresh, struct err *err)
+static struct result ask(struct passphrase *p, enum wanted wanted, struct err *err)
 {
     char what[HINT_MAX + 32];
 
@@ -59,7 +59,7 @@ static struct result ask(struct passphrase *p, bool fresh, struct err *err)
     }
     p->asked = true;
     snprintf(what, sizeof what, "passphrase%s%s", p->hint[0] != '\0' ? " for " : "", p->hint);
-    if (p->env->passphrase(p->env->arg, what, fresh, &p->text, err).ok)
+    if (p->env->passphrase(p->env->arg, what, wanted, &p->text, err).ok)
         return OK;
     p->why = *err;
     return FAIL;
@@ -74,7 +74,7 @@ static struct result passphrase_wrap(struct master_key *key, const struct branch
     uint8_t aad[SLOT_AAD_MAX];
     struct kdf_cost cost;
 
-    if (!ask(p, true, err).ok || !kdf_cost_new(&cost, err).ok ||
+    if (!ask(p, WANT_NEW_PASSPHRASE, err).ok || !kdf_cost_new(&cost, err).ok ||
         !kdf_derive(&cost, KDF_MEMORY_KIB_MAX, &p->text, &kek, err).ok)
         return FAIL;
     slot_begin(slot, SLOT_PASSPHRASE);
@@ -96,7 +96,7 @@ static struct result try_open(struct passphrase *p, const struct branch_identity
     uint8_t aad[SLOT_AAD_MAX];
 
     memcpy(cost.salt, slot_view(slot, SLOT_SALT).bytes, KDF_SALT_SIZE);
-    if (!ask(p, false, err).ok ||
+    if (!ask(p, WANT_PASSPHRASE, err).ok ||
         !kdf_derive(&cost, p->env->kdf_memory_kib, &p->text, &kek, err).ok ||
         !secret_new(&opened, KEY_SIZE, err).ok ||
         !xaes_open(p->env->crypto, kek.bytes, slot_aad(slot, branch->id, aad), slot->wrap,

@@ -345,7 +345,7 @@ BAD_CONFIGS = [
     ("[keys\n", 2, "line 1: not 'name = value'"),
     ("[keys]\nnightly = /nowhere/ring\n", 1, "/nowhere"),
     ("[keys]\nnightly =\n", (1, 2), "empty"),
-    ("[keys]\nnightly = pkcs11:token=x\n", 8, "PKCS#11"),
+    ("[keys]\nnightly = pkcs11:token=x\n", 2, "key 'pkcs11:token=x': it names no module"),
 ]
 
 
@@ -354,7 +354,7 @@ def test_bad_config(bulla, text, status, says):
     path = config(bulla.home / PLACES["XDG_CONFIG_HOME"], text)
     done = bulla("encrypt", "-k", "nightly", stdin=X, status=status)
     assert says.encode() in done.stderr and done.stdout == b"", done.stderr
-    if status == 2:
+    if status == 2 and "module" not in says:
         assert f"config file '{path}'".encode() in done.stderr
 
 
@@ -369,15 +369,6 @@ def test_named_config_must_be_there(bulla):
 
 
 # Other key stores.
-
-OTHER = ["pkcs11:token=x;object=y"]
-
-
-@pytest.mark.parametrize("key", OTHER)
-def test_key_stores_of_later_versions_are_unsupported(bulla, key):
-    for args in (["encrypt", "-k", key], ["decrypt", "-k", key], ["key", "list", "--json", key], ["key", "new", key]):
-        done = bulla(*args, stdin=X, status=8)
-        assert f"key '{key}': this bulla has no".encode() in done.stderr and done.stdout == b""
 
 
 def test_file_that_looks_like_another_store(bulla):

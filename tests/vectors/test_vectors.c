@@ -5,12 +5,13 @@
  * set. */
 #include <jansson.h>
 #include <openssl/evp.h>
+#include <openssl/x509.h>
 #include <sys/mman.h>
 #include <zlib.h>
 
 #include "base/text.h"
 #include "crypto/body.h"
-#include "crypto/hpke.h"
+#include "crypto/spki.h"
 #include "crypto/xaes.h"
 #include "tests/unit/test.h"
 
@@ -305,6 +306,77 @@ static void hpke_rfc9180(void)
     CHECK(err.class == ERR_DAMAGED);
 }
 
+/* Seals to a fresh key and opens with what OpenSSL makes of its private half. */
+static void check_ec(const char *curve, size_t point_size, size_t shared_size, size_t size)
+{
+    EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", curve), *peer;
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
+    uint8_t point[P384_POINT_SIZE], secret[32] = "a branch key", back[32] = {0};
+    uint8_t sealed[HPKE_ENC_MAX + 48], shared[P384_SHARED_SIZE];
+    struct view info = text_view("info"), aad = text_view("aad");
+    size_t got = 0, n = shared_size;
+    struct spki spki, ephemeral;
+    struct err err = {0};
+
+    MUST(EVP_PKEY_get_octet_string_param(key, "encoded-pub-key", point, sizeof point, &got) == 1);
+    CHECK(spki_from_point(&spki, crypto, (struct view){point, got}, &err).ok);
+    CHECK(got == point_size && spki_point(&spki).size == point_size);
+    CHECK(memcmp(spki_point(&spki).bytes, point, point_size) == 0);
+    CHECK(spki_seal_ec(&spki, crypto, info, aad, secret, 32, sealed, &err).ok);
+    CHECK(spki_from_point(&ephemeral, crypto, (struct view){sealed, point_size}, &err).ok);
+    const unsigned char *at = ephemeral.der;
+    peer = d2i_PUBKEY(NULL, &at, (long)ephemeral.size);
+    MUST(peer != NULL && EVP_PKEY_derive_init(ctx) == 1);
+    MUST(EVP_PKEY_derive_set_peer(ctx, peer) == 1 && EVP_PKEY_derive(ctx, shared, &n) == 1);
+    CHECK(n == shared_size && point_size + 48 == size);
+    CHECK(hpke_open_shared(crypto, spki_kem(&spki), shared, point, info, aad, sealed, size, back,
+                           &err)
+              .ok);
+    CHECK(memcmp(back, secret, 32) == 0);
+    CHECK(!hpke_open_shared(crypto, spki_kem(&spki), shared, point, info, text_view("aae"), sealed,
+                            size, back, &err)
+               .ok);
+    CHECK(err.class == ERR_DAMAGED);
+    point[point_size - 1] ^= 1;
+    CHECK(!spki_from_point(&spki, crypto, (struct view){point, got}, &err).ok);
+    EVP_PKEY_CTX_free(ctx);
+    EVP_PKEY_free(peer);
+    EVP_PKEY_free(key);
+}
+
+/* The wraps themselves are opened by an independent program, in tests/tokens. */
+static void hpke_nist_curves(void)
+{
+    check_ec("P-256", P256_POINT_SIZE, P256_SHARED_SIZE, 113);
+    check_ec("P-384", P384_POINT_SIZE, P384_SHARED_SIZE, 145);
+}
+
+static bool reads(EVP_PKEY *key, enum err_class class)
+{
+    uint8_t *der = NULL;
+    int size = i2d_PUBKEY(key, &der);
+    struct err err = {0};
+    struct spki spki;
+    bool read = spki_read(&spki, crypto, (struct view){der, (size_t)size}, &err).ok;
+
+    OPENSSL_free(der);
+    EVP_PKEY_free(key);
+    return err.class == class && read == (class == ERR_NONE);
+}
+
+static void public_keys_that_are_taken(void)
+{
+    struct err err = {0};
+    struct spki spki;
+
+    CHECK(reads(EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048), ERR_NONE));
+    CHECK(reads(EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024), ERR_UNSUPPORTED));
+    CHECK(reads(EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-521"), ERR_UNSUPPORTED));
+    CHECK(reads(EVP_PKEY_Q_keygen(NULL, NULL, "EC", "secp256k1"), ERR_UNSUPPORTED));
+    CHECK(reads(EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), ERR_UNSUPPORTED));
+    CHECK(!spki_read(&spki, crypto, text_view("0"), &err).ok && err.class == ERR_DAMAGED);
+}
+
 int main(void)
 {
     struct err err = {0};
@@ -313,6 +385,8 @@ int main(void)
     RUN(xaes_spec_vectors);
     RUN(xaes_accumulated_vectors);
     RUN(hpke_rfc9180);
+    RUN(hpke_nist_curves);
+    RUN(public_keys_that_are_taken);
     if (getenv("BULLA_VECTORS") != NULL) {
         RUN(wycheproof_cobblestone);
         RUN(wycheproof_aes_256_gcm);

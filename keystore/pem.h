@@ -1,0 +1,29 @@
+/* pem: the public key of a token's key pair as a text file (RFC 7468, 13), with lines in front that
+ * say where the private key lies. docs/FORMAT.md section 8. */
+#ifndef BULLA_KEYSTORE_PEM_H
+#define BULLA_KEYSTORE_PEM_H
+
+#include "keystore/pair.h"
+
+#define PEM_MAX 8192 /* bytes */
+
+/* struct pem: a public key and its hints; {0} has none. */
+struct pem {
+    struct spki spki;
+    char token_label[33], token_serial[17], key_label[129];
+    uint8_t id[128];
+    size_t id_size;
+};
+
+/* pem_read reads such a text; ERR_DAMAGED or ERR_UNSUPPORTED. Lines that it does not know are
+ * passed over, as RFC 7468 has it. */
+FALLIBLE pem_read(struct pem *pem, const struct crypto *crypto, const char *text, size_t size,
+                  struct err *err);
+
+/* pem_text writes it; the caller frees *text. */
+FALLIBLE pem_text(const struct pem *pem, char **text, struct err *err);
+
+/* pem_hints gives views of the hints. */
+struct pair_hints pem_hints(const struct pem *pem);
+
+#endif

@@ -1,0 +1,12 @@
+/* ckr: what the return values of PKCS#11 (v2.40, 5.1.6) mean to a person and for the exit status.
+ */
+#ifndef BULLA_KEYSTORE_PKCS11_CKR_H
+#define BULLA_KEYSTORE_PKCS11_CKR_H
+
+#include "base/err.h"
+
+/* ckr_fail fails with what went wrong, the name of the value and a hint. */
+__attribute__((format(printf, 3, 4))) struct result ckr_fail(struct err *err, unsigned long rv,
+                                                             const char *fmt, ...);
+
+#endif

@@ -1,0 +1,332 @@
+#include "keystore/pkcs11/keys.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "keystore/pkcs11/ckr.h"
+
+#define VERSION_DIGITS 4
+#define VERSION_MAX 999999999u
+
+/* CKA_EC_PARAMS of the curves that we know: their names in DER. */
+static const uint8_t p256_params[] = {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
+static const uint8_t p384_params[] = {0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22};
+
+void keys_free(struct token_keys *keys)
+{
+    free(keys->list);
+    free(keys->unusable);
+    *keys = (struct token_keys){0};
+}
+
+unsigned keys_version(const char *label, const char *name)
+{
+    const char *v = strrchr(label, '-');
+    unsigned version = 0;
+
+    if (v == NULL || v[1] != 'v' || strspn(v + 2, "0123456789") < VERSION_DIGITS ||
+        (name != NULL &&
+         ((size_t)(v - label) != strlen(name) || memcmp(label, name, strlen(name)) != 0)))
+        return 0;
+    for (const char *c = v + 2; *c != '\0'; c++) {
+        version = 10 * version + (unsigned)(*c - '0');
+        if (*c < '0' || *c > '9' || version > VERSION_MAX)
+            return 0;
+    }
+    return version;
+}
+
+const struct token_key *keys_newest(const struct token_keys *keys)
+{
+    const struct token_key *newest = &keys->list[0];
+
+    for (size_t i = 1; i < keys->count; i++)
+        if (keys->list[i].version > newest->version)
+            newest = &keys->list[i];
+    return newest;
+}
+
+char *keys_uri(const struct token_key *key, const struct token *token, const struct uri *uri)
+{
+    struct view id = {key->id, key->id_size};
+
+    return uri_for(uri, &token->info, key->label[0] != '\0' ? key->label : NULL, &id);
+}
+
+struct result keys_many(const struct token_keys *keys, const struct token *token,
+                        const struct uri *uri, struct err *err)
+{
+    char *first = keys_uri(&keys->list[0], token, uri);
+    char *second = keys_uri(&keys->list[1], token, uri);
+
+    (void)fail(err, ERR_USAGE, "%zu keys are named by '%s'", keys->count, uri->text);
+    err_hint(err, "name one: '%s' or '%s'", first != NULL ? first : "",
+             second != NULL ? second : "");
+    free(first);
+    free(second);
+    return FAIL;
+}
+
+/* struct search: one pass over the objects of a token. */
+struct search {
+    struct token_keys *keys;
+    struct token *token;
+    const struct uri *uri;
+    const struct crypto *crypto;
+    bool exact; /* the very label, or else its versions */
+};
+
+static void read_label(struct token *t, CK_OBJECT_HANDLE object, char *out)
+{
+    size_t size;
+
+    if (!token_value(t, object, CKA_LABEL, out, URI_LABEL_MAX, &size) || !text_is_utf8(out, size))
+        size = 0;
+    out[size] = '\0';
+}
+
+/* The point in CKA_EC_POINT: DER says it is an octet string, some modules give it bare. */
+static struct view read_point(struct token *t, CK_OBJECT_HANDLE object, uint8_t *room)
+{
+    size_t size;
+
+    if (!token_value(t, object, CKA_EC_POINT, room, TOKEN_VALUE_MAX, &size) || size < 3)
+        return (struct view){0};
+    if (room[0] == 0x04 && room[1] == size - 2 && size < 130)
+        return (struct view){room + 2, size - 2};
+    return (struct view){room, size};
+}
+
+static struct result read_ec(struct spki *spki, struct token *t, CK_OBJECT_HANDLE object,
+                             const struct crypto *crypto, struct err *err)
+{
+    uint8_t params[64], room[TOKEN_VALUE_MAX];
+    size_t size, wanted = 0;
+
+    if (token_value(t, object, CKA_EC_PARAMS, params, sizeof params, &size)) {
+        if (size == sizeof p256_params && memcmp(params, p256_params, size) == 0)
+            wanted = P256_POINT_SIZE;
+        if (size == sizeof p384_params && memcmp(params, p384_params, size) == 0)
+            wanted = P384_POINT_SIZE;
+    }
+    if (wanted == 0)
+        return fail(err, ERR_UNSUPPORTED, "an EC key that is not of P-256 or P-384");
+    struct view point = read_point(t, object, room);
+    if (point.size != wanted)
+        return fail(err, ERR_UNSUPPORTED, "an EC key without its public point");
+    return spki_from_point(spki, crypto, point, err);
+}
+
+static struct result read_rsa(struct spki *spki, struct token *t, CK_OBJECT_HANDLE object,
+                              const struct crypto *crypto, struct err *err)
+{
+    uint8_t modulus[TOKEN_VALUE_MAX], exponent[64];
+    size_t n, e;
+
+    if (!token_value(t, object, CKA_MODULUS, modulus, sizeof modulus, &n) ||
+        !token_value(t, object, CKA_PUBLIC_EXPONENT, exponent, sizeof exponent, &e))
+        return fail(err, ERR_UNSUPPORTED, "an RSA key without its public numbers");
+    return spki_from_rsa(spki, crypto, (struct view){modulus, n}, (struct view){exponent, e}, err);
+}
+
+/* The public half of an object: a public key, a private key that shows it, or a certificate. */
+static struct result read_pair(struct spki *spki, struct token *t, CK_OBJECT_HANDLE object,
+                               bool certificate, const struct crypto *crypto, struct err *err)
+{
+    CK_KEY_TYPE type = 0;
+    size_t size;
+
+    if (certificate) {
+        uint8_t der[TOKEN_VALUE_MAX];
+        if (!token_value(t, object, CKA_VALUE, der, sizeof der, &size))
+            return fail(err, ERR_UNSUPPORTED, "a certificate that is too long");
+        return spki_from_certificate(spki, crypto, (struct view){der, size}, err);
+    }
+    if (!token_value(t, object, CKA_KEY_TYPE, &type, sizeof type, &size) || size != sizeof type)
+        return fail(err, ERR_UNSUPPORTED, "a key without a type");
+    if (type == CKK_RSA)
+        return read_rsa(spki, t, object, crypto, err);
+    if (type == CKK_EC)
+        return read_ec(spki, t, object, crypto, err);
+    return fail(err, ERR_UNSUPPORTED, "a key of a type that bulla does not use (CKK 0x%lx)", type);
+}
+
+static struct result read_aes(struct token_key *key, struct token *t, CK_OBJECT_HANDLE object,
+                              struct err *err)
+{
+    CK_KEY_TYPE type = 0;
+    CK_ULONG length = 0;
+    size_t size;
+
+    if (!token_value(t, object, CKA_KEY_TYPE, &type, sizeof type, &size) || type != CKK_AES)
+        return fail(err, ERR_UNSUPPORTED, "a secret key that is not of AES");
+    if (token_value(t, object, CKA_VALUE_LEN, &length, sizeof length, &size) &&
+        length != AES_KEY_BYTES)
+        return fail(err, ERR_UNSUPPORTED, "an AES key of %lu bits, not 256", 8 * length);
+    if (key->id_size == 0)
+        return fail(err, ERR_UNSUPPORTED, "an AES key without CKA_ID, by which it would be known");
+    key->aes = object;
+    if (!token_value(t, object, CKA_CHECK_VALUE, key->check, sizeof key->check, &key->check_size))
+        key->check_size = 0;
+    return OK;
+}
+
+static bool is_there(const struct token_keys *keys, const struct token_key *key)
+{
+    for (size_t i = 0; i < keys->count; i++)
+        if (keys->list[i].secret == key->secret &&
+            (key->secret ? keys->list[i].aes == key->aes
+                         : memcmp(keys->list[i].spki.hash, key->spki.hash, SHA256_SIZE) == 0))
+            return true;
+    return false;
+}
+
+static void add_unusable(struct token_keys *keys, const char *label, const char *why)
+{
+    if (keys->unusable_count == KEYS_MAX)
+        return;
+    struct unusable_key *u = &keys->unusable[keys->unusable_count++];
+    memcpy(u->label, label, strlen(label) + 1);
+    snprintf(u->why, sizeof u->why, "%s", why);
+}
+
+static struct result add(struct search *s, CK_OBJECT_HANDLE object, CK_OBJECT_CLASS class,
+                         struct err *err)
+{
+    struct token_keys *keys = s->keys;
+    struct token_key key = {.secret = class == CKO_SECRET_KEY};
+    struct err why = {0};
+
+    s->token->value_failed = CKR_OK;
+    read_label(s->token, object, key.label);
+    key.version = keys_version(key.label, s->uri->has_label && !s->exact ? s->uri->label : NULL);
+    if (s->uri->has_label && !s->exact && key.version == 0)
+        return OK;
+    if (!token_value(s->token, object, CKA_ID, key.id, sizeof key.id, &key.id_size))
+        key.id_size = 0;
+    struct result r = key.secret ? read_aes(&key, s->token, object, &why)
+                                 : read_pair(&key.spki, s->token, object, class == CKO_CERTIFICATE,
+                                             s->crypto, &why);
+    if (!r.ok && s->token->value_failed != CKR_OK)
+        return ckr_fail(err, s->token->value_failed, "token '%s': C_GetAttributeValue",
+                        s->token->label);
+    if (!r.ok) {
+        add_unusable(keys, key.label, why.text);
+        return OK;
+    }
+    if (is_there(keys, &key))
+        return OK;
+    if (keys->count == KEYS_MAX)
+        return fail(err, ERR_USAGE, "more than %d keys are named by '%s'", KEYS_MAX, s->uri->text);
+    keys->list[keys->count++] = key;
+    return OK;
+}
+
+static struct result pass(struct search *s, CK_OBJECT_CLASS class, struct err *err)
+{
+    CK_OBJECT_HANDLE objects[TOKEN_OBJECTS_MAX];
+    CK_ATTRIBUTE wanted[3] = {{CKA_CLASS, &class, sizeof class}};
+    size_t n = 1, count;
+
+    if (s->uri->has_label && s->exact)
+        wanted[n++] =
+            (CK_ATTRIBUTE){CKA_LABEL, (void *)(uintptr_t)s->uri->label, strlen(s->uri->label)};
+    if (s->uri->id_size > 0)
+        wanted[n++] = (CK_ATTRIBUTE){CKA_ID, (void *)(uintptr_t)s->uri->id, s->uri->id_size};
+    if (!token_objects(s->token, wanted, n, objects, TOKEN_OBJECTS_MAX, &count, err).ok)
+        return FAIL;
+    for (size_t i = 0; i < count; i++)
+        if (!add(s, objects[i], class, err).ok)
+            return FAIL;
+    return OK;
+}
+
+/* A private key or a certificate counts only where there is no public key: a certificate often has
+ * another label than its key. */
+static struct result all_classes(struct search *s, struct err *err)
+{
+    bool pairs = !s->uri->has_class || s->uri->class != CKO_SECRET_KEY;
+    bool secrets = !s->uri->has_class || s->uri->class == CKO_SECRET_KEY;
+
+    if (pairs && !pass(s, CKO_PUBLIC_KEY, err).ok)
+        return FAIL;
+    if (pairs && s->keys->count == 0 && !pass(s, CKO_PRIVATE_KEY, err).ok)
+        return FAIL;
+    if (pairs && s->keys->count == 0 && !pass(s, CKO_CERTIFICATE, err).ok)
+        return FAIL;
+    return secrets ? pass(s, CKO_SECRET_KEY, err) : OK;
+}
+
+struct result keys_find(struct token_keys *keys, struct token *token, const struct uri *uri,
+                        const struct crypto *crypto, struct err *err)
+{
+    struct token_keys made __attribute__((cleanup(keys_free))) = {
+        calloc(KEYS_MAX, sizeof *made.list), .unusable = calloc(KEYS_MAX, sizeof *made.unusable)};
+    struct search s = {&made, token, uri, crypto, true};
+
+    if (made.list == NULL || made.unusable == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    if (!all_classes(&s, err).ok)
+        return FAIL;
+    if (uri->has_label && made.count == 0 && made.unusable_count == 0) {
+        s.exact = false;
+        made.family = true;
+        if (!all_classes(&s, err).ok)
+            return FAIL;
+    }
+    keys_free(keys);
+    *keys = made;
+    made = (struct token_keys){0};
+    return OK;
+}
+
+/* Whether a private object is the other half of a pair, as far as it shows that. */
+static bool is_half_of(struct token *t, CK_OBJECT_HANDLE object, const struct token_key *key)
+{
+    uint8_t room[TOKEN_VALUE_MAX];
+    size_t size;
+
+    if (key->spki.kind == SPKI_RSA)
+        return token_value(t, object, CKA_MODULUS, room, sizeof room, &size) &&
+               memmem(key->spki.der, key->spki.size, room, size) != NULL;
+    struct view point = read_point(t, object, room);
+    return point.size > 0 && point.size == spki_point(&key->spki).size &&
+           memcmp(point.bytes, spki_point(&key->spki).bytes, point.size) == 0;
+}
+
+struct result keys_private(struct token *token, const struct token_key *key, CK_OBJECT_HANDLE *out,
+                           struct err *err)
+{
+    CK_OBJECT_CLASS class = CKO_PRIVATE_KEY;
+    CK_KEY_TYPE type = key->spki.kind == SPKI_RSA ? CKK_RSA : CKK_EC;
+    CK_ATTRIBUTE wanted[3] = {{CKA_CLASS, &class, sizeof class},
+                              {CKA_KEY_TYPE, &type, sizeof type}};
+    CK_OBJECT_HANDLE objects[KEYS_MAX];
+    size_t count;
+
+    wanted[2] = key->id_size > 0
+                    ? (CK_ATTRIBUTE){CKA_ID, (void *)(uintptr_t)key->id, key->id_size}
+                    : (CK_ATTRIBUTE){CKA_LABEL, (void *)(uintptr_t)key->label, strlen(key->label)};
+    if (!token_objects(token, wanted, 3, objects, KEYS_MAX, &count, err).ok)
+        return FAIL;
+    if (count == 0) {
+        (void)fail(err, ERR_NO_KEY, "token '%s' has no private key for the public key '%s'",
+                   token->label, key->label);
+        err_hint(err,
+                 "'bulla key list' shows what is there; private and public key should have one "
+                 "CKA_ID");
+        return FAIL;
+    }
+    *out = objects[0];
+    if (count == 1)
+        return OK;
+    for (size_t i = 0; i < count; i++)
+        if (is_half_of(token, objects[i], key)) {
+            *out = objects[i];
+            return OK;
+        }
+    return fail(err, ERR_NO_KEY, "token '%s' has %zu private keys of one CKA_ID as '%s' has it",
+                token->label, count, key->label);
+}

@@ -1,0 +1,66 @@
+/* keys: the keys of a token that a URI names, as far as they can be seen. For the module's thread.
+ */
+#ifndef BULLA_KEYSTORE_PKCS11_KEYS_H
+#define BULLA_KEYSTORE_PKCS11_KEYS_H
+
+#include "crypto/spki.h"
+#include "keystore/pkcs11/token.h"
+
+#define KEYS_MAX 64 /* that one URI may name */
+#define CHECK_VALUE_MAX 8
+#define AES_KEY_BYTES 32
+
+/* struct token_key: a key pair by its public half, or an AES key. */
+struct token_key {
+    bool secret;          /* AES */
+    struct spki spki;     /* of a pair */
+    CK_OBJECT_HANDLE aes; /* of an AES key */
+    char label[URI_LABEL_MAX + 1];
+    uint8_t id[URI_LABEL_MAX];
+    size_t id_size;
+    uint8_t check[CHECK_VALUE_MAX]; /* of an AES key, where the token gives one */
+    size_t check_size;
+    unsigned version; /* NNNN of NAME-vNNNN; 0 = none */
+};
+
+/* struct unusable_key: one that fits, but that bulla cannot use. */
+struct unusable_key {
+    char label[URI_LABEL_MAX + 1];
+    char why[96];
+};
+
+/* struct token_keys: {0} is empty and safe to free. */
+struct token_keys {
+    struct token_key *list;
+    size_t count;
+    bool family; /* the URI names NAME, and these are the NAME-vNNNN */
+    struct unusable_key *unusable;
+    size_t unusable_count; /* at most KEYS_MAX are kept */
+};
+
+/* keys_find finds the keys, those with the very label first, and if there are none the versions of
+ * the label. What is private is seen only after a login. No key is no failure. */
+FALLIBLE keys_find(struct token_keys *keys, struct token *token, const struct uri *uri,
+                   const struct crypto *crypto, struct err *err);
+void keys_free(struct token_keys *keys);
+
+/* keys_version reads NNNN of "NAME-vNNNN", with at least four digits; 0 if label is not of that
+ * form with the given name, or with name NULL of any. */
+unsigned keys_version(const char *label, const char *name);
+
+/* keys_newest is the highest version of a family. */
+const struct token_key *keys_newest(const struct token_keys *keys);
+
+/* keys_private finds the private key of a pair after a login; ERR_NO_KEY if it is not there, or if
+ * there are several that cannot be told apart. */
+FALLIBLE keys_private(struct token *token, const struct token_key *key, CK_OBJECT_HANDLE *out,
+                      struct err *err);
+
+/* keys_many fails with the URIs of two keys between which the user has to choose. */
+struct result keys_many(const struct token_keys *keys, const struct token *token,
+                        const struct uri *uri, struct err *err);
+
+/* keys_uri makes the URI of a key; the caller frees it. NULL if memory is out. */
+char *keys_uri(const struct token_key *key, const struct token *token, const struct uri *uri);
+
+#endif

@@ -1,0 +1,189 @@
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/place.h"
+#include "base/stream.h"
+#include "base/text.h"
+#include "keystore/pkcs11/ckr.h"
+#include "keystore/pkcs11/token.h"
+
+#define PIN_MAX 1024 /* bytes */
+
+/* Tokens that refused a PIN. The list is of the process: a module may be loaded again, and a token
+ * that counts its wrong PINs must not be asked again whatever names it. */
+static struct refused {
+    struct refused *next;
+    CK_SLOT_ID slot;
+    char label[TOKEN_LABEL_MAX + 1], serial[TOKEN_SERIAL_MAX + 1];
+    struct err why;
+} * refused_tokens;
+static pthread_mutex_t refused_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static bool was_refused(const struct token *t, struct err *err)
+{
+    pthread_mutex_lock(&refused_lock);
+    const struct refused *r = refused_tokens;
+    while (r != NULL && (r->slot != t->slot || strcmp(r->label, t->label) != 0 ||
+                         strcmp(r->serial, t->serial) != 0))
+        r = r->next;
+    if (r != NULL)
+        *err = r->why;
+    pthread_mutex_unlock(&refused_lock);
+    return r != NULL;
+}
+
+static struct result refuse(const struct token *t, const struct err *err)
+{
+    struct refused *r = calloc(1, sizeof *r);
+
+    if (r == NULL)
+        return FAIL;
+    r->slot = t->slot;
+    memcpy(r->label, t->label, sizeof r->label);
+    memcpy(r->serial, t->serial, sizeof r->serial);
+    r->why = *err;
+    pthread_mutex_lock(&refused_lock);
+    r->next = refused_tokens;
+    refused_tokens = r;
+    pthread_mutex_unlock(&refused_lock);
+    return FAIL;
+}
+
+/* struct question: what the user is asked, on the thread that may do that. */
+struct question {
+    const struct token *token;
+    const struct uri *uri;
+    const struct keystore_env *env;
+    bool pad;
+    struct secret pin;
+};
+
+static struct result read_source(const char *path, struct secret *pin, struct err *err)
+{
+    int fd FD_CLEANUP = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    struct secret all SECRET_CLEANUP = {0};
+    struct source source = {.fd = fd, .name = path};
+    size_t size;
+
+    if (fd < 0)
+        return fail_errno(err, "cannot open pin-source '%s'", path);
+    if (!secret_new(&all, PIN_MAX + 2, err).ok ||
+        !source_read(&source, all.bytes, all.size, &size, err).ok)
+        return FAIL;
+    if (size > 0 && all.bytes[size - 1] == '\n')
+        size--;
+    if (size == 0 || size > PIN_MAX || !text_is_utf8(all.bytes, size))
+        return fail(err, ERR_USAGE, "pin-source '%s' is empty, too long or not UTF-8", path);
+    if (!secret_new(pin, size, err).ok)
+        return FAIL;
+    memcpy(pin->bytes, all.bytes, size);
+    return OK;
+}
+
+static struct result take_value(const char *value, struct secret *pin, struct err *err)
+{
+    if (!secret_new(pin, strlen(value), err).ok)
+        return FAIL;
+    memcpy(pin->bytes, value, pin->size);
+    return OK;
+}
+
+__attribute__((format(printf, 2, 3))) static void warn(const struct question *q, const char *fmt,
+                                                       ...)
+{
+    char text[ERR_TEXT_MAX];
+    va_list ap;
+
+    if (q->env->warn == NULL)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    q->env->warn(q->env->arg, text);
+}
+
+/* What the token says of its PIN is told before it is tried. */
+static struct result ask(void *arg, struct err *err)
+{
+    struct question *q = arg;
+    CK_FLAGS flags = q->token->info.flags;
+    char what[ERR_TEXT_MAX / 2];
+
+    if ((flags & CKF_USER_PIN_FINAL_TRY) != 0)
+        warn(q, "token '%s': this is the last try: a wrong PIN locks it", q->token->label);
+    else if ((flags & CKF_USER_PIN_COUNT_LOW) != 0)
+        warn(q, "token '%s': a wrong PIN was given since the last right one", q->token->label);
+    if (q->pad) {
+        warn(q, "token '%s' wants its PIN on its own keys", q->token->label);
+        return OK;
+    }
+    if (q->uri->pin_source != NULL)
+        return read_source(q->uri->pin_source, &q->pin, err);
+    if (q->uri->pin_value != NULL)
+        return take_value(q->uri->pin_value, &q->pin, err);
+    snprintf(what, sizeof what, "PIN of token '%s'", q->token->label);
+    return q->env->passphrase(q->env->arg, what, WANT_PIN, &q->pin, err);
+}
+
+/* Whether a login may be tried at all. */
+static struct result may_try(struct token *t, struct err *err)
+{
+    CK_RV rv = CALL(t->module, C_GetTokenInfo, t->slot, &t->info);
+
+    if (rv != CKR_OK)
+        return ckr_fail(err, rv, "token '%s': C_GetTokenInfo", t->label);
+    if ((t->info.flags & CKF_USER_PIN_LOCKED) != 0)
+        return ckr_fail(err, CKR_PIN_LOCKED, "token '%s' is locked", t->label);
+    if (was_refused(t, err))
+        return FAIL;
+    return OK;
+}
+
+static struct result log_in(struct token *t, struct question *q, struct err *err)
+{
+    module_patience(t->module, q->pad);
+    CK_RV rv = CALL(t->module, C_Login, t->session, CKU_USER, q->pad ? NULL : q->pin.bytes,
+                    q->pad ? 0 : q->pin.size);
+    module_patience(t->module, false);
+    if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) {
+        t->logged_in = true;
+        t->pin = secret_take(&q->pin);
+        return OK;
+    }
+    (void)ckr_fail(err, rv, "token '%s' refuses the login", t->label);
+    return refuse(t, err);
+}
+
+struct result token_login(struct token *token, const struct uri *uri,
+                          const struct keystore_env *env, struct err *err)
+{
+    struct question q = {.token = token, .uri = uri, .env = env};
+
+    if (token->logged_in)
+        return OK;
+    if ((token->info.flags & CKF_LOGIN_REQUIRED) == 0)
+        return OK;
+    if (!may_try(token, err).ok)
+        return FAIL;
+    q.pad = (token->info.flags & CKF_PROTECTED_AUTHENTICATION_PATH) != 0;
+    struct result r = module_ask(token->module, ask, &q, err);
+    if (r.ok)
+        r = log_in(token, &q, err);
+    secret_free(&q.pin);
+    return r;
+}
+
+CK_RV token_again(struct token *token)
+{
+    bool pad = (token->info.flags & CKF_PROTECTED_AUTHENTICATION_PATH) != 0;
+
+    module_patience(token->module, pad);
+    CK_RV rv = CALL(token->module, C_Login, token->session, CKU_CONTEXT_SPECIFIC,
+                    pad ? NULL : token->pin.bytes, pad ? 0 : token->pin.size);
+    module_patience(token->module, false);
+    return rv == CKR_USER_ALREADY_LOGGED_IN ? CKR_OK : rv;
+}

@@ -1,0 +1,21 @@
+/* manage: making keys on a token and showing what is there. */
+#ifndef BULLA_KEYSTORE_PKCS11_MANAGE_H
+#define BULLA_KEYSTORE_PKCS11_MANAGE_H
+
+#include "keystore/keystore.h"
+
+/* The operations of keystore.h of the same names. */
+FALLIBLE pkcs11_create(const struct keystore_env *env, const char *reference,
+                       const struct key_wanted *want, struct key_info *info, struct err *err);
+FALLIBLE pkcs11_rotate(const struct keystore_env *env, const char *reference, uint64_t now,
+                       struct key_info *info, struct err *err);
+FALLIBLE pkcs11_export_public(const struct keystore_env *env, const char *reference, char **text,
+                              struct err *err);
+
+/* show.c: likewise. */
+FALLIBLE pkcs11_list(const struct keystore_env *env, const char *reference,
+                     const struct key_list_sink *sink, struct err *err);
+FALLIBLE pkcs11_describe(struct master_key *key, const struct key_facts_sink *sink,
+                         struct err *err);
+
+#endif

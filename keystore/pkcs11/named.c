@@ -1,0 +1,262 @@
+#include "keystore/pkcs11/named.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "keystore/pkcs11/pkcs11.h"
+
+#define FACTS_MAX 4096
+
+/* struct fact: one of a task's. */
+struct fact {
+    bool begin;
+    char *name, *value;
+};
+
+void named_close(struct named *n)
+{
+    if (n == NULL || n->abandoned)
+        return;
+    module_put(n->module, &n->env->token);
+    keys_free(&n->keys);
+    uri_free(&n->uri);
+    free(n);
+}
+
+struct result named_open(struct named **out, const struct keystore_env *env, const char *reference,
+                         struct err *err)
+{
+    struct named *n = calloc(1, sizeof *n);
+
+    if (n == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    n->key.ops = &pkcs11_ops;
+    n->env = env;
+    if (!uri_read(&n->uri, reference, &env->token, err).ok ||
+        !module_get(&n->module, &n->uri, &env->token, err).ok) {
+        named_close(n);
+        return FAIL;
+    }
+    *out = n;
+    return OK;
+}
+
+static bool is_named(const struct uri *uri)
+{
+    return uri->has_label || uri->id_size > 0;
+}
+
+static struct result find(struct named *n, struct err *err)
+{
+    return keys_find(&n->keys, n->token, &n->uri, n->env->crypto, err);
+}
+
+struct result named_login(struct named *n, struct err *err)
+{
+    if (n->complete)
+        return OK;
+    if (!token_login(n->token, &n->uri, n->env, err).ok)
+        return FAIL;
+    /* What was found before stays as it was: a login shows more keys, it changes none. */
+    if (n->keys.count == 0 && !find(n, err).ok)
+        return FAIL;
+    n->complete = true;
+    return OK;
+}
+
+static struct result none(const struct named *n, struct err *err)
+{
+    if (n->keys.unusable_count > 0)
+        (void)fail(err, ERR_NO_KEY, "key '%s': token '%s' has %s", n->uri.text, n->token->label,
+                   n->keys.unusable[0].why);
+    else
+        (void)fail(err, ERR_NO_KEY, "key '%s': token '%s' has no such key", n->uri.text,
+                   n->token->label);
+    err_hint(err, "'bulla key list' with the token's URI shows its keys");
+    return FAIL;
+}
+
+/* Two keys of one label, or of one version of a label, are no way to name a key. */
+static struct result check_unique(const struct named *n, struct err *err)
+{
+    const struct token_keys *keys = &n->keys;
+
+    if (keys->count < 2 || !is_named(&n->uri))
+        return OK;
+    if (!keys->family)
+        return keys_many(keys, n->token, &n->uri, err);
+    for (size_t i = 0; i < keys->count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (keys->list[i].version == keys->list[j].version) {
+                (void)keys_many(keys, n->token, &n->uri, err);
+                return fail(err, ERR_USAGE, "key '%s': token '%s' has version %u twice",
+                            n->uri.text, n->token->label, keys->list[i].version);
+            }
+    return OK;
+}
+
+struct result named_resolve(struct named *n, struct err *err)
+{
+    bool secret = n->uri.has_class && n->uri.class == CKO_SECRET_KEY;
+
+    if (!token_find(&n->token, n->module, &n->uri, err).ok || !find(n, err).ok)
+        return FAIL;
+    if (n->keys.count == 0 && n->keys.unusable_count == 0 && (is_named(&n->uri) || secret) &&
+        !named_login(n, err).ok)
+        return FAIL;
+    if (n->keys.count == 0 && is_named(&n->uri))
+        return none(n, err);
+    return check_unique(n, err);
+}
+
+/* A name without a version wraps by the newest only in a rotation, and only if that has a private
+ * key of the same label: anybody may put a public key on many a token. */
+static struct result newest(struct named *n, const struct token_key **key, struct err *err)
+{
+    char label[URI_LABEL_MAX + 1] = "";
+    const struct token_key *k = keys_newest(&n->keys);
+    CK_OBJECT_HANDLE object = k->aes;
+    size_t size = 0;
+
+    if (!token_login(n->token, &n->uri, n->env, err).ok ||
+        (!k->secret && !keys_private(n->token, k, &object, err).ok))
+        return FAIL;
+    if (!token_value(n->token, object, CKA_LABEL, label, URI_LABEL_MAX, &size) ||
+        strncmp(label, k->label, sizeof label) != 0)
+        return fail(err, ERR_NO_KEY, "token '%s': the private key for '%s' has another label",
+                    n->token->label, k->label);
+    *key = k;
+    return OK;
+}
+
+static struct result several_versions(const struct named *n, struct err *err)
+{
+    char *uri = keys_uri(keys_newest(&n->keys), n->token, &n->uri);
+
+    (void)fail(err, ERR_USAGE, "key '%s': token '%s' has %zu versions of it", n->uri.text,
+               n->token->label, n->keys.count);
+    err_hint(err, "name the one to seal to: '%s' is the newest", uri != NULL ? uri : "");
+    free(uri);
+    return FAIL;
+}
+
+struct result named_one(struct named *n, const struct token_key **key, struct err *err)
+{
+    if (n->keys.count == 0 && !named_login(n, err).ok)
+        return FAIL;
+    if (n->keys.count == 0)
+        return none(n, err);
+    if (n->keys.count > 1) {
+        if (!n->keys.family)
+            return keys_many(&n->keys, n->token, &n->uri, err);
+        return n->env->token.rotating ? newest(n, key, err) : several_versions(n, err);
+    }
+    *key = &n->keys.list[0];
+    return OK;
+}
+
+static struct result run(struct job *job)
+{
+    struct task *task = (struct task *)job;
+
+    return task->run(task, &job->err);
+}
+
+struct task *task_new(struct named *n, struct result (*what)(struct task *task, struct err *err),
+                      struct err *err)
+{
+    struct task *task = calloc(1, sizeof *task);
+
+    if (task == NULL) {
+        (void)fail(err, ERR_FAILED, "out of memory");
+        return NULL;
+    }
+    task->job.run = run;
+    task->job.module = n->module;
+    task->named = n;
+    task->run = what;
+    return task;
+}
+
+bool task_do(struct task *task, struct err *err)
+{
+    struct named *n = task->named;
+    struct result r;
+
+    if (!module_run(&task->job, &n->env->token, &r, err)) {
+        n->abandoned = true;
+        return false;
+    }
+    if (r.ok)
+        return true;
+    *err = task->job.err;
+    task_free(task);
+    return false;
+}
+
+void task_free(struct task *task)
+{
+    for (size_t i = 0; i < task->fact_count; i++) {
+        free(task->facts[i].name);
+        free(task->facts[i].value);
+    }
+    free(task->facts);
+    free(task->text);
+    secret_free(&task->branch_key);
+    free(task);
+}
+
+void task_fact(struct task *task, bool begin, const char *name, const char *value)
+{
+    struct fact *grown = task->fact_count < FACTS_MAX
+                             ? reallocarray(task->facts, task->fact_count + 1, sizeof *grown)
+                             : NULL;
+
+    if (grown == NULL)
+        return;
+    task->facts = grown;
+    struct fact *f = &task->facts[task->fact_count];
+    *f = (struct fact){begin, strdup(name), strdup(value != NULL ? value : "")};
+    if (f->name != NULL && f->value != NULL) {
+        task->fact_count++;
+        return;
+    }
+    free(f->name);
+    free(f->value);
+}
+
+void task_tell(const struct task *task, void (*begin)(void *, const char *, const char *),
+               void (*fact)(void *, const char *, const char *), void *arg)
+{
+    for (size_t i = 0; i < task->fact_count; i++) {
+        const struct fact *f = &task->facts[i];
+        if (!f->begin)
+            fact(arg, f->name, f->value);
+        else if (begin != NULL)
+            begin(arg, f->name, f->value);
+    }
+}
+
+/* struct warning: told on the caller's thread. */
+struct warning {
+    const struct keystore_env *env;
+    const char *text;
+};
+
+static struct result give_warning(void *arg, struct err *err)
+{
+    const struct warning *w = arg;
+
+    (void)err;
+    if (w->env->warn != NULL)
+        w->env->warn(w->env->arg, w->text);
+    return OK;
+}
+
+void task_warn(struct task *task, const char *text)
+{
+    struct warning w = {task->named->env, text};
+    struct err ignored;
+
+    (void)module_ask(task->job.module, give_warning, &w, &ignored).ok;
+}

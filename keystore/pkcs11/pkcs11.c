@@ -1,0 +1,312 @@
+#include "keystore/pkcs11/pkcs11.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "keystore/pair.h"
+#include "keystore/pkcs11/aes.h"
+#include "keystore/pkcs11/ckr.h"
+#include "keystore/pkcs11/manage.h"
+#include "keystore/pkcs11/named.h"
+#include "keystore/pkcs11/private.h"
+
+static struct result resolve(struct task *task, struct err *err)
+{
+    return named_resolve(task->named, err);
+}
+
+static void pkcs11_close(struct master_key *key)
+{
+    named_close((struct named *)key);
+}
+
+static struct result open_now(struct master_key **out, const struct keystore_env *env,
+                              const char *reference, struct err *err)
+{
+    struct named *n;
+
+    if (!named_open(&n, env, reference, err).ok)
+        return FAIL;
+    struct task *task = task_new(n, resolve, err);
+    if (task == NULL || !task_do(task, err)) {
+        named_close(n);
+        return FAIL;
+    }
+    task_free(task);
+    *out = &n->key;
+    return OK;
+}
+
+/* Stands for a key that could not be opened, in a run that has others. */
+static struct result open_away(struct master_key **out, const struct keystore_env *env,
+                               struct err *err)
+{
+    struct named *n = calloc(1, sizeof *n);
+
+    if (n == NULL)
+        return FAIL;
+    n->key.ops = &pkcs11_ops;
+    n->env = env;
+    n->away = *err;
+    if (env->warn != NULL)
+        env->warn(env->arg, err->text);
+    *out = &n->key;
+    return OK;
+}
+
+static struct result pkcs11_open(struct master_key **out, const struct keystore_env *env,
+                                 const char *reference, struct err *err)
+{
+    if (open_now(out, env, reference, err).ok)
+        return OK;
+    if (!env->token.may_be_away || (err->class != ERR_STORE && err->class != ERR_NO_KEY))
+        return FAIL;
+    return open_away(out, env, err);
+}
+
+static struct view text_view(const char *text)
+{
+    return (struct view){(const uint8_t *)text, strlen(text)};
+}
+
+static struct result open_rsa(struct named *n, const struct token_key *key, const struct slot *slot,
+                              struct secret *out, struct err *err)
+{
+    bool sha1 = slot->method->code == SLOT_PKCS11_RSA_OAEP_SHA1;
+    struct view wrapped = {slot->wrap, slot->wrap_size};
+
+    n->key.calls++;
+    return private_decrypt(n->token, key, n->env->crypto, sha1, wrapped, out, err);
+}
+
+static struct result open_ec(struct named *n, const struct token_key *key,
+                             const struct branch_identity *branch, const struct slot *slot,
+                             struct secret *out, struct err *err)
+{
+    struct secret shared SECRET_CLEANUP = {0};
+    struct view point = {slot->wrap, spki_point(&key->spki).size};
+
+    if (slot->wrap_size < point.size)
+        return fail(err, ERR_DAMAGED, "not authentic");
+    n->key.calls++;
+    if (!private_derive(n->token, key, n->env->crypto, point, &shared, err).ok)
+        return FAIL;
+    return pair_open_ec(&key->spki, n->env->crypto, &shared, branch, slot, out, err);
+}
+
+static struct result open_slot(struct named *n, const struct token_key *key,
+                               const struct branch_identity *branch, const struct slot *slot,
+                               struct secret *out, struct err *err)
+{
+    if (!token_login(n->token, &n->uri, n->env, err).ok)
+        return FAIL;
+    if (key->secret) {
+        n->key.calls++;
+        return aes_unwrap(n->token, key, branch, slot, out, err);
+    }
+    return key->spki.kind == SPKI_RSA ? open_rsa(n, key, slot, out, err)
+                                      : open_ec(n, key, branch, slot, out, err);
+}
+
+/* Wraps by a pair. Where the token undoes OAEP itself, whether it does with SHA-256 is seen only
+ * when it is tried, and a wrap that does not open is worse than the PIN that takes. */
+static struct result wrap_pair(struct task *task, const struct token_key *key,
+                               const struct branch_identity *branch, struct err *err)
+{
+    struct named *n = task->named;
+    struct pair_hints hints = {text_view(n->token->label),
+                               text_view(n->token->serial),
+                               text_view(key->label),
+                               {key->id, key->id_size}};
+    bool sha1 = n->env->token.oaep_sha1;
+    struct secret back SECRET_CLEANUP = {0};
+
+    if (!pair_wrap(&key->spki, n->env->crypto, &hints, sha1, branch, &task->branch_key, &task->slot,
+                   err)
+             .ok)
+        return FAIL;
+    if (key->spki.kind != SPKI_RSA || sha1 || !private_needs_oaep(n->token))
+        return OK;
+    struct err why = {0};
+    if (open_slot(n, key, branch, &task->slot, &back, &why).ok)
+        return OK;
+    if (!n->token->logged_in) {
+        *err = why;
+        return FAIL;
+    }
+    if (!pair_wrap(&key->spki, n->env->crypto, &hints, true, branch, &task->branch_key, &task->slot,
+                   err)
+             .ok ||
+        !open_slot(n, key, branch, &task->slot, &back, err).ok)
+        return FAIL;
+    task_warn(task, "the token cannot do RSA-OAEP with SHA-256: SHA-1 is used");
+    return OK;
+}
+
+static struct result wrap(struct task *task, struct err *err)
+{
+    struct named *n = task->named;
+    struct branch_identity branch = {task->branch_id, NULL};
+    const struct token_key *key;
+
+    if (!named_one(n, &key, err).ok)
+        return FAIL;
+    n->secret = key->secret;
+    if (!key->secret)
+        return wrap_pair(task, key, &branch, err);
+    if (!token_login(n->token, &n->uri, n->env, err).ok)
+        return FAIL;
+    n->key.calls++;
+    return aes_wrap(n->token, key, &branch, &task->branch_key, &task->slot, err);
+}
+
+static struct result copy_secret(struct secret *to, const struct secret *from, struct err *err)
+{
+    if (!secret_new(to, from->size, err).ok)
+        return FAIL;
+    memcpy(to->bytes, from->bytes, from->size);
+    return OK;
+}
+
+static struct result pkcs11_wrap(struct master_key *key, const struct branch_identity *branch,
+                                 const struct secret *branch_key, struct slot *slot,
+                                 struct err *err)
+{
+    struct named *n = (struct named *)key;
+
+    if (n->away.class != ERR_NONE) {
+        *err = n->away;
+        return FAIL;
+    }
+    struct task *task = task_new(n, wrap, err);
+    if (task == NULL)
+        return FAIL;
+    memcpy(task->branch_id, branch->id, BRANCH_ID_SIZE);
+    if (!copy_secret(&task->branch_key, branch_key, err).ok) {
+        task_free(task);
+        return FAIL;
+    }
+    if (!task_do(task, err))
+        return FAIL;
+    *slot = task->slot;
+    task_free(task);
+    return OK;
+}
+
+static const struct token_key *owner(const struct named *n, const struct slot *slot)
+{
+    for (size_t i = 0; i < n->keys.count; i++) {
+        const struct token_key *k = &n->keys.list[i];
+        if (k->secret ? aes_is_mine(k, slot) : pair_is_mine(&k->spki, slot))
+            return k;
+    }
+    return NULL;
+}
+
+static bool same(struct view v, const char *text)
+{
+    return v.size == strlen(text) && memcmp(v.bytes, text, v.size) == 0;
+}
+
+/* A slot that says it is of this token. */
+static bool of_token(const struct named *n, const struct slot *slot)
+{
+    return (pair_is_slot(slot) || aes_is_slot(slot)) &&
+           same(slot_view(slot, SLOT_TOKEN_LABEL), n->token->label) &&
+           same(slot_view(slot, SLOT_TOKEN_SERIAL), n->token->serial);
+}
+
+/* What may be seen after a login only is looked for only if the slot is of this token. */
+static struct result find_owner(struct named *n, const struct slot *slot,
+                                const struct token_key **key, struct err *err)
+{
+    *key = owner(n, slot);
+    if (*key != NULL || n->complete || n->uri.has_label || n->uri.id_size > 0 || !of_token(n, slot))
+        return OK;
+    n->keys.count = 0;
+    if (!named_login(n, err).ok)
+        return FAIL;
+    *key = owner(n, slot);
+    return OK;
+}
+
+static struct result unwrap(struct task *task, struct err *err)
+{
+    struct branch_identity branch = {task->branch_id, NULL};
+    const struct token_key *key;
+    struct err why = {0};
+
+    task->unwrapped = UNWRAP_NOT_MINE;
+    if (!find_owner(task->named, &task->slot, &key, err).ok)
+        return FAIL;
+    if (key == NULL)
+        return OK;
+    if (open_slot(task->named, key, &branch, &task->slot, &task->branch_key, &why).ok) {
+        task->unwrapped = UNWRAP_OPENED;
+        return OK;
+    }
+    if (why.class == ERR_DAMAGED)
+        return OK;
+    *err = why;
+    return FAIL;
+}
+
+static enum unwrapped pkcs11_unwrap(struct master_key *key, const struct branch_identity *branch,
+                                    const struct slot *slot, struct secret *branch_key,
+                                    struct err *err)
+{
+    struct named *n = (struct named *)key;
+
+    if (!pair_is_slot(slot) && !aes_is_slot(slot))
+        return UNWRAP_NOT_MINE;
+    if (n->away.class != ERR_NONE) {
+        *err = n->away;
+        return UNWRAP_FAILED;
+    }
+    struct task *task = task_new(n, unwrap, err);
+    if (task == NULL)
+        return UNWRAP_FAILED;
+    memcpy(task->branch_id, branch->id, BRANCH_ID_SIZE);
+    task->slot = *slot;
+    if (!task_do(task, err))
+        return UNWRAP_FAILED;
+    enum unwrapped u = task->unwrapped;
+    if (u == UNWRAP_OPENED)
+        *branch_key = secret_take(&task->branch_key);
+    task_free(task);
+    return u;
+}
+
+/* A wrap by an AES key is made by the token alone; one by a public key was computed here. */
+static bool pkcs11_reopens(const struct master_key *key)
+{
+    return ((const struct named *)key)->secret;
+}
+
+static enum slot_match pkcs11_match(const struct master_key *key, const struct slot *slot)
+{
+    const struct named *n = (const struct named *)key;
+    const struct token_key *k = owner(n, slot);
+
+    if (k != NULL)
+        return n->keys.family && k != keys_newest(&n->keys) ? SLOT_OLD : SLOT_CURRENT;
+    return n->token != NULL && !n->complete && !n->uri.has_label && n->uri.id_size == 0 &&
+                   of_token(n, slot)
+               ? SLOT_MAYBE
+               : SLOT_OTHER;
+}
+
+const struct keystore_ops pkcs11_ops = {
+    .name = "pkcs11",
+    .open = pkcs11_open,
+    .wrap = pkcs11_wrap,
+    .unwrap = pkcs11_unwrap,
+    .reopens = pkcs11_reopens,
+    .match = pkcs11_match,
+    .close = pkcs11_close,
+    .create = pkcs11_create,
+    .rotate = pkcs11_rotate,
+    .export_public = pkcs11_export_public,
+    .list = pkcs11_list,
+    .describe = pkcs11_describe,
+};

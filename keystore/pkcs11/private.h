@@ -1,0 +1,24 @@
+/* private: what takes the private key of a pair: RSA decryption and ECDH, through libp11. For the
+ * module's thread. */
+#ifndef BULLA_KEYSTORE_PKCS11_PRIVATE_H
+#define BULLA_KEYSTORE_PKCS11_PRIVATE_H
+
+#include "keystore/pkcs11/keys.h"
+
+/* private_decrypt undoes RSA-OAEP. ERR_DAMAGED if it is not the encryption of KEY_SIZE bytes. The
+ * caller frees *out. */
+FALLIBLE private_decrypt(struct token *token, const struct token_key *key,
+                         const struct crypto *crypto, bool sha1, struct view wrapped,
+                         struct secret *out, struct err *err);
+
+/* private_derive gives the x coordinate of the private key times a point. ERR_DAMAGED if it is not
+ * a point of the curve. The caller frees *out. */
+FALLIBLE private_derive(struct token *token, const struct token_key *key,
+                        const struct crypto *crypto, struct view point, struct secret *out,
+                        struct err *err);
+
+/* private_needs_oaep is true if the token itself must undo OAEP, since libp11 cannot: then whether
+ * it does so with SHA-256 is seen only when it is tried. */
+bool private_needs_oaep(struct token *token);
+
+#endif

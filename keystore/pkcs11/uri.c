@@ -1,0 +1,242 @@
+#include "keystore/pkcs11/uri.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "keystore/registry.h"
+
+#define URI_MAX 4096 /* bytes */
+#define ATTRIBUTES_MAX 16
+#define FILE_SCHEME "file:"
+
+/* The attributes of RFC 7512, 2.3 and 2.4, that mean something for a key. */
+static const struct {
+    const char *name;
+    bool query; /* behind the '?' */
+} known[] = {
+    {"token", false},
+    {"manufacturer", false},
+    {"serial", false},
+    {"model", false},
+    {"object", false},
+    {"type", false},
+    {"id", false},
+    {"slot-id", false},
+    {"slot-manufacturer", false},
+    {"slot-description", false},
+    {"library-manufacturer", false},
+    {"library-description", false},
+    {"library-version", false},
+    {"pin-source", true},
+    {"pin-value", true},
+    {"module-name", true},
+    {"module-path", true},
+};
+
+#define KNOWN (sizeof known / sizeof *known)
+
+void uri_free(struct uri *uri)
+{
+    if (uri->parsed != NULL)
+        p11_kit_uri_free(uri->parsed);
+    free(uri->text);
+    *uri = (struct uri){0};
+}
+
+static size_t find_known(const char *name, size_t size, bool query)
+{
+    size_t i = 0;
+
+    while (i < KNOWN && (known[i].query != query || strlen(known[i].name) != size ||
+                         memcmp(known[i].name, name, size) != 0))
+        i++;
+    return i;
+}
+
+/* One attribute; a message shows its name alone, since its value may be a PIN. */
+static struct result check_attribute(const char *at, size_t size, bool query, bool *seen,
+                                     struct err *err)
+{
+    const char *equals = memchr(at, '=', size);
+    size_t name = equals == NULL ? size : (size_t)(equals - at);
+    size_t row = find_known(at, name, query);
+
+    if (equals == NULL)
+        return fail(err, ERR_USAGE, "an attribute without '='");
+    if (row == KNOWN)
+        return fail(err, ERR_USAGE, "attribute '%.*s' is not known", (int)(name < 64 ? name : 64),
+                    at);
+    if (seen[row])
+        return fail(err, ERR_USAGE, "attribute '%s' stands twice", known[row].name);
+    if (name + 1 == size)
+        return fail(err, ERR_USAGE, "attribute '%s' is empty", known[row].name);
+    seen[row] = true;
+    return OK;
+}
+
+static struct result check_contradictions(const bool *seen, struct err *err)
+{
+    if (seen[find_known("pin-source", 10, true)] && seen[find_known("pin-value", 9, true)])
+        return fail(err, ERR_USAGE, "pin-source and pin-value contradict each other");
+    if (seen[find_known("module-name", 11, true)] && seen[find_known("module-path", 11, true)])
+        return fail(err, ERR_USAGE, "module-name and module-path contradict each other");
+    return OK;
+}
+
+static struct result check_attributes(const char *reference, struct err *err)
+{
+    const char *at = reference + strlen("pkcs11:");
+    bool seen[KNOWN] = {false}, query = false;
+
+    while (*at != '\0') {
+        size_t size = strcspn(at, query ? "&" : ";?");
+        if ((size > 0 || at[size] == ';' || at[size] == '&') &&
+            !check_attribute(at, size, query, seen, err).ok)
+            return FAIL;
+        at += size;
+        query = query || *at == '?';
+        if (*at != '\0' && at[1] == '\0')
+            return fail(err, ERR_USAGE, "it ends in '%c'", *at);
+        at += *at != '\0';
+    }
+    return check_contradictions(seen, err);
+}
+
+static struct result read_key(struct uri *uri, struct err *err)
+{
+    const CK_ATTRIBUTE *label = p11_kit_uri_get_attribute(uri->parsed, CKA_LABEL);
+    const CK_ATTRIBUTE *id = p11_kit_uri_get_attribute(uri->parsed, CKA_ID);
+    const CK_ATTRIBUTE *class = p11_kit_uri_get_attribute(uri->parsed, CKA_CLASS);
+
+    if (label != NULL) {
+        if (label->ulValueLen > URI_LABEL_MAX || !text_is_utf8(label->pValue, label->ulValueLen))
+            return fail(err, ERR_USAGE, "object is at most %d bytes of UTF-8", URI_LABEL_MAX);
+        memcpy(uri->label, label->pValue, label->ulValueLen);
+        uri->has_label = true;
+    }
+    if (id != NULL) {
+        if (id->ulValueLen > URI_LABEL_MAX)
+            return fail(err, ERR_USAGE, "id is at most %d bytes", URI_LABEL_MAX);
+        memcpy(uri->id, id->pValue, id->ulValueLen);
+        uri->id_size = id->ulValueLen;
+    }
+    if (class == NULL)
+        return OK;
+    uri->has_class = true;
+    memcpy(&uri->class, class->pValue, sizeof uri->class);
+    if (uri->class != CKO_PUBLIC_KEY && uri->class != CKO_PRIVATE_KEY &&
+        uri->class != CKO_SECRET_KEY)
+        return fail(err, ERR_USAGE, "type is public, private or secret-key");
+    return OK;
+}
+
+static struct result read_module(struct uri *uri, const struct token_options *options,
+                                 struct err *err)
+{
+    const char *path = p11_kit_uri_get_module_path(uri->parsed);
+    const char *name = p11_kit_uri_get_module_name(uri->parsed);
+    const char *given =
+        options->module != NULL && options->module[0] != '\0' ? options->module : NULL;
+
+    uri->module = path != NULL ? path : name != NULL ? name : given;
+    if (uri->module == NULL) {
+        (void)fail(err, ERR_USAGE, "it names no module");
+        err_hint(err,
+                 "module-path=/usr/lib/… in the URI, --module or BULLA_PKCS11_MODULE name one");
+        return FAIL;
+    }
+    uri->module_is_name = path == NULL && strchr(uri->module, '/') == NULL;
+    if (!uri->module_is_name && uri->module[0] != '/')
+        return fail(err, ERR_USAGE, "module path '%s' is not absolute", uri->module);
+    return OK;
+}
+
+static struct result read_pin(struct uri *uri, const struct token_options *options, struct err *err)
+{
+    const char *source = p11_kit_uri_get_pin_source(uri->parsed);
+
+    uri->pin_value = p11_kit_uri_get_pin_value(uri->parsed);
+    if (uri->pin_value != NULL && !options->pin_in_uri) {
+        (void)fail(err, ERR_USAGE, "pin-value shows the PIN to everyone who sees the URI");
+        err_hint(err, "pin-source=file:/PATH, BULLA_PIN_FILE or --pin-command keep it apart; "
+                      "--allow-pin-in-uri takes it all the same");
+        return FAIL;
+    }
+    if (source == NULL)
+        return OK;
+    if (strncmp(source, FILE_SCHEME, strlen(FILE_SCHEME)) == 0)
+        source += strlen(FILE_SCHEME);
+    if (strncmp(source, "///", 3) == 0)
+        source += 2;
+    if (source[0] != '/')
+        return fail(err, ERR_USAGE, "pin-source is file: and an absolute path");
+    uri->pin_source = source;
+    return OK;
+}
+
+static struct result read_parts(struct uri *uri, const char *reference,
+                                const struct token_options *options, struct err *err)
+{
+    if (strlen(reference) > URI_MAX)
+        return fail(err, ERR_USAGE, "it is longer than %d bytes", URI_MAX);
+    uri->parsed = p11_kit_uri_new();
+    if (uri->parsed == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    if (!check_attributes(reference, err).ok)
+        return FAIL;
+    int result = p11_kit_uri_parse(reference, P11_KIT_URI_FOR_ANY, uri->parsed);
+    if (result != P11_KIT_URI_OK)
+        return fail(err, ERR_USAGE, "not a PKCS#11 URI: %s", p11_kit_uri_message(result));
+    if (p11_kit_uri_any_unrecognized(uri->parsed))
+        return fail(err, ERR_USAGE, "an attribute or its value is not known");
+    if (!read_key(uri, err).ok || !read_module(uri, options, err).ok)
+        return FAIL;
+    return read_pin(uri, options, err);
+}
+
+struct result uri_read(struct uri *uri, const char *reference, const struct token_options *options,
+                       struct err *err)
+{
+    struct uri made URI_CLEANUP = {.text = registry_shown(reference)};
+
+    if (made.text == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    if (!read_parts(&made, reference, options, err).ok) {
+        err_context(err, "key '%s'", made.text);
+        return FAIL;
+    }
+    *uri = made;
+    made = (struct uri){0};
+    return OK;
+}
+
+char *uri_for(const struct uri *uri, const CK_TOKEN_INFO *token, const char *label,
+              const struct view *id)
+{
+    P11KitUri *made = p11_kit_uri_new();
+    char *formatted = NULL, *text = NULL;
+
+    if (made == NULL)
+        return NULL;
+    CK_TOKEN_INFO *info = p11_kit_uri_get_token_info(made);
+    memcpy(info->label, token->label, sizeof info->label);
+    if (token->serialNumber[0] != ' ' && token->serialNumber[0] != '\0')
+        memcpy(info->serialNumber, token->serialNumber, sizeof info->serialNumber);
+    if (label != NULL)
+        p11_kit_uri_set_attribute(
+            made, &(CK_ATTRIBUTE){CKA_LABEL, (void *)(uintptr_t)label, strlen(label)});
+    if (id != NULL && id->size > 0)
+        p11_kit_uri_set_attribute(made,
+                                  &(CK_ATTRIBUTE){CKA_ID, (void *)(uintptr_t)id->bytes, id->size});
+    if (uri->module_is_name && p11_kit_uri_get_module_name(uri->parsed) != NULL)
+        p11_kit_uri_set_module_name(made, uri->module);
+    else if (p11_kit_uri_get_module_path(uri->parsed) != NULL)
+        p11_kit_uri_set_module_path(made, uri->module);
+    if (p11_kit_uri_format(made, P11_KIT_URI_FOR_ANY, &formatted) == P11_KIT_URI_OK)
+        text = strdup(formatted);
+    free(formatted);
+    p11_kit_uri_free(made);
+    return text;
+}

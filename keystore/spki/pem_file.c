@@ -1,0 +1,172 @@
+#include "keystore/spki/pem_file.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/place.h"
+#include "base/stream.h"
+#include "base/text.h"
+#include "keystore/pem.h"
+
+#define MARK "-----BEGIN "
+
+struct pem_file {
+    struct master_key key; /* the first member */
+    const struct keystore_env *env;
+    struct pem pem;
+    struct stat file;
+};
+
+/* Reads a regular file of at most PEM_MAX bytes, all of it. */
+static bool read_file(const char *path, struct secret *text, size_t *size, struct stat *st)
+{
+    int fd FD_CLEANUP = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    struct source source = {.fd = fd, .name = path};
+    struct err ignored;
+
+    return fd >= 0 && fstat(fd, st) == 0 && S_ISREG(st->st_mode) && st->st_size <= PEM_MAX &&
+           secret_new(text, PEM_MAX, &ignored).ok &&
+           source_read(&source, text->bytes, text->size, size, &ignored).ok;
+}
+
+bool pem_file_is(const char *path)
+{
+    struct secret text SECRET_CLEANUP = {0}; /* it may be a keyring */
+    struct stat st;
+    size_t size;
+
+    return read_file(path, &text, &size, &st) &&
+           memmem(text.bytes, size, MARK, strlen(MARK)) != NULL && text.bytes[0] != '{';
+}
+
+static void pem_file_close(struct master_key *key)
+{
+    free(key);
+}
+
+static struct result load(struct pem_file *f, const char *path, struct err *err)
+{
+    struct secret text SECRET_CLEANUP = {0};
+    size_t size;
+
+    if (!read_file(path, &text, &size, &f->file))
+        return fail(err, ERR_FAILED, "public key '%s' cannot be read", path);
+    if (!pem_read(&f->pem, f->env->crypto, (const char *)text.bytes, size, err).ok) {
+        err_context(err, "public key '%s'", path);
+        return FAIL;
+    }
+    return OK;
+}
+
+static struct result pem_file_open(struct master_key **out, const struct keystore_env *env,
+                                   const char *reference, struct err *err)
+{
+    struct pem_file *f = calloc(1, sizeof *f);
+
+    if (f == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    f->key.ops = &pem_file_ops;
+    f->env = env;
+    if (!load(f, reference, err).ok) {
+        free(f);
+        return FAIL;
+    }
+    *out = &f->key;
+    return OK;
+}
+
+static struct result pem_file_wrap(struct master_key *key, const struct branch_identity *branch,
+                                   const struct secret *branch_key, struct slot *slot,
+                                   struct err *err)
+{
+    struct pem_file *f = (struct pem_file *)key;
+    struct pair_hints hints = pem_hints(&f->pem);
+
+    return pair_wrap(&f->pem.spki, f->env->crypto, &hints, f->env->token.oaep_sha1, branch,
+                     branch_key, slot, err);
+}
+
+/* Writes text as the value of an attribute in a URI (RFC 3986, 2.1); room for three times its size
+ * and a zero. */
+static const char *in_uri(char *out, const char *text)
+{
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
+    size_t size = 0;
+
+    for (; *text != '\0'; text++) {
+        if (strchr(plain, *text) != NULL)
+            out[size++] = *text;
+        else
+            size += (size_t)snprintf(out + size, 4, "%%%02X", (unsigned char)*text);
+    }
+    out[size] = '\0';
+    return out;
+}
+
+static enum unwrapped pem_file_unwrap(struct master_key *key, const struct branch_identity *branch,
+                                      const struct slot *slot, struct secret *branch_key,
+                                      struct err *err)
+{
+    const struct pem *pem = &((const struct pem_file *)key)->pem;
+    char token[3 * sizeof pem->token_label], label[3 * sizeof pem->key_label];
+
+    (void)branch;
+    (void)branch_key;
+    if (!pair_is_mine(&pem->spki, slot))
+        return UNWRAP_NOT_MINE;
+    (void)fail(err, ERR_NO_KEY, "none of the given keys opens it: a public key only seals");
+    err_hint(err, "its private key is on a token: -k 'pkcs11:token=%s;object=%s'",
+             in_uri(token, pem->token_label), in_uri(label, pem->key_label));
+    return UNWRAP_FAILED;
+}
+
+static bool pem_file_reopens(const struct master_key *key)
+{
+    (void)key;
+    return false;
+}
+
+static enum slot_match pem_file_match(const struct master_key *key, const struct slot *slot)
+{
+    const struct pem_file *f = (const struct pem_file *)key;
+
+    return pair_is_mine(&f->pem.spki, slot) ? SLOT_CURRENT : SLOT_OTHER;
+}
+
+static bool pem_file_lives_in(const struct master_key *key, const struct stat *st)
+{
+    return file_same(&((const struct pem_file *)key)->file, st);
+}
+
+static struct result pem_file_describe(struct master_key *key, const struct key_facts_sink *sink,
+                                       struct err *err)
+{
+    const struct pem *pem = &((const struct pem_file *)key)->pem;
+    char hex[2 * SHA256_SIZE + 1];
+
+    (void)err;
+    sink->fact(sink->arg, "kind", spki_kind_name(&pem->spki));
+    sink->fact(sink->arg, "SPKI SHA-256", text_hex(hex, pem->spki.hash, SHA256_SIZE));
+    if (pem->token_label[0] != '\0')
+        sink->fact(sink->arg, "token label", pem->token_label);
+    if (pem->token_serial[0] != '\0')
+        sink->fact(sink->arg, "token serial", pem->token_serial);
+    if (pem->key_label[0] != '\0')
+        sink->fact(sink->arg, "key label", pem->key_label);
+    return OK;
+}
+
+const struct keystore_ops pem_file_ops = {
+    .name = "public key",
+    .open = pem_file_open,
+    .wrap = pem_file_wrap,
+    .unwrap = pem_file_unwrap,
+    .reopens = pem_file_reopens,
+    .match = pem_file_match,
+    .close = pem_file_close,
+    .lives_in = pem_file_lives_in,
+    .describe = pem_file_describe,
+};

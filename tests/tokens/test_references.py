@@ -1,0 +1,255 @@
+"""pkcs11: references: RFC 7512 as it is written, and what is refused; tokens and keys that cannot be told apart."""
+
+import json
+import os
+import shutil
+from urllib.parse import quote
+
+import pytest
+
+from sealed import content
+from tokens import IDS, MOCK, PIN, SoftHSM
+
+X = content(1000)
+
+
+@pytest.fixture
+def bulla(bulla, softhsm):
+    return bulla.at(softhsm)
+
+
+def seal(bulla, key, status=0, **how):
+    done = bulla("encrypt", "-k", key, stdin=X, status=status, **how)
+    assert (len(done.stdout) > len(X)) == (done.returncode == 0) == bool(done.stdout)
+    return done
+
+
+def test_every_attribute_that_is_right(bulla, softhsm):
+    serial = next(line.split(":")[1].strip() for line in softhsm.tool("-L", login=False).splitlines() if "serial num" in line)
+    key = softhsm.uri("rsa", id=b"\xa1", type="private", serial=serial, manufacturer="SoftHSM project", model="SoftHSM v2")
+    assert bulla("decrypt", "-k", key, stdin=seal(bulla, key).stdout).stdout == X
+
+
+WRONG = {
+    "token": "another lab",
+    "serial": "0000",
+    "manufacturer": "nobody",
+    "model": "none",
+    "object": "nothing",
+    "id": b"\xff",
+}
+
+
+@pytest.mark.parametrize("attribute", WRONG)
+def test_attribute_that_is_wrong(bulla, softhsm, attribute):
+    key = softhsm.uri("rsa", **{attribute: WRONG[attribute]}) if attribute != "object" else softhsm.uri("nothing")
+    done = seal(bulla, key, status=(5, 6))
+    assert b"hint" in done.stderr.lower() or b"\n" in done.stderr.strip()
+    assert b"pkcs11:" in done.stderr or b"token" in done.stderr
+
+
+def with_path(softhsm, path):
+    return f"pkcs11:{path}?module-path={softhsm.module}"
+
+
+def with_query(softhsm, query):
+    return f"pkcs11:token={quote(softhsm.label)};object=rsa?{query}"
+
+
+BAD_PATHS = {
+    "twice": "token=a;token=a;object=rsa",
+    "twice, unlike": "token=a;token=bulla%20lab;object=rsa",
+    "object twice": "token=bulla%20lab;object=rsa;object=p256",
+    "id twice": "token=bulla%20lab;id=%a1;id=%a1",
+    "unknown": "token=bulla%20lab;object=rsa;colour=red",
+    "unknown vendor's": "token=bulla%20lab;object=rsa;x-colour=red",
+    "case": "Token=bulla%20lab;object=rsa",
+    "no value": "token;object=rsa",
+    "empty part": "token=bulla%20lab;;object=rsa",
+    "broken escape": "token=bulla%2;object=rsa",
+    "broken escape in id": "token=bulla%20lab;id=%zz",
+    "a space": "token=bulla lab;object=rsa;bad=",
+    "of another type": "token=bulla%20lab;object=rsa;type=cert",
+    "no such type": "token=bulla%20lab;object=rsa;type=thing",
+    "a query's": f"token=bulla%20lab;object=rsa;pin-value={PIN}",
+}
+
+
+@pytest.mark.parametrize("path", BAD_PATHS.values(), ids=BAD_PATHS)
+def test_path_that_is_refused(bulla, softhsm, path):
+    seal(bulla, with_path(softhsm, path), status=2)
+
+
+M = "module-path=" + str(SoftHSM.module)
+BAD_QUERIES = {
+    "twice": f"{M}&{M}",
+    "source twice": f"{M}&pin-source=file:/a&pin-source=file:/b",
+    "name twice": "module-name=softhsm2&module-name=softhsm2",
+    "unknown": f"{M}&colour=red",
+    "relative path": "module-path=libsofthsm2.so",
+    "relative path with a slash": "module-path=./libsofthsm2.so",
+    "name that is a path": "module-name=../softhsm2",
+    "both": f"{M}&module-name=opensc-pkcs11",
+    "two PINs": f"{M}&pin-source=file:/a&pin-value={PIN}",
+    "a path's": f"{M}&object=rsa",
+}
+
+
+@pytest.mark.parametrize("query", BAD_QUERIES.values(), ids=BAD_QUERIES)
+@pytest.mark.parametrize("option", [[], ["--allow-pin-in-uri"]], ids=["", "allowed"])
+def test_query_that_is_refused(bulla, softhsm, query, option):
+    bulla("encrypt", *option, "-k", with_query(softhsm, query), stdin=X, status=2)
+
+
+@pytest.mark.parametrize("junk", ["pkcs11:", "pkcs11:?", "pkcs11:;", "pkcs11:%", "pkcs11:object=\x1b[2J", "pkcs11:" + 5000 * "x"])
+def test_junk(bulla, junk):
+    done = seal(bulla, junk, status=(2, 5, 6))
+    assert b"\x1b" not in done.stderr and len(done.stderr) < 4000
+
+
+def test_label_with_every_kind_of_character(bulla, softhsm):
+    label = "ä &;=?%/:#'\"\\~*"
+    softhsm.make("rsa", label)
+    key = softhsm.uri(label)
+    assert bulla("decrypt", "-k", key, stdin=seal(bulla, key).stdout).stdout == X
+
+
+def test_escapes_of_a_label_are_not_needed_where_the_standard_says_so(bulla, softhsm):
+    softhsm.make("rsa", "a-b_c.d:e")
+    seal(bulla, with_path(softhsm, "token=bulla%20lab;object=a-b_c.d:e"))
+
+
+# Modules.
+
+
+@pytest.mark.parametrize("what", ["missing", "folder", "text", "library"])
+def test_module_that_is_none(bulla, softhsm, tmp_path, what):
+    path = tmp_path / "module.so"
+    if what == "folder":
+        path.mkdir()
+    elif what == "text":
+        path.write_text("not a library")
+    elif what == "library":
+        shutil.copy("/lib/x86_64-linux-gnu/libm.so.6", path)
+    done = seal(bulla, softhsm.uri("rsa", module_path=path), status=6)
+    assert str(path).encode() in done.stderr
+
+
+@pytest.mark.parametrize("faults", ["null", "holes", "rv=5", "rv=0x54"])
+def test_module_without_functions(bulla, softhsm, faults):
+    env = softhsm.mocked(f"C_GetFunctionList:1+:{faults}")
+    done = seal(bulla, softhsm.uri("rsa", mock=True), status=(5, 6), env=env)
+    assert str(MOCK).encode() in done.stderr
+
+
+def test_module_by_name(bulla, softhsm):
+    """As Debian's package of SoftHSM tells p11-kit."""
+    key = softhsm.uri("rsa", module_path=None, module_name="softhsm2")
+    assert bulla("decrypt", "-k", key, stdin=seal(bulla, key).stdout).stdout == X
+
+
+def test_name_of_no_module(bulla, softhsm):
+    done = seal(bulla, softhsm.uri("rsa", module_path=None, module_name="no-such-module"), status=6)
+    assert b"no-such-module" in done.stderr
+
+
+def test_module_is_not_for_a_file_to_choose(bulla, softhsm):
+    """No path is in what bulla writes."""
+    sealed = seal(bulla, softhsm.uri("rsa")).stdout
+    assert b"libsofthsm" not in sealed and b".so" not in sealed[:8192] and b"module" not in sealed[:8192]
+
+
+# What cannot be told apart.
+
+
+def serials(token):
+    lines = token.util("--show-slots").splitlines()
+    return [line.split(":")[1].strip() for line in lines if "Serial number" in line and line.split(":")[1].strip()]
+
+
+def test_two_tokens_of_one_label(bulla, softhsm):
+    first = set(serials(softhsm))
+    softhsm.add_token(softhsm.label)
+    (second,) = set(serials(softhsm)) - first
+    done = seal(bulla, softhsm.uri("rsa"), status=(2, 5))
+    assert all(f"serial={serial}".encode() in done.stderr for serial in (*first, second)), "the URIs that tell them apart"
+    (first,) = first
+    key = softhsm.uri("rsa", serial=first)
+    assert bulla("decrypt", "-k", key, stdin=seal(bulla, key).stdout).stdout == X
+    seal(bulla, softhsm.uri("rsa", serial=second), status=5)
+
+
+def ids(done):
+    return [part.split("'")[0] for part in done.stderr.decode().split("id=")[1:]]
+
+
+@pytest.mark.parametrize("kind", ["rsa", "p256", "aes"])
+def test_two_keys_of_one_label(bulla, softhsm, kind):
+    softhsm.make(kind, kind, id="c1c2")
+    done = seal(bulla, softhsm.uri(kind), status=(2, 5))
+    assert b"%c1%c2" in done.stderr.lower() and b"id=" in done.stderr
+    key = softhsm.uri(kind, id=b"\xc1\xc2")
+    assert bulla("decrypt", "-k", key, stdin=seal(bulla, key).stdout).stdout == X
+
+
+def test_two_keys_of_one_id(bulla, softhsm):
+    """libp11 finds the public key of a private key by its id: here it finds the wrong one, maybe."""
+    softhsm.make("rsa", "twin", id=IDS["rsa"])
+    for name in ("rsa", "twin"):
+        key = softhsm.uri(name)
+        done = bulla("encrypt", "-k", key, stdin=X, status=(0, 2, 5))
+        if done.returncode == 0:
+            assert bulla("decrypt", "-k", key, stdin=done.stdout).stdout == X
+    done = bulla("encrypt", "-k", softhsm.uri(None, id=b"\xa1"), stdin=X, status=(2, 5))
+
+
+def test_no_key_is_taken_by_guess(bulla, softhsm):
+    """The token alone says where to look for the key of a slot; to seal, one key must be named."""
+    done = seal(bulla, softhsm.uri(), status=(2, 5))
+    assert done.stderr.count(b"object=") == 2 and b"token=bulla%20lab" in done.stderr
+
+
+CKA_DECRYPT, CKA_DERIVE = 0x105, 0x10C
+
+
+@pytest.mark.parametrize("kind, function", [("rsa", "C_DecryptInit"), ("p256", "C_DeriveKey"), ("aes", "C_DecryptInit")])
+def test_key_that_may_not_be_used(bulla, softhsm, kind, function):
+    """CKR_KEY_FUNCTION_NOT_PERMITTED, and the attribute that says so beforehand."""
+    key = softhsm.uri(kind, mock=True)
+    sealed = seal(bulla, key, env=softhsm.mocked()).stdout
+    forbidden = " ".join(f"C_GetAttributeValue:1+:flip@{a}" for a in (CKA_DERIVE if kind == "p256" else CKA_DECRYPT,))
+    env = softhsm.mocked(f"{function}:1+:rv=0x68 {forbidden}")
+    done = bulla("decrypt", "-k", key, stdin=sealed, env=env, status=5)
+    assert b"CKR_KEY_FUNCTION_NOT_PERMITTED" in done.stderr and done.stdout == b""
+    told = json.loads(bulla("key", "check", "--json", key, env=env, status=(0, 5)).stdout)
+    assert told["unwraps"] is (kind == "aes"), "by key wrap it may"
+
+
+def test_key_of_a_type_that_bulla_cannot_use(bulla, softhsm):
+    """It is passed by in lists and refused by name; the others of the token work beside it."""
+    softhsm.tool("--keypairgen", "--key-type", "EC:edwards25519", "--usage-sign", "--label", "edwards", "--id", "d1")
+    softhsm.tool("--keypairgen", "--key-type", "EC:secp521r1", "--usage-derive", "--label", "large", "--id", "d2")
+    softhsm.tool("--keygen", "--key-type", "AES:16", "--label", "small", "--id", "d3")
+    softhsm.tool("--keypairgen", "--key-type", "rsa:1024", "--usage-decrypt", "--label", "short", "--id", "d4")
+    for kind in ("rsa", "p256", "aes"):
+        key = softhsm.uri(kind)
+        assert bulla("decrypt", "-k", key, stdin=seal(bulla, key).stdout).stdout == X
+    for name in ("edwards", "large", "small", "short"):
+        seal(bulla, softhsm.uri(name), status=(5, 8))
+
+
+def test_uninitialised_token(bulla, softhsm):
+    done = seal(bulla, f"pkcs11:object=rsa?module-path={softhsm.module}", status=(0, 2, 5))
+    done = seal(bulla, softhsm.uri("rsa", token=""), status=(2, 5, 6))
+    assert done.stdout == b""
+
+
+def test_missing_token(bulla, softhsm, tmp_path):
+    empty = tmp_path / "empty.conf"
+    (tmp_path / "none").mkdir()
+    empty.write_text(f"directories.tokendir = {tmp_path}/none\nobjectstore.backend = file\n")
+    sealed = bulla.seal(softhsm.uri("rsa"), X)
+    before = os.listdir(bulla.work)
+    for args in (["encrypt", "-o", "out"], ["decrypt", "-o", "out"], ["verify"], ["rewrap"]):
+        done = bulla(args[0], "-k", softhsm.uri("rsa"), *args[1:], sealed, env={"SOFTHSM2_CONF": str(empty)}, status=6)
+        assert quote(softhsm.label).encode() in done.stderr and os.listdir(bulla.work) == before
