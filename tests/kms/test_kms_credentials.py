@@ -123,6 +123,14 @@ def test_credentials_file(anonymous, cloud, key, who, profile):
     assert who() == other.arn
 
 
+def test_settings_inside_a_setting(anonymous, cloud, aws, key, user):
+    """Indented lines belong to the line above them."""
+    cloud.alias("alias/nightly", key)
+    anonymous.config("[profile nightly]\nregion = us-east-1\ns3 =\n    region = eu-west-1\n    addressing_style = path\n")
+    anonymous("encrypt", "-k", "alias/nightly", "-o", "-", stdin=b"x", env={**user.environment(), "AWS_PROFILE": "nightly", "AWS_REGION": ""})
+    assert aws.requests[-1].region == "us-east-1"
+
+
 def test_long_session_token_in_a_file(anonymous, cloud, key, who):
     session = cloud.session(cloud.role("night", "kms:*"))
     session.token *= 12

@@ -1,5 +1,6 @@
 """Retries: what may pass is tried again, a bounded number of times and a bounded time; what stays is not."""
 
+import signal
 import time
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 import faults
 from faults import cut, drip, error, stall, status, throttle
 from kms_files import CONTENT, opened
+from proxy import Proxy
 
 PASSING = {
     "ThrottlingException": throttle,
@@ -59,6 +61,21 @@ def test_a_batch_goes_on(bulla, aws, key):
     assert [(bulla.work / str(n)).exists() for n in range(3)] == [True, False, True]
 
 
+def test_a_place_that_cannot_be_reached_is_not_tried_for_each_file(bulla, serve, aws, key):
+    """One round of attempts, not one for each of ten thousand files."""
+    files = [bulla.seal(key.arn, b"%d" % n, name=str(n)) for n in range(4)]
+    wall = serve(Proxy)
+    bulla("verify", "-k", key.arn, *files, env={"AWS_ENDPOINT_URL": "", "HTTPS_PROXY": wall.url}, status=(3, 6))
+    assert len(wall.asked) == ATTEMPTS
+
+
+def test_a_service_that_says_later_is_asked_for_the_next_file(bulla, aws, key):
+    files = [bulla.seal(key.arn, b"%d" % n, name=str(n)) for n in range(3)]
+    aws.fault("Decrypt", throttle, times=ATTEMPTS)
+    bulla("decrypt", "-k", key.arn, *files, status=3)
+    assert [(bulla.work / str(n)).exists() for n in range(3)] == [False, True, True]
+
+
 def test_a_new_connection_after_one_was_cut(bulla, aws, key):
     """An idle connection that the server closed is no failure."""
     files = [bulla.seal(key.arn, b"%d" % n, name=str(n)) for n in range(2)]
@@ -67,7 +84,7 @@ def test_a_new_connection_after_one_was_cut(bulla, aws, key):
     assert aws.calls["Decrypt"] == 2
 
 
-@pytest.mark.parametrize("fault", [stall(60), drip(0.3)], ids=["stall", "drip"])
+@pytest.mark.parametrize("fault", [stall(20), drip(0.1)], ids=["stall", "drip"])
 def test_time_is_bounded(bulla, aws, key, sealed, fault):
     aws.fault("Decrypt", fault, times=99)
     start = time.monotonic()
@@ -90,9 +107,7 @@ def test_timeouts_that_are_none(bulla, aws, key, sealed, value):
 
 def test_interrupted_while_waiting(bulla, aws, key, sealed):
     """Control-C ends a wait for KMS at once."""
-    import signal
-
-    aws.fault("Decrypt", stall(60), times=9)
+    aws.fault("Decrypt", stall(20), times=9)
     process = bulla.start("decrypt", "-k", key.arn, "-o", "out", sealed)
     while aws.calls["Decrypt"] == 0:
         time.sleep(0.02)
