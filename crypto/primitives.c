@@ -4,6 +4,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
+#include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +13,16 @@
 
 #define AEAD_SIZE_MAX (1u << 30) /* fits OpenSSL's int */
 
+/* struct algorithms: fetched when the first is needed, which takes a good part of a short run. */
+struct algorithms {
+    pthread_mutex_t lock;
+    EVP_CIPHER *gcm, *ecb;
+    EVP_KDF *hkdf; /* fetched last */
+};
+
 struct crypto {
     OSSL_LIB_CTX *lib;
-    EVP_CIPHER *gcm, *ecb;
-    EVP_KDF *hkdf;
+    struct algorithms *algorithms;
 };
 
 struct result crypto_new(struct crypto **out, struct err *err)
@@ -24,14 +31,13 @@ struct result crypto_new(struct crypto **out, struct err *err)
 
     if (c == NULL)
         return fail(err, ERR_FAILED, "out of memory");
+    c->algorithms = calloc(1, sizeof *c->algorithms);
+    if (c->algorithms == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    pthread_mutex_init(&c->algorithms->lock, NULL);
     c->lib = OSSL_LIB_CTX_new();
     if (c->lib == NULL)
         return fail(err, ERR_FAILED, "cannot initialise OpenSSL");
-    c->gcm = EVP_CIPHER_fetch(c->lib, "AES-256-GCM", NULL);
-    c->ecb = EVP_CIPHER_fetch(c->lib, "AES-256-ECB", NULL);
-    c->hkdf = EVP_KDF_fetch(c->lib, "HKDF", NULL);
-    if (c->gcm == NULL || c->ecb == NULL || c->hkdf == NULL)
-        return fail(err, ERR_FAILED, "OpenSSL has no AES-256-GCM, AES-256-ECB or HKDF");
     *out = c;
     c = NULL;
     return OK;
@@ -44,11 +50,41 @@ void crypto_free(struct crypto **crypto)
     *crypto = NULL;
     if (c == NULL)
         return;
-    EVP_KDF_free(c->hkdf);
-    EVP_CIPHER_free(c->ecb);
-    EVP_CIPHER_free(c->gcm);
+    if (c->algorithms != NULL) {
+        EVP_KDF_free(c->algorithms->hkdf);
+        EVP_CIPHER_free(c->algorithms->ecb);
+        EVP_CIPHER_free(c->algorithms->gcm);
+        pthread_mutex_destroy(&c->algorithms->lock);
+    }
+    free(c->algorithms);
     OSSL_LIB_CTX_free(c->lib);
     free(c);
+}
+
+static struct result fetch(struct algorithms *a, OSSL_LIB_CTX *lib, struct err *err)
+{
+    if (a->gcm == NULL)
+        a->gcm = EVP_CIPHER_fetch(lib, "AES-256-GCM", NULL);
+    if (a->ecb == NULL)
+        a->ecb = EVP_CIPHER_fetch(lib, "AES-256-ECB", NULL);
+    if (a->hkdf == NULL)
+        a->hkdf = EVP_KDF_fetch(lib, "HKDF", NULL);
+    return a->gcm != NULL && a->ecb != NULL && a->hkdf != NULL
+               ? OK
+               : fail(err, ERR_FAILED, "OpenSSL has no AES-256-GCM, AES-256-ECB or HKDF");
+}
+
+static struct result algorithms_of(const struct crypto *c, const struct algorithms **out,
+                                   struct err *err)
+{
+    struct result r = OK;
+
+    pthread_mutex_lock(&c->algorithms->lock);
+    if (c->algorithms->hkdf == NULL)
+        r = fetch(c->algorithms, c->lib, err);
+    pthread_mutex_unlock(&c->algorithms->lock);
+    *out = c->algorithms;
+    return r;
 }
 
 OSSL_LIB_CTX *crypto_library(const struct crypto *crypto)
@@ -83,6 +119,7 @@ static OSSL_PARAM octets(const char *name, struct view v)
 static struct result hkdf(const struct crypto *crypto, const struct hkdf *h, uint8_t *out,
                           size_t size, struct err *err)
 {
+    const struct algorithms *algorithms;
     OSSL_PARAM params[6];
     size_t n = 0;
     int mode = h->mode;
@@ -96,7 +133,9 @@ static struct result hkdf(const struct crypto *crypto, const struct hkdf *h, uin
     if (h->info.size > 0)
         params[n++] = octets(OSSL_KDF_PARAM_INFO, h->info);
     params[n] = OSSL_PARAM_construct_end();
-    EVP_KDF_CTX *kdf = EVP_KDF_CTX_new(crypto->hkdf);
+    if (!algorithms_of(crypto, &algorithms, err).ok)
+        return FAIL;
+    EVP_KDF_CTX *kdf = EVP_KDF_CTX_new(algorithms->hkdf);
     int done = kdf != NULL && EVP_KDF_derive(kdf, out, size, params) == 1;
     EVP_KDF_CTX_free(kdf);
     if (!done)
@@ -147,9 +186,13 @@ struct result hkdf_extract_sha384(const struct crypto *crypto, struct view salt,
 struct result aes256_blocks(const struct crypto *crypto, const uint8_t key[KEY_SIZE],
                             const uint8_t *in, uint8_t *out, size_t count, struct err *err)
 {
-    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    const struct algorithms *algorithms;
     int size = (int)(16 * count), got = 0;
-    int done = ctx != NULL && EVP_EncryptInit_ex2(ctx, crypto->ecb, key, NULL, NULL) == 1 &&
+
+    if (!algorithms_of(crypto, &algorithms, err).ok)
+        return FAIL;
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    int done = ctx != NULL && EVP_EncryptInit_ex2(ctx, algorithms->ecb, key, NULL, NULL) == 1 &&
                EVP_CIPHER_CTX_set_padding(ctx, 0) == 1 &&
                EVP_EncryptUpdate(ctx, out, &got, in, size) == 1 && got == size;
 
@@ -236,9 +279,12 @@ struct result aead_new(struct aead **out, const struct crypto *crypto,
                        enum aead_algorithm algorithm, const uint8_t key[KEY_SIZE], struct err *err)
 {
     struct aead *a AEAD_CLEANUP = calloc(1, sizeof *a);
+    const struct algorithms *algorithms;
 
     if (a == NULL)
         return fail(err, ERR_FAILED, "out of memory");
+    if (!algorithms_of(crypto, &algorithms, err).ok)
+        return FAIL;
     a->ops = &aead_ops[algorithm];
     if (algorithm == AEAD_CHACHA20_POLY1305) {
         if (!secret_new(&a->key, KEY_SIZE, err).ok)
@@ -248,8 +294,8 @@ struct result aead_new(struct aead **out, const struct crypto *crypto,
         a->seal = EVP_CIPHER_CTX_new();
         a->open = EVP_CIPHER_CTX_new();
         if (a->seal == NULL || a->open == NULL ||
-            EVP_EncryptInit_ex2(a->seal, crypto->gcm, key, NULL, NULL) != 1 ||
-            EVP_DecryptInit_ex2(a->open, crypto->gcm, key, NULL, NULL) != 1)
+            EVP_EncryptInit_ex2(a->seal, algorithms->gcm, key, NULL, NULL) != 1 ||
+            EVP_DecryptInit_ex2(a->open, algorithms->gcm, key, NULL, NULL) != 1)
             return fail(err, ERR_FAILED, "OpenSSL failed to set a key");
     }
     *out = a;

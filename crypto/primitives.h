@@ -17,8 +17,7 @@
 #define AEAD_NONCE_SIZE 12
 #define AEAD_TAG_SIZE 16
 
-/* struct crypto: the library context and the algorithms fetched from it; read-only once made, so
- * threads may share it. */
+/* struct crypto: the library context and the algorithms fetched from it; threads may share it. */
 struct crypto;
 
 FALLIBLE crypto_new(struct crypto **out, struct err *err);

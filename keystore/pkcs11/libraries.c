@@ -1,0 +1,130 @@
+#include "keystore/pkcs11/libraries.h"
+
+#include <dlfcn.h>
+#include <libp11.h>
+#include <p11-kit/p11-kit.h>
+#include <p11-kit/uri.h>
+#include <string.h>
+
+/* What is used of the two, one row for each function, with its type, name, parameters and
+ * arguments, or procedure. */
+#define P11_FUNCTIONS(F, P)                                                                        \
+    F(PKCS11_CTX *, PKCS11_CTX_new, (void), ())                                                    \
+    F(int, PKCS11_CTX_load, (PKCS11_CTX * ctx, const char *name), (ctx, name))                     \
+    P(PKCS11_CTX_unload, (PKCS11_CTX * ctx), (ctx))                                                \
+    P(PKCS11_CTX_free, (PKCS11_CTX * ctx), (ctx))                                                  \
+    F(int, PKCS11_enumerate_slots, (PKCS11_CTX * ctx, PKCS11_SLOT * *slots, unsigned int *count),  \
+      (ctx, slots, count))                                                                         \
+    P(PKCS11_release_all_slots, (PKCS11_CTX * ctx, PKCS11_SLOT * slots, unsigned int count),       \
+      (ctx, slots, count))                                                                         \
+    F(int, PKCS11_enumerate_keys, (PKCS11_TOKEN * token, PKCS11_KEY * *keys, unsigned int *count), \
+      (token, keys, count))                                                                        \
+    F(EVP_PKEY *, PKCS11_get_private_key, (PKCS11_KEY * key), (key))                               \
+    F(int, PKCS11_set_ui_method, (PKCS11_CTX * ctx, UI_METHOD * method, void *arg),                \
+      (ctx, method, arg))
+
+#define P11_KIT_FUNCTIONS(F, P)                                                                    \
+    F(char *, p11_kit_config_option, (CK_FUNCTION_LIST * module, const char *option),              \
+      (module, option))                                                                            \
+    F(CK_FUNCTION_LIST *, p11_kit_module_for_name,                                                 \
+      (CK_FUNCTION_LIST * *modules, const char *name), (modules, name))                            \
+    F(char *, p11_kit_module_get_filename, (CK_FUNCTION_LIST * module), (module))                  \
+    F(CK_FUNCTION_LIST **, p11_kit_modules_load, (const char *reserved, int flags),                \
+      (reserved, flags))                                                                           \
+    P(p11_kit_modules_release, (CK_FUNCTION_LIST * *modules), (modules))                           \
+    F(P11KitUri *, p11_kit_uri_new, (void), ())                                                    \
+    P(p11_kit_uri_free, (P11KitUri * uri), (uri))                                                  \
+    F(int, p11_kit_uri_parse, (const char *text, P11KitUriType type, P11KitUri *uri),              \
+      (text, type, uri))                                                                           \
+    F(int, p11_kit_uri_format, (P11KitUri * uri, P11KitUriType type, char **text),                 \
+      (uri, type, text))                                                                           \
+    F(const char *, p11_kit_uri_message, (int code), (code))                                       \
+    F(int, p11_kit_uri_any_unrecognized, (P11KitUri * uri), (uri))                                 \
+    F(CK_ATTRIBUTE_PTR, p11_kit_uri_get_attribute, (P11KitUri * uri, CK_ATTRIBUTE_TYPE type),      \
+      (uri, type))                                                                                 \
+    F(int, p11_kit_uri_set_attribute, (P11KitUri * uri, CK_ATTRIBUTE_PTR attribute),               \
+      (uri, attribute))                                                                            \
+    F(const char *, p11_kit_uri_get_module_name, (const P11KitUri *uri), (uri))                    \
+    P(p11_kit_uri_set_module_name, (P11KitUri * uri, const char *name), (uri, name))               \
+    F(const char *, p11_kit_uri_get_module_path, (const P11KitUri *uri), (uri))                    \
+    P(p11_kit_uri_set_module_path, (P11KitUri * uri, const char *path), (uri, path))               \
+    F(const char *, p11_kit_uri_get_pin_source, (const P11KitUri *uri), (uri))                     \
+    F(const char *, p11_kit_uri_get_pin_value, (const P11KitUri *uri), (uri))                      \
+    F(CK_SLOT_ID, p11_kit_uri_get_slot_id, (P11KitUri * uri), (uri))                               \
+    F(CK_TOKEN_INFO_PTR, p11_kit_uri_get_token_info, (P11KitUri * uri), (uri))                     \
+    F(int, p11_kit_uri_match_module_info, (const P11KitUri *uri, const CK_INFO *info),             \
+      (uri, info))                                                                                 \
+    F(int, p11_kit_uri_match_slot_info, (const P11KitUri *uri, const CK_SLOT_INFO *info),          \
+      (uri, info))                                                                                 \
+    F(int, p11_kit_uri_match_token_info, (const P11KitUri *uri, const CK_TOKEN_INFO *info),        \
+      (uri, info))
+
+/* A pointer to each, under its own name. */
+#define POINTER(type, name, parameters, arguments) __typeof__(&name) name;
+#define PROCEDURE_POINTER(name, parameters, arguments) __typeof__(&name) name;
+static struct {
+    P11_FUNCTIONS(POINTER, PROCEDURE_POINTER)
+    P11_KIT_FUNCTIONS(POINTER, PROCEDURE_POINTER)
+} loaded;
+
+/* Each function itself, so that nobody sees that it is not linked. */
+#define FORWARD(type, name, parameters, arguments)                                                 \
+    type name parameters                                                                           \
+    {                                                                                              \
+        return loaded.name arguments;                                                              \
+    }
+#define FORWARD_PROCEDURE(name, parameters, arguments)                                             \
+    void name parameters                                                                           \
+    {                                                                                              \
+        loaded.name arguments;                                                                     \
+    }
+P11_FUNCTIONS(FORWARD, FORWARD_PROCEDURE)
+P11_KIT_FUNCTIONS(FORWARD, FORWARD_PROCEDURE)
+
+struct symbol {
+    const char *name;
+    void *pointer; /* to be filled */
+};
+
+#define SYMBOL(type, name, parameters, arguments) {#name, &loaded.name},
+#define PROCEDURE_SYMBOL(name, parameters, arguments) {#name, &loaded.name},
+
+static const struct library {
+    const char *file, *package; /* Debian's */
+    const struct symbol *symbols;
+} libraries[] = {
+    {"libp11.so.3", "libp11-3",
+     (const struct symbol[]){P11_FUNCTIONS(SYMBOL, PROCEDURE_SYMBOL){NULL, NULL}}},
+    {"libp11-kit.so.0", "libp11-kit0",
+     (const struct symbol[]){P11_KIT_FUNCTIONS(SYMBOL, PROCEDURE_SYMBOL){NULL, NULL}}},
+};
+
+static struct result load(const struct library *library, struct err *err)
+{
+    /* Never closed: the modules that it loads keep threads and tables until the end. */
+    void *handle = dlopen(library->file, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+
+    if (handle == NULL) {
+        (void)fail(err, ERR_UNSUPPORTED, "tokens take %s, which cannot be loaded", library->file);
+        err_hint(err, "Debian has it in the package %s", library->package);
+        return FAIL;
+    }
+    for (const struct symbol *s = library->symbols; s->name != NULL; s++) {
+        void *found = dlsym(handle, s->name);
+        if (found == NULL)
+            return fail(err, ERR_UNSUPPORTED, "%s has no %s", library->file, s->name);
+        memcpy(s->pointer, &found, sizeof found);
+    }
+    return OK;
+}
+
+struct result libraries_load(struct err *err)
+{
+    static bool done;
+
+    for (size_t i = 0; i < sizeof libraries / sizeof *libraries && !done; i++)
+        if (!load(&libraries[i], err).ok)
+            return FAIL;
+    done = true;
+    return OK;
+}
