@@ -167,6 +167,14 @@ static CK_RV on_close_all(CK_SLOT_ID slot)
     return CKR_OK;
 }
 
+static CK_RV on_get_session_info(CK_SESSION_HANDLE session, CK_SESSION_INFO *info)
+{
+    (void)session;
+    *info = (CK_SESSION_INFO){
+        .slotID = SLOT, .state = CKS_RO_USER_FUNCTIONS, .flags = CKF_SERIAL_SESSION};
+    return CKR_OK;
+}
+
 static CK_RV on_find_init(CK_SESSION_HANDLE session, CK_ATTRIBUTE *wanted, CK_ULONG count)
 {
     (void)session;
@@ -333,6 +341,7 @@ static CK_FUNCTION_LIST functions = {
     .C_OpenSession = on_open_session,
     .C_CloseSession = on_close_session,
     .C_CloseAllSessions = on_close_all,
+    .C_GetSessionInfo = on_get_session_info,
     .C_FindObjectsInit = on_find_init,
     .C_FindObjects = on_find,
     .C_FindObjectsFinal = on_find_final,

@@ -237,6 +237,10 @@ static struct result pass(struct search *s, CK_OBJECT_CLASS class, struct err *e
         wanted[n++] = (CK_ATTRIBUTE){CKA_ID, (void *)(uintptr_t)s->uri->id, s->uri->id_size};
     if (!token_objects(s->token, wanted, n, objects, TOKEN_OBJECTS_MAX, &count, err).ok)
         return FAIL;
+    if (count == TOKEN_OBJECTS_MAX)
+        return fail(err, ERR_STORE,
+                    "token '%s' has %d objects or more; name a key by its very label",
+                    s->token->label, TOKEN_OBJECTS_MAX);
     for (size_t i = 0; i < count; i++)
         if (!add(s, objects[i], class, err).ok)
             return FAIL;

@@ -6,7 +6,7 @@
 #include "crypto/spki.h"
 #include "keystore/pkcs11/token.h"
 
-#define KEYS_MAX 64 /* that one URI may name */
+#define KEYS_MAX 1024 /* that one URI may name */
 #define CHECK_VALUE_MAX 8
 #define AES_KEY_BYTES 32
 

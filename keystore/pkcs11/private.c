@@ -167,8 +167,14 @@ static struct result decrypt_oaep(struct token *token, const struct token_key *k
     if (rv == CKR_OK)
         rv = CALL(token->module, C_Decrypt, token->session, (CK_BYTE *)(uintptr_t)wrapped.bytes,
                   wrapped.size, plain.bytes, &size);
-    if (rv != CKR_OK)
-        return broken(token, rv, "C_Decrypt by RSA-OAEP", err);
+    if (rv != CKR_OK) {
+        (void)broken(token, rv, "C_Decrypt by RSA-OAEP", err).ok;
+        if (!LIBP11_RAW_RSA && err->class != ERR_DAMAGED)
+            err_hint(err,
+                     "this bulla was built with a libp11 that does not do without the token's own "
+                     "RSA-OAEP, and not every token knows that with SHA-256");
+        return FAIL;
+    }
     return take_key(&plain, size, out, err);
 }
 

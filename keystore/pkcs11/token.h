@@ -5,7 +5,7 @@
 
 #include "keystore/pkcs11/module.h"
 
-#define TOKEN_OBJECTS_MAX 1024
+#define TOKEN_OBJECTS_MAX 4096
 #define TOKEN_VALUE_MAX 8192 /* bytes of an attribute; certificates are the longest */
 #define MECHANISMS_MAX 1024
 #define TOKEN_LABEL_MAX 32

@@ -87,7 +87,9 @@ def bulla(bulla, softhsm):
     return bulla.at(softhsm)
 
 
-OPERATIONS = [("decrypt", kind) for kind in KINDS] + [("encrypt", "aes"), ("encrypt", "rsa"), ("check", "p256")]
+# Each function is at work in these; sanitizers, which are slow, see less of what is nearly the same.
+OPERATIONS = [("decrypt", kind) for kind in KINDS] + [("encrypt", "aes")]
+OPERATIONS += [] if SANITIZED else [("encrypt", "rsa"), ("check", "p256")]
 
 
 @pytest.fixture(params=OPERATIONS, ids="-".join)
@@ -102,9 +104,8 @@ def faults_of(operation):
     for name, calls in operation.functions().items():
         for call in sorted({1, 2, calls} & set(range(1, calls + 1))):
             for on in ("", "+"):
-                for _ in range(1 if SANITIZED else 2):
-                    number += 1
-                    yield name, call, on, codes[number * 4 % len(codes)]
+                number += 1
+                yield name, call, on, codes[number * 4 % len(codes)]
 
 
 def test_each_function_fails_at_each_call(operation, softhsm):
@@ -177,11 +178,12 @@ LIES = [
 
 
 def test_lies(operation, softhsm):
-    """Whatever is answered: a clean error, or what was asked for. Sanitizers see what was read past the end."""
+    """Whatever is answered: a clean error, or what was asked for. Sanitizers see what was read past the end: they get
+    each lie, the others a third."""
     called = operation.functions()
     relevant = [lie for lie in LIES if lie.split(":")[0] in called]
-    assert len(relevant) > 20
-    for lie in relevant:
+    assert len(relevant) > 40
+    for lie in relevant if SANITIZED else relevant[:: 3]:
         try:
             operation(softhsm.mocked(lie), status=(0, 1, 4, 5, 6), other_key=lie.startswith("C_GetAttributeValue"))
         except AssertionError as error:
@@ -215,7 +217,8 @@ def test_token_that_answers_nothing_of_use(bulla, softhsm):
 
 # Modules that do not answer.
 
-SLOW = ["C_Initialize", "C_GetSlotList", "C_GetTokenInfo", "C_OpenSession", "C_Login", "C_FindObjects", "C_DecryptInit", "C_Decrypt"]
+SLOW = ["C_Initialize", "C_GetSlotList", "C_OpenSession", "C_Login", "C_FindObjects", "C_DecryptInit", "C_Decrypt"]
+SLOW = SLOW[::3] if SANITIZED else SLOW
 
 
 @pytest.mark.parametrize("function", SLOW)
@@ -298,7 +301,6 @@ if not SANITIZED:  # valgrind does not run what a sanitizer is in
 
     @pytest.mark.parametrize("kind, fault", [
         ("rsa", ""), ("p256", "C_DeriveKey:1+:rv=0x30"), ("aes", "C_Decrypt:1+:length=100000"),
-        ("rsa", "C_GetAttributeValue:1+:length=1"),
     ])  # fmt: skip
     def test_under_valgrind(bulla, softhsm, kind, fault):
         operation = Operation(bulla, softhsm, "decrypt", kind)
