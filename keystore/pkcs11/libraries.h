@@ -1,5 +1,5 @@
-/* libraries: libp11 and p11-kit, loaded when the first token is named. Linked in the usual way, they
- * would be in every start of the program. */
+/* libraries: libp11 and p11-kit, loaded when the first token is named. Linked in the usual way,
+ * they would be in every start of the program. */
 #ifndef BULLA_KEYSTORE_PKCS11_LIBRARIES_H
 #define BULLA_KEYSTORE_PKCS11_LIBRARIES_H
 
