@@ -76,8 +76,9 @@ int connect(int fd, const struct sockaddr *to, socklen_t size)
         errno = ECONNREFUSED;
         return -1;
     }
-    return to->sa_family == AF_INET ? next_connect(fd, (const struct sockaddr *)&here, sizeof here)
-                                    : next_connect(fd, (const struct sockaddr *)&here6, sizeof here6);
+    return to->sa_family == AF_INET
+               ? next_connect(fd, (const struct sockaddr *)&here, sizeof here)
+               : next_connect(fd, (const struct sockaddr *)&here6, sizeof here6);
 }
 
 int getaddrinfo(const char *restrict name, const char *restrict service,

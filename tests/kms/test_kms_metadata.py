@@ -19,7 +19,7 @@ def test_version_2(imds, anonymous, key, who):  # noqa: F811
     assert imds.asked[0] == "PUT /latest/api/token" and imds.asked[-1] == f"GET {FOLDER}backup-host" and len(imds.asked) == 3
 
 
-def test_version_1_is_refused(serve, imds, anonymous, cloud, aws, key):
+def test_version_1_is_refused(serve, imds, anonymous, aws, key):
     """A server that has no tokens is asked for nothing else."""
     old = serve(InstanceMetadata, imds.principal, v1_only=True)
     said = refused(anonymous, key, AWS_EC2_METADATA_SERVICE_ENDPOINT=old.url)
@@ -109,7 +109,7 @@ def test_relative_uri(container, anonymous, key, who, path):  # noqa: F811
     assert "assumed-role/task/" in who() and "169.254.170.2" in anonymous.log.read_text().split()
 
 
-def test_relative_uri_does_not_lead_elsewhere(container, anonymous, aws, key):
+def test_relative_uri_does_not_lead_elsewhere(anonymous, aws, key):
     """It is a path; it cannot become part of the host."""
     for path in ("@192.0.2.1/x", ".evil.example/x", ":80@192.0.2.1/"):
         refused(anonymous, key, AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=path)

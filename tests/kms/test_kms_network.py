@@ -139,7 +139,7 @@ def test_order_of_the_variables(bulla, serve, aws, key):
     assert kms.calls["Encrypt"] == 1 and aws.requests == []
 
 
-def test_endpoint_of_sts(bulla, serve, aws, key, user):
+def test_endpoint_of_sts(bulla, serve, aws, key):
     """AWS_ENDPOINT_URL_STS for STS; --endpoint is for KMS alone."""
     kms, sts = serve(), serve()
     bulla("key", "check", "--endpoint", kms.url, key.arn, env={"AWS_ENDPOINT_URL_STS": sts.url})
