@@ -2,7 +2,7 @@
  *
  * Each address and name it asks for is appended to the file in LOOPBACK_LOG. A connection to
  * elsewhere than loopback is refused, unless LOOPBACK_TO has "ADDRESS=PORT" for it among its words:
- * then it leads to that port of loopback. Names other than localhost are not found. With
+ * then it leads to that port of 127.0.0.1. Names other than localhost are not found. With
  * LOOPBACK_DUMPABLE set, the program cannot keep its memory from the tests. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -71,13 +71,14 @@ int connect(int fd, const struct sockaddr *to, socklen_t size)
         return next_connect(fd, to, size);
     in_port_t port = htons((unsigned short)mapped(address));
     struct sockaddr_in here = {AF_INET, port, {htonl(INADDR_LOOPBACK)}, {0}};
-    struct sockaddr_in6 here6 = {AF_INET6, port, 0, IN6ADDR_LOOPBACK_INIT, 0};
+    struct sockaddr_in6 here6 = {AF_INET6, port, 0, {{{[10] = 0xff, 0xff, 127, 0, 0, 1}}}, 0};
     if (port == 0) {
         errno = ECONNREFUSED;
         return -1;
     }
-    return to->sa_family == AF_INET ? next_connect(fd, (const struct sockaddr *)&here, sizeof here)
-                                    : next_connect(fd, (const struct sockaddr *)&here6, sizeof here6);
+    return to->sa_family == AF_INET
+               ? next_connect(fd, (const struct sockaddr *)&here, sizeof here)
+               : next_connect(fd, (const struct sockaddr *)&here6, sizeof here6);
 }
 
 int getaddrinfo(const char *restrict name, const char *restrict service,

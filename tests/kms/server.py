@@ -7,7 +7,6 @@ import http.server
 import json
 import re
 import socket
-import ssl
 import threading
 import time
 import urllib.parse

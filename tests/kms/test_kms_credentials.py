@@ -58,7 +58,7 @@ def test_environment_with_a_session_token(bulla, cloud, key, who):
     assert who() == session.arn
 
 
-def test_wrong_secret(bulla, aws, key, user):
+def test_wrong_secret(bulla, aws, key):
     said = refused(bulla, key, AWS_SECRET_ACCESS_KEY="wrong" * 8)
     assert "InvalidSignature" in said and aws.calls["Encrypt"] == 1
 
@@ -230,7 +230,7 @@ def test_loops_are_refused(anonymous, aws, key, count):
     assert "p0" in refused(anonymous, key, AWS_PROFILE="p0") and not aws.calls
 
 
-def test_long_chain_ends(anonymous, cloud, aws, key, base):
+def test_long_chain_ends(anonymous, aws, key, base):
     """Though its end has keys: nobody means three thousand roles."""
     config = [f"[profile p{n}]\nrole_arn = arn:aws:iam::111122223333:role/r{n}\nsource_profile = p{n + 1}\n" for n in range(3000)]
     anonymous.config("".join(config), f"[p3000]\n{keys_of(base)}")
@@ -403,7 +403,7 @@ def test_process_that_fails_at_last(anonymous, cloud, aws, key):
 
 
 @pytest.mark.parametrize("how", [":", "exec >&- 2>&-"])
-def test_process_that_hangs(anonymous, aws, key, how):
+def test_process_that_hangs(anonymous, key, how):
     path = program(anonymous.home / "get", f"#!/bin/sh\n{how}\nexec sleep 60\n")
     anonymous.config(f"[profile corp]\ncredential_process = {path}\n")
     start = time.monotonic()
@@ -451,7 +451,7 @@ def test_credentials_serve_all_keys_of_a_run(anonymous, cloud, aws, key):
 # Expired tokens.
 
 
-def test_expired_token_is_refreshed_once(anonymous, cloud, aws, key, who):
+def test_expired_token_is_refreshed_once(anonymous, cloud, aws, key):
     session = cloud.session(cloud.role("corp", "kms:*"))
     session.expired_once = True
     path = program(anonymous.home / "get", printed(session))
@@ -478,7 +478,7 @@ def test_expired_token_of_the_environment(bulla, cloud, aws, key):
 # The order.
 
 
-def test_order_of_the_chain(container, cloud, serve, imds, anonymous, key, who, web):
+def test_order_of_the_chain(container, cloud, imds, anonymous, key, who, web):
     """Each source is there; the first is taken away, and the next counts. As botocore has it."""
     bulla, task = anonymous, container()
     people = {name: cloud.user(name, "kms:*") for name in ("environment", "source", "filed", "process", "config")}
@@ -533,7 +533,7 @@ def test_a_broken_provider_is_not_passed_over(container, imds, anonymous, aws, k
     assert imds.asked == [] and not aws.calls
 
 
-def test_one_set_of_credentials_serves_a_run(imds, anonymous, cloud, aws, key):
+def test_one_set_of_credentials_serves_a_run(imds, anonymous, aws, key):
     files = [anonymous.seal(key.arn, CONTENT, name=str(n)) for n in range(3)]
     imds.asked.clear()
     anonymous("verify", "-k", key.arn, *files)

@@ -8,6 +8,8 @@ import pytest
 from kms_files import CONTENT, altered, arns, opened
 from moto import Moto, install
 
+pytestmark = pytest.mark.xdist_group("moto")  # one moto serves them all
+
 
 @pytest.fixture(scope="module")
 def world(authority, tls):

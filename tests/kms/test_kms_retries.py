@@ -61,7 +61,7 @@ def test_a_batch_goes_on(bulla, aws, key):
     assert [(bulla.work / str(n)).exists() for n in range(3)] == [True, False, True]
 
 
-def test_a_place_that_cannot_be_reached_is_not_tried_for_each_file(bulla, serve, aws, key):
+def test_a_place_that_cannot_be_reached_is_not_tried_for_each_file(bulla, serve, key):
     """One round of attempts, not one for each of ten thousand files."""
     files = [bulla.seal(key.arn, b"%d" % n, name=str(n)) for n in range(4)]
     wall = serve(Proxy)

@@ -63,7 +63,7 @@ def test_names_of_a_key(bulla, cloud, key, reference):
     assert opened(bulla, key, sealed=sealed).stdout == CONTENT
 
 
-def test_alias_that_moved_does_not_open_what_the_old_key_sealed(bulla, cloud, aws, key):
+def test_alias_that_moved_does_not_open_what_the_old_key_sealed(bulla, cloud, key):
     """The file does not choose the key: the alias means another one now."""
     cloud.alias("alias/nightly", key)
     sealed = bulla.seal("alias/nightly", CONTENT)
@@ -148,7 +148,7 @@ def test_slot_that_names_another_key_than_opens_it(bulla, cloud, key):
     assert opened(bulla, "alias/nightly", sealed=sealed, status=(4, 5, 7)).stdout == b""
 
 
-def test_only_named_keys_are_asked(bulla, cloud, aws, key, sealed):
+def test_only_named_keys_are_asked(bulla, cloud, aws, sealed):
     other = cloud.key()
     assert b"" == opened(bulla, other, sealed=sealed, status=5).stdout
     assert aws.calls["Decrypt"] == 0

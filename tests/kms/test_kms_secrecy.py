@@ -58,7 +58,7 @@ if not cli_conftest.SANITIZED:  # sanitizers keep what was freed
         assert out == CONTENT and leaked == []
 
 
-def test_command_line_and_limits(aws, bulla, key, user, cloud):
+def test_command_line_and_limits(aws, bulla, key, cloud):
     """No argument holds a secret, and there are no core dumps."""
     aws.fault("Encrypt", stall(30))
     process = bulla.start("encrypt", "-k", key.arn, "-o", "x.bulla")

@@ -96,7 +96,7 @@ def test_the_aws_command(cloud, aws, key, user, authority, tmp_path):
     assert json.loads(told)["Arn"] == user.arn
 
 
-def test_the_guard(guard, tmp_path, serve, cloud):
+def test_the_guard(guard, tmp_path, serve):
     """Nothing but loopback is reached through it."""
     log = tmp_path / "log"
     aim = serve()
