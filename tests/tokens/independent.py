@@ -7,7 +7,6 @@ import hmac
 import pathlib
 import runpy
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -90,6 +89,3 @@ def opened(path, private, number=0):
     data_key = DECODER["open_data_key"](content, key)
     context = b"bulla/v1 body" + content.core.hash
     return DECODER["open_body"](path.read_bytes(), [size], content.core.suite, data_key, context)
-
-
-__all__ = ["InvalidTag", "opened", "read", "spki_hash"]

@@ -8,7 +8,7 @@ import pytest
 
 from conftest import SANITIZED
 from sealed import content, snapshot
-from tokens import METHODS, MOCK, SoftHSM
+from tokens import MOCK
 
 X = content(1000)
 HANGS = 40  # seconds: more is a deadlock
@@ -207,6 +207,15 @@ def test_a_wrap_that_is_wrong_is_not_written(bulla, softhsm):
     operation = Operation(bulla, softhsm, "encrypt", "aes")
     for lie in ("C_Encrypt:1+:length=0", "C_Encrypt:1+:length=47", "C_Encrypt:1+:length=49", "C_Encrypt:1+:length=100000"):
         operation(softhsm.mocked(lie), status=(5, 6))
+
+
+@pytest.mark.parametrize("function, says", [("C_GetSlotList", b"slots"), ("C_FindObjects", b"C_FindObjects: CKR_")])
+@pytest.mark.parametrize("count", ["100000", "0xffffffffffffffff", "0x2000000000000001"])
+def test_insane_count(bulla, softhsm, function, says, count):
+    """More than there was room for: nothing of that is read."""
+    for kind in ("rsa", "aes"):
+        operation = Operation(bulla, softhsm, "decrypt", kind)
+        assert says in operation(softhsm.mocked(f"{function}:1+:length={count}"), status=6).stderr
 
 
 def test_token_that_answers_nothing_of_use(bulla, softhsm):

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from tokens import MOCK, NSS, PIN, WRONG_PIN, SoftHSM
+from tokens import MOCK, PIN, WRONG_PIN
 
 
 def tool(token, *args, faults="", log=None, pin=PIN, timeout=20):
