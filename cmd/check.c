@@ -8,34 +8,29 @@
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
 
-/* struct shown: where the facts of a key go, a line each or into one object. */
-struct shown {
-    json_t *json; /* or NULL */
-};
-
+/* A sink of facts: a line each, or into an object. */
 static void fact(void *arg, const char *name, const char *value)
 {
-    const struct shown *shown = arg;
+    terminal_fact(arg, name, value);
+}
 
-    if (shown->json != NULL) {
-        terminal_put(shown->json, name, terminal_text(value, strlen(value)));
+static void show_ability(json_t *json, const char *name, bool able, const struct err *why)
+{
+    char reason[32];
+
+    if (json == NULL) {
+        terminal_fact(NULL, name, able ? "yes" : why->text[0] != '\0' ? why->text : "not tried");
         return;
     }
-    printf("  %-20s", name);
-    terminal_show(value, strlen(value));
-    putchar('\n');
+    terminal_put(json, name, json_boolean(able));
+    snprintf(reason, sizeof reason, "%s_error", name);
+    if (!able && why->text[0] != '\0')
+        terminal_fact(json, reason, why->text);
 }
 
-static void show_ability(struct shown *shown, const char *name, bool able, const struct err *why)
-{
-    if (shown->json != NULL)
-        terminal_put(shown->json, name, json_boolean(able));
-    else
-        fact(shown, name, able ? "yes" : why->text[0] != '\0' ? why->text : "not tried");
-}
-
-/* A key that cannot wrap is an error; one that cannot unwrap is a fact, unless its store failed. */
-static struct result check_one(const char *given, const struct options *o, struct shown *shown,
+/* A key that cannot wrap is an error, and so is one that cannot unwrap, unless that is all its kind
+ * can do. */
+static struct result check_one(const char *given, const struct options *o, json_t *json,
                                struct err *err)
 {
     struct session s SESSION_CLEANUP = {0}; /* first: it outlives the keys */
@@ -47,17 +42,17 @@ static struct result check_one(const char *given, const struct options *o, struc
         !common_keyset(&keys, &s.env, &one, err).ok)
         return FAIL;
     struct master_key *key = keys.keys[0];
-    struct key_facts_sink sink = {fact, shown};
-    if (shown->json == NULL) {
+    struct key_facts_sink sink = {fact, json};
+    if (json == NULL) {
         terminal_reference(given);
         putchar('\n');
     }
-    fact(shown, "store", key->ops->name);
+    terminal_fact(json, "store", key->ops->name);
     if ((key->ops->describe != NULL && !key->ops->describe(key, &sink, err).ok) ||
         !check_key(&c, key, err).ok)
         return FAIL;
-    show_ability(shown, "wraps", c.wraps, &c.wrap_failed);
-    show_ability(shown, "unwraps", c.unwraps, &c.unwrap_failed);
+    show_ability(json, "wraps", c.wraps, &c.wrap_failed);
+    show_ability(json, "unwraps", c.unwraps, &c.unwrap_failed);
     if (!c.wraps)
         *err = c.wrap_failed;
     else if (!c.unwraps && c.unwrap_failed.class != ERR_NO_KEY)
@@ -69,18 +64,16 @@ int verb_key_check(const struct options *o)
 {
     int status = ERR_NONE;
 
-    for (size_t i = 0; i < o->operands.count; i++) {
+    for (size_t i = 0; i < o->operands.count && status != ERR_INTERRUPTED; i++) {
         const char *given = o->operands.items[i];
-        struct shown shown = {o->json ? json_object() : NULL};
+        json_t *json = o->json ? json_object() : NULL;
         struct err err = {0};
-        if (!check_one(given, o, &shown, &err).ok) {
-            int class = terminal_error(&err);
-            status = o->operands.count > 1 ? ERR_PARTIAL : class;
-        }
-        if (shown.json != NULL) {
-            terminal_put(shown.json, "key", terminal_reference_text(given));
-            terminal_put(shown.json, "status", json_integer(err.class));
-            terminal_json(shown.json);
+        if (!check_one(given, o, json, &err).ok)
+            status = common_status(o->operands.count, terminal_error(&err));
+        if (json != NULL) {
+            terminal_put(json, "key", terminal_reference_text(given));
+            terminal_put(json, "status", json_integer(err.class));
+            terminal_json(json);
         }
     }
     return status;

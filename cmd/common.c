@@ -8,6 +8,7 @@
 #include "cmd/progress.h"
 #include "cmd/terminal.h"
 
+#define THREADS_USUAL 16 /* at most; -j may say more */
 #define KMS_TIMEOUT_MAX 86400
 
 static const struct watch progress_watch = {progress_read, NULL};
@@ -73,7 +74,9 @@ struct result common_env(struct keystore_env *env, const struct options *o, stru
 
 unsigned common_threads(const struct options *o)
 {
-    return o->jobs > 0 ? (unsigned)o->jobs : threads_allowed();
+    unsigned allowed = threads_allowed();
+
+    return o->jobs > 0 ? (unsigned)o->jobs : allowed < THREADS_USUAL ? allowed : THREADS_USUAL;
 }
 
 struct result common_keys(struct session *s, const struct options *o, bool need, struct err *err)
@@ -143,6 +146,11 @@ struct result common_sync(struct session *s, const struct options *o, struct err
         return OK;
     }
     return fail(err, ERR_USAGE, "--sync is each, end or none, not '%s'", o->sync);
+}
+
+int common_status(size_t count, int failed)
+{
+    return stream_interrupted() ? ERR_INTERRUPTED : count > 1 ? ERR_PARTIAL : failed;
 }
 
 int common_finish(const struct session *s, int status)

@@ -11,7 +11,8 @@
 /* common_env fills what stores need of the command line; o must outlive it. ERR_USAGE. */
 FALLIBLE common_env(struct keystore_env *env, const struct options *o, struct err *err);
 
-/* common_threads is the number of threads that may work at once: -j, else the CPUs there are. */
+/* common_threads is the number of threads that may work at once: -j, else the CPUs there are, but
+ * not so many that they would need more memory than is promised. */
 unsigned common_threads(const struct options *o);
 
 /* common_keys opens a session with the keys of -k, else of BULLA_KEY, names looked up in the config
@@ -30,6 +31,9 @@ FALLIBLE common_reference(const char *given, char **reference, struct err *err);
 
 /* common_sync reads --sync: each, end or none. ERR_USAGE. */
 FALLIBLE common_sync(struct session *s, const struct options *o, struct err *err);
+
+/* common_status is the exit status of a run over so many keys of which one failed like that. */
+int common_status(size_t count, int failed);
 
 /* common_finish syncs what was left to the end of a run, and gives its exit status. */
 int common_finish(const struct session *s, int status);

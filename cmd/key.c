@@ -368,15 +368,9 @@ static void begin(void *arg, const char *what, const char *reference)
 
 static void fact(void *arg, const char *name, const char *value)
 {
-    struct listing *l = arg;
+    const struct listing *l = arg;
 
-    if (l->json) {
-        terminal_put(l->object, name, terminal_text(value, strlen(value)));
-        return;
-    }
-    printf("  %-20s", name);
-    terminal_show(value, strlen(value));
-    putchar('\n');
+    terminal_fact(l->json ? l->object : NULL, name, value);
 }
 
 static struct result list_one(const char *given, const struct options *o, bool *headed,
@@ -409,12 +403,10 @@ int verb_key_list(const struct options *o)
         err_hint(&err, "name a keyring, or set BULLA_KEY");
         return terminal_error(&err);
     }
-    for (size_t i = 0; i < from->count; i++) {
+    for (size_t i = 0; i < from->count && status != ERR_INTERRUPTED; i++) {
         struct err err = {0};
-        if (!list_one(from->items[i], o, &headed, &err).ok) {
-            int class = terminal_error(&err);
-            status = from->count > 1 ? ERR_PARTIAL : class;
-        }
+        if (!list_one(from->items[i], o, &headed, &err).ok)
+            status = common_status(from->count, terminal_error(&err));
     }
     return status;
 }

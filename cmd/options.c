@@ -255,7 +255,7 @@ static const struct row {
      "output"},
     {"jobs", 'j', "N", NUMBER, offsetof(struct options, jobs), FILES | REWRAP | REENCRYPT,
      "work with N threads, on several files or parts of one\n"
-     "at once (as many as there are CPUs)"},
+     "at once (as many as there are CPUs, at most 16)"},
     {"progress", 0, "HOW", TEXT, offsetof(struct options, progress), BATCHES,
      "auto (the default: on a terminal), json or none"},
     {"quiet", 'q', NULL, FLAG, offsetof(struct options, quiet), ~0u,

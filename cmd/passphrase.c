@@ -134,11 +134,14 @@ static struct result from_command(const char *command, const char *noun, struct 
     if (r.ok) {
         r = from_descriptor(pipe_ends[0], noun, "its command", &got, err);
         close(pipe_ends[0]); /* a command that still prints ends by that */
+        if (stream_interrupted())
+            (void)kill(pid, SIGTERM);
         pid_t ended = waitpid(pid, &status, 0);
         while (ended < 0 && errno == EINTR)
             ended = waitpid(pid, &status, 0);
         bool stopped = ended == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE;
-        if (!stopped && (ended != pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0))
+        if (!stream_interrupted() && !stopped &&
+            (ended != pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0))
             r = fail(err, ERR_FAILED, "the %s command failed", noun);
     } else {
         close(pipe_ends[0]);

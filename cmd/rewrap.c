@@ -18,16 +18,18 @@ struct run {
 
 static struct result read_options(struct run *r, const struct options *o, struct err *err)
 {
-    const char *sync = o->sync != NULL ? o->sync : "each";
-
     if (o->to.count > 0 && o->add.count + o->remove_keys.count > 0)
         return fail(err, ERR_USAGE, "--to does not go with --add and --remove");
-    if (strcmp(sync, "each") != 0 && strcmp(sync, "none") != 0)
-        return fail(err, ERR_USAGE, "--sync is each or none, not '%s'", sync);
+    if (!common_sync(&r->session, o, err).ok)
+        return FAIL;
+    if (r->session.sync == SYNC_END) {
+        (void)fail(err, ERR_USAGE, "rewrap cannot sync at the end of a run");
+        err_hint(err, "a power cut could take both copies of an envelope; --sync is each or none");
+        return FAIL;
+    }
     r->rewrap.session = &r->session;
     r->rewrap.dry_run = o->dry_run;
     r->rewrap.preserve_times = o->preserve_times;
-    r->rewrap.no_sync = strcmp(sync, "none") == 0;
     r->session.env.token.rotating = true;
     if (!common_keys(&r->session, o, o->remove_keys.count == 0, err).ok)
         return FAIL;

@@ -146,3 +146,14 @@ int terminal_finish(int status)
     line("", "cannot write standard output", "");
     return status == ERR_NONE ? ERR_FAILED : status;
 }
+
+void terminal_fact(json_t *object, const char *name, const char *value)
+{
+    if (object != NULL) {
+        terminal_put(object, name, terminal_text(value, strlen(value)));
+        return;
+    }
+    printf("  %-20s", name);
+    terminal_show(value, strlen(value));
+    putchar('\n');
+}

@@ -26,6 +26,10 @@ __attribute__((format(printf, 1, 2))) void terminal_note(const char *fmt, ...);
 /* terminal_show prints bytes from outside to standard output, escaped. */
 void terminal_show(const void *bytes, size_t size);
 
+/* terminal_fact prints a name and a value, escaped, or puts them into object if that is not NULL.
+ */
+void terminal_fact(json_t *object, const char *name, const char *value);
+
 /* terminal_text makes a JSON string of bytes from outside; what is not UTF-8 is escaped first. */
 json_t *terminal_text(const void *bytes, size_t size);
 

@@ -24,7 +24,7 @@ struct rewrap {
     struct session *session;   /* its keys open */
     struct keyset to;          /* exactly these */
     struct keyset add, remove; /* these more, these no more */
-    bool dry_run, preserve_times, no_sync;
+    bool dry_run, preserve_times;
 
     pthread_mutex_t lock; /* for what follows; {0} is unlocked */
     struct wrap_cache cache;

@@ -18,6 +18,7 @@ def test_a_public_key_only_wraps(bulla, work):
     bulla("key", "export-public", "-o", "pair.pub", f"{bulla.keys}/pair.ring")
     told = facts(bulla, "pair.pub")
     assert (told["wraps"], told["unwraps"], told["status"]) == (True, False, 0)
+    assert told["unwraps_error"] == "it seals, but does not open" and "wraps_error" not in told
     assert b"it seals, but does not open" in bulla("key", "check", "pair.pub").stdout
 
 

@@ -142,6 +142,16 @@ def test_kill_leaves_nothing(bulla, ring, work, verb, options):
     assert os.listdir(work) == []
 
 
+def test_signal_ends_a_command_that_is_waited_for(bulla, ring, work):
+    process = bulla.start("encrypt", "-k", "passphrase:", "--new-passphrase-command", "exec sleep 60", "-o", "out")
+    wait_until_asleep(process)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    _, err = bulla.finish(process, status=130)
+    assert time.monotonic() - begun < 30 and b"interrupted" in err
+    assert os.listdir(work) == []
+
+
 def test_hang_up_that_is_ignored_stays_ignored(bulla, ring, work):
     """As nohup starts a program, so that it goes on when its terminal is gone."""
 
