@@ -56,9 +56,8 @@ struct result atomic_file_open(struct atomic_file *f, const struct place *place,
 {
     struct atomic_file made = {.fd = -1, .place = place, .open = true, .replace = replace};
     struct stat st;
-    bool there;
 
-    if (!atomic_file_check(place, replace, &there, &st, err).ok)
+    if (!atomic_file_check(place, replace, &made.there, &st, err).ok)
         return FAIL;
     /* An unnamed file gets its name by way of /proc. */
     bool can_name = access("/proc/self/fd", X_OK) == 0;

@@ -17,6 +17,7 @@ struct atomic_file {
     int fd; /* to write to; belongs to the atomic_file */
     const struct place *place;
     bool open, replace, named;
+    bool there;    /* a file was in the place, which replace lets go */
     char temp[32]; /* the temporary name, if named */
 };
 

@@ -2,7 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,16 +15,16 @@
  * does not wait for everything. */
 #define FLUSH_STEP (UINT64_C(8) << 20)
 
-static volatile sig_atomic_t interrupted;
+static atomic_bool interrupted; /* lock-free, so a signal handler may set it */
 
 void stream_interrupt(void)
 {
-    interrupted = 1;
+    atomic_store(&interrupted, true);
 }
 
 bool stream_interrupted(void)
 {
-    return interrupted != 0;
+    return atomic_load(&interrupted);
 }
 
 /* Takes what was put back, as far as it goes. */

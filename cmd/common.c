@@ -9,7 +9,8 @@
 #include "cmd/terminal.h"
 
 #define THREADS_USUAL 16 /* at most; -j may say more */
-#define KMS_TIMEOUT_MAX 86400
+#define TIMEOUT 60       /* seconds that a token or a service gets */
+#define TIMEOUT_MAX 86400
 
 static const struct watch progress_watch = {progress_read, NULL};
 
@@ -62,13 +63,36 @@ static struct result resolve(struct references *r, const char *const *given, siz
     return OK;
 }
 
+static struct result read_seconds(const char *option, uint64_t given, unsigned usual, unsigned *out,
+                                  struct err *err)
+{
+    if (given > TIMEOUT_MAX)
+        return fail(err, ERR_USAGE, "--%s is at most %d seconds", option, TIMEOUT_MAX);
+    *out = given != 0 ? (unsigned)given : usual;
+    return OK;
+}
+
+static struct result token_env(struct token_options *t, const struct options *o, struct err *err)
+{
+    const char *module = getenv("BULLA_PKCS11_MODULE"), *args = getenv("BULLA_PKCS11_INIT_ARGS");
+    const char *oaep = o->oaep != NULL ? o->oaep : "sha256";
+
+    if (strcmp(oaep, "sha256") != 0 && strcmp(oaep, "sha1") != 0)
+        return fail(err, ERR_USAGE, "--oaep is sha256 or sha1, not '%s'", oaep);
+    t->module = o->module != NULL ? o->module : module;
+    t->module_args = o->module_args != NULL ? o->module_args : args;
+    t->pin_in_uri = o->allow_pin_in_uri;
+    t->oaep_sha1 = strcmp(oaep, "sha1") == 0;
+    return read_seconds("token-timeout", o->token_timeout, TIMEOUT, &t->timeout, err);
+}
+
 struct result common_env(struct keystore_env *env, const struct options *o, struct err *err)
 {
     env->warn = terminal_warn;
     env->endpoint = o->endpoint;
-    if (o->kms_timeout > KMS_TIMEOUT_MAX)
-        return fail(err, ERR_USAGE, "--kms-timeout is at most %d seconds", KMS_TIMEOUT_MAX);
-    env->kms_timeout = (uint32_t)o->kms_timeout;
+    if (!token_env(&env->token, o, err).ok ||
+        !read_seconds("kms-timeout", o->kms_timeout, TIMEOUT, &env->kms_timeout, err).ok)
+        return FAIL;
     return passphrase_env(env, o, err);
 }
 

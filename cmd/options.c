@@ -167,7 +167,8 @@ static const struct row {
      "envelope is made durable before the next is touched"},
     {"sync", 0, "WHEN", TEXT, offsetof(struct options, sync), ENCRYPT | DECRYPT,
      "each (the default): a result is durable before it takes\n"
-     "its place; end: all are, before the run ends; none"},
+     "its place; end: all are, before the run ends; none.\n"
+     "What replaces a file is durable before it does"},
     {"offset", 0, "N", TEXT, offsetof(struct options, offset), DECRYPT,
      "open only what lies N bytes behind the beginning, or with\n"
      "-N before the end; needs -o"},

@@ -232,24 +232,15 @@ static struct result get(void *arg, const char *what, enum wanted wanted, struct
     return from_terminal(what, wanted, out, err);
 }
 
-#define TOKEN_TIMEOUT 60 /* seconds */
-#define TOKEN_TIMEOUT_MAX 86400
-
-static struct result token_env(struct token_options *t, const struct options *o, struct err *err)
+/* No program that is started gets to read what was meant for us. */
+static void keep_descriptors(const struct options *o)
 {
-    const char *module = getenv("BULLA_PKCS11_MODULE"), *args = getenv("BULLA_PKCS11_INIT_ARGS");
-    const char *oaep = o->oaep != NULL ? o->oaep : "sha256";
-
-    if (o->token_timeout > TOKEN_TIMEOUT_MAX)
-        return fail(err, ERR_USAGE, "--token-timeout is at most %d seconds", TOKEN_TIMEOUT_MAX);
-    if (strcmp(oaep, "sha256") != 0 && strcmp(oaep, "sha1") != 0)
-        return fail(err, ERR_USAGE, "--oaep is sha256 or sha1, not '%s'", oaep);
-    t->module = o->module != NULL ? o->module : module;
-    t->module_args = o->module_args != NULL ? o->module_args : args;
-    t->timeout = o->token_timeout != 0 ? (unsigned)o->token_timeout : TOKEN_TIMEOUT;
-    t->pin_in_uri = o->allow_pin_in_uri;
-    t->oaep_sha1 = strcmp(oaep, "sha1") == 0;
-    return OK;
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
+        const char *number = option(o, sources[i].fd);
+        long fd = number != NULL ? strtol(number, NULL, 10) : -1;
+        if (fd > STDERR_FILENO && fd <= INT_MAX)
+            (void)fcntl((int)fd, F_SETFD, FD_CLOEXEC);
+    }
 }
 
 struct result passphrase_env(struct keystore_env *env, const struct options *o, struct err *err)
@@ -257,8 +248,7 @@ struct result passphrase_env(struct keystore_env *env, const struct options *o, 
     env->passphrase = get;
     env->arg = (void *)(uintptr_t)o;
     env->kdf_memory_kib = KDF_MEMORY_KIB_ALLOWED;
-    if (!token_env(&env->token, o, err).ok)
-        return FAIL;
+    keep_descriptors(o);
     if (o->max_kdf_mem == 0)
         return OK;
     if (o->max_kdf_mem > KDF_MEMORY_KIB_MAX / 1024)

@@ -15,8 +15,7 @@
 #include "cmd/options.h"
 #include "keystore/keystore.h"
 
-/* passphrase_env fills the part of env that gets secrets, and the options of tokens; o must outlive
- * it. ERR_USAGE. */
+/* passphrase_env fills the part of env that gets secrets; o must outlive it. ERR_USAGE. */
 FALLIBLE passphrase_env(struct keystore_env *env, const struct options *o, struct err *err);
 
 #endif

@@ -47,7 +47,7 @@ struct keystore_env {
     uint32_t kdf_memory_kib; /* what a passphrase may cost at most */
 
     const char *endpoint; /* of AWS KMS: a URL in place of the usual one, or NULL */
-    uint32_t kms_timeout; /* seconds that an operation of it may take; 0 = the usual 60 */
+    unsigned kms_timeout; /* seconds that an operation of it may take */
     struct token_options token;
 
     /* What a person should know though nothing failed. The text is not escaped. NULL drops it. */

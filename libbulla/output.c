@@ -81,8 +81,9 @@ struct result output_commit(struct output *o, const struct stat *like, struct er
         if (!session_wrote(o->session, &st, err).ok)
             return FAIL;
     }
-    return sync_of(o) == SYNC_EACH ? atomic_file_commit(&o->file, err)
-                                   : atomic_file_commit_unsynced(&o->file, err);
+    /* The old file goes only for one that a power cut does not take. */
+    return sync_of(o) == SYNC_EACH || o->file.there ? atomic_file_commit(&o->file, err)
+                                                    : atomic_file_commit_unsynced(&o->file, err);
 }
 
 void output_close(struct output *o)

@@ -5,8 +5,6 @@
 
 #include "keystore/awskms/key.h"
 
-#define TIMEOUT 60 /* seconds that an operation may take, if the user does not say */
-
 static void awskms_close(struct master_key *key)
 {
     struct kms_master *k = (struct kms_master *)key;
@@ -59,9 +57,8 @@ static struct result awskms_open(struct master_key **out, const struct keystore_
     k->key.ops = &awskms_ops;
     k->env = env;
     if (!key_name_parse(&k->name, reference, err).ok ||
-        !account_open(&k->kms.account, env->kms_timeout != 0 ? env->kms_timeout : TIMEOUT, err)
-             .ok ||
-        !find_region(k, err).ok || !find_service(k, err).ok) {
+        !account_open(&k->kms.account, env->kms_timeout, err).ok || !find_region(k, err).ok ||
+        !find_service(k, err).ok) {
         awskms_close(&k->key);
         return FAIL;
     }

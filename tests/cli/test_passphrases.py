@@ -505,3 +505,16 @@ def test_hint_cannot_steer_the_terminal(bulla, said, work):
     (work / "plain").write_bytes(content(10))
     shown = on_terminal(bulla, "encrypt", "-k", "passphrase:\x1b[2J", "plain", lines=[OLD + "\n"] * 2)
     assert b"\x1b" not in shown
+
+
+def test_descriptor_of_a_passphrase_is_not_inherited(bulla, work):
+    """By the command that gives another."""
+    (work / "new").write_text("a new passphrase\n")
+    with open(work / "new", "rb") as file:
+        number = str(file.fileno())
+        bulla("key", "new", "--passphrase", "--new-passphrase-fd", number, f"{bulla.keys}/locked.ring", pass_fds=[file.fileno()])
+    with open(work / "new", "rb") as file:
+        number = str(file.fileno())
+        command = f"test ! -e /proc/self/fd/{number} && echo a new passphrase"
+        bulla("key", "passphrase", "--passphrase-command", command, "--new-passphrase-fd", number, f"{bulla.keys}/locked.ring",
+              pass_fds=[file.fileno()])

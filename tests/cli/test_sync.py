@@ -37,6 +37,15 @@ def test_none_syncs_nothing(bulla, ring, work):
     assert bulla("decrypt", "-k", ring, "-o", "-", "a.bulla").stdout == content(3_000_000)
 
 
+@pytest.mark.parametrize("when", ["end", "none"])
+def test_what_replaces_a_file_is_durable_first(bulla, ring, work, when):
+    """Or a power cut could take the old and the new."""
+    (work / "a").write_bytes(b"x")
+    (work / "a.bulla").write_bytes(b"old")
+    got = syncs(bulla, work, "encrypt", f"--sync={when}", "--force", "-k", ring, "a")
+    assert got == ["fsync", "linkat", "fsync"] + ["syncfs"] * (when == "end")
+
+
 def test_end_that_fails_is_told(bulla, ring, work):
     (work / "a").write_bytes(b"x")
     done = bulla("encrypt", "--sync=end", "-k", ring, "a", status=1,
