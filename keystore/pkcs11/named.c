@@ -1,5 +1,6 @@
 #include "keystore/pkcs11/named.h"
 
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -158,8 +159,12 @@ struct result named_one(struct named *n, const struct token_key **key, struct er
 static struct result run(struct job *job)
 {
     struct task *task = (struct task *)job;
+    struct result r = task->run(task, &job->err);
 
-    return task->run(task, &job->err);
+    /* OpenSSL keeps random generators for a thread in a library context, and looks there when the
+     * thread ends: with a second key on the module, that may be after the context is freed. */
+    OPENSSL_thread_stop_ex(crypto_library(task->named->env->crypto));
+    return r;
 }
 
 struct task *task_new(struct named *n, struct result (*what)(struct task *task, struct err *err),
