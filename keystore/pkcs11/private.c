@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 #include <openssl/ui.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "keystore/pkcs11/ckr.h"
@@ -18,9 +19,14 @@ struct borrowed {
     EVP_PKEY *key;
 };
 
+/* libp11 makes its tables when they are first used, without a lock. What is done under this one
+ * calls the guard, but no module, so that none can keep it. */
+static pthread_mutex_t libp11_lock = PTHREAD_MUTEX_INITIALIZER;
+
 /* Keys before slots: the other way round, libp11 0.4.12 touches what it freed. */
 static void give_back(struct borrowed *b)
 {
+    pthread_mutex_lock(&libp11_lock);
     EVP_PKEY_free(b->key);
     if (b->slots != NULL)
         PKCS11_release_all_slots(b->ctx, b->slots, b->slot_count);
@@ -28,6 +34,7 @@ static void give_back(struct borrowed *b)
         PKCS11_CTX_unload(b->ctx);
         PKCS11_CTX_free(b->ctx);
     }
+    pthread_mutex_unlock(&libp11_lock);
     *b = (struct borrowed){0};
     guard_clear();
     ERR_clear_error();
@@ -63,15 +70,12 @@ static struct result load(struct borrowed *b, const struct token *token, struct 
     return OK;
 }
 
-static struct result borrow(struct borrowed *b, struct token *token, const struct token_key *key,
-                            const struct crypto *crypto, struct err *err)
+static struct result find(struct borrowed *b, const struct token *token, struct err *err)
 {
-    CK_OBJECT_HANDLE private_key;
     PKCS11_KEY *keys = NULL;
     unsigned count = 0;
 
-    if (!keys_private(token, key, &private_key, err).ok ||
-        !guard_set(token, key, crypto, private_key, err).ok || !load(b, token, err).ok)
+    if (!load(b, token, err).ok)
         return FAIL;
     if (PKCS11_enumerate_slots(b->ctx, &b->slots, &b->slot_count) != 0 || b->slot_count != 1 ||
         b->slots[0].token == NULL || PKCS11_enumerate_keys(b->slots[0].token, &keys, &count) != 0 ||
@@ -79,6 +83,20 @@ static struct result borrow(struct borrowed *b, struct token *token, const struc
         return libp11_failed(token, "finding a private key", err);
     b->key = PKCS11_get_private_key(&keys[0]);
     return b->key != NULL ? OK : libp11_failed(token, "taking a private key", err);
+}
+
+static struct result borrow(struct borrowed *b, struct token *token, const struct token_key *key,
+                            const struct crypto *crypto, struct err *err)
+{
+    CK_OBJECT_HANDLE private_key;
+
+    if (!keys_private(token, key, &private_key, err).ok ||
+        !guard_set(token, key, crypto, private_key, err).ok)
+        return FAIL;
+    pthread_mutex_lock(&libp11_lock);
+    struct result r = find(b, token, err);
+    pthread_mutex_unlock(&libp11_lock);
+    return r;
 }
 
 /* What a module says of a ciphertext that is not one of this key's. */

@@ -300,6 +300,22 @@ def test_reencrypt(bulla, case, ring):
     assert opened(bulla, token.uri(kind), sealed) == X and opened(bulla, ring, sealed, status=5) == b""
 
 
+@pytest.mark.parametrize("kinds", [("rsa", "p256"), ("p256", "p384"), ("aes", "rsa"), ("aes", "p256")], ids="-".join)
+@pytest.mark.parametrize("modules", [1, 2])
+def test_reencrypt_with_two_keys_at_once(bulla, softhsm, templates, tmp_path, work, kinds, modules):
+    """Each context is a branch key of its own, so that the threads use both keys all the time."""
+    other = softhsm if modules == 1 else templates.get(NSS).copy(tmp_path / "nss")
+    bulla.environment |= softhsm.env | (other.mocked() if modules == 2 else {})
+    one, two = softhsm.uri(kinds[0]), other.uri(kinds[1], mock=modules == 2)
+    files = [bulla.seal(one, b"%d" % n, "--context", f"n={n}", name=f"{n:02}") for n in range(20)]
+    for source, target in ((one, two), (two, one)):
+        done = bulla("reencrypt", "-j", "4", "-k", source, "--to", target, *files)
+        assert b"warning" not in done.stderr
+        bulla("verify", "-j", "4", "-k", target, *files)
+        bulla("verify", "-k", source, files[0], status=5)
+    assert [opened(bulla, one, path) for path in files[::7]] == [b"%d" % n for n in range(0, 20, 7)]
+
+
 def test_envelope_is_put_back_by_a_token(bulla, case):
     token, kind = case
     sealed = bulla.seal(token.uri(kind), X)
