@@ -1,5 +1,6 @@
 #include "keystore/pkcs11/pkcs11.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,6 +109,39 @@ static struct result open_slot(struct named *n, const struct token_key *key,
                                       : open_ec(n, key, branch, slot, out, err);
 }
 
+/* Whether a module says by this that it does not know SHA-256 here. Some say so when they are
+ * asked, some when they look at the padding; all else is about the token, and may pass. */
+static bool means_mechanism(CK_RV rv)
+{
+    static const CK_RV those[] = {
+        CKR_MECHANISM_INVALID, CKR_MECHANISM_PARAM_INVALID, CKR_ARGUMENTS_BAD,
+        CKR_FUNCTION_FAILED,   CKR_GENERAL_ERROR,           CKR_DATA_INVALID,
+        CKR_DATA_LEN_RANGE,    CKR_ENCRYPTED_DATA_INVALID,  CKR_ENCRYPTED_DATA_LEN_RANGE,
+    };
+
+    for (size_t i = 0; i < sizeof those / sizeof *those; i++)
+        if (those[i] == rv)
+            return true;
+    return false;
+}
+
+/* Unwraps what was wrapped just now. */
+static struct result try_wrap(struct task *task, const struct token_key *key,
+                              const struct branch_identity *branch, struct err *err)
+{
+    struct named *n = task->named;
+    struct secret back SECRET_CLEANUP = {0};
+
+    n->token->oaep_failed = CKR_OK;
+    bool opened = open_slot(n, key, branch, &task->slot, &back, err).ok;
+    if (!opened && err->class != ERR_DAMAGED)
+        return FAIL;
+    if (opened && sodium_memcmp(back.bytes, task->branch_key.bytes, KEY_SIZE) == 0)
+        return OK;
+    return fail(err, ERR_NO_KEY, "token '%s' does not open what is sealed to its public key '%s'",
+                n->token->label, key->label);
+}
+
 /* Wraps by a pair. Where the token undoes OAEP itself, whether it does with SHA-256 is seen only
  * when it is tried, and a wrap that does not open is worse than the PIN that takes. */
 static struct result wrap_pair(struct task *task, const struct token_key *key,
@@ -119,7 +153,6 @@ static struct result wrap_pair(struct task *task, const struct token_key *key,
                                text_view(key->label),
                                {key->id, key->id_size}};
     bool sha1 = n->env->token.oaep_sha1;
-    struct secret back SECRET_CLEANUP = {0};
 
     if (!pair_wrap(&key->spki, n->env->crypto, &hints, sha1, branch, &task->branch_key, &task->slot,
                    err)
@@ -128,16 +161,16 @@ static struct result wrap_pair(struct task *task, const struct token_key *key,
     if (key->spki.kind != SPKI_RSA || sha1 || !private_needs_oaep(n->token))
         return OK;
     struct err why = {0};
-    if (open_slot(n, key, branch, &task->slot, &back, &why).ok)
+    if (try_wrap(task, key, branch, &why).ok)
         return OK;
-    if (!n->token->logged_in) {
+    if (!means_mechanism(n->token->oaep_failed)) {
         *err = why;
         return FAIL;
     }
     if (!pair_wrap(&key->spki, n->env->crypto, &hints, true, branch, &task->branch_key, &task->slot,
                    err)
              .ok ||
-        !open_slot(n, key, branch, &task->slot, &back, err).ok)
+        !try_wrap(task, key, branch, err).ok)
         return FAIL;
     task_warn(task, "the token cannot do RSA-OAEP with SHA-256: SHA-1 is used");
     return OK;

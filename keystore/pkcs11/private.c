@@ -185,6 +185,7 @@ static struct result decrypt_oaep(struct token *token, const struct token_key *k
     if (rv == CKR_OK)
         rv = CALL(token->module, C_Decrypt, token->session, (CK_BYTE *)(uintptr_t)wrapped.bytes,
                   wrapped.size, plain.bytes, &size);
+    token->oaep_failed = rv;
     if (rv != CKR_OK) {
         (void)broken(token, rv, "C_Decrypt by RSA-OAEP", err).ok;
         if (!LIBP11_RAW_RSA && err->class != ERR_DAMAGED)

@@ -21,6 +21,7 @@ struct token {
     CK_SESSION_HANDLE session;
     bool open, writable, logged_in;
     CK_RV value_failed; /* why token_value could not read last, where that is not told of a value */
+    CK_RV oaep_failed;  /* why it could not undo RSA-OAEP itself when it last tried */
     bool listed;        /* the mechanisms are known */
     CK_MECHANISM_TYPE mechanisms[MECHANISMS_MAX];
     CK_ULONG mechanism_count;
