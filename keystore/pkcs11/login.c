@@ -36,12 +36,9 @@ static bool was_refused(const struct token *t, struct err *err)
     return r != NULL;
 }
 
-static struct result refuse(const struct token *t, const struct err *err)
+/* Puts the record on the list. */
+static struct result refuse(const struct token *t, struct refused *r, const struct err *err)
 {
-    struct refused *r = calloc(1, sizeof *r);
-
-    if (r == NULL)
-        return FAIL;
     r->slot = t->slot;
     memcpy(r->label, t->label, sizeof r->label);
     memcpy(r->serial, t->serial, sizeof r->serial);
@@ -145,6 +142,11 @@ static struct result may_try(struct token *t, struct err *err)
 
 static struct result log_in(struct token *t, struct question *q, struct err *err)
 {
+    /* Made first: a PIN that could not be remembered would be tried again. */
+    struct refused *record = calloc(1, sizeof *record);
+
+    if (record == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
     module_patience(t->module, q->pad);
     CK_RV rv = CALL(t->module, C_Login, t->session, CKU_USER, q->pad ? NULL : q->pin.bytes,
                     q->pad ? 0 : q->pin.size);
@@ -152,10 +154,11 @@ static struct result log_in(struct token *t, struct question *q, struct err *err
     if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) {
         t->logged_in = true;
         t->pin = secret_take(&q->pin);
+        free(record);
         return OK;
     }
     (void)ckr_fail(err, rv, "token '%s' refuses the login", t->label);
-    return refuse(t, err);
+    return refuse(t, record, err);
 }
 
 struct result token_login(struct token *token, const struct uri *uri,
