@@ -7,6 +7,7 @@
 
 #define GCM_SIZE (KEY_SIZE + AEAD_TAG_SIZE)
 #define KW_SIZE (KEY_SIZE + 8)
+#define CHECK_VALUE_USUAL 3 /* bytes; PKCS#11 v2.40, 4.10.2 */
 #define IV_ROOM 64 /* bytes; a module that makes the IV itself writes it there */
 
 bool aes_is_slot(const struct slot *slot)
@@ -14,7 +15,13 @@ bool aes_is_slot(const struct slot *slot)
     return slot->method->code == SLOT_PKCS11_AES_GCM || slot->method->code == SLOT_PKCS11_AES_KW;
 }
 
-bool aes_is_mine(const struct token_key *key, const struct slot *slot)
+bool aes_is_checked(const struct token_key *key, const struct slot *slot)
+{
+    return slot_view(slot, SLOT_CHECK_VALUE).size >= CHECK_VALUE_USUAL &&
+           key->check_size >= CHECK_VALUE_USUAL;
+}
+
+bool aes_may_open(const struct token_key *key, const struct slot *slot)
 {
     if (!key->secret || !aes_is_slot(slot))
         return false;

@@ -55,17 +55,23 @@ char *keys_uri(const struct token_key *key, const struct token *token, const str
     return uri_for(uri, &token->info, key->label[0] != '\0' ? key->label : NULL, &id);
 }
 
+void keys_hint_two(const struct token_key *a, const struct token_key *b, const struct token *token,
+                   const struct uri *uri, struct err *err)
+{
+    char *first = keys_uri(a, token, uri);
+    char *second = keys_uri(b, token, uri);
+
+    if (first != NULL && second != NULL)
+        err_hint(err, "name one: '%s' or '%s'", first, second);
+    free(first);
+    free(second);
+}
+
 struct result keys_many(const struct token_keys *keys, const struct token *token,
                         const struct uri *uri, struct err *err)
 {
-    char *first = keys_uri(&keys->list[0], token, uri);
-    char *second = keys_uri(&keys->list[1], token, uri);
-
     (void)fail(err, ERR_USAGE, "%zu keys are named by '%s'", keys->count, uri->text);
-    err_hint(err, "name one: '%s' or '%s'", first != NULL ? first : "",
-             second != NULL ? second : "");
-    free(first);
-    free(second);
+    keys_hint_two(&keys->list[0], &keys->list[1], token, uri, err);
     return FAIL;
 }
 

@@ -56,7 +56,10 @@ const struct token_key *keys_newest(const struct token_keys *keys);
 FALLIBLE keys_private(struct token *token, const struct token_key *key, CK_OBJECT_HANDLE *out,
                       struct err *err);
 
-/* keys_many fails with the URIs of two keys between which the user has to choose. */
+/* keys_hint_two hints at the URIs of two keys between which the user has to choose; keys_many fails
+ * with that. */
+void keys_hint_two(const struct token_key *a, const struct token_key *b, const struct token *token,
+                   const struct uri *uri, struct err *err);
 struct result keys_many(const struct token_keys *keys, const struct token *token,
                         const struct uri *uri, struct err *err);
 

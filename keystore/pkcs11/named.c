@@ -89,9 +89,10 @@ static struct result check_unique(const struct named *n, struct err *err)
     for (size_t i = 0; i < keys->count; i++)
         for (size_t j = 0; j < i; j++)
             if (keys->list[i].version == keys->list[j].version) {
-                (void)keys_many(keys, n->token, &n->uri, err);
-                return fail(err, ERR_USAGE, "key '%s': token '%s' has version %u twice",
-                            n->uri.text, n->token->label, keys->list[i].version);
+                (void)fail(err, ERR_USAGE, "key '%s': token '%s' has version %u twice", n->uri.text,
+                           n->token->label, keys->list[i].version);
+                keys_hint_two(&keys->list[j], &keys->list[i], n->token, &n->uri, err);
+                return FAIL;
             }
     return OK;
 }

@@ -226,16 +226,6 @@ static struct result pkcs11_wrap(struct master_key *key, const struct branch_ide
     return OK;
 }
 
-static const struct token_key *owner(const struct named *n, const struct slot *slot)
-{
-    for (size_t i = 0; i < n->keys.count; i++) {
-        const struct token_key *k = &n->keys.list[i];
-        if (k->secret ? aes_is_mine(k, slot) : pair_is_mine(&k->spki, slot))
-            return k;
-    }
-    return NULL;
-}
-
 static bool same(struct view v, const char *text)
 {
     return v.size == strlen(text) && memcmp(v.bytes, text, v.size) == 0;
@@ -249,17 +239,45 @@ static bool of_token(const struct named *n, const struct slot *slot)
            same(slot_view(slot, SLOT_TOKEN_SERIAL), n->token->serial);
 }
 
-/* What may be seen after a login only is looked for only if the slot is of this token. */
-static struct result find_owner(struct named *n, const struct slot *slot,
-                                const struct token_key **key, struct err *err)
+/* The key that a slot is of for certain. Where no check value tells AES keys apart, all that the
+ * slot says of its key has to be so: what is taken for a key's slot may be left or removed. */
+static const struct token_key *owner(const struct named *n, const struct slot *slot)
 {
-    *key = owner(n, slot);
+    for (size_t i = 0; i < n->keys.count; i++) {
+        const struct token_key *k = &n->keys.list[i];
+        bool mine = !k->secret ? pair_is_mine(&k->spki, slot)
+                               : aes_may_open(k, slot) &&
+                                     (aes_is_checked(k, slot) ||
+                                      (of_token(n, slot) &&
+                                       same(slot_view(slot, SLOT_KEY_LABEL), k->label)));
+        if (mine)
+            return k;
+    }
+    return NULL;
+}
+
+/* The key to try: that, or one that may be it. */
+static const struct token_key *opener(const struct named *n, const struct slot *slot)
+{
+    const struct token_key *k = owner(n, slot);
+
+    for (size_t i = 0; i < n->keys.count && k == NULL; i++)
+        if (aes_may_open(&n->keys.list[i], slot))
+            k = &n->keys.list[i];
+    return k;
+}
+
+/* What may be seen after a login only is looked for only if the slot is of this token. */
+static struct result find_opener(struct named *n, const struct slot *slot,
+                                 const struct token_key **key, struct err *err)
+{
+    *key = opener(n, slot);
     if (*key != NULL || n->complete || n->uri.has_label || n->uri.id_size > 0 || !of_token(n, slot))
         return OK;
     n->keys.count = 0;
     if (!named_login(n, err).ok)
         return FAIL;
-    *key = owner(n, slot);
+    *key = opener(n, slot);
     return OK;
 }
 
@@ -270,7 +288,7 @@ static struct result unwrap(struct task *task, struct err *err)
     struct err why = {0};
 
     task->unwrapped = UNWRAP_NOT_MINE;
-    if (!find_owner(task->named, &task->slot, &key, err).ok)
+    if (!find_opener(task->named, &task->slot, &key, err).ok)
         return FAIL;
     if (key == NULL)
         return OK;
