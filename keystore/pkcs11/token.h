@@ -25,7 +25,7 @@ struct token {
     bool listed;        /* the mechanisms are known */
     CK_MECHANISM_TYPE mechanisms[MECHANISMS_MAX];
     CK_ULONG mechanism_count;
-    struct secret pin; /* that it took: for keys that want it at each use */
+    struct secret pin; /* that it took, for keys that want it at each use; or {0} */
 };
 
 /* token_find gives the one token that a URI names: its session is open and can read what is public.
@@ -43,7 +43,9 @@ FALLIBLE token_each(struct module *module, const struct uri *uri,
 FALLIBLE token_login(struct token *token, const struct uri *uri, const struct keystore_env *env,
                      struct err *err);
 
-/* token_again gives the PIN once more for a key that wants it at each use, after C_DecryptInit. */
+/* token_again gives the PIN once more for a key that wants it at each use, after C_DecryptInit; the
+ * value of the first refusal where the token refused it before. CKR_USER_NOT_LOGGED_IN where no PIN
+ * is known that it took. */
 CK_RV token_again(struct token *token);
 
 /* token_write makes the session one in which objects can be made. */
