@@ -181,6 +181,7 @@ struct task *task_new(struct named *n, struct result (*what)(struct task *task, 
     task->job.module = n->module;
     task->named = n;
     task->run = what;
+    task->unwrapped = UNWRAP_FAILED; /* zero would be opened */
     return task;
 }
 
