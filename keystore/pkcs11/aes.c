@@ -8,7 +8,7 @@
 #define GCM_SIZE (KEY_SIZE + AEAD_TAG_SIZE)
 #define KW_SIZE (KEY_SIZE + 8)
 #define CHECK_VALUE_USUAL 3 /* bytes; PKCS#11 v2.40, 4.10.2 */
-#define IV_ROOM 64 /* bytes; a module that makes the IV itself writes it there */
+#define IV_ROOM 64          /* bytes; a module that makes the IV itself writes it there */
 
 bool aes_is_slot(const struct slot *slot)
 {
