@@ -52,14 +52,13 @@ static struct result find(struct named *n, struct err *err)
     return keys_find(&n->keys, n->token, &n->uri, n->env->crypto, err);
 }
 
-struct result named_login(struct named *n, struct err *err)
+struct result named_login(struct named *n, bool again, struct err *err)
 {
     if (n->complete)
         return OK;
     if (!token_login(n->token, &n->uri, n->env, err).ok)
         return FAIL;
-    /* What was found before stays as it was: a login shows more keys, it changes none. */
-    if (n->keys.count == 0 && !find(n, err).ok)
+    if ((again || n->keys.count == 0) && !find(n, err).ok)
         return FAIL;
     n->complete = true;
     return OK;
@@ -104,7 +103,7 @@ struct result named_resolve(struct named *n, struct err *err)
     if (!token_find(&n->token, n->module, &n->uri, err).ok || !find(n, err).ok)
         return FAIL;
     if (n->keys.count == 0 && n->keys.unusable_count == 0 && (is_named(&n->uri) || secret) &&
-        !named_login(n, err).ok)
+        !named_login(n, false, err).ok)
         return FAIL;
     if (n->keys.count == 0 && is_named(&n->uri))
         return none(n, err);
@@ -144,7 +143,7 @@ static struct result several_versions(const struct named *n, struct err *err)
 
 struct result named_one(struct named *n, const struct token_key **key, struct err *err)
 {
-    if (n->keys.count == 0 && !named_login(n, err).ok)
+    if (n->keys.count == 0 && !named_login(n, false, err).ok)
         return FAIL;
     if (n->keys.count == 0)
         return none(n, err);

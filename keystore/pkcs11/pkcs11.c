@@ -245,11 +245,12 @@ static const struct token_key *owner(const struct named *n, const struct slot *s
 {
     for (size_t i = 0; i < n->keys.count; i++) {
         const struct token_key *k = &n->keys.list[i];
-        bool mine = !k->secret ? pair_is_mine(&k->spki, slot)
-                               : aes_may_open(k, slot) &&
-                                     (aes_is_checked(k, slot) ||
-                                      (of_token(n, slot) &&
-                                       same(slot_view(slot, SLOT_KEY_LABEL), k->label)));
+        bool mine =
+            !k->secret
+                ? pair_is_mine(&k->spki, slot)
+                : aes_may_open(k, slot) &&
+                      (aes_is_checked(k, slot) ||
+                       (of_token(n, slot) && same(slot_view(slot, SLOT_KEY_LABEL), k->label)));
         if (mine)
             return k;
     }
@@ -274,8 +275,7 @@ static struct result find_opener(struct named *n, const struct slot *slot,
     *key = opener(n, slot);
     if (*key != NULL || n->complete || n->uri.has_label || n->uri.id_size > 0 || !of_token(n, slot))
         return OK;
-    n->keys.count = 0;
-    if (!named_login(n, err).ok)
+    if (!named_login(n, true, err).ok)
         return FAIL;
     *key = opener(n, slot);
     return OK;
