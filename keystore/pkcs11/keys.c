@@ -245,7 +245,7 @@ static struct result pass(struct search *s, CK_OBJECT_CLASS class, struct err *e
         return FAIL;
     if (count == TOKEN_OBJECTS_MAX)
         return fail(err, ERR_STORE,
-                    "token '%s' has %d objects or more; name a key by its very label",
+                    "token '%s' has %d objects or more; name a key by its CKA_ID too",
                     s->token->label, TOKEN_OBJECTS_MAX);
     for (size_t i = 0; i < count; i++)
         if (!add(s, objects[i], class, err).ok)
@@ -269,22 +269,48 @@ static struct result all_classes(struct search *s, struct err *err)
     return secrets ? pass(s, CKO_SECRET_KEY, err) : OK;
 }
 
+static struct result search(struct token_keys *made, bool exact, struct token *token,
+                            const struct uri *uri, const struct crypto *crypto, struct err *err)
+{
+    struct search s = {made, token, uri, crypto, exact};
+
+    *made = (struct token_keys){.list = calloc(KEYS_MAX, sizeof *made->list),
+                                .family = !exact,
+                                .unusable = calloc(KEYS_MAX, sizeof *made->unusable)};
+    if (made->list == NULL || made->unusable == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    return all_classes(&s, err);
+}
+
+/* Anybody may put a public key on many a token, without a PIN: one with the bare name must not take
+ * the place of the versions of that name. */
+static struct result two_meanings(const struct token_keys *exact, const struct token_keys *versions,
+                                  const struct token *token, const struct uri *uri, struct err *err)
+{
+    const struct token_key *newest = keys_newest(versions);
+
+    (void)fail(err, ERR_USAGE, "key '%s': token '%s' has a key '%s' and also '%s'", uri->text,
+               token->label, exact->list[0].label, newest->label);
+    keys_hint_two(&exact->list[0], newest, token, uri, err);
+    return FAIL;
+}
+
 struct result keys_find(struct token_keys *keys, struct token *token, const struct uri *uri,
                         const struct crypto *crypto, struct err *err)
 {
-    struct token_keys made __attribute__((cleanup(keys_free))) = {
-        calloc(KEYS_MAX, sizeof *made.list), .unusable = calloc(KEYS_MAX, sizeof *made.unusable)};
-    struct search s = {&made, token, uri, crypto, true};
+    struct token_keys made __attribute__((cleanup(keys_free))) = {0};
+    struct token_keys versions __attribute__((cleanup(keys_free))) = {0};
+    bool bare = uri->has_label && keys_version(uri->label, NULL) == 0;
 
-    if (made.list == NULL || made.unusable == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
-    if (!all_classes(&s, err).ok)
+    if (!search(&made, true, token, uri, crypto, err).ok ||
+        (bare && !search(&versions, false, token, uri, crypto, err).ok))
         return FAIL;
-    if (uri->has_label && made.count == 0 && made.unusable_count == 0) {
-        s.exact = false;
-        made.family = true;
-        if (!all_classes(&s, err).ok)
-            return FAIL;
+    if (made.count > 0 && versions.count > 0)
+        return two_meanings(&made, &versions, token, uri, err);
+    if (bare && made.count + made.unusable_count == 0) {
+        keys_free(&made);
+        made = versions;
+        versions = (struct token_keys){0};
     }
     keys_free(keys);
     *keys = made;

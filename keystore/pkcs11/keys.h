@@ -38,8 +38,8 @@ struct token_keys {
     size_t unusable_count; /* at most KEYS_MAX are kept */
 };
 
-/* keys_find finds the keys, those with the very label first, and if there are none the versions of
- * the label. What is private is seen only after a login. No key is no failure. */
+/* keys_find finds the keys, those with the very label or else the versions of the label; ERR_USAGE
+ * if there are both. What is private is seen only after a login. No key is no failure. */
 FALLIBLE keys_find(struct token_keys *keys, struct token *token, const struct uri *uri,
                    const struct crypto *crypto, struct err *err);
 void keys_free(struct token_keys *keys);
