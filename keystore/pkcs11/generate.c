@@ -217,6 +217,6 @@ struct result generate(struct token *token, enum generate_kind kind, const char 
         return OK;
     for (int i = 0; i <= pair; i++)
         (void)CALL(token->module, C_DestroyObject, token->session, made[i]);
-    return fail(err, ERR_STORE, "token '%s' made a key that can be taken out; it was removed again",
-                token->label);
+    return fail(err, ERR_POLICY,
+                "token '%s' made a key that can be taken out; it was removed again", token->label);
 }
