@@ -248,10 +248,10 @@ struct result spki_numbers(const struct spki *spki, const struct crypto *crypto,
     return OK;
 }
 
-struct view spki_parameters(const struct spki *spki)
+struct view spki_parameters(enum spki_kind curve)
 {
     /* Behind the two sequences and the nine bytes of id-ecPublicKey; the bit string is the rest. */
-    const struct curve *c = &curves[spki->kind];
+    const struct curve *c = &curves[curve];
     size_t size = 2u + c->prefix[2 + 2 + 9 + 1];
 
     return (struct view){c->prefix + 2 + 2 + 9, size};

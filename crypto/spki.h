@@ -47,8 +47,8 @@ FALLIBLE spki_numbers(const struct spki *spki, const struct crypto *crypto, uint
                       uint8_t *exponent_room, struct view *modulus, struct view *exponent,
                       struct err *err);
 
-/* spki_parameters gives the name of an EC key's curve in DER, as CKA_EC_PARAMS has it. */
-struct view spki_parameters(const struct spki *spki);
+/* spki_parameters gives the name of a curve in DER, as CKA_EC_PARAMS has it. */
+struct view spki_parameters(enum spki_kind curve);
 
 /* spki_kem is the KEM for an EC key. */
 const struct hpke_kem *spki_kem(const struct spki *spki);

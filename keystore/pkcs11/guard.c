@@ -56,7 +56,7 @@ static struct result put_rsa(const struct crypto *crypto, struct err *err)
 static void put_ec(void)
 {
     struct view point = spki_point(&guard.key->spki);
-    struct view parameters = spki_parameters(&guard.key->spki);
+    struct view parameters = spki_parameters(guard.key->spki.kind);
 
     guard.point[0] = 0x04; /* an octet string */
     guard.point[1] = (uint8_t)point.size;

@@ -10,10 +10,6 @@
 #define VERSION_DIGITS 4
 #define VERSION_MAX 999999999u
 
-/* CKA_EC_PARAMS of the curves that we know: their names in DER. */
-static const uint8_t p256_params[] = {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
-static const uint8_t p384_params[] = {0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22};
-
 void keys_free(struct token_keys *keys)
 {
     free(keys->list);
@@ -105,6 +101,13 @@ static struct view read_point(struct token *t, CK_OBJECT_HANDLE object, uint8_t 
     return (struct view){room, size};
 }
 
+static bool is_curve(struct view params, enum spki_kind curve)
+{
+    struct view name = spki_parameters(curve);
+
+    return params.size == name.size && memcmp(params.bytes, name.bytes, name.size) == 0;
+}
+
 static struct result read_ec(struct spki *spki, struct token *t, CK_OBJECT_HANDLE object,
                              const struct crypto *crypto, struct err *err)
 {
@@ -112,9 +115,9 @@ static struct result read_ec(struct spki *spki, struct token *t, CK_OBJECT_HANDL
     size_t size, wanted = 0;
 
     if (token_value(t, object, CKA_EC_PARAMS, params, sizeof params, &size)) {
-        if (size == sizeof p256_params && memcmp(params, p256_params, size) == 0)
+        if (is_curve((struct view){params, size}, SPKI_P256))
             wanted = P256_POINT_SIZE;
-        if (size == sizeof p384_params && memcmp(params, p384_params, size) == 0)
+        if (is_curve((struct view){params, size}, SPKI_P384))
             wanted = P384_POINT_SIZE;
     }
     if (wanted == 0)
