@@ -99,22 +99,10 @@ static struct result borrow(struct borrowed *b, struct token *token, const struc
     return r;
 }
 
-/* What a module says of a ciphertext that is not one of this key's. */
-static bool means_damaged(CK_RV rv)
+static struct result not_opened(struct token *token, CK_RV rv, const char *what, struct err *err)
 {
-    return rv == CKR_ENCRYPTED_DATA_INVALID || rv == CKR_ENCRYPTED_DATA_LEN_RANGE ||
-           rv == CKR_DATA_INVALID || rv == CKR_DATA_LEN_RANGE;
-}
-
-/* After a failure in the middle of an operation the session is good for nothing more. */
-static struct result broken(struct token *token, CK_RV rv, const char *what, struct err *err)
-{
-    struct err ignored;
-
-    (void)token_renew(token, &ignored).ok;
-    if (means_damaged(rv))
-        return fail(err, ERR_DAMAGED, "not authentic");
-    return ckr_fail(err, rv, "token '%s': %s", token->label, what);
+    (void)token_broken(token, rv, what, err).ok;
+    return ckr_damaged(rv) ? fail(err, ERR_DAMAGED, "not authentic") : FAIL;
 }
 
 static struct result take_key(const struct secret *plain, size_t size, struct secret *out,
@@ -157,7 +145,7 @@ static struct result decrypt_libp11(struct token *token, const struct token_key 
     if (oaep_decrypt(b.key, sha1, wrapped, &plain, &size))
         return take_key(&plain, size, out, err);
     if (guard_failed() != CKR_OK)
-        return broken(token, guard_failed(), "C_Decrypt", err);
+        return not_opened(token, guard_failed(), "C_Decrypt", err);
     if (guard_used())
         return fail(err, ERR_DAMAGED, "not authentic");
     return libp11_failed(token, "decrypting", err);
@@ -187,7 +175,7 @@ static struct result decrypt_oaep(struct token *token, const struct token_key *k
                   wrapped.size, plain.bytes, &size);
     token->oaep_failed = rv;
     if (rv != CKR_OK) {
-        (void)broken(token, rv, "C_Decrypt by RSA-OAEP", err).ok;
+        (void)not_opened(token, rv, "C_Decrypt by RSA-OAEP", err).ok;
         if (!LIBP11_RAW_RSA && err->class != ERR_DAMAGED)
             err_hint(err,
                      "this bulla was built with a libp11 that does not do without the token's own "
@@ -246,7 +234,7 @@ struct result private_derive(struct token *token, const struct token_key *key,
     bool done = peer != NULL && ecdh(b.key, peer, &shared);
     EVP_PKEY_free(peer);
     if (!done && guard_failed() != CKR_OK)
-        return broken(token, guard_failed(), "C_DeriveKey", err);
+        return not_opened(token, guard_failed(), "C_DeriveKey", err);
     if (!done)
         return libp11_failed(token, "deriving", err);
     *out = secret_take(&shared);
