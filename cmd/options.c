@@ -97,9 +97,9 @@ static const struct verb verbs[] = {
     {PROTECT, "key", "passphrase", "KEYRING", 1, 1, "set or change the passphrase of a keyring",
      "With --remove, takes it away.\n", verb_key_passphrase},
     {PUBLIC, "key", "export-public", "KEY", 1, 1, "write a file that seals but does not open",
-     "KEY is of the kind x25519, or a key pair on a token. A host that has only this file, as -k FILE, can seal to\n"
-     "the key and can open nothing. Whoever has it can also make backups of their own that\n"
-     "look like yours.\n",
+     "KEY is of the kind x25519, or a key pair on a token. A host that has only this file,\n"
+     "as -k FILE, can seal to the key and can open nothing. Whoever has it can also make\n"
+     "backups of their own that look like yours.\n",
      verb_key_export_public},
     {CHECK, "key", "check", "KEY...", 1, MANY, "wrap and unwrap once, and show what a key can do",
      "A key that can only seal, like a public key file, is only wrapped by.\n", verb_key_check},
@@ -207,8 +207,8 @@ static const struct row {
     {"module-args", 0, "TEXT", TEXT, offsetof(struct options, module_args), USES_TOKENS,
      "what the module is initialised with, which NSS needs;\n"
      "else BULLA_PKCS11_INIT_ARGS"},
-    {"token-timeout", 0, "S", NUMBER, offsetof(struct options, token_timeout), USES_TOKENS,
-     "give up on a module that is silent for S seconds (60)"},
+    {"token-timeout", 0, "SECONDS", NUMBER, offsetof(struct options, token_timeout), USES_TOKENS,
+     "give up on a module that is silent for so long (60)"},
     {"allow-pin-in-uri", 0, NULL, FLAG, offsetof(struct options, allow_pin_in_uri), USES_TOKENS,
      "take pin-value in a URI, which others may see"},
     {"oaep", 0, "HASH", TEXT, offsetof(struct options, oaep), ENCRYPT | REWRAP | REENCRYPT | CHECK,

@@ -7,6 +7,7 @@
 #include <openssl/param_build.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/secret.h"
@@ -133,6 +134,7 @@ static struct result fill(struct spki *spki, const struct crypto *crypto, EVP_PK
     made.size = (size_t)i2d_PUBKEY(key, &(unsigned char *){made.der});
     if (made.kind != SPKI_RSA && !as_named(&made))
         return fail(err, ERR_UNSUPPORTED, "the public key spells its curve out");
+    snprintf(made.name, sizeof made.name, made.kind == SPKI_RSA ? "rsa%u" : "p%u", made.bits);
     sha256(made.hash, &(struct view){made.der, made.size}, 1);
     *spki = made;
     return OK;
@@ -246,10 +248,10 @@ struct result spki_numbers(const struct spki *spki, const struct crypto *crypto,
     return OK;
 }
 
-struct view spki_parameters(const struct spki *spki)
+struct view spki_parameters(enum spki_kind curve)
 {
     /* Behind the two sequences and the nine bytes of id-ecPublicKey; the bit string is the rest. */
-    const struct curve *c = &curves[spki->kind];
+    const struct curve *c = &curves[curve];
     size_t size = 2u + c->prefix[2 + 2 + 9 + 1];
 
     return (struct view){c->prefix + 2 + 2 + 9, size};
@@ -258,13 +260,6 @@ struct view spki_parameters(const struct spki *spki)
 const struct hpke_kem *spki_kem(const struct spki *spki)
 {
     return curves[spki->kind].kem;
-}
-
-const char *spki_kind_name(const struct spki *spki)
-{
-    if (spki->kind != SPKI_RSA)
-        return spki->kind == SPKI_P256 ? "p256" : "p384";
-    return spki->bits == 2048 ? "rsa2048" : spki->bits == 3072 ? "rsa3072" : "rsa4096";
 }
 
 struct result spki_seal_rsa(const struct spki *spki, const struct crypto *crypto, bool sha1,

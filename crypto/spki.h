@@ -16,7 +16,8 @@ enum spki_kind { SPKI_RSA, SPKI_P256, SPKI_P384 };
 struct spki {
     enum spki_kind kind;
     unsigned bits;
-    size_t size; /* of der, bytes */
+    char name[8]; /* "p256", "p384", or "rsa" and the bits */
+    size_t size;  /* of der, bytes */
     uint8_t der[SPKI_MAX];
     uint8_t hash[SHA256_SIZE]; /* of der: what the key is known by */
 };
@@ -46,13 +47,11 @@ FALLIBLE spki_numbers(const struct spki *spki, const struct crypto *crypto, uint
                       uint8_t *exponent_room, struct view *modulus, struct view *exponent,
                       struct err *err);
 
-/* spki_parameters gives the name of an EC key's curve in DER, as CKA_EC_PARAMS has it. */
-struct view spki_parameters(const struct spki *spki);
+/* spki_parameters gives the name of a curve in DER, as CKA_EC_PARAMS has it. */
+struct view spki_parameters(enum spki_kind curve);
 
 /* spki_kem is the KEM for an EC key. */
 const struct hpke_kem *spki_kem(const struct spki *spki);
-
-const char *spki_kind_name(const struct spki *spki);
 
 /* spki_seal_rsa writes the RSA-OAEP encryption (MGF1 with the same hash, empty label) to out,
  * bits / 8 bytes. */

@@ -1,7 +1,10 @@
 /* keystore: the interface behind which master keys live.
  *
  * A store is one const struct of operations, reached by the scheme of a key reference (registry.h).
- * Stores do not know each other. */
+ * Stores do not know each other.
+ *
+ * One key is used by one thread at a time, which its user sees to. Two keys may be used at once, of
+ * one store too: what they share, a store locks itself. */
 #ifndef BULLA_KEYSTORE_KEYSTORE_H
 #define BULLA_KEYSTORE_KEYSTORE_H
 

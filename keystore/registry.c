@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "keystore/awskms/awskms.h"
 #include "keystore/keyring/keyring.h"
@@ -21,40 +22,95 @@
 #define AWSKMS_OPS NULL
 #endif
 
-/* One row for each way a reference may begin; the last row takes what no other does. */
+#define PKCS11 "pkcs11:"
+
+/* One row for each way a reference may begin, of which schemes are written in any case; the last
+ * row takes what no other does. */
 static const struct {
     const char *prefix;
     bool strip;
     const struct keystore_ops *ops; /* NULL: known, but not in this build */
     const char *what;
 } schemes[] = {
-    {"file:", true, &keyring_ops, "keyring"},  {"passphrase:", true, &passphrase_ops, "passphrase"},
-    {"pkcs11:", false, PKCS11_OPS, "PKCS#11"}, {"aws-kms:", false, AWSKMS_OPS, "AWS KMS"},
-    {"arn:", false, AWSKMS_OPS, "AWS KMS"},    {"alias/", false, AWSKMS_OPS, "AWS KMS"},
+    {"file:", true, &keyring_ops, "keyring"}, {"passphrase:", true, &passphrase_ops, "passphrase"},
+    {PKCS11, false, PKCS11_OPS, "PKCS#11"},   {"aws-kms:", false, AWSKMS_OPS, "AWS KMS"},
+    {"arn:", false, AWSKMS_OPS, "AWS KMS"},   {"alias/", false, AWSKMS_OPS, "AWS KMS"},
     {"", false, &keyring_ops, "keyring"},
 };
 
-#define PIN "pin-value="
+#define BETWEEN ";?&" /* attributes of a PKCS#11 URI */
 #define STARS "***"
+
+/* The attributes of RFC 7512 that are no secret. What is none of these may be a PIN whose name was
+ * written in another way; what has no name at all is harmless in the first place, as in the name of
+ * a file. */
+static bool is_harmless(const char *at, size_t size, bool first)
+{
+    static const char *const harmless[] = {
+        "token",
+        "manufacturer",
+        "serial",
+        "model",
+        "object",
+        "type",
+        "id",
+        "slot-id",
+        "slot-manufacturer",
+        "slot-description",
+        "library-manufacturer",
+        "library-description",
+        "library-version",
+        "pin-source",
+        "module-name",
+        "module-path",
+    };
+    const char *equals = memchr(at, '=', size);
+
+    if (equals == NULL)
+        return size == 0 || (first && memchr(at, '%', size) == NULL);
+    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
+        if (strlen(harmless[i]) == (size_t)(equals - at) &&
+            memcmp(harmless[i], at, strlen(harmless[i])) == 0)
+            return true;
+    return false;
+}
+
+/* Where the attributes begin in what is, or was meant to be, a PKCS#11 URI; else the end. */
+static const char *find_attributes(const char *reference)
+{
+    const char *scheme = strcasestr(reference, PKCS11), *pin = strcasestr(reference, "pin-val");
+
+    if (scheme != NULL)
+        return scheme + strlen(PKCS11);
+    while (pin != NULL && pin > reference && strchr(BETWEEN, pin[-1]) == NULL)
+        pin--;
+    return pin != NULL ? pin : reference + strlen(reference);
+}
 
 char *registry_shown(const char *reference)
 {
-    size_t size = 0;
-    /* Each PIN takes at least its own mark, so that three stars for each are room enough. */
-    char *shown =
-        calloc(1, strlen(reference) + strlen(reference) / strlen(PIN) * strlen(STARS) + 1);
+    const char *first = find_attributes(reference), *at = first;
+    size_t size = (size_t)(at - reference);
+    /* Stars take the place of one byte at least. */
+    char *shown = calloc(strlen(reference) + 1, strlen(STARS));
 
-    while (shown != NULL && *reference != '\0') {
-        const char *pin = strstr(reference, PIN);
-        size_t keep = pin == NULL ? strlen(reference) : (size_t)(pin - reference) + strlen(PIN);
-        memcpy(shown + size, reference, keep);
+    if (shown == NULL)
+        return NULL;
+    memcpy(shown, reference, size);
+    while (*at != '\0') {
+        size_t all = strcspn(at, BETWEEN), name = strcspn(at, "=" BETWEEN);
+        bool harmless = is_harmless(at, all, at == first);
+        size_t keep = harmless ? all : at[name] == '=' ? name + 1 : 0;
+        memcpy(shown + size, at, keep);
         size += keep;
-        reference += keep;
-        if (pin == NULL)
-            break;
-        memcpy(shown + size, STARS, strlen(STARS));
-        size += strlen(STARS);
-        reference += strcspn(reference, "&");
+        if (keep < all) {
+            memcpy(shown + size, STARS, strlen(STARS));
+            size += strlen(STARS);
+        }
+        /* A PIN may have in it what else stands between attributes. */
+        at += harmless ? all : strcspn(at, "&");
+        if (*at != '\0')
+            shown[size++] = *at++;
     }
     return shown;
 }
@@ -70,13 +126,38 @@ static struct result not_built(size_t row, const char *reference, struct err *er
     return FAIL;
 }
 
+/* What may have a PIN is no name for anything but a token: it would be printed, or a file made of
+ * it. */
+static struct result check_no_pin(const char *reference, struct err *err)
+{
+    char *shown = registry_shown(reference);
+    struct result r = OK;
+
+    if (shown == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    if (strcmp(shown, reference) != 0)
+        r = fail(err, ERR_USAGE, "key '%s' has what may be a PIN, but is no PKCS#11 URI", shown);
+    free(shown);
+    return r;
+}
+
+static bool begins(const char *reference, const char *prefix)
+{
+    size_t size = strlen(prefix);
+    bool scheme = size > 0 && prefix[size - 1] == ':';
+
+    return (scheme ? strncasecmp : strncmp)(reference, prefix, size) == 0;
+}
+
 struct result registry_find(const struct keystore_ops **ops, const char **rest,
                             const char *reference, struct err *err)
 {
     size_t row = 0;
 
-    while (strncmp(reference, schemes[row].prefix, strlen(schemes[row].prefix)) != 0)
+    while (!begins(reference, schemes[row].prefix))
         row++;
+    if (strcmp(schemes[row].prefix, PKCS11) != 0 && !check_no_pin(reference, err).ok)
+        return FAIL;
     if (schemes[row].ops == NULL)
         return not_built(row, reference, err);
     *ops = schemes[row].ops;

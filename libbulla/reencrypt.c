@@ -23,15 +23,23 @@ static struct result carry_over(const struct core *core, const struct reencrypt_
     return OK;
 }
 
+/* Under the session's lock: another file may be having a key look for more on its token. */
+static bool is_kept(struct session *to, const struct slot *slot)
+{
+    bool kept = false;
+
+    pthread_mutex_lock(&to->lock);
+    for (size_t k = 0; k < to->keys.count && !kept; k++)
+        kept = to->keys.keys[k]->ops->match(to->keys.keys[k], slot) != SLOT_OTHER;
+    pthread_mutex_unlock(&to->lock);
+    return kept;
+}
+
 /* Nobody who could open the file shall lose it unseen. */
-static struct result check_keys(const struct sealed *f, const struct session *to, struct err *err)
+static struct result check_keys(const struct sealed *f, struct session *to, struct err *err)
 {
     for (size_t i = 0; i < f->envelope.slot_count; i++) {
-        bool kept = false;
-        for (size_t k = 0; k < to->keys.count && !kept; k++)
-            kept =
-                to->keys.keys[k]->ops->match(to->keys.keys[k], &f->envelope.slots[i]) != SLOT_OTHER;
-        if (!kept) {
+        if (!is_kept(to, &f->envelope.slots[i])) {
             (void)fail(err, ERR_POLICY, "'%s' is sealed to keys that were not given",
                        f->source.name);
             err_hint(err, "--to names the keys that it shall have");

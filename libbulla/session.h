@@ -36,7 +36,8 @@ struct session {
     unsigned threads; /* that may work at once; filled before session_open, 0 = 1 */
     struct crew crew; /* of these */
 
-    pthread_mutex_t lock; /* for what follows, and for every call to a key: one thread at a time */
+    pthread_mutex_t lock; /* for what follows and for the keys, which it gives to one thread at a
+                           * time; those of two sessions may be used at once */
     struct branch branch; /* made when the first file is sealed */
     struct branch_cache cache;
     struct written written;

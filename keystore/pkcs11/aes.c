@@ -7,14 +7,21 @@
 
 #define GCM_SIZE (KEY_SIZE + AEAD_TAG_SIZE)
 #define KW_SIZE (KEY_SIZE + 8)
-#define IV_ROOM 64 /* bytes; a module that makes the IV itself writes it there */
+#define CHECK_VALUE_USUAL 3 /* bytes; PKCS#11 v2.40, 4.10.2 */
+#define IV_ROOM 64          /* bytes; a module that makes the IV itself writes it there */
 
 bool aes_is_slot(const struct slot *slot)
 {
     return slot->method->code == SLOT_PKCS11_AES_GCM || slot->method->code == SLOT_PKCS11_AES_KW;
 }
 
-bool aes_is_mine(const struct token_key *key, const struct slot *slot)
+bool aes_is_checked(const struct token_key *key, const struct slot *slot)
+{
+    return slot_view(slot, SLOT_CHECK_VALUE).size >= CHECK_VALUE_USUAL &&
+           key->check_size >= CHECK_VALUE_USUAL;
+}
+
+bool aes_may_open(const struct token_key *key, const struct slot *slot)
 {
     if (!key->secret || !aes_is_slot(slot))
         return false;
@@ -50,34 +57,17 @@ struct result aes_method(struct token *token, const struct token_key *key, enum 
     return FAIL;
 }
 
-/* What a module says of a wrap that this key did not make. */
-static bool means_damaged(CK_RV rv)
-{
-    return rv == CKR_ENCRYPTED_DATA_INVALID || rv == CKR_ENCRYPTED_DATA_LEN_RANGE ||
-           rv == CKR_DATA_INVALID || rv == CKR_DATA_LEN_RANGE || rv == CKR_SIGNATURE_INVALID ||
-           rv == CKR_WRAPPED_KEY_INVALID || rv == CKR_WRAPPED_KEY_LEN_RANGE;
-}
-
 /* Where the tag is wrong, SoftHSM says no more than that something is: the name of the error stays,
  * and the status is that of a key that does not open it. */
 static struct result not_opened(CK_RV rv, struct err *err)
 {
-    if (means_damaged(rv))
+    if (ckr_damaged(rv))
         return fail(err, ERR_DAMAGED, "not authentic");
     if (rv == CKR_GENERAL_ERROR || rv == CKR_FUNCTION_FAILED) {
         err->class = ERR_NO_KEY;
         err_hint(err, "either the slot was changed, or the token failed");
     }
     return FAIL;
-}
-
-/* The session may stand in the middle of an operation. */
-static struct result broken(struct token *token, CK_RV rv, const char *what, struct err *err)
-{
-    struct err ignored;
-
-    (void)token_renew(token, &ignored).ok;
-    return ckr_fail(err, rv, "token '%s': %s", token->label, what);
 }
 
 static CK_GCM_PARAMS gcm_params(uint8_t *iv, struct view aad)
@@ -107,7 +97,7 @@ static struct result gcm_wrap(struct token *t, const struct token_key *key, stru
         rv = CALL(t->module, C_Encrypt, t->session, branch_key->bytes, branch_key->size, sealed,
                   &size);
     if (rv != CKR_OK)
-        return broken(t, rv, "C_Encrypt by AES-GCM", err);
+        return token_broken(t, rv, "C_Encrypt by AES-GCM", err);
     if (size != GCM_SIZE)
         return fail(err, ERR_STORE, "token '%s': C_Encrypt gave %lu bytes, not %d", t->label, size,
                     GCM_SIZE);
@@ -136,10 +126,10 @@ static struct result gcm_unwrap(struct token *t, const struct token_key *key, st
     if (rv == CKR_OK && token_flag(t, key->aes, CKA_ALWAYS_AUTHENTICATE, false))
         rv = token_again(t);
     if (rv != CKR_OK)
-        return broken(t, rv, "C_DecryptInit by AES-GCM", err);
+        return token_broken(t, rv, "C_DecryptInit by AES-GCM", err);
     rv = CALL(t->module, C_Decrypt, t->session, sealed, sizeof sealed, plain.bytes, &size);
     if (rv != CKR_OK) {
-        (void)broken(t, rv, "C_Decrypt by AES-GCM", err).ok;
+        (void)token_broken(t, rv, "C_Decrypt by AES-GCM", err).ok;
         return not_opened(rv, err);
     }
     if (size != KEY_SIZE)
@@ -177,11 +167,11 @@ static struct result kw_wrap(struct token *t, const struct token_key *key,
     CK_RV rv = import(t, branch_key, &object);
 
     if (rv != CKR_OK)
-        return broken(t, rv, "C_CreateObject", err);
+        return token_broken(t, rv, "C_CreateObject", err);
     rv = CALL(t->module, C_WrapKey, t->session, &mechanism, key->aes, object, wrapped, &size);
     (void)CALL(t->module, C_DestroyObject, t->session, object);
     if (rv != CKR_OK)
-        return broken(t, rv, "C_WrapKey by AES key wrap", err);
+        return token_broken(t, rv, "C_WrapKey by AES key wrap", err);
     if (size != KW_SIZE)
         return fail(err, ERR_STORE, "token '%s': C_WrapKey gave %lu bytes, not %d", t->label, size,
                     KW_SIZE);
@@ -213,7 +203,7 @@ static struct result kw_unwrap(struct token *t, const struct token_key *key,
     CK_RV rv = CALL(t->module, C_UnwrapKey, t->session, &mechanism, key->aes, wrapped, KW_SIZE,
                     template, sizeof template / sizeof *template, &object);
     if (rv != CKR_OK) {
-        (void)broken(t, rv, "C_UnwrapKey by AES key wrap", err).ok;
+        (void)token_broken(t, rv, "C_UnwrapKey by AES key wrap", err).ok;
         return not_opened(rv, err);
     }
     bool got = token_value(t, object, CKA_VALUE, plain.bytes, plain.size, &size);

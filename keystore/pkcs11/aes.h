@@ -20,9 +20,11 @@ FALLIBLE aes_unwrap(struct token *token, const struct token_key *key,
                     const struct branch_identity *branch, const struct slot *slot,
                     struct secret *branch_key, struct err *err);
 
-/* aes_is_slot is true for slots of AES keys on tokens, aes_is_mine for those of this key: they have
- * its CKA_ID and, where both tell one, its check value. */
+/* aes_is_slot is true for slots of AES keys on tokens, aes_may_open for those that have this key's
+ * CKA_ID and, where both tell one, its check value. A CKA_ID alone tells keys of two tokens not
+ * apart: aes_is_checked is true if the check values were there to be compared. */
 bool aes_is_slot(const struct slot *slot);
-bool aes_is_mine(const struct token_key *key, const struct slot *slot);
+bool aes_may_open(const struct token_key *key, const struct slot *slot);
+bool aes_is_checked(const struct token_key *key, const struct slot *slot);
 
 #endif

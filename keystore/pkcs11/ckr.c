@@ -103,3 +103,10 @@ struct result ckr_fail(struct err *err, unsigned long rv, const char *fmt, ...)
     }
     return fail(err, ERR_STORE, "%s: CKR 0x%lx", text, rv);
 }
+
+bool ckr_damaged(unsigned long rv)
+{
+    return rv == CKR_ENCRYPTED_DATA_INVALID || rv == CKR_ENCRYPTED_DATA_LEN_RANGE ||
+           rv == CKR_DATA_INVALID || rv == CKR_DATA_LEN_RANGE || rv == CKR_SIGNATURE_INVALID ||
+           rv == CKR_WRAPPED_KEY_INVALID || rv == CKR_WRAPPED_KEY_LEN_RANGE;
+}

@@ -9,4 +9,7 @@
 __attribute__((format(printf, 3, 4))) struct result ckr_fail(struct err *err, unsigned long rv,
                                                              const char *fmt, ...);
 
+/* ckr_damaged is true for what a module says of a wrap that the key did not make. */
+bool ckr_damaged(unsigned long rv);
+
 #endif

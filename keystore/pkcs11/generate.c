@@ -4,8 +4,6 @@
 
 #include "keystore/pkcs11/ckr.h"
 
-static const uint8_t p256_params[] = {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
-static const uint8_t p384_params[] = {0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22};
 static const uint8_t exponent[] = {0x01, 0x00, 0x01};
 
 /* One row for each kind: how it is made, and what it is used by. */
@@ -15,45 +13,21 @@ static const struct row {
     CK_FLAGS make_flag;
     CK_MECHANISM_TYPE use;
     CK_FLAGS use_flag;
-    struct view curve;
+    enum spki_kind curve; /* or SPKI_RSA */
     CK_ULONG bits;
 } rows[] = {
-    [MAKE_P256] = {"p256",
-                   CKM_EC_KEY_PAIR_GEN,
-                   CKF_GENERATE_KEY_PAIR,
-                   CKM_ECDH1_DERIVE,
-                   CKF_DERIVE,
-                   {p256_params, sizeof p256_params},
-                   256},
-    [MAKE_P384] = {"p384",
-                   CKM_EC_KEY_PAIR_GEN,
-                   CKF_GENERATE_KEY_PAIR,
-                   CKM_ECDH1_DERIVE,
-                   CKF_DERIVE,
-                   {p384_params, sizeof p384_params},
-                   384},
-    [MAKE_RSA2048] = {"rsa2048",
-                      CKM_RSA_PKCS_KEY_PAIR_GEN,
-                      CKF_GENERATE_KEY_PAIR,
-                      CKM_RSA_PKCS_OAEP,
-                      CKF_DECRYPT,
-                      {0},
-                      2048},
-    [MAKE_RSA3072] = {"rsa3072",
-                      CKM_RSA_PKCS_KEY_PAIR_GEN,
-                      CKF_GENERATE_KEY_PAIR,
-                      CKM_RSA_PKCS_OAEP,
-                      CKF_DECRYPT,
-                      {0},
-                      3072},
-    [MAKE_RSA4096] = {"rsa4096",
-                      CKM_RSA_PKCS_KEY_PAIR_GEN,
-                      CKF_GENERATE_KEY_PAIR,
-                      CKM_RSA_PKCS_OAEP,
-                      CKF_DECRYPT,
-                      {0},
-                      4096},
-    [MAKE_AES256] = {"aes256", CKM_AES_KEY_GEN, CKF_GENERATE, CKM_AES_GCM, CKF_ENCRYPT, {0}, 256},
+    [MAKE_P256] = {"p256", CKM_EC_KEY_PAIR_GEN, CKF_GENERATE_KEY_PAIR, CKM_ECDH1_DERIVE, CKF_DERIVE,
+                   SPKI_P256, 256},
+    [MAKE_P384] = {"p384", CKM_EC_KEY_PAIR_GEN, CKF_GENERATE_KEY_PAIR, CKM_ECDH1_DERIVE, CKF_DERIVE,
+                   SPKI_P384, 384},
+    [MAKE_RSA2048] = {"rsa2048", CKM_RSA_PKCS_KEY_PAIR_GEN, CKF_GENERATE_KEY_PAIR,
+                      CKM_RSA_PKCS_OAEP, CKF_DECRYPT, SPKI_RSA, 2048},
+    [MAKE_RSA3072] = {"rsa3072", CKM_RSA_PKCS_KEY_PAIR_GEN, CKF_GENERATE_KEY_PAIR,
+                      CKM_RSA_PKCS_OAEP, CKF_DECRYPT, SPKI_RSA, 3072},
+    [MAKE_RSA4096] = {"rsa4096", CKM_RSA_PKCS_KEY_PAIR_GEN, CKF_GENERATE_KEY_PAIR,
+                      CKM_RSA_PKCS_OAEP, CKF_DECRYPT, SPKI_RSA, 4096},
+    [MAKE_AES256] = {"aes256", CKM_AES_KEY_GEN, CKF_GENERATE, CKM_AES_GCM, CKF_ENCRYPT, SPKI_RSA,
+                     256},
 };
 
 #define ROWS (sizeof rows / sizeof *rows)
@@ -155,8 +129,9 @@ static CK_RV make_pair(struct token *t, const struct row *row, const char *label
 
     put_common(&public, label, id, false);
     put_common(&private, label, id, true);
-    if (row->curve.size > 0) {
-        put(&public, CKA_EC_PARAMS, row->curve.bytes, row->curve.size);
+    if (row->curve != SPKI_RSA) {
+        struct view name = spki_parameters(row->curve);
+        put(&public, CKA_EC_PARAMS, name.bytes, name.size);
         put_flag(&private, CKA_DERIVE, true);
     } else {
         put(&public, CKA_MODULUS_BITS, &row->bits, sizeof row->bits);
@@ -217,6 +192,6 @@ struct result generate(struct token *token, enum generate_kind kind, const char 
         return OK;
     for (int i = 0; i <= pair; i++)
         (void)CALL(token->module, C_DestroyObject, token->session, made[i]);
-    return fail(err, ERR_STORE, "token '%s' made a key that can be taken out; it was removed again",
-                token->label);
+    return fail(err, ERR_POLICY,
+                "token '%s' made a key that can be taken out; it was removed again", token->label);
 }

@@ -10,8 +10,9 @@
 #define DERIVED_KEY 3
 #define ATTRIBUTES_MAX 12
 
-/* struct guard: the one key, and what libp11 is doing with it. */
-static struct guard {
+/* struct guard: the one key, and what libp11 is doing with it. Each module's thread has its own:
+ * one that hangs in a call must not stand in the way of another. */
+static _Thread_local struct guard {
     struct token *token;
     const struct token_key *key;
     CK_OBJECT_HANDLE private_key, derived; /* of the module */
@@ -55,7 +56,7 @@ static struct result put_rsa(const struct crypto *crypto, struct err *err)
 static void put_ec(void)
 {
     struct view point = spki_point(&guard.key->spki);
-    struct view parameters = spki_parameters(&guard.key->spki);
+    struct view parameters = spki_parameters(guard.key->spki.kind);
 
     guard.point[0] = 0x04; /* an octet string */
     guard.point[1] = (uint8_t)point.size;

@@ -12,7 +12,7 @@
 
 #define GUARD_MODULE "" /* for dlopen, the program itself */
 
-/* guard_set says which key there is, until guard_clear; one at a time. */
+/* guard_set says which key there is, for the calling thread, until guard_clear; one at a time. */
 FALLIBLE guard_set(struct token *token, const struct token_key *key, const struct crypto *crypto,
                    CK_OBJECT_HANDLE private_key, struct err *err);
 void guard_clear(void);

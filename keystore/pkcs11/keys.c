@@ -10,10 +10,6 @@
 #define VERSION_DIGITS 4
 #define VERSION_MAX 999999999u
 
-/* CKA_EC_PARAMS of the curves that we know: their names in DER. */
-static const uint8_t p256_params[] = {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
-static const uint8_t p384_params[] = {0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22};
-
 void keys_free(struct token_keys *keys)
 {
     free(keys->list);
@@ -55,17 +51,23 @@ char *keys_uri(const struct token_key *key, const struct token *token, const str
     return uri_for(uri, &token->info, key->label[0] != '\0' ? key->label : NULL, &id);
 }
 
+void keys_hint_two(const struct token_key *a, const struct token_key *b, const struct token *token,
+                   const struct uri *uri, struct err *err)
+{
+    char *first = keys_uri(a, token, uri);
+    char *second = keys_uri(b, token, uri);
+
+    if (first != NULL && second != NULL)
+        err_hint(err, "name one: '%s' or '%s'", first, second);
+    free(first);
+    free(second);
+}
+
 struct result keys_many(const struct token_keys *keys, const struct token *token,
                         const struct uri *uri, struct err *err)
 {
-    char *first = keys_uri(&keys->list[0], token, uri);
-    char *second = keys_uri(&keys->list[1], token, uri);
-
     (void)fail(err, ERR_USAGE, "%zu keys are named by '%s'", keys->count, uri->text);
-    err_hint(err, "name one: '%s' or '%s'", first != NULL ? first : "",
-             second != NULL ? second : "");
-    free(first);
-    free(second);
+    keys_hint_two(&keys->list[0], &keys->list[1], token, uri, err);
     return FAIL;
 }
 
@@ -99,6 +101,13 @@ static struct view read_point(struct token *t, CK_OBJECT_HANDLE object, uint8_t 
     return (struct view){room, size};
 }
 
+static bool is_curve(struct view params, enum spki_kind curve)
+{
+    struct view name = spki_parameters(curve);
+
+    return params.size == name.size && memcmp(params.bytes, name.bytes, name.size) == 0;
+}
+
 static struct result read_ec(struct spki *spki, struct token *t, CK_OBJECT_HANDLE object,
                              const struct crypto *crypto, struct err *err)
 {
@@ -106,9 +115,9 @@ static struct result read_ec(struct spki *spki, struct token *t, CK_OBJECT_HANDL
     size_t size, wanted = 0;
 
     if (token_value(t, object, CKA_EC_PARAMS, params, sizeof params, &size)) {
-        if (size == sizeof p256_params && memcmp(params, p256_params, size) == 0)
+        if (is_curve((struct view){params, size}, SPKI_P256))
             wanted = P256_POINT_SIZE;
-        if (size == sizeof p384_params && memcmp(params, p384_params, size) == 0)
+        if (is_curve((struct view){params, size}, SPKI_P384))
             wanted = P384_POINT_SIZE;
     }
     if (wanted == 0)
@@ -239,7 +248,7 @@ static struct result pass(struct search *s, CK_OBJECT_CLASS class, struct err *e
         return FAIL;
     if (count == TOKEN_OBJECTS_MAX)
         return fail(err, ERR_STORE,
-                    "token '%s' has %d objects or more; name a key by its very label",
+                    "token '%s' has %d objects or more; name a key by its CKA_ID too",
                     s->token->label, TOKEN_OBJECTS_MAX);
     for (size_t i = 0; i < count; i++)
         if (!add(s, objects[i], class, err).ok)
@@ -263,22 +272,48 @@ static struct result all_classes(struct search *s, struct err *err)
     return secrets ? pass(s, CKO_SECRET_KEY, err) : OK;
 }
 
+static struct result search(struct token_keys *made, bool exact, struct token *token,
+                            const struct uri *uri, const struct crypto *crypto, struct err *err)
+{
+    struct search s = {made, token, uri, crypto, exact};
+
+    *made = (struct token_keys){.list = calloc(KEYS_MAX, sizeof *made->list),
+                                .family = !exact,
+                                .unusable = calloc(KEYS_MAX, sizeof *made->unusable)};
+    if (made->list == NULL || made->unusable == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    return all_classes(&s, err);
+}
+
+/* Anybody may put a public key on many a token, without a PIN: one with the bare name must not take
+ * the place of the versions of that name. */
+static struct result two_meanings(const struct token_keys *exact, const struct token_keys *versions,
+                                  const struct token *token, const struct uri *uri, struct err *err)
+{
+    const struct token_key *newest = keys_newest(versions);
+
+    (void)fail(err, ERR_USAGE, "key '%s': token '%s' has a key '%s' and also '%s'", uri->text,
+               token->label, exact->list[0].label, newest->label);
+    keys_hint_two(&exact->list[0], newest, token, uri, err);
+    return FAIL;
+}
+
 struct result keys_find(struct token_keys *keys, struct token *token, const struct uri *uri,
                         const struct crypto *crypto, struct err *err)
 {
-    struct token_keys made __attribute__((cleanup(keys_free))) = {
-        calloc(KEYS_MAX, sizeof *made.list), .unusable = calloc(KEYS_MAX, sizeof *made.unusable)};
-    struct search s = {&made, token, uri, crypto, true};
+    struct token_keys made __attribute__((cleanup(keys_free))) = {0};
+    struct token_keys versions __attribute__((cleanup(keys_free))) = {0};
+    bool bare = uri->has_label && keys_version(uri->label, NULL) == 0;
 
-    if (made.list == NULL || made.unusable == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
-    if (!all_classes(&s, err).ok)
+    if (!search(&made, true, token, uri, crypto, err).ok ||
+        (bare && !search(&versions, false, token, uri, crypto, err).ok))
         return FAIL;
-    if (uri->has_label && made.count == 0 && made.unusable_count == 0) {
-        s.exact = false;
-        made.family = true;
-        if (!all_classes(&s, err).ok)
-            return FAIL;
+    if (made.count > 0 && versions.count > 0)
+        return two_meanings(&made, &versions, token, uri, err);
+    if (bare && made.count + made.unusable_count == 0) {
+        keys_free(&made);
+        made = versions;
+        versions = (struct token_keys){0};
     }
     keys_free(keys);
     *keys = made;

@@ -38,8 +38,8 @@ struct token_keys {
     size_t unusable_count; /* at most KEYS_MAX are kept */
 };
 
-/* keys_find finds the keys, those with the very label first, and if there are none the versions of
- * the label. What is private is seen only after a login. No key is no failure. */
+/* keys_find finds the keys, those with the very label or else the versions of the label; ERR_USAGE
+ * if there are both. What is private is seen only after a login. No key is no failure. */
 FALLIBLE keys_find(struct token_keys *keys, struct token *token, const struct uri *uri,
                    const struct crypto *crypto, struct err *err);
 void keys_free(struct token_keys *keys);
@@ -56,7 +56,10 @@ const struct token_key *keys_newest(const struct token_keys *keys);
 FALLIBLE keys_private(struct token *token, const struct token_key *key, CK_OBJECT_HANDLE *out,
                       struct err *err);
 
-/* keys_many fails with the URIs of two keys between which the user has to choose. */
+/* keys_hint_two hints at the URIs of two keys between which the user has to choose; keys_many fails
+ * with that. */
+void keys_hint_two(const struct token_key *a, const struct token_key *b, const struct token *token,
+                   const struct uri *uri, struct err *err);
 struct result keys_many(const struct token_keys *keys, const struct token *token,
                         const struct uri *uri, struct err *err);
 

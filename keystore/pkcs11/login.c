@@ -18,34 +18,42 @@
 static struct refused {
     struct refused *next;
     CK_SLOT_ID slot;
-    char label[TOKEN_LABEL_MAX + 1], serial[TOKEN_SERIAL_MAX + 1];
+    CK_TOKEN_INFO info;
+    CK_RV rv;
     struct err why;
 } * refused_tokens;
 static pthread_mutex_t refused_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static bool was_refused(const struct token *t, struct err *err)
+/* The number of a slot depends on the module by which it is seen: p11-kit-proxy counts anew. It
+ * tells tokens apart only where they have no serial number. */
+static bool is_same(const struct refused *r, const struct token *t)
+{
+#define EQUAL(field) (memcmp(r->info.field, t->info.field, sizeof t->info.field) == 0)
+    return EQUAL(label) && EQUAL(serialNumber) && EQUAL(manufacturerID) && EQUAL(model) &&
+           (t->serial[0] != '\0' || r->slot == t->slot);
+#undef EQUAL
+}
+
+/* Whether a token refused a PIN; *rv and *err are what it said. */
+static bool was_refused(const struct token *t, CK_RV *rv, struct err *err)
 {
     pthread_mutex_lock(&refused_lock);
     const struct refused *r = refused_tokens;
-    while (r != NULL && (r->slot != t->slot || strcmp(r->label, t->label) != 0 ||
-                         strcmp(r->serial, t->serial) != 0))
+    while (r != NULL && !is_same(r, t))
         r = r->next;
-    if (r != NULL)
+    if (r != NULL) {
+        *rv = r->rv;
         *err = r->why;
+    }
     pthread_mutex_unlock(&refused_lock);
     return r != NULL;
 }
 
-static struct result refuse(const struct token *t, const struct err *err)
+/* Puts the record on the list. */
+static struct result refuse(const struct token *t, struct refused *r, CK_RV rv, struct err *err)
 {
-    struct refused *r = calloc(1, sizeof *r);
-
-    if (r == NULL)
-        return FAIL;
-    r->slot = t->slot;
-    memcpy(r->label, t->label, sizeof r->label);
-    memcpy(r->serial, t->serial, sizeof r->serial);
-    r->why = *err;
+    (void)ckr_fail(err, rv, "token '%s' refuses the login", t->label);
+    *r = (struct refused){.slot = t->slot, .info = t->info, .rv = rv, .why = *err};
     pthread_mutex_lock(&refused_lock);
     r->next = refused_tokens;
     refused_tokens = r;
@@ -138,24 +146,28 @@ static struct result may_try(struct token *t, struct err *err)
         return ckr_fail(err, rv, "token '%s': C_GetTokenInfo", t->label);
     if ((t->info.flags & CKF_USER_PIN_LOCKED) != 0)
         return ckr_fail(err, CKR_PIN_LOCKED, "token '%s' is locked", t->label);
-    if (was_refused(t, err))
-        return FAIL;
-    return OK;
+    return was_refused(t, &rv, err) ? FAIL : OK;
 }
 
 static struct result log_in(struct token *t, struct question *q, struct err *err)
 {
+    /* Made first: a PIN that could not be remembered would be tried again. */
+    struct refused *record = calloc(1, sizeof *record);
+
+    if (record == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
     module_patience(t->module, q->pad);
     CK_RV rv = CALL(t->module, C_Login, t->session, CKU_USER, q->pad ? NULL : q->pin.bytes,
                     q->pad ? 0 : q->pin.size);
     module_patience(t->module, false);
-    if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) {
-        t->logged_in = true;
+    if (rv != CKR_OK && rv != CKR_USER_ALREADY_LOGGED_IN)
+        return refuse(t, record, rv, err);
+    t->logged_in = true;
+    /* Where somebody else in this process logged in, the token did not look at the PIN. */
+    if (rv == CKR_OK)
         t->pin = secret_take(&q->pin);
-        return OK;
-    }
-    (void)ckr_fail(err, rv, "token '%s' refuses the login", t->label);
-    return refuse(t, err);
+    free(record);
+    return OK;
 }
 
 struct result token_login(struct token *token, const struct uri *uri,
@@ -177,13 +189,33 @@ struct result token_login(struct token *token, const struct uri *uri,
     return r;
 }
 
+static bool blames_pin(CK_RV rv)
+{
+    return rv == CKR_PIN_INCORRECT || rv == CKR_PIN_INVALID || rv == CKR_PIN_LEN_RANGE ||
+           rv == CKR_PIN_EXPIRED || rv == CKR_PIN_LOCKED;
+}
+
 CK_RV token_again(struct token *token)
 {
     bool pad = (token->info.flags & CKF_PROTECTED_AUTHENTICATION_PATH) != 0;
+    struct refused *record;
+    struct err why;
+    CK_RV rv;
 
+    if (was_refused(token, &rv, &why))
+        return rv;
+    if (!pad && token->pin.bytes == NULL)
+        return CKR_USER_NOT_LOGGED_IN;
+    record = calloc(1, sizeof *record);
+    if (record == NULL)
+        return CKR_HOST_MEMORY;
     module_patience(token->module, pad);
-    CK_RV rv = CALL(token->module, C_Login, token->session, CKU_CONTEXT_SPECIFIC,
-                    pad ? NULL : token->pin.bytes, pad ? 0 : token->pin.size);
+    rv = CALL(token->module, C_Login, token->session, CKU_CONTEXT_SPECIFIC,
+              pad ? NULL : token->pin.bytes, pad ? 0 : token->pin.size);
     module_patience(token->module, false);
+    if (blames_pin(rv))
+        (void)refuse(token, record, rv, &why).ok;
+    else
+        free(record);
     return rv == CKR_USER_ALREADY_LOGGED_IN ? CKR_OK : rv;
 }

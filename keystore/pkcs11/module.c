@@ -32,7 +32,7 @@ struct worker {
     pthread_t thread;
     pthread_mutex_t lock; /* for what follows */
     pthread_cond_t changed;
-    struct job *job;  /* being done */
+    struct job *job;  /* being done; others wait until it is not */
     struct job *gone; /* given up, kept in reach: the thread may still work on them */
     struct result result;
     bool done, stop, lost;
@@ -55,9 +55,18 @@ void module_moves(struct module *module)
     atomic_fetch_add(&((struct worker *)module)->moves, 1);
 }
 
+/* True once somebody gave up on it. */
+static bool is_lost(struct worker *w)
+{
+    pthread_mutex_lock(&w->lock);
+    bool lost = w->lost;
+    pthread_mutex_unlock(&w->lock);
+    return lost;
+}
+
 CK_RV module_back(struct module *module, CK_RV rv)
 {
-    if (module_lost(module))
+    if (is_lost((struct worker *)module))
         for (;;)
             pause();
     return rv;
@@ -66,16 +75,6 @@ CK_RV module_back(struct module *module, CK_RV rv)
 void module_patience(struct module *module, bool patient)
 {
     atomic_store(&((struct worker *)module)->patient, patient);
-}
-
-bool module_lost(struct module *module)
-{
-    struct worker *w = (struct worker *)module;
-
-    pthread_mutex_lock(&w->lock);
-    bool lost = w->lost;
-    pthread_mutex_unlock(&w->lock);
-    return lost;
 }
 
 static void *work(void *arg)
@@ -194,7 +193,11 @@ bool module_run(struct job *job, const struct token_options *options, struct res
     bool answered = false;
 
     pthread_mutex_lock(&w->lock);
-    if (w->lost) {
+    while (w->job != NULL && !w->lost)
+        pthread_cond_wait(&w->changed, &w->lock);
+    if (w->lost && stream_interrupted()) {
+        (void)fail(err, ERR_INTERRUPTED, "interrupted");
+    } else if (w->lost) {
         (void)fail(err, ERR_STORE, "PKCS#11 module '%s' does not answer any more", w->module.name);
     } else {
         w->job = job;
@@ -204,6 +207,7 @@ bool module_run(struct job *job, const struct token_options *options, struct res
         *done = w->result;
         w->job = NULL;
         w->lost = !answered;
+        pthread_cond_broadcast(&w->changed);
     }
     if (!answered) {
         job->next = w->gone;
@@ -381,7 +385,7 @@ static void end(struct worker *w, const struct token_options *options)
     struct err ignored = {0};
     struct result r;
 
-    if (module_lost(&w->module) || !run_plain(w, finish, options, &r, &ignored))
+    if (is_lost(w) || !run_plain(w, finish, options, &r, &ignored))
         return;
     stop_thread(w);
     unlist(w);

@@ -45,9 +45,10 @@ struct job {
     struct job *next;      /* of those that were given up */
 };
 
-/* module_run runs a job to its end; false if the caller gave up, after options->timeout seconds
- * without a move or because of a signal: then the job is no longer the caller's, and *err says why.
- * Otherwise *done says how it ended, and job->err why it failed. */
+/* module_run runs a job to its end, once those of other threads are done; false if the caller gave
+ * up, after options->timeout seconds without a move or because of a signal: then the job is no
+ * longer the caller's, and *err says why. Otherwise *done says how it ended, and job->err why it
+ * failed. */
 __attribute__((warn_unused_result)) bool module_run(struct job *job,
                                                     const struct token_options *options,
                                                     struct result *done, struct err *err);
@@ -60,8 +61,5 @@ struct result module_ask(struct module *module, struct result (*ask)(void *arg, 
 /* module_patience lets the caller wait longer, or with false no longer so, while a person types on
  * a PIN pad. */
 void module_patience(struct module *module, bool patient);
-
-/* module_lost is true once somebody gave up on it. */
-bool module_lost(struct module *module);
 
 #endif

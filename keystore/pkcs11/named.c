@@ -1,5 +1,6 @@
 #include "keystore/pkcs11/named.h"
 
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,14 +52,13 @@ static struct result find(struct named *n, struct err *err)
     return keys_find(&n->keys, n->token, &n->uri, n->env->crypto, err);
 }
 
-struct result named_login(struct named *n, struct err *err)
+struct result named_login(struct named *n, bool again, struct err *err)
 {
     if (n->complete)
         return OK;
     if (!token_login(n->token, &n->uri, n->env, err).ok)
         return FAIL;
-    /* What was found before stays as it was: a login shows more keys, it changes none. */
-    if (n->keys.count == 0 && !find(n, err).ok)
+    if ((again || n->keys.count == 0) && !find(n, err).ok)
         return FAIL;
     n->complete = true;
     return OK;
@@ -88,9 +88,10 @@ static struct result check_unique(const struct named *n, struct err *err)
     for (size_t i = 0; i < keys->count; i++)
         for (size_t j = 0; j < i; j++)
             if (keys->list[i].version == keys->list[j].version) {
-                (void)keys_many(keys, n->token, &n->uri, err);
-                return fail(err, ERR_USAGE, "key '%s': token '%s' has version %u twice",
-                            n->uri.text, n->token->label, keys->list[i].version);
+                (void)fail(err, ERR_USAGE, "key '%s': token '%s' has version %u twice", n->uri.text,
+                           n->token->label, keys->list[i].version);
+                keys_hint_two(&keys->list[j], &keys->list[i], n->token, &n->uri, err);
+                return FAIL;
             }
     return OK;
 }
@@ -102,7 +103,7 @@ struct result named_resolve(struct named *n, struct err *err)
     if (!token_find(&n->token, n->module, &n->uri, err).ok || !find(n, err).ok)
         return FAIL;
     if (n->keys.count == 0 && n->keys.unusable_count == 0 && (is_named(&n->uri) || secret) &&
-        !named_login(n, err).ok)
+        !named_login(n, false, err).ok)
         return FAIL;
     if (n->keys.count == 0 && is_named(&n->uri))
         return none(n, err);
@@ -142,7 +143,7 @@ static struct result several_versions(const struct named *n, struct err *err)
 
 struct result named_one(struct named *n, const struct token_key **key, struct err *err)
 {
-    if (n->keys.count == 0 && !named_login(n, err).ok)
+    if (n->keys.count == 0 && !named_login(n, false, err).ok)
         return FAIL;
     if (n->keys.count == 0)
         return none(n, err);
@@ -158,8 +159,12 @@ struct result named_one(struct named *n, const struct token_key **key, struct er
 static struct result run(struct job *job)
 {
     struct task *task = (struct task *)job;
+    struct result r = task->run(task, &job->err);
 
-    return task->run(task, &job->err);
+    /* OpenSSL keeps random generators for a thread in a library context, and looks there when the
+     * thread ends: with a second key on the module, that may be after the context is freed. */
+    OPENSSL_thread_stop_ex(crypto_library(task->named->env->crypto));
+    return r;
 }
 
 struct task *task_new(struct named *n, struct result (*what)(struct task *task, struct err *err),
@@ -175,6 +180,7 @@ struct task *task_new(struct named *n, struct result (*what)(struct task *task, 
     task->job.module = n->module;
     task->named = n;
     task->run = what;
+    task->unwrapped = UNWRAP_FAILED; /* zero would be opened */
     return task;
 }
 

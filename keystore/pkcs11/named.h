@@ -30,8 +30,9 @@ void named_close(struct named *n);
  */
 FALLIBLE named_resolve(struct named *n, struct err *err);
 
-/* named_login logs in and looks for the keys again. */
-FALLIBLE named_login(struct named *n, struct err *err);
+/* named_login logs in and looks for the keys if there were none, or with again true anew, since a
+ * login shows more; what was found before stays if that fails. */
+FALLIBLE named_login(struct named *n, bool again, struct err *err);
 
 /* named_one gives the one key to wrap by or to export. */
 FALLIBLE named_one(struct named *n, const struct token_key **key, struct err *err);

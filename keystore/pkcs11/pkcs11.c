@@ -1,5 +1,6 @@
 #include "keystore/pkcs11/pkcs11.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,6 +109,39 @@ static struct result open_slot(struct named *n, const struct token_key *key,
                                       : open_ec(n, key, branch, slot, out, err);
 }
 
+/* Whether a module says by this that it does not know SHA-256 here. Some say so when they are
+ * asked, some when they look at the padding; all else is about the token, and may pass. */
+static bool means_mechanism(CK_RV rv)
+{
+    static const CK_RV those[] = {
+        CKR_MECHANISM_INVALID, CKR_MECHANISM_PARAM_INVALID, CKR_ARGUMENTS_BAD,
+        CKR_FUNCTION_FAILED,   CKR_GENERAL_ERROR,           CKR_DATA_INVALID,
+        CKR_DATA_LEN_RANGE,    CKR_ENCRYPTED_DATA_INVALID,  CKR_ENCRYPTED_DATA_LEN_RANGE,
+    };
+
+    for (size_t i = 0; i < sizeof those / sizeof *those; i++)
+        if (those[i] == rv)
+            return true;
+    return false;
+}
+
+/* Unwraps what was wrapped just now. */
+static struct result try_wrap(struct task *task, const struct token_key *key,
+                              const struct branch_identity *branch, struct err *err)
+{
+    struct named *n = task->named;
+    struct secret back SECRET_CLEANUP = {0};
+
+    n->token->oaep_failed = CKR_OK;
+    bool opened = open_slot(n, key, branch, &task->slot, &back, err).ok;
+    if (!opened && err->class != ERR_DAMAGED)
+        return FAIL;
+    if (opened && sodium_memcmp(back.bytes, task->branch_key.bytes, KEY_SIZE) == 0)
+        return OK;
+    return fail(err, ERR_NO_KEY, "token '%s' does not open what is sealed to its public key '%s'",
+                n->token->label, key->label);
+}
+
 /* Wraps by a pair. Where the token undoes OAEP itself, whether it does with SHA-256 is seen only
  * when it is tried, and a wrap that does not open is worse than the PIN that takes. */
 static struct result wrap_pair(struct task *task, const struct token_key *key,
@@ -119,7 +153,6 @@ static struct result wrap_pair(struct task *task, const struct token_key *key,
                                text_view(key->label),
                                {key->id, key->id_size}};
     bool sha1 = n->env->token.oaep_sha1;
-    struct secret back SECRET_CLEANUP = {0};
 
     if (!pair_wrap(&key->spki, n->env->crypto, &hints, sha1, branch, &task->branch_key, &task->slot,
                    err)
@@ -128,16 +161,16 @@ static struct result wrap_pair(struct task *task, const struct token_key *key,
     if (key->spki.kind != SPKI_RSA || sha1 || !private_needs_oaep(n->token))
         return OK;
     struct err why = {0};
-    if (open_slot(n, key, branch, &task->slot, &back, &why).ok)
+    if (try_wrap(task, key, branch, &why).ok)
         return OK;
-    if (!n->token->logged_in) {
+    if (!means_mechanism(n->token->oaep_failed)) {
         *err = why;
         return FAIL;
     }
     if (!pair_wrap(&key->spki, n->env->crypto, &hints, true, branch, &task->branch_key, &task->slot,
                    err)
              .ok ||
-        !open_slot(n, key, branch, &task->slot, &back, err).ok)
+        !try_wrap(task, key, branch, err).ok)
         return FAIL;
     task_warn(task, "the token cannot do RSA-OAEP with SHA-256: SHA-1 is used");
     return OK;
@@ -193,16 +226,6 @@ static struct result pkcs11_wrap(struct master_key *key, const struct branch_ide
     return OK;
 }
 
-static const struct token_key *owner(const struct named *n, const struct slot *slot)
-{
-    for (size_t i = 0; i < n->keys.count; i++) {
-        const struct token_key *k = &n->keys.list[i];
-        if (k->secret ? aes_is_mine(k, slot) : pair_is_mine(&k->spki, slot))
-            return k;
-    }
-    return NULL;
-}
-
 static bool same(struct view v, const char *text)
 {
     return v.size == strlen(text) && memcmp(v.bytes, text, v.size) == 0;
@@ -216,17 +239,45 @@ static bool of_token(const struct named *n, const struct slot *slot)
            same(slot_view(slot, SLOT_TOKEN_SERIAL), n->token->serial);
 }
 
-/* What may be seen after a login only is looked for only if the slot is of this token. */
-static struct result find_owner(struct named *n, const struct slot *slot,
-                                const struct token_key **key, struct err *err)
+/* The key that a slot is of for certain. Where no check value tells AES keys apart, all that the
+ * slot says of its key has to be so: what is taken for a key's slot may be left or removed. */
+static const struct token_key *owner(const struct named *n, const struct slot *slot)
 {
-    *key = owner(n, slot);
+    for (size_t i = 0; i < n->keys.count; i++) {
+        const struct token_key *k = &n->keys.list[i];
+        bool mine =
+            !k->secret
+                ? pair_is_mine(&k->spki, slot)
+                : aes_may_open(k, slot) &&
+                      (aes_is_checked(k, slot) ||
+                       (of_token(n, slot) && same(slot_view(slot, SLOT_KEY_LABEL), k->label)));
+        if (mine)
+            return k;
+    }
+    return NULL;
+}
+
+/* The key to try: that, or one that may be it. */
+static const struct token_key *opener(const struct named *n, const struct slot *slot)
+{
+    const struct token_key *k = owner(n, slot);
+
+    for (size_t i = 0; i < n->keys.count && k == NULL; i++)
+        if (aes_may_open(&n->keys.list[i], slot))
+            k = &n->keys.list[i];
+    return k;
+}
+
+/* What may be seen after a login only is looked for only if the slot is of this token. */
+static struct result find_opener(struct named *n, const struct slot *slot,
+                                 const struct token_key **key, struct err *err)
+{
+    *key = opener(n, slot);
     if (*key != NULL || n->complete || n->uri.has_label || n->uri.id_size > 0 || !of_token(n, slot))
         return OK;
-    n->keys.count = 0;
-    if (!named_login(n, err).ok)
+    if (!named_login(n, true, err).ok)
         return FAIL;
-    *key = owner(n, slot);
+    *key = opener(n, slot);
     return OK;
 }
 
@@ -237,7 +288,7 @@ static struct result unwrap(struct task *task, struct err *err)
     struct err why = {0};
 
     task->unwrapped = UNWRAP_NOT_MINE;
-    if (!find_owner(task->named, &task->slot, &key, err).ok)
+    if (!find_opener(task->named, &task->slot, &key, err).ok)
         return FAIL;
     if (key == NULL)
         return OK;

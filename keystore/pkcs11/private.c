@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 #include <openssl/ui.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "keystore/pkcs11/ckr.h"
@@ -18,9 +19,14 @@ struct borrowed {
     EVP_PKEY *key;
 };
 
+/* libp11 makes its tables when they are first used, without a lock. What is done under this one
+ * calls the guard, but no module, so that none can keep it. */
+static pthread_mutex_t libp11_lock = PTHREAD_MUTEX_INITIALIZER;
+
 /* Keys before slots: the other way round, libp11 0.4.12 touches what it freed. */
 static void give_back(struct borrowed *b)
 {
+    pthread_mutex_lock(&libp11_lock);
     EVP_PKEY_free(b->key);
     if (b->slots != NULL)
         PKCS11_release_all_slots(b->ctx, b->slots, b->slot_count);
@@ -28,6 +34,7 @@ static void give_back(struct borrowed *b)
         PKCS11_CTX_unload(b->ctx);
         PKCS11_CTX_free(b->ctx);
     }
+    pthread_mutex_unlock(&libp11_lock);
     *b = (struct borrowed){0};
     guard_clear();
     ERR_clear_error();
@@ -63,15 +70,12 @@ static struct result load(struct borrowed *b, const struct token *token, struct 
     return OK;
 }
 
-static struct result borrow(struct borrowed *b, struct token *token, const struct token_key *key,
-                            const struct crypto *crypto, struct err *err)
+static struct result find(struct borrowed *b, const struct token *token, struct err *err)
 {
-    CK_OBJECT_HANDLE private_key;
     PKCS11_KEY *keys = NULL;
     unsigned count = 0;
 
-    if (!keys_private(token, key, &private_key, err).ok ||
-        !guard_set(token, key, crypto, private_key, err).ok || !load(b, token, err).ok)
+    if (!load(b, token, err).ok)
         return FAIL;
     if (PKCS11_enumerate_slots(b->ctx, &b->slots, &b->slot_count) != 0 || b->slot_count != 1 ||
         b->slots[0].token == NULL || PKCS11_enumerate_keys(b->slots[0].token, &keys, &count) != 0 ||
@@ -81,22 +85,24 @@ static struct result borrow(struct borrowed *b, struct token *token, const struc
     return b->key != NULL ? OK : libp11_failed(token, "taking a private key", err);
 }
 
-/* What a module says of a ciphertext that is not one of this key's. */
-static bool means_damaged(CK_RV rv)
+static struct result borrow(struct borrowed *b, struct token *token, const struct token_key *key,
+                            const struct crypto *crypto, struct err *err)
 {
-    return rv == CKR_ENCRYPTED_DATA_INVALID || rv == CKR_ENCRYPTED_DATA_LEN_RANGE ||
-           rv == CKR_DATA_INVALID || rv == CKR_DATA_LEN_RANGE;
+    CK_OBJECT_HANDLE private_key;
+
+    if (!keys_private(token, key, &private_key, err).ok ||
+        !guard_set(token, key, crypto, private_key, err).ok)
+        return FAIL;
+    pthread_mutex_lock(&libp11_lock);
+    struct result r = find(b, token, err);
+    pthread_mutex_unlock(&libp11_lock);
+    return r;
 }
 
-/* After a failure in the middle of an operation the session is good for nothing more. */
-static struct result broken(struct token *token, CK_RV rv, const char *what, struct err *err)
+static struct result not_opened(struct token *token, CK_RV rv, const char *what, struct err *err)
 {
-    struct err ignored;
-
-    (void)token_renew(token, &ignored).ok;
-    if (means_damaged(rv))
-        return fail(err, ERR_DAMAGED, "not authentic");
-    return ckr_fail(err, rv, "token '%s': %s", token->label, what);
+    (void)token_broken(token, rv, what, err).ok;
+    return ckr_damaged(rv) ? fail(err, ERR_DAMAGED, "not authentic") : FAIL;
 }
 
 static struct result take_key(const struct secret *plain, size_t size, struct secret *out,
@@ -139,7 +145,7 @@ static struct result decrypt_libp11(struct token *token, const struct token_key 
     if (oaep_decrypt(b.key, sha1, wrapped, &plain, &size))
         return take_key(&plain, size, out, err);
     if (guard_failed() != CKR_OK)
-        return broken(token, guard_failed(), "C_Decrypt", err);
+        return not_opened(token, guard_failed(), "C_Decrypt", err);
     if (guard_used())
         return fail(err, ERR_DAMAGED, "not authentic");
     return libp11_failed(token, "decrypting", err);
@@ -167,8 +173,9 @@ static struct result decrypt_oaep(struct token *token, const struct token_key *k
     if (rv == CKR_OK)
         rv = CALL(token->module, C_Decrypt, token->session, (CK_BYTE *)(uintptr_t)wrapped.bytes,
                   wrapped.size, plain.bytes, &size);
+    token->oaep_failed = rv;
     if (rv != CKR_OK) {
-        (void)broken(token, rv, "C_Decrypt by RSA-OAEP", err).ok;
+        (void)not_opened(token, rv, "C_Decrypt by RSA-OAEP", err).ok;
         if (!LIBP11_RAW_RSA && err->class != ERR_DAMAGED)
             err_hint(err,
                      "this bulla was built with a libp11 that does not do without the token's own "
@@ -227,7 +234,7 @@ struct result private_derive(struct token *token, const struct token_key *key,
     bool done = peer != NULL && ecdh(b.key, peer, &shared);
     EVP_PKEY_free(peer);
     if (!done && guard_failed() != CKR_OK)
-        return broken(token, guard_failed(), "C_DeriveKey", err);
+        return not_opened(token, guard_failed(), "C_DeriveKey", err);
     if (!done)
         return libp11_failed(token, "deriving", err);
     *out = secret_take(&shared);

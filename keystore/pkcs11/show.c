@@ -113,7 +113,7 @@ static void key_facts(struct task *task, struct token *t, const struct token_key
 
     fact(task, "key label", key->label);
     fact(task, "CKA_ID", text_hex(hex, key->id, key->id_size));
-    fact(task, "kind", key->secret ? "aes256" : spki_kind_name(&key->spki));
+    fact(task, "kind", key->secret ? "aes256" : key->spki.name);
     if (key->secret)
         fact(task, "check value", text_hex(hex, key->check, key->check_size));
     else

@@ -110,6 +110,14 @@ struct result token_renew(struct token *token, struct err *err)
     return replace_session(token, token->writable, err);
 }
 
+struct result token_broken(struct token *token, CK_RV rv, const char *what, struct err *err)
+{
+    struct err ignored;
+
+    (void)token_renew(token, &ignored).ok;
+    return ckr_fail(err, rv, "token '%s': %s", token->label, what);
+}
+
 static struct result get_slots(struct module *m, CK_SLOT_ID *slots, size_t *count, struct err *err)
 {
     CK_ULONG n = SLOTS_MANY;

@@ -21,10 +21,11 @@ struct token {
     CK_SESSION_HANDLE session;
     bool open, writable, logged_in;
     CK_RV value_failed; /* why token_value could not read last, where that is not told of a value */
+    CK_RV oaep_failed;  /* why it could not undo RSA-OAEP itself when it last tried */
     bool listed;        /* the mechanisms are known */
     CK_MECHANISM_TYPE mechanisms[MECHANISMS_MAX];
     CK_ULONG mechanism_count;
-    struct secret pin; /* that it took: for keys that want it at each use */
+    struct secret pin; /* that it took, for keys that want it at each use; or {0} */
 };
 
 /* token_find gives the one token that a URI names: its session is open and can read what is public.
@@ -42,7 +43,9 @@ FALLIBLE token_each(struct module *module, const struct uri *uri,
 FALLIBLE token_login(struct token *token, const struct uri *uri, const struct keystore_env *env,
                      struct err *err);
 
-/* token_again gives the PIN once more for a key that wants it at each use, after C_DecryptInit. */
+/* token_again gives the PIN once more for a key that wants it at each use, after C_DecryptInit; the
+ * value of the first refusal where the token refused it before. CKR_USER_NOT_LOGGED_IN where no PIN
+ * is known that it took. */
 CK_RV token_again(struct token *token);
 
 /* token_write makes the session one in which objects can be made. */
@@ -51,6 +54,9 @@ FALLIBLE token_write(struct token *token, struct err *err);
 /* token_renew opens a new session in place of one in which something failed half-way, which answers
  * CKR_OPERATION_ACTIVE from then on. */
 FALLIBLE token_renew(struct token *token, struct err *err);
+
+/* token_broken fails with what a module answered half-way, in a new session. */
+struct result token_broken(struct token *token, CK_RV rv, const char *what, struct err *err);
 
 /* token_can is true if the token has a mechanism, with at least the given CKF_ flags. */
 bool token_can(struct token *token, CK_MECHANISM_TYPE mechanism, CK_FLAGS flags);

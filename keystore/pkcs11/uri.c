@@ -73,6 +73,10 @@ static struct result check_attribute(const char *at, size_t size, bool query, bo
         return fail(err, ERR_USAGE, "attribute '%s' stands twice", known[row].name);
     if (name + 1 == size)
         return fail(err, ERR_USAGE, "attribute '%s' is empty", known[row].name);
+    /* RFC 7512, 2.3: behind the '?' it would be part of the value, which may be printed. */
+    if (query && strcmp(known[row].name, "pin-value") != 0 && memchr(at, ';', size) != NULL)
+        return fail(err, ERR_USAGE, "attribute '%s' has a ';' in it, not '&' behind it",
+                    known[row].name);
     seen[row] = true;
     return OK;
 }

@@ -20,24 +20,30 @@ struct pem_file {
 };
 
 /* Reads a regular file of at most PEM_MAX bytes, all of it. */
-static bool read_file(const char *path, struct secret *text, size_t *size, struct stat *st)
+static struct result read_file(const char *path, struct secret *text, size_t *size, struct stat *st,
+                               struct err *err)
 {
     int fd FD_CLEANUP = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     struct source source = {.fd = fd, .name = path};
-    struct err ignored;
 
-    return fd >= 0 && fstat(fd, st) == 0 && S_ISREG(st->st_mode) && st->st_size <= PEM_MAX &&
-           secret_new(text, PEM_MAX, &ignored).ok &&
-           source_read(&source, text->bytes, text->size, size, &ignored).ok;
+    if (fd < 0 || fstat(fd, st) != 0)
+        return fail_errno(err, "cannot open public key '%s'", path);
+    if (!S_ISREG(st->st_mode) || st->st_size > PEM_MAX)
+        return fail(err, ERR_FAILED, "public key '%s' is not a file of at most %d bytes", path,
+                    PEM_MAX);
+    if (!secret_new(text, PEM_MAX, err).ok)
+        return FAIL;
+    return source_read(&source, text->bytes, text->size, size, err);
 }
 
 bool pem_file_is(const char *path)
 {
     struct secret text SECRET_CLEANUP = {0}; /* it may be a keyring */
+    struct err ignored;
     struct stat st;
     size_t size;
 
-    return read_file(path, &text, &size, &st) &&
+    return read_file(path, &text, &size, &st, &ignored).ok &&
            memmem(text.bytes, size, MARK, strlen(MARK)) != NULL && text.bytes[0] != '{';
 }
 
@@ -51,8 +57,8 @@ static struct result load(struct pem_file *f, const char *path, struct err *err)
     struct secret text SECRET_CLEANUP = {0};
     size_t size;
 
-    if (!read_file(path, &text, &size, &f->file))
-        return fail(err, ERR_FAILED, "public key '%s' cannot be read", path);
+    if (!read_file(path, &text, &size, &f->file, err).ok)
+        return FAIL;
     if (!pem_read(&f->pem, f->env->crypto, (const char *)text.bytes, size, err).ok) {
         err_context(err, "public key '%s'", path);
         return FAIL;
@@ -106,20 +112,33 @@ static const char *in_uri(char *out, const char *text)
     return out;
 }
 
+/* Says where the private key is, as far as the file tells. */
+static void hint(const struct pem *pem, struct err *err)
+{
+    char token[3 * sizeof pem->token_label], label[3 * sizeof pem->key_label];
+    bool has_token = pem->token_label[0] != '\0', has_label = pem->key_label[0] != '\0';
+
+    if (!has_token && !has_label)
+        err_hint(err, "its private key is on a token: -k pkcs11:... names it");
+    else
+        err_hint(err, "its private key is on a token: -k 'pkcs11:%s%s%s%s%s'",
+                 has_token ? "token=" : "", in_uri(token, pem->token_label),
+                 has_token && has_label ? ";" : "", has_label ? "object=" : "",
+                 in_uri(label, pem->key_label));
+}
+
 static enum unwrapped pem_file_unwrap(struct master_key *key, const struct branch_identity *branch,
                                       const struct slot *slot, struct secret *branch_key,
                                       struct err *err)
 {
     const struct pem *pem = &((const struct pem_file *)key)->pem;
-    char token[3 * sizeof pem->token_label], label[3 * sizeof pem->key_label];
 
     (void)branch;
     (void)branch_key;
     if (!pair_is_mine(&pem->spki, slot))
         return UNWRAP_NOT_MINE;
     (void)fail(err, ERR_NO_KEY, "none of the given keys opens it: a public key only seals");
-    err_hint(err, "its private key is on a token: -k 'pkcs11:token=%s;object=%s'",
-             in_uri(token, pem->token_label), in_uri(label, pem->key_label));
+    hint(pem, err);
     return UNWRAP_FAILED;
 }
 
@@ -148,7 +167,7 @@ static struct result pem_file_describe(struct master_key *key, const struct key_
     char hex[2 * SHA256_SIZE + 1];
 
     (void)err;
-    sink->fact(sink->arg, "kind", spki_kind_name(&pem->spki));
+    sink->fact(sink->arg, "kind", pem->spki.name);
     sink->fact(sink->arg, "SPKI SHA-256", text_hex(hex, pem->spki.hash, SHA256_SIZE));
     if (pem->token_label[0] != '\0')
         sink->fact(sink->arg, "token label", pem->token_label);
@@ -160,7 +179,7 @@ static struct result pem_file_describe(struct master_key *key, const struct key_
 }
 
 const struct keystore_ops pem_file_ops = {
-    .name = "public key",
+    .name = "spki",
     .open = pem_file_open,
     .wrap = pem_file_wrap,
     .unwrap = pem_file_unwrap,

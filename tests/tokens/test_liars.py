@@ -303,6 +303,18 @@ def test_key_that_cannot_be_made(bulla, softhsm, kind, function):
         assert says.encode() in done.stderr and softhsm.tool("--list-objects") == before
 
 
+CKA_EXTRACTABLE, CKA_SENSITIVE = 0x162, 0x103
+
+
+@pytest.mark.parametrize("attribute", [CKA_EXTRACTABLE, CKA_SENSITIVE])
+@pytest.mark.parametrize("kind", ["p256", "aes256"])
+def test_key_that_can_be_taken_out_is_not_kept(bulla, softhsm, kind, attribute):
+    before = softhsm.tool("--list-objects")
+    env = softhsm.mocked(f"C_GetAttributeValue:1+:flip@{attribute}")
+    done = bulla("key", "new", softhsm.uri("new", mock=True), "--kind", kind, env=env, status=7)
+    assert b"can be taken out" in done.stderr and softhsm.tool("--list-objects") == before
+
+
 # Memory.
 
 

@@ -133,6 +133,35 @@ def test_public_key_opens_nothing(bulla, public, work):
     assert opened(bulla, f"{hint}?module-path={token.module}", sealed) == X, "the hint, pasted"
 
 
+@pytest.mark.parametrize("keep, says", [
+    ([b"Token"], b"-k 'pkcs11:token=bulla%20lab'\n"),
+    ([b"Label"], b"-k 'pkcs11:object=p256'\n"),
+    ([b"Token", b"Label"], b"-k 'pkcs11:token=bulla%20lab;object=p256'\n"),
+    ([], b"-k pkcs11:... names it\n"),
+])  # fmt: skip
+def test_hint_has_what_the_public_key_file_has(bulla, softhsm, keep, says):
+    bulla.at(softhsm)
+    pem, bare = bulla.home / "backup.pem", bulla.home / "bare.pem"
+    bulla("key", "export-public", "-q", "-o", pem, softhsm.uri("p256"))
+    lines = pem.read_bytes().splitlines(keepends=True)
+    front = [line for line in lines[: lines.index(b"-----BEGIN PUBLIC KEY-----\n")] if line.split(b":")[0] in keep]
+    assert len(front) == len(keep)
+    bare.write_bytes(b"".join(front + lines[lines.index(b"-----BEGIN PUBLIC KEY-----\n") :]))
+    done = bulla("decrypt", "-k", bare, "-o", "out", bulla.seal(pem, X), status=5)
+    assert says in done.stderr
+
+
+def test_name_of_a_public_key(bulla, tmp_path):
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    pem = tmp_path / "odd.pem"
+    public = rsa.generate_private_key(65537, 2560).public_key()
+    pem.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    told = json.loads(bulla("key", "check", "--json", pem, status=(0, 5)).stdout)
+    assert told["store"] == "spki" and told["kind"] == "rsa2560"
+
+
 def test_exported_key_is_what_the_token_says(bulla, public):
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
@@ -298,6 +327,22 @@ def test_reencrypt(bulla, case, ring):
     assert opened(bulla, token.uri(kind), sealed) == X
     bulla("reencrypt", "-k", token.uri(kind), sealed)
     assert opened(bulla, token.uri(kind), sealed) == X and opened(bulla, ring, sealed, status=5) == b""
+
+
+@pytest.mark.parametrize("kinds", [("rsa", "p256"), ("p256", "p384"), ("aes", "rsa"), ("aes", "p256")], ids="-".join)
+@pytest.mark.parametrize("modules", [1, 2])
+def test_reencrypt_with_two_keys_at_once(bulla, softhsm, templates, tmp_path, work, kinds, modules):
+    """Each context is a branch key of its own, so that the threads use both keys all the time."""
+    other = softhsm if modules == 1 else templates.get(NSS).copy(tmp_path / "nss")
+    bulla.environment |= softhsm.env | (other.mocked() if modules == 2 else {})
+    one, two = softhsm.uri(kinds[0]), other.uri(kinds[1], mock=modules == 2)
+    files = [bulla.seal(one, b"%d" % n, "--context", f"n={n}", name=f"{n:02}") for n in range(20)]
+    for source, target in ((one, two), (two, one)):
+        done = bulla("reencrypt", "-j", "4", "-k", source, "--to", target, *files)
+        assert b"warning" not in done.stderr
+        bulla("verify", "-j", "4", "-k", target, *files)
+        bulla("verify", "-k", source, files[0], status=5)
+    assert [opened(bulla, one, path) for path in files[::7]] == [b"%d" % n for n in range(0, 20, 7)]
 
 
 def test_envelope_is_put_back_by_a_token(bulla, case):

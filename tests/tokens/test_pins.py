@@ -305,6 +305,20 @@ def test_private_objects_are_not_seen_without_a_login(bulla, softhsm, log):
     assert b"not there" not in done.stderr or b"PIN" in done.stderr
 
 
+def test_keys_are_not_forgotten_when_a_login_fails(bulla, softhsm, work):
+    """The first file takes a key that a login alone shows, and there is no PIN yet; the second one that was seen before."""
+    bulla.at(softhsm)
+    bulla("key", "new", "--kind", "aes256", softhsm.uri("hidden"), env=right(bulla))
+    bulla("encrypt", "-k", softhsm.uri("hidden"), "-o", "a.bulla", stdin=X, env=right(bulla))
+    pem = bulla("key", "export-public", "-o", "-", softhsm.uri("rsa")).stdout
+    (bulla.home / "bare.pem").write_bytes(pem[pem.index(b"-----BEGIN") :])
+    bulla("encrypt", "-k", bulla.home / "bare.pem", "-o", "b.bulla", stdin=X)
+    command = f"mkdir {bulla.home}/asked 2>/dev/null && exit 1; cat {bulla.home}/pin"
+    done = bulla("decrypt", "-j", "1", "-k", softhsm.uri(), "--pin-command", command, "a.bulla", "b.bulla", status=3)
+    assert b"PIN command failed" in done.stderr
+    assert (work / "b").read_bytes() == X and not (work / "a").exists()
+
+
 # What the token says of the tries that are left.
 
 

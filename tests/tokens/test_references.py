@@ -192,6 +192,17 @@ def test_two_keys_of_one_label(bulla, softhsm, kind):
     assert bulla("decrypt", "-k", key, stdin=seal(bulla, key).stdout).stdout == X
 
 
+def test_two_keys_of_one_version(bulla, softhsm):
+    """The two are named, not any two."""
+    for label, id in (("backup-v0001", "c1"), ("backup-v0002", "c2"), ("backup-v0002", "c3"), ("backup-v0003", "c4")):
+        softhsm.make("p256", label, id=id)
+    done = seal(bulla, softhsm.uri("backup"), status=2)
+    assert b"has version 2 twice" in done.stderr and done.stderr.count(b"object=backup-v0002") == 2
+    assert sorted(part[:3].lower() for part in ids(done)) == ["%c2", "%c3"]
+    for hint in (part.split("'")[0] for part in done.stderr.decode().split("'pkcs11:serial")[1:]):
+        assert bulla("decrypt", "-k", f"pkcs11:serial{hint}", stdin=seal(bulla, f"pkcs11:serial{hint}").stdout).stdout == X
+
+
 def test_two_keys_of_one_id(bulla, softhsm):
     """libp11 finds the public key of a private key by its id: here it finds the wrong one, maybe."""
     softhsm.make("rsa", "twin", id=IDS["rsa"])

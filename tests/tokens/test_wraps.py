@@ -135,6 +135,42 @@ def test_sha1_where_it_is_asked_for(bulla, softhsm, privates):
     bulla("encrypt", "-k", key, "--oaep", "sha512", stdin=X, status=2)
 
 
+NO_RAW_RSA = "C_GetMechanismList:1+:hide@0x3"
+PASSING = {0x30: "CKR_DEVICE_ERROR", 0x32: "CKR_DEVICE_REMOVED", 0xB3: "CKR_SESSION_HANDLE_INVALID", 0xE0: "CKR_TOKEN_NOT_PRESENT"}
+PASSING |= {0xA0: "CKR_PIN_INCORRECT", 0x101: "CKR_USER_NOT_LOGGED_IN", 0x80001234: "0x80001234"}
+
+
+def test_sha1_where_the_token_knows_no_other(bulla, softhsm, privates):
+    """It gives no raw numbers, and of OAEP it knows SHA-1 alone."""
+    put(softhsm, "rsa", privates["rsa"])
+    key = softhsm.uri("known rsa", mock=True)
+    bulla.environment |= softhsm.mocked(NO_RAW_RSA)
+    done = bulla("encrypt", "-k", key, "-o", "a.bulla", stdin=X)
+    assert b"SHA-1 is used" in done.stderr and method(bulla.work / "a.bulla") == "pkcs11-rsa-oaep-sha1"
+    assert independent.opened(bulla.work / "a.bulla", privates["rsa"]) == X
+    assert bulla("decrypt", "-k", key, "-o", "-", "a.bulla").stdout == X
+
+
+@pytest.mark.parametrize("function, on", [("C_Decrypt", ""), ("C_DecryptInit", ""), ("C_DecryptInit", "+"), ("C_Login", "+")])
+def test_no_sha1_because_the_token_failed(bulla, nss, function, on):
+    """NSS knows SHA-256 too. A token that fails once may do better the next time: that is no reason for a weaker wrap."""
+    key = nss.uri("rsa", mock=True)
+    bulla("encrypt", "-k", key, "-o", "a.bulla", stdin=X, env=nss.mocked(NO_RAW_RSA))
+    assert method(bulla.work / "a.bulla") == "pkcs11-rsa-oaep-sha256"
+    for code, says in PASSING.items():
+        faults = f"{NO_RAW_RSA} {function}:1{on}:rv={code}"
+        done = bulla("encrypt", "-k", key, "-o", "b.bulla", stdin=X, env=nss.mocked(faults), status=(5, 6))
+        assert says.encode() in done.stderr and b"SHA-1" not in done.stderr and not (bulla.work / "b.bulla").exists()
+
+
+@pytest.mark.parametrize("lie", ["flip", "length=31", "length=33", "rv=0x5", "rv=0x40"])
+def test_trial_that_gives_another_key(bulla, nss, lie):
+    """Each time it is tried: then not by SHA-1 either."""
+    env = nss.mocked(f"{NO_RAW_RSA} C_Decrypt:1+:{lie}")
+    done = bulla("encrypt", "-k", nss.uri("rsa", mock=True), "-o", "a.bulla", stdin=X, env=env, status=(5, 6))
+    assert b"token" in done.stderr and not (bulla.work / "a.bulla").exists()
+
+
 NO_GCM = "C_GetMechanismList:1+:hide@0x1087 C_GetMechanismInfo:1+:rv=0x70@0x1087"
 
 
