@@ -411,11 +411,16 @@ def test_process_that_hangs(anonymous, key, how):
     assert time.monotonic() - start < 20
 
 
-@pytest.mark.parametrize("line", ['"open', "'open", "x\\", "", "   "])
-def test_lines_that_are_no_words(anonymous, aws, key, line):
+NO_WORDS = [("x 'pa55word", 2, "a quote is not shut"), ('x "pa55word', 2, "a quote is not shut"), ("pa55word\\", 2, "nothing follows a backslash"),
+            ("x " * 64 + "pa55word", 2, "more than 64 words"), ("", 7, "there are no AWS credentials"), ("   ", 7, "there are no AWS credentials")]  # fmt: skip
+
+
+@pytest.mark.parametrize("line, status, words", NO_WORDS, ids=["single", "double", "backslash", "many", "none", "blanks"])
+def test_lines_that_are_no_words(anonymous, aws, key, line, status, words):
+    """What is wrong is said without the line, which may have a password. A setting without a value is none."""
     anonymous.config(f"[profile corp]\ncredential_process = {line}\n")
-    refused(anonymous, key, AWS_PROFILE="corp")
-    assert not aws.calls
+    said = refused(anonymous, key, status=status, AWS_PROFILE="corp")
+    assert words in said and "'corp'" in said and "pa55word" not in said and not aws.calls
 
 
 def test_expired_before_it_began(anonymous, cloud, aws, key):
