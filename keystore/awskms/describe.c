@@ -78,7 +78,9 @@ static void try_encrypt(const struct telling *t, const struct secret *secret, st
         kms_encrypt(kms, t->k->name.id, &t->branch, secret, true, blob, &refusal, &why);
 
     tell_ability(t, "may encrypt", r, refusal, &why);
-    /* What follows takes a wrap, which a dry run does not make. */
+    /* The dry runs of Decrypt and ReEncrypt take a true wrap: KMS may refuse another for what it
+     * is, whatever is allowed. A dry run makes none, and the one that the check makes afterwards is
+     * the check's own: so one is made for them, where it is known by now that this is allowed. */
     if (!r.ok && refusal == KMS_DRY_RUN &&
         !kms_encrypt(kms, t->k->name.id, &t->branch, secret, false, blob, NULL, &why).ok)
         blob->size = 0;
