@@ -154,6 +154,38 @@ def test_missing_token_file(container, anonymous, aws, key):
     assert "/nowhere/token" in refused(anonymous, key, **env) and not aws.calls and task.asked == []
 
 
+@pytest.mark.parametrize("size", [16384, 16385])
+def test_longest_token_file(container, anonymous, aws, key, tmp_path, size):
+    """One that is longer is refused, not sent in part."""
+    token, path = "t" * size, tmp_path / "token"
+    path.write_text(token)
+    task = container(authorization=token)
+    env = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": task.url + task.path, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(path)}
+    if size == 16384:
+        seal(anonymous, key, **env)
+        assert task.heard[-1]["Authorization"] == token
+    else:
+        assert f"'{path}' is longer than 16384 bytes" in refused(anonymous, key, status=2, **env)
+        assert task.asked == [] and not aws.calls
+
+
+@pytest.mark.parametrize("variable, start", [("FULL", "http://127.0.0.1:{}"), ("RELATIVE", "")])
+@pytest.mark.parametrize("size", [2047, 2048])
+def test_longest_url_of_a_container(container, anonymous, aws, key, variable, start, size):
+    """One that is longer is refused, not asked for in part: its end may be what matters."""
+    task = container()
+    start = start.format(task.port)
+    path = "/" + "p" * (size - len(start or "http://169.254.170.2") - 1)
+    task.path = path
+    env = {f"AWS_CONTAINER_CREDENTIALS_{variable}_URI": start + path, "LOOPBACK_TO": f"169.254.170.2={task.port}"}
+    if size == 2047:
+        seal(anonymous, key, **env)
+        assert task.asked == [f"GET {path}"]
+    else:
+        assert "endpoint is longer than 2047 bytes" in refused(anonymous, key, status=2, **env)
+        assert task.asked == [] and not aws.calls
+
+
 @pytest.mark.parametrize("host", ["192.0.2.1", "ecs.example", "127.0.0.1.example", "169.254.169.253", "169.254.170.2.example", "[fd00:ec2::24]",
                                   "127.0.0.1@192.0.2.1"])  # fmt: skip
 def test_hosts_that_are_not_allowed(anonymous, aws, key, host):
