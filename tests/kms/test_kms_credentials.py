@@ -445,6 +445,20 @@ def test_refresh_before_expiry(anonymous, cloud, aws, key, seconds, runs):
     assert aws.calls["Decrypt"] == 2 and len((anonymous.home / "asked").read_text().splitlines()) == runs
 
 
+@pytest.mark.parametrize("seconds, status", [(800, 0), (500, 3)])
+def test_failed_renewal(anonymous, cloud, aws, key, seconds, status):
+    """From 15 minutes before the end fresh ones are looked for, from 10 minutes before it they are needed."""
+    session = cloud.session(cloud.role("corp", "kms:*"))
+    for name in "abc":
+        anonymous("encrypt", "-k", key.arn, "-o", name, stdin=b"x", env=session.environment())
+    once = printed(session, seconds) + 'test "$(wc -l <"$HOME/asked")" -eq 1\n'
+    path = program(anonymous.home / "get", once)
+    anonymous.config(f"[profile corp]\ncredential_process = {path}\n")
+    done = anonymous("verify", "-k", key.arn, "a", "b", "c", env={"AWS_PROFILE": "corp"}, status=status)
+    assert len((anonymous.home / "asked").read_text().splitlines()) == 3
+    assert aws.calls["Decrypt"] == (3 if status == 0 else 1) and (f"'{path}' failed".encode() in done.stderr) == (status != 0)
+
+
 def test_credentials_serve_all_keys_of_a_run(anonymous, cloud, aws, key):
     """A program that asks a person for a code must not do it for each key."""
     path = program(anonymous.home / "get", printed(cloud.user("corp", "kms:*")))
