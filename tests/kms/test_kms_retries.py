@@ -65,7 +65,7 @@ def test_a_place_that_cannot_be_reached_is_not_tried_for_each_file(bulla, serve,
     """One round of attempts, not one for each of ten thousand files."""
     files = [bulla.seal(key.arn, b"%d" % n, name=str(n)) for n in range(4)]
     wall = serve(Proxy)
-    bulla("verify", "-k", key.arn, *files, env={"AWS_ENDPOINT_URL": "", "HTTPS_PROXY": wall.url}, status=(3, 6))
+    bulla("verify", "-k", key.arn, *files, env={"AWS_ENDPOINT_URL": "", "HTTPS_PROXY": wall.url}, status=3)
     assert len(wall.asked) == ATTEMPTS
 
 

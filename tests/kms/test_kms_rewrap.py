@@ -37,7 +37,7 @@ def test_to_another_key_by_one_who_cannot_decrypt(bulla, cloud, aws, key, sealed
     assert arns(bulla, sealed) == [other.arn] and sealed.read_bytes()[BODY:] == body
     assert opened(bulla, other, sealed=sealed).stdout == CONTENT
     assert opened(bulla, key, sealed=sealed, status=5).stdout == b""
-    done = opened(bulla, other, sealed=sealed, env=mover, status=(5, 7))
+    done = opened(bulla, other, sealed=sealed, env=mover, status=7)
     assert b"kms:Decrypt" in done.stderr and done.stdout == b""
 
 
