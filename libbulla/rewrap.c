@@ -211,10 +211,18 @@ static void move_any(struct job *j, struct master_key *to, struct move *m, struc
             try_move(j, to, to, &e->slots[i], m, err);
 }
 
+static bool may_open(const struct master_key *key, const struct envelope *e)
+{
+    for (size_t i = 0; i < e->slot_count; i++)
+        if (key->ops->match(key, &e->slots[i]) != SLOT_OTHER)
+            return true;
+    return false;
+}
+
 /* Opens the branch key by the keys of other stores, after the key's own store should have moved a
  * slot and could not: that store is not asked for the branch key instead, which would take, and ask
- * for, a permission that nobody meant to give. Why it could not is said if the others do not open
- * the file either. */
+ * for, a permission that nobody meant to give. Why it could not is said if no other key opens the
+ * file either. */
 static struct result need_branch_key_elsewhere(struct job *j, const struct master_key *key,
                                                const struct err *failed, struct err *err)
 {
@@ -225,11 +233,11 @@ static struct result need_branch_key_elsewhere(struct job *j, const struct maste
     if (others.keys == NULL)
         return fail(err, ERR_FAILED, "out of memory");
     for (size_t i = 0; i < mine->count; i++)
-        if (mine->keys[i]->ops != key->ops)
+        if (mine->keys[i]->ops != key->ops && may_open(mine->keys[i], j->envelope))
             others.keys[others.count++] = mine->keys[i];
-    struct result r = need_branch_key(j, &others, &why);
+    struct result r = others.count > 0 ? need_branch_key(j, &others, &why) : FAIL;
     if (!r.ok)
-        *err = why.class == ERR_NO_KEY ? *failed : why;
+        *err = others.count == 0 || why.class == ERR_NO_KEY ? *failed : why;
     free(others.keys); /* the keys are the session's */
     return r;
 }

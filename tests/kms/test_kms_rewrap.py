@@ -174,6 +174,18 @@ def test_refused_reencrypt_is_said_where_no_other_key_opens(bulla, cloud, aws, k
     assert calls(aws) == {"ReEncrypt": 1} and b"kms:ReEncryptFrom" in done.stderr and digest(sealed) == before
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_refused_reencrypt_beside_a_keyring(bulla, cloud, aws, key, ring, sealed, order):
+    """To a keyring it takes Decrypt; what that gave does not make up for the refusal, whichever was to be first."""
+    other, before = cloud.key(), digest(sealed)
+    half = cloud.user("half", "kms:Encrypt", "kms:Decrypt", "kms:DescribeKey").environment()
+    to = [word for name in (other.arn, ring)[::order] for word in ("--to", name)]
+    aws.calls.clear()
+    done = bulla("rewrap", "-k", key.arn, *to, sealed, env=half, status=7)
+    assert calls(aws) == ({"ReEncrypt": 1} if order == 1 else {"ReEncrypt": 1, "Decrypt": 1})
+    assert b"kms:ReEncryptFrom" in done.stderr and digest(sealed) == before
+
+
 def test_dry_run_changes_nothing(bulla, cloud, key, sealed):
     other, before = cloud.key(), digest(sealed)
     done = bulla("rewrap", "-n", "-k", key.arn, "--to", other.arn, sealed)
