@@ -223,7 +223,7 @@ struct result open_start(struct session *s, const struct open_options *options, 
 {
     struct secret data_key SECRET_CLEANUP = {0};
 
-    if (!session_open_keys(s, &f->envelope, NULL, &data_key, err).ok ||
+    if (!session_open_keys(s, NULL, &f->envelope, NULL, &data_key, err).ok ||
         !check_required(options, &f->envelope.core, err).ok ||
         !find_body(f, s, &data_key, c, err).ok)
         return name_it(f, err);

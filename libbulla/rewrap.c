@@ -128,15 +128,16 @@ static void hash_slot(const struct job *j, const struct slot *slot, uint8_t out[
                  (struct view){slot->wrap, slot->wrap_size}, out);
 }
 
-/* Opens the branch key, by way of the data key: only what opens this very file is wrapped anew. */
-static struct result need_branch_key(struct job *j, struct err *err)
+/* Opens the branch key by these keys, or by all of the session if keys is NULL; by way of the data
+ * key: only what opens this very file is wrapped anew. */
+static struct result need_branch_key(struct job *j, const struct keyset *keys, struct err *err)
 {
     struct session *s = j->rewrap->session;
     struct secret data_key SECRET_CLEANUP = {0};
 
     if (j->branch_key.bytes != NULL)
         return OK;
-    return session_open_keys(s, j->envelope, &j->branch_key, &data_key, err);
+    return session_open_keys(s, keys, j->envelope, &j->branch_key, &data_key, err);
 }
 
 /* Appends what was made of something in this run already; false if nothing was. */
@@ -210,22 +211,38 @@ static void move_any(struct job *j, struct master_key *to, struct move *m, struc
             try_move(j, to, to, &e->slots[i], m, err);
 }
 
-/* Whether a key of another store was named that may open the file too. */
-static bool other_way(const struct job *j, const struct master_key *key)
+static bool may_open(const struct master_key *key, const struct envelope *e)
 {
-    const struct keyset *mine = &j->rewrap->session->keys;
-
-    for (size_t k = 0; k < mine->count; k++)
-        for (size_t i = 0; i < j->envelope->slot_count; i++)
-            if (mine->keys[k]->ops != key->ops &&
-                mine->keys[k]->ops->match(mine->keys[k], &j->envelope->slots[i]) != SLOT_OTHER)
-                return true;
+    for (size_t i = 0; i < e->slot_count; i++)
+        if (key->ops->match(key, &e->slots[i]) != SLOT_OTHER)
+            return true;
     return false;
 }
 
-/* Appends a fresh wrap by a key. Where its store should have moved a slot and could not, the branch
- * key is not fetched from that store instead: that would take, and ask for, a permission that
- * nobody meant to give. */
+/* Opens the branch key by the keys of other stores, after the key's own store should have moved a
+ * slot and could not: that store is not asked for the branch key instead, which would take, and ask
+ * for, a permission that nobody meant to give. Why it could not is said if no other key opens the
+ * file either. */
+static struct result need_branch_key_elsewhere(struct job *j, const struct master_key *key,
+                                               const struct err *failed, struct err *err)
+{
+    const struct keyset *mine = &j->rewrap->session->keys;
+    struct keyset others = {.keys = calloc(mine->count + 1, sizeof *others.keys)};
+    struct err why = {0};
+
+    if (others.keys == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    for (size_t i = 0; i < mine->count; i++)
+        if (mine->keys[i]->ops != key->ops && may_open(mine->keys[i], j->envelope))
+            others.keys[others.count++] = mine->keys[i];
+    struct result r = others.count > 0 ? need_branch_key(j, &others, &why) : FAIL;
+    if (!r.ok)
+        *err = others.count == 0 || why.class == ERR_NO_KEY ? *failed : why;
+    free(others.keys); /* the keys are the session's */
+    return r;
+}
+
+/* Appends a fresh wrap by a key. */
 static struct result append_fresh(struct job *j, struct master_key *key, struct err *err)
 {
     struct branch_identity identity = {j->envelope->core.branch_id, &j->envelope->core.context};
@@ -239,11 +256,9 @@ static struct result append_fresh(struct job *j, struct master_key *key, struct 
         move_any(j, key, &move, err);
     if (move.done)
         return move.result;
-    if (move.failed.class != ERR_NONE && !other_way(j, key)) {
-        *err = move.failed;
-        return FAIL;
-    }
-    if (!need_branch_key(j, err).ok)
+    r = move.failed.class != ERR_NONE ? need_branch_key_elsewhere(j, key, &move.failed, err)
+                                      : need_branch_key(j, NULL, err);
+    if (!r.ok)
         return FAIL;
     hash_branch(j, what);
     if (append_known(j, key, what, &r, err))

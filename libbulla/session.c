@@ -83,11 +83,14 @@ bool session_has_written(struct session *s, const struct stat *st)
     return has;
 }
 
-struct result session_open_keys(struct session *s, const struct envelope *e,
-                                struct secret *branch_key, struct secret *data_key, struct err *err)
+struct result session_open_keys(struct session *s, const struct keyset *keys,
+                                const struct envelope *e, struct secret *branch_key,
+                                struct secret *data_key, struct err *err)
 {
+    if (keys == NULL)
+        keys = &s->keys;
     pthread_mutex_lock(&s->lock);
-    struct result r = branch_open(&s->cache, s->crypto, &s->keys, e, branch_key, data_key, err);
+    struct result r = branch_open(&s->cache, s->crypto, keys, e, branch_key, data_key, err);
     pthread_mutex_unlock(&s->lock);
     return r;
 }

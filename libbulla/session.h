@@ -61,9 +61,9 @@ FALLIBLE session_sync(const struct session *s, struct err *err);
 FALLIBLE session_wrote(struct session *s, const struct stat *st, struct err *err);
 bool session_has_written(struct session *s, const struct stat *st);
 
-/* session_open_keys is branch_open with the session's keys. */
-FALLIBLE session_open_keys(struct session *s, const struct envelope *e, struct secret *branch_key,
-                           struct secret *data_key, struct err *err);
+/* session_open_keys is branch_open with these keys, or with the session's if keys is NULL. */
+FALLIBLE session_open_keys(struct session *s, const struct keyset *keys, const struct envelope *e,
+                           struct secret *branch_key, struct secret *data_key, struct err *err);
 
 /* session_warn tells the user, by the warn of env. */
 __attribute__((format(printf, 2, 3))) void session_warn(const struct session *s, const char *fmt,

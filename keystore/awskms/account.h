@@ -10,7 +10,7 @@
 struct account {
     struct aws aws;
     struct chain chain;   /* its region is filled by the first who needs one */
-    pthread_mutex_t lock; /* held during a call: keys may be used by several threads */
+    pthread_mutex_t lock; /* held while the chain is used, so during a call: threads share keys */
     unsigned users;
 };
 

@@ -102,13 +102,17 @@ static struct result fill_slot(struct kms_master *k, const struct blob *blob, st
 static void hash_question(uint8_t out[SHA256_SIZE], const char *operation,
                           const struct branch_identity *branch, struct view wrapped)
 {
-    struct view parts[3 + 2 * CONTEXT_PAIRS_MAX] = {
+    uint8_t size[4];
+    struct view parts[4 + 2 * CONTEXT_PAIRS_MAX] = {
         {(const uint8_t *)operation, strlen(operation) + 1},
+        {size, sizeof size},
         wrapped,
         {branch->id, wrapped.size > 0 ? BRANCH_ID_SIZE : 0},
     };
-    size_t n = 3;
+    struct wire_writer w = wire_writer(size, sizeof size);
+    size_t n = 4;
 
+    wire_put_u32(&w, (uint32_t)wrapped.size);
     for (size_t i = 0; i < branch->context->count; i++) {
         const struct context_pair *pair = &branch->context->pairs[i];
         parts[n++] = (struct view){(const uint8_t *)pair->key, strlen(pair->key) + 1};

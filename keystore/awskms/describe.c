@@ -16,19 +16,29 @@ static void tell(const struct telling *t, const char *name, const char *value)
     t->sink->fact(t->sink->arg, name, value);
 }
 
-/* Who calls, and by what. Where AWS does not tell, that is a fact. */
-static void tell_caller(const struct telling *t)
+/* Who calls, and by what. No credentials are an error; where AWS does not tell who that is, that is
+ * a fact. */
+static struct result tell_caller(const struct telling *t, struct err *err)
 {
     struct account *account = t->k->kms.account;
     struct caller caller = chain_caller(&account->chain);
-    char arn[ARN_MAX + 1];
+    char source[CREDENTIALS_SOURCE_MAX], arn[ARN_MAX + 1];
+    const struct credentials *c;
     struct err why = {0};
+    bool told = false;
 
-    tell(t, "credentials", account->chain.now.source);
-    if (sts_caller(&account->aws, account->chain.region, &caller, arn, sizeof arn, &why).ok)
-        tell(t, "identity", arn);
-    else
-        tell(t, "identity", why.text);
+    pthread_mutex_lock(&account->lock);
+    struct result r = chain_credentials(&account->chain, false, &c, err);
+    if (r.ok) {
+        memcpy(source, c->source, sizeof source);
+        told = sts_caller(&account->aws, account->chain.region, &caller, arn, sizeof arn, &why).ok;
+    }
+    pthread_mutex_unlock(&account->lock);
+    if (!r.ok)
+        return FAIL;
+    tell(t, "credentials", source);
+    tell(t, "identity", told ? arn : why.text);
+    return OK;
 }
 
 static void tell_key(const struct telling *t)
@@ -68,7 +78,9 @@ static void try_encrypt(const struct telling *t, const struct secret *secret, st
         kms_encrypt(kms, t->k->name.id, &t->branch, secret, true, blob, &refusal, &why);
 
     tell_ability(t, "may encrypt", r, refusal, &why);
-    /* What follows takes a wrap, which a dry run does not make. */
+    /* The dry runs of Decrypt and ReEncrypt take a true wrap: KMS may refuse another for what it
+     * is, whatever is allowed. A dry run makes none, and the one that the check makes afterwards is
+     * the check's own: so one is made for them, where it is known by now that this is allowed. */
     if (!r.ok && refusal == KMS_DRY_RUN &&
         !kms_encrypt(kms, t->k->name.id, &t->branch, secret, false, blob, NULL, &why).ok)
         blob->size = 0;
@@ -121,14 +133,12 @@ struct result key_describe(struct master_key *key, const struct key_facts_sink *
     struct secret secret SECRET_CLEANUP = {0};
     uint8_t id[BRANCH_ID_SIZE];
     struct telling t = {(struct kms_master *)key, sink, {id, &none}};
-    const struct credentials *c;
 
     tell(&t, "region", t.k->kms.region);
     tell(&t, "endpoint", t.k->kms.url);
-    if (!chain_credentials(&t.k->kms.account->chain, false, &c, err).ok ||
-        !random_bytes(id, sizeof id, err).ok || !secret_random(&secret, KEY_SIZE, err).ok)
+    if (!random_bytes(id, sizeof id, err).ok || !secret_random(&secret, KEY_SIZE, err).ok ||
+        !tell_caller(&t, err).ok)
         return FAIL;
-    tell_caller(&t);
     tell_key(&t);
     tell_abilities(&t, &secret);
     return OK;

@@ -327,18 +327,22 @@ static bool fill_place(struct http_place *p, const char *scheme, const char *hos
 
 static bool read_place(const struct library *curl, CURLU *u, struct http_place *p, const char *url)
 {
-    static const CURLUPart parts[] = {CURLUPART_SCHEME,   CURLUPART_HOST,    CURLUPART_PORT,
-                                      CURLUPART_USER,     CURLUPART_PATH,    CURLUPART_QUERY,
-                                      CURLUPART_FRAGMENT, CURLUPART_PASSWORD};
-    char *got[sizeof parts / sizeof *parts] = {NULL};
+    enum { SCHEME, HOST, PORT, USER, PASSWORD, PATH, QUERY, FRAGMENT, PARTS };
+    static const CURLUPart parts[PARTS] = {
+        [SCHEME] = CURLUPART_SCHEME,     [HOST] = CURLUPART_HOST,         [PORT] = CURLUPART_PORT,
+        [USER] = CURLUPART_USER,         [PATH] = CURLUPART_PATH,         [QUERY] = CURLUPART_QUERY,
+        [FRAGMENT] = CURLUPART_FRAGMENT, [PASSWORD] = CURLUPART_PASSWORD,
+    };
+    char *got[PARTS] = {NULL};
     bool good = curl->url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK;
 
-    for (size_t i = 0; good && i < sizeof parts / sizeof *parts; i++)
+    for (size_t i = 0; good && i < PARTS; i++)
         got[i] = part_of(curl, u, parts[i]);
-    good = good && got[0] != NULL && got[1] != NULL && got[3] == NULL && got[7] == NULL &&
-           fill_place(p, got[0], got[1], got[2]);
-    p->bare = (got[4] == NULL || strcmp(got[4], "/") == 0) && got[5] == NULL && got[6] == NULL;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+    good = good && got[SCHEME] != NULL && got[HOST] != NULL && got[USER] == NULL &&
+           got[PASSWORD] == NULL && fill_place(p, got[SCHEME], got[HOST], got[PORT]);
+    p->bare = (got[PATH] == NULL || strcmp(got[PATH], "/") == 0) && got[QUERY] == NULL &&
+              got[FRAGMENT] == NULL;
+    for (size_t i = 0; i < PARTS; i++)
         curl->free(got[i]);
     return good;
 }

@@ -58,12 +58,16 @@ static const struct {
     {"ExpiredToken", ERR_POLICY, KMS_REFUSED, "the credentials have expired"},
 };
 
+static const char *id_or_none(const char *request_id)
+{
+    return request_id[0] != '\0' ? request_id : "without an id";
+}
+
 static struct result refused(const struct operation *op, const char *key_id, const struct fault *f,
                              enum kms_refusal *refusal, struct err *err)
 {
     size_t i = 0, rows = sizeof refusals / sizeof *refusals;
     const char *colon = f->message[0] != '\0' ? ": " : "";
-    const char *id = f->request_id[0] != '\0' ? f->request_id : "without an id";
 
     while (i < rows && strcmp(refusals[i].name, f->name) != 0)
         i++;
@@ -74,7 +78,7 @@ static struct result refused(const struct operation *op, const char *key_id, con
                : i < rows ? refusals[i].class
                           : ERR_POLICY,
                "key '%s': %s: %s%s%s (request %s)", key_id, op->what, f->name, colon, f->message,
-               id);
+               id_or_none(f->request_id));
     if (f->passing)
         err_hint(err, "the service may answer later; --kms-timeout is how long to try");
     else if (i < rows && refusals[i].refusal == KMS_DENIED)
@@ -135,7 +139,7 @@ static struct result ask(struct kms *kms, const struct operation *op, const char
     *answer = json_read(&got);
     if (*answer == NULL)
         return fail(err, ERR_STORE, "key '%s': %s: the answer is not JSON (request %s)", key_id,
-                    op->what, got.request_id);
+                    op->what, id_or_none(got.request_id));
     return OK;
 }
 

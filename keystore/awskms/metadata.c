@@ -14,8 +14,9 @@
 #define CONTAINER_HOST "http://169.254.170.2"
 #define CONTAINER_TIMEOUT 2000L /* milliseconds, as botocore has it */
 #define CONTAINER_ATTEMPTS 3
-#define CONTAINER_PAUSE 500  /* milliseconds */
-#define TOKEN_FILE_MAX 16384 /* bytes */
+#define CONTAINER_PAUSE 500    /* milliseconds */
+#define CONTAINER_URL_MAX 2047 /* bytes */
+#define TOKEN_FILE_MAX 16384   /* bytes */
 #define INSTANCE_V4 "http://169.254.169.254"
 #define INSTANCE_V6 "http://[fd00:ec2::254]"
 #define INSTANCE_TIMEOUT 1000L /* milliseconds */
@@ -58,9 +59,11 @@ static struct result container_token(char **token, struct err *err)
         struct source source = {.fd = fd, .name = path};
         if (fd < 0)
             return fail_errno(err, "cannot open '%s'", path);
-        if (!secret_new(&text, TOKEN_FILE_MAX + 1, err).ok ||
-            !source_read(&source, text.bytes, TOKEN_FILE_MAX, &size, err).ok)
+        if (!secret_new(&text, TOKEN_FILE_MAX + 2, err).ok ||
+            !source_read(&source, text.bytes, TOKEN_FILE_MAX + 1, &size, err).ok)
             return FAIL;
+        if (size > TOKEN_FILE_MAX)
+            return fail(err, ERR_USAGE, "'%s' is longer than %d bytes", path, TOKEN_FILE_MAX);
         said = (const char *)text.bytes;
         text.bytes[strcspn(said, "\r\n")] = '\0';
     }
@@ -75,19 +78,21 @@ static struct result container_token(char **token, struct err *err)
     return OK;
 }
 
-/* The URL of the container's endpoint in out; false if there is none. */
-static bool container_url(char *out, size_t room)
+/* The URL of the container's endpoint in out, empty if there is none. */
+static struct result container_url(char *out, size_t room, struct err *err)
 {
     const char *relative = getenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
     const char *full = getenv("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+    int size;
 
     if (relative != NULL && relative[0] != '\0')
-        snprintf(out, room, CONTAINER_HOST "%s%s", relative[0] == '/' ? "" : "/", relative);
-    else if (full != NULL && full[0] != '\0')
-        snprintf(out, room, "%s", full);
+        size = snprintf(out, room, CONTAINER_HOST "%s%s", relative[0] == '/' ? "" : "/", relative);
     else
-        return false;
-    return true;
+        size = snprintf(out, room, "%s", full != NULL ? full : "");
+    return size >= 0 && (size_t)size < room
+               ? OK
+               : fail(err, ERR_USAGE,
+                      "the URL of the container's endpoint is longer than %zu bytes", room - 1);
 }
 
 /* Asks until it answers with 200, three times at most. */
@@ -122,9 +127,11 @@ struct result container_credentials(const struct aws *aws, struct credentials *o
     char *token WIPED_CLEANUP = NULL;
     json_t *json JSON_CLEANUP = NULL;
     struct http_place place;
-    char url[2048];
+    char url[CONTAINER_URL_MAX + 1];
 
-    *found = container_url(url, sizeof url);
+    if (!container_url(url, sizeof url, err).ok)
+        return FAIL;
+    *found = url[0] != '\0';
     if (!*found)
         return OK;
     if (!check_host(url, &place, err).ok || !container_token(&token, err).ok ||

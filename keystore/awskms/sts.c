@@ -124,7 +124,6 @@ static void name_session(char *out, size_t room)
 
 static struct result lend(void *arg, bool renew, const struct credentials **out, struct err *err)
 {
-    (void)err;
     if (renew)
         return fail(err, ERR_POLICY, "the credentials to take the role with have expired");
     *out = arg;

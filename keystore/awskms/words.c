@@ -48,9 +48,14 @@ struct result words_split(struct words *words, const char *line, struct err *err
         w.list[w.count++] = to;
         good = take_word(&line, &to);
     }
-    if (!good || w.count == 0) {
+    if (!good || w.count == 0) { /* the line is not said: it may hold a secret */
+        bool empty = good;
         words_free(&w);
-        return fail(err, ERR_USAGE, "'%s' cannot be taken apart into words", line);
+        return empty ? fail(err, ERR_USAGE, "the command is empty")
+                     : fail(err, ERR_USAGE,
+                            "a quote is not shut, or nothing follows a backslash, or there are "
+                            "more than %d words",
+                            WORDS_MAX);
     }
     *words = w;
     return OK;

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from metadata import InstanceMetadata, text
-from test_kms_credentials import refused, seal, who  # noqa: F401 (a fixture)
+from test_kms_credentials import NONE, refused, seal, who  # noqa: F401 (a fixture)
 
 FOLDER = "/latest/meta-data/iam/security-credentials/"
 
@@ -22,13 +22,12 @@ def test_version_2(imds, anonymous, key, who):  # noqa: F811
 def test_version_1_is_refused(serve, imds, anonymous, aws, key):
     """A server that has no tokens is asked for nothing else."""
     old = serve(InstanceMetadata, imds.principal, v1_only=True)
-    said = refused(anonymous, key, AWS_EC2_METADATA_SERVICE_ENDPOINT=old.url)
+    refused(anonymous, key, 7, "version 1 of the instance metadata service is not used; enable version 2", AWS_EC2_METADATA_SERVICE_ENDPOINT=old.url)
     assert set(old.asked) == {"PUT /latest/api/token"} and not aws.calls
-    assert "version 2" in said or "IMDSv2" in said
 
 
 def test_disabled(imds, anonymous, aws, key):
-    refused(anonymous, key, AWS_EC2_METADATA_DISABLED="true")
+    refused(anonymous, key, 7, NONE, AWS_EC2_METADATA_DISABLED="true")
     assert imds.asked == [] and not aws.calls
 
 
@@ -50,37 +49,38 @@ def test_settings_of_a_profile(imds, anonymous, key, who):  # noqa: F811
 
 def test_no_such_service(anonymous, aws, key):
     """Elsewhere than on EC2 nothing answers there: that is no error of its own."""
-    said = refused(anonymous, key, AWS_EC2_METADATA_DISABLED="false")
-    assert "credentials" in said and "169.254.169.254" in anonymous.log.read_text() and not aws.calls
+    refused(anonymous, key, 7, NONE, AWS_EC2_METADATA_DISABLED="false")
+    assert "169.254.169.254" in anonymous.log.read_text() and not aws.calls
 
 
 @pytest.mark.parametrize("url", ["http://192.0.2.1", "http://imds.example", "http://127.0.0.1.example"])
 def test_other_hosts_take_tls(imds, anonymous, aws, key, url):
-    refused(anonymous, key, AWS_EC2_METADATA_SERVICE_ENDPOINT=url)
+    refused(anonymous, key, 2, f"'{url}' is not https, nor of this machine", AWS_EC2_METADATA_SERVICE_ENDPOINT=url)
     assert not aws.calls and (not anonymous.log.exists() or "192.0.2.1" not in anonymous.log.read_text())
 
 
-STRANGE = {
-    "no role": (FOLDER, text(404, "not found")),
-    "role is a path": (FOLDER, text(200, "../../user-data")),
-    "role has lines": (FOLDER, text(200, "x\r\nHost: evil")),
-    "role is long": (FOLDER, text(200, "x" * 50_000)),
-    "role is empty": (FOLDER, text(200, "")),
-    "token has lines": ("/latest/api/token", text(200, "x\r\nHost: evil")),
-    "token is long": ("/latest/api/token", text(200, "x" * 100_000)),
-    "failed": (FOLDER + "backup-host", text(200, '{"Code": "AssumeRoleUnauthorizedAccess", "Message": "no"}')),
-    "not JSON": (FOLDER + "backup-host", text(200, "<html>")),
-    "deep": (FOLDER + "backup-host", text(200, "[" * 20_000)),
-    "half": (FOLDER + "backup-host", text(200, '{"Code": "Success", "AccessKeyId": "a"}')),
-    "redirect": (FOLDER, text(302, "", Location="http://192.0.2.1/")),
+NO_ROLE, NO_TOKEN, UNREAD = "service names no role", "gives no token: HTTP status 200", "service has no credentials for role"
+STRANGE = {  # path, answer, exit status, what is said
+    "no role": (FOLDER, text(404, "not found"), 7, NONE),
+    "role is a path": (FOLDER, text(200, "../../user-data"), 7, NO_ROLE),
+    "role has lines": (FOLDER, text(200, "x\r\nHost: evil"), 6, f"{UNREAD} x"),
+    "role is long": (FOLDER, text(200, "x" * 50_000), 7, NO_ROLE),
+    "role is empty": (FOLDER, text(200, ""), 7, NONE),
+    "token has lines": ("/latest/api/token", text(200, "x\r\nHost: evil"), 7, NO_TOKEN),
+    "token is long": ("/latest/api/token", text(200, "x" * 100_000), 7, "is longer than 65536 bytes"),
+    "failed": (FOLDER + "backup-host", text(200, '{"Code": "AssumeRoleUnauthorizedAccess", "Message": "no"}'), 6, f"{UNREAD} backup-host"),
+    "not JSON": (FOLDER + "backup-host", text(200, "<html>"), 6, f"{UNREAD} backup-host"),
+    "deep": (FOLDER + "backup-host", text(200, "[" * 20_000), 6, f"{UNREAD} backup-host"),
+    "half": (FOLDER + "backup-host", text(200, '{"Code": "Success", "AccessKeyId": "a"}'), 7, "(role backup-host) have no SecretAccessKey"),
+    "redirect": (FOLDER, text(302, "", Location="http://192.0.2.1/"), 7, "answers with HTTP status 302"),
 }
 
 
 @pytest.mark.parametrize("what", STRANGE)
 def test_strange_answers(imds, anonymous, aws, key, what):
-    path, answer = STRANGE[what]
+    path, answer, status, words = STRANGE[what]
     imds.strange[path] = answer
-    refused(anonymous, key)
+    refused(anonymous, key, status, words)
     assert not aws.calls and not any("user-data" in asked for asked in imds.asked)
 
 
@@ -111,7 +111,7 @@ def test_relative_uri(container, anonymous, key, who, path):  # noqa: F811
 def test_relative_uri_does_not_lead_elsewhere(anonymous, aws, key):
     """It is a path; it cannot become part of the host."""
     for path in ("@192.0.2.1/x", ".evil.example/x", ":80@192.0.2.1/"):
-        refused(anonymous, key, AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=path)
+        refused(anonymous, key, 6, f"cannot reach 'http://169.254.170.2/{path}'", AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=path)
         assert not aws.calls
     assert not {"192.0.2.1", "169.254.170.2.evil.example"} & set(anonymous.log.read_text().split())
 
@@ -135,7 +135,7 @@ def test_token_file(container, anonymous, key, tmp_path, who):  # noqa: F811
 def test_token_that_would_break_a_header(container, anonymous, aws, key):
     task = container(authorization="x")
     env = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": task.url + task.path, "AWS_CONTAINER_AUTHORIZATION_TOKEN": "x\r\nHost: evil"}
-    refused(anonymous, key, **env)
+    refused(anonymous, key, 2, "the token of the container is more than a line", **env)
     assert task.asked == [] and not aws.calls
 
 
@@ -151,13 +151,47 @@ def test_token_file_of_two_lines(container, anonymous, key, tmp_path):
 def test_missing_token_file(container, anonymous, aws, key):
     task = container()
     env = {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/nowhere/token", "AWS_CONTAINER_CREDENTIALS_FULL_URI": task.url + task.path}
-    assert "/nowhere/token" in refused(anonymous, key, **env) and not aws.calls and task.asked == []
+    refused(anonymous, key, 1, "cannot open '/nowhere/token'", **env)
+    assert not aws.calls and task.asked == []
+
+
+@pytest.mark.parametrize("size", [16384, 16385])
+def test_longest_token_file(container, anonymous, aws, key, tmp_path, size):
+    """One that is longer is refused, not sent in part."""
+    token, path = "t" * size, tmp_path / "token"
+    path.write_text(token)
+    task = container(authorization=token)
+    env = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": task.url + task.path, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(path)}
+    if size == 16384:
+        seal(anonymous, key, **env)
+        assert task.heard[-1]["Authorization"] == token
+    else:
+        refused(anonymous, key, 2, f"'{path}' is longer than 16384 bytes", **env)
+        assert task.asked == [] and not aws.calls
+
+
+@pytest.mark.parametrize("variable, start", [("FULL", "http://127.0.0.1:{}"), ("RELATIVE", "")])
+@pytest.mark.parametrize("size", [2047, 2048])
+def test_longest_url_of_a_container(container, anonymous, aws, key, variable, start, size):
+    """One that is longer is refused, not asked for in part: its end may be what matters."""
+    task = container()
+    start = start.format(task.port)
+    path = "/" + "p" * (size - len(start or "http://169.254.170.2") - 1)
+    task.path = path
+    env = {f"AWS_CONTAINER_CREDENTIALS_{variable}_URI": start + path, "LOOPBACK_TO": f"169.254.170.2={task.port}"}
+    if size == 2047:
+        seal(anonymous, key, **env)
+        assert task.asked == [f"GET {path}"]
+    else:
+        refused(anonymous, key, 2, "endpoint is longer than 2047 bytes", **env)
+        assert task.asked == [] and not aws.calls
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "ecs.example", "127.0.0.1.example", "169.254.169.253", "169.254.170.2.example", "[fd00:ec2::24]",
                                   "127.0.0.1@192.0.2.1"])  # fmt: skip
 def test_hosts_that_are_not_allowed(anonymous, aws, key, host):
-    refused(anonymous, key, AWS_CONTAINER_CREDENTIALS_FULL_URI=f"http://{host}/x", AWS_CONTAINER_AUTHORIZATION_TOKEN="t0k3n")
+    words = "is not the URL of a service" if "@" in host else "is not https, nor of this machine"
+    refused(anonymous, key, 2, f"'http://{host}/x' {words}", AWS_CONTAINER_CREDENTIALS_FULL_URI=f"http://{host}/x", AWS_CONTAINER_AUTHORIZATION_TOKEN="t0k3n")
     assert not aws.calls and not anonymous.log.exists()
 
 
@@ -190,9 +224,19 @@ def test_container_that_recovers(container, anonymous, key, who):  # noqa: F811
     assert "assumed-role/task/" in who() and len(task.asked) == 2
 
 
-@pytest.mark.parametrize("body", ["", "[]", json.dumps({"AccessKeyId": 1, "SecretAccessKey": 2}), "{" * 20_000, "x" * 200_000])
-def test_strange_answers_of_a_container(container, anonymous, aws, key, body):
+STRANGE_OF_A_CONTAINER = {
+    "empty": ("", 6, "does not answer with credentials"),
+    "list": ("[]", 6, "does not answer with credentials"),
+    "numbers": (json.dumps({"AccessKeyId": 1, "SecretAccessKey": 2}), 7, "from the container's endpoint have no AccessKeyId"),
+    "deep": ("{" * 20_000, 6, "does not answer with credentials"),
+    "long": ("x" * 200_000, 7, "is longer than 65536 bytes"),
+}
+
+
+@pytest.mark.parametrize("what", STRANGE_OF_A_CONTAINER)
+def test_strange_answers_of_a_container(container, anonymous, aws, key, what):
+    body, status, words = STRANGE_OF_A_CONTAINER[what]
     task = container()
     task.strange[task.path] = text(200, body)
-    refused(anonymous, key, AWS_CONTAINER_CREDENTIALS_FULL_URI=task.url + task.path)
+    refused(anonymous, key, status, words, AWS_CONTAINER_CREDENTIALS_FULL_URI=task.url + task.path)
     assert not aws.calls

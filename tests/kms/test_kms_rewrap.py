@@ -37,7 +37,7 @@ def test_to_another_key_by_one_who_cannot_decrypt(bulla, cloud, aws, key, sealed
     assert arns(bulla, sealed) == [other.arn] and sealed.read_bytes()[BODY:] == body
     assert opened(bulla, other, sealed=sealed).stdout == CONTENT
     assert opened(bulla, key, sealed=sealed, status=5).stdout == b""
-    done = opened(bulla, other, sealed=sealed, env=mover, status=(5, 7))
+    done = opened(bulla, other, sealed=sealed, env=mover, status=7)
     assert b"kms:Decrypt" in done.stderr and done.stdout == b""
 
 
@@ -149,6 +149,41 @@ def test_without_the_permission(bulla, cloud, key, sealed, end):
     before = digest(sealed)
     done = bulla("rewrap", "-k", key.arn, "--to", other.arn, sealed, env=half, status=7)
     assert f"kms:ReEncrypt{end.capitalize()}".encode() in done.stderr and digest(sealed) == before
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_refused_reencrypt_does_not_become_a_decrypt(bulla, cloud, aws, key, ring, order):
+    """Who may decrypt too is not made to: the key of the other store opens the file, whichever was named first."""
+    other, sealed = cloud.key(), bulla.seal(key.arn, CONTENT, "-k", ring)
+    half = cloud.user("half", "kms:Encrypt", "kms:Decrypt", "kms:DescribeKey").environment()
+    named = [word for name in (key.arn, ring)[::order] for word in ("-k", name)]
+    aws.calls.clear()
+    bulla("rewrap", *named, "--to", other.arn, sealed, env=half)
+    assert calls(aws) == {"ReEncrypt": 1, "Encrypt": 1} and arns(bulla, sealed) == [other.arn]
+    assert opened(bulla, other, sealed=sealed).stdout == CONTENT
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_refused_reencrypt_is_said_where_no_other_key_opens(bulla, cloud, aws, key, ring, sealed, order):
+    """A keyring that has nothing to do with the file is no reason to decrypt, nor to hide what was refused."""
+    other, before = cloud.key(), digest(sealed)
+    half = cloud.user("half", "kms:Encrypt", "kms:Decrypt", "kms:DescribeKey").environment()
+    named = [word for name in (key.arn, ring)[::order] for word in ("-k", name)]
+    aws.calls.clear()
+    done = bulla("rewrap", *named, "--to", other.arn, sealed, env=half, status=7)
+    assert calls(aws) == {"ReEncrypt": 1} and b"kms:ReEncryptFrom" in done.stderr and digest(sealed) == before
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_refused_reencrypt_beside_a_keyring(bulla, cloud, aws, key, ring, sealed, order):
+    """To a keyring it takes Decrypt; what that gave does not make up for the refusal, whichever was to be first."""
+    other, before = cloud.key(), digest(sealed)
+    half = cloud.user("half", "kms:Encrypt", "kms:Decrypt", "kms:DescribeKey").environment()
+    to = [word for name in (other.arn, ring)[::order] for word in ("--to", name)]
+    aws.calls.clear()
+    done = bulla("rewrap", "-k", key.arn, *to, sealed, env=half, status=7)
+    assert calls(aws) == ({"ReEncrypt": 1} if order == 1 else {"ReEncrypt": 1, "Decrypt": 1})
+    assert b"kms:ReEncryptFrom" in done.stderr and digest(sealed) == before
 
 
 def test_dry_run_changes_nothing(bulla, cloud, key, sealed):

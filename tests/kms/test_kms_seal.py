@@ -68,7 +68,8 @@ def test_alias_that_moved_does_not_open_what_the_old_key_sealed(bulla, cloud, ke
     cloud.alias("alias/nightly", key)
     sealed = bulla.seal("alias/nightly", CONTENT)
     cloud.alias("alias/nightly", cloud.key())
-    assert opened(bulla, "alias/nightly", sealed=sealed, status=(5, 7)).stdout == b""
+    done = opened(bulla, "alias/nightly", sealed=sealed, status=5)
+    assert b"none of the given keys opens it" in done.stderr and done.stdout == b""
     assert opened(bulla, key, sealed=sealed).stdout == CONTENT
 
 
@@ -104,14 +105,14 @@ def test_region_of_an_alias(bulla, cloud, aws):
 
 
 def test_no_region_is_said(bulla, aws):
-    done = bulla("encrypt", "-k", "alias/nightly", "-o", "-", stdin=b"x", env={"AWS_REGION": ""}, status=(1, 2, 7))
+    done = bulla("encrypt", "-k", "alias/nightly", "-o", "-", stdin=b"x", env={"AWS_REGION": ""}, status=2)
     assert b"region" in done.stderr and b"AWS_REGION" in done.stderr and not aws.calls
 
 
 @pytest.mark.parametrize("region", ["us-east-1.evil.example/", "a/b", "x@y", "us-east-1\n"])
 def test_region_that_is_none(bulla, aws, region):
-    bulla("encrypt", "-k", "alias/nightly", "-o", "-", stdin=b"x", env={"AWS_REGION": region}, status=(1, 2))
-    assert not aws.calls
+    done = bulla("encrypt", "-k", "alias/nightly", "-o", "-", stdin=b"x", env={"AWS_REGION": region}, status=2)
+    assert b"is not the name of a region" in done.stderr and not aws.calls
 
 
 # Contexts.
@@ -128,7 +129,7 @@ def test_context_goes_to_kms(bulla, aws, key):
 def test_altered_context_is_refused_by_kms(bulla, aws, key):
     sealed = bulla.seal(key.arn, CONTENT, "--context", "db=prod")
     altered(sealed, b"prod", b"test")
-    done = opened(bulla, key, sealed=sealed, status=(4, 5, 7))
+    done = opened(bulla, key, sealed=sealed, status=5)
     assert aws.calls["Decrypt"] == 1 and done.stdout == b"" and b"InvalidCiphertext" in done.stderr
 
 
@@ -136,7 +137,8 @@ def test_altered_arn_is_refused(bulla, cloud, aws, key, sealed):
     """The slot names another key of the user's: KMS does not open it there."""
     other = cloud.key()
     altered(sealed, key.arn.encode(), other.arn.encode())
-    assert opened(bulla, other, sealed=sealed, status=(4, 5, 7)).stdout == b""
+    done = opened(bulla, other, sealed=sealed, status=5)
+    assert b"IncorrectKeyException" in done.stderr and done.stdout == b""
     assert aws.last("Decrypt")["KeyId"] == other.arn
 
 
@@ -145,7 +147,8 @@ def test_slot_that_names_another_key_than_opens_it(bulla, cloud, key):
     cloud.alias("alias/nightly", key)
     sealed = bulla.seal("alias/nightly", CONTENT)
     altered(sealed, key.arn.encode(), cloud.key().arn.encode())
-    assert opened(bulla, "alias/nightly", sealed=sealed, status=(4, 5, 7)).stdout == b""
+    done = opened(bulla, "alias/nightly", sealed=sealed, status=7)
+    assert f"key '{key.arn}' opened a wrap that names '".encode() in done.stderr and done.stdout == b""
 
 
 def test_only_named_keys_are_asked(bulla, cloud, aws, sealed):
@@ -157,7 +160,8 @@ def test_only_named_keys_are_asked(bulla, cloud, aws, sealed):
 def test_altered_blob(bulla, key, sealed):
     (wrap,) = wraps(sealed)
     altered(sealed, wrap, wrap[:-1] + bytes([wrap[-1] ^ 1]))
-    assert opened(bulla, key, sealed=sealed, status=(4, 5, 7)).stdout == b""
+    done = opened(bulla, key, sealed=sealed, status=5)
+    assert b"InvalidCiphertextException" in done.stderr and done.stdout == b""
 
 
 def test_longest_context(bulla, key):

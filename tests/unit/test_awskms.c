@@ -212,7 +212,7 @@ static void command_lines(void)
             for (size_t k = 0; k < w.count; k++)
                 CHECK(strcmp(w.list[k], cases[i].words[k]) == 0);
         }
-        CHECK(!good || w.list[w.count] == NULL);
+        CHECK(good ? w.list[w.count] == NULL : err.class == ERR_USAGE);
         words_free(&w);
     }
 }
@@ -224,9 +224,10 @@ static void too_many_words(void)
     struct err err = {0};
 
     for (size_t i = 0; i < sizeof line - 1; i++)
-        line[i] = i % 2 == 0 ? 'a' : ' ';
+        line[i] = i % 2 == 0 ? '$' : ' ';
     line[sizeof line - 1] = '\0';
     CHECK(!words_split(&w, line, &err).ok);
+    CHECK(strchr(err.text, '$') == NULL && strstr(err.text, "more than 64 words") != NULL);
     line[2 * WORDS_MAX] = '\0';
     CHECK(words_split(&w, line, &err).ok && w.count == WORDS_MAX);
     words_free(&w);
