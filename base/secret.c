@@ -5,6 +5,7 @@
 #include <sodium.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 
@@ -100,6 +101,14 @@ struct result secret_new(struct secret *s, size_t size, struct err *err)
     if (bytes == NULL)
         return fail_errno(err, "cannot allocate %zu bytes of protected memory", size);
     *s = (struct secret){bytes, size};
+    return OK;
+}
+
+struct result secret_copy(struct secret *s, const void *bytes, size_t size, struct err *err)
+{
+    if (!secret_new(s, size, err).ok)
+        return FAIL;
+    memcpy(s->bytes, bytes, size);
     return OK;
 }
 

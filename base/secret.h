@@ -26,6 +26,9 @@ FALLIBLE secret_init(struct err *err);
 /* secret_new makes *s a secret of size zero bytes; what *s held before is not freed. */
 FALLIBLE secret_new(struct secret *s, size_t size, struct err *err);
 
+/* secret_copy makes *s a secret of these bytes. */
+FALLIBLE secret_copy(struct secret *s, const void *bytes, size_t size, struct err *err);
+
 /* secret_random is secret_new filled by random_bytes. */
 FALLIBLE secret_random(struct secret *s, size_t size, struct err *err);
 

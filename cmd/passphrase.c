@@ -53,10 +53,7 @@ static struct result take(struct secret *read_into, size_t size, const char *nou
                     PASSPHRASE_MAX);
     if (!text_is_utf8(read_into->bytes, size))
         return fail(err, ERR_USAGE, "the %s from %s is not UTF-8", noun, from);
-    if (!secret_new(out, size, err).ok)
-        return FAIL;
-    memcpy(out->bytes, read_into->bytes, size);
-    return OK;
+    return secret_copy(out, read_into->bytes, size, err);
 }
 
 static struct result from_descriptor(int fd, const char *noun, const char *from, struct secret *out,

@@ -287,9 +287,8 @@ struct result aead_new(struct aead **out, const struct crypto *crypto,
         return FAIL;
     a->ops = &aead_ops[algorithm];
     if (algorithm == AEAD_CHACHA20_POLY1305) {
-        if (!secret_new(&a->key, KEY_SIZE, err).ok)
+        if (!secret_copy(&a->key, key, KEY_SIZE, err).ok)
             return FAIL;
-        memcpy(a->key.bytes, key, KEY_SIZE);
     } else {
         a->seal = EVP_CIPHER_CTX_new();
         a->open = EVP_CIPHER_CTX_new();
@@ -319,9 +318,8 @@ struct result aead_copy(struct aead **out, const struct aead *aead, struct err *
         return fail(err, ERR_FAILED, "out of memory");
     a->ops = aead->ops;
     if (aead->key.bytes != NULL) {
-        if (!secret_new(&a->key, KEY_SIZE, err).ok)
+        if (!secret_copy(&a->key, aead->key.bytes, KEY_SIZE, err).ok)
             return FAIL;
-        memcpy(a->key.bytes, aead->key.bytes, KEY_SIZE);
     } else if (!copy_context(&a->seal, aead->seal, err).ok ||
                !copy_context(&a->open, aead->open, err).ok) {
         return FAIL;

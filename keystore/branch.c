@@ -89,14 +89,6 @@ struct opened {
     struct secret branch_key, data_key;
 };
 
-static struct result copy_secret(struct secret *to, const struct secret *from, struct err *err)
-{
-    if (!secret_new(to, from->size, err).ok)
-        return FAIL;
-    memcpy(to->bytes, from->bytes, from->size);
-    return OK;
-}
-
 /* True if a cached key opened the data key. A failure that is not "not this key" is left to the
  * slow way, which will meet it again. */
 static bool open_cached(const struct branch_cache *cache, const struct crypto *crypto,
@@ -108,7 +100,7 @@ static bool open_cached(const struct branch_cache *cache, const struct crypto *c
         struct secret key = cached(cache, i);
         if (memcmp(cache->ids[i], e->core.branch_id, BRANCH_ID_SIZE) == 0 &&
             envelope_unwrap(e, crypto, &key, &o->data_key, &ignored).ok &&
-            copy_secret(&o->branch_key, &key, &ignored).ok)
+            secret_copy(&o->branch_key, key.bytes, key.size, &ignored).ok)
             return true;
         secret_free(&o->data_key);
     }

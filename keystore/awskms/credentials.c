@@ -39,10 +39,7 @@ static struct result keep(struct secret *s, const char *text, struct err *err)
 {
     size_t size = strlen(text) + 1;
 
-    if (!secret_new(s, size, err).ok)
-        return FAIL;
-    memcpy(s->bytes, text, size);
-    return OK;
+    return secret_copy(s, text, size, err);
 }
 
 struct result credentials_make(struct credentials *c, const struct credentials_text *text,

@@ -359,6 +359,8 @@ struct result http_place_of(struct http_place *place, const char *url, struct er
         return fail(err, ERR_FAILED, "out of memory");
     bool good = read_place(curl, u, &p, url);
     curl->url_cleanup(u);
+    if (!good && strchr(url, '@') != NULL) /* perhaps a password */
+        return fail(err, ERR_USAGE, "the URL of a service has no '@' in it");
     if (!good)
         return fail(err, ERR_USAGE, "'%s' is not the URL of a service", url);
     *place = p;

@@ -135,10 +135,7 @@ static struct result gcm_unwrap(struct token *t, const struct token_key *key, st
     if (size != KEY_SIZE)
         return fail(err, ERR_STORE, "token '%s': C_Decrypt gave %lu bytes, not %d", t->label, size,
                     KEY_SIZE);
-    if (!secret_new(branch_key, KEY_SIZE, err).ok)
-        return FAIL;
-    memcpy(branch_key->bytes, plain.bytes, KEY_SIZE);
-    return OK;
+    return secret_copy(branch_key, plain.bytes, KEY_SIZE, err);
 }
 
 /* For AES key wrap the branch key has to be an object of the session for a moment. */

@@ -86,10 +86,7 @@ static struct result read_source(const char *path, struct secret *pin, struct er
         size--;
     if (size == 0 || size > PIN_MAX || !text_is_utf8(all.bytes, size))
         return fail(err, ERR_USAGE, "pin-source '%s' is empty, too long or not UTF-8", path);
-    if (!secret_new(pin, size, err).ok)
-        return FAIL;
-    memcpy(pin->bytes, all.bytes, size);
-    return OK;
+    return secret_copy(pin, all.bytes, size, err);
 }
 
 static struct result take_value(const char *value, struct secret *pin, struct err *err)

@@ -193,14 +193,6 @@ static struct result wrap(struct task *task, struct err *err)
     return aes_wrap(n->token, key, &branch, &task->branch_key, &task->slot, err);
 }
 
-static struct result copy_secret(struct secret *to, const struct secret *from, struct err *err)
-{
-    if (!secret_new(to, from->size, err).ok)
-        return FAIL;
-    memcpy(to->bytes, from->bytes, from->size);
-    return OK;
-}
-
 static struct result pkcs11_wrap(struct master_key *key, const struct branch_identity *branch,
                                  const struct secret *branch_key, struct slot *slot,
                                  struct err *err)
@@ -215,7 +207,7 @@ static struct result pkcs11_wrap(struct master_key *key, const struct branch_ide
     if (task == NULL)
         return FAIL;
     memcpy(task->branch_id, branch->id, BRANCH_ID_SIZE);
-    if (!copy_secret(&task->branch_key, branch_key, err).ok) {
+    if (!secret_copy(&task->branch_key, branch_key->bytes, branch_key->size, err).ok) {
         task_free(task);
         return FAIL;
     }

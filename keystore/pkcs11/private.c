@@ -110,10 +110,7 @@ static struct result take_key(const struct secret *plain, size_t size, struct se
 {
     if (size != KEY_SIZE)
         return fail(err, ERR_DAMAGED, "not authentic");
-    if (!secret_new(out, KEY_SIZE, err).ok)
-        return FAIL;
-    memcpy(out->bytes, plain->bytes, KEY_SIZE);
-    return OK;
+    return secret_copy(out, plain->bytes, KEY_SIZE, err);
 }
 
 static bool oaep_decrypt(EVP_PKEY *key, bool sha1, struct view wrapped, struct secret *plain,

@@ -190,8 +190,8 @@ def test_longest_url_of_a_container(container, anonymous, aws, key, variable, st
 @pytest.mark.parametrize("host", ["192.0.2.1", "ecs.example", "127.0.0.1.example", "169.254.169.253", "169.254.170.2.example", "[fd00:ec2::24]",
                                   "127.0.0.1@192.0.2.1"])  # fmt: skip
 def test_hosts_that_are_not_allowed(anonymous, aws, key, host):
-    words = "is not the URL of a service" if "@" in host else "is not https, nor of this machine"
-    refused(anonymous, key, 2, f"'http://{host}/x' {words}", AWS_CONTAINER_CREDENTIALS_FULL_URI=f"http://{host}/x", AWS_CONTAINER_AUTHORIZATION_TOKEN="t0k3n")
+    words = "the URL of a service has no '@' in it" if "@" in host else f"'http://{host}/x' is not https, nor of this machine"
+    refused(anonymous, key, 2, words, AWS_CONTAINER_CREDENTIALS_FULL_URI=f"http://{host}/x", AWS_CONTAINER_AUTHORIZATION_TOKEN="t0k3n")
     assert not aws.calls and not anonymous.log.exists()
 
 

@@ -179,14 +179,17 @@ def test_vpc_endpoint(outside, key, proxy):
 
 
 FAR = ["http://192.0.2.1:80", "http://kms.us-east-1.amazonaws.com", "http://127.0.0.1.evil.example:80", "http://localhost.evil.example"]
-NO_SERVICE = ["http://127.0.0.1@192.0.2.1/", "ftp://127.0.0.1", "file:///etc/passwd", "https://", "https://user:pass@127.0.0.1", "nonsense"]
+NO_SERVICE = ["ftp://127.0.0.1", "file:///etc/passwd", "https://", "nonsense"]
+WITH_USER = ["http://127.0.0.1@192.0.2.1/", "https://user:pass@127.0.0.1"]
 
 
-@pytest.mark.parametrize("url, words", [(url, "is not https") for url in FAR] + [(url, "is not the URL of a service") for url in NO_SERVICE])
+@pytest.mark.parametrize("url, words", [(url, "is not https") for url in FAR] + [(url, "is not the URL of a service") for url in NO_SERVICE]
+                         + [(url, "the URL of a service has no '@' in it") for url in WITH_USER])  # fmt: skip
 def test_endpoints_that_are_refused(bulla, aws, key, url, words):
     """Plain http goes no further than this machine; nobody is even asked for."""
     done = bulla("encrypt", "--endpoint", url, "-k", key.arn, "-o", "-", stdin=b"x", status=2)
     assert words.encode() in done.stderr and done.stdout == b"" and aws.requests == [] and not bulla.log.exists()
+    assert b"pass" not in done.stderr
 
 
 def loopbacks():
