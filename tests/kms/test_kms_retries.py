@@ -57,7 +57,7 @@ def test_what_does_not_pass(bulla, aws, key, sealed, what):
 def test_a_batch_goes_on(bulla, aws, key):
     files = [bulla.seal(key.arn, b"%d" % n, name=str(n)) for n in range(3)]
     aws.fault("Decrypt", error("AccessDeniedException", "no"), times=1, after=1)
-    bulla("decrypt", "-k", key.arn, *files, status=3)
+    bulla("decrypt", "-j", "1", "-k", key.arn, *files, status=3)
     assert [(bulla.work / str(n)).exists() for n in range(3)] == [True, False, True]
 
 
@@ -81,7 +81,7 @@ def test_a_place_that_cannot_be_reached_is_tried_for_each_key(bulla, cloud, serv
 def test_a_service_that_says_later_is_asked_for_the_next_file(bulla, aws, key):
     files = [bulla.seal(key.arn, b"%d" % n, name=str(n)) for n in range(3)]
     aws.fault("Decrypt", throttle, times=ATTEMPTS)
-    bulla("decrypt", "-k", key.arn, *files, status=3)
+    bulla("decrypt", "-j", "1", "-k", key.arn, *files, status=3)
     assert [(bulla.work / str(n)).exists() for n in range(3)] == [False, True, True]
 
 
