@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Measures bulla against its neighbours: in each row the commands take turns, and their medians are compared.
 
-usage: bench.py BULLA [--dir DIR] [--size MIB] [--files N] [--rounds N] [--only WORD] [--json OUT] [--plot OUT]
+usage: run [--dir DIR] [--size MIB] [--files N] [--rounds N] [--only WORD] [--json OUT] [--plot OUT]
 
 What is not installed is left out, and that is said. Nothing is judged here: numbers are for people, tests are elsewhere.
 """
@@ -27,7 +27,7 @@ class Bench:
         self.bulla = os.path.abspath(options.bulla)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="bulla-bench-", dir=options.dir))
         self.tools = pathlib.Path(tempfile.mkdtemp(prefix="bulla-bench-tools-"))
-        self.rows, self.missing = [], []
+        self.rows, self.missing = [], ["aws-encryption-cli (it takes an account of AWS)"]
         self.environment = {**os.environ, "GNUPGHOME": str(self.tools / "gnupg"), "LC_ALL": "C"}
         self.environment["RCLONE_CONFIG"] = str(self.tools / "rclone.conf")
         self.environment.pop("BULLA_KEY", None)
@@ -164,6 +164,16 @@ class Bench:
         self.row("20 x inspect", [("bulla", repeat.format(f"{b} inspect small.bulla"), "")])
         self.row("20 x key list", [("bulla", repeat.format(f"{b} key list {t}/ring"), "")])
 
+    def raw(self):
+        """What AES alone does in one thread, in MiB/s."""
+        if self.options.only and self.options.only not in "openssl speed" or not self.has("openssl"):
+            return
+        done = subprocess.run(["openssl", "speed", "-elapsed", "-seconds", "2", "-bytes", "16384", "-evp", "aes-256-gcm"],
+                              capture_output=True, text=True, env=self.environment)
+        rate = float(done.stdout.split()[-1].rstrip("k")) * 1000 / MIB
+        self.rows.append({"what": "openssl speed aes-256-gcm", "MiB/s": rate})
+        print(f"{'openssl speed aes-256-gcm':34} {rate:.0f} MiB/s, one thread, 16 KiB at a time")
+
     def ranges(self):
         b, t = self.bulla, self.tools
         middle = self.options.size * MIB // 2
@@ -176,6 +186,7 @@ class Bench:
         self.encrypt()
         self.decrypt()
         self.threads()
+        self.raw()
         self.pipe()
         self.ranges()
         self.quick()
@@ -193,6 +204,7 @@ class Bench:
 def plot(rows, machine, path):
     """Bars of MiB a second, for the rows in which a large file is sealed or opened."""
     chosen = [row for row in rows if row["what"].startswith(("encrypt", "decrypt", "pipe "))]
+    assert chosen, "nothing to plot"
     lines, y = [], 40
     fastest = max(1 / seconds for row in chosen for seconds in row["seconds"].values())
     for row in chosen:
@@ -232,7 +244,7 @@ def main():
         shutil.rmtree(bench.folder)
         shutil.rmtree(bench.tools)
     for tool in bench.missing:
-        print(f"left out, not installed: {tool}")
+        print(f"left out: {tool}")
     if bench.options.json:
         pathlib.Path(bench.options.json).write_text(json.dumps({"machine": bench.machine(), "rows": bench.rows}, indent=1))
     if bench.options.plot:
