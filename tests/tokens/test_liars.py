@@ -8,7 +8,7 @@ import pytest
 
 from conftest import SANITIZED
 from sealed import content, snapshot
-from tokens import MOCK
+from tokens import MOCK, NSS
 
 X = content(1000)
 HANGS = 40  # seconds: more is a deadlock
@@ -243,6 +243,18 @@ def test_module_that_hangs_late(bulla, softhsm, kind, function):
     operation = Operation(bulla, softhsm, "decrypt", kind)
     done = operation(softhsm.mocked(f"{function}:1+:hang"), ["--token-timeout", "1"], status=(0, 6))
     assert done.seconds < 15 and (done.returncode == 6 or function == "C_Finalize")
+
+
+def test_another_module_opens_while_one_hangs(bulla, softhsm, templates, tmp_path):
+    """In the middle of libp11, which both go through."""
+    nss = templates.get(NSS).copy(tmp_path / "nss")
+    keys = [nss.uri("rsa", mock=True), softhsm.uri("rsa")]
+    bulla.environment |= nss.mocked()
+    sealed = bulla.seal(keys[0], X, "-k", keys[1])
+    bulla.environment |= nss.mocked("C_Decrypt:1+:hang")
+    for order in (keys, keys[::-1]):
+        done = bulla("decrypt", "-k", order[0], "-k", order[1], "--token-timeout", "1", "-o", "-", sealed, timeout=HANGS)
+        assert done.stdout == X
 
 
 def test_module_that_is_slow_but_answers(bulla, softhsm):
