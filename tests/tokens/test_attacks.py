@@ -113,6 +113,19 @@ def test_key_that_moved_to_another_token_is_tried(bulla, softhsm, tmp_path):
     assert opened(bulla, softhsm.uri("copied", mock=True, token="second lab"), sealed) == X
 
 
+def test_keys_are_found_by_one_file_while_another_looks_at_them(bulla, softhsm):
+    """The one key of this token is seen after the login, which the first of the threads to seal does."""
+    softhsm.add_token("lone")
+    first, softhsm.label = softhsm.label, "lone"
+    softhsm.make("aes")
+    key, softhsm.label = bulla.at(softhsm) and softhsm.uri(), first
+    sealed = contexts(bulla, key, 12)
+    before = [path.read_bytes() for path in sealed]
+    bulla("reencrypt", "-j", "4", "-k", key, *sealed)
+    assert all(path.read_bytes() != old for path, old in zip(sealed, before))
+    assert all(opened(bulla, key, path) == X for path in sealed)
+
+
 # A PIN for each use.
 
 
