@@ -145,12 +145,12 @@ class Bench:
                     ("cp -r", "cp -r many o.d", "rm -r o.d")]
         commands += [(f"{name}, in a loop", f"mkdir o.d && for f in many/*; do {age} -R {t}/age.pub -o o.d/${{f##*/}} $f; done", "rm -r o.d")
                      for name, age in self.age.items()]
-        self.row(f"{count} files of {label}", commands, rounds=3)
+        self.row(f"{count} files of {label}", commands, rounds=self.options.many_rounds)
         self.sh(f"mkdir o.d && {b} encrypt -q --sync=none -k {t}/ring -r -o o.d many")
         self.row(f"rewrap {count} files of {label}", [
             ("bulla", f"{b} rewrap -q -k {t}/ring --to {t}/other -r o.d", f"{b} rewrap -q --sync=none -k {t}/other --to {t}/ring -r o.d"),
             ("bulla --sync=none", f"{b} rewrap -q --sync=none -k {t}/ring --to {t}/other -r o.d",
-             f"{b} rewrap -q --sync=none -k {t}/other --to {t}/ring -r o.d")], rounds=3)
+             f"{b} rewrap -q --sync=none -k {t}/other --to {t}/ring -r o.d")], rounds=self.options.many_rounds)
         self.sh("rm -r o.d many")
 
     def quick(self):
@@ -231,6 +231,7 @@ def main():
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--files", type=int, default=10000)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--many-rounds", type=int, default=3, help="for the rows of many files")
     parser.add_argument("--only", help="rows with this word in their name")
     parser.add_argument("--json")
     parser.add_argument("--plot")
