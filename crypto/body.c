@@ -425,8 +425,8 @@ struct result body_run(const struct body *b, uint64_t *size, struct err *err)
         pthread_join(r.threads[i], NULL);
     if (!begun.ok)
         return FAIL;
-    if (stream_interrupted()) /* perhaps the end of the source is where its writer was stopped too
-                               */
+    /* The source may have ended only because its writer was stopped too. */
+    if (stream_interrupted())
         return fail(err, ERR_INTERRUPTED, "interrupted");
     if (r.failed != NO_BATCH) {
         *err = r.err;
