@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -207,8 +208,8 @@ static const char *option(const struct options *o, size_t offset)
     return *(const char *const *)(const void *)((const char *)o + offset);
 }
 
-static struct result get(void *arg, const char *what, enum wanted wanted, struct secret *out,
-                         struct err *err)
+static struct result find(void *arg, const char *what, enum wanted wanted, struct secret *out,
+                          struct err *err)
 {
     const struct options *o = arg;
     const struct sources *s = &sources[wanted];
@@ -227,6 +228,18 @@ static struct result get(void *arg, const char *what, enum wanted wanted, struct
     if (path != NULL && access(path, F_OK) == 0)
         return from_file(path, s->noun, out, err);
     return from_terminal(what, wanted, out, err);
+}
+
+/* The two sessions of a reencryption may ask at once, but there is one terminal. */
+static struct result get(void *arg, const char *what, enum wanted wanted, struct secret *out,
+                         struct err *err)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+    pthread_mutex_lock(&lock);
+    struct result r = find(arg, what, wanted, out, err);
+    pthread_mutex_unlock(&lock);
+    return r;
 }
 
 /* No program that is started gets to read what was meant for us. */
