@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import SANITIZED
+from program import SANITIZED
 from sealed import BODY, CHUNKS, SUITES, content, flip, snapshot
 
 X = content(100_000)

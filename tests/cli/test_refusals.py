@@ -7,7 +7,7 @@ import select
 
 import pytest
 
-from conftest import TIMEOUT
+from program import TIMEOUT
 from sealed import content, edit_ring, make_null, set_state, snapshot
 
 VERBS = ["encrypt", "decrypt"]

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import SANITIZED
+from program import SANITIZED
 from sealed import content
 
 MIB = 2**20

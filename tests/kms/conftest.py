@@ -1,28 +1,19 @@
-"""bulla against a small AWS on loopback: the fixtures of tests/cli, with a cloud, a server for it and a guard at the door."""
+"""bulla against a small AWS on loopback: what every test has, with a cloud, a server for it and a guard at the door."""
 
 import base64
-import importlib.util
 import pathlib
 import subprocess
-import sys
 
 import pytest
 
 from certificates import Authority
 from cloud import REGION, Cloud
 from metadata import ContainerEndpoint, InstanceMetadata
+from program import SANITIZED, Bulla
 from proxy import Proxy
 from server import Server
 
 HERE = pathlib.Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "cli"))
-spec = importlib.util.spec_from_file_location("cli_conftest", HERE.parent / "cli" / "conftest.py")
-cli = sys.modules["cli_conftest"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(cli)
-
-pytest_configure = cli.pytest_configure
-work, ring, default_signals, deadline = cli.work, cli.ring, cli.default_signals, cli.deadline
-
 # Each of these is known to some test by a proxy; the certificate of the server must have them all.
 NAMES = [
     "localhost", "127.0.0.1", "::1",
@@ -34,7 +25,7 @@ NAMES = [
 ]  # fmt: skip
 
 
-class KmsBulla(cli.Bulla):
+class KmsBulla(Bulla):
     """Bulla with credentials for the cloud; no output may hold a secret key, a session token or a branch key."""
 
     cloud = None
@@ -127,14 +118,12 @@ def bulla(tmp_path, cloud, aws, user, authority, guard):
         "AWS_ENDPOINT_URL": aws.url, "AWS_CA_BUNDLE": str(authority.bundle), "AWS_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true", "LD_PRELOAD": str(guard), "LOOPBACK_LOG": str(program.log),
     }  # fmt: skip
-    if cli.SANITIZED:
+    if SANITIZED:
         options = program.environment.get("ASAN_OPTIONS", "")
         program.environment["ASAN_OPTIONS"] = f"{options}:verify_asan_link_order=0"
     program.environment |= user.environment()
     yield program
-    for process in program.started:
-        process.kill()
-        process.wait()
+    program.stop()
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-import cli_conftest
 from faults import status
 from kms_files import CONTENT, altered, arns, content, context, materials, opened, slots, wraps
+from program import SANITIZED
 
-MANY = 300 if cli_conftest.SANITIZED else 10_000
+MANY = 300 if SANITIZED else 10_000
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-import cli_conftest
 from faults import stall
 from kms_files import CONTENT
+from program import SANITIZED
 
 
 def would_be_dumped(pid):
@@ -46,7 +46,7 @@ def waiting(imds, anonymous, aws, key):
     return process, sealed
 
 
-if not cli_conftest.SANITIZED:  # sanitizers keep what was freed
+if not SANITIZED:  # sanitizers keep what was freed
 
     def test_memory_of_a_run(waiting, imds, anonymous, cloud):
         process, sealed = waiting

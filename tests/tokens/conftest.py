@@ -1,28 +1,9 @@
-"""What tests/cli has, and tokens: made once, and copied for each test."""
-
-import importlib.util
-import pathlib
-import shutil
-import sys
+"""What every test has, and tokens: made once, and copied for each test."""
 
 import pytest
 
-from tokens import MOCK, NSS, PIN, SO_PIN, TPM, WRONG_PIN, SoftHSM
-
-CLI = pathlib.Path(__file__).resolve().parents[1] / "cli"
-sys.path.append(str(CLI))
-spec = importlib.util.spec_from_file_location("cli_conftest", CLI / "conftest.py")
-cli = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(cli)
-
-Bulla, SANITIZED, TIMEOUT = cli.Bulla, cli.SANITIZED, cli.TIMEOUT
-work, ring, default_signals, deadline = cli.work, cli.ring, cli.default_signals, cli.deadline
-
-
-def pytest_configure(config):
-    cli.pytest_configure(config)
-    if not MOCK.exists():
-        pytest.exit(f"{MOCK} is not there: this bulla was built without PKCS#11", returncode=2)
+from program import SANITIZED, Bulla
+from tokens import MOCK, NSS, PIN, SO_PIN, TPM, WRONG_PIN, SoftHSM, need_tpm
 
 
 class TokenBulla(Bulla):
@@ -32,6 +13,8 @@ class TokenBulla(Bulla):
 
     def __init__(self, tmp):
         super().__init__(tmp)
+        if not MOCK.exists():
+            pytest.exit(f"{MOCK} is not there: this bulla was built without PKCS#11", returncode=2)
         for name, pin in (("pin", PIN), ("wrong", WRONG_PIN)):
             (self.home / name).write_text(pin + "\n")
         self.environment["BULLA_PIN_FILE"] = str(self.home / "pin")
@@ -51,9 +34,7 @@ class TokenBulla(Bulla):
 def bulla(tmp_path):
     program = TokenBulla(tmp_path)
     yield program
-    for process in program.started:
-        process.kill()
-        process.wait()
+    program.stop()
 
 
 class Templates:
@@ -80,13 +61,6 @@ def templates(tmp_path_factory):
     made = Templates(tmp_path_factory.mktemp("templates"))
     yield made
     made.stop()
-
-
-def need_tpm():
-    missing = [name for name in ("swtpm", "pkcs11-tool") if not shutil.which(name)]
-    missing += [] if TPM.module.exists() else [str(TPM.module)]
-    if missing:
-        pytest.skip("no software TPM on this machine: missing " + ", ".join(missing))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from conftest import SANITIZED
+from program import SANITIZED
 from sealed import content, snapshot
 from tokens import MOCK, NSS
 

@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 
-from conftest import SANITIZED
+from program import SANITIZED
 from sealed import content, snapshot
 from tokens import METHODS, NSS, SoftHSM
 

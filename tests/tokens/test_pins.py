@@ -5,10 +5,9 @@ import shlex
 
 import pytest
 
-from conftest import need_tpm
 from sealed import content
-from test_passphrases import asked, on_terminal
-from tokens import PIN, TPM, WRONG_PIN
+from terminal import asked, on_terminal
+from tokens import PIN, TPM, WRONG_PIN, need_tpm
 
 X = content(1000)
 COUNT_LOW, FINAL_TRY, LOCKED, TO_BE_CHANGED, PINPAD = 0x10000, 0x20000, 0x40000, 0x80000, 0x100

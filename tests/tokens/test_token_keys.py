@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from conftest import SANITIZED
+from program import SANITIZED
 from sealed import content
 from tokens import METHODS
 

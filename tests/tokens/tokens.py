@@ -9,6 +9,8 @@ import subprocess
 import time
 from urllib.parse import quote
 
+import pytest
+
 LIBRARIES = pathlib.Path("/usr/lib/x86_64-linux-gnu")
 MOCK = pathlib.Path(os.environ.get("BULLA", "/")).parents[1] / "tests" / "pkcs11_mock.so" if "BULLA" in os.environ else None
 TOOL_TIMEOUT = 120  # seconds
@@ -215,3 +217,10 @@ def two_free_ports():
             except (OSError, OverflowError):
                 continue
             return port
+
+
+def need_tpm():
+    missing = [name for name in ("swtpm", "pkcs11-tool") if not shutil.which(name)]
+    missing += [] if TPM.module.exists() else [str(TPM.module)]
+    if missing:
+        pytest.skip("no software TPM on this machine: missing " + ", ".join(missing))

@@ -1,10 +1,9 @@
-"""The program under test as a fixture, in a world of its own; what it prints is searched for key bytes each time."""
+"""The program under test, in a world of its own; what it prints is searched for key bytes each time."""
 
 import json
 import os
 import pathlib
 import re
-import signal
 import subprocess
 
 import pytest
@@ -13,12 +12,6 @@ SANITIZED = os.environ.get("BULLA_SANITIZED") == "1"
 TIMEOUT = 300  # seconds a test may take, on a machine that is busy with others
 HEX_RUN = 24  # digits of a key in a row that may not be printed
 COMPLAINTS = re.compile(rb"AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|runtime error:|stack smashing")
-
-
-def pytest_configure(config):
-    program = os.environ.get("BULLA", "")
-    if not os.path.isabs(program) or not os.access(program, os.X_OK):
-        pytest.exit(f"BULLA must be the absolute path of the program to test, not {program!r}", returncode=2)
 
 
 def pieces(key):
@@ -37,7 +30,9 @@ class Bulla:
     """Calls bulla; keyrings that it should keep secret lie in self.keys."""
 
     def __init__(self, tmp):
-        self.program = os.environ["BULLA"]
+        self.program = os.environ.get("BULLA", "")
+        if not os.path.isabs(self.program) or not os.access(self.program, os.X_OK):
+            pytest.exit(f"BULLA must be the absolute path of the program to test, not {self.program!r}", returncode=2)
         self.home, self.keys, self.work = tmp / "home", tmp / "keys", tmp / "work"
         self.secrets, self.started = set(), []
         for folder in (self.home, self.keys, self.work):
@@ -111,45 +106,8 @@ class Bulla:
         self("encrypt", "-k", ring, *options, "-o", path, stdin=content)
         return path
 
-
-@pytest.fixture
-def bulla(tmp_path):
-    program = Bulla(tmp_path)
-    yield program
-    for process in program.started:
-        process.kill()
-        process.wait()
-
-
-@pytest.fixture
-def work(bulla):
-    """The folder that bulla runs in."""
-    return bulla.work
-
-
-@pytest.fixture
-def ring(bulla):
-    """A keyring with one key."""
-    return bulla.new_key("backup.ring")
-
-
-@pytest.fixture(autouse=True, scope="session")
-def default_signals():
-    """As a shell starts programs in the foreground: what is ignored here, a child would ignore too."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-
-
-@pytest.fixture(autouse=True)
-def deadline(request):
-    """A test that hangs fails."""
-
-    def late(number, frame):
-        raise TimeoutError(f"{request.node.name} takes too long")
-
-    signal.signal(signal.SIGALRM, late)
-    signal.alarm(TIMEOUT)
-    yield
-    signal.alarm(0)
+    def stop(self):
+        """Ends what was started and still runs."""
+        for process in self.started:
+            process.kill()
+            process.wait()

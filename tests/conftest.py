@@ -1,0 +1,48 @@
+"""What every test has: bulla in a world of its own, signals as a shell would leave them, and a deadline."""
+
+import signal
+
+import pytest
+
+from program import TIMEOUT, Bulla
+
+
+@pytest.fixture
+def bulla(tmp_path):
+    program = Bulla(tmp_path)
+    yield program
+    program.stop()
+
+
+@pytest.fixture
+def work(bulla):
+    """The folder that bulla runs in."""
+    return bulla.work
+
+
+@pytest.fixture
+def ring(bulla):
+    """A keyring with one key."""
+    return bulla.new_key("backup.ring")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def default_signals():
+    """As a shell starts programs in the foreground: what is ignored here, a child would ignore too."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True)
+def deadline(request):
+    """A test that hangs fails."""
+
+    def late(number, frame):
+        raise TimeoutError(f"{request.node.name} takes too long")
+
+    signal.signal(signal.SIGALRM, late)
+    signal.alarm(TIMEOUT)
+    yield
+    signal.alarm(0)
