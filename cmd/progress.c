@@ -5,9 +5,9 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 
 #define FIRST_MS 1000 /* nothing is shown before */
@@ -20,22 +20,14 @@ enum mode { OFF, LINE, JSON };
 static struct {
     enum mode mode;
     bool line_shown;
-    int64_t begun, shown; /* ms */
-    uint64_t files, all;  /* done; bytes read in this run */
-    uint64_t bytes, size; /* of the file that is being read */
-    uint64_t at_once;     /* files; of several, bytes are those of all */
+    uint64_t begun, shown; /* ms */
+    uint64_t files, all;   /* done; bytes read in this run */
+    uint64_t bytes, size;  /* of the file that is being read */
+    uint64_t at_once;      /* files; of several, bytes are those of all */
     char name[TEXT_ESCAPED(64)];
 } now;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of now */
-
-static int64_t clock_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 struct result progress_init(const struct options *o, struct err *err)
 {
@@ -72,15 +64,15 @@ static const char *human(char out[16], uint64_t n)
 }
 
 /* Bytes in a second since the run began. */
-static uint64_t rate(int64_t time)
+static uint64_t rate(uint64_t time)
 {
-    int64_t ms = time - now.begun;
+    uint64_t ms = time - now.begun;
 
-    return ms < RATE_MIN_MS ? 0 : now.all * 1000 / (uint64_t)ms;
+    return ms < RATE_MIN_MS ? 0 : now.all * 1000 / ms;
 }
 
 /* Seconds left in this file, or -1. */
-static int64_t left(int64_t time)
+static int64_t left(uint64_t time)
 {
     uint64_t r = rate(time);
 
@@ -89,7 +81,7 @@ static int64_t left(int64_t time)
     return (int64_t)((now.size - now.bytes) / r);
 }
 
-static void show_line(int64_t time)
+static void show_line(uint64_t time)
 {
     char done[16], size[16], speed[16], eta[32] = "", files[32] = "";
 
@@ -104,7 +96,7 @@ static void show_line(int64_t time)
     now.line_shown = true;
 }
 
-static void show_json(int64_t time)
+static void show_json(uint64_t time)
 {
     json_t *json = json_pack("{s:I, s:s, s:I, s:I, s:I, s:I}", "files_done", (json_int_t)now.files,
                              "file", now.name, "bytes", (json_int_t)now.bytes, "size",
@@ -120,7 +112,7 @@ static void show_json(int64_t time)
 
 static void show(void)
 {
-    int64_t time = clock_ms(), since = time - now.shown;
+    uint64_t time = clock_ms(), since = time - now.shown;
 
     if (time - now.begun < FIRST_MS || since < (now.mode == JSON ? JSON_MS : LINE_MS))
         return;

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/stream.h"
-#include "keystore/awskms/clock.h"
 #include "keystore/awskms/xml.h"
 
 #define ATTEMPTS 3

@@ -3,8 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "keystore/awskms/clock.h"
+#include <time.h>
 
 void credentials_free(struct credentials *c)
 {
@@ -35,6 +34,41 @@ static bool is_word(const char *text)
     return size > 0 && size <= CREDENTIALS_TEXT_MAX;
 }
 
+/* "Z" or "+01:00", in seconds east of Greenwich. */
+static bool read_zone(long *east, const char *text)
+{
+    int hours, minutes;
+    char sign, end;
+
+    *east = 0;
+    if (strcmp(text, "Z") == 0)
+        return true;
+    if (sscanf(text, "%c%2d:%2d%c", &sign, &hours, &minutes, &end) != 3 ||
+        (sign != '+' && sign != '-'))
+        return false;
+    *east = (sign == '-' ? -60L : 60L) * (hours * 60L + minutes);
+    return true;
+}
+
+bool expiry_read(uint64_t *seconds, const char *text)
+{
+    struct tm tm = {0};
+    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+    long east;
+
+    if (end == NULL)
+        return false;
+    if (*end == '.')
+        end += 1 + strspn(end + 1, "0123456789");
+    if (!read_zone(&east, end))
+        return false;
+    time_t t = timegm(&tm) - east;
+    if (t < 0)
+        return false;
+    *seconds = (uint64_t)t;
+    return true;
+}
+
 static struct result keep(struct secret *s, const char *text, struct err *err)
 {
     size_t size = strlen(text) + 1;
@@ -58,7 +92,7 @@ struct result credentials_make(struct credentials *c, const struct credentials_t
     if (!is_word(text->access_key) || !is_word(text->secret_key) ||
         (has_token && !is_word(text->token)))
         return fail(err, ERR_POLICY, "the credentials from %s are not well-formed", made.source);
-    if (text->expiration != NULL && !time_read(&made.expires, text->expiration))
+    if (text->expiration != NULL && !expiry_read(&made.expires, text->expiration))
         return fail(err, ERR_POLICY, "the credentials from %s expire at no time that can be read",
                     made.source);
     if (!keep(&made.access_key, text->access_key, err).ok ||

@@ -37,6 +37,11 @@ __attribute__((format(printf, 4, 5))) FALLIBLE credentials_make(struct credentia
 FALLIBLE credentials_from_json(struct credentials *c, const json_t *json, const char *token,
                                const char *source, struct err *err);
 
+/* expiry_read reads a time in seconds since 1970: RFC 3339, with or without a fraction, in any
+ * zone.
+ */
+bool expiry_read(uint64_t *seconds, const char *text);
+
 /* credentials_signature gives what a request is signed with; it points into *c. */
 struct signature credentials_signature(const struct credentials *c, const char *region,
                                        const char *service);

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/text.h"
-#include "keystore/awskms/clock.h"
 #include "keystore/awskms/wiped.h"
 
 #define BRANCH_PAIR "bulla-branch"

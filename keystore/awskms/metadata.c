@@ -6,9 +6,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/clock.h"
 #include "base/place.h"
 #include "base/stream.h"
-#include "keystore/awskms/clock.h"
 #include "keystore/awskms/wiped.h"
 
 #define CONTAINER_HOST "http://169.254.170.2"

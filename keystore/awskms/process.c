@@ -9,9 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/place.h"
 #include "base/stream.h"
-#include "keystore/awskms/clock.h"
 #include "keystore/awskms/words.h"
 
 extern char **environ;

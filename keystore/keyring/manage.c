@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/stream.h"
 #include "base/text.h"
 #include "keystore/keyring/public.h"
@@ -49,8 +49,6 @@ static void fill_info(struct key_info *info, const struct ring_key *key,
  * may hold such a lock for ever: after a while we give up. */
 static struct result lock(const struct place *place, struct err *err)
 {
-    const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000L};
-
     for (int tries = 0; flock(place->dir, LOCK_EX | LOCK_NB) != 0; tries++) {
         if (stream_interrupted())
             return fail(err, ERR_INTERRUPTED, "interrupted");
@@ -59,7 +57,7 @@ static struct result lock(const struct place *place, struct err *err)
         if (tries == LOCK_TRIES)
             return fail(err, ERR_FAILED, "another program holds a lock on the folder of '%s'",
                         place->path);
-        nanosleep(&pause, NULL);
+        (void)clock_wait(LOCK_PAUSE_MS);
     }
     return OK;
 }

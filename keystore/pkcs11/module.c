@@ -8,9 +8,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/place.h"
 #include "base/stream.h"
 #include "keystore/pkcs11/ckr.h"
@@ -133,42 +133,30 @@ static void answer(struct worker *w)
     pthread_cond_broadcast(&w->changed);
 }
 
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static void glance(struct worker *w)
 {
-    struct timespec t;
+    struct timespec t = clock_after(GLANCE_MS);
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_nsec += GLANCE_MS * 1000000L;
-    t.tv_sec += t.tv_nsec / 1000000000L;
-    t.tv_nsec %= 1000000000L;
     (void)pthread_cond_timedwait(&w->changed, &w->lock, &t);
 }
 
 /* Waits until the job is done; false after too long a silence or a signal. With the lock held. */
 static bool wait_done(struct worker *w, unsigned timeout, struct err *err)
 {
-    uint64_t since = now_ms();
+    uint64_t since = clock_ms();
     unsigned moves = atomic_load(&w->moves);
 
     while (!w->done) {
         unsigned allowed = atomic_load(&w->patient) && timeout < PATIENCE ? PATIENCE : timeout;
         if (w->asking) {
             answer(w);
-            since = now_ms();
+            since = clock_ms();
             continue;
         }
         glance(w);
         if (atomic_load(&w->moves) != moves) {
             moves = atomic_load(&w->moves);
-            since = now_ms();
+            since = clock_ms();
         }
         if (w->done || w->asking)
             continue;
@@ -176,7 +164,7 @@ static bool wait_done(struct worker *w, unsigned timeout, struct err *err)
             (void)fail(err, ERR_INTERRUPTED, "interrupted");
             return false;
         }
-        if (now_ms() - since >= (uint64_t)allowed * 1000) {
+        if (clock_ms() - since >= (uint64_t)allowed * 1000) {
             (void)fail(err, ERR_STORE, "PKCS#11 module '%s' did not answer for %u seconds",
                        w->module.name, allowed);
             err_hint(err, "--token-timeout lets it take longer");

@@ -2,7 +2,7 @@
 #include <unistd.h>
 
 #include "keystore/awskms/arn.h"
-#include "keystore/awskms/clock.h"
+#include "keystore/awskms/credentials.h"
 #include "keystore/awskms/endpoint.h"
 #include "keystore/awskms/profile.h"
 #include "keystore/awskms/words.h"
@@ -262,14 +262,14 @@ static void expiries(void)
 {
     uint64_t t = 0;
 
-    CHECK(time_read(&t, "2026-11-23T19:05:00Z") && t == 1795460700);
-    CHECK(time_read(&t, "2026-11-23T19:05:00.123Z") && t == 1795460700);
-    CHECK(time_read(&t, "2026-11-23T20:05:00+01:00") && t == 1795460700);
-    CHECK(time_read(&t, "2026-11-23T14:35:00-04:30") && t == 1795460700);
-    CHECK(!time_read(&t, "") && !time_read(&t, "2026-11-23") && !time_read(&t, "soon"));
-    CHECK(!time_read(&t, "2026-11-23T19:05:00") && !time_read(&t, "2026-11-23T19:05:00Zx"));
-    CHECK(!time_read(&t, "2026-11-23T19:05:00+1") && !time_read(&t, "1960-01-01T00:00:00Z"));
-    CHECK(!time_read(&t, "2026-11-23T19:05:00*01:00"));
+    CHECK(expiry_read(&t, "2026-11-23T19:05:00Z") && t == 1795460700);
+    CHECK(expiry_read(&t, "2026-11-23T19:05:00.123Z") && t == 1795460700);
+    CHECK(expiry_read(&t, "2026-11-23T20:05:00+01:00") && t == 1795460700);
+    CHECK(expiry_read(&t, "2026-11-23T14:35:00-04:30") && t == 1795460700);
+    CHECK(!expiry_read(&t, "") && !expiry_read(&t, "2026-11-23") && !expiry_read(&t, "soon"));
+    CHECK(!expiry_read(&t, "2026-11-23T19:05:00") && !expiry_read(&t, "2026-11-23T19:05:00Zx"));
+    CHECK(!expiry_read(&t, "2026-11-23T19:05:00+1") && !expiry_read(&t, "1960-01-01T00:00:00Z"));
+    CHECK(!expiry_read(&t, "2026-11-23T19:05:00*01:00"));
 }
 
 int main(void)
