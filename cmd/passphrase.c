@@ -4,21 +4,17 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/command.h"
 #include "base/place.h"
 #include "base/stream.h"
 #include "base/text.h"
 #include "crypto/passphrase.h"
-
-extern char **environ;
 
 /* struct sources: the places that one kind of secret may come from. */
 static const struct sources {
@@ -91,62 +87,22 @@ static struct result from_file(const char *path, const char *noun, struct secret
     return from_descriptor(fd, noun, "its file", out, err);
 }
 
-static struct result start_command(const char *command, const char *noun, int out, pid_t *pid,
-                                   struct err *err)
-{
-    const char *const argv[] = {"/bin/sh", "-c", command, NULL};
-    posix_spawn_file_actions_t actions;
-
-    sigset_t usual;
-    posix_spawnattr_t attributes;
-
-    sigemptyset(&usual);
-    sigaddset(&usual, SIGPIPE);
-    posix_spawnattr_init(&attributes);
-    posix_spawnattr_setsigdefault(&attributes, &usual);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-    int failed =
-        posix_spawn(pid, argv[0], &actions, &attributes, (char *const *)(uintptr_t)argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    if (failed != 0) {
-        errno = failed;
-        return fail_errno(err, "cannot run the %s command", noun);
-    }
-    return OK;
-}
-
-static struct result from_command(const char *command, const char *noun, struct secret *out,
+static struct result from_command(const char *text, const char *noun, struct secret *out,
                                   struct err *err)
 {
-    struct secret got SECRET_CLEANUP = {0};
-    int pipe_ends[2], status;
-    pid_t pid;
+    struct secret all SECRET_CLEANUP = {0};
+    char name[sizeof "the passphrase command"];
+    struct command command = {.argv = (const char *const[]){"/bin/sh", "-c", text, NULL},
+                              .name = name,
+                              .shares_input = true,
+                              .failure = ERR_FAILED};
+    size_t size;
 
-    if (pipe2(pipe_ends, O_CLOEXEC) != 0)
-        return fail_errno(err, "cannot make a pipe");
-    struct result r = start_command(command, noun, pipe_ends[1], &pid, err);
-    close(pipe_ends[1]);
-    if (r.ok) {
-        r = from_descriptor(pipe_ends[0], noun, "its command", &got, err);
-        close(pipe_ends[0]); /* a command that still prints ends by that */
-        if (stream_interrupted())
-            (void)kill(pid, SIGTERM);
-        pid_t ended = waitpid(pid, &status, 0);
-        while (ended < 0 && errno == EINTR)
-            ended = waitpid(pid, &status, 0);
-        bool stopped = ended == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE;
-        if (!stream_interrupted() && !stopped &&
-            (ended != pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0))
-            r = fail(err, ERR_FAILED, "the %s command failed", noun);
-    } else {
-        close(pipe_ends[0]);
-    }
-    if (r.ok)
-        *out = secret_take(&got);
-    return r;
+    snprintf(name, sizeof name, "the %s command", noun);
+    if (!secret_new(&all, PASSPHRASE_MAX + 2, err).ok ||
+        !command_output(&command, all.bytes, all.size, &size, err).ok)
+        return FAIL;
+    return take(&all, size, noun, "its command", out, err);
 }
 
 /* Asks on the terminal, without showing what is typed. */

@@ -1,8 +1,10 @@
-/* The ground floor: wire, text, errors, secrets, places, atomic files, streams. */
+/* The ground floor: wire, text, errors, secrets, places, atomic files, streams,
+ * commands. */
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include "base/atomic_file.h"
+#include "base/command.h"
 #include "base/stream.h"
 #include "base/text.h"
 #include "base/wire.h"
@@ -224,6 +226,37 @@ static void compare_sinks(void)
     }
 }
 
+static void commands(void)
+{
+    static const struct {
+        const char *text;
+        size_t size;
+        enum err_class class;
+    } cases[] = {
+        {"printf abc", 3, ERR_NONE},
+        {"cat", 0, ERR_NONE}, /* there is nothing to read */
+        {"exec yes", 4, ERR_NONE},
+        {"trap '' TERM; echo abc; exec sleep 60", 4, ERR_NONE},
+        {"printf ab; exec sleep 60", 2, ERR_STORE},
+        {"exec >&-; exec sleep 60", 0, ERR_POLICY},
+        {"printf abc; exit 3", 3, ERR_POLICY},
+        {"kill $$", 0, ERR_POLICY},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct command command = {.argv = (const char *const[]){"sh", "-c", cases[i].text, NULL},
+                                  .name = "it",
+                                  .seconds = 1,
+                                  .failure = ERR_POLICY};
+        struct err err = {0};
+        char out[4];
+        size_t size = 9;
+        bool ran = command_output(&command, out, sizeof out, &size, &err).ok;
+        CHECK(ran == (cases[i].class == ERR_NONE) && err.class == cases[i].class);
+        CHECK(size == cases[i].size);
+    }
+}
+
 int main(void)
 {
     struct err err = {0};
@@ -243,5 +276,6 @@ int main(void)
     RUN(atomic_files);
     RUN(an_atomic_file_does_not_replace_what_came_meanwhile);
     RUN(compare_sinks);
+    RUN(commands);
     return DONE();
 }
