@@ -12,6 +12,7 @@
 
 #include "base/command.h"
 #include "base/place.h"
+#include "base/secret_file.h"
 #include "base/stream.h"
 #include "base/text.h"
 #include "crypto/passphrase.h"
@@ -57,11 +58,9 @@ static struct result from_descriptor(int fd, const char *noun, const char *from,
                                      struct err *err)
 {
     struct secret all SECRET_CLEANUP = {0};
-    struct source source = {.fd = fd, .name = from};
     size_t size;
 
-    if (!secret_new(&all, PASSPHRASE_MAX + 2, err).ok ||
-        !source_read(&source, all.bytes, all.size, &size, err).ok)
+    if (!secret_read(&all, &size, PASSPHRASE_MAX + 1, fd, from, err).ok)
         return FAIL;
     return take(&all, size, noun, from, out, err);
 }

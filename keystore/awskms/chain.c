@@ -1,13 +1,11 @@
 #include "keystore/awskms/chain.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "base/place.h"
-#include "base/stream.h"
+#include "base/secret_file.h"
 #include "keystore/awskms/metadata.h"
 #include "keystore/awskms/process.h"
 #include "keystore/awskms/sts.h"
@@ -109,20 +107,9 @@ static const char *either(const struct search *s, const char *variable, const ch
 
 static struct result read_web_token(struct secret *token, const char *path, struct err *err)
 {
-    int fd FD_CLEANUP = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    struct source source = {.fd = fd, .name = path};
-    size_t size;
-
-    if (fd < 0)
-        return fail_errno(err, "cannot open '%s'", path);
-    if (!secret_new(token, WEB_TOKEN_MAX + 2, err).ok ||
-        !source_read(&source, token->bytes, WEB_TOKEN_MAX + 1, &size, err).ok)
+    if (!secret_read_line(token, WEB_TOKEN_MAX, path, err).ok)
         return FAIL;
-    if (size > WEB_TOKEN_MAX)
-        return fail(err, ERR_USAGE, "'%s' is longer than %d bytes", path, WEB_TOKEN_MAX);
-    char *text = (char *)token->bytes;
-    text[strcspn(text, "\r\n")] = '\0';
-    return text[0] != '\0' ? OK : fail(err, ERR_USAGE, "'%s' is empty", path);
+    return token->bytes[0] != '\0' ? OK : fail(err, ERR_USAGE, "'%s' is empty", path);
 }
 
 static struct result from_web_identity(const struct search *s, struct credentials *out, bool *found,

@@ -1,14 +1,12 @@
 #include "keystore/awskms/metadata.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/clock.h"
-#include "base/place.h"
-#include "base/stream.h"
+#include "base/secret_file.h"
 #include "keystore/awskms/wiped.h"
 
 #define CONTAINER_HOST "http://169.254.170.2"
@@ -52,20 +50,11 @@ static struct result container_token(char **token, struct err *err)
     const char *said = getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN");
     const char *path = getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
     struct secret text SECRET_CLEANUP = {0};
-    size_t size;
 
     if (path != NULL && path[0] != '\0') {
-        int fd FD_CLEANUP = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        struct source source = {.fd = fd, .name = path};
-        if (fd < 0)
-            return fail_errno(err, "cannot open '%s'", path);
-        if (!secret_new(&text, TOKEN_FILE_MAX + 2, err).ok ||
-            !source_read(&source, text.bytes, TOKEN_FILE_MAX + 1, &size, err).ok)
+        if (!secret_read_line(&text, TOKEN_FILE_MAX, path, err).ok)
             return FAIL;
-        if (size > TOKEN_FILE_MAX)
-            return fail(err, ERR_USAGE, "'%s' is longer than %d bytes", path, TOKEN_FILE_MAX);
         said = (const char *)text.bytes;
-        text.bytes[strcspn(said, "\r\n")] = '\0';
     }
     if (said == NULL || said[0] == '\0')
         return OK;

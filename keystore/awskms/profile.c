@@ -8,7 +8,7 @@
 #include <strings.h>
 
 #include "base/place.h"
-#include "base/stream.h"
+#include "base/secret_file.h"
 
 #define FILE_MAX (1024 * 1024) /* bytes */
 #define BLANKS " \t\r\f\v"
@@ -113,9 +113,8 @@ static struct result read_lines(struct reading *r, struct err *err)
 static struct result read_text(struct secret *text, const char *path, struct err *err)
 {
     int fd FD_CLEANUP = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    struct secret all SECRET_CLEANUP = {0};
     struct stat st;
-    size_t got;
+    size_t size;
 
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
         return OK;
@@ -125,13 +124,7 @@ static struct result read_text(struct secret *text, const char *path, struct err
         return OK;
     if (!S_ISREG(st.st_mode) || st.st_size > FILE_MAX)
         return fail(err, ERR_FAILED, "'%s' is not a file of at most %d bytes", path, FILE_MAX);
-    struct source source = {.fd = fd, .name = path};
-    if (!secret_new(&all, (size_t)st.st_size + 1, err).ok ||
-        !source_read(&source, all.bytes, (size_t)st.st_size, &got, err).ok)
-        return FAIL;
-    all.bytes[got] = '\0';
-    *text = secret_take(&all);
-    return OK;
+    return secret_read(text, &size, (size_t)st.st_size, fd, path, err);
 }
 
 /* The path in a variable, or of the usual file in the home folder; NULL if there is none. The

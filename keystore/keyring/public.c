@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/stream.h"
+#include "base/secret_file.h"
 #include "base/text.h"
 
 #define LAYOUT 1
@@ -61,9 +61,7 @@ struct result public_load(struct public_key *key, const struct place *place, boo
     *is_public = false;
     if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size > FILE_MAX)
         return OK; /* whoever reads keyrings says what is wrong */
-    struct source source = {.fd = fd, .name = place->path};
-    if (!secret_new(&text, FILE_MAX, err).ok ||
-        !source_read(&source, text.bytes, text.size, &size, err).ok)
+    if (!secret_read(&text, &size, FILE_MAX, fd, place->path, err).ok)
         return FAIL;
     if (memmem(text.bytes, size, MARK, strlen(MARK)) == NULL)
         return OK;

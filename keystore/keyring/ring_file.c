@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/atomic_file.h"
+#include "base/secret_file.h"
 #include "base/stream.h"
 #include "base/text.h"
 #include "keystore/keyring/secret_json.h"
@@ -296,10 +297,7 @@ struct result ring_load(struct ring *ring, const struct place *place, struct err
     if (mine.st_size > RING_FILE_MAX)
         return fail(err, ERR_DAMAGED, "keyring '%s' is larger than %d bytes", place->path,
                     RING_FILE_MAX);
-    if (!secret_new(&text, (size_t)mine.st_size + 1, err).ok ||
-        !source_read(&(struct source){.fd = fd, .name = place->path}, text.bytes, text.size, &size,
-                     err)
-             .ok)
+    if (!secret_read(&text, &size, (size_t)mine.st_size, fd, place->path, err).ok)
         return FAIL;
     if (!parse(ring, &text, size, err).ok) {
         err_context(err, "keyring '%s'", place->path);

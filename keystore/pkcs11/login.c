@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/place.h"
-#include "base/stream.h"
+#include "base/secret_file.h"
 #include "base/text.h"
 #include "keystore/pkcs11/ckr.h"
 #include "keystore/pkcs11/token.h"
@@ -74,13 +74,11 @@ static struct result read_source(const char *path, struct secret *pin, struct er
 {
     int fd FD_CLEANUP = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     struct secret all SECRET_CLEANUP = {0};
-    struct source source = {.fd = fd, .name = path};
     size_t size;
 
     if (fd < 0)
         return fail_errno(err, "cannot open pin-source '%s'", path);
-    if (!secret_new(&all, PIN_MAX + 2, err).ok ||
-        !source_read(&source, all.bytes, all.size, &size, err).ok)
+    if (!secret_read(&all, &size, PIN_MAX + 1, fd, path, err).ok)
         return FAIL;
     if (size > 0 && all.bytes[size - 1] == '\n')
         size--;
@@ -91,10 +89,7 @@ static struct result read_source(const char *path, struct secret *pin, struct er
 
 static struct result take_value(const char *value, struct secret *pin, struct err *err)
 {
-    if (!secret_new(pin, strlen(value), err).ok)
-        return FAIL;
-    memcpy(pin->bytes, value, pin->size);
-    return OK;
+    return secret_copy(pin, value, strlen(value), err);
 }
 
 __attribute__((format(printf, 2, 3))) static void warn(const struct question *q, const char *fmt,

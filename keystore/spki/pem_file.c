@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/place.h"
-#include "base/stream.h"
+#include "base/secret_file.h"
 #include "base/text.h"
 #include "keystore/pem.h"
 
@@ -24,16 +24,13 @@ static struct result read_file(const char *path, struct secret *text, size_t *si
                                struct err *err)
 {
     int fd FD_CLEANUP = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    struct source source = {.fd = fd, .name = path};
 
     if (fd < 0 || fstat(fd, st) != 0)
         return fail_errno(err, "cannot open public key '%s'", path);
     if (!S_ISREG(st->st_mode) || st->st_size > PEM_MAX)
         return fail(err, ERR_FAILED, "public key '%s' is not a file of at most %d bytes", path,
                     PEM_MAX);
-    if (!secret_new(text, PEM_MAX, err).ok)
-        return FAIL;
-    return source_read(&source, text->bytes, text->size, size, err);
+    return secret_read(text, size, PEM_MAX, fd, path, err);
 }
 
 bool pem_file_is(const char *path)

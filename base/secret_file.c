@@ -1,0 +1,38 @@
+#include "base/secret_file.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/place.h"
+#include "base/stream.h"
+
+struct result secret_read(struct secret *text, size_t *size, size_t max, int fd, const char *name,
+                          struct err *err)
+{
+    struct secret all SECRET_CLEANUP = {0};
+    struct source source = {.fd = fd, .name = name};
+
+    if (!secret_new(&all, max + 2, err).ok ||
+        !source_read(&source, all.bytes, max + 1, size, err).ok)
+        return FAIL;
+    all.bytes[*size] = 0;
+    *text = secret_take(&all);
+    return OK;
+}
+
+struct result secret_read_line(struct secret *line, size_t max, const char *path, struct err *err)
+{
+    struct secret all SECRET_CLEANUP = {0};
+    int fd FD_CLEANUP = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    size_t size;
+
+    if (fd < 0)
+        return fail_errno(err, "cannot open '%s'", path);
+    if (!secret_read(&all, &size, max, fd, path, err).ok)
+        return FAIL;
+    if (size > max)
+        return fail(err, ERR_USAGE, "'%s' is longer than %zu bytes", path, max);
+    all.bytes[strcspn((const char *)all.bytes, "\r\n")] = '\0';
+    *line = secret_take(&all);
+    return OK;
+}
