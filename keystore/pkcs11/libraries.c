@@ -1,10 +1,10 @@
 #include "keystore/pkcs11/libraries.h"
 
-#include <dlfcn.h>
 #include <libp11.h>
 #include <p11-kit/p11-kit.h>
 #include <p11-kit/uri.h>
-#include <string.h>
+
+#include "base/dynamic.h"
 
 /* What is used of the two, one row for each function, with its type, name, parameters and
  * arguments, or procedure. */
@@ -81,49 +81,22 @@ static struct {
 P11_FUNCTIONS(FORWARD, FORWARD_PROCEDURE)
 P11_KIT_FUNCTIONS(FORWARD, FORWARD_PROCEDURE)
 
-struct symbol {
-    const char *name;
-    void *pointer; /* to be filled */
-};
-
 #define SYMBOL(type, name, parameters, arguments) {#name, &loaded.name},
 #define PROCEDURE_SYMBOL(name, parameters, arguments) {#name, &loaded.name},
 
-static const struct library {
-    const char *file, *package; /* Debian's */
-    const struct symbol *symbols;
-} libraries[] = {
-    {"libp11.so.3", "libp11-3",
-     (const struct symbol[]){P11_FUNCTIONS(SYMBOL, PROCEDURE_SYMBOL){NULL, NULL}}},
-    {"libp11-kit.so.0", "libp11-kit0",
-     (const struct symbol[]){P11_KIT_FUNCTIONS(SYMBOL, PROCEDURE_SYMBOL){NULL, NULL}}},
+static const struct dynamic_library libraries[] = {
+    {"libp11.so.3", "libp11-3", "tokens take",
+     (const struct dynamic_symbol[]){P11_FUNCTIONS(SYMBOL, PROCEDURE_SYMBOL){NULL, NULL}}},
+    {"libp11-kit.so.0", "libp11-kit0", "tokens take",
+     (const struct dynamic_symbol[]){P11_KIT_FUNCTIONS(SYMBOL, PROCEDURE_SYMBOL){NULL, NULL}}},
 };
-
-static struct result load(const struct library *library, struct err *err)
-{
-    /* Never closed: the modules that it loads keep threads and tables until the end. */
-    void *handle = dlopen(library->file, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-
-    if (handle == NULL) {
-        (void)fail(err, ERR_UNSUPPORTED, "tokens take %s, which cannot be loaded", library->file);
-        err_hint(err, "Debian has it in the package %s", library->package);
-        return FAIL;
-    }
-    for (const struct symbol *s = library->symbols; s->name != NULL; s++) {
-        void *found = dlsym(handle, s->name);
-        if (found == NULL)
-            return fail(err, ERR_UNSUPPORTED, "%s has no %s", library->file, s->name);
-        memcpy(s->pointer, &found, sizeof found);
-    }
-    return OK;
-}
 
 struct result libraries_load(struct err *err)
 {
     static bool done;
 
     for (size_t i = 0; i < sizeof libraries / sizeof *libraries && !done; i++)
-        if (!load(&libraries[i], err).ok)
+        if (!dynamic_load(&libraries[i], err).ok)
             return FAIL;
     done = true;
     return OK;

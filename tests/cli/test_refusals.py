@@ -2,7 +2,9 @@
 
 import json
 import os
+import pathlib
 import pty
+import re
 import select
 
 import pytest
@@ -619,3 +621,26 @@ def test_older_versions_open_what_they_sealed(bulla, ring, source):
     assert bulla.inspect("plain.bulla")[0]["slots"][0]["key_version"] == 2
     for name, text in (("plain.bulla", b"plain"), ("sealed.bulla", b"sealed")):
         assert bulla("decrypt", "-k", ring, name, "-o", "-").stdout == text
+
+
+# Libraries that are loaded when they are needed.
+
+LOADED = {  # a key that needs it, its Debian package, a function of it, what is said
+    "libcurl.so.4": ("alias/backup", "libcurl4", "curl_global_init_mem", "AWS KMS takes libcurl.so.4"),
+    "libp11.so.3": ("pkcs11:token=lab", "libp11-3", "PKCS11_CTX_new", "tokens take libp11.so.3"),
+    "libp11-kit.so.0": ("pkcs11:token=lab", "libp11-kit0", "p11_kit_config_option", "tokens take libp11-kit.so.0"),
+}
+
+
+@pytest.mark.parametrize("file", LOADED)
+def test_library_that_cannot_be_used(bulla, ring, work, refused, source, tmp_path, file):
+    """One that is no library, and one without the functions; what does without them goes on."""
+    key, package, function, says = LOADED[file]
+    env = {"LD_LIBRARY_PATH": str(tmp_path)}
+    (tmp_path / file).write_bytes(b"")
+    done = refused("encrypt", "-k", key, "plain", env=env, status=8, says=f"{says}, which cannot be loaded")
+    assert f"Debian has it in the package {package}".encode() in done.stderr
+    (tmp_path / file).unlink()
+    (tmp_path / file).symlink_to(re.search(r"/\S+/libm\.so\.6", pathlib.Path("/proc/self/maps").read_text()).group())
+    refused("encrypt", "-k", key, "plain", env=env, status=8, says=f"{file} has no {function}")
+    bulla("encrypt", "-k", ring, "plain", env=env)
