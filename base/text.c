@@ -81,6 +81,20 @@ char *text_escape(char *out, size_t room, const void *bytes, size_t size)
     return out;
 }
 
+char *text_percent(char *out, const char *text)
+{
+    static const char kept[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
+    char *at = out;
+
+    for (; *text != '\0'; text++)
+        if (strchr(kept, *text) != NULL)
+            *at++ = *text;
+        else
+            at += snprintf(at, 4, "%%%02X", (unsigned char)*text);
+    *at = '\0';
+    return out;
+}
+
 char *text_hex(char *out, const uint8_t *bytes, size_t size)
 {
     return sodium_bin2hex(out, 2 * size + 1, bytes, size);

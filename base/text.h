@@ -1,4 +1,4 @@
-/* text: UTF-8, escaping for the terminal, hex, and UTC times (RFC 3339). */
+/* text: UTF-8, escaping for the terminal and for URIs, hex, and UTC times (RFC 3339). */
 #ifndef BULLA_BASE_TEXT_H
 #define BULLA_BASE_TEXT_H
 
@@ -20,6 +20,11 @@ char *text_escape(char *out, size_t room, const void *bytes, size_t size);
 
 /* TEXT_ESCAPED is room enough for the escaped form of n bytes. */
 #define TEXT_ESCAPED(n) (4 * (n) + 1)
+
+/* text_percent writes a string with all but the unreserved characters of RFC 3986 as %XX to out,
+ * which has room for TEXT_PERCENT(its length) bytes; returns out. */
+char *text_percent(char *out, const char *text);
+#define TEXT_PERCENT(n) (3 * (n) + 1)
 
 /* text_hex writes 2 * size lowercase digits and a zero to out; returns out. */
 char *text_hex(char *out, const uint8_t *bytes, size_t size);

@@ -7,6 +7,11 @@ struct wire_reader wire_reader(const void *bytes, size_t size)
     return (struct wire_reader){.at = bytes, .left = size};
 }
 
+struct view view_text(const char *text)
+{
+    return (struct view){(const uint8_t *)text, strlen(text)};
+}
+
 /* The only place where a reader advances. */
 struct view wire_get_view(struct wire_reader *r, size_t size)
 {

@@ -15,6 +15,9 @@ struct view {
     size_t size;
 };
 
+/* view_text is a view of a string, without its zero. */
+struct view view_text(const char *text);
+
 struct wire_reader {
     const uint8_t *at;
     size_t left;

@@ -54,11 +54,6 @@ static const char *name_fault(struct view name)
     return NULL;
 }
 
-static struct view view_of(const char *s)
-{
-    return (struct view){(const uint8_t *)s, strlen(s)};
-}
-
 static void copy_text(char *out, struct view text)
 {
     if (text.size > 0)
@@ -69,7 +64,7 @@ static void copy_text(char *out, struct view text)
 struct result context_add(struct context *context, const char *key, size_t key_size,
                           const char *value, struct err *err)
 {
-    struct view k = {(const uint8_t *)key, key_size}, v = view_of(value);
+    struct view k = {(const uint8_t *)key, key_size}, v = view_text(value);
     const char *fault = pair_fault(k, v);
     struct context_pair fresh = {0};
     size_t at = 0;
@@ -109,9 +104,21 @@ bool context_equal(const struct context *a, const struct context *b)
     return true;
 }
 
+size_t context_views(const struct context *context, struct view *views)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < context->count; i++) {
+        const struct context_pair *pair = &context->pairs[i];
+        views[n++] = (struct view){(const uint8_t *)pair->key, strlen(pair->key) + 1};
+        views[n++] = (struct view){(const uint8_t *)pair->value, strlen(pair->value) + 1};
+    }
+    return n;
+}
+
 struct result core_name_check(const char *name, struct err *err)
 {
-    const char *fault = name_fault(view_of(name));
+    const char *fault = name_fault(view_text(name));
 
     if (fault != NULL)
         return fail(err, ERR_USAGE, "%s", fault);

@@ -54,6 +54,11 @@ const char *context_get(const struct context *context, const char *key);
 
 bool context_equal(const struct context *a, const struct context *b);
 
+/* context_views gives views of the pairs, each key and value with its zero, and their number, at
+ * most CONTEXT_VIEWS_MAX: what a hash of the context is made over. */
+size_t context_views(const struct context *context, struct view *views);
+#define CONTEXT_VIEWS_MAX (2 * CONTEXT_PAIRS_MAX)
+
 struct core {
     enum suite suite;
     uint8_t file_id[CORE_ID_SIZE];

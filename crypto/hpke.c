@@ -40,11 +40,6 @@ static const struct hpke_kem kem_x25519 = KEM(&hash_sha256, X25519_SIZE, X25519_
 const struct hpke_kem hpke_p256 = KEM(&hash_sha256, P256_POINT_SIZE, P256_SHARED_SIZE, "\x10");
 const struct hpke_kem hpke_p384 = KEM(&hash_sha384, P384_POINT_SIZE, P384_SHARED_SIZE, "\x11");
 
-static struct view text(const char *s)
-{
-    return (struct view){(const uint8_t *)s, strlen(s)};
-}
-
 /* Puts "HPKE-v1", suite and label: how every labeled input begins. */
 static void put_label(struct wire_writer *w, struct view suite, const char *label)
 {
@@ -97,7 +92,7 @@ static struct result shared_secret(const struct crypto *crypto, const struct hpk
     memcpy(context, enc, kem->enc);
     memcpy(context + kem->enc, public_key, kem->enc);
     if (!secret_new(&prk, kem->hash->size, err).ok ||
-        !labeled_extract(crypto, kem->hash, text(""), kem->suite, "eae_prk",
+        !labeled_extract(crypto, kem->hash, view_text(""), kem->suite, "eae_prk",
                          (struct view){point, kem->point}, prk.bytes, err)
              .ok)
         return FAIL;
@@ -117,14 +112,14 @@ static struct result key_schedule(const struct crypto *crypto, const struct hpke
     struct view c = {context, sizeof context};
 
     if (!secret_new(&keys, HASH_SIZE + KEY_SIZE, err).ok ||
-        !labeled_extract(crypto, hash, text(""), kem->whole, "psk_id_hash", text(""), context + 1,
-                         err)
+        !labeled_extract(crypto, hash, view_text(""), kem->whole, "psk_id_hash", view_text(""),
+                         context + 1, err)
              .ok ||
-        !labeled_extract(crypto, hash, text(""), kem->whole, "info_hash", info,
+        !labeled_extract(crypto, hash, view_text(""), kem->whole, "info_hash", info,
                          context + 1 + HASH_SIZE, err)
              .ok ||
         !labeled_extract(crypto, hash, (struct view){shared, kem->hash->size}, kem->whole, "secret",
-                         text(""), keys.bytes, err)
+                         view_text(""), keys.bytes, err)
              .ok ||
         !labeled_expand(crypto, hash, keys.bytes, kem->whole, "key", c, keys.bytes + HASH_SIZE,
                         KEY_SIZE, err)

@@ -26,16 +26,11 @@ static const struct {
 #define LINES (sizeof lines / sizeof *lines)
 #define ID_LINE "CKA_ID: "
 
-static struct view text_view(const char *text)
-{
-    return (struct view){(const uint8_t *)text, strlen(text)};
-}
-
 struct pair_hints pem_hints(const struct pem *pem)
 {
-    return (struct pair_hints){text_view(pem->token_label),
-                               text_view(pem->token_serial),
-                               text_view(pem->key_label),
+    return (struct pair_hints){view_text(pem->token_label),
+                               view_text(pem->token_serial),
+                               view_text(pem->key_label),
                                {pem->id, pem->id_size}};
 }
 

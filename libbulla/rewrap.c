@@ -94,22 +94,15 @@ static struct result remember(struct wrap_cache *c, const struct master_key *key
 static void hash_wrapped(const struct job *j, struct view kind, struct view header,
                          struct view wrapped, uint8_t out[SHA256_SIZE])
 {
-    const struct context *context = &j->envelope->core.context;
     uint8_t sizes[8];
-    struct view parts[5 + 2 * CONTEXT_PAIRS_MAX] = {
+    struct view parts[5 + CONTEXT_VIEWS_MAX] = {
         kind, {j->envelope->core.branch_id, BRANCH_ID_SIZE}, {sizes, sizeof sizes}, header, wrapped,
     };
     struct wire_writer w = wire_writer(sizes, sizeof sizes);
-    size_t n = 5;
 
     wire_put_u32(&w, (uint32_t)header.size);
     wire_put_u32(&w, (uint32_t)wrapped.size);
-    for (size_t i = 0; i < context->count; i++) {
-        const struct context_pair *pair = &context->pairs[i];
-        parts[n++] = (struct view){(const uint8_t *)pair->key, strlen(pair->key) + 1};
-        parts[n++] = (struct view){(const uint8_t *)pair->value, strlen(pair->value) + 1};
-    }
-    sha256(out, parts, n);
+    sha256(out, parts, 5 + context_views(&j->envelope->core.context, parts + 5));
 }
 
 static void hash_branch(const struct job *j, uint8_t out[SHA256_SIZE])

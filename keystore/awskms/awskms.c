@@ -103,22 +103,16 @@ static void hash_question(uint8_t out[SHA256_SIZE], const char *operation,
                           const struct branch_identity *branch, struct view wrapped)
 {
     uint8_t size[4];
-    struct view parts[4 + 2 * CONTEXT_PAIRS_MAX] = {
+    struct view parts[4 + CONTEXT_VIEWS_MAX] = {
         {(const uint8_t *)operation, strlen(operation) + 1},
         {size, sizeof size},
         wrapped,
         {branch->id, wrapped.size > 0 ? BRANCH_ID_SIZE : 0},
     };
     struct wire_writer w = wire_writer(size, sizeof size);
-    size_t n = 4;
 
     wire_put_u32(&w, (uint32_t)wrapped.size);
-    for (size_t i = 0; i < branch->context->count; i++) {
-        const struct context_pair *pair = &branch->context->pairs[i];
-        parts[n++] = (struct view){(const uint8_t *)pair->key, strlen(pair->key) + 1};
-        parts[n++] = (struct view){(const uint8_t *)pair->value, strlen(pair->value) + 1};
-    }
-    sha256(out, parts, n);
+    sha256(out, parts, 4 + context_views(branch->context, parts + 4));
 }
 
 static bool was_refused(const struct kms_master *k, const uint8_t what[SHA256_SIZE],

@@ -124,7 +124,7 @@ static void read_xml_fault(struct fault *f, const struct http_answer *a, const s
 static void read_fault(struct fault *f, const struct http_answer *a, const struct call *call,
                        const struct signature *g)
 {
-    json_t *json JSON_CLEANUP = json_read(a);
+    json_auto_t *json = json_read(a);
 
     *f = (struct fault){0};
     if (json != NULL)

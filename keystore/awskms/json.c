@@ -22,9 +22,3 @@ const char *json_text(const json_t *object, const char *name)
 {
     return json_string_value(json_object_get(object, name));
 }
-
-void json_drop(json_t **json)
-{
-    json_decref(*json);
-    *json = NULL;
-}

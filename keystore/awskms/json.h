@@ -15,7 +15,4 @@ json_t *json_read(const struct http_answer *answer);
 /* json_text gives a member that is a string, or NULL. */
 const char *json_text(const json_t *object, const char *name);
 
-void json_drop(json_t **json);
-#define JSON_CLEANUP __attribute__((cleanup(json_drop)))
-
 #endif

@@ -244,7 +244,7 @@ struct result kms_encrypt(struct kms *kms, const char *key_id, const struct bran
                           const struct secret *secret, bool dry_run, struct blob *blob,
                           enum kms_refusal *refusal, struct err *err)
 {
-    json_t *request JSON_CLEANUP = NULL, *answer JSON_CLEANUP = NULL;
+    json_auto_t *request = NULL, *answer = NULL;
     char *plain WIPED_CLEANUP = to_base64(secret->bytes, secret->size);
 
     request = with_dry_run(json_pack("{s:s, s:s, s:o}", "KeyId", key_id, "Plaintext", plain,
@@ -273,7 +273,7 @@ struct result kms_decrypt(struct kms *kms, const char *key_id, const struct bran
                           struct view wrapped, bool dry_run, struct secret *secret,
                           struct arn *opened_by, enum kms_refusal *refusal, struct err *err)
 {
-    json_t *request JSON_CLEANUP = NULL, *answer JSON_CLEANUP = NULL;
+    json_auto_t *request = NULL, *answer = NULL;
     char *blob WIPED_CLEANUP = to_base64(wrapped.bytes, wrapped.size);
 
     request = with_dry_run(json_pack("{s:s, s:s, s:o}", "KeyId", key_id, "CiphertextBlob", blob,
@@ -290,7 +290,7 @@ struct result kms_reencrypt(struct kms *kms, const char *from, const char *to,
                             struct blob *blob, struct arn *opened_by, enum kms_refusal *refusal,
                             struct err *err)
 {
-    json_t *request JSON_CLEANUP = NULL, *answer JSON_CLEANUP = NULL;
+    json_auto_t *request = NULL, *answer = NULL;
     char *old WIPED_CLEANUP = to_base64(wrapped.bytes, wrapped.size);
     const struct operation *op = &reencrypt_operation;
     char keys[2 * ARN_MAX + 8]; /* either may be what is wrong */
@@ -311,8 +311,8 @@ struct result kms_reencrypt(struct kms *kms, const char *from, const char *to,
 struct result kms_describe(struct kms *kms, const char *key_id, struct kms_key *key,
                            enum kms_refusal *refusal, struct err *err)
 {
-    json_t *request JSON_CLEANUP = json_pack("{s:s}", "KeyId", key_id);
-    json_t *answer JSON_CLEANUP = NULL;
+    json_auto_t *request = json_pack("{s:s}", "KeyId", key_id);
+    json_auto_t *answer = NULL;
     struct kms_key k = {0};
 
     if (!ask(kms, &describe_operation, key_id, request, NULL, &answer, refusal, err).ok)

@@ -114,7 +114,7 @@ struct result container_credentials(const struct aws *aws, struct credentials *o
 {
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
     char *token WIPED_CLEANUP = NULL;
-    json_t *json JSON_CLEANUP = NULL;
+    json_auto_t *json = NULL;
     struct http_place place;
     char url[CONTAINER_URL_MAX + 1];
 
@@ -232,7 +232,7 @@ static struct result role_credentials(const struct aws *aws, const char *root, c
                                       struct credentials *out, bool *found, struct err *err)
 {
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
-    json_t *json JSON_CLEANUP = NULL;
+    json_auto_t *json = NULL;
     char url[600], role[ROLE_MAX + 1], source[CREDENTIALS_SOURCE_MAX];
 
     snprintf(url, sizeof url, "%s" ROLE_PATH, root);

@@ -29,7 +29,7 @@ struct result process_credentials(const struct aws *aws, const char *command, co
 {
     struct words words __attribute__((cleanup(words_free))) = {0};
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
-    json_t *json JSON_CLEANUP = NULL;
+    json_auto_t *json = NULL;
 
     if (!words_split(&words, command, err).ok || !run(aws, &words, &answer, err).ok) {
         err_context(err, "%s", source);

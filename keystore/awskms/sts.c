@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/text.h"
 #include "keystore/awskms/endpoint.h"
 #include "keystore/awskms/wiped.h"
 #include "keystore/awskms/xml.h"
@@ -16,23 +17,6 @@ struct field {
     const char *name, *value;
 };
 
-/* Everything but the unreserved characters of RFC 3986 as %XX; the caller frees by wiped_free. */
-static char *escape(const char *text)
-{
-    static const char kept[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
-    char *out = malloc(3 * strlen(text) + 1), *at = out;
-
-    if (out == NULL)
-        return NULL;
-    for (; *text != '\0'; text++)
-        if (strchr(kept, *text) != NULL)
-            *at++ = *text;
-        else
-            at += snprintf(at, 4, "%%%02X", (unsigned char)*text);
-    *at = '\0';
-    return out;
-}
-
 /* The body of a POST; the caller frees by wiped_free. */
 static char *make_form(const struct field *fields)
 {
@@ -42,8 +26,9 @@ static char *make_form(const struct field *fields)
         char *value WIPED_CLEANUP = NULL, *longer = NULL;
         if (fields->value == NULL)
             continue;
-        value = escape(fields->value);
-        if (value == NULL || asprintf(&longer, "%s&%s=%s", form, fields->name, value) < 0)
+        value = malloc(TEXT_PERCENT(strlen(fields->value)));
+        if (value == NULL || asprintf(&longer, "%s&%s=%s", form, fields->name,
+                                      text_percent(value, fields->value)) < 0)
             longer = NULL;
         wiped_free(form);
         form = longer;

@@ -19,7 +19,7 @@
 
 #define NO_DAYS INT64_MIN /* where the member is not there */
 
-#define JSON_CLEANUP __attribute__((cleanup(json_end)))
+#define SECRET_JSON_CLEANUP __attribute__((cleanup(json_end)))
 
 static void json_end(json_t **json)
 {
@@ -239,7 +239,7 @@ static struct result parse(struct ring *ring, const struct secret *text, size_t 
         return FAIL;
     /* jansson's own message may quote the text, and the text is secret. */
     json_error_t where;
-    json_t *json JSON_CLEANUP =
+    json_t *json SECRET_JSON_CLEANUP =
         json_loadb((const char *)text->bytes, size, JSON_REJECT_DUPLICATES, &where);
     if (json == NULL)
         return fail(err, ERR_DAMAGED, "it is not JSON: line %d, column %d", where.line,
@@ -399,7 +399,7 @@ struct result ring_save(const struct ring *ring, const struct place *place, bool
         versions += ring->keys[i].version_count + 1;
     if (!secret_json_begin(JSON_ROOM(versions * VERSION_JSON_MAX), err).ok)
         return FAIL;
-    json_t *json JSON_CLEANUP = NULL;
+    json_t *json SECRET_JSON_CLEANUP = NULL;
     char *text = ring_text(ring, &json);
     if (text == NULL)
         return fail(err, ERR_FAILED, "out of memory");

@@ -65,11 +65,6 @@ static struct result pkcs11_open(struct master_key **out, const struct keystore_
     return open_away(out, env, err);
 }
 
-static struct view text_view(const char *text)
-{
-    return (struct view){(const uint8_t *)text, strlen(text)};
-}
-
 static struct result open_rsa(struct named *n, const struct token_key *key, const struct slot *slot,
                               struct secret *out, struct err *err)
 {
@@ -148,9 +143,9 @@ static struct result wrap_pair(struct task *task, const struct token_key *key,
                                const struct branch_identity *branch, struct err *err)
 {
     struct named *n = task->named;
-    struct pair_hints hints = {text_view(n->token->label),
-                               text_view(n->token->serial),
-                               text_view(key->label),
+    struct pair_hints hints = {view_text(n->token->label),
+                               view_text(n->token->serial),
+                               view_text(key->label),
                                {key->id, key->id_size}};
     bool sha1 = n->env->token.oaep_sha1;
 

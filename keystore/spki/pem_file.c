@@ -91,37 +91,19 @@ static struct result pem_file_wrap(struct master_key *key, const struct branch_i
                      branch_key, slot, err);
 }
 
-/* Writes text as the value of an attribute in a URI (RFC 3986, 2.1); room for three times its size
- * and a zero. */
-static const char *in_uri(char *out, const char *text)
-{
-    static const char plain[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
-    size_t size = 0;
-
-    for (; *text != '\0'; text++) {
-        if (strchr(plain, *text) != NULL)
-            out[size++] = *text;
-        else
-            size += (size_t)snprintf(out + size, 4, "%%%02X", (unsigned char)*text);
-    }
-    out[size] = '\0';
-    return out;
-}
-
 /* Says where the private key is, as far as the file tells. */
 static void hint(const struct pem *pem, struct err *err)
 {
-    char token[3 * sizeof pem->token_label], label[3 * sizeof pem->key_label];
+    char token[TEXT_PERCENT(sizeof pem->token_label)], label[TEXT_PERCENT(sizeof pem->key_label)];
     bool has_token = pem->token_label[0] != '\0', has_label = pem->key_label[0] != '\0';
 
     if (!has_token && !has_label)
         err_hint(err, "its private key is on a token: -k pkcs11:... names it");
     else
         err_hint(err, "its private key is on a token: -k 'pkcs11:%s%s%s%s%s'",
-                 has_token ? "token=" : "", in_uri(token, pem->token_label),
+                 has_token ? "token=" : "", text_percent(token, pem->token_label),
                  has_token && has_label ? ";" : "", has_label ? "object=" : "",
-                 in_uri(label, pem->key_label));
+                 text_percent(label, pem->key_label));
 }
 
 static enum unwrapped pem_file_unwrap(struct master_key *key, const struct branch_identity *branch,
