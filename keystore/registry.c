@@ -7,7 +7,7 @@
 #include "keystore/awskms/awskms.h"
 #include "keystore/keyring/keyring.h"
 #include "keystore/passphrase/passphrase.h"
-#include "keystore/spki/pem_file.h"
+#include "keystore/spki/spki.h"
 
 #ifdef BULLA_PKCS11
 #include "keystore/pkcs11/pkcs11.h"
@@ -163,8 +163,8 @@ struct result registry_find(const struct keystore_ops **ops, const char **rest,
     *ops = schemes[row].ops;
     *rest = reference + (schemes[row].strip ? strlen(schemes[row].prefix) : 0);
     /* Two kinds of file are told by how they begin. */
-    if (*ops == &keyring_ops && pem_file_is(*rest))
-        *ops = &pem_file_ops;
+    if (*ops == &keyring_ops && spki_is_file(*rest))
+        *ops = &spki_ops;
     return OK;
 }
 

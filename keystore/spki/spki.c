@@ -1,4 +1,4 @@
-#include "keystore/spki/pem_file.h"
+#include "keystore/spki/spki.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 
 #define MARK "-----BEGIN "
 
-struct pem_file {
+struct spki_file {
     struct master_key key; /* the first member */
     const struct keystore_env *env;
     struct pem pem;
@@ -33,7 +33,7 @@ static struct result read_file(const char *path, struct secret *text, size_t *si
     return secret_read(text, size, PEM_MAX, fd, path, err);
 }
 
-bool pem_file_is(const char *path)
+bool spki_is_file(const char *path)
 {
     struct secret text SECRET_CLEANUP = {0}; /* it may be a keyring */
     struct err ignored;
@@ -44,12 +44,12 @@ bool pem_file_is(const char *path)
            memmem(text.bytes, size, MARK, strlen(MARK)) != NULL && text.bytes[0] != '{';
 }
 
-static void pem_file_close(struct master_key *key)
+static void spki_close(struct master_key *key)
 {
     free(key);
 }
 
-static struct result load(struct pem_file *f, const char *path, struct err *err)
+static struct result load(struct spki_file *f, const char *path, struct err *err)
 {
     struct secret text SECRET_CLEANUP = {0};
     size_t size;
@@ -63,14 +63,14 @@ static struct result load(struct pem_file *f, const char *path, struct err *err)
     return OK;
 }
 
-static struct result pem_file_open(struct master_key **out, const struct keystore_env *env,
-                                   const char *reference, struct err *err)
+static struct result spki_open(struct master_key **out, const struct keystore_env *env,
+                               const char *reference, struct err *err)
 {
-    struct pem_file *f = calloc(1, sizeof *f);
+    struct spki_file *f = calloc(1, sizeof *f);
 
     if (f == NULL)
         return fail(err, ERR_FAILED, "out of memory");
-    f->key.ops = &pem_file_ops;
+    f->key.ops = &spki_ops;
     f->env = env;
     if (!load(f, reference, err).ok) {
         free(f);
@@ -80,11 +80,10 @@ static struct result pem_file_open(struct master_key **out, const struct keystor
     return OK;
 }
 
-static struct result pem_file_wrap(struct master_key *key, const struct branch_identity *branch,
-                                   const struct secret *branch_key, struct slot *slot,
-                                   struct err *err)
+static struct result spki_wrap(struct master_key *key, const struct branch_identity *branch,
+                               const struct secret *branch_key, struct slot *slot, struct err *err)
 {
-    struct pem_file *f = (struct pem_file *)key;
+    struct spki_file *f = (struct spki_file *)key;
     struct pair_hints hints = pem_hints(&f->pem);
 
     return pair_wrap(&f->pem.spki, f->env->crypto, &hints, f->env->token.oaep_sha1, branch,
@@ -106,11 +105,11 @@ static void hint(const struct pem *pem, struct err *err)
                  text_percent(label, pem->key_label));
 }
 
-static enum unwrapped pem_file_unwrap(struct master_key *key, const struct branch_identity *branch,
-                                      const struct slot *slot, struct secret *branch_key,
-                                      struct err *err)
+static enum unwrapped spki_unwrap(struct master_key *key, const struct branch_identity *branch,
+                                  const struct slot *slot, struct secret *branch_key,
+                                  struct err *err)
 {
-    const struct pem *pem = &((const struct pem_file *)key)->pem;
+    const struct pem *pem = &((const struct spki_file *)key)->pem;
 
     (void)branch;
     (void)branch_key;
@@ -121,28 +120,28 @@ static enum unwrapped pem_file_unwrap(struct master_key *key, const struct branc
     return UNWRAP_FAILED;
 }
 
-static bool pem_file_reopens(const struct master_key *key)
+static bool spki_reopens(const struct master_key *key)
 {
     (void)key;
     return false;
 }
 
-static enum slot_match pem_file_match(const struct master_key *key, const struct slot *slot)
+static enum slot_match spki_match(const struct master_key *key, const struct slot *slot)
 {
-    const struct pem_file *f = (const struct pem_file *)key;
+    const struct spki_file *f = (const struct spki_file *)key;
 
     return pair_is_mine(&f->pem.spki, slot) ? SLOT_CURRENT : SLOT_OTHER;
 }
 
-static bool pem_file_lives_in(const struct master_key *key, const struct stat *st)
+static bool spki_lives_in(const struct master_key *key, const struct stat *st)
 {
-    return file_same(&((const struct pem_file *)key)->file, st);
+    return file_same(&((const struct spki_file *)key)->file, st);
 }
 
-static struct result pem_file_describe(struct master_key *key, const struct key_facts_sink *sink,
-                                       struct err *err)
+static struct result spki_describe(struct master_key *key, const struct key_facts_sink *sink,
+                                   struct err *err)
 {
-    const struct pem *pem = &((const struct pem_file *)key)->pem;
+    const struct pem *pem = &((const struct spki_file *)key)->pem;
     char hex[2 * SHA256_SIZE + 1];
 
     (void)err;
@@ -157,14 +156,14 @@ static struct result pem_file_describe(struct master_key *key, const struct key_
     return OK;
 }
 
-const struct keystore_ops pem_file_ops = {
+const struct keystore_ops spki_ops = {
     .name = "spki",
-    .open = pem_file_open,
-    .wrap = pem_file_wrap,
-    .unwrap = pem_file_unwrap,
-    .reopens = pem_file_reopens,
-    .match = pem_file_match,
-    .close = pem_file_close,
-    .lives_in = pem_file_lives_in,
-    .describe = pem_file_describe,
+    .open = spki_open,
+    .wrap = spki_wrap,
+    .unwrap = spki_unwrap,
+    .reopens = spki_reopens,
+    .match = spki_match,
+    .close = spki_close,
+    .lives_in = spki_lives_in,
+    .describe = spki_describe,
 };

@@ -1,0 +1,14 @@
+/* spki: the key store of public keys in PEM files, by which a host without a token seals to a
+ * key that lies on one. */
+#ifndef BULLA_KEYSTORE_SPKI_SPKI_H
+#define BULLA_KEYSTORE_SPKI_SPKI_H
+
+#include "keystore/keystore.h"
+
+extern const struct keystore_ops spki_ops;
+
+/* spki_is_file is true if path is a regular file that begins like PEM: with text, and a line
+ * "-----BEGIN …" within its first bytes. */
+bool spki_is_file(const char *path);
+
+#endif
