@@ -25,11 +25,16 @@ struct crypto {
     struct algorithms *algorithms;
 };
 
+/* What OpenSSL would set up at its first use, a quarter of a short run, and nobody here looks at:
+ * ciphers by their old names, and texts for its errors. Digests by name it needs itself, for the
+ * certificates of TLS. */
+#define UNUSED_PARTS (OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS)
+
 struct result crypto_new(struct crypto **out, struct err *err)
 {
     struct crypto *c CRYPTO_CLEANUP = calloc(1, sizeof *c);
 
-    if (c == NULL)
+    if (c == NULL || OPENSSL_init_crypto(UNUSED_PARTS, NULL) != 1)
         return fail(err, ERR_FAILED, "out of memory");
     c->algorithms = calloc(1, sizeof *c->algorithms);
     if (c->algorithms == NULL)
