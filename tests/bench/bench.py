@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Measures bulla against its neighbours: in each row the commands take turns, and their medians are compared.
 
-usage: run [--dir DIR] [--size MIB] [--files N] [--rounds N] [--only WORD] [--json OUT] [--plot OUT]
+usage: run [--dir DIR] [--size MIB] [--files N] [--large-files N] [--rounds N] [--only WORD] [--json OUT] [--plot OUT]
 
 What is not installed is left out, and that is said. Nothing is judged here: numbers are for people, tests are elsewhere.
 """
@@ -19,6 +19,7 @@ import tempfile
 import time
 
 MIB = 2**20
+STARTS = 50  # of a program, for one figure
 
 
 class Bench:
@@ -27,10 +28,17 @@ class Bench:
         self.bulla = os.path.abspath(options.bulla)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="bulla-bench-", dir=options.dir))
         self.tools = pathlib.Path(tempfile.mkdtemp(prefix="bulla-bench-tools-"))
-        self.rows, self.missing = [], ["aws-encryption-cli (it takes an account of AWS)"]
+        self.rows, self.missing, self.kms = [], [], None
         self.environment = {**os.environ, "GNUPGHOME": str(self.tools / "gnupg"), "LC_ALL": "C"}
         self.environment["RCLONE_CONFIG"] = str(self.tools / "rclone.conf")
         self.environment.pop("BULLA_KEY", None)
+
+    def close(self):
+        if self.kms:
+            self.kms.kill()
+            self.kms.wait()
+        shutil.rmtree(self.folder)
+        shutil.rmtree(self.tools)
 
     def sh(self, command):
         subprocess.run(["bash", "-c", f"set -e -o pipefail; {command}"], cwd=self.folder, env=self.environment, check=True,
@@ -64,6 +72,40 @@ class Bench:
             self.sh(f"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -keyout {self.tools}/cms.key "
                     f"-out {self.tools}/cms.pem -days 30")
 
+        if self.has("aws-encryption-cli") and self.has("moto_server"):
+            self.start_kms()
+
+    def start_kms(self):
+        """A key service on this machine, for the one peer that cannot do without."""
+        port = 5990
+        self.environment |= {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x",
+                             "AWS_DEFAULT_REGION": "us-east-1"}
+        self.kms = subprocess.Popen(["moto_server", "-p", str(port)], env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        create = "aws kms create-key --endpoint-url $AWS_ENDPOINT_URL --query KeyMetadata.Arn --output text"
+        self.sh(f"for i in $(seq 60); do {create} > {self.tools}/arn && exit; sleep 0.5; done; exit 1")
+        self.arn = (self.tools / "arn").read_text().strip()
+
+    def start(self, command):
+        """Starts a program and waits for its end, without a shell in between."""
+        output = (os.POSIX_SPAWN_OPEN, 1, self.tools / "output", os.O_WRONLY | os.O_CREAT, 0o600)
+        command = [shutil.which(command[0]), *map(str, command[1:])]
+        status = os.waitpid(os.posix_spawn(command[0], command, self.environment, file_actions=[output]), 0)[1]
+        if status != 0:
+            raise subprocess.CalledProcessError(status, command, stderr=b"failed")
+
+    def starts(self, what, commands):
+        """As a row, of many starts of each program."""
+        if self.options.only and self.options.only not in what:
+            return
+        times = {name: [] for name in commands}
+        os.chdir(self.folder)
+        for _ in range(STARTS):
+            for name, command in commands.items():
+                begun = time.perf_counter()
+                self.start(command)
+                times[name].append(time.perf_counter() - begun)
+        self.add(what, times)
+
     def row(self, what, commands, rounds=None):
         """Runs all commands in turns; each is (name, command, command that cleans up)."""
         if self.options.only and self.options.only not in what:
@@ -76,12 +118,15 @@ class Bench:
                 times[name].append(time.perf_counter() - begun)
                 if clean:
                     self.sh(clean)
+        self.add(what, times)
+
+    def add(self, what, times):
         medians = {name: statistics.median(taken) for name, taken in times.items()}
         self.rows.append({"what": what, "seconds": medians, "all": times})
         mine = medians["bulla"]
         for name, median in medians.items():
             ratio = "" if name == "bulla" else f"bulla takes {mine / median:.2f} x that"
-            print(f"{what:34} {name:14} {median:9.4f} s  {ratio}", flush=True)
+            print(f"{what:34} {name:18} {median:9.4f} s  {ratio}", flush=True)
 
     def encrypt(self):
         b, t = self.bulla, self.tools
@@ -97,6 +142,9 @@ class Bench:
                                          f"{t}/cms.pem", "rm o.cms"))
         if self.has("rclone"):
             peers.append(("rclone crypt", "rclone copyto in c:o", "rm -r rclone"))
+        if self.kms:
+            peers.append(("aws-encryption-cli", f"aws-encryption-cli --encrypt -S --suppress-metadata -i in -o o.aws --wrapping-keys key={self.arn}",
+                          "rm o.aws"))
         self.row(f"encrypt {self.options.size} MiB", peers)
 
     def decrypt(self):
@@ -155,14 +203,12 @@ class Bench:
 
     def quick(self):
         b, t = self.bulla, self.tools
-        repeat = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do {}; done"
-        commands = [("bulla", repeat.format(f"{b} encrypt -q --force -k {t}/ring -o o.s small"), "rm o.s")]
-        commands += [(name, repeat.format(f"{age} -R {t}/age.pub -o o.s small; rm o.s"), "") for name, age in self.age.items()]
-        commands.append(("/bin/true", repeat.format("/bin/true"), ""))
-        self.row("20 starts, 1 KiB each", commands)
+        commands = {"bulla": [b, "encrypt", "-q", "--force", "-k", t / "ring", "-o", "o.s", "small"]}
+        commands |= {name: [age, "-R", t / "age.pub", "-o", "o.age", "small"] for name, age in self.age.items()}
+        self.starts("start, 1 KiB", commands | {"/bin/true": ["/bin/true"]})
         self.sh(f"{b} encrypt -q -k {t}/ring -o small.bulla small")
-        self.row("20 x inspect", [("bulla", repeat.format(f"{b} inspect small.bulla"), "")])
-        self.row("20 x key list", [("bulla", repeat.format(f"{b} key list {t}/ring"), "")])
+        self.starts("start, inspect", {"bulla": [b, "inspect", "small.bulla"]})
+        self.starts("start, key list", {"bulla": [b, "key", "list", t / "ring"]})
 
     def raw(self):
         """What AES alone does in one thread, in MiB/s."""
@@ -192,7 +238,7 @@ class Bench:
         self.quick()
         self.sh("rm -f s.bulla in")
         self.many(self.options.files, 4096, "4 KiB")
-        self.many(max(1, self.options.files // 10), MIB, "1 MiB")
+        self.many(self.options.large_files, MIB, "1 MiB")
 
     def machine(self):
         names = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
@@ -230,6 +276,7 @@ def main():
     parser.add_argument("--dir", default="/dev/shm")
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--files", type=int, default=10000)
+    parser.add_argument("--large-files", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--many-rounds", type=int, default=3, help="for the rows of many files")
     parser.add_argument("--only", help="rows with this word in their name")
@@ -242,8 +289,7 @@ def main():
     except subprocess.CalledProcessError as error:
         sys.exit(f"{error.cmd[-1]}: {error.stderr.decode(errors='replace')}")
     finally:
-        shutil.rmtree(bench.folder)
-        shutil.rmtree(bench.tools)
+        bench.close()
     for tool in bench.missing:
         print(f"left out: {tool}")
     if bench.options.json:
