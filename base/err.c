@@ -3,7 +3,33 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+void err_format(char *out, size_t room, const char *fmt, va_list ap)
+{
+    va_list again;
+    char *whole;
+
+    va_copy(again, ap);
+    int size = vsnprintf(out, room, fmt, ap);
+    if (size >= 0 && (size_t)size >= room && vasprintf(&whole, fmt, again) >= 0) {
+        int half = (int)(room - sizeof "...") / 2;
+        snprintf(out, room, "%.*s...%s", half, whole, whole + size - half);
+        free(whole);
+    }
+    va_end(again);
+}
+
+__attribute__((format(printf, 3, 4))) static void format(char *out, size_t room, const char *fmt,
+                                                         ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    err_format(out, room, fmt, ap);
+    va_end(ap);
+}
 
 struct result fail(struct err *err, enum err_class class, const char *fmt, ...)
 {
@@ -12,7 +38,7 @@ struct result fail(struct err *err, enum err_class class, const char *fmt, ...)
     err->class = class;
     err->hint[0] = '\0';
     va_start(ap, fmt);
-    vsnprintf(err->text, sizeof err->text, fmt, ap);
+    err_format(err->text, sizeof err->text, fmt, ap);
     va_end(ap);
     return FAIL;
 }
@@ -20,32 +46,27 @@ struct result fail(struct err *err, enum err_class class, const char *fmt, ...)
 struct result fail_errno(struct err *err, const char *fmt, ...)
 {
     int saved = errno;
-    char why[128];
+    char what[ERR_TEXT_MAX], why[128];
     va_list ap;
 
-    err->class = ERR_FAILED;
-    err->hint[0] = '\0';
     va_start(ap, fmt);
-    int len = vsnprintf(err->text, sizeof err->text, fmt, ap);
+    err_format(what, sizeof what, fmt, ap);
     va_end(ap);
-    if (len >= 0 && (size_t)len < sizeof err->text)
-        snprintf(err->text + len, sizeof err->text - (size_t)len, ": %s",
-                 strerror_r(saved, why, sizeof why));
-    return FAIL;
+    /* Only a signal that ends the run interrupts a system call. */
+    return fail(err, saved == EINTR ? ERR_INTERRUPTED : ERR_FAILED, "%s: %s", what,
+                strerror_r(saved, why, sizeof why));
 }
 
 void err_context(struct err *err, const char *fmt, ...)
 {
-    char text[ERR_TEXT_MAX];
+    char context[ERR_TEXT_MAX], text[ERR_TEXT_MAX];
     va_list ap;
 
     va_start(ap, fmt);
-    int len = vsnprintf(text, sizeof text, fmt, ap);
+    err_format(context, sizeof context, fmt, ap);
     va_end(ap);
-    if (len < 0 || (size_t)len >= sizeof text)
-        return;
-    snprintf(text + len, sizeof text - (size_t)len, ": %s", err->text);
-    memcpy(err->text, text, sizeof text);
+    memcpy(text, err->text, sizeof text);
+    format(err->text, sizeof err->text, "%s: %s", context, text);
 }
 
 void err_hint(struct err *err, const char *fmt, ...)
@@ -53,6 +74,6 @@ void err_hint(struct err *err, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(err->hint, sizeof err->hint, fmt, ap);
+    err_format(err->hint, sizeof err->hint, fmt, ap);
     va_end(ap);
 }

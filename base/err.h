@@ -7,7 +7,9 @@
 #ifndef BULLA_BASE_ERR_H
 #define BULLA_BASE_ERR_H
 
+#include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 /* The class of an error is the exit status it leads to. Values are part of the command line's
  * contract: more may be added, none changes. */
@@ -24,7 +26,7 @@ enum err_class {
     ERR_INTERRUPTED = 130 /* by a signal */
 };
 
-#define ERR_TEXT_MAX 1024 /* bytes, with the terminating zero; longer texts are cut */
+#define ERR_TEXT_MAX 1024 /* bytes, with the terminating zero; longer texts lose their middle */
 #define ERR_HINT_MAX 512
 
 /* struct err: {0} is "no error". text says what failed on what, in lower case and without a full
@@ -47,8 +49,8 @@ struct result {
 __attribute__((format(printf, 3, 4))) struct result fail(struct err *err, enum err_class class,
                                                          const char *fmt, ...);
 
-/* fail_errno is fail with class ERR_FAILED and ": " and the description of errno behind the text.
- */
+/* fail_errno is fail with class ERR_FAILED, or ERR_INTERRUPTED after EINTR, and ": " and the
+ * description of errno behind the text. */
 __attribute__((format(printf, 2, 3))) struct result fail_errno(struct err *err, const char *fmt,
                                                                ...);
 
@@ -56,5 +58,10 @@ __attribute__((format(printf, 2, 3))) struct result fail_errno(struct err *err, 
 __attribute__((format(printf, 2, 3))) void err_context(struct err *err, const char *fmt, ...);
 
 __attribute__((format(printf, 2, 3))) void err_hint(struct err *err, const char *fmt, ...);
+
+/* err_format is vsnprintf, but what does not fit loses its middle: the end of a message says why.
+ */
+__attribute__((format(printf, 3, 0))) void err_format(char *out, size_t room, const char *fmt,
+                                                      va_list ap);
 
 #endif

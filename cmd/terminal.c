@@ -53,7 +53,7 @@ void terminal_note(const char *fmt, ...)
     if (quiet)
         return;
     va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
+    err_format(text, sizeof text, fmt, ap);
     va_end(ap);
     line("", text, "");
 }
