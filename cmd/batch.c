@@ -24,6 +24,7 @@ struct run {
     bool to_directory, many;
     uint64_t share, shares; /* --shard; shares is 0 without */
     struct pool *pool;      /* NULL: files are done as they come */
+    bool stdin_taken;       /* as a file or as a list */
 
     pthread_mutex_t lock; /* for what follows */
     size_t done, skipped, failed;
@@ -304,6 +305,9 @@ static struct result do_stdin(struct run *r, struct err *err)
 
     if (o->remove_source)
         return fail(err, ERR_USAGE, "--remove-source needs a FILE");
+    if (r->stdin_taken)
+        return fail(err, ERR_USAGE, "standard input is named twice");
+    r->stdin_taken = true;
     if (r->to_directory)
         return fail(err, ERR_USAGE, "standard input needs a file for -o, not a directory");
     if (writes(r->batch) && o->output != NULL && !is_stdio(o->output) &&
@@ -373,34 +377,69 @@ static struct result read_shard(struct run *r, const char *text, struct err *err
     errno = 0;
     r->share = strtoull(text, &slash, 10);
     r->shares = *slash == '/' ? strtoull(slash + 1, &end, 10) : 0;
-    if (errno != 0 || *slash != '/' || *end != '\0' || strpbrk(text, "-+ ") != NULL ||
+    if (errno != 0 || *slash != '/' || *end != '\0' || strspn(text, "0123456789/") < strlen(text) ||
         r->share < 1 || r->share > r->shares)
         return fail(err, ERR_USAGE, "--shard is I/N with I from 1 to N, not '%s'", text);
+    return OK;
+}
+
+#define LISTED_MAX 8192 /* bytes of a name in a list; no longer one can be opened */
+
+/* The next name of a list; *more is false behind the last. */
+static struct result next_name(FILE *file, const char *path, int end, char name[LISTED_MAX + 1],
+                               bool *more, struct err *err)
+{
+    size_t size = 0;
+    int c;
+
+    while ((c = getc(file)) != EOF && c != end) {
+        if (c == '\0') {
+            (void)fail(err, ERR_USAGE, "a name in '%s' has a zero byte in it", path);
+            err_hint(err, "with -0, zero bytes end the names");
+            return FAIL;
+        }
+        if (size == LISTED_MAX)
+            return fail(err, ERR_USAGE, "a name in '%s' is longer than %d bytes", path, LISTED_MAX);
+        name[size++] = (char)c;
+    }
+    if (c == EOF && ferror(file))
+        return fail_errno(err, "cannot read '%s'", path);
+    name[size] = '\0';
+    *more = c != EOF || size > 0;
+    return OK;
+}
+
+static struct result do_names(struct run *r, FILE *file, const char *path, struct err *err)
+{
+    int end = r->batch->options->null ? '\0' : '\n';
+    char name[LISTED_MAX + 1];
+    bool more = true;
+
+    while (!stream_interrupted()) {
+        struct err own = {0};
+        if (!next_name(file, path, end, name, &more, err).ok)
+            return FAIL;
+        if (!more)
+            return OK;
+        if (name[0] != '\0' && !do_operand(r, name, &own).ok)
+            failed_early(r, name, &own);
+    }
     return OK;
 }
 
 /* The names in a list, as operands. */
 static struct result do_list(struct run *r, const char *path, struct err *err)
 {
-    FILE *file = is_stdio(path) ? stdin : fopen(path, "re");
-    char *line STRING_CLEANUP = NULL;
-    size_t room = 0;
-    ssize_t size;
-    int end = r->batch->options->null ? '\0' : '\n';
-
+    if (is_stdio(path)) {
+        r->stdin_taken = true;
+        return do_names(r, stdin, "standard input", err);
+    }
+    FILE *file = fopen(path, "re");
     if (file == NULL)
         return fail_errno(err, "cannot open '%s'", path);
-    while (!stream_interrupted() && (size = getdelim(&line, &room, end, file)) > 0) {
-        struct err own = {0};
-        if (line[size - 1] == end)
-            line[--size] = '\0';
-        if (size > 0 && !do_operand(r, line, &own).ok)
-            failed_early(r, line, &own);
-    }
-    bool broken = ferror(file) != 0;
-    if (file != stdin)
-        fclose(file);
-    return broken ? fail_errno(err, "cannot read '%s'", path) : OK;
+    struct result done = do_names(r, file, path, err);
+    fclose(file);
+    return done;
 }
 
 static int summary(const struct run *r)
