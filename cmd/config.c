@@ -13,10 +13,11 @@
 struct lookup {
     const char *name;
     char *found;
-    bool twice, unknown, no_memory, long_line;
+    bool twice, unknown, empty, no_memory;
+    const char *broken; /* what the file has that cannot be read */
 };
 
-/* struct lines: a file as inih reads it, and whom to tell of a line that it would cut. */
+/* struct lines: a file as inih reads it, and whom to tell of a line that it would misread. */
 struct lines {
     FILE *file;
     struct lookup *lookup;
@@ -25,13 +26,17 @@ struct lines {
 static char *read_line(char *out, int room, void *arg)
 {
     struct lines *lines = arg;
-    char *line = fgets(out, room, lines->file);
+    int c = 0, size = 0;
 
-    if (line != NULL && strchr(line, '\n') == NULL && !feof(lines->file)) {
-        lines->lookup->long_line = true;
-        return NULL;
+    while (c != '\n' && (c = getc(lines->file)) != EOF) {
+        if (c == '\0' || size == room - 1) {
+            lines->lookup->broken = c == '\0' ? "a zero byte" : "a line that is too long";
+            return NULL;
+        }
+        out[size++] = (char)c;
     }
-    return line;
+    out[size] = '\0';
+    return size > 0 && !ferror(lines->file) ? out : NULL;
 }
 
 static int on_pair(void *arg, const char *section, const char *name, const char *value)
@@ -48,7 +53,8 @@ static int on_pair(void *arg, const char *section, const char *name, const char 
     free(l->found);
     l->found = strdup(value);
     l->no_memory = l->found == NULL;
-    return l->found != NULL && !l->twice;
+    l->empty = value[0] == '\0';
+    return l->found != NULL && !l->twice && !l->empty;
 }
 
 /* Reads one file. One that must be there is the one the user named. */
@@ -61,15 +67,23 @@ static struct result look_in(const char *path, bool must, struct lookup *l, stru
     if (file == NULL)
         return fail_errno(err, "cannot open config file '%s'", path);
     int line = ini_parse_stream(read_line, &(struct lines){file, l}, on_pair, l);
+    bool unread = ferror(file) != 0;
+    if (unread)
+        (void)fail_errno(err, "cannot read config file '%s'", path);
     fclose(file);
-    if (l->long_line)
-        return fail(err, ERR_USAGE, "config file '%s' has a line that is too long", path);
+    if (unread)
+        return FAIL;
+    if (l->broken != NULL)
+        return fail(err, ERR_USAGE, "config file '%s' has %s", path, l->broken);
     if (line == 0)
         return OK;
     if (l->no_memory || line < 0)
         return fail(err, ERR_FAILED, "config file '%s' could not be read", path);
     if (l->twice)
         return fail(err, ERR_USAGE, "config file '%s', line %d: key '%s' stands twice", path, line,
+                    l->name);
+    if (l->empty)
+        return fail(err, ERR_USAGE, "config file '%s', line %d: key '%s' is empty", path, line,
                     l->name);
     if (l->unknown)
         return fail(err, ERR_USAGE, "config file '%s', line %d: a section other than [keys]", path,
