@@ -294,8 +294,6 @@ static struct result parse_number(const char *text, uint64_t *out, struct err *e
 {
     uint64_t n = 0;
 
-    if (*text == '\0')
-        return fail(err, ERR_USAGE, "an empty number");
     for (const char *c = text; *c != '\0'; c++) {
         if (*c < '0' || *c > '9')
             return fail(err, ERR_USAGE, "'%s' is not a number", text);
@@ -311,13 +309,16 @@ static struct result parse_number(const char *text, uint64_t *out, struct err *e
     return OK;
 }
 
-/* Puts a value where its row says; an option that is not a list may stand once. */
+/* Puts a value where its row says; an option that is not a list may stand once. An empty value is
+ * what is left of a variable that a script did not set: no option means anything by it. */
 static struct result store(struct options *o, const struct row *row, const char *value,
                            struct err *err)
 {
     char *at = (char *)o + row->offset;
     bool twice = false;
 
+    if (value != NULL && *value == '\0')
+        return fail(err, ERR_USAGE, "--%s is empty", row->name);
     switch (row->kind) {
     case FLAG:
         *(bool *)at = true;
