@@ -54,36 +54,51 @@ static struct result take(struct secret *read_into, size_t size, const char *nou
     return secret_copy(out, read_into->bytes, size, err);
 }
 
-static struct result from_descriptor(int fd, const char *noun, const char *from, struct secret *out,
-                                     struct err *err)
+static struct result from_descriptor(int fd, const char *noun, const char *name, const char *from,
+                                     struct secret *out, struct err *err)
 {
     struct secret all SECRET_CLEANUP = {0};
     size_t size;
 
-    if (!secret_read(&all, &size, PASSPHRASE_MAX + 1, fd, from, err).ok)
+    if (!secret_read(&all, &size, PASSPHRASE_MAX + 1, fd, name, err).ok)
         return FAIL;
     return take(&all, size, noun, from, out, err);
+}
+
+static struct result read_descriptor(const char *number, int *fd, struct err *err)
+{
+    char *end;
+    long n = strtol(number, &end, 10);
+
+    if (*number < '0' || *number > '9' || *end != '\0' || n > INT_MAX)
+        return fail(err, ERR_USAGE, "'%s' is not the number of a descriptor", number);
+    *fd = (int)n;
+    return OK;
 }
 
 static struct result from_fd_option(const char *number, const char *noun, struct secret *out,
                                     struct err *err)
 {
-    char *end;
-    long fd = strtol(number, &end, 10);
+    char name[32];
+    int fd;
 
-    if (*number < '0' || *number > '9' || *end != '\0' || fd > INT_MAX)
-        return fail(err, ERR_USAGE, "'%s' is not the number of a descriptor", number);
-    return from_descriptor((int)fd, noun, "its descriptor", out, err);
+    if (!read_descriptor(number, &fd, err).ok)
+        return FAIL;
+    snprintf(name, sizeof name, "descriptor %d", fd);
+    return from_descriptor(fd, noun, name, name, out, err);
 }
 
 static struct result from_file(const char *path, const char *noun, struct secret *out,
                                struct err *err)
 {
     int fd FD_CLEANUP = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    char *quoted STRING_CLEANUP = NULL;
 
     if (fd < 0)
         return fail_errno(err, "cannot open %s file '%s'", noun, path);
-    return from_descriptor(fd, noun, "its file", out, err);
+    if (asprintf(&quoted, "'%s'", path) < 0)
+        return fail(err, ERR_FAILED, "out of memory");
+    return from_descriptor(fd, noun, path, quoted, out, err);
 }
 
 static struct result from_command(const char *text, const char *noun, struct secret *out,
@@ -198,14 +213,17 @@ static struct result get(void *arg, const char *what, enum wanted wanted, struct
 }
 
 /* No program that is started gets to read what was meant for us. */
-static void keep_descriptors(const struct options *o)
+static struct result keep_descriptors(const struct options *o, struct err *err)
 {
     for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
         const char *number = option(o, sources[i].fd);
-        long fd = number != NULL ? strtol(number, NULL, 10) : -1;
-        if (fd > STDERR_FILENO && fd <= INT_MAX)
-            (void)fcntl((int)fd, F_SETFD, FD_CLOEXEC);
+        int fd = -1;
+        if (number != NULL && !read_descriptor(number, &fd, err).ok)
+            return FAIL;
+        if (fd > STDERR_FILENO)
+            (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
     }
+    return OK;
 }
 
 struct result passphrase_env(struct keystore_env *env, const struct options *o, struct err *err)
@@ -213,7 +231,8 @@ struct result passphrase_env(struct keystore_env *env, const struct options *o, 
     env->passphrase = get;
     env->arg = (void *)(uintptr_t)o;
     env->kdf_memory_kib = KDF_MEMORY_KIB_ALLOWED;
-    keep_descriptors(o);
+    if (!keep_descriptors(o, err).ok)
+        return FAIL;
     if (o->max_kdf_mem == 0)
         return OK;
     if (o->max_kdf_mem > KDF_MEMORY_KIB_MAX / 1024)
