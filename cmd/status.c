@@ -223,6 +223,9 @@ int verb_status(const struct options *o)
         r.key_name = o->needs;
     }
     int status = scan(&r, o);
+    /* A count of nothing that could be read would look like an answer. */
+    if (status != ERR_NONE && r.files == 0)
+        return status;
     if (r.key != NULL) {
         if (!o->json && (status == ERR_NONE || status == ERR_POLICY)) {
             printf("%" PRIu64 " files still need ", r.needed);
