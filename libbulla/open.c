@@ -147,6 +147,8 @@ bool open_looks_sealed(const struct place *file)
 static struct result check_required(const struct open_options *o, const struct core *core,
                                     struct err *err)
 {
+    if (o->require_name != NULL && core->name[0] == '\0')
+        return fail(err, ERR_POLICY, "it has no name, and '%s' is required", o->require_name);
     if (o->require_name != NULL && strcmp(o->require_name, core->name) != 0)
         return fail(err, ERR_POLICY, "its name is '%s', not '%s'", core->name, o->require_name);
     if (core->generation < o->min_generation)
