@@ -53,6 +53,7 @@ struct result place_open(struct place *p, const char *path, struct err *err)
 {
     struct place made PLACE_CLEANUP = {.dir = -1, .open = true};
     char *copy STRING_CLEANUP = strdup(path);
+    struct stat st;
 
     if (copy == NULL)
         return fail(err, ERR_FAILED, "out of memory");
@@ -69,6 +70,9 @@ struct result place_open(struct place *p, const char *path, struct err *err)
     made.dir = open(slash == NULL ? "." : copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (made.dir < 0)
         return fail_errno(err, "cannot open the folder of '%s'", path);
+    if (path[strlen(path) - 1] == '/' &&
+        (fstatat(made.dir, made.name, &st, 0) != 0 || !S_ISDIR(st.st_mode)))
+        return fail(err, ERR_FAILED, "'%s' is not a directory", path);
     *p = made;
     made = (struct place){0};
     return OK;
@@ -129,6 +133,8 @@ struct result place_open_file(const struct place *p, bool follow, int *fd, struc
         return fail(err, ERR_FAILED, "'%s' is a symbolic link", p->path);
     if (opened < 0 && errno == EINTR)
         return fail(err, ERR_INTERRUPTED, "interrupted");
+    if (opened < 0 && errno == ENXIO)
+        return fail(err, ERR_FAILED, "'%s' is a socket, or a device that is not there", p->path);
     if (opened < 0)
         return fail_errno(err, "cannot open '%s'", p->path);
     if (fstat(opened, st) != 0)

@@ -16,7 +16,8 @@ struct place {
 
 #define PLACE_CLEANUP __attribute__((cleanup(place_close)))
 
-/* place_open opens the directory that the last component of path stands in. */
+/* place_open opens the directory that the last component of path stands in. With a slash behind it,
+ * that must be a directory itself. */
 FALLIBLE place_open(struct place *p, const char *path, struct err *err);
 
 /* place_in makes a place of a name in dir; dir is duplicated. path is for messages. */

@@ -72,7 +72,8 @@ static struct result ring_for_new(struct ring *ring, const struct place *place, 
         return FAIL;
     if (*exists && !named) {
         (void)fail(err, ERR_FAILED, "'%s' already exists", place->path);
-        err_hint(err, "'bulla key new %s#NAME' adds a key to it", place->path);
+        if (S_ISREG(st.st_mode))
+            err_hint(err, "'bulla key new %s#NAME' adds a key to a keyring", place->path);
         return FAIL;
     }
     return *exists ? ring_load(ring, place, err) : OK;

@@ -268,9 +268,10 @@ static struct result open_private(const struct place *place, int *out, struct st
         err_hint(err, "'bulla key new %s' makes one", place->path);
         return FAIL;
     }
-    if (fd < 0 || fstat(fd, st) != 0)
+    bool socket = fd < 0 && errno == ENXIO;
+    if (!socket && (fd < 0 || fstat(fd, st) != 0))
         return fail_errno(err, "cannot open keyring '%s'", place->path);
-    if (!S_ISREG(st->st_mode))
+    if (socket || !S_ISREG(st->st_mode))
         return fail(err, ERR_POLICY, "keyring '%s' is not a regular file", place->path);
     if (st->st_uid != geteuid())
         return fail(err, ERR_POLICY, "keyring '%s' belongs to another user", place->path);
