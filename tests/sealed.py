@@ -4,7 +4,10 @@ import hashlib
 import json
 import os
 import random
+import socket
 import stat
+
+import pytest
 
 REGION = 4096
 BODY = 2 * REGION
@@ -47,7 +50,7 @@ def snapshot(folder):
             path = os.path.join(base, name)
             st = os.lstat(path)
             what = [stat.S_IFMT(st.st_mode), stat.S_IMODE(st.st_mode)]
-            if stat.S_ISREG(st.st_mode):
+            if stat.S_ISREG(st.st_mode) and os.access(path, os.R_OK):
                 with open(path, "rb") as file:
                     what += [st.st_mtime_ns, hashlib.sha256(file.read()).hexdigest()]
             found[path] = what
@@ -56,7 +59,17 @@ def snapshot(folder):
 
 def make_null(path):
     """A device like /dev/null, which a broken program may spoil; /dev/null itself is never an output in a test."""
+    if os.geteuid() != 0:
+        pytest.skip("only root makes devices")
     os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 3))
+
+
+def make_socket(path):
+    """A socket that nobody listens at; by way of its folder, for their names may not be long."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(f"/proc/self/fd/{folder}/{path.name}")
+    os.close(folder)
 
 
 def edit_ring(path, change):
