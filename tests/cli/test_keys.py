@@ -2,11 +2,12 @@
 
 import json
 import os
+import pathlib
 import stat
 
 import pytest
 
-from sealed import edit_ring, set_state, snapshot
+from sealed import edit_ring, make_socket, set_state, snapshot
 
 X = b"content"
 
@@ -344,7 +345,11 @@ BAD_CONFIGS = [
     ("[keys]\nnightly\n", 2, "line 2: not 'name = value'"),
     ("[keys\n", 2, "line 1: not 'name = value'"),
     ("[keys]\nnightly = /nowhere/ring\n", 1, "/nowhere"),
-    ("[keys]\nnightly =\n", (1, 2), "empty"),
+    ("[keys]\nnightly =\n", 2, "line 2: key 'nightly' is empty"),
+    ("[keys]\nnight\0ly = a\n", 2, "a zero byte"),
+    ("[keys]\nnightly = a\0b", 2, "a zero byte"),
+    ("# " + "x" * 1000 + "\n[keys]\nnightly = a\n", 2, "a line that is too long"),
+    ("[keys]\nnightly = \x1b[2J\n", 1, "there is no keyring '\\x1b[2J'"),
     ("[keys]\nnightly = pkcs11:token=x\n", 2, "key 'pkcs11:token=x': it names no module"),
 ]
 
@@ -361,6 +366,14 @@ def test_bad_config(bulla, text, status, says):
 def test_bad_config_does_not_matter_to_paths(bulla, ring):
     config(bulla.home / PLACES["XDG_CONFIG_HOME"], "nonsense")
     bulla("encrypt", "-k", ring, stdin=X)
+
+
+@pytest.mark.parametrize("what, says", [(pathlib.Path.mkdir, "cannot read"), (make_socket, "cannot open")], ids=["folder", "socket"])
+def test_config_that_is_not_a_file(bulla, what, says):
+    """It is not passed over as if it had no keys."""
+    what(bulla.home / "config.ini")
+    done = bulla("encrypt", "-k", "nightly", stdin=X, env={"BULLA_CONFIG": f"{bulla.home}/config.ini"}, status=1)
+    assert f"{says} config file '{bulla.home}/config.ini'".encode() in done.stderr and done.stdout == b""
 
 
 def test_named_config_must_be_there(bulla):

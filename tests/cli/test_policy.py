@@ -20,7 +20,6 @@ MATCHING = [
 REFUSING = [
     (["--require-name", "weekly"], "its name is 'nightly', not 'weekly'"),
     (["--require-name", "nightl"], "its name is 'nightly', not 'nightl'"),
-    (["--require-name", ""], "its name is 'nightly', not ''"),
     (["--min-generation", "8"], "its generation is 7, older than 8"),
     (["--min-generation", "9223372036854775807"], "older than 9223372036854775807"),
     (["--require-context", "db=test"], "its context has db='prod', not 'test'"),

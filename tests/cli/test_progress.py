@@ -162,11 +162,3 @@ def test_name_cannot_steer_the_terminal(bulla, ring, work):
     bulla.finish(process)
     shown = drain(master)
     assert b"\x1b[2J" not in shown and b"\n" not in shown and b"\r\x1b[K" in shown
-
-
-@pytest.mark.parametrize("verb", ["encrypt", "decrypt", "verify", "inspect", "status", "rewrap", "reencrypt"])
-@pytest.mark.parametrize("value", ["yes", "", "JSON"])
-def test_bad_value(bulla, ring, verb, value):
-    key = [] if verb in ("inspect", "status") else ["-k", ring]
-    done = bulla(verb, *key, f"--progress={value}", status=2)
-    assert b"--progress is auto, json or none" in done.stderr and done.stdout == b""

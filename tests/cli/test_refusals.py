@@ -9,7 +9,7 @@ import select
 
 import pytest
 
-from program import TIMEOUT
+from program import BOUND, TIMEOUT
 from sealed import content, edit_ring, make_null, set_state, snapshot
 
 VERBS = ["encrypt", "decrypt"]
@@ -267,10 +267,6 @@ def test_name_too_long_for_its_suffix(ring, work, refused):
     refused("encrypt", "-k", ring, name, status=1, says="File name too long")
 
 
-# Root may do everything; without these capabilities it is bound by permissions like anyone else.
-BOUND = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
-
-
 @pytest.mark.parametrize("verb", ["encrypt", "decrypt", "verify", "inspect"])
 def test_file_that_may_not_be_read(ring, work, refused, verb):
     (work / "f").write_bytes(b"x")
@@ -371,59 +367,6 @@ def test_plaintext_goes_to_a_terminal_only_when_told(bulla, ring, work, source):
 def test_envelope_is_not_written_to_a_terminal(bulla, ring, source):
     shown, err = on_terminal(bulla, "envelope", "export", "sealed.bulla", "-o", "-", status=2)
     assert shown == b"" and b"terminal" in err
-
-
-# The command line.
-
-USAGE = [
-    ([], "no verb"),
-    (["frobnicate"], "unknown verb 'frobnicate'"),
-    (["encrypt", "-k", "KEY", "--frobnicate"], "unknown option '--frobnicate'"),
-    (["encrypt", "-k", "KEY", "-x"], "unknown option '-x'"),
-    (["encrypt", "-k", "KEY", "--json=yes"], "--json takes no value"),
-    (["encrypt", "-k"], "--key needs a value"),
-    (["encrypt", "--key="], "empty"),
-    (["encrypt"], "no key is given"),
-    (["decrypt"], "no key is given"),
-    (["verify"], "no key is given"),
-    (["encrypt", "-k", "KEY", "--suite", "rot13"], "--suite is aes or chacha20, not 'rot13'"),
-    (["encrypt", "-k", "KEY", "--suite", ""], "--suite is aes or chacha20"),
-    (["encrypt", "-k", "KEY", "--generation", "0"], "'0' is not 1 or more"),
-    (["encrypt", "-k", "KEY", "--generation", "-1"], "'-1' is not a number"),
-    (["encrypt", "-k", "KEY", "--generation", "1x"], "'1x' is not a number"),
-    (["encrypt", "-k", "KEY", "--generation", ""], "an empty number"),
-    (["encrypt", "-k", "KEY", "--generation", "18446744073709551616"], "is too large"),
-    (["encrypt", "-k", "KEY", "--generation", "1", "--generation", "2"], "--generation is given twice"),
-    (["encrypt", "-k", "KEY", "--name", "a", "--name", "b"], "--name is given twice"),
-    (["encrypt", "-k", "KEY", "-o", "a", "-o", "b"], "--output is given twice"),
-    (["encrypt", "-k", "KEY", "--require-name", "x"], "option --require-name does not go with 'encrypt'"),
-    (["decrypt", "-k", "KEY", "--name", "x"], "option --name does not go with 'decrypt'"),
-    (["decrypt", "-k", "KEY", "--detach"], "option --detach does not go with 'decrypt'"),
-    (["verify", "-k", "KEY", "-o", "x"], "option --output does not go with 'verify'"),
-    (["inspect", "-k", "KEY"], "option --key does not go with 'inspect'"),
-    (["encrypt", "-k", "KEY", "--context", "x"], "'x' is not K=V"),
-    (["decrypt", "-k", "KEY", "--require-context", "x"], "'x' is not K=V"),
-    (["key"], "'key' needs a second word"),
-    (["key", "frobnicate"], "'key' needs a second word"),
-    (["key", "new"], "'new' takes KEY"),
-    (["key", "new", "a", "b"], "'new' takes KEY"),
-    (["envelope", "export"], "'export' takes FILE"),
-    (["envelope", "restore", "a", "b"], "'restore' takes FILE"),
-    (["encrypt", "-k", "KEY", "-o", ""], "an empty file name"),
-    (["encrypt", "-k", "KEY", "--json"], "--json and the result cannot both go to standard output"),
-    (["decrypt", "-k", "KEY", "--json"], "--json and the result cannot both go to standard output"),
-    (["encrypt", "-k", "KEY", "--json", "plain", "-o", "-"], "--json and the result cannot both go to standard output"),
-]
-
-
-@pytest.mark.parametrize("args, says", USAGE, ids=[" ".join(args) or "none" for args, _ in USAGE])
-def test_usage(bulla, ring, work, args, says):
-    (work / "plain").write_bytes(b"x")
-    before = snapshot(work)
-    done = bulla(*(ring if a == "KEY" else a for a in args), stdin=b"x", status=2)
-    assert says.encode() in done.stderr, done.stderr
-    assert b"bulla-" not in done.stdout and b"bulla\r\n" not in done.stdout
-    assert snapshot(work) == before
 
 
 # Keyrings.
