@@ -158,10 +158,12 @@ static void each(struct run *r, const struct item *item)
     if (b->options->json && writes(b) && item->target == NULL)
         (void)fail(&err, ERR_USAGE, "--json and the result cannot both go to standard output");
     progress_file(item->source != NULL ? item->source->path : "standard input", item->size);
-    if (err.class == ERR_NONE && b->each(b->arg, item, report, &err).ok)
+    if (err.class == ERR_NONE && b->each(b->arg, item, report, &err).ok) {
         count(r, &r->done);
-    else
+        err = (struct err){0}; /* of a first way that failed, where a second did not */
+    } else {
         failed(r, &err);
+    }
     if (b->options->json)
         finish_report(report, &err);
     progress_file_done();

@@ -1,5 +1,6 @@
 """Envelopes in files of their own: detached, exported, put back; never put where they do not belong."""
 
+import json
 import os
 
 import pytest
@@ -56,6 +57,15 @@ def test_detached_pair(bulla, ring, suite):
     assert (shown["envelope"], shown["bytes"]) == ("separate", SIZE)
     bulla("decrypt", "-k", ring, body)
     assert (bulla.work / "f").read_bytes() == content(SIZE)
+
+
+@pytest.mark.parametrize("verb", ["inspect", "verify", "decrypt", "rewrap"])
+def test_json_of_a_detached_pair_tells_of_no_error(bulla, ring, verb):
+    """That the body has no envelope in it is what was expected."""
+    body, _ = detach(bulla, ring)
+    key = [] if verb == "inspect" else ["-k", ring]
+    (report,) = map(json.loads, bulla(verb, "--json", *key, body).stdout.splitlines())
+    assert report["status"] == 0 and "error" not in report
 
 
 def test_detached_pair_has_mode_and_times_of_its_source(bulla, ring, work):
