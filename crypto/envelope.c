@@ -299,17 +299,20 @@ static unsigned recorded_exponent(const struct reading *r)
     return e < REGION_EXPONENT_MIN || e > REGION_EXPONENT_MAX ? REGION_EXPONENT_MIN : e;
 }
 
-/* Looks for copy B wherever it may be; of the faults met, an unsupported copy says most. */
+/* Looks for copy B wherever it may be. Of the faults met an unsupported copy says most, and then
+ * the one where copy A has it: *exponent, which becomes that of the copy found. */
 static struct result find_b(struct reading *r, unsigned *exponent, struct err *err)
 {
     struct envelope_health telling = {0};
+    unsigned recorded = *exponent;
 
     for (*exponent = REGION_EXPONENT_MIN; *exponent <= REGION_EXPONENT_MAX; (*exponent)++) {
         if (!try_copy(r, 1, *exponent, err).ok)
             return FAIL;
         if (whole(&r->copies[1]))
             return OK;
-        if (*exponent == REGION_EXPONENT_MIN || r->health.copy[1] == COPY_UNSUPPORTED)
+        if (r->health.copy[1] == COPY_UNSUPPORTED ||
+            (*exponent == recorded && telling.copy[1] != COPY_UNSUPPORTED))
             telling = r->health;
     }
     r->health = telling;
