@@ -179,10 +179,9 @@ TOKEN_KEY: list[Field] = [
     ("token_label", "text", 0, 32),
     ("token_serial", "text", 0, 16),
     ("key_label", "text", 0, 128),
-    ("cka_id", "bytes", 0, 128),
 ]
-TOKEN_PUBLIC_KEY: list[Field] = [("spki_hash", "fixed", 32, 32), *TOKEN_KEY]
-TOKEN_SECRET_KEY: list[Field] = [("check_value", "bytes", 0, 8), *TOKEN_KEY]
+TOKEN_PUBLIC_KEY: list[Field] = [("spki_hash", "fixed", 32, 32), *TOKEN_KEY, ("cka_id", "bytes", 0, 128)]
+TOKEN_SECRET_KEY: list[Field] = [("check_value", "bytes", 0, 8), *TOKEN_KEY, ("cka_id", "bytes", 1, 128)]
 KMS_KEY: list[Field] = [("key_arn", "text", 20, 512), ("key_material_id", "text", 0, 128)]
 
 KEYRING_XAES = 0x0001
