@@ -1,0 +1,262 @@
+"""The vectors of the kit, by every way that bulla opens a file and by the independent decoder: all meet what they expect."""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import types
+
+import pytest
+
+from kit import read_all
+from program import SANITIZED, Bulla
+from sweep import Sweep, sample
+
+HERE = pathlib.Path(__file__).parent
+TOP = HERE.parents[1]
+sys.path.insert(0, str(HERE.parent / "decoder"))
+
+import decode  # noqa: E402
+
+VECTORS = read_all()
+
+# What a refusal says, by what was expected.
+SAYS = {
+    "opened": "", "envelope": "envelope", "no key": "none of the given keys opens it", "unsupported": "is not known to this bulla",
+    "commitment": "the body does not belong to this envelope", "chunk": "does not authenticate",
+    "truncated": "it ends |cut short", "trailing": "bytes were added|does not authenticate|goes on behind",
+}
+
+# The readers, and what they refuse by words that no vector can make them say.
+READERS = ["crypto/envelope.c", "crypto/core.c", "crypto/slot.c", "crypto/cobblestone.c", "crypto/body.c", "keystore/branch.c", "libbulla/open.c"]
+UNHEARD = {
+    "a data key of %zu bytes": "what a slot and the data key wrap hold has one length",
+    "more than 4 PiB in one body": "a file of that size",
+    "the branch key does not open the data key": "said as 'none of the given keys opens it'",
+}
+
+
+class Unpacked:
+    """All vectors as files, NAME.bulla and where there is one NAME.bulla.env, and the keys that each is to be tried with."""
+
+    def __init__(self, bulla):
+        self.bulla = bulla
+        self.sets = {}
+        for v in VECTORS:
+            (bulla.work / f"{v.name}.bulla").write_bytes(v.file)
+            if v.envelope:
+                (bulla.work / f"{v.name}.bulla.env").write_bytes(v.envelope)
+            self.sets.setdefault((tuple(v.keys), v.passphrase), []).append(v)
+        for number, (keys, passphrase) in enumerate(self.sets):
+            if keys:
+                ring = bulla.keys / f"{number}.ring"
+                ring.write_text(json.dumps(keyring(keys)))
+                ring.chmod(0o600)
+            if passphrase:
+                (bulla.keys / f"{number}.passphrase").write_text(passphrase)
+
+    def key_files(self, keys, passphrase):
+        number = list(self.sets).index((tuple(keys), passphrase))
+        return self.bulla.keys / f"{number}.ring" if keys else None, self.bulla.keys / f"{number}.passphrase" if passphrase else None
+
+    def call(self, verb, vector, *args, status=tuple(range(9)), **how):
+        ring, words = self.key_files(vector.keys, vector.passphrase)
+        keys = [*(["-k", ring] if ring else []), *(["-k", "passphrase:kit"] if words else [])] if verb != "inspect" else []
+        return self.bulla(verb, *keys, *args, env={"BULLA_PASSPHRASE_FILE": str(words)} if words else None, status=status, **how)
+
+    def reports(self, verb):
+        """What is reported of each vector, by name, and said of them all; those of the same keys are done in one run."""
+        found, said = {}, ""
+        for vectors in self.sets.values():
+            files = [f"{v.name}.bulla" for v in vectors]
+            done = self.call(verb, vectors[0], "--json", *files)
+            found |= {pathlib.Path(line["file"]).stem: line for line in map(json.loads, done.stdout.splitlines())}
+            said += done.stderr.decode()
+        return found, said
+
+
+def keyring(lines):
+    """The keys of a vector as a keyring; versions of one key stand next to each other."""
+    keys = {}
+    for line in lines:
+        method, key_id, version, secret = line.split()
+        kind, made = {"keyring-xaes": "symmetric", "keyring-x25519": "x25519"}[method], "2026-11-24T00:00:00Z"
+        key = {"name": f"k{len(keys)}", "id": key_id, "kind": kind, "created": made, "versions": []}
+        raw = bytes.fromhex(secret)
+        row = {"version": int(version), "state": "retired", "created": made, "key": secret}
+        row["check"] = decode.sha256(b"bulla/v1 key check" + raw)[:4].hex()
+        if kind == "x25519":
+            public = decode.x25519_public(raw)
+            named = bytes.fromhex(key_id) + int(version).to_bytes(4, "big") + public
+            row |= {"public": public.hex(), "public-check": decode.sha256(b"bulla/v1 public key check" + named)[:4].hex()}
+        keys.setdefault(key_id, key)["versions"].append(row)
+    return {"bulla-keyring": 1, "keys": list(keys.values())}
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory):
+    return Unpacked(Bulla(tmp_path_factory.mktemp("kit")))
+
+
+def each(name, vectors, check):
+    """Tries each of the vectors and counts them; what does not agree is said together, by name."""
+    wrong = []
+    with Sweep("vectors", name) as sweep:
+        for v in vectors:
+            try:
+                check(v)
+            except AssertionError as error:
+                wrong.append(f"{v.name}: {error}")
+            sweep.point(v.expect)
+        assert not wrong, "\n".join(wrong)
+
+
+def test_vectors_are_what_the_generator_makes():
+    done = subprocess.run([sys.executable, HERE / "generate", "--check"], capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_decoder(unpacked):
+    def check(v):
+        ring, words = unpacked.key_files(v.keys, v.passphrase)
+        file, envelope = unpacked.bulla.work / f"{v.name}.bulla", unpacked.bulla.work / f"{v.name}.bulla.env"
+        arguments = types.SimpleNamespace(keyring=ring, passphrase_file=words, envelope=v.envelope and envelope, file=file, inspect=False)
+        try:
+            status, plaintext = 0, decode.run(arguments)
+        except decode.Failure as failure:
+            status, plaintext = failure.status, b""
+        assert status == v.status, status
+        assert status != 0 or v.is_plaintext(plaintext), "another plaintext"
+
+    each("independent decoder", VECTORS, check)
+
+
+def of_each(number):
+    """As many vectors, or all, of each expectation: a process for each is slow, under a sanitizer most of all."""
+    return [v for expect in SAYS for v in sample([v for v in VECTORS if v.expect == expect], number)]
+
+
+@pytest.fixture(scope="module")
+def verified(unpacked):
+    return unpacked.reports("verify")
+
+
+@pytest.fixture(scope="module")
+def piped(unpacked):
+    """What became of each vector on a pipe, by name."""
+    found = {}
+    for v in of_each(4 if SANITIZED else len(VECTORS)):
+        separate = ["--envelope", f"{v.name}.bulla.env"] if v.envelope else []
+        found[v.name] = unpacked.call("decrypt", v, *separate, stdin=v.file)
+    return found
+
+
+@pytest.fixture(scope="module")
+def ranged(unpacked):
+    """What became of vectors whose whole is read as a part: of those that end in the body, as parts have a reader of it."""
+    some = [v for v in of_each(4) if not v.plaintext] + [v for v in of_each(4 if SANITIZED else len(VECTORS)) if v.plaintext]
+    return {v.name: unpacked.call("decrypt", v, "--offset=0", "-o", "-", f"{v.name}.bulla") for v in some}
+
+
+def copies_are_equal(v):
+    envelope = v.envelope or v.file
+    region = 1 << min(int.from_bytes(envelope[10:12], "big"), 18)
+    return envelope[:region] == envelope[region : 2 * region]
+
+
+def test_pipe(piped):
+    """No more comes out than what authenticates, and no less. Of equal copies that are damaged the same is said."""
+
+    def check(v):
+        done = piped[v.name]
+        said = done.stderr.decode()
+        assert done.returncode == v.status and re.search(SAYS[v.expect], said), f"{done.returncode}: {said}"
+        assert v.is_plaintext(done.stdout), f"{len(done.stdout)} bytes came out"
+        faults = re.search("damaged: A: (.*); B: (.*)", said)
+        assert not faults or not copies_are_equal(v) or faults[1] == faults[2], said
+
+    each("pipe", [v for v in VECTORS if v.name in piped], check)
+
+
+def test_range(unpacked, ranged):
+    """A part is what the whole has there; of a damaged file, nothing comes out but what the whole would give."""
+
+    def check(v):
+        whole = ranged[v.name]
+        assert whole.returncode == v.status and re.search(SAYS[v.expect], whole.stderr.decode()), f"{whole.returncode}: {whole.stderr}"
+        assert v.is_plaintext(whole.stdout) or whole.stdout == b"" != v.status, f"{len(whole.stdout)} bytes came out"
+        if v.status == 0:
+            from_end = min(v.released, 20000)
+            got = unpacked.call("decrypt", v, f"--offset=-{from_end}", "--length=4000", "-o", "-", f"{v.name}.bulla")
+            assert got.returncode == 0 and got.stdout == whole.stdout[v.released - from_end :][:4000], f"{-from_end}: {len(got.stdout)} bytes"
+
+    each("range", [v for v in VECTORS if v.name in ranged], check)
+
+
+def test_verify(verified):
+    found, _ = verified
+
+    def check(v):
+        got = found[v.name]
+        assert got["status"] == v.status and re.search(SAYS[v.expect], got.get("error", "")), got
+        assert v.status or got["bytes"] == v.released, got
+
+    each("verify", VECTORS, check)
+
+
+def test_file(unpacked):
+    """A file appears where all of it is authentic, and nothing else does."""
+    work = unpacked.bulla.work
+    before = set(os.listdir(work))
+    found, _ = unpacked.reports("decrypt")
+
+    def check(v):
+        got = found[v.name]
+        assert got["status"] == v.status and re.search(SAYS[v.expect], got.get("error", "")), got
+        assert v.status or v.is_plaintext((work / v.name).read_bytes()), "another plaintext"
+
+    each("file", VECTORS, check)
+    assert set(os.listdir(work)) - before == {v.name for v in VECTORS if v.expect == "opened"}
+
+
+def test_inspect(unpacked):
+    """Shows each envelope that is valid, whatever its keys and its body."""
+    found, _ = unpacked.reports("inspect")
+
+    def check(v):
+        refused = v.expect in ("envelope", "unsupported") or v.name.startswith("trailing_separate")
+        assert found[v.name]["status"] == (v.status if refused else 0), found[v.name]
+
+    each("inspect", VECTORS, check)
+
+
+def refusals():
+    """The format strings of all that the readers refuse as damaged, unsupported or under another key."""
+    found = set()
+    for reader in READERS:
+        text = (TOP / reader).read_text()
+        text = re.sub(r'"\s*PRIu64\s*"', "u", text)
+        text = re.sub(r'"\s*PRIu64', 'u"', text)
+        text = re.sub(r'"\s*\n\s*"', "", text)
+        found |= set(re.findall(r'fail\([^,;]*,\s*ERR_(?:DAMAGED|UNSUPPORTED|NO_KEY),\s*"([^"]*)"', text)) - {"%s"}
+        found |= set(re.findall(r'(?:return|\?) "(\w[^"]* [^"]*)"', text))  # the faults of a name and of a pair
+    return found
+
+
+def as_pattern(refusal):
+    """Matches a line in which this is said, alone or of a copy."""
+    words = ".+".join(map(re.escape, re.split(r"%[0-9.]*(?:zu|[dsux])", refusal)))
+    return re.compile(rf"(?:^|: |\(){words}(?=$|\)|;)", re.M)
+
+
+def test_every_refusal_has_a_vector(verified, ranged):
+    """What the readers may say is taken from their source: a new refusal needs a vector, and one that went is forgotten."""
+    reports, said = verified
+    said += "".join(done.stderr.decode() for done in ranged.values())
+    found = refusals()
+    assert len(found) > 30 and UNHEARD.keys() <= found
+    assert {refusal for refusal in found if not as_pattern(refusal).search(said)} == UNHEARD.keys()
+    errors = [report["error"] for report in reports.values() if report["status"] != 0]
+    assert not [error for error in errors if not any(as_pattern(refusal).search(error) for refusal in found)]
