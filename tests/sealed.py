@@ -33,15 +33,6 @@ def with_checksum(copy):
     return copy[:size] + hashlib.sha256(copy[:size]).digest() + copy[size + 32 :]
 
 
-def chunk(data, number):
-    return data[CHUNKS + number * CHUNK :][:CHUNK]
-
-
-def with_chunks(data, numbers):
-    """The file with these of its chunks, in this order."""
-    return data[:CHUNKS] + b"".join(chunk(data, n) for n in numbers)
-
-
 def snapshot(folder):
     """All below a folder, with what must not change unless asked: type, mode, mtime, content."""
     found = {}

@@ -312,19 +312,6 @@ LONGER = {"a byte more": lambda d: d + b"\0", "a copy more": lambda d: d + d[:RE
 SHORTER = {"one copy": lambda d: d[:REGION], "less than two copies": lambda d: d[:-1]}
 
 
-@pytest.mark.parametrize("break_it", [*BROKEN.values(), *LONGER.values()], ids=[*BROKEN, *LONGER])
-def test_broken_separate_envelope(bulla, ring, work, break_it):
-    body, env = detach(bulla, ring)
-    env.write_bytes(break_it(env.read_bytes()))
-    before = snapshot(work)
-    for options in ([], ["--envelope", env]):
-        for verb in ("decrypt", "verify"):
-            done = bulla(verb, "-k", ring, *options, body, status=4)
-            assert done.stdout == b"" and b"'" + os.fsencode(env) + b"'" in done.stderr
-        bulla("inspect", *options, body, status=4)
-    assert snapshot(work) == before
-
-
 @pytest.mark.parametrize("shorten", SHORTER.values(), ids=SHORTER)
 def test_separate_envelope_cut_in_its_second_copy(bulla, ring, shorten):
     """As with any damage to one copy, the other is enough, and the damage is told."""

@@ -123,16 +123,6 @@ def test_both_refuse_the_same_envelopes(ring, tmp_path):
     assert {4, 5, 8} <= statuses
 
 
-@pytest.mark.parametrize("cut", [0, 1, 4096, 8191, 8192, 8247, 8248, 8263, -1, -17])
-def test_both_refuse_truncated_files(ring, tmp_path, cut):
-    sealed = seal(ring, tmp_path, b"c" * 20000)
-    whole = sealed.read_bytes()
-    sealed.write_bytes(whole[:cut])
-    got = decode("--keyring", ring, sealed)
-    assert (got.returncode, got.stdout) == (4, b"")
-    assert run(BULLA, "verify", "-q", "-k", ring, sealed).returncode == 4
-
-
 def test_the_other_key_does_not_open(ring, tmp_path):
     other = tmp_path / "other.ring"
     assert run(BULLA, "key", "new", "-q", other).returncode == 0

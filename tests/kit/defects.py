@@ -86,6 +86,9 @@ def bodies():
         good = next(i for i, n in enumerate(order) if n != i or (n == 2 and i < len(order) - 1))
         vector(f"chunks_{what}", "chunk", f"chunks 0, 1, 2 stand as {', '.join(map(str, order))}", plaintext=plain(2 * CHUNK + 9),
                released=good * CHUNK, chunks=lambda c, order=order: [c[n] for n in order])
+    other = File("other", plaintext=SHORT).body_bytes()[56:]
+    vector("chunks_of_other_file", "chunk", "salt and commitment are right, the chunk is of another file", chunks=lambda c: [other])
+    vector("chunk_detached", "chunk", "the only chunk of a detached body is changed", detached=True, chunks=lambda c: [flip(9)(c[0])])
     vector("chunk_short_inside", "chunk", "a first chunk of 43 bytes, and another behind it", plaintext=SHORT + plain(9),
            pieces=lambda p: [SHORT, plain(9)])
     vector("chunk_empty_first", "chunk", "an empty first chunk, and another behind it", pieces=lambda p: [b"", SHORT])
@@ -137,6 +140,7 @@ def copies():
         "hash_of_content": (flip(100), "a byte of the content, and the hash not"),
         "hash_of_header": (flip(23, 1), "the sequence number, and the hash not"),
         "zeros": (gone, "nothing but zeros"),
+        "ones": (lambda c: b"\xff" * len(c), "nothing but ones"),
     }
     for name, (change, what) in both.items():
         vector(f"copy_{name}", "envelope", f"in both copies: {what}", copy=change)
@@ -174,6 +178,7 @@ def copies():
     vector("envelope_cut_4096", "truncated", "copy A alone, which is enough of an envelope, and no body", whole=cut(4096))
     vector("envelope_cut_8191", "truncated", "copy B without its last byte, and no body", whole=cut(8191))
     vector("envelope_cut_8192_a_gone", "truncated", "copy B alone, and no body", whole=lambda w: bytes(4096) + w[4096:8192])
+    vector("envelope_missing", "envelope", "a body alone", whole=lambda w: w[8192:])
     vector("text", "envelope", "a text", whole=lambda w: b"bulla is the clay envelope\n" * 400)
 
 
@@ -445,6 +450,10 @@ def separates():
     vector("separate_b_cut", "opened", "a separate envelope without its last byte", detached=True, separate=cut(8191))
     vector("separate_both_damaged", "envelope", "a separate envelope with both copies changed", detached=True, copy=flip(100))
     vector("separate_cut", "envelope", "a separate envelope that ends in its first copy", detached=True, separate=cut(4095))
+    vector("separate_cut_a_gone", "envelope", "a separate envelope with its first copy gone, and its last byte", detached=True,
+           separate=lambda e: bytes(4096) + e[4096:-1])
+    vector("separate_one_byte", "envelope", "a separate envelope of one byte", detached=True, separate=cut(1))
+    vector("separate_zeros", "envelope", "a separate envelope of zeros", detached=True, copy=gone)
     vector("separate_unsupported", "unsupported", "a separate envelope of format version 2", detached=True, version=2)
     other = File("separate_other", master=[Slot(SYMMETRIC)]).envelope_bytes()
     vector("separate_of_other_file", "commitment", "a detached body and the envelope of another", detached=True, separate=lambda e: other)

@@ -167,13 +167,15 @@ def copies_are_equal(v):
 
 
 def test_pipe(piped):
-    """No more comes out than what authenticates, and no less. Of equal copies that are damaged the same is said."""
+    """No more comes out than what authenticates, and no less. The chunk that fails is named, and of equal copies that are
+    damaged the same is said."""
 
     def check(v):
         done = piped[v.name]
         said = done.stderr.decode()
         assert done.returncode == v.status and re.search(SAYS[v.expect], said), f"{done.returncode}: {said}"
         assert v.is_plaintext(done.stdout), f"{len(done.stdout)} bytes came out"
+        assert v.expect != "chunk" or f"chunk {v.released // 16384}" in said, said
         faults = re.search("damaged: A: (.*); B: (.*)", said)
         assert not faults or not copies_are_equal(v) or faults[1] == faults[2], said
 
