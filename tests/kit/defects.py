@@ -1,6 +1,7 @@
 """What the kit holds: each good variety and each defect, once. A name begins with the part that it is about."""
 
-from encoder import CHUNK, MAGIC, METHODS, File, Keyring, Opaque, Passphrase, Slot, drawn, hpke_seal, sha256, sized, u16, u32, x25519_public
+from encoder import CHUNK, MAGIC, File, Keyring, Opaque, Passphrase, Slot, drawn, hpke_seal, sha256, sized, u16, u32
+from decode import METHODS, x25519_public
 from kit import STATUS, Vector, describe
 from sealed import flip as flip_bit
 from sealed import with_checksum
@@ -270,9 +271,10 @@ def cores():
         bad[f"name_utf8_{what}"] = ({"name": text}, f"a name that is not UTF-8: {text.hex(' ')}")
     for name, (fields, what) in bad.items():
         vector(f"core_{name}", "envelope", what, **fields)
-    for what, number in {"core_version": 0, "suite": 0}.items():
-        for other in (number, 2 if what == "core_version" else 3, 65535):
-            vector(f"{what}_{other}", "unsupported", f"{what.replace('_', ' ')} {other}", **{what: other})
+    for number in (0, 2, 65535):
+        vector(f"core_version_{number}", "unsupported", f"core version {number}", core_version=number)
+    for number in (0, 3, 65535):
+        vector(f"suite_{number}", "unsupported", f"suite {number}", suite=number)
     vector("suite_3_in_b", "opened", "suite 3 in copy B alone", copy_b=repairing(put(28, u16(3))))
     vector("core_name_in_a", "opened", "a name that is not UTF-8 in copy A alone, under a right hash", name=b"name",
            copy_a=repairing(put(24 + 2 + 54, b"\xff")))
@@ -289,7 +291,7 @@ def contents():
     vector("content_full", "opened", "an envelope that fills its region to the last byte", master=filling(4096))
     vector("content_full_13", "opened", "the same of 2^13 bytes", exponent=13, master=filling(8192))
     vector("content_full_cut", "envelope", "the same without its last byte: the content is one longer than there is room for",
-           master=filling(4096), copy=lambda c: repaired_short(c))
+           master=filling(4096), copy=repaired_short)
     vector("slots_0", "envelope", "no slots", master=[])
     vector("slots_32", "opened", "32 slots, of which the last opens", master=[*31 * [Slot(OTHER)], Slot(SYMMETRIC)], exponent=13)
     vector("slots_33", "envelope", "33 slots", master=33 * [Slot(SYMMETRIC)], exponent=13)

@@ -16,7 +16,7 @@ TESTS = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS / "decoder")]
 
 import decode  # noqa: E402
-from decode import METHODS, x25519_public  # noqa: E402, F401
+from decode import x25519_public  # noqa: E402
 
 MAGIC = b"bulla\r\n\x00"
 CHUNK = 16384
