@@ -399,8 +399,9 @@ def keys():
     vector("key_wrong_branch", "no key", "a slot that opens, but to another branch key", master=[wrong])
     vector("key_of_other_branch", "no key", "a slot with the right branch key that is bound to another branch id",
            master=[Slot(SYMMETRIC, branch_id=bytes(16))])
-    vector("key_of_other_method", "no key", "the slot of a public key says that it is symmetric", keys=[SYMMETRIC, PAIR],
-           master=[Slot(SYMMETRIC, header=PAIR.header())])
+    for key, what in {SYMMETRIC: "x25519", PAIR: "symmetric"}.items():
+        vector(f"key_taken_as_{what}", "no key", f"the slot is of a key of kind {what} with the id and the bytes of the given one of the other kind",
+               keys=[key], master=[Slot(Keyring("taken", kind=3 - key.kind, key_id=key.key_id, key=key.key))])
     vector("key_name_need_not_match", "opened", "the key name in the slot is not that of any key",
            master=[Slot(SYMMETRIC, header=[*SYMMETRIC.header()[:2], sized("Schlüssel".encode())])])
     named = SYMMETRIC.header()
