@@ -28,7 +28,7 @@ static void on_wake(int number)
 }
 
 /* A signal ends the run in an orderly way, so that nothing is left behind; a second one at once. A
- * closed pipe is an error of the write, not the end. */
+ * closed pipe and a file that may not grow are errors of the write, not the end. */
 static void catch_signals(void)
 {
     struct sigaction stop = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
@@ -43,6 +43,7 @@ static void catch_signals(void)
             sigaction(stopping[i], &stop, NULL);
     sigaction(THREADS_WAKE_SIGNAL, &wake, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL);
     signal(SIGCHLD, SIG_DFL); /* or a passphrase command could not be waited for */
 }
 
