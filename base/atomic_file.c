@@ -115,6 +115,20 @@ static int rename_new(const struct atomic_file *f)
     return 0;
 }
 
+/* What another program has put there meanwhile is newer than what ours was made from. Only an
+ * instant is left for it between this and the renaming. */
+static struct result check_over(const struct atomic_file *f, struct err *err)
+{
+    struct stat now;
+
+    if (f->over == NULL)
+        return OK;
+    if (fstatat(f->place->dir, f->place->name, &now, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !file_same(&now, f->over))
+        return fail(err, ERR_FAILED, "'%s' was replaced by another program", f->place->path);
+    return OK;
+}
+
 static struct result put_in_place(struct atomic_file *f, struct err *err)
 {
     int dir = f->place->dir, failed;
@@ -129,6 +143,8 @@ static struct result put_in_place(struct atomic_file *f, struct err *err)
                 return fail_errno(err, "cannot name '%s'", f->place->path);
             f->named = true;
         }
+        if (!check_over(f, err).ok)
+            return FAIL;
         failed = renameat(dir, f->temp, dir, f->place->name);
     }
     if (failed != 0 && errno == EEXIST)

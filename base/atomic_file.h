@@ -17,8 +17,9 @@ struct atomic_file {
     int fd; /* to write to; belongs to the atomic_file */
     const struct place *place;
     bool open, replace, named;
-    bool there;    /* a file was in the place, which replace lets go */
-    char temp[32]; /* the temporary name, if named */
+    bool there;              /* a file was in the place, which replace lets go */
+    const struct stat *over; /* the only file to be replaced, set by who made the new one from it */
+    char temp[32];           /* the temporary name, if named */
 };
 
 #define ATOMIC_FILE_CLEANUP __attribute__((cleanup(atomic_file_discard)))
@@ -42,8 +43,9 @@ FALLIBLE atomic_file_like(struct atomic_file *f, const struct stat *st, struct e
 /* atomic_file_public gives the file the permissions of any new file (0666 less the umask). */
 FALLIBLE atomic_file_public(struct atomic_file *f, struct err *err);
 
-/* atomic_file_commit syncs the file, puts it in its place and syncs the directory. When it fails
- * the place is as before, unless only the last step failed, which the text says. */
+/* atomic_file_commit syncs the file, puts it in its place and syncs the directory. When it fails,
+ * as it does if the place has another file than *over by then, the place is as before, unless only
+ * the last step failed, which the text says. */
 FALLIBLE atomic_file_commit(struct atomic_file *f, struct err *err);
 
 /* atomic_file_commit_unsynced only puts it in its place: after a power cut the file may be there

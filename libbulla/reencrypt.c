@@ -90,11 +90,6 @@ static struct result read_back(struct session *to, int fd, const char *name, uin
     return OK;
 }
 
-static struct result replaced(const struct sealed *f, struct err *err)
-{
-    return fail(err, ERR_FAILED, "'%s' was replaced by another program", f->source.name);
-}
-
 struct result reencrypt_file(struct session *from, struct session *to,
                              const struct reencrypt_options *options, const struct sealed_place *at,
                              struct seal_report *report, struct err *err)
@@ -108,7 +103,7 @@ struct result reencrypt_file(struct session *from, struct session *to,
     if (!inplace_open(at->body, &locked, &st, err).ok || !sealed_open(&f, from, at, err).ok)
         return FAIL;
     if (!file_same(&st, &f.st))
-        return replaced(&f, err);
+        return fail(err, ERR_FAILED, "'%s' was replaced by another program", f.source.name);
     if (f.separate) {
         (void)fail(err, ERR_FAILED, "'%s': a body and its envelope cannot be replaced in one step",
                    f.source.name);
@@ -121,13 +116,11 @@ struct result reencrypt_file(struct session *from, struct session *to,
     }
     if (!atomic_file_open(&out, at->body, true, err).ok)
         return FAIL;
+    out.over = &f.st;
     struct fd_sink sink = new_file_sink(out.fd, at->body->path);
     if (!pump(from, to, &f, &seal, options->any_keys, &sink.sink, report, err).ok ||
         !read_back(to, out.fd, at->body->path, report->plain_size, err).ok ||
         !atomic_file_like(&out, &f.st, err).ok)
         return FAIL;
-    if (fstatat(at->body->dir, at->body->name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-        !file_same(&st, &f.st))
-        return replaced(&f, err);
     return atomic_file_commit(&out, err);
 }

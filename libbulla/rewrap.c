@@ -387,6 +387,7 @@ static struct result replace(const struct rewrap *r, const struct place *place,
 
     if (!atomic_file_open(&f, place, true, err).ok)
         return FAIL;
+    f.over = st;
     struct fd_sink sink = fd_sink(f.fd, place->path);
     if (!envelope_write(e, &sink.sink, err).ok ||
         (body >= 0 && !copy_body(body, body_at, f.fd, place->path, err).ok) ||

@@ -1,0 +1,375 @@
+"""Two runs at once: the first is stopped before each of its calls, the second does all it can; nothing is torn, and no status lies."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from program import TIMEOUT
+from sealed import content
+from step import Stepped, step_library  # noqa: F401 (a fixture)
+from sweep import Sweep, sample
+
+PLAIN, OTHER = content(300_000), content(200_000, 1)
+SAMPLE = 8  # points of a sweep in an ordinary run
+PATIENCE = 0.3  # seconds for a second run that may have to wait for the first
+
+
+class Meeting:
+    """Two runs, each a list of commands, and what must be true afterwards."""
+
+    patience = TIMEOUT
+    folder = "work"  # or "keys": where the two meet
+    unseen = {}  # calls of the first run before which the second is not tried
+
+    def __init__(self, bulla):
+        self.bulla, self.work = bulla, bulla.work
+        self.ring = bulla.new_key("backup.ring")
+        (self.work / "one").write_bytes(PLAIN)
+        (self.work / "two").write_bytes(OTHER)
+        self.kept = bulla.home / "kept"
+        self.prepare()
+        for folder in ("work", "keys"):
+            shutil.copytree(getattr(bulla, folder), self.kept / folder)
+
+    def fresh(self):
+        for folder in ("work", "keys"):
+            shutil.rmtree(getattr(self.bulla, folder))
+            shutil.copytree(self.kept / folder, getattr(self.bulla, folder))
+
+    def steps(self, run):
+        """Stops at the calls that have to do with where they meet."""
+        elsewhere = getattr(self.bulla, "keys" if self.folder == "work" else "work")
+        inodes = {path.stat().st_ino for path in [elsewhere, *elsewhere.iterdir()]}
+        return (call for call in run if call.inode not in inodes and call.name not in self.unseen)
+
+    def prepare(self):
+        pass
+
+    def seal(self, *options):
+        self.bulla("encrypt", "-k", self.ring, "-o", "x", *options, "one")
+
+    def opened(self, name="x", key=None):
+        return self.bulla("decrypt", "-k", key or self.ring, "-o", "-", name).stdout
+
+    def one_wins(self, first, second, why):
+        """One is done, the other is not and says why."""
+        assert sorted([first[0], second[0]]) == [0, 1]
+        assert why in (first[1] if first[0] else second[1])
+
+    def left_over(self, *names):
+        """No file but these is there."""
+        assert sorted(p.name for p in self.work.iterdir()) == sorted(["one", "two", *names])
+
+
+class Encrypts(Meeting):
+    options = []
+
+    def first(self):
+        return ["encrypt", "-k", self.ring, "-o", "x", "one", *self.options]
+
+    def second(self):
+        return ["encrypt", "-k", self.ring, "-o", "x", "two", *self.options]
+
+    def judge(self, first, second):
+        self.one_wins(first, second, "already exists")
+        assert self.opened() == (PLAIN if first[0] == 0 else OTHER)
+        self.left_over("x")
+
+
+class EncryptsDetached(Encrypts):
+    options = ["--detach"]
+
+    def left_over(self, *names):
+        super().left_over(*names, "x.env")
+
+
+class EncryptsByForce(Encrypts):
+    """The first was the last to come to its end."""
+
+    options = ["--force"]
+
+    def prepare(self):
+        (self.work / "x").write_bytes(b"old")
+
+    def judge(self, first, second):
+        assert (first[0], second[0]) == (0, 0)
+        assert self.opened() in (PLAIN, OTHER)
+        self.left_over("x")
+
+
+class Decrypts(Encrypts):
+    def prepare(self):
+        for name in ("one", "two"):
+            self.bulla("encrypt", "-k", self.ring, name)
+
+    def first(self):
+        return ["decrypt", "-k", self.ring, "-o", "x", "one.bulla"]
+
+    def second(self):
+        return ["decrypt", "-k", self.ring, "-o", "x", "two.bulla"]
+
+    def judge(self, first, second):
+        self.one_wins(first, second, "already exists")
+        assert (self.work / "x").read_bytes() == (PLAIN if first[0] == 0 else OTHER)
+        self.left_over("x", "one.bulla", "two.bulla")
+
+
+class Rewraps(Meeting):
+    """To another version of the key, and adding another key: both come to be, or one says that it did not."""
+
+    options = []
+
+    def prepare(self):
+        self.seal(*self.options)
+        self.old = self.bulla.keys / "old.ring"
+        shutil.copy(self.ring, self.old)
+        self.bulla("key", "rotate", self.ring)
+        self.other = self.bulla.new_key("other.ring")
+
+    def first(self):
+        return ["rewrap", "-k", self.ring, "x"]
+
+    def second(self):
+        return ["rewrap", "-k", self.ring, "--add", self.other, "x"]
+
+    def opens(self, key):
+        return self.bulla("verify", "-q", "-k", key, "x", status=(0, 5)).returncode == 0
+
+    def judge(self, first, second):
+        assert 0 in (first[0], second[0])
+        assert all(status == 0 or "another program" in said for status, said in (first, second))
+        assert self.opens(self.ring) and self.opens(self.other) == (second[0] == 0)
+        assert first[0] != 0 or not self.opens(self.old)
+        assert set(self.bulla.inspect("x")[0]["copies"]) == {"good"}
+
+
+class RewrapsDetached(Rewraps):
+    options = ["--detach"]
+
+
+class RewrapBesideDecrypt(Rewraps):
+    """What is opened is authentic, whatever happens to the envelope meanwhile."""
+
+    def second(self):
+        return ["decrypt", "-k", self.ring, "-o", "y", "x"]
+
+    def judge(self, first, second):
+        assert (first[0], second[0]) == (0, 0)
+        assert (self.work / "y").read_bytes() == PLAIN and not self.opens(self.old)
+
+
+class DecryptBesideRewrap(RewrapBesideDecrypt):
+    def first(self):
+        return super().second()
+
+    def second(self):
+        return super().first()
+
+
+class RewrapBesideEncrypt(Rewraps):
+    """A rewrap that copies the file must not put the old content over what another run has put there."""
+
+    unseen = {"renameat"}  # no call renames only over a file that is still the same
+
+    def prepare(self):
+        super().prepare()
+        many = [f"{self.bulla.keys}/many.ring#{'n' * 60}{n}" for n in range(25)]  # more than a region of 4 KiB holds
+        for key in many:
+            self.bulla("key", "new", "-q", key)
+        self.to = [word for key in [self.ring, *many] for word in ("--to", key)]
+
+    def first(self):
+        return ["rewrap", "-q", "-k", self.ring, *self.to, "x"]
+
+    def second(self):
+        return ["encrypt", "-k", self.ring, "--force", "-o", "x", "two"]
+
+    def judge(self, first, second):
+        assert second[0] == 0 and self.opened() == OTHER
+        assert first[0] == 0 or "was replaced by another program" in first[1] or "changed while it was looked at" in first[1]
+        self.left_over("x")
+
+
+class RewrapBesideANewPair(RewrapBesideEncrypt):
+    """Nor does an old envelope come to lie beside a new body, which nothing could open then."""
+
+    options = ["--detach"]
+
+    def second(self):
+        encrypt = self.bulla.command(["encrypt", "-k", self.ring, "--detach", "-o", "x", "two"])
+        return ["sh", "-c", 'rm x x.env && exec "$@"', "sh", *encrypt]
+
+    def judge(self, first, second):
+        assert second[0] == 0 and self.opened() == OTHER
+        assert first[0] in (0, 1)
+        self.left_over("x", "x.env")
+
+
+class ReencryptBesideEncrypt(RewrapBesideEncrypt):
+    def first(self):
+        return ["reencrypt", "-k", self.ring, "x"]
+
+
+class Reencrypts(Rewraps):
+    def first(self):
+        return ["reencrypt", "-k", self.ring, "x"]
+
+    def second(self):
+        return self.first()
+
+    def judge(self, first, second):
+        assert 0 in (first[0], second[0])
+        assert all(status == 0 or "another program" in said for status, said in (first, second))
+        assert self.opened() == PLAIN
+        self.left_over("x")
+
+
+class ReencryptBesideRewrap(Reencrypts):
+    def second(self):
+        return ["rewrap", "-k", self.ring, "x"]
+
+
+class RewrapBesideReencrypt(Reencrypts):
+    def first(self):
+        return ["rewrap", "-k", self.ring, "x"]
+
+    def second(self):
+        return ["reencrypt", "-k", self.ring, "x"]
+
+
+class ReencryptBesideVerify(Reencrypts):
+    def second(self):
+        return ["verify", "-q", "-k", self.ring, "x"]
+
+    def judge(self, first, second):
+        assert (first[0], second[0]) == (0, 0) and self.opened() == PLAIN
+        self.left_over("x")
+
+
+class VerifyBesideReencrypt(ReencryptBesideVerify):
+    def first(self):
+        return super().second()
+
+    def second(self):
+        return super().first()
+
+
+class RestoreBesideRewrap(Rewraps):
+    def prepare(self):
+        super().prepare()
+        self.bulla("envelope", "export", "x")
+
+    def first(self):
+        return ["envelope", "restore", "-k", self.ring, "--force", "x"]
+
+    def second(self):
+        return ["rewrap", "-k", self.ring, "x"]
+
+    def judge(self, first, second):
+        assert all(status == 0 or "another program" in said for status, said in (first, second))
+        assert self.opened() == PLAIN and set(self.bulla.inspect("x")[0]["copies"]) == {"good"}
+
+
+class Rotates(Meeting):
+    patience, folder = PATIENCE, "keys"
+
+    def first(self):
+        return ["key", "rotate", self.ring]
+
+    def second(self):
+        return ["key", "rotate", self.ring]
+
+    def judge(self, first, second):
+        assert (first[0], second[0]) == (0, 0)
+        assert self.bulla("key", "list", self.ring).stdout.count(b"retired") == 2
+        assert len(list(self.bulla.keys.iterdir())) == 1
+
+
+class RotateBesideEncrypt(Rotates):
+    patience = TIMEOUT
+
+    def second(self):
+        return ["encrypt", "-k", self.ring, "-o", "x", "one"]
+
+    def judge(self, first, second):
+        assert (first[0], second[0]) == (0, 0) and self.opened() == PLAIN
+        assert self.bulla("key", "list", self.ring).stdout.count(b"retired") == 1
+
+
+class EncryptBesideRotate(RotateBesideEncrypt):
+    def first(self):
+        return super().second()
+
+    def second(self):
+        return super().first()
+
+
+class NewKeys(Meeting):
+    patience, folder = PATIENCE, "keys"
+
+    def first(self):
+        return ["key", "new", "-q", self.bulla.keys / "new.ring"]
+
+    def second(self):
+        return self.first()
+
+    def judge(self, first, second):
+        self.one_wins(first, second, "already exists")
+        assert self.bulla("key", "list", self.bulla.keys / "new.ring").stdout.count(b"active") == 1
+
+
+class NewKeysInOneRing(NewKeys):
+    def first(self):
+        return ["key", "new", "-q", f"{self.ring}#a"]
+
+    def second(self):
+        return ["key", "new", "-q", f"{self.ring}#b"]
+
+    def judge(self, first, second):
+        assert (first[0], second[0]) == (0, 0)
+        assert self.bulla("key", "list", self.ring).stdout.count(b"active") == 3
+
+
+MEETINGS = [Encrypts, EncryptsDetached, EncryptsByForce, Decrypts, Rewraps, RewrapsDetached, RewrapBesideDecrypt, DecryptBesideRewrap,
+            RewrapBesideEncrypt, RewrapBesideANewPair, ReencryptBesideEncrypt, Reencrypts, ReencryptBesideRewrap, RewrapBesideReencrypt,
+            ReencryptBesideVerify, VerifyBesideReencrypt, RestoreBesideRewrap, Rotates, RotateBesideEncrypt, EncryptBesideRotate,
+            NewKeys, NewKeysInOneRing]  # fmt: skip
+
+
+def start_second(meeting):
+    command = meeting.second()
+    command = command if command[0] == "sh" else meeting.bulla.command(command)
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **meeting.bulla.setting())
+
+
+def meet(meeting, library, number):
+    """Both runs, the second begun when the first comes to that call; returns status and words of each."""
+    meeting.fresh()
+    first = Stepped(meeting.bulla, library, *meeting.first())
+    for n, _ in enumerate(meeting.steps(first)):
+        if n == number:
+            break
+    second = start_second(meeting)
+    try:
+        second.wait(meeting.patience)
+    except subprocess.TimeoutExpired:
+        pass
+    ended = first.go_on()
+    out, err = second.communicate()
+    meeting.bulla.check(out, err)
+    return ended, (second.returncode, err.decode())
+
+
+@pytest.mark.parametrize("meeting", MEETINGS, ids=lambda meeting: meeting.__name__)
+def test_two_at_once(bulla, step_library, meeting):  # noqa: F811
+    m = meeting(bulla)
+    m.fresh()
+    alone = Stepped(bulla, step_library, *m.first())
+    number = sum(1 for _ in m.steps(alone))
+    assert alone.end()[0] == 0
+    with Sweep("at once", meeting.__name__) as sweep:
+        for n in sample(range(number), SAMPLE):
+            first, second = meet(m, step_library, n)
+            m.judge(first, second)
+            sweep.point("both done" if first[0] == second[0] == 0 else "one done, the other told")
