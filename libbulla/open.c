@@ -237,9 +237,7 @@ struct result open_body(struct session *s, struct sealed *f, struct body *body, 
 {
     body->source = &f->source;
     body->crew = &s->crew;
-    if (!body_run(body, size, err).ok)
-        return name_it(f, err);
-    return source_unchanged(&f->source, &f->st, err);
+    return body_run(body, size, err).ok ? OK : name_it(f, err);
 }
 
 struct result open_stream(struct session *s, const struct open_options *options, struct sealed *f,
@@ -284,6 +282,7 @@ struct result open_file(struct session *s, const struct open_options *options,
 
     if (!output_open(&output, out, options->replace, &inputs, err).ok ||
         !open_stream(s, options, f, &output.fd.sink, size, err).ok ||
+        (options->remove_source && !source_unchanged(&f->source, &f->st, err).ok) ||
         !output_commit(&output, like, err).ok)
         return FAIL;
     if (!options->remove_source)

@@ -57,7 +57,8 @@ bool open_looks_sealed(const struct place *file);
 FALLIBLE open_start(struct session *s, const struct open_options *options, struct sealed *f,
                     struct cobblestone *c, struct err *err);
 
-/* open_body runs a body whose source is *f after open_start. */
+/* open_body runs a body whose source is *f after open_start. That the file may change meanwhile, as
+ * its envelope does in a rewrap, is no matter: what is opened is authentic to its last chunk. */
 FALLIBLE open_body(struct session *s, struct sealed *f, struct body *body, uint64_t *size,
                    struct err *err);
 

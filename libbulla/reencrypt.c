@@ -62,7 +62,10 @@ static struct result pump(struct session *from, struct session *to, struct seale
         !seal_start(to, seal, out, &fresh, report, err).ok)
         return FAIL;
     struct body body = {.open = &old, .seal = &fresh, .sink = out};
-    return open_body(from, f, &body, &report->plain_size, err);
+    /* A change of the old file would go with it. */
+    if (!open_body(from, f, &body, &report->plain_size, err).ok)
+        return FAIL;
+    return source_unchanged(&f->source, &f->st, err);
 }
 
 /* Reads the new file from the disk, as far as the system lets us choose, to its last byte. The

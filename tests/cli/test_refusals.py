@@ -298,31 +298,6 @@ def test_part_of_a_tree_that_may_not_be_read(bulla, ring, work, what):
     assert sorted(p.parent.name for p in (work / "t").rglob("*.bulla")) == ["a", "c"]
 
 
-def test_source_that_changes_while_it_is_read(bulla, ring, work, refused):
-    path = work / "log"
-    path.write_bytes(content(2**20) * 8)
-    process = bulla.start("encrypt", "-k", ring, "--remove-source", "log", stdin=None)
-    with open(path, "ab", buffering=0) as log:
-        while process.poll() is None:
-            log.write(b"x")
-    _, err = bulla.finish(process, status=1)
-    assert b"'log' changed while it was read" in err
-    assert os.listdir(work) == ["log"]
-
-
-def test_sealed_file_that_changes_while_it_is_read(bulla, ring, work):
-    """Here only its time changes, so that nothing but the time can tell."""
-    sealed = bulla.seal(ring, content(2**20) * 8)
-    process = bulla.start("decrypt", "-k", ring, "--remove-source", sealed, stdin=None)
-    time = 0
-    while process.poll() is None:
-        time += 1
-        os.utime(sealed, ns=(time, time))
-    _, err = bulla.finish(process, status=1)
-    assert b"changed while it was read" in err
-    assert os.listdir(work) == ["plain.bulla"]
-
-
 # Terminals.
 
 

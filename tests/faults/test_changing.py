@@ -1,0 +1,139 @@
+"""A file that changes while it is read, before each call that reads it: what is sealed is never a mixture, and exit 0 means all of it."""
+
+import os
+
+import pytest
+
+from sealed import BODY, content, snapshot
+from step import READS, Stepped, step_library  # noqa: F401 (a fixture)
+from sweep import Sweep, sample
+
+SIZE = 5 * 2**20 + 100
+PLAIN = content(SIZE)
+OLD_TIME = 1_500_000_000  # a change now has another, however coarse the clock of the file system is
+SAMPLE = 5  # points of a sweep in an ordinary run
+
+
+def rewrite(at):
+    def change(path):
+        with open(path, "r+b") as file:
+            file.seek(at, os.SEEK_SET if at >= 0 else os.SEEK_END)
+            byte = file.read(1)
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([byte[0] ^ 1]))
+
+    return change
+
+
+def append(path):
+    with open(path, "ab") as file:
+        file.write(b"more")
+
+
+CHANGES = {
+    "shrinks": lambda path: os.truncate(path, SIZE // 3),
+    "empty": lambda path: os.truncate(path, 0),
+    "grows": append,
+    "rewritten at its start": rewrite(BODY + 100),
+    "rewritten at its end": rewrite(-5),
+}
+
+
+def reads(run, path):
+    """Stops at each call that reads the file."""
+    inode = os.stat(path).st_ino
+    return (call for call in run if call.name in READS and call.inode == inode)
+
+
+def changed(bulla, library, path, fresh, number, change, *args, **how):
+    """Runs bulla on a file of fresh bytes that changes when a call reads it; returns status and words."""
+    path.write_bytes(fresh)
+    os.utime(path, (OLD_TIME, OLD_TIME))
+    run = Stepped(bulla, library, *args, **how)
+    for n, _ in enumerate(reads(run, path)):
+        if n == number:
+            break
+    change(path)
+    return run.go_on()
+
+
+def count(bulla, library, path, fresh, *args, **how):
+    path.write_bytes(fresh)
+    run = Stepped(bulla, library, *args, **how)
+    number = sum(1 for _ in reads(run, path))
+    assert run.end()[0] == 0 and number >= 2
+    return number
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("how", ["-j1", "-j4", "stdin"])
+def test_source_that_changes_is_not_sealed(bulla, ring, work, step_library, how, change):  # noqa: F811
+    """Nor is it removed."""
+    source, out = work / "log", work / "out"
+    source.write_bytes(PLAIN)
+    args = ["encrypt", "-k", ring, "-o", out, *(["-"] if how == "stdin" else [how, "--remove-source", source])]
+
+    def stdin():
+        return {"stdin": open(source, "rb") if how == "stdin" else None}
+
+    with Sweep("changing", f"encrypt, {how}, {change}") as sweep:
+        number = count(bulla, step_library, source, PLAIN, *[a for a in args if a != "--remove-source"], **stdin())
+        out.unlink()
+        for n in sample(range(number), SAMPLE):
+            status, said = changed(bulla, step_library, source, PLAIN, n, CHANGES[change], *args, **stdin())
+            assert status == 1 and "changed while it was read" in said
+            assert os.listdir(work) == ["log"]
+            sweep.point("told, nothing written")
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("verb", ["decrypt -j1", "decrypt -j4", "verify", "reencrypt"])
+def test_sealed_file_that_changes(bulla, ring, work, step_library, verb, change):  # noqa: F811
+    """What was opened to its last authentic chunk is the whole; all else fails. A file that is to be replaced must be the same."""
+    sealed, out = bulla.seal(ring, PLAIN), work / "out"
+    fresh = sealed.read_bytes()
+    args = [*verb.split(), "-k", ring, *(["-o", out] if "decrypt" in verb else []), sealed]
+    with Sweep("changing", f"{verb}, {change}") as sweep:
+        number = count(bulla, step_library, sealed, fresh, *args)
+        out.unlink(missing_ok=True)
+        for n in sample(range(number), SAMPLE):
+            status, _ = changed(bulla, step_library, sealed, fresh, n, CHANGES[change], *args)
+            assert status in ((1, 4) if verb == "reencrypt" else (0, 1, 4))
+            assert out.exists() == (status == 0 and "decrypt" in verb)
+            assert not out.exists() or out.read_bytes() == PLAIN
+            out.unlink(missing_ok=True)
+            assert os.listdir(work) == [sealed.name]
+            sweep.point("whole all the same" if status == 0 else "told, nothing written")
+
+
+@pytest.mark.parametrize("verb", ["encrypt", "decrypt", "reencrypt"])
+def test_change_of_time_alone(bulla, ring, work, step_library, verb):  # noqa: F811
+    """Of what is to go, it is enough."""
+    path = work / "f.bulla"
+    path.write_bytes(PLAIN)
+    if verb != "encrypt":
+        bulla("encrypt", "-k", ring, "-o", work / "sealed", "--remove-source", path)
+        (work / "sealed").rename(path)
+    remove = [] if verb == "reencrypt" else ["--remove-source", "-o", work / "out"]
+    status, said = changed(bulla, step_library, path, path.read_bytes(), 1, os.utime, verb, "-k", ring, *remove, path)
+    assert status == 1 and "changed while it was read" in said
+    assert os.listdir(work) == [path.name]
+
+
+def test_tree_that_changes_while_it_is_walked(bulla, ring, work, step_library):  # noqa: F811
+    """Files that come and go between the calls: each that is sealed opens, and one that is gone is no harm."""
+    tree = work / "t"
+    (tree / "sub").mkdir(parents=True)
+    for n in range(6):
+        (tree / "sub" / str(n)).write_bytes(bytes([n]) * 1000)
+    run = Stepped(bulla, step_library, "encrypt", "-j1", "-k", ring, "-r", "t")
+    for n, _ in enumerate(run):
+        (tree / "sub" / f"new{n % 7}").write_bytes(b"new")
+        (tree / "sub" / f"new{(n + 3) % 7}").unlink(missing_ok=True)
+    status, _ = run.end()
+    assert status in (0, 3)
+    names = {p.name for p in (tree / "sub").iterdir()}
+    assert {f"{n}.bulla" for n in range(6)} <= names and not any(name.startswith(".bulla-") for name in names)
+    before = snapshot(tree)
+    bulla("verify", "-q", "-k", ring, *(p for p in (tree / "sub").iterdir() if p.name.endswith(".bulla")))
+    assert snapshot(tree) == before
