@@ -112,44 +112,6 @@ def test_full_disk(bulla, ring, verb, size):
     assert done.stderr == b"bulla: cannot write 'standard output': No space left on device\n"
 
 
-TEXTS = ["help", "version", "encrypt --help", "inspect plain.bulla", "inspect --json plain.bulla", "key list KEY"]
-
-
-@pytest.mark.parametrize("command", TEXTS)
-def test_full_disk_below_texts(bulla, ring, command):
-    bulla.seal(ring, b"x")
-    with open("/dev/full", "wb") as full:
-        done = bulla(*command.replace("KEY", str(ring)).split(), stdout=full, status=1)
-    assert done.stderr == b"bulla: cannot write standard output\n"
-
-
-@pytest.mark.parametrize("verb", ["encrypt", "decrypt"])
-def test_closed_standard_output(bulla, ring, verb):
-    done = bulla(verb, "-k", ring, stdin=input_for(bulla, ring, verb), preexec_fn=lambda: os.close(1), status=1)
-    assert b"standard output': Bad file descriptor" in done.stderr
-
-
-@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)], ids=str)
-def test_closed_descriptors_are_not_written_to(bulla, ring, work, closed):
-    """What is opened must not take the place of a closed standard stream and have messages written into it."""
-    sealed = bulla.seal(ring, content(100))
-    sealed.write_bytes(flip(sealed.read_bytes(), 30))  # so that there is a warning to print
-    damaged = sealed.read_bytes()
-
-    def close():
-        for fd in closed:
-            os.close(fd)
-
-    bulla("decrypt", "-k", ring, sealed, "-o", "plain", preexec_fn=close, status=(0, 1))
-    assert sealed.read_bytes() == damaged
-    assert not (work / "plain").exists() or (work / "plain").read_bytes() == content(100)
-    bulla("envelope", "export", sealed, preexec_fn=close, status=(0, 1))
-    env = work / "plain.bulla.env"
-    assert not env.exists() or env.stat().st_size == 8192
-    bulla("envelope", "restore", sealed, preexec_fn=close, status=(0, 1))
-    assert sealed.read_bytes()[8192:] == damaged[8192:]
-
-
 CUTS = [0, 1, 8191, 8192, CHUNKS - 1, CHUNKS, CHUNKS + 15]
 CUTS += [CHUNKS + CHUNK - 1, CHUNKS + CHUNK, CHUNKS + 5 * CHUNK + 1, -1]
 

@@ -1,0 +1,245 @@
+"""No room: full disks, limits of file sizes, and standard streams that are full, gone or closed."""
+
+import functools
+import itertools
+import os
+import subprocess
+
+import pytest
+
+from disk import ram, small_disk  # noqa: F401 (fixtures)
+from sealed import BODY, REGION, content, flip, snapshot
+from sweep import Sweep, sample
+
+PLAIN, OTHER = content(100_000), content(90_000, 1)
+SAMPLE = 6  # points of a sweep in an ordinary run
+PAGE = 4096
+FULL = ("No space left on device", "File too large")
+
+
+class Room:
+    """A folder with something of each kind, and the verbs that write there; fresh makes it as it was."""
+
+    def __init__(self, bulla, at):
+        self.bulla, self.at = bulla, at
+        self.ring = bulla.new_key("backup.ring")
+        self.seal("x")
+        self.seal("y", "--detach")
+        self.seal("grows")
+        bulla("envelope", "export", "-o", at / "env", at / "x")
+        bulla("key", "rotate", self.ring)
+        bulla("key", "new", "-q", at / "ring")
+        (at / "f").write_bytes(OTHER)
+        (at / "t").mkdir()
+        (at / "t" / "f").write_bytes(PLAIN)
+        damaged = (at / "x").read_bytes()
+        (at / "damaged").write_bytes(flip(damaged, 100))
+        (bulla.home / "passphrase").write_text("the one of the test")
+        self.kept = {path: path.read_bytes() for path in at.rglob("*") if path.is_file()}
+        self.size = sum(max(PAGE, -(-len(data) // PAGE) * PAGE) for data in self.kept.values())
+
+    def seal(self, name, *options):
+        self.bulla("encrypt", "-k", self.ring, *options, "-o", self.at / name, stdin=PLAIN)
+
+    def fresh(self):
+        for path in self.at.rglob("*"):
+            if path.is_file() and path not in self.kept:
+                path.unlink()
+        for path, data in self.kept.items():
+            if not path.exists() or path.read_bytes() != data:
+                path.write_bytes(data)
+
+    @functools.cached_property
+    def many_keys(self):
+        """More than a region of 4 KiB holds."""
+        keys = [f"{self.bulla.keys}/many.ring#{'n' * 60}{n}" for n in range(25)]
+        for key in keys:
+            self.bulla("key", "new", "-q", key)
+        return [word for key in keys for word in ("--add", key)]
+
+    def command(self, verb):
+        at, key = self.at, ["-k", self.ring]
+        if verb == "rewrap that grows":
+            return ["rewrap", *key, *self.many_keys, at / "grows"]
+        return {
+            "encrypt": ["encrypt", *key, at / "f"],
+            "encrypt by force": ["encrypt", *key, "--force", "-o", at / "x", at / "f"],
+            "encrypt, detached": ["encrypt", *key, "--detach", at / "f"],
+            "encrypt, and remove": ["encrypt", *key, "--remove-source", at / "f"],
+            "encrypt a tree": ["encrypt", *key, "--sync=end", "-r", at / "t"],
+            "decrypt": ["decrypt", *key, "-o", at / "out", at / "damaged"],
+            "decrypt by force": ["decrypt", *key, "--force", "-o", at / "f", at / "x"],
+            "reencrypt": ["reencrypt", *key, at / "x"],
+            "rewrap in place": ["rewrap", *key, at / "x"],
+            "rewrap, detached": ["rewrap", *key, at / "y"],
+            "export": ["envelope", "export", "-o", at / "out", at / "x"],
+            "restore": ["envelope", "restore", *key, "--envelope", at / "env", at / "damaged"],
+            "new ring": ["key", "new", "-q", at / "new"],
+            "new key": ["key", "new", "-q", f"{at}/ring#other"],
+            "rotate": ["key", "rotate", at / "ring"],
+            "passphrase": ["key", "passphrase", at / "ring"],
+        }[verb]
+
+    def check(self, sealed):
+        """What is sealed opens, and the ring is one."""
+        self.bulla("verify", "-q", "-k", self.ring, *(self.at / name for name in [*sealed, "y"]))
+        self.bulla("key", "list", self.at / "ring")
+
+    environment = property(lambda self: {"BULLA_NEW_PASSPHRASE_FILE": str(self.bulla.home / "passphrase")})
+
+
+VERBS = ["encrypt", "encrypt by force", "encrypt, detached", "encrypt, and remove", "encrypt a tree", "decrypt", "decrypt by force",
+         "reencrypt", "rewrap in place", "rewrap, detached", "rewrap that grows", "export", "restore", "new ring", "new key", "rotate",
+         "passphrase"]  # fmt: skip
+IN_PLACE = ["rewrap in place", "restore"]  # a copy may be written, and the other not
+
+
+def content_only(folder):
+    """What files hold: a file that was put back has another time."""
+    return {path: what[-1] for path, what in snapshot(folder).items()}
+
+
+def judge(room, verb, done, before):
+    """Done, and nothing else said; or said what failed and on what, and all as it was. Returns what it was."""
+    if done.returncode == 0:
+        assert content_only(room.at) != before
+        return "done"
+    said = done.stderr.decode()
+    assert done.returncode in (1, 3) and any(word in said for word in FULL) and str(room.at) in said, said
+    if verb in IN_PLACE:
+        name = "x" if verb == "rewrap in place" else "damaged"
+        opened = room.bulla("decrypt", "-q", "-k", room.ring, "-o", "-", room.at / name)
+        assert opened.stdout == PLAIN
+        assert {p: v for p, v in content_only(room.at).items() if not p.endswith(b"/" + name.encode())} == {
+            p: v for p, v in before.items() if not p.endswith(b"/" + name.encode())}  # fmt: skip
+    else:
+        assert content_only(room.at) == before
+    return "told, all as it was"
+
+
+def fill(folder, left):
+    """Fills a disk but for some pages."""
+    with open(folder / "filler", "wb") as filler:
+        free = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
+        filler.write(bytes(max(0, free - left * PAGE)))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_full_disk(bulla, small_disk, verb):  # noqa: F811
+    room = Room(bulla, small_disk(3 << 20))
+    command = room.command(verb)
+    pages = len(PLAIN) // PAGE + 12
+    with Sweep("full disk", verb) as sweep:
+        for left in sample(range(pages), SAMPLE):
+            room.fresh()
+            fill(room.at, left)
+            before = content_only(room.at)
+            sweep.point(judge(room, verb, bulla(*command, env=room.environment, status=(0, 1, 3)), before))
+            (room.at / "filler").unlink()
+        room.fresh()
+        bulla(*command, env=room.environment)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_file_size_limit(bulla, work, verb):
+    """The signal that comes with it does not end the run unheard."""
+    room = Room(bulla, work)
+    command = room.command(verb)
+    limits = [0, 1, 400, 512, REGION, REGION + 1, BODY, BODY + 1, BODY + 56, *range(2 * BODY, 110_000, 8000)]
+    with Sweep("file size limit", verb) as sweep:
+        for limit in sample(limits, SAMPLE):
+            room.fresh()
+            before = content_only(work)
+            done = bulla(*command, env=room.environment, status=(0, 1, 3), under=["prlimit", f"--fsize={limit}"])
+            sweep.point(judge(room, verb, done, before))
+
+
+# Standard output.
+
+KEY = ["-k", "KEY"]
+PRINTS = {
+    "help": ["help"], "--help": ["--help"], "encrypt --help": ["encrypt", "--help"], "version": ["version"], "--version": ["--version"],
+    "inspect": ["inspect", "x"], "inspect --json": ["inspect", "--json", "x"], "status": ["status", "x"],
+    "status --json": ["status", "--json", "x"], "key list": ["key", "list", "KEY"], "key list --json": ["key", "list", "--json", "KEY"],
+    "key new": ["key", "new", "KEYS/new"], "key rotate": ["key", "rotate", "KEY"], 
+    "key check": ["key", "check", "KEY"], "key check --json": ["key", "check", "--json", "KEY"], "export-public": ["key", "export-public", "PAIR"],
+    "encrypt --json": ["encrypt", "--json", *KEY, "f"], "decrypt --json": ["decrypt", "--json", *KEY, "x", "-o", "out"],
+    "verify --json": ["verify", "--json", *KEY, "x"], "rewrap --json": ["rewrap", "--json", *KEY, "x"],
+    "reencrypt --json": ["reencrypt", "--json", *KEY, "x"], "envelope export": ["envelope", "export", "-o", "-", "x"],
+    "encrypt": ["encrypt", *KEY, "f", "-o", "-"], "decrypt": ["decrypt", *KEY, "x", "-o", "-"],
+}  # fmt: skip
+
+
+@pytest.fixture
+def prints(bulla, ring, work):
+    """Makes what the commands above work on; returns the words of one of them."""
+    (work / "f").write_bytes(PLAIN)
+    bulla("encrypt", "-k", ring, "-o", "x", "f")
+    pair = bulla.keys / "pair.ring"
+    bulla("key", "new", "-q", "--kind", "x25519", pair)
+    named = {"KEY": str(ring), "KEYS/new": str(bulla.keys / "new"), "PAIR": str(pair)}
+    return lambda name: [named.get(word, word) for word in PRINTS[name]]
+
+
+def full():
+    return open("/dev/full", "wb")
+
+
+def no_reader():
+    read, write = os.pipe()
+    os.close(read)
+    return os.fdopen(write, "wb")
+
+
+STREAMS = {"full": full, "no reader": no_reader}
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("name", PRINTS)
+def test_standard_output_that_takes_nothing(bulla, work, prints, name, stream):
+    command = prints(name)
+    says = bulla(*command, stdin=b"").stdout != b""
+    for left in ("f.bulla", "out"):
+        (work / left).unlink(missing_ok=True)
+    (bulla.keys / "new").unlink(missing_ok=True)
+    with STREAMS[stream]() as out:
+        done = bulla(*command, stdout=out, status=(0, 1))
+    assert (done.returncode, b"standard output" in done.stderr) == ((1, True) if says else (0, False))
+
+
+def test_messages_that_nobody_takes(bulla, work, prints):
+    """What was done is done; the words about it are no part of it."""
+    for stream in STREAMS.values():
+        with stream() as err:
+            subprocess.run(bulla.command(prints("verify --json")[:1] + ["-k", str(bulla.keys / "backup.ring"), "x"]),
+                           stderr=err, check=True, **bulla.setting())  # fmt: skip
+
+
+# Descriptors that are closed when bulla starts: what is opened must not take their numbers and have words written into it.
+
+CLOSED = [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)]
+SOME_CLOSED = 40  # points in an ordinary run
+
+
+def close(closed):
+    for fd in closed:
+        os.close(fd)
+
+
+def test_closed_descriptors(bulla, work):
+    room = Room(bulla, work)
+    with Sweep("closed descriptors", "files") as sweep:
+        for verb, closed in sample(itertools.product(VERBS, CLOSED), SOME_CLOSED):
+            room.fresh()
+            done = bulla(*room.command(verb), env=room.environment, preexec_fn=functools.partial(close, closed), status=(0, 1))
+            room.check(sealed=["x", "grows", "damaged"])
+            sweep.point("done" if done.returncode == 0 else "refused")
+
+
+@pytest.mark.parametrize("closed", CLOSED, ids=str)
+def test_closed_streams(bulla, ring, closed):
+    """Standard input and output are needed here."""
+    sealed = bulla("encrypt", "-k", ring, stdin=PLAIN).stdout
+    for verb, data in (("encrypt", PLAIN), ("decrypt", sealed)):
+        done = bulla(verb, "-k", ring, stdin=data, preexec_fn=functools.partial(close, closed), status=0 if closed == (2,) else 1)
+        assert done.stdout == b"" or 1 not in closed
