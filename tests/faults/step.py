@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import subprocess
 import typing
 
@@ -11,6 +12,11 @@ from program import SANITIZED
 
 WRITES = {"write", "pwrite64", "fsync", "fdatasync", "syncfs", "fchmod", "futimens", "mkdirat", "unlinkat", "linkat", "renameat", "renameat2"}
 READS = {"read", "pread64"}
+
+
+def title(scene):
+    """The name of a class, in words."""
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", scene.__name__).lower()
 
 
 class Call(typing.NamedTuple):

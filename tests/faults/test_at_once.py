@@ -7,7 +7,7 @@ import pytest
 
 from program import TIMEOUT
 from sealed import content
-from step import Stepped, step_library  # noqa: F401 (a fixture)
+from step import Stepped, step_library, title  # noqa: F401 (a fixture)
 from sweep import Sweep, sample
 
 PLAIN, OTHER = content(300_000), content(200_000, 1)
@@ -361,14 +361,14 @@ def meet(meeting, library, number):
     return ended, (second.returncode, err.decode())
 
 
-@pytest.mark.parametrize("meeting", MEETINGS, ids=lambda meeting: meeting.__name__)
+@pytest.mark.parametrize("meeting", MEETINGS, ids=title)
 def test_two_at_once(bulla, step_library, meeting):  # noqa: F811
     m = meeting(bulla)
     m.fresh()
     alone = Stepped(bulla, step_library, *m.first())
     number = sum(1 for _ in m.steps(alone))
     assert alone.end()[0] == 0
-    with Sweep("at once", meeting.__name__) as sweep:
+    with Sweep("two runs at once", title(meeting)) as sweep:
         for n in sample(range(number), SAMPLE):
             first, second = meet(m, step_library, n)
             m.judge(first, second)

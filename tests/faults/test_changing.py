@@ -76,7 +76,7 @@ def test_source_that_changes_is_not_sealed(bulla, ring, work, step_library, how,
     def stdin():
         return {"stdin": open(source, "rb") if how == "stdin" else None}
 
-    with Sweep("changing", f"encrypt, {how}, {change}") as sweep:
+    with Sweep("source that changes", f"encrypt, {how}, {change}") as sweep:
         number = count(bulla, step_library, source, PLAIN, *[a for a in args if a != "--remove-source"], **stdin())
         out.unlink()
         for n in sample(range(number), SAMPLE):
@@ -93,7 +93,7 @@ def test_sealed_file_that_changes(bulla, ring, work, step_library, verb, change)
     sealed, out = bulla.seal(ring, PLAIN), work / "out"
     fresh = sealed.read_bytes()
     args = [*verb.split(), "-k", ring, *(["-o", out] if "decrypt" in verb else []), sealed]
-    with Sweep("changing", f"{verb}, {change}") as sweep:
+    with Sweep("source that changes", f"{verb.replace(' ', ', ')}, {change}") as sweep:
         number = count(bulla, step_library, sealed, fresh, *args)
         out.unlink(missing_ok=True)
         for n in sample(range(number), SAMPLE):

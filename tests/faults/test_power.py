@@ -9,7 +9,7 @@ import pytest
 
 from disk import CUTS, disk, ram  # noqa: F401 (fixtures)
 from sealed import BODY, REGION, content, flip
-from step import WRITES, Stepped, step_library  # noqa: F401 (a fixture)
+from step import WRITES, Stepped, step_library, title  # noqa: F401 (a fixture)
 from sweep import ALL, Sweep, sample
 
 PLAIN, OTHER = content(1_500_000), content(50_000)
@@ -346,11 +346,11 @@ def count(scene, disk, library):  # noqa: F811
     return number
 
 
-@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
+@pytest.mark.parametrize("scene", SCENES, ids=title)
 def test_power_cut(bulla, disk, step_library, scene):  # noqa: F811
     s = scene(bulla, disk)
     assert s.state() == "old"
-    with Sweep("power", scene.__name__) as sweep:
+    with Sweep("power cut", title(scene)) as sweep:
         points = itertools.product(range(count(s, disk, step_library)), CUTS)
         for number, how in sample(points, SAMPLE):
             state = cut_at(s, disk, step_library, number, how)
@@ -379,14 +379,14 @@ def faults(scene, disk, library, left_out):  # noqa: F811
     return found
 
 
-@pytest.mark.parametrize("scene", [*NEW_FILES, Tree, Rewrap, Restore], ids=lambda scene: scene.__name__)
+@pytest.mark.parametrize("scene", [*NEW_FILES, Tree, Rewrap, Restore], ids=title)
 def test_missing_sync_of_a_file_is_found(bulla, disk, step_library, scene):  # noqa: F811
     s = scene(bulla, disk)
     folder = os.stat(disk.at).st_ino
     assert faults(s, disk, step_library, lambda call: call.name in SYNCS and call.inode != folder)
 
 
-@pytest.mark.parametrize("scene", [*NEW_FILES, *READ_BACK], ids=lambda scene: scene.__name__)
+@pytest.mark.parametrize("scene", [*NEW_FILES, *READ_BACK], ids=title)
 def test_missing_sync_of_a_folder_is_found(bulla, disk, step_library, scene):  # noqa: F811
     s = scene(bulla, disk)
     folder = os.stat(disk.at).st_ino
@@ -459,7 +459,7 @@ class Torn:
 @pytest.mark.parametrize("verb", ["rewrap", "restore"])
 def test_torn_envelope_opens(bulla, step_library, verb, damaged):  # noqa: F811
     torn = Torn(bulla, damaged)
-    with Sweep("power", f"torn sectors, {verb}, {damaged}") as sweep:
+    with Sweep("torn sectors", f"{verb}, {damaged}") as sweep:
         for state in torn.states(step_library, verb, ALL_MIXES if ALL else MIXES):
             assert torn.opens(state)
             sweep.point("opens")
