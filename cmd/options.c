@@ -164,7 +164,8 @@ static const struct row {
      "keep the modification times of the files"},
     {"sync", 0, "WHEN", TEXT, offsetof(struct options, sync), REWRAP,
      "each (the default) or none: whether each copy of an\n"
-     "envelope is made durable before the next is touched"},
+     "envelope is made durable before the next is touched;\n"
+     "if not, a power cut may take both"},
     {"sync", 0, "WHEN", TEXT, offsetof(struct options, sync), ENCRYPT | DECRYPT,
      "each (the default): a result is durable before it takes\n"
      "its place; end: all are, before the run ends; none.\n"

@@ -372,11 +372,6 @@ static struct result copy_body(int from, uint64_t offset, int to, const char *na
     return r;
 }
 
-static bool syncs(const struct rewrap *r)
-{
-    return r->session->sync == SYNC_EACH;
-}
-
 /* A new file with the envelope, and the body if body is not -1, in the place of the old one;
  * changed now, unless its times are to be kept. */
 static struct result replace(const struct rewrap *r, const struct place *place,
@@ -395,7 +390,8 @@ static struct result replace(const struct rewrap *r, const struct place *place,
         return FAIL;
     if (!r->preserve_times && futimens(f.fd, NULL) != 0)
         return fail_errno(err, "cannot set the times of '%s'", place->path);
-    return syncs(r) ? atomic_file_commit(&f, err) : atomic_file_commit_unsynced(&f, err);
+    /* The old file goes only for one that a power cut does not take. */
+    return atomic_file_commit(&f, err);
 }
 
 /* The smallest region that holds the envelope. */
@@ -424,7 +420,8 @@ static struct result put(struct rewrap *r, const struct place *place, int fd, co
     if (f->separate)
         return replace(r, place, st, e, -1, 0, err);
     if (exponent == e->exponent)
-        return inplace_write(fd, place->path, e, !f->health.used, syncs(r), err);
+        return inplace_write(fd, place->path, e, !f->health.used, r->session->sync == SYNC_EACH,
+                             err);
     session_warn(r->session, "'%s': its envelope needs %u bytes a copy now: the file is copied",
                  place->path, 1u << exponent);
     *outcome = REWRAP_GREW;

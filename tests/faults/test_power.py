@@ -194,6 +194,13 @@ class RewrapDetached(Rewrap):
     options = ["--detach"]
 
 
+class RewrapDetachedUnsynced(RewrapDetached):
+    """--sync=none: what replaces a file is durable first all the same."""
+
+    def command(self):
+        return [*super().command(), "--sync=none"]
+
+
 class RewrapThatGrows(Rewrap):
     def prepare(self):
         super().prepare()
@@ -307,7 +314,7 @@ class Passphrase(Rotate):
 
 
 SCENES = [Encrypt, EncryptOver, EncryptOverAtTheEnd, EncryptDetached, EncryptAndRemove, Decrypt, DecryptOver, Tree, TreeEach,
-          Rewrap, RewrapDetached, RewrapThatGrows, Reencrypt, Restore, Export, NewKey, Rotate, Passphrase]  # fmt: skip
+          Rewrap, RewrapDetached, RewrapDetachedUnsynced, RewrapThatGrows, Reencrypt, Restore, Export, NewKey, Rotate, Passphrase]  # fmt: skip
 
 
 def done(run):
