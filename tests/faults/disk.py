@@ -98,7 +98,7 @@ def attach(image):
 @pytest.fixture
 def ram(tmp_path):
     """A folder in memory, where there is one: disks in it do not wait for a disk."""
-    with tempfile.TemporaryDirectory(dir=RAM if RAM.is_dir() else tmp_path, prefix="bulla-") as folder:
+    with tempfile.TemporaryDirectory(dir=RAM if RAM.is_dir() else tmp_path, prefix="disk-") as folder:
         yield pathlib.Path(folder)
 
 
