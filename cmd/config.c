@@ -91,24 +91,48 @@ static struct result look_in(const char *path, bool must, struct lookup *l, stru
     return fail(err, ERR_USAGE, "config file '%s', line %d: not 'name = value'", path, line);
 }
 
+/* The one file that counts, if the user named it, else NULL. */
+static const char *named_file(void)
+{
+    const char *named = getenv("BULLA_CONFIG");
+
+    return named != NULL && named[0] != '\0' ? named : NULL;
+}
+
+struct result config_files(char *paths[CONFIG_FILES], struct err *err)
+{
+    const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+    int size = 0;
+
+    paths[0] = paths[1] = NULL;
+    if (named_file() != NULL)
+        size = asprintf(&paths[0], "%s", named_file());
+    else if (xdg != NULL && xdg[0] == '/')
+        size = asprintf(&paths[0], "%s/bulla/config.ini", xdg);
+    else if (home != NULL && home[0] == '/')
+        size = asprintf(&paths[0], "%s/.config/bulla/config.ini", home);
+    if (size < 0)
+        paths[0] = NULL;
+    if (size >= 0 && named_file() == NULL)
+        size = asprintf(&paths[1], "%s", SYSTEM_CONFIG);
+    if (size >= 0)
+        return OK;
+    string_free(&paths[0]);
+    paths[1] = NULL;
+    return fail(err, ERR_FAILED, "out of memory");
+}
+
 static struct result look_everywhere(struct lookup *l, struct err *err)
 {
-    const char *named = getenv("BULLA_CONFIG"), *xdg = getenv("XDG_CONFIG_HOME"),
-               *home = getenv("HOME");
-    char *path STRING_CLEANUP = NULL;
+    char *paths[CONFIG_FILES];
+    struct result r = config_files(paths, err);
 
-    if (named != NULL && named[0] != '\0')
-        return look_in(named, true, l, err);
-    if (xdg != NULL && xdg[0] == '/') {
-        if (asprintf(&path, "%s/bulla/config.ini", xdg) < 0)
-            return fail(err, ERR_FAILED, "out of memory");
-    } else if (home != NULL && home[0] == '/') {
-        if (asprintf(&path, "%s/.config/bulla/config.ini", home) < 0)
-            return fail(err, ERR_FAILED, "out of memory");
+    for (size_t i = 0; i < CONFIG_FILES; i++) {
+        if (r.ok && l->found == NULL && paths[i] != NULL)
+            r = look_in(paths[i], named_file() != NULL, l, err);
+        string_free(&paths[i]);
     }
-    if (path != NULL && !look_in(path, false, l, err).ok)
-        return FAIL;
-    return l->found != NULL ? OK : look_in(SYSTEM_CONFIG, false, l, err);
+    return r;
 }
 
 struct result config_key(const char *name, char **reference, struct err *err)

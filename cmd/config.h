@@ -10,6 +10,12 @@
 
 #include "base/err.h"
 
+#define CONFIG_FILES 2
+
+/* config_files gives the paths of the files, in the order they are looked in; NULL where there is
+ * none. The caller frees them. */
+FALLIBLE config_files(char *paths[CONFIG_FILES], struct err *err);
+
 /* config_key looks up a name; *reference, which the caller frees, is NULL if no file has it. */
 FALLIBLE config_key(const char *name, char **reference, struct err *err);
 

@@ -10,6 +10,7 @@
 #include "base/secret.h"
 #include "base/stream.h"
 #include "base/threads.h"
+#include "cmd/confine.h"
 #include "cmd/options.h"
 #include "cmd/progress.h"
 #include "cmd/terminal.h"
@@ -60,9 +61,16 @@ static bool standard_descriptors(void)
     return true;
 }
 
-/* Keys must not end up in a core file, nor be read by a debugger of the same user. */
-static void no_dumps(void)
+/* Keys must not end up in a core file, nor be read by a debugger of the same user, nor be swapped:
+ * as much as may be locked into memory shall be. */
+static void keep_keys_in_memory(void)
 {
+    struct rlimit locked;
+
+    if (getrlimit(RLIMIT_MEMLOCK, &locked) == 0 && locked.rlim_cur < locked.rlim_max) {
+        locked.rlim_cur = locked.rlim_max;
+        (void)setrlimit(RLIMIT_MEMLOCK, &locked);
+    }
     (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
@@ -83,7 +91,7 @@ static int run(int argc, char **argv, struct options *o)
         return ERR_NONE;
     }
     terminal_quiet(o->quiet);
-    if (!progress_init(o, &err).ok)
+    if (!progress_init(o, &err).ok || !confine(verb, o, &err).ok)
         return terminal_error(&err);
     int status = verb->run(o);
     if (secret_unlocked())
@@ -99,7 +107,7 @@ int main(int argc, char **argv)
 
     if (!standard_descriptors())
         return ERR_FAILED;
-    no_dumps();
+    keep_keys_in_memory();
     catch_signals();
     atomic_file_init();
     int status = terminal_finish(run(argc, argv, &o));

@@ -151,7 +151,7 @@ static struct result prompt(int tty, const char *noun, const char *what, const c
 static struct result from_terminal(const char *what, enum wanted wanted, struct secret *out,
                                    struct err *err)
 {
-    int tty FD_CLEANUP = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    int tty FD_CLEANUP = open(TERMINAL, O_RDWR | O_CLOEXEC | O_NOCTTY);
     struct secret first SECRET_CLEANUP = {0}, second SECRET_CLEANUP = {0};
     char shown[TEXT_ESCAPED(256)];
 
@@ -224,6 +224,27 @@ static struct result keep_descriptors(const struct options *o, struct err *err)
             (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
     }
     return OK;
+}
+
+bool passphrase_by_command(const struct options *o)
+{
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
+        if (option(o, sources[i].command) != NULL)
+            return true;
+    return false;
+}
+
+void passphrase_files(void (*visit)(void *arg, const char *path), void *arg)
+{
+    const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
+        const char *file = getenv(sources[i].variable);
+        if (file != NULL && file[0] != '\0')
+            visit(arg, file);
+    }
+    if (credentials != NULL)
+        visit(arg, credentials);
 }
 
 struct result passphrase_env(struct keystore_env *env, const struct options *o, struct err *err)

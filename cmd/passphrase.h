@@ -15,7 +15,16 @@
 #include "cmd/options.h"
 #include "keystore/keystore.h"
 
+#define TERMINAL "/dev/tty"
+
 /* passphrase_env fills the part of env that gets secrets; o must outlive it. ERR_USAGE. */
 FALLIBLE passphrase_env(struct keystore_env *env, const struct options *o, struct err *err);
+
+/* passphrase_by_command is true if the command line names a program to be run for a secret. */
+bool passphrase_by_command(const struct options *o);
+
+/* passphrase_files calls visit for each file, or folder of files, that a secret may be read from by
+ * its name; the terminal is not among them. */
+void passphrase_files(void (*visit)(void *arg, const char *path), void *arg);
 
 #endif

@@ -138,8 +138,20 @@ struct key_list_sink {
     void *arg;
 };
 
+/* What keys of a store have the process do, besides reading and writing files. */
+enum keystore_reach {
+    REACH_FILES,   /* nothing */
+    REACH_MODULES, /* what the code of others does that is loaded */
+    REACH_PROGRAMS /* talk to a service, and run what the user named for that */
+};
+
 struct keystore_ops {
     const char *name;
+    enum keystore_reach reach;
+
+    /* Gives the path of the file that a reference is in; the caller frees it. Required where keys
+     * are in files. */
+    struct result (*file)(const char *reference, char **path, struct err *err);
 
     /* Opens what a reference names, without asking for more than is needed for that. The caller
      * closes *out. Required. */

@@ -301,6 +301,7 @@ static struct result awskms_rotate(const struct keystore_env *env, const char *r
 
 const struct keystore_ops awskms_ops = {
     .name = "awskms",
+    .reach = REACH_PROGRAMS,
     .open = awskms_open,
     .wrap = awskms_wrap,
     .unwrap = awskms_unwrap,

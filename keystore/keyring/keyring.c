@@ -46,6 +46,17 @@ static struct result keyring_open(struct master_key **out, const struct keystore
     return OK;
 }
 
+static struct result keyring_file(const char *reference, char **path, struct err *err)
+{
+    struct reference at REFERENCE_CLEANUP = {0};
+
+    if (!reference_split(&at, reference, err).ok)
+        return FAIL;
+    *path = at.path;
+    at.path = NULL;
+    return OK;
+}
+
 static bool keyring_reopens(const struct master_key *key)
 {
     const struct keyring *k = (const struct keyring *)key;
@@ -256,6 +267,8 @@ static enum unwrapped keyring_unwrap(struct master_key *key, const struct branch
 
 const struct keystore_ops keyring_ops = {
     .name = "keyring",
+    .reach = REACH_FILES,
+    .file = keyring_file,
     .open = keyring_open,
     .wrap = keyring_wrap,
     .unwrap = keyring_unwrap,

@@ -144,6 +144,7 @@ static enum slot_match passphrase_match(const struct master_key *key, const stru
 
 const struct keystore_ops passphrase_ops = {
     .name = "passphrase",
+    .reach = REACH_FILES,
     .open = passphrase_open,
     .wrap = passphrase_wrap,
     .unwrap = passphrase_unwrap,

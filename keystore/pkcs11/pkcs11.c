@@ -336,6 +336,7 @@ static enum slot_match pkcs11_match(const struct master_key *key, const struct s
 
 const struct keystore_ops pkcs11_ops = {
     .name = "pkcs11",
+    .reach = REACH_MODULES,
     .open = pkcs11_open,
     .wrap = pkcs11_wrap,
     .unwrap = pkcs11_unwrap,

@@ -120,6 +120,12 @@ static enum unwrapped spki_unwrap(struct master_key *key, const struct branch_id
     return UNWRAP_FAILED;
 }
 
+static struct result spki_file_path(const char *reference, char **path, struct err *err)
+{
+    *path = strdup(reference);
+    return *path != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
+}
+
 static bool spki_reopens(const struct master_key *key)
 {
     (void)key;
@@ -158,6 +164,8 @@ static struct result spki_describe(struct master_key *key, const struct key_fact
 
 const struct keystore_ops spki_ops = {
     .name = "spki",
+    .reach = REACH_FILES,
+    .file = spki_file_path,
     .open = spki_open,
     .wrap = spki_wrap,
     .unwrap = spki_unwrap,

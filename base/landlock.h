@@ -1,0 +1,38 @@
+/* landlock: confines the process, for the rest of its life, to files that it names (landlock(7)).
+ *
+ * What is confined: reading, writing, cutting, making, removing and running files. Not confined:
+ * what is open already, listing folders, and looking at what a file is (stat).
+ *
+ * A ruleset that cannot be what it should be is dropped, and then nothing is confined: a run must
+ * not fail for it. */
+#ifndef BULLA_BASE_LANDLOCK_H
+#define BULLA_BASE_LANDLOCK_H
+
+#include <stdbool.h>
+
+/* struct ruleset: to be made by ruleset_new. */
+struct ruleset {
+    int fd; /* -1: the kernel has no Landlock, or the ruleset was dropped */
+};
+
+#define RULESET_CLEANUP __attribute__((cleanup(ruleset_drop)))
+
+enum ruleset_access {
+    ALLOW_READ,       /* files */
+    ALLOW_READ_WRITE, /* files that are there, as a terminal */
+    ALLOW_CHANGE      /* files, and making and removing them */
+};
+
+struct ruleset ruleset_new(void);
+
+/* ruleset_allow allows something to a file, or to all below a folder. A symbolic link stands for
+ * what it leads to. What is not there needs no rule. */
+void ruleset_allow(struct ruleset *r, const char *path, enum ruleset_access access);
+
+/* ruleset_enforce confines this thread and those it starts, which takes no_new_privs; true if it
+ * did. */
+bool ruleset_enforce(struct ruleset *r);
+
+void ruleset_drop(struct ruleset *r);
+
+#endif

@@ -1,0 +1,96 @@
+#include "base/seccomp.h"
+
+#if defined(__x86_64__) || defined(__aarch64__)
+
+#include <asm/ioctls.h>
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifdef __x86_64__
+#define ARCHITECTURE AUDIT_ARCH_X86_64
+#define FOREIGN 0x40000000u /* and above: the calls of x32 */
+#else
+#define ARCHITECTURE AUDIT_ARCH_AARCH64
+#define FOREIGN 0xffffffffu
+#endif
+
+static const unsigned refused[] = {
+    /* other programs and processes */
+    SYS_execve, SYS_execveat, SYS_kill, SYS_pidfd_getfd, SYS_pidfd_send_signal,
+    SYS_process_vm_readv, SYS_process_vm_writev, SYS_ptrace,
+    /* the network, and who listens on this machine */
+    SYS_accept, SYS_accept4, SYS_bind, SYS_connect, SYS_listen, SYS_sendmmsg, SYS_sendmsg,
+    SYS_sendto, SYS_socket,
+    /* other ways to the same, and what exploits are made of */
+    SYS_add_key, SYS_bpf, SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup, SYS_keyctl,
+    SYS_open_by_handle_at, SYS_perf_event_open, SYS_request_key, SYS_userfaultfd,
+    /* another view of the file systems */
+    SYS_chroot, SYS_fsconfig, SYS_fsmount, SYS_fsopen, SYS_fspick, SYS_mount, SYS_mount_setattr,
+    SYS_move_mount, SYS_open_tree, SYS_pivot_root, SYS_setns, SYS_umount2, SYS_unshare,
+    /* the kernel itself, which root may change */
+    SYS_finit_module, SYS_init_module, SYS_kexec_file_load, SYS_kexec_load,
+#ifdef __x86_64__
+    SYS_ioperm, SYS_iopl,
+#endif
+    SYS_reboot};
+
+#define REFUSED (sizeof refused / sizeof *refused)
+
+/* Where in the filter things stand. */
+enum {
+    FIRST = 4, /* comparison with a refused call */
+    IOCTL = FIRST + REFUSED,
+    ALLOW = IOCTL + 4,
+    REFUSE,
+    SIZE
+};
+
+_Static_assert(SIZE <= 256, "a jump goes over 255 instructions at most");
+
+/* An instruction that loads a member of what the call is, and one at "at" that goes on at one of
+ * two others. */
+#define LOAD(member)                                                                               \
+    (struct sock_filter) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, member))
+#define JUMP(at, how, value, yes, no)                                                              \
+    (struct sock_filter) BPF_JUMP(BPF_JMP | (how) | BPF_K, value, (uint8_t)((yes) - (at)-1),       \
+                                  (uint8_t)((no) - (at)-1))
+#define RETURN(value) (struct sock_filter) BPF_STMT(BPF_RET | BPF_K, value)
+
+bool seccomp_refuse(void)
+{
+    struct sock_filter filter[SIZE] = {
+        LOAD(arch),
+        JUMP(1, BPF_JEQ, ARCHITECTURE, 2, REFUSE),
+        LOAD(nr),
+        JUMP(3, BPF_JGE, FOREIGN, REFUSE, FIRST),
+        /* Typing into the terminal that bulla was started from. */
+        [IOCTL] = JUMP(IOCTL, BPF_JEQ, SYS_ioctl, IOCTL + 1, ALLOW),
+        LOAD(args[1]),
+        JUMP(IOCTL + 2, BPF_JEQ, TIOCSTI, REFUSE, IOCTL + 3),
+        JUMP(IOCTL + 3, BPF_JEQ, TIOCLINUX, REFUSE, ALLOW),
+        [ALLOW] = RETURN(SECCOMP_RET_ALLOW),
+        [REFUSE] = RETURN(SECCOMP_RET_ERRNO | EPERM),
+    };
+    const struct sock_fprog program = {SIZE, filter};
+
+    for (unsigned i = 0; i < REFUSED; i++)
+        filter[FIRST + i] = JUMP(FIRST + i, BPF_JEQ, refused[i], REFUSE, FIRST + i + 1);
+    /* Without the flag, older kernels make all that follows slower. */
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+                   &program) == 0;
+}
+
+#else /* another table of calls, which nobody has tried */
+
+bool seccomp_refuse(void)
+{
+    return false;
+}
+
+#endif

@@ -1,0 +1,261 @@
+#include "cmd/confine.h"
+
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#include "base/landlock.h"
+#include "base/place.h"
+#include "base/seccomp.h"
+#include "cmd/common.h"
+#include "cmd/config.h"
+#include "cmd/passphrase.h"
+#include "cmd/verbs.h"
+
+/* What a verb does with the files that it is given. */
+enum use {
+    NOTHING,
+    READ,
+    CHANGE, /* or makes it */
+    BESIDE, /* reads it, and makes others beside it where -o names no other place */
+    KEY,    /* it is a key, which is read */
+    NEW_KEY /* or changed, or made */
+};
+
+/* A row for each verb; one without a row could reach no file. */
+static const struct uses {
+    int (*run)(const struct options *o);
+    enum use operand, envelope; /* of --envelope */
+    bool fallback;              /* takes BULLA_KEY for a key that is not given */
+} table[] = {
+    {verb_encrypt, BESIDE, CHANGE, true},
+    {verb_decrypt, BESIDE, READ, true},
+    {verb_verify, READ, READ, true},
+    {verb_inspect, READ, READ, false},
+    {verb_status, READ, NOTHING, false},
+    {verb_rewrap, CHANGE, NOTHING, true},
+    {verb_reencrypt, CHANGE, NOTHING, true},
+    {verb_envelope_export, BESIDE, READ, false},
+    {verb_envelope_restore, CHANGE, READ, true},
+    {verb_key_new, NEW_KEY, NOTHING, false},
+    {verb_key_list, KEY, NOTHING, true},
+    {verb_key_rotate, NEW_KEY, NOTHING, false},
+    {verb_key_retire, NEW_KEY, NOTHING, false},
+    {verb_key_disable, NEW_KEY, NOTHING, false},
+    {verb_key_enable, NEW_KEY, NOTHING, false},
+    {verb_key_destroy, NEW_KEY, NOTHING, false},
+    {verb_key_passphrase, NEW_KEY, NOTHING, false},
+    {verb_key_check, KEY, NOTHING, false},
+    {verb_key_export_public, KEY, NOTHING, false},
+};
+
+/* What libraries read when they are first used, and hold no secrets of anybody. */
+static const char *const libraries[] = {
+    "/dev/urandom", "/etc/localtime", "/etc/ssl", "/lib", "/lib64", "/usr",
+};
+
+/* struct plan: what is to become of the run. */
+struct plan {
+    const struct options *options;
+    enum keystore_reach reach;
+    struct ruleset files;
+};
+
+static void allow_read(void *arg, const char *path)
+{
+    ruleset_allow(&((struct plan *)arg)->files, path, ALLOW_READ);
+}
+
+/* The folder that a path stands in. */
+static void allow_around(struct plan *p, const char *path, enum ruleset_access access)
+{
+    char *copy STRING_CLEANUP = strdup(path);
+
+    if (copy != NULL)
+        ruleset_allow(&p->files, dirname(copy), access);
+    else
+        ruleset_drop(&p->files);
+}
+
+/* What is made appears under another name first, so its whole folder must be open to us; if it is a
+ * folder, all below it. */
+static void allow_change(struct plan *p, const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        ruleset_allow(&p->files, path, ALLOW_CHANGE);
+    else
+        allow_around(p, path, ALLOW_CHANGE);
+}
+
+/* A file to be read, and an envelope beside it. One of many may be replaced by another program
+ * before it has its turn, so their folders are open to us. */
+static void allow_source(struct plan *p, const char *path)
+{
+    char *envelope STRING_CLEANUP = NULL;
+    struct stat st;
+
+    allow_read(p, path);
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        return;
+    if (p->options->operands.count > 1)
+        allow_around(p, path, ALLOW_READ);
+    else if (asprintf(&envelope, "%s" DETACHED_SUFFIX, path) >= 0)
+        allow_read(p, envelope);
+    else
+        ruleset_drop(&p->files);
+}
+
+static void allow_use(struct plan *p, enum use use, const char *path)
+{
+    const struct options *o = p->options;
+    bool beside = use == BESIDE && (o->output == NULL || o->remove_source);
+
+    if (path == NULL || is_stdio(path) || use == NOTHING)
+        return;
+    if (use == CHANGE && o->dry_run)
+        use = READ;
+    if (use == CHANGE || beside)
+        allow_change(p, path);
+    if (use != CHANGE)
+        allow_source(p, path);
+}
+
+/* A key as the user named it. One that cannot be found out about is left to the verb, and nothing
+ * is confined. */
+static void allow_key(struct plan *p, enum use use, const char *given)
+{
+    char *reference STRING_CLEANUP = NULL, *path STRING_CLEANUP = NULL;
+    const struct keystore_ops *ops;
+    const char *rest;
+    struct err ignored;
+
+    if (!common_reference(given, &reference, &ignored).ok ||
+        !registry_find(&ops, &rest, reference, &ignored).ok ||
+        (ops->file != NULL && !ops->file(rest, &path, &ignored).ok)) {
+        p->reach = REACH_PROGRAMS;
+        return;
+    }
+    p->reach = ops->reach > p->reach ? ops->reach : p->reach;
+    if (path == NULL)
+        return;
+    if (use == NEW_KEY)
+        allow_around(p, path, ALLOW_CHANGE);
+    else
+        allow_read(p, path);
+}
+
+static void allow_keys(struct plan *p, const struct uses *u)
+{
+    const struct options *o = p->options;
+    const char *fallback = getenv("BULLA_KEY");
+    const struct list *const lists[] = {&o->keys, &o->to, &o->add, &o->remove_keys};
+    bool is_key = u->operand == KEY || u->operand == NEW_KEY;
+
+    for (size_t k = 0; k < sizeof lists / sizeof *lists; k++)
+        for (size_t i = 0; i < lists[k]->count; i++)
+            allow_key(p, KEY, lists[k]->items[i]);
+    for (size_t i = 0; is_key && i < o->operands.count; i++)
+        allow_key(p, u->operand, o->operands.items[i]);
+    if (o->needs != NULL)
+        allow_key(p, KEY, o->needs);
+    if (u->fallback && fallback != NULL && fallback[0] != '\0' && o->keys.count == 0 &&
+        !(is_key && o->operands.count > 0))
+        allow_key(p, KEY, fallback);
+}
+
+static void allow_operands(struct plan *p, const struct uses *u)
+{
+    const struct options *o = p->options;
+
+    for (size_t i = 0; i < o->operands.count; i++)
+        allow_use(p, u->operand, o->operands.items[i]);
+    /* What is in a list is known when the first files of it are done already. */
+    if (o->files_from != NULL) {
+        allow_use(p, READ, o->files_from);
+        allow_use(p, u->operand, "/");
+    }
+}
+
+static void allow_config(struct plan *p)
+{
+    char *paths[CONFIG_FILES];
+    struct err ignored;
+
+    if (!config_files(paths, &ignored).ok)
+        ruleset_drop(&p->files);
+    for (size_t i = 0; i < CONFIG_FILES; i++) {
+        if (paths[i] != NULL)
+            allow_read(p, paths[i]);
+        string_free(&paths[i]);
+    }
+}
+
+static void allow_files(struct plan *p, const struct uses *u)
+{
+    const struct options *o = p->options;
+
+    for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++)
+        allow_read(p, libraries[i]);
+    ruleset_allow(&p->files, TERMINAL, ALLOW_READ_WRITE);
+    allow_config(p);
+    passphrase_files(allow_read, p);
+    if (u->operand != KEY && u->operand != NEW_KEY)
+        allow_operands(p, u);
+    allow_use(p, u->envelope, o->envelope);
+    allow_use(p, CHANGE, o->output);
+    for (size_t i = 0; i < o->check.count; i++)
+        allow_use(p, READ, o->check.items[i]);
+}
+
+/* True if all was done that the keys let us do. */
+static bool carry_out(struct plan *p, const struct uses *u)
+{
+    if (p->reach == REACH_PROGRAMS)
+        return true;
+    bool done = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+    if (p->reach == REACH_MODULES)
+        return done;
+    allow_files(p, u);
+    done = ruleset_enforce(&p->files) && done;
+    return seccomp_refuse() && done;
+}
+
+static const struct uses *uses_of(const struct verb *verb)
+{
+    static const struct uses none;
+
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (table[i].run == verb->run)
+            return &table[i];
+    return &none;
+}
+
+struct result confine(const struct verb *verb, const struct options *o, struct err *err)
+{
+    const char *wanted = getenv("BULLA_CONFINE");
+    bool no = wanted != NULL && strcmp(wanted, "no") == 0;
+    bool must = wanted != NULL && strcmp(wanted, "must") == 0;
+
+    if (wanted != NULL && wanted[0] != '\0' && !no && !must)
+        return fail(err, ERR_USAGE, "BULLA_CONFINE is no or must, not '%s'", wanted);
+#ifdef BULLA_SANITIZED
+    no = true; /* the sanitizers look at their own process from another one */
+#endif
+    if (no)
+        return OK;
+    struct plan p = {o, passphrase_by_command(o) ? REACH_PROGRAMS : REACH_FILES, ruleset_new()};
+    const struct uses *u = uses_of(verb);
+    allow_keys(&p, u);
+    bool done = carry_out(&p, u);
+    ruleset_drop(&p.files);
+    if (done || !must)
+        return OK;
+    (void)fail(err, ERR_UNSUPPORTED, "this kernel does not let the run be confined");
+    err_hint(err, "BULLA_CONFINE=must asks for that");
+    return FAIL;
+}

@@ -1,0 +1,23 @@
+/* confine: what a run may reach, settled before it opens a key or a file.
+ *
+ *     keys             new privileges   files (Landlock)     system calls (seccomp)
+ *     in files         none             those of the run     those of the run
+ *     on tokens        none             all                  all
+ *     of AWS KMS       as before        all                  all
+ *
+ * A module of a token does what it likes, with files and daemons of its own; and programs that the
+ * user named, for a passphrase, a PIN or for credentials, must work as they do elsewhere, sudo too:
+ * with --passphrase-command and its like a run is as one with keys of AWS KMS.
+ *
+ * Where the kernel cannot do one of them, the run goes on without. In BULLA_CONFINE "must" makes
+ * that an error, and "no" confines nothing. */
+#ifndef BULLA_CMD_CONFINE_H
+#define BULLA_CMD_CONFINE_H
+
+#include "cmd/options.h"
+
+/* confine does that to this thread and those it starts. ERR_USAGE, or ERR_UNSUPPORTED for "must".
+ */
+FALLIBLE confine(const struct verb *verb, const struct options *o, struct err *err);
+
+#endif
