@@ -55,10 +55,10 @@ class Bulla:
         expect(done.returncode, status, done.stderr)
         return done
 
-    def start(self, *args, env=None, **how):
+    def start(self, *args, env=None, under=(), **how):
         """Starts bulla and does not wait; end it with self.finish."""
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        self.started.append(subprocess.Popen(self.command(args), **self.setting(env), **{**pipes, **how}))
+        self.started.append(subprocess.Popen([*under, *self.command(args)], **self.setting(env), **{**pipes, **how}))
         return self.started[-1]
 
     def finish(self, process, stdin=None, status=0):

@@ -1,0 +1,130 @@
+/* A stand-in for hostile code that took over bulla: when the program ends, still confined, this library tries what SPY_TRY
+ * says, a line each of a deed and a path, and writes a line with the error of each (0: it worked) to descriptor SPY_FD. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/keyctl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static long open_as(const char *path, int flags)
+{
+    int fd = open(path, flags | O_CLOEXEC, 0600);
+
+    if (fd >= 0)
+        close(fd);
+    return fd;
+}
+
+static long do_read(const char *path)
+{
+    return open_as(path, O_RDONLY);
+}
+
+static long do_write(const char *path)
+{
+    return open_as(path, O_WRONLY);
+}
+
+static long do_cut(const char *path)
+{
+    return truncate(path, 0);
+}
+
+static long do_make(const char *path)
+{
+    return open_as(path, O_WRONLY | O_CREAT | O_EXCL);
+}
+
+static long do_fifo(const char *path)
+{
+    return mkfifo(path, 0600);
+}
+
+static long do_link(const char *path)
+{
+    return symlink("/", path);
+}
+
+static long do_run(const char *path)
+{
+    char *const argv[] = {(char *)path, NULL};
+    pid_t pid;
+    int failed = posix_spawn(&pid, path, NULL, NULL, argv, NULL);
+
+    errno = failed;
+    return failed == 0 ? 0 : -1;
+}
+
+static long do_socket(const char *path)
+{
+    (void)path;
+    return socket(AF_UNIX, SOCK_STREAM, 0);
+}
+
+static long do_signal(const char *path)
+{
+    (void)path;
+    return kill(getppid(), 0);
+}
+
+static long do_peek(const char *path)
+{
+    char byte;
+    struct iovec mine = {&byte, 1}, theirs = {&byte, 1};
+
+    (void)path;
+    return process_vm_readv(getpid(), &mine, 1, &theirs, 1, 0);
+}
+
+static long do_keyring(const char *path)
+{
+    (void)path;
+    return syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING, 1);
+}
+
+static long do_uring(const char *path)
+{
+    (void)path;
+    return syscall(SYS_io_uring_setup, 1, NULL); /* EFAULT where it is allowed */
+}
+
+static long do_type(const char *path)
+{
+    (void)path;
+    return ioctl(STDERR_FILENO, TIOCSTI, "x"); /* ENOTTY where it is allowed, and no terminal is there */
+}
+
+static const struct {
+    const char *name;
+    long (*act)(const char *path);
+} deeds[] = {
+    {"read", do_read},     {"write", do_write},   {"cut", do_cut},   {"make", do_make},       {"remove", (long (*)(const char *))unlink},
+    {"fifo", do_fifo},     {"link", do_link},     {"run", do_run},   {"socket", do_socket},   {"signal", do_signal},
+    {"peek", do_peek},     {"keyring", do_keyring}, {"uring", do_uring}, {"type", do_type},
+};
+
+__attribute__((destructor)) static void spy(void)
+{
+    char *try = getenv("SPY_TRY"), *fd = getenv("SPY_FD"), name[32], path[4096];
+
+    for (char *line = try == NULL ? NULL : strtok(try, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+        if (sscanf(line, "%31s %4095s", name, path) < 1)
+            continue;
+        for (size_t i = 0; i < sizeof deeds / sizeof *deeds; i++)
+            if (strcmp(deeds[i].name, name) == 0) {
+                errno = 0;
+                int failed = deeds[i].act(path) < 0 ? errno : 0;
+                dprintf(atoi(fd), "%s %d\n", line, failed);
+            }
+    }
+}

@@ -1,0 +1,282 @@
+"""What bulla may do while it runs: no more than its command line needs, even if hostile code takes it over."""
+
+import errno
+import os
+import pathlib
+import resource
+import signal
+import subprocess
+import time
+
+import pytest
+
+from program import SANITIZED
+from sealed import content
+from terminal import on_terminal
+
+pytestmark = pytest.mark.skipif(SANITIZED, reason="the sanitizers look at their own process from another one")
+
+HERE = pathlib.Path(__file__).parent
+NOBODY = 65534
+
+# Calls that no run over files may make; where they are not refused, they end by the second.
+CALLS = {"run /bin/true": 0, "socket": 0, "signal": 0, "peek": 0, "keyring": 0, "uring": errno.EFAULT, "type": errno.ENOTTY}
+
+# A row for each verb: its arguments, and the folders that it may make files in. The keyring is keys/ring.
+VERBS = {
+    "encrypt": (["-k", "keys/ring", "in/plain", "-o", "out/a"], ["out"]),
+    "decrypt": (["-k", "keys/ring", "in/sealed.bulla", "-o", "out/a"], ["out"]),
+    "verify": (["-k", "keys/ring", "in/sealed.bulla"], []),
+    "inspect": (["in/sealed.bulla"], []),
+    "rewrap": (["-k", "keys/ring", "in/sealed.bulla"], ["in"]),
+    "reencrypt": (["-k", "keys/ring", "in/sealed.bulla"], ["in"]),
+    "status": (["in/sealed.bulla"], []),
+    "key new": (["keys/new.ring"], ["keys"]),
+    "key list": (["keys/ring"], []),
+    "key rotate": (["keys/ring"], ["keys"]),
+    "key retire": (["keys/ring"], ["keys"]),
+    "key disable": (["keys/ring#ring:1"], ["keys"]),
+    "key enable": (["keys/ring#ring:2"], ["keys"]),
+    "key destroy": (["--force", "keys/ring#ring:2", "--check", "in/sealed.bulla"], ["keys"]),
+    "key passphrase": (["keys/ring"], ["keys"]),
+    "key export-public": (["keys/pair", "-o", "out/public"], ["out"]),
+    "key check": (["keys/ring"], []),
+    "envelope export": (["in/sealed.bulla", "-o", "out/a"], ["out"]),
+    "envelope restore": (["in/sealed.bulla", "--envelope", "out/env"], ["in"]),
+}  # fmt: skip
+
+# Other forms of the same, for which other files are opened.
+FORMS = {
+    "encrypt beside": (["encrypt", "-k", "keys/ring", "in/plain"], ["in"]),
+    "encrypt to a folder": (["encrypt", "-k", "keys/ring", "in/plain", "-o", "out"], ["out"]),
+    "encrypt a tree": (["encrypt", "-r", "-k", "keys/ring", "in", "-o", "out", "-j2"], ["out"]),
+    "encrypt a tree beside": (["encrypt", "-r", "-k", "keys/ring", "in"], ["in"]),
+    "encrypt and remove": (["encrypt", "--remove-source", "-k", "keys/ring", "in/plain", "-o", "out/a"], ["in", "out"]),
+    "encrypt detached": (["encrypt", "-k", "keys/ring", "in/plain", "-o", "-", "--envelope", "out/e"], ["out"]),
+    "encrypt over": (["encrypt", "--force", "-k", "keys/ring", "in/plain", "-o", "out/env"], ["out"]),
+    "encrypt from standard input": (["encrypt", "-k", "keys/ring"], []),
+    "encrypt for a passphrase": (["encrypt", "-k", "passphrase:", "in/plain", "-o", "out/a"], ["out"]),
+    "encrypt for a public key": (["encrypt", "-k", "keys/public", "in/plain", "-o", "out/a"], ["out"]),
+    "decrypt and remove": (["decrypt", "--remove-source", "-k", "keys/ring", "in/sealed.bulla", "-o", "out/a"], ["in", "out"]),
+    "verify by a name": (["verify", "-k", "named", "in/sealed.bulla"], []),
+    "rewrap and only look": (["rewrap", "-n", "-k", "keys/ring", "in/sealed.bulla"], []),
+    "rewrap a folder": (["rewrap", "-r", "--to", "keys/pair", "-k", "keys/ring", "in"], ["in"]),
+    "encrypt what a list names": (["encrypt", "--files-from", "list", "-k", "keys/ring", "-o", "out"], ["out"]),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def spy(tmp_path_factory):
+    library = tmp_path_factory.mktemp("spy") / "spy.so"
+    subprocess.run(["gcc", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, HERE / "spy.c"], check=True)
+    return library
+
+
+@pytest.fixture
+def world(bulla, work):
+    """Folders in, out, keys and other; files with no business in a run, victim and fresh ones, are in each."""
+    for folder in ("in", "out", "keys", "other"):
+        (work / folder).mkdir()
+        (work / folder / "victim").write_bytes(b"victim")
+    bulla("key", "new", "-q", "keys/ring")
+    (work / "in/sealed.bulla").write_bytes(bulla("encrypt", "-k", "keys/ring", stdin=b"text").stdout)
+    bulla("envelope", "export", "in/sealed.bulla", "-o", "out/env")
+    bulla("key", "rotate", "-q", "keys/ring")
+    bulla("key", "rotate", "-q", "keys/ring")
+    bulla("key", "disable", "-q", "keys/ring#ring:2")
+    bulla("key", "new", "-q", "--kind", "x25519", "keys/pair")
+    bulla("key", "export-public", "-q", "keys/pair", "-o", "keys/public")
+    (work / "in/plain").write_bytes(b"plain")
+    (work / "list").write_bytes(b"in/plain\n")
+    (work / "other/pass").write_bytes(b"correct horse")
+    config = pathlib.Path(bulla.environment["XDG_CONFIG_HOME"], "bulla")
+    config.mkdir(parents=True)
+    (config / "config.ini").write_text(f"[keys]\nnamed = {work}/keys/ring\n")
+    bulla.environment["BULLA_NEW_PASSPHRASE_FILE"] = "other/pass"
+    return work
+
+
+def spied(bulla, spy, args, deeds, confine=""):
+    """Runs bulla, and then the deeds from within; gives the error of each."""
+    ours, theirs = os.pipe()
+    env = {"LD_PRELOAD": str(spy), "SPY_TRY": "\n".join(deeds), "SPY_FD": str(theirs), "BULLA_CONFINE": confine}
+    bulla(*args, env=env, pass_fds=[theirs], stdin=b"text")
+    os.close(theirs)
+    with os.fdopen(ours) as pipe:
+        lines = [line.rsplit(" ", 1) for line in pipe.read().splitlines()]
+    assert [deed for deed, _ in lines] == list(deeds)
+    return {deed: int(number) for deed, number in lines}
+
+
+def check_confined(bulla, spy, args, makes, reads_all=False):
+    """Files are made in the folders named and in no other, no file is read but in these, and no call of CALLS is allowed."""
+    expected = {}
+    for folder in ("in", "out", "keys", "other"):
+        may = 0 if folder in makes else errno.EACCES
+        walked = reads_all or "-r" in args and folder == "in"
+        for deed in ("make", "write", "remove"):
+            expected[f"{deed} {folder}/{'fresh' if deed == 'make' else 'victim'}"] = may
+        expected[f"read {folder}/other"] = 0 if may == 0 or walked else errno.EACCES
+        (bulla.work / folder / "other").write_bytes(b"x")
+    for folder in ("in", "out"):
+        expected[f"cut {folder}/other"] = expected[f"fifo {folder}/fifo"] = expected[f"link {folder}/link"] = errno.EACCES
+    expected |= dict.fromkeys(CALLS, errno.EPERM)
+    assert spied(bulla, spy, args, expected, "must") == expected
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_hostile_code_is_confined(bulla, spy, world, verb):
+    args, makes = VERBS[verb]
+    check_confined(bulla, spy, [*verb.split(), *args], makes)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_hostile_code_is_confined_in_other_forms(bulla, spy, world, form):
+    args, makes = FORMS[form]
+    check_confined(bulla, spy, args, makes, reads_all="--files-from" in args)
+
+
+def test_every_verb_has_its_row(bulla):
+    lines = bulla("help").stdout.decode().split("\n\n")[2].splitlines()
+    assert sorted(line[2:20].strip() for line in lines) == sorted(VERBS)
+
+
+def test_what_is_refused_works_where_nothing_is_confined(bulla, spy, world):
+    """Else the tests above could not fail."""
+    deeds = {"read other/victim": 0, "write other/victim": 0, "make other/fresh": 0, "cut other/victim": 0, "fifo other/fifo": 0,
+             "link other/link": 0, "remove other/victim": 0} | CALLS  # fmt: skip
+    assert spied(bulla, spy, ["inspect", "in/sealed.bulla"], deeds, "no") == deeds
+
+
+# Files that are there by their turn.
+
+
+def test_file_that_is_replaced_before_its_turn(bulla, ring, work):
+    """Logs are, and who names several files gets them as they are then."""
+    os.mkfifo(work / "first")
+    (work / "second").write_bytes(b"old")
+    process = bulla.start("encrypt", "-k", ring, "-j1", "first", "second", env={"BULLA_CONFINE": "must"}, stdin=subprocess.DEVNULL)
+    with open(work / "first", "wb"):  # it waits for us there
+        (work / "new").write_bytes(b"new")
+        (work / "new").rename(work / "second")
+    bulla.finish(process)
+    assert bulla("decrypt", "-k", ring, "second.bulla", "-o", "-").stdout == b"new"
+
+
+def test_what_has_no_place_in_a_tree_is_read(bulla, ring):
+    ours, theirs = os.pipe()
+    os.write(theirs, b"from a pipe")
+    os.close(theirs)
+    sealed = bulla("encrypt", "-k", ring, f"/dev/fd/{ours}", "-o", "-", pass_fds=[ours], env={"BULLA_CONFINE": "must"}).stdout
+    os.close(ours)
+    assert bulla("decrypt", "-k", ring, stdin=sealed).stdout == b"from a pipe"
+
+
+def test_links_are_followed(bulla, ring, work):
+    for folder in ("a", "b", "c"):
+        (work / folder).mkdir()
+    (work / "a/file").write_bytes(b"text")
+    (work / "b/link").symlink_to("../a/file")
+    (work / "to").symlink_to("c")
+    bulla("encrypt", "-k", ring, "b/link", "-o", "to", env={"BULLA_CONFINE": "must"})
+    bulla("encrypt", "-k", ring, "b/link", env={"BULLA_CONFINE": "must"})
+    assert (work / "c/link.bulla").exists() and (work / "b/link.bulla").exists()
+
+
+def test_passphrase_is_asked_on_a_terminal(bulla, work):
+    (work / "plain").write_bytes(b"text")
+    bulla.environment["BULLA_CONFINE"] = "must"
+    on_terminal(bulla, "encrypt", "-k", "passphrase:", "plain", lines=["correct horse\n"] * 2)
+
+
+# Who is confined how far.
+
+
+@pytest.fixture
+def waiting(bulla, ring):
+    """Starts a decryption that has opened its keys, has threads, and waits for the rest of its input."""
+    sealed = bulla("encrypt", "-k", ring, stdin=content(4 << 20)).stdout
+
+    def start(*under, **how):
+        process = bulla.start("decrypt", "-k", ring, "-j4", "-o", "out", under=under, **how)
+        process.stdin.write(sealed[: 3 << 20])
+        process.stdin.flush()
+        while len(os.listdir(f"/proc/{process.pid}/task")) < 2:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.01)
+        time.sleep(0.2)  # all that was sent is worked on
+        return process
+
+    return start
+
+
+def status_of(task):
+    return dict(line.split(":\t", 1) for line in (task / "status").read_text().splitlines())
+
+
+def test_every_thread_is_confined(waiting):
+    process = waiting(env={"BULLA_CONFINE": "must"})
+    tasks = list(pathlib.Path(f"/proc/{process.pid}/task").iterdir())
+    assert len(tasks) > 1
+    for status in map(status_of, tasks):
+        assert (status["NoNewPrivs"], status["Seccomp"], status["Seccomp_filters"]) == ("1", "2", "1")
+
+
+def test_a_passphrase_command_may_do_what_it_does_elsewhere(bulla, spy, work):
+    """Gain privileges, too: it is run by the user."""
+    (work / "plain").write_bytes(b"text")
+    command = "grep -c 'NoNewPrivs:.0' /proc/self/status; touch made-by-command"
+    bulla("encrypt", "-k", "passphrase:", "--new-passphrase-command", command, "plain", env={"BULLA_CONFINE": "must"})
+    assert (work / "made-by-command").exists()
+    assert bulla("verify", "-k", "passphrase:", "--passphrase-command", "echo 1", "plain.bulla")
+
+
+def test_a_kernel_that_cannot_confine(bulla, ring, work):
+    """Then the run goes on without, and with "must" it ends before it has touched a file."""
+    (work / "plain").write_bytes(b"text")
+    for call in ("landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "seccomp"):
+        under = ["strace", "-f", "-qq", "-e", "signal=none", "-o", "/dev/stderr", "-e", f"trace={call}", "-e", f"inject={call}:error=ENOSYS"]
+        assert b"INJECTED" in bulla("encrypt", "-k", ring, "plain", under=under).stderr
+        (work / "plain.bulla").unlink()
+        done = bulla("encrypt", "-k", ring, "plain", under=under, env={"BULLA_CONFINE": "must"}, status=8)
+        assert b"this kernel does not let the run be confined" in done.stderr
+        assert not (work / "plain.bulla").exists()
+
+
+def test_a_word_that_is_neither(bulla, ring, work):
+    done = bulla("verify", "-k", ring, "f", env={"BULLA_CONFINE": "yes"}, status=2)
+    assert done.stderr == b"bulla: BULLA_CONFINE is no or must, not 'yes'\n"
+
+
+# Memory.
+
+
+def test_the_process_is_closed_to_others_of_the_same_user(bulla):
+    """What cannot be dumped belongs to root in /proc, and no debugger of its user gets at it."""
+    as_nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+    program = os.open(bulla.program, os.O_RDONLY)  # nobody may not be able to walk to it
+    process = bulla.start("inspect", executable=f"/proc/self/fd/{program}", pass_fds=[program], **as_nobody)
+    other = subprocess.Popen(["sleep", "60"], **as_nobody)
+    bulla.started.append(other)
+    while "inspect" not in pathlib.Path(f"/proc/{process.pid}/cmdline").read_text() or not status_of(pathlib.Path(f"/proc/{process.pid}"))["State"].startswith("S"):
+        time.sleep(0.01)
+    owner = [os.stat(f"/proc/{p.pid}/environ").st_uid for p in (process, other)]
+    assert owner == [0, NOBODY if as_nobody else os.geteuid()]
+
+
+def test_no_core_is_left_by_a_crash(waiting, work):
+    process = waiting(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)))
+    process.send_signal(signal.SIGABRT)
+    ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert (ended.si_code, ended.si_status) == (os.CLD_KILLED, signal.SIGABRT)
+    assert not list(work.glob("*core*"))
+
+
+@pytest.mark.parametrize("limits, warns", [("0:0", 1), ("0:8388608", 0)])
+def test_limit_of_locked_memory(bulla, ring, work, limits, warns):
+    """The soft limit is raised; where the hard one is too low, that is said once."""
+    bound = ["setpriv", "--bounding-set=-ipc_lock"] if os.geteuid() == 0 else []
+    for name in "abc":
+        (work / name).write_bytes(b"text")
+    done = bulla("encrypt", "-k", ring, "a", "b", "c", under=[*bound, "prlimit", f"--memlock={limits}"])
+    assert done.stderr.count(b"key bytes could not be locked into memory") == warns
