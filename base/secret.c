@@ -9,14 +9,19 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
-#define CELL_SIZE 128 /* bytes: what is not larger is small */
-#define CELLS 32      /* in a page */
+/* The two sizes of cells, in bytes, and how many share a page: secrets that are not larger than the
+ * first are small; the second is for what libraries make of keys. */
+static const struct cells {
+    size_t size;
+    unsigned count;
+} small = {128, 32}, large = {SECRET_CELL_MAX, 8};
 
 static atomic_bool unlocked;
 
 /* struct page: the cells of a page; those in use have their bit set. Pages are kept until the end
  * of the process. */
 struct page {
+    const struct cells *kind;
     uint8_t *cells;
     uint32_t used;
     struct page *next;
@@ -24,6 +29,9 @@ struct page {
 
 static struct page *pages;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the pages */
+
+/* All pages lie between these; most of what is asked for does not, and needs no lock then. */
+static atomic_uintptr_t lowest = UINTPTR_MAX, highest;
 
 struct result secret_init(struct err *err)
 {
@@ -44,51 +52,93 @@ static uint8_t *protected_memory(size_t size)
     return bytes;
 }
 
-static struct page *page_with_room(void)
+static uint32_t all_used(const struct cells *kind)
+{
+    return UINT32_MAX >> (32 - kind->count);
+}
+
+static struct page *page_with_room(const struct cells *kind)
 {
     struct page *page = pages;
 
-    while (page != NULL && page->used == UINT32_MAX)
+    while (page != NULL && (page->kind != kind || page->used == all_used(kind)))
         page = page->next;
     if (page != NULL)
         return page;
     page = malloc(sizeof *page);
     if (page == NULL)
         return NULL;
-    *page = (struct page){protected_memory(CELL_SIZE * CELLS), 0, pages};
+    *page = (struct page){kind, protected_memory(kind->size * kind->count), 0, pages};
     if (page->cells == NULL) {
         free(page);
         return NULL;
     }
+    uintptr_t from = (uintptr_t)page->cells, to = from + kind->size * kind->count;
+    if (from < atomic_load(&lowest))
+        atomic_store(&lowest, from);
+    if (to > atomic_load(&highest))
+        atomic_store(&highest, to);
     pages = page;
     return page;
 }
 
-static uint8_t *cell_new(void)
+static uint8_t *cell_new(const struct cells *kind)
 {
     uint8_t *cell = NULL;
 
     pthread_mutex_lock(&lock);
-    struct page *page = page_with_room();
+    struct page *page = page_with_room(kind);
     if (page != NULL) {
         unsigned i = (unsigned)__builtin_ctz(~page->used);
         page->used |= UINT32_C(1) << i;
-        cell = page->cells + i * CELL_SIZE;
+        cell = page->cells + i * kind->size;
     }
     pthread_mutex_unlock(&lock);
     return cell;
 }
 
-/* False if the bytes are not a cell. */
-static bool cell_free(uint8_t *bytes)
+/* The page that a cell is in; NULL if the bytes are not a cell. With the lock held. */
+static struct page *page_of(const uint8_t *bytes)
 {
-    pthread_mutex_lock(&lock);
     struct page *page = pages;
-    while (page != NULL && (uintptr_t)bytes - (uintptr_t)page->cells >= CELL_SIZE * CELLS)
+
+    while (page != NULL &&
+           (uintptr_t)bytes - (uintptr_t)page->cells >= page->kind->size * page->kind->count)
         page = page->next;
+    return page;
+}
+
+static bool may_be_cell(const void *bytes)
+{
+    return (uintptr_t)bytes >= atomic_load(&lowest) && (uintptr_t)bytes < atomic_load(&highest);
+}
+
+void *secret_cell(size_t size)
+{
+    return size <= small.size ? cell_new(&small) : size <= large.size ? cell_new(&large) : NULL;
+}
+
+size_t secret_cell_size(const void *bytes)
+{
+    if (!may_be_cell(bytes))
+        return 0;
+    pthread_mutex_lock(&lock);
+    const struct page *page = page_of(bytes);
+    size_t size = page != NULL ? page->kind->size : 0;
+    pthread_mutex_unlock(&lock);
+    return size;
+}
+
+bool secret_cell_free(void *bytes)
+{
+    if (!may_be_cell(bytes))
+        return false;
+    pthread_mutex_lock(&lock);
+    struct page *page = page_of(bytes);
     if (page != NULL) {
-        sodium_memzero(bytes, CELL_SIZE);
-        page->used &= ~(UINT32_C(1) << (size_t)(bytes - page->cells) / CELL_SIZE);
+        size_t size = page->kind->size;
+        sodium_memzero(bytes, size);
+        page->used &= ~(UINT32_C(1) << (size_t)((uint8_t *)bytes - page->cells) / size);
     }
     pthread_mutex_unlock(&lock);
     return page != NULL;
@@ -96,7 +146,7 @@ static bool cell_free(uint8_t *bytes)
 
 struct result secret_new(struct secret *s, size_t size, struct err *err)
 {
-    uint8_t *bytes = size <= CELL_SIZE ? cell_new() : protected_memory(size);
+    uint8_t *bytes = size <= small.size ? cell_new(&small) : protected_memory(size);
 
     if (bytes == NULL)
         return fail_errno(err, "cannot allocate %zu bytes of protected memory", size);
@@ -124,7 +174,7 @@ struct result secret_random(struct secret *s, size_t size, struct err *err)
 
 void secret_free(struct secret *s)
 {
-    if (s->bytes != NULL && !cell_free(s->bytes))
+    if (s->bytes != NULL && !secret_cell_free(s->bytes))
         sodium_free(s->bytes);
     *s = (struct secret){0};
 }

@@ -35,6 +35,15 @@ FALLIBLE secret_random(struct secret *s, size_t size, struct err *err);
 /* secret_free zeroes and frees; *s is empty then. */
 void secret_free(struct secret *s);
 
+/* secret_cell gives bytes of secret memory to a library that asks for its own, none if there are
+ * more than SECRET_CELL_MAX or memory is out; they are not zeroed. secret_cell_size tells how many
+ * there are behind such a pointer, 0 if it is no cell. secret_cell_free wipes a cell, and is false
+ * if the pointer is none. */
+#define SECRET_CELL_MAX 2048
+void *secret_cell(size_t size);
+size_t secret_cell_size(const void *bytes);
+bool secret_cell_free(void *bytes);
+
 /* secret_take moves the bytes out of *s, which is empty then: how ownership leaves a function whose
  * variable is SECRET_CLEANUP. */
 struct secret secret_take(struct secret *s);

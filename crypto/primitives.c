@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/secret.h"
+#include "crypto/guarded.h"
 
 #define AEAD_SIZE_MAX (1u << 30) /* fits OpenSSL's int */
 
@@ -34,6 +35,7 @@ struct result crypto_new(struct crypto **out, struct err *err)
 {
     struct crypto *c CRYPTO_CLEANUP = calloc(1, sizeof *c);
 
+    guarded_init();
     if (c == NULL || OPENSSL_init_crypto(UNUSED_PARTS, NULL) != 1)
         return fail(err, ERR_FAILED, "out of memory");
     c->algorithms = calloc(1, sizeof *c->algorithms);
@@ -66,6 +68,16 @@ void crypto_free(struct crypto **crypto)
     free(c);
 }
 
+/* Has OpenSSL set up for all ciphers what it does with the first, and keep that in usual memory. */
+static bool try_cipher(const EVP_CIPHER *cipher)
+{
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    bool done = ctx != NULL && EVP_EncryptInit_ex2(ctx, cipher, NULL, NULL, NULL) == 1;
+
+    EVP_CIPHER_CTX_free(ctx);
+    return done;
+}
+
 static struct result fetch(struct algorithms *a, OSSL_LIB_CTX *lib, struct err *err)
 {
     if (a->gcm == NULL)
@@ -74,7 +86,7 @@ static struct result fetch(struct algorithms *a, OSSL_LIB_CTX *lib, struct err *
         a->ecb = EVP_CIPHER_fetch(lib, "AES-256-ECB", NULL);
     if (a->hkdf == NULL)
         a->hkdf = EVP_KDF_fetch(lib, "HKDF", NULL);
-    return a->gcm != NULL && a->ecb != NULL && a->hkdf != NULL
+    return a->gcm != NULL && a->ecb != NULL && a->hkdf != NULL && try_cipher(a->gcm)
                ? OK
                : fail(err, ERR_FAILED, "OpenSSL has no AES-256-GCM, AES-256-ECB or HKDF");
 }
@@ -197,10 +209,12 @@ struct result aes256_blocks(const struct crypto *crypto, const uint8_t key[KEY_S
     if (!algorithms_of(crypto, &algorithms, err).ok)
         return FAIL;
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    guarded_begin();
     int done = ctx != NULL && EVP_EncryptInit_ex2(ctx, algorithms->ecb, key, NULL, NULL) == 1 &&
                EVP_CIPHER_CTX_set_padding(ctx, 0) == 1 &&
                EVP_EncryptUpdate(ctx, out, &got, in, size) == 1 && got == size;
 
+    guarded_end();
     EVP_CIPHER_CTX_free(ctx);
     if (!done)
         return fail(err, ERR_FAILED, "OpenSSL failed to encrypt");
@@ -280,6 +294,19 @@ static const struct aead_ops aead_ops[] = {
     [AEAD_CHACHA20_POLY1305] = {chacha_seal, chacha_open},
 };
 
+/* Gives both contexts their key. */
+static bool set_keys(struct aead *a, const EVP_CIPHER *cipher, const uint8_t key[KEY_SIZE])
+{
+    a->seal = EVP_CIPHER_CTX_new();
+    a->open = EVP_CIPHER_CTX_new();
+    guarded_begin();
+    bool done = a->seal != NULL && a->open != NULL &&
+                EVP_EncryptInit_ex2(a->seal, cipher, key, NULL, NULL) == 1 &&
+                EVP_DecryptInit_ex2(a->open, cipher, key, NULL, NULL) == 1;
+    guarded_end();
+    return done;
+}
+
 struct result aead_new(struct aead **out, const struct crypto *crypto,
                        enum aead_algorithm algorithm, const uint8_t key[KEY_SIZE], struct err *err)
 {
@@ -294,13 +321,8 @@ struct result aead_new(struct aead **out, const struct crypto *crypto,
     if (algorithm == AEAD_CHACHA20_POLY1305) {
         if (!secret_copy(&a->key, key, KEY_SIZE, err).ok)
             return FAIL;
-    } else {
-        a->seal = EVP_CIPHER_CTX_new();
-        a->open = EVP_CIPHER_CTX_new();
-        if (a->seal == NULL || a->open == NULL ||
-            EVP_EncryptInit_ex2(a->seal, algorithms->gcm, key, NULL, NULL) != 1 ||
-            EVP_DecryptInit_ex2(a->open, algorithms->gcm, key, NULL, NULL) != 1)
-            return fail(err, ERR_FAILED, "OpenSSL failed to set a key");
+    } else if (!set_keys(a, algorithms->gcm, key)) {
+        return fail(err, ERR_FAILED, "OpenSSL failed to set a key");
     }
     *out = a;
     a = NULL;
@@ -310,7 +332,10 @@ struct result aead_new(struct aead **out, const struct crypto *crypto,
 static struct result copy_context(EVP_CIPHER_CTX **out, const EVP_CIPHER_CTX *ctx, struct err *err)
 {
     *out = EVP_CIPHER_CTX_new();
-    if (*out == NULL || EVP_CIPHER_CTX_copy(*out, ctx) != 1)
+    guarded_begin();
+    bool done = *out != NULL && EVP_CIPHER_CTX_copy(*out, ctx) == 1;
+    guarded_end();
+    if (!done)
         return fail(err, ERR_FAILED, "OpenSSL failed to copy a key");
     return OK;
 }

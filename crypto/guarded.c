@@ -1,0 +1,63 @@
+#include "crypto/guarded.h"
+
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/secret.h"
+
+static _Thread_local bool guarded;
+
+/* As OpenSSL's own: nothing for 0 bytes. */
+static void *take(size_t size, const char *file, int line)
+{
+    (void)file, (void)line;
+    if (size == 0)
+        return NULL;
+    void *bytes = guarded ? secret_cell(size) : NULL;
+    return bytes != NULL ? bytes : malloc(size);
+}
+
+static void leave(void *bytes, const char *file, int line)
+{
+    (void)file, (void)line;
+    if (!secret_cell_free(bytes))
+        free(bytes);
+}
+
+static void *resize(void *bytes, size_t size, const char *file, int line)
+{
+    size_t had = secret_cell_size(bytes);
+
+    if (bytes == NULL)
+        return take(size, file, line);
+    if (size == 0) {
+        leave(bytes, file, line);
+        return NULL;
+    }
+    if (had == 0)
+        return realloc(bytes, size);
+    if (size <= had)
+        return bytes;
+    void *more = take(size, file, line);
+    if (more != NULL) {
+        memcpy(more, bytes, had);
+        leave(bytes, file, line);
+    }
+    return more;
+}
+
+void guarded_init(void)
+{
+    (void)CRYPTO_set_mem_functions(take, resize, leave);
+}
+
+void guarded_begin(void)
+{
+    guarded = true;
+}
+
+void guarded_end(void)
+{
+    guarded = false;
+}

@@ -1,0 +1,16 @@
+/* guarded: what OpenSSL makes of keys lies in secret memory.
+ *
+ * An expanded AES key begins with the key. OpenSSL keeps it in memory that it gets from malloc,
+ * which may be swapped; between guarded_begin and guarded_end this thread's part of OpenSSL gets
+ * cells of secret memory instead, as far as they are large enough. It is for what keeps a key: a
+ * derivation, which wipes its copy at once, fetches algorithms first, which would all go there. */
+#ifndef BULLA_CRYPTO_GUARDED_H
+#define BULLA_CRYPTO_GUARDED_H
+
+/* guarded_init must come before anything else of OpenSSL; later it does nothing. */
+void guarded_init(void);
+
+void guarded_begin(void);
+void guarded_end(void);
+
+#endif
