@@ -3,21 +3,17 @@
 import errno
 import os
 import pathlib
-import resource
-import signal
 import subprocess
-import time
 
 import pytest
 
+from held import held, status_of
 from program import SANITIZED
-from sealed import content
 from terminal import on_terminal
 
 pytestmark = pytest.mark.skipif(SANITIZED, reason="the sanitizers look at their own process from another one")
 
 HERE = pathlib.Path(__file__).parent
-NOBODY = 65534
 
 # Calls that no run over files may make; where they are not refused, they end by the second.
 CALLS = {"run /bin/true": 0, "socket": 0, "signal": 0, "peek": 0, "keyring": 0, "uring": errno.EFAULT, "type": errno.ENOTTY}
@@ -192,30 +188,8 @@ def test_passphrase_is_asked_on_a_terminal(bulla, work):
 # Who is confined how far.
 
 
-@pytest.fixture
-def waiting(bulla, ring):
-    """Starts a decryption that has opened its keys, has threads, and waits for the rest of its input."""
-    sealed = bulla("encrypt", "-k", ring, stdin=content(4 << 20)).stdout
-
-    def start(*under, **how):
-        process = bulla.start("decrypt", "-k", ring, "-j4", "-o", "out", under=under, **how)
-        process.stdin.write(sealed[: 3 << 20])
-        process.stdin.flush()
-        while len(os.listdir(f"/proc/{process.pid}/task")) < 2:
-            assert process.poll() is None, process.stderr.read()
-            time.sleep(0.01)
-        time.sleep(0.2)  # all that was sent is worked on
-        return process
-
-    return start
-
-
-def status_of(task):
-    return dict(line.split(":\t", 1) for line in (task / "status").read_text().splitlines())
-
-
-def test_every_thread_is_confined(waiting):
-    process = waiting(env={"BULLA_CONFINE": "must"})
+def test_every_thread_is_confined(bulla, ring):
+    process = held(bulla, ring, env={"BULLA_CONFINE": "must"})
     tasks = list(pathlib.Path(f"/proc/{process.pid}/task").iterdir())
     assert len(tasks) > 1
     for status in map(status_of, tasks):
@@ -246,37 +220,3 @@ def test_a_kernel_that_cannot_confine(bulla, ring, work):
 def test_a_word_that_is_neither(bulla, ring, work):
     done = bulla("verify", "-k", ring, "f", env={"BULLA_CONFINE": "yes"}, status=2)
     assert done.stderr == b"bulla: BULLA_CONFINE is no or must, not 'yes'\n"
-
-
-# Memory.
-
-
-def test_the_process_is_closed_to_others_of_the_same_user(bulla):
-    """What cannot be dumped belongs to root in /proc, and no debugger of its user gets at it."""
-    as_nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
-    program = os.open(bulla.program, os.O_RDONLY)  # nobody may not be able to walk to it
-    process = bulla.start("inspect", executable=f"/proc/self/fd/{program}", pass_fds=[program], **as_nobody)
-    other = subprocess.Popen(["sleep", "60"], **as_nobody)
-    bulla.started.append(other)
-    while "inspect" not in pathlib.Path(f"/proc/{process.pid}/cmdline").read_text() or not status_of(pathlib.Path(f"/proc/{process.pid}"))["State"].startswith("S"):
-        time.sleep(0.01)
-    owner = [os.stat(f"/proc/{p.pid}/environ").st_uid for p in (process, other)]
-    assert owner == [0, NOBODY if as_nobody else os.geteuid()]
-
-
-def test_no_core_is_left_by_a_crash(waiting, work):
-    process = waiting(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)))
-    process.send_signal(signal.SIGABRT)
-    ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert (ended.si_code, ended.si_status) == (os.CLD_KILLED, signal.SIGABRT)
-    assert not list(work.glob("*core*"))
-
-
-@pytest.mark.parametrize("limits, warns", [("0:0", 1), ("0:8388608", 0)])
-def test_limit_of_locked_memory(bulla, ring, work, limits, warns):
-    """The soft limit is raised; where the hard one is too low, that is said once."""
-    bound = ["setpriv", "--bounding-set=-ipc_lock"] if os.geteuid() == 0 else []
-    for name in "abc":
-        (work / name).write_bytes(b"text")
-    done = bulla("encrypt", "-k", ring, "a", "b", "c", under=[*bound, "prlimit", f"--memlock={limits}"])
-    assert done.stderr.count(b"key bytes could not be locked into memory") == warns
