@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,7 +167,7 @@ static struct result from_terminal(const char *what, enum wanted wanted, struct 
     if (wanted == WANT_NEW_PASSPHRASE) {
         if (!prompt(tty, sources[wanted].noun, shown, ", once more", &second, err).ok)
             return FAIL;
-        if (first.size != second.size || memcmp(first.bytes, second.bytes, first.size) != 0)
+        if (first.size != second.size || sodium_memcmp(first.bytes, second.bytes, first.size) != 0)
             return fail(err, ERR_FAILED, "the two are not the same");
     }
     *out = secret_take(&first);

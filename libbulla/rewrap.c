@@ -1,6 +1,7 @@
 #include "libbulla/rewrap.h"
 
 #include <fcntl.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -67,7 +68,7 @@ static const struct slot *cached(const struct wrap_cache *c, const struct master
                                  const uint8_t what[SHA256_SIZE])
 {
     for (size_t i = 0; i < c->count; i++)
-        if (c->entries[i].key == key && memcmp(c->entries[i].what, what, SHA256_SIZE) == 0)
+        if (c->entries[i].key == key && sodium_memcmp(c->entries[i].what, what, SHA256_SIZE) == 0)
             return &c->entries[i].slot;
     return NULL;
 }

@@ -1,5 +1,6 @@
 #include "keystore/keyring/ring.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,7 +117,7 @@ static struct result unwrap_version(const struct crypto *crypto, const struct se
              .ok)
         return err->class == ERR_DAMAGED ? fail(err, ERR_NO_KEY, "wrong passphrase") : FAIL;
     ring_check_value(&opened, check);
-    if (memcmp(check, v->check, RING_CHECK_SIZE) != 0)
+    if (sodium_memcmp(check, v->check, RING_CHECK_SIZE) != 0)
         return fail(err, ERR_DAMAGED, "a key does not match its check value");
     v->key = secret_take(&opened);
     return ring_check_pair(key->kind, v, err);

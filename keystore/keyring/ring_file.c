@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -67,7 +68,7 @@ static struct result read_key_bytes(const struct ring *ring, enum ring_kind kind
     if (!text_unhex(v->key.bytes, KEY_SIZE, t->key))
         return malformed(err, "a key is not 64 lowercase hex digits");
     ring_check_value(&v->key, check);
-    if (memcmp(check, v->check, RING_CHECK_SIZE) != 0)
+    if (sodium_memcmp(check, v->check, RING_CHECK_SIZE) != 0)
         return malformed(err, "a key does not match its check value");
     return ring_check_pair(kind, v, err);
 }
