@@ -1,5 +1,6 @@
 """What bulla may do while it runs: no more than its command line needs, even if hostile code takes it over."""
 
+import ctypes
 import errno
 import os
 import pathlib
@@ -11,9 +12,13 @@ from held import held, status_of
 from program import SANITIZED
 from terminal import on_terminal
 
-pytestmark = pytest.mark.skipif(SANITIZED, reason="the sanitizers look at their own process from another one")
-
 HERE = pathlib.Path(__file__).parent
+ABI = ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), 1)  # of the kernel's Landlock (landlock_create_ruleset)
+
+pytestmark = [
+    pytest.mark.skipif(SANITIZED, reason="the sanitizers look at their own process from another one"),
+    pytest.mark.skipif(ABI < 1, reason="this kernel has no Landlock"),
+]
 
 # Calls that no run over files may make; where they are not refused, they end by the second.
 CALLS = {"run /bin/true": 0, "socket": 0, "signal": 0, "peek": 0, "keyring": 0, "uring": errno.EFAULT, "type": errno.ENOTTY}
@@ -115,7 +120,8 @@ def check_confined(bulla, spy, args, makes, reads_all=False):
         expected[f"read {folder}/other"] = 0 if may == 0 or walked else errno.EACCES
         (bulla.work / folder / "other").write_bytes(b"x")
     for folder in ("in", "out"):
-        expected[f"cut {folder}/other"] = expected[f"fifo {folder}/fifo"] = expected[f"link {folder}/link"] = errno.EACCES
+        expected |= {f"cut {folder}/other": errno.EACCES} if ABI >= 3 else {}
+        expected[f"fifo {folder}/fifo"] = expected[f"link {folder}/link"] = errno.EACCES
     expected |= dict.fromkeys(CALLS, errno.EPERM)
     assert spied(bulla, spy, args, expected, "must") == expected
 
@@ -141,7 +147,9 @@ def test_what_is_refused_works_where_nothing_is_confined(bulla, spy, world):
     """Else the tests above could not fail."""
     deeds = {"read other/victim": 0, "write other/victim": 0, "make other/fresh": 0, "cut other/victim": 0, "fifo other/fifo": 0,
              "link other/link": 0, "remove other/victim": 0} | CALLS  # fmt: skip
-    assert spied(bulla, spy, ["inspect", "in/sealed.bulla"], deeds, "no") == deeds
+    done = spied(bulla, spy, ["inspect", "in/sealed.bulla"], deeds, "no")
+    in_containers = dict.fromkeys(["peek", "keyring", "uring"], (errno.EPERM, errno.ENOSYS))
+    assert not {deed: got for deed, got in done.items() if got != deeds[deed] and got not in in_containers.get(deed, ())}
 
 
 # Files that are there by their turn.
@@ -150,13 +158,14 @@ def test_what_is_refused_works_where_nothing_is_confined(bulla, spy, world):
 def test_file_that_is_replaced_before_its_turn(bulla, ring, work):
     """Logs are, and who names several files gets them as they are then."""
     os.mkfifo(work / "first")
+    (work / "to").mkdir()
     (work / "second").write_bytes(b"old")
-    process = bulla.start("encrypt", "-k", ring, "-j1", "first", "second", env={"BULLA_CONFINE": "must"}, stdin=subprocess.DEVNULL)
+    process = bulla.start("encrypt", "-k", ring, "-j1", "first", "second", "-o", "to", env={"BULLA_CONFINE": "must"}, stdin=subprocess.DEVNULL)
     with open(work / "first", "wb"):  # it waits for us there
         (work / "new").write_bytes(b"new")
         (work / "new").rename(work / "second")
     bulla.finish(process)
-    assert bulla("decrypt", "-k", ring, "second.bulla", "-o", "-").stdout == b"new"
+    assert bulla("decrypt", "-k", ring, "to/second.bulla", "-o", "-").stdout == b"new"
 
 
 def test_what_has_no_place_in_a_tree_is_read(bulla, ring):

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from held import status_of
 from program import SANITIZED
 from sealed import content, snapshot
 from tokens import MOCK, NSS
@@ -342,13 +343,27 @@ if not SANITIZED:  # valgrind does not run what a sanitizer is in
         assert (done.returncode == 0) == (fault == "")
 
 
-def test_no_core_is_dumped_with_a_pin_in_it(bulla, softhsm):
-    """A module that crashes takes the process with it; what was in memory is not to lie on the disk."""
+def hung(bulla, softhsm):
+    """A decryption that waits for its module, with the PIN in memory."""
     operation = Operation(bulla, softhsm, "decrypt", "rsa")
     log = bulla.home / "log"
     process = bulla.start(*operation.args(), env=softhsm.mocked("C_Decrypt:1+:hang", log))
     while not (log.exists() and "C_Decrypt\n" in log.read_text()):
         time.sleep(0.05)
+    return process
+
+
+def test_no_core_is_dumped_with_a_pin_in_it(bulla, softhsm):
+    """A module that crashes takes the process with it; what was in memory is not to lie on the disk."""
+    process = hung(bulla, softhsm)
     limits = resource.prlimit(process.pid, resource.RLIMIT_CORE)
     assert limits[0] == 0
+    process.kill()
+
+
+def test_a_module_gains_no_privileges(bulla, softhsm):
+    """Not by programs that it starts either. Its files and its daemons are its own business."""
+    process = hung(bulla, softhsm)
+    status = status_of(f"/proc/{process.pid}")
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "0")
     process.kill()
