@@ -131,12 +131,12 @@ static struct result prompt(int tty, const char *noun, const char *what, const c
 
     if (!secret_new(&typed, PASSPHRASE_MAX + 2, err).ok)
         return FAIL;
-    dprintf(tty, "bulla: %s%s: ", what, again);
     if (tcgetattr(tty, &shown) != 0)
         return fail_errno(err, "cannot ask on the terminal");
     hidden = shown;
     hidden.c_lflag &= ~(tcflag_t)ECHO;
     tcsetattr(tty, TCSAFLUSH, &hidden);
+    dprintf(tty, "bulla: %s%s: ", what, again);
     while (size < typed.size && !stream_interrupted() &&
            (n = read(tty, typed.bytes + size, 1)) == 1 && typed.bytes[size++] != '\n')
         continue;
