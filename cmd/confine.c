@@ -92,22 +92,15 @@ static void allow_change(struct plan *p, const char *path)
         allow_around(p, path, ALLOW_CHANGE);
 }
 
-/* A file to be read, and an envelope beside it. One of many may be replaced by another program
- * before it has its turn, so their folders are open to us. */
+/* What is read at its turn. Its folder is open to us, not only the file: another program may put a
+ * newer one in its place, and that must be read then. */
 static void allow_source(struct plan *p, const char *path)
 {
-    char *envelope STRING_CLEANUP = NULL;
     struct stat st;
 
-    allow_read(p, path);
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-        return;
-    if (p->options->operands.count > 1)
+    allow_read(p, path); /* what a link leads to */
+    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
         allow_around(p, path, ALLOW_READ);
-    else if (asprintf(&envelope, "%s" DETACHED_SUFFIX, path) >= 0)
-        allow_read(p, envelope);
-    else
-        ruleset_drop(&p->files);
 }
 
 static void allow_use(struct plan *p, enum use use, const char *path)
@@ -146,7 +139,7 @@ static void allow_key(struct plan *p, enum use use, const char *given)
     if (use == NEW_KEY)
         allow_around(p, path, ALLOW_CHANGE);
     else
-        allow_read(p, path);
+        allow_source(p, path);
 }
 
 static void allow_keys(struct plan *p, const struct uses *u)

@@ -110,14 +110,14 @@ def spied(bulla, spy, args, deeds, confine=""):
 
 
 def check_confined(bulla, spy, args, makes, reads_all=False):
-    """Files are made in the folders named and in no other, no file is read but in these, and no call of CALLS is allowed."""
+    """Files are made in the folders given and in no other, no file is read but in those named, and no call of CALLS is allowed."""
     expected = {}
+    named = {arg.split("/")[0] for arg in args} | ({"keys"} if "named" in args else set())
     for folder in ("in", "out", "keys", "other"):
         may = 0 if folder in makes else errno.EACCES
-        walked = reads_all or "-r" in args and folder == "in"
         for deed in ("make", "write", "remove"):
             expected[f"{deed} {folder}/{'fresh' if deed == 'make' else 'victim'}"] = may
-        expected[f"read {folder}/other"] = 0 if may == 0 or walked else errno.EACCES
+        expected[f"read {folder}/other"] = 0 if reads_all or folder in named else errno.EACCES
         (bulla.work / folder / "other").write_bytes(b"x")
     for folder in ("in", "out"):
         expected |= {f"cut {folder}/other": errno.EACCES} if ABI >= 3 else {}
