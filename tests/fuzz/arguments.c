@@ -1,0 +1,53 @@
+/* The command line: words that end with zeros, up to where a verb would run. */
+#include "cmd/common.h"
+#include "cmd/options.h"
+#include "tests/fuzz/fuzz.h"
+
+#define WORDS 64
+
+static void check_taken(const struct options *o)
+{
+    struct keystore_env env = {0};
+    static struct context context;
+    struct session session = {0};
+    struct err err = {0};
+
+    memset(&context, 0, sizeof context);
+    if (!common_env(&env, o, &err).ok)
+        HOLDS(err.class == ERR_USAGE);
+    else
+        HOLDS(env.kms_timeout > 0 && env.token.timeout > 0 && env.kdf_memory_kib > 0);
+    if (!common_context(&context, &o->context, &err).ok)
+        HOLDS(err.class == ERR_USAGE);
+    else
+        HOLDS(context.count == o->context.count);
+    if (!common_sync(&session, o, &err).ok)
+        HOLDS(err.class == ERR_USAGE);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct wire_reader r = wire_reader(data, size);
+    char *all STRING_CLEANUP = fuzz_text(fuzz_rest(&r));
+    char name[] = "bulla", *words[WORDS + 2] = {name};
+    const struct verb *verb = NULL;
+    struct options o = {0};
+    struct err err = {0};
+    int count = 1;
+
+    (void)fuzz_crypto();
+    for (size_t at = 0; at < size && count <= WORDS; at += strlen(all + at) + 1)
+        words[count++] = all + at;
+    words[count] = NULL;
+    if (!options_parse(&o, &verb, count, words, &err).ok) {
+        fuzz_refused(&err);
+        HOLDS(err.class == ERR_USAGE);
+    } else if (!o.help) {
+        HOLDS(verb != NULL && verb->run != NULL);
+        HOLDS(o.operands.count >= verb->least && o.operands.count <= verb->most);
+        check_taken(&o);
+    }
+    options_free(&o);
+    HOLDS(o.operands.items == NULL);
+    return 0;
+}

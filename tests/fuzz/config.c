@@ -1,0 +1,20 @@
+/* The config file with names for keys. */
+#include "cmd/config.h"
+#include "tests/fuzz/fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    int fd FD_CLEANUP = fuzz_file(data, size);
+    char *reference STRING_CLEANUP = NULL;
+    char path[FUZZ_PATH_SIZE];
+    struct err err = {0};
+
+    setenv("BULLA_CONFIG", fuzz_path(path, fd), 1);
+    if (!config_key("backup", &reference, &err).ok) {
+        fuzz_refused(&err);
+        HOLDS(reference == NULL);
+    } else if (reference != NULL) {
+        HOLDS(strchr(reference, '\n') == NULL && strlen(reference) <= size);
+    }
+    return 0;
+}

@@ -1,0 +1,52 @@
+/* What is in a file or comes from a descriptor as a passphrase or a PIN: without one line end, and
+ * else as it is. */
+#include "cmd/passphrase.h"
+#include "base/text.h"
+#include "crypto/passphrase.h"
+#include "tests/fuzz/fuzz.h"
+
+static void get(const struct options *o, enum wanted wanted, const uint8_t *bytes, size_t size)
+{
+    struct secret out SECRET_CLEANUP = {0};
+    struct keystore_env env = {0};
+    struct err err = {0};
+
+    HOLDS(passphrase_env(&env, o, &err).ok);
+    bool got = env.passphrase(env.arg, "secret", wanted, &out, &err).ok;
+    if (size > 0 && bytes[size - 1] == '\n')
+        size--;
+    HOLDS(got == (size > 0 && size <= PASSPHRASE_MAX && text_is_utf8(bytes, size)));
+    if (got) {
+        HOLDS(out.size == size && memcmp(out.bytes, bytes, size) == 0);
+        return;
+    }
+    fuzz_refused(&err);
+    HOLDS(out.bytes == NULL && err.class == ERR_USAGE);
+    /* No message has what may be a passphrase. */
+    char *text STRING_CLEANUP = fuzz_text((struct view){bytes, size});
+    HOLDS(size < 40 || strlen(text) < size || strstr(err.text, text) == NULL);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const char *const variables[] = {"BULLA_PASSPHRASE_FILE", "BULLA_NEW_PASSPHRASE_FILE",
+                                            "BULLA_PIN_FILE"};
+    struct wire_reader r = wire_reader(data, size);
+    unsigned how = fuzz_byte(&r);
+    enum wanted wanted = how / 2 % 3;
+    struct view text = fuzz_rest(&r);
+    int fd FD_CLEANUP = fuzz_file(text.bytes, text.size);
+    char number[FUZZ_PATH_SIZE], path[FUZZ_PATH_SIZE];
+    struct options o = {0};
+
+    (void)fuzz_crypto();
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+        unsetenv(variables[i]);
+    snprintf(number, sizeof number, "%d", fd);
+    if (how % 2 == 0)
+        o.passphrase_fd = o.new_passphrase_fd = o.pin_fd = number;
+    else
+        setenv(variables[wanted], fuzz_path(path, fd), 1);
+    get(&o, wanted, text.bytes, text.size);
+    return 0;
+}

@@ -1,0 +1,71 @@
+/* Public keys as they come from files and tokens: each has one DER, and what is taken can seal. */
+#include "crypto/spki.h"
+#include "tests/fuzz/fuzz.h"
+
+static struct result take(struct spki *spki, struct wire_reader *r, struct err *err)
+{
+    struct view first;
+
+    switch (fuzz_byte(r) % 4) {
+    case 0:
+        return spki_read(spki, fuzz_crypto(), fuzz_rest(r), err);
+    case 1:
+        first = wire_get_sized(r);
+        return spki_from_rsa(spki, fuzz_crypto(), first, fuzz_rest(r), err);
+    case 2:
+        return spki_from_point(spki, fuzz_crypto(), fuzz_rest(r), err);
+    default:
+        return spki_from_certificate(spki, fuzz_crypto(), fuzz_rest(r), err);
+    }
+}
+
+/* The same key by its DER, and for RSA by its numbers, for EC by its point. */
+static void check_again(const struct spki *spki)
+{
+    uint8_t modulus_room[RSA_BYTES_MAX], exponent_room[RSA_BYTES_MAX];
+    struct view modulus, exponent;
+    struct spki again;
+    struct err err;
+
+    HOLDS(spki_read(&again, fuzz_crypto(), (struct view){spki->der, spki->size}, &err).ok);
+    HOLDS(memcmp(&again, spki, sizeof again) == 0);
+    if (spki->kind == SPKI_RSA) {
+        HOLDS(spki_numbers(spki, fuzz_crypto(), modulus_room, exponent_room, &modulus, &exponent,
+                           &err)
+                  .ok);
+        HOLDS(spki_from_rsa(&again, fuzz_crypto(), modulus, exponent, &err).ok);
+    } else {
+        HOLDS(spki_from_point(&again, fuzz_crypto(), spki_point(spki), &err).ok);
+    }
+    HOLDS(memcmp(&again, spki, sizeof again) == 0);
+}
+
+static void check_seals(const struct spki *spki)
+{
+    static const uint8_t secret[KEY_SIZE];
+    uint8_t out[RSA_BYTES_MAX + HPKE_ENC_MAX + KEY_SIZE + AEAD_TAG_SIZE];
+    struct view none = {secret, 0};
+    struct err err;
+
+    if (spki->kind == SPKI_RSA)
+        HOLDS(spki_seal_rsa(spki, fuzz_crypto(), false, secret, sizeof secret, out, &err).ok);
+    else
+        HOLDS(spki_seal_ec(spki, fuzz_crypto(), none, none, secret, sizeof secret, out, &err).ok);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct wire_reader r = wire_reader(data, size);
+    struct err err = {0};
+    struct spki spki;
+
+    fuzz_spoil(&spki, sizeof spki);
+    if (take(&spki, &r, &err).ok) {
+        check_again(&spki);
+        check_seals(&spki);
+        return 0;
+    }
+    fuzz_refused(&err);
+    HOLDS(fuzz_untouched(&spki, sizeof spki));
+    return 0;
+}
