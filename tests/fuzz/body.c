@@ -6,7 +6,7 @@
 #include "crypto/body.h"
 #include "tests/fuzz/fuzz.h"
 
-#define PLAIN_MAX (4 * COBBLESTONE_CHUNK_SIZE)
+#define PLAIN_MAX (18 * COBBLESTONE_CHUNK_SIZE)
 #define MESSAGE_MAX (2 * PLAIN_MAX)
 
 enum { CHACHA = 1, RAW = 2, RANGE = 4, FROM_END = 8, IN_ORDER = 16 };

@@ -30,6 +30,10 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t room, unsigned
             fuzz_broken(__FILE__, __LINE__, #condition);                                           \
     } while (0)
 
+/* fuzz_fault is true once an allocation or a read was made to fail: then nothing has to hold but
+ * that the process does not crash. */
+extern bool fuzz_fault;
+
 __attribute__((noreturn)) void fuzz_broken(const char *file, int line, const char *what);
 
 /* fuzz_crypto is one library context for all runs; it readies the library of secrets too. */

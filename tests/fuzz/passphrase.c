@@ -5,6 +5,8 @@
 #include "crypto/passphrase.h"
 #include "tests/fuzz/fuzz.h"
 
+#define ELSEWHERE 8 /* of the first byte */
+
 static void get(const struct options *o, enum wanted wanted, const uint8_t *bytes, size_t size)
 {
     struct secret out SECRET_CLEANUP = {0};
@@ -27,13 +29,31 @@ static void get(const struct options *o, enum wanted wanted, const uint8_t *byte
     HOLDS(size < 40 || strlen(text) < size || strstr(err.text, text) == NULL);
 }
 
+/* No such file, and what is not a descriptor. */
+static void get_nothing(const char *variable, bool by_fd, enum wanted wanted)
+{
+    static const char *const numbers[] = {"x", "7x", "-1", "99999999999", ""};
+    struct secret out SECRET_CLEANUP = {0};
+    struct keystore_env env = {0};
+    struct options o = {0};
+    struct err err = {0};
+
+    setenv(variable, "/nonexistent", 1);
+    for (size_t i = 0; i < (by_fd ? sizeof numbers / sizeof *numbers : 1); i++) {
+        o.passphrase_fd = o.new_passphrase_fd = o.pin_fd = by_fd ? numbers[i] : NULL;
+        HOLDS(passphrase_env(&env, &o, &err).ok);
+        HOLDS(!env.passphrase(env.arg, "secret", wanted, &out, &err).ok && out.bytes == NULL);
+        fuzz_refused(&err);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const variables[] = {"BULLA_PASSPHRASE_FILE", "BULLA_NEW_PASSPHRASE_FILE",
                                             "BULLA_PIN_FILE"};
     struct wire_reader r = wire_reader(data, size);
     unsigned how = fuzz_byte(&r);
-    enum wanted wanted = how / 2 % 3;
+    enum wanted wanted = how / 2 % 4 % 3;
     struct view text = fuzz_rest(&r);
     int fd FD_CLEANUP = fuzz_file(text.bytes, text.size);
     char number[FUZZ_PATH_SIZE], path[FUZZ_PATH_SIZE];
@@ -43,6 +63,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
         unsetenv(variables[i]);
     snprintf(number, sizeof number, "%d", fd);
+    if ((how & ELSEWHERE) != 0) {
+        get_nothing(variables[wanted], how % 2 == 0, wanted);
+        return 0;
+    }
     if (how % 2 == 0)
         o.passphrase_fd = o.new_passphrase_fd = o.pin_fd = number;
     else

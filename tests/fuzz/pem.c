@@ -17,7 +17,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     HOLDS(pem_text(&pem, &text, &err).ok);
-    HOLDS(pem_read(&again, fuzz_crypto(), text, strlen(text), &err).ok);
+    /* Whether an RSA modulus is sound is tried with random numbers: see spki.c. */
+    if (!pem_read(&again, fuzz_crypto(), text, strlen(text), &err).ok) {
+        HOLDS(pem.spki.kind == SPKI_RSA && err.class == ERR_DAMAGED);
+        return 0;
+    }
     HOLDS(memcmp(&again.spki, &pem.spki, sizeof pem.spki) == 0);
     HOLDS(again.id_size == pem.id_size && memcmp(again.id, pem.id, pem.id_size) == 0);
     HOLDS(pem_text(&again, &second, &err).ok && strcmp(text, second) == 0);

@@ -1,16 +1,43 @@
-/* replay: runs a harness over files, and over all files of folders, without libFuzzer. */
+/* replay: runs a harness over files, and over all files of folders, without libFuzzer; with
+ * --faults first, once more for each allocation and read of each input, which fails. */
 #include <dirent.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
+#include "tests/fuzz/faults.h"
 #include "tests/fuzz/fuzz.h"
 
+#define FAULTS_MAX 400 /* of one input */
+#define NOT_REACHED 77 /* exit status */
+
 static size_t count;
+static bool faults;
 
 /* Only libFuzzer mutates. */
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t room)
 {
     (void)data, (void)room;
     return size;
+}
+
+/* In a process of its own, so that no run suffers from another's fault. False if there was no n-th
+ * allocation or read. */
+static bool run_with_fault(const uint8_t *bytes, size_t size, size_t n)
+{
+    int status;
+    pid_t child = fork();
+
+    HOLDS(child >= 0);
+    if (child == 0) {
+        faults_set(n);
+        (void)LLVMFuzzerTestOneInput(bytes, size);
+        bool reached = faults_reached();
+        faults_set(0);
+        exit(reached ? 0 : NOT_REACHED);
+    }
+    HOLDS(waitpid(child, &status, 0) == child && WIFEXITED(status));
+    HOLDS(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == NOT_REACHED);
+    return WEXITSTATUS(status) == 0;
 }
 
 static void run_file(const char *path)
@@ -26,6 +53,8 @@ static void run_file(const char *path)
     fclose(file);
     fprintf(stderr, "%s\n", path);
     (void)LLVMFuzzerTestOneInput(bytes, size);
+    for (size_t n = 1; faults && n <= FAULTS_MAX && run_with_fault(bytes, size, n); n++)
+        continue;
     free(bytes);
     count++;
 }
@@ -54,7 +83,9 @@ static void run(const char *path)
 
 int main(int argc, char **argv)
 {
-    for (int i = 1; i < argc; i++)
+    faults = argc > 1 && strcmp(argv[1], "--faults") == 0;
+    faults_init();
+    for (int i = 1 + faults; i < argc; i++)
         run(argv[i]);
     printf("%zu inputs\n", count);
     return count > 0 ? 0 : 1;

@@ -4,6 +4,7 @@ usage: seeds.py BULLA FOLDER
 Writes FOLDER/TARGET/NAME. tests/fuzz/run calls it; what of them reaches more than others is in the corpus.
 """
 
+import copy
 import datetime
 import json
 import os
@@ -13,9 +14,12 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from sealed import REGION, with_checksum  # noqa: E402
+
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 
 FIXTURES = pathlib.Path(__file__).resolve().parents[1] / "fixtures" / "v1"
 ARN = "arn:aws:kms:eu-west-1:111122223333:key/a"
@@ -30,6 +34,58 @@ def sized(data):
 def answer(status, body, header=""):
     """What network.c takes for an answer."""
     return b"\0" + struct.pack(">H", status) + sized(header) + sized(body if isinstance(body, (bytes, str)) else json.dumps(body))
+
+
+def json_paths(tree, path=()):
+    yield path
+    for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ():
+        yield from json_paths(value, (*path, key))
+
+
+def broken_json(text):
+    """The text with each member in turn left out, or of another type or value, and one too many."""
+    tree = json.loads(text)
+    for path in json_paths(tree):
+        for value in (None, "", "x", 0, -1, 1 << 40, [], {}, "delete", "twice", "change"):
+            made = copy.deepcopy(tree)
+            at = made
+            for key in path[:-1]:
+                at = at[key]
+            if not path:
+                made = value
+            elif value == "delete":
+                del at[path[-1]]
+            elif value == "twice":
+                at[path[-1]] = [at[path[-1]]] * 2 if not isinstance(at[path[-1]], list) else at[path[-1]] * 2
+            elif value == "change" and isinstance(at[path[-1]], str) and at[path[-1]]:
+                last = at[path[-1]]
+                at[path[-1]] = last[:-1] + ("0" if last[-1] != "0" else "1")
+            elif value == {} and isinstance(at[path[-1]], dict):
+                at[path[-1]]["unknown"] = 1
+            else:
+                at[path[-1]] = value
+                yield json.dumps(made).encode()
+        at = tree
+        for key in path:
+            at = at[key]
+        if isinstance(at, dict) and "state" in at:
+            for key, value in (("key", "00"), ("wrapped", "00"), ("check", "00" * 4), ("public", "00" * 32), ("public-check", "00" * 4), ("state", "destroyed"),
+                               ("state", "active"), ("version", 7)):
+                before = dict(at)
+                at[key] = value
+                yield json.dumps(tree).encode()
+                at.clear()
+                at.update(before)
+
+
+def broken_copies(whole):
+    """Both copies of an envelope with one byte of header or content in turn changed, under a right checksum."""
+    size = 24 + int.from_bytes(whole[12:16], "big")
+    for at in range(8, size):
+        for value in (0, 255):
+            made = with_checksum(whole[:at] + bytes([value]) + whole[at + 1 : REGION]) if not 12 <= at < 16 else whole[:at] + bytes([value]) + whole[at + 1 : REGION]
+            yield made * 2
+    yield with_checksum(whole[: size + 40] + b"\1" + whole[size + 41 : REGION]) * 2
 
 
 def program(bulla, folder):
@@ -81,6 +137,19 @@ def envelopes(bulla):
     whole = bulla("encrypt", "-k", "one.ring", stdin=b"")
     yield "second", b"\1" + whole[1:]
     yield "cut", whole[:6000]
+    yield "short", b"bull"
+    yield "header", whole[:20]
+    for i, made in enumerate(broken_copies(bulla("encrypt", "-k", "passphrase:hint", stdin=b""))):
+        yield f"broken-passphrase{i}", made
+    for i, made in enumerate(broken_copies((FIXTURES / "aes.bulla").read_bytes())):
+        yield f"broken{i}", made
+    everything = bulla("encrypt", "-k", "one.ring", "--context", "db=prod", "--context", "a=", "--name", "n", "--generation", "7")
+    for i, made in enumerate(broken_copies(everything)):
+        yield f"broken-core{i}", made
+    older, newer = everything[:REGION], with_checksum(everything[:23] + b"\2" + everything[24:REGION])
+    yield "stale", newer + older
+    yield "newer", older + newer
+    yield "differs", older + with_checksum(older[:40] + bytes([older[40] ^ 1]) + older[41:])
     yield "large", bulla("encrypt", "-k", "one.ring", *(w for i in range(12) for w in ("--context", f"k{i:02}=" + "v" * 400)))
 
 
@@ -90,21 +159,26 @@ def keyrings(bulla):
     bulla("key", "new", "a.ring#two", "--kind", "x25519")
     for verb in (("rotate", "a.ring#one"), ("rotate", "a.ring#one"), ("disable", "a.ring#one:1"), ("destroy", "a.ring#one:1", "--force")):
         bulla("key", *verb)
-    text = (bulla.folder / "a.ring").read_bytes()
-    yield "states", text
+    states = (bulla.folder / "a.ring").read_bytes()
+    yield "states", states
     bulla("key", "passphrase", "a.ring")
     text = (bulla.folder / "a.ring").read_bytes()
     yield "passphrase", text
     ring = json.loads(text)
     ring["passphrase"] |= {"passes": 1, "memory-kib": 8}
     yield "cheap", json.dumps(ring).encode()
-    ring["keys"][0]["versions"][1]["state"] = "gone"
-    yield "state", json.dumps(ring).encode()
+    for name, text in (("cheap", json.dumps(ring)), ("open", (FIXTURES / "backup.ring").read_text()), ("states", states)):
+        for i, made in enumerate(broken_json(text)):
+            yield f"{name}-broken{i}", made
 
 
 def public_key_files(bulla):
     bulla("key", "new", "p.ring", "--kind", "x25519")
-    yield "file", bulla("key", "export-public", "p.ring", "-o", "-")
+    text = bulla("key", "export-public", "p.ring", "-o", "-")
+    yield "file", text
+    yield "not-json", text[:-3]
+    for i, made in enumerate(broken_json(text)):
+        yield f"broken{i}", made
 
 
 def bodies(_):
@@ -115,6 +189,18 @@ def bodies(_):
     yield "range", b"\4" + struct.pack(">III", 17000, 100, 40000)
     yield "end", b"\x0c" + struct.pack(">III", 20, 0, 40000)
     yield "beyond", b"\4" + struct.pack(">III", 50000, 0, 40000)
+    yield "batches", b"\0" + struct.pack(">IBI", 280000, 0, 999)
+    yield "batches-whole", b"\0" + struct.pack(">I", 280000)
+    yield "batches-drop", b"\x11" + struct.pack(">IBI", 280000, 5, 1)
+    yield "range-across", b"\4" + struct.pack(">III", 5, 270000, 280000)
+    yield "range-damaged", b"\4" + struct.pack(">IIIBI", 5, 10, 40000, 0, 8 * 40100)
+    yield "range-cut", b"\4" + struct.pack(">IIIBI", 5, 10, 40000, 1, 58)
+    yield "range-none", b"\4" + struct.pack(">III", 40000, 0, 40000)
+    yield "range-all", b"\x0c" + struct.pack(">III", 40000, 0, 40000)
+    for at in (0, 55, 56, 60, 71, 72, 16400 + 56, 16400 + 60):
+        yield f"cut{at}", b"\0" + struct.pack(">IBI", 16500, 1, at)
+    yield "append", b"\0" + struct.pack(">IBI", 16380, 2, 3)
+    yield "prefix", b"\0" + struct.pack(">IBI", 100, 0, 9)
     yield "raw", b"\2" + bytes(80)
 
 
@@ -124,6 +210,27 @@ def spkis(_):
         yield name, b"\0" + der(key)
     numbers = keys["rsa2048"].public_numbers()
     yield "numbers", b"\1" + sized(numbers.n.to_bytes(256, "big")) + b"\1\0\1"
+    for e in (3, 5, 17, 257):
+        yield f"exponent{e}", b"\1" + sized(numbers.n.to_bytes(256, "big")) + e.to_bytes(2, "big")
+    for name, n in {"even": numbers.n - 1, "odd-bits": numbers.n >> 1 | 1, "large": numbers.n << 2300 | 1, "prime": (1 << 2203) - 1, "small": 15}.items():
+        yield "numbers-" + name, b"\1" + sized(n.to_bytes((n.bit_length() + 7) // 8, "big")) + b"\1\0\1"
+    yield "numbers-none", b"\1" + sized(b"") + b"\3"
+    yield "numbers-no-exponent", b"\1" + sized(b"\xff" * 256)
+    yield "numbers-long-exponent", b"\1" + sized(b"\xff" * 256) + b"\xff" * 33
+    yield "numbers-too-long", b"\1" + sized(b"\xff" * 521) + b"\3"
+    yield "rsa-exponent", b"\0" + der(rsa.RSAPublicNumbers(7, numbers.n).public_key())
+    yield "rsa-4160", b"\0" + der(rsa.RSAPublicNumbers(3, numbers.n << 2112 | 1).public_key())
+    yield "x25519", b"\0" + der(x25519.X25519PrivateKey.generate().public_key())
+    yield "trailing", b"\0" + der(keys["p256"]) + b"\0"
+    yield "too-long", b"\0" + bytes(1025)
+    point = keys["p256"].public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+    yield "off-curve", b"\2" + point[:-1] + bytes([point[-1] ^ 1])
+    yield "no-point", b"\2" + point[:-1]
+    short = keys["p256"].public_bytes(serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint)
+    yield "compressed-key", b"\0\x30\x39" + der(keys["p256"])[2:23] + b"\x03\x22\0" + short
+    explicit = subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-param_enc", "explicit", "-noout"], check=True, capture_output=True).stdout
+    yield "explicit", b"\0" + subprocess.run(["openssl", "pkey", "-pubout", "-outform", "DER"], input=explicit, check=True, capture_output=True).stdout
+    yield "not-a-certificate", b"\3\x30\0"
     yield "exponent", b"\1" + sized(numbers.n.to_bytes(256, "big")) + b"\7"
     for name in ("p256", "p384"):
         yield "point-" + name, b"\2" + keys[name].public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
@@ -137,6 +244,12 @@ def pems(bulla):
         yield name, pem(key)
     yield "hints", b"Token: t\r\nSerial: 1\nLabel: l\nCKA_ID: 0102\nCKA_ID: 0\nOther: x\n" + pem(keys["p256"])
     yield "two", pem(keys["p256"]) * 2
+    yield "odd-hints", b"x\n\n\r\nToken: \xff\nToken: " + b"a" * 33 + b"\nSerial: 12345678901234567\nCKA_ID: " + b"0" * 260 + b"\nCKA_ID: 0g\nCKA_ID: 012\n" + pem(keys["p256"])
+    yield "cut", pem(keys["p256"])[:-30]
+    yield "base64", pem(keys["p256"]).replace(b"M", b"!", 1)
+    yield "end", pem(keys["p256"]).replace(b"END", b"FIN")
+    yield "not-a-key", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"
+    yield "hints-last", b"Token: t" + pem(keys["p384"]) + b"-----BEGIN "
     yield "private", b"-----BEGIN PRIVATE KEY-----\n"
 
 
@@ -146,12 +259,24 @@ def words(_):
              "pkcs11:token=a;object=b?pin-value=1234&module-name=x", "db=prod"]
     for i, text in enumerate(texts):
         yield f"reader{i}", bytes([i]) + text.encode(errors="surrogateescape")
-    others = {0: ["2026-11-23T19:05:00.25+01:30", "2026-02-30T00:00:00Z"], 3: ["arn:aws:kms:eu-west-1:111122223333:alias/x/y"],
-              4: ["alias/x", "aws-kms://a", "arn:aws:kms:eu-west-1:111122223333:alias/x", "arn:aws:kms:us-east-1:111122223333:key/mrk-1"],
-              5: ["http://127.0.0.1:80/", "http://[::1]", "https://u:p@h", "http://example.org", "https://h/path", "https://h/?q", "ftp://h"],
-              6: ["cn-north-1", "eu-west-1", "-x"], 7: ["", "'", "a\\"], 8: ["<Code>&x;</Code>", "<Code>a</Code><Code>b</Code>"],
-              9: ["#", "a#b", "a#b:0", "a#b:99999999999", "a#b c"], 10: ["pin-value=1", "x;pin-val%75e=1", "file:a", "arn:x", "alias/x", "passphrase:"],
-              11: ["=", "bulla-x=1", "k" * 129 + "=", "k=" + "v" * 513]}
+    for i, text in enumerate([b"\xc3", b"\xc3(", b"\xc0\x80", b"\xf4\x90\x80\x80", b"\xed\xa0\x80", b"\xee\x80\x80", b"\xff", b"\x7f", b"\xc2\x85", b"\xc2\xa0", b"\xd8\x9c",
+                              b"\xe2\x80\x8b", b"\xe2\x80\xa8", b"\xe2\x80\xb0", b"\xe2\x81\xa0", b"\xe2\x82\xac", b"\xef\xbb\xbf", b"\xf0\x9f\x98\x80", b"\xf3\xa0\x80\x81",
+                              b"\xf3\xb0\x80\x80", b"\xe2\x80\x80"]):
+        yield f"utf8-{i}", b"\2" + text + b"abcdefg"
+        yield f"context-{i}", b"\x0b" + text + b"=" + text
+    others = {1: ["00FF", "0g", "0", "ab" * 40], 0: ["2026-11-23T19:05:00.25+01:30", "2026-02-30T00:00:00Z", "1969-12-31T23:59:59Z", "2026-11-23T19:05:00-02:00", "2026-11-23T19:05:00+1",
+                  "2026-11-23T19:05:00*01:00", "2026-11-23 19:05:00ZZ", "2026-1-23T19:05:00ZZ", "1970-01-01T00:00:00+23:00", "2026-11-23T19:05:00"], 3: ["arn:aws:kms:eu-west-1:111122223333:alias/x/y", "arn:aws", "urn:aws:kms:r:111122223333:key/a", "arn:aws:s3:r:111122223333:key/a", "arn:A:kms:r:111122223333:key/a",
+                  "arn:aws:kms:-r:111122223333:key/a", "arn:aws:kms:r:1:key/a", "arn:aws:kms:r:1111222233a3:key/a", "arn:aws:kms:r:111122223333:x", "a" * 513,
+                  "arn:aws:kms:r:111122223333:key/", "arnx:aws:kms:r:1:key/a", "arn:aws:kms:" + "r" * 40 + ":1:key/a"],
+              4: ["a" * 513, "alias/a:b", "aws-kms://arn:x", "arn:aws:kms:eu-west-1:111122223333:key/a", "arn:aws:kms:eu-west-1:111122223333:key/b", "aws-kms://b",
+                  "arn:aws-cn:kms:eu-west-1:111122223333:key/a", "arn:aws:kms:eu-west-1:999922223333:key/a", "arn:aws:kms:us-east-1:111122223333:key/a",
+                  "arn:aws-cn:kms:eu-west-1:111122223333:alias/x", "arn:aws:kms:eu-west-1:999922223333:alias/x", "alias/x", "aws-kms://a", "arn:aws:kms:eu-west-1:111122223333:alias/x", "arn:aws:kms:us-east-1:111122223333:key/mrk-1"],
+              5: ["http://127.0.0.1:80/", "http://[::1]", "https://u:p@h", "http://example.org", "https://h/path", "https://h/?q", "ftp://h", "https://h/#f", "https://u@h", "http://[fe80::1]", "https://" + "h" * 300, "https://" + "h" * 250 + ":65535", "https://[::1]x",
+                  "https://H.Example/", "https://h?q", "https://:p@h", "//", "http://localhost/"],
+              6: ["cn-north-1", "eu-west-1", "-x"], 7: ["", "'", "a\\", "a " * 70, '"a\\', '"a\\b\\\\"', "'\"' \"'\"", "  a\tb\n"], 8: ["<Code>" + "a" * 70 + "</Code>", "<Code>&amp;&lt;&gt;&quot;&apos;</Code>", "<Code>a", "</Code>", "<Code>&x;</Code>", "<Code>a</Code><Code>b</Code>"],
+              9: ["#", "a#b", "a#b:", "a#b:1x", "a#" + "b" * 70, "a#b:7", "a#b:0", "a#b:99999999999", "a#b c"], 10: ["pin-value=1", "x;pin-val%75e=1", "file:a", "arn:x", "alias/x", "passphrase:", "xpkcs11:a=b", "pkcs11:a", "pkcs11:;a%3d", "pkcs11:token=a;;tokem=b", "x?pin-value", "apin-value=1", "FILE:a", "aws-kms:a", "/dev/null",
+                   "pkcs11:x?pin-value=a;b=c&token=d", "pkcs11:to=ken", "pkcs11:tokens=1", "a%b", "file:pin-value=1"],
+              11: ["k=" + "v" * 1100, "keykey=v", "\u00e4=1", "=", "bulla-x=1", "k" * 129 + "=", "k=" + "v" * 513]}
     for i, texts in others.items():
         for n, text in enumerate(texts):
             yield f"other{i}-{n}", bytes([i]) + text.encode()
@@ -164,8 +289,9 @@ def uris(_):
             "pkcs11:type=cert", "pkcs11:type=secret-key;id=%", "pkcs11:token=a?pin-source=pin", "pkcs11:token=a?module-path=m",
             "pkcs11:x=1", "pkcs11:token", "pkcs11:token=", "pkcs11:token=a;", "pkcs11:?pin-source=file:///p&pin-value=1",
             "pkcs11:?module-path=/m&module-name=m", "pkcs11:library-version=3.1;slot-description=d;library-manufacturer=l",
-            "pkcs11:object=" + "a" * 129, "pkcs11:id=" + "%41" * 129, "pkcs11:object=%ff", "pkcs11:token=a?module-path=/m;x"]):
-        for how in (0, 3):
+            "pkcs11:object=" + "a" * 129, "pkcs11:id=" + "%41" * 129, "pkcs11:object=%ff", "a-x", "a-v1", "a-v0001", "backup-v0002", "a-v000x", "a-v9999999999", "a-v0001x", "pkcs11:" + "a" * 4100, "pkcs11:?&", "pkcs11:;;",
+            "pkcs11:token=a?module-path=/m&pin-value=1&pin-value=2", "pkcs11:token=a?", "pkcs11:id=%41?module-name=a/b", "pkcs11:slot-id=x", "pkcs11:?module-path=m", "pkcs11:token=a?module-path=/m;x"]):
+        for how in (0, 2, 3):
             yield f"{i}-{how}", bytes([how]) + text.encode()
 
 
@@ -177,14 +303,18 @@ def arguments(_):
             "status --needs a", "encrypt --unknown", "encrypt --force=1", "encrypt -o", "encrypt --output", "encrypt -o a -o b", "encrypt -j 0 x",
             "encrypt -j 99999999999999999999 x", "encrypt -j -1", "encrypt -j ''", "key destroy a:1 --check x --force", "encrypt -Z", "encrypt --help",
             "encrypt --kms-timeout 99999999", "encrypt --oaep md5", "encrypt --max-kdf-mem 9999999", "encrypt --context x", "encrypt --sync x",
-            "encrypt -j 9223372036854775808", "encrypt --token-timeout 5 --max-kdf-mem 64 --oaep sha1", "encrypt --passphrase-fd 7", "decrypt -n"]):
+            "encrypt -j 9223372036854775808", "encrypt --token-timeout 5 --max-kdf-mem 64 --oaep sha1", "encrypt --passphrase-fd 7", "decrypt -n", "", "-h", "encrypt -j 1 -j 2", "encrypt --jobs=", "key new", "key new a b", "key new -Z a",
+            "key new --force a", "encrypt -qk a -0", "encrypt -", "encrypt -kq -j18446744073709551616", "encrypt -j 18446744073709551615", "help nothing", "help key",
+            "encrypt --sync none", "encrypt --sync each", "encrypt -j0", "encrypt -j9x"]):
         yield str(i), line.replace("''", "").replace(" ", "\0").encode()
 
 
 def passphrases(_):
     for how in range(6):
         yield f"how{how}", bytes([how]) + b"correct horse\n"
-    for name, text in {"empty": b"", "line": b"\n", "long": b"a" * 1025, "longest": b"a" * 1024 + b"\n", "binary": b"\xff\xfe"}.items():
+    for how in (8, 9, 16, 17):
+        yield f"odd{how}", bytes([how]) + b"7x"
+    for name, text in {"one": b"a", "empty": b"", "line": b"\n", "long": b"a" * 1025, "longest": b"a" * 1024 + b"\n", "binary": b"\xff\xfe"}.items():
         yield name, b"\0" + text
 
 
@@ -264,6 +394,47 @@ def credentials(_):
     yield "region", made(1, config="[default]\nregion = a.b\n")
     yield "settings", made(1, CALLER, config="[default]\nregion = cn-north-1\nuse_fips_endpoint = true\nuse_dualstack_endpoint=true\nca_bundle=/x\n")
     yield "endpoint", made(1, CALLER, config="[default]\nendpoint_url = https://localhost\n")
+    for i, odd in enumerate(("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")):
+        yield f"sts-without{i}", made(128, answer(200, STS.replace(odd, "X")), config=CONFIG)
+        yield f"sts-odd{i}", made(128, answer(200, STS.replace(f"<{odd}>", f"<{odd}>a b")), config=CONFIG)
+    yield "sts-later", made(128, LATER, LATER, LATER, config=CONFIG)
+    yield "sts-no-caller", made(1, answer(200, "<R/>"))
+    yield "sts-expired", made(128, answer(400, "<Code>ExpiredToken</Code>"), answer(400, "<Code>X</Code>"), config=CONFIG)
+    yield "sts-unreachable", made(1, *[b"\7\6"] * 3)
+    for name in GOOD:
+        yield "container-without-" + name, made(2, answer(200, {k: v for k, v in GOOD.items() if k != name}), CALLER)
+        for i, value in enumerate(("", "a b", "\u00e4", "a" * 17000, 1, None)):
+            yield f"container-{name}-{i}", made(2, answer(200, GOOD | {name: value}), CALLER)
+            yield f"instance-{name}-{i}", made(0, answer(200, "TOKEN"), answer(200, "role-name"), answer(200, GOOD | {name: value}))
+    yield "container-soon", made(2, answer(200, GOOD | {"Expiration": "2001-01-01T00:00:00Z"}), CALLER)
+    yield "container-later", made(2, LATER, answer(500, ""), answer(500, ""))
+    yield "container-unreachable", made(2, *[b"\7\6"] * 3)
+    yield "container-https", made(32, config="")
+    yield "container-no-token", made(6)
+    yield "container-long-token", made(6, token="a" * 16385)
+    yield "container-empty-token", made(6, answer(200, GOOD), token="\n")
+    for name, status, text in (("empty", 200, ""), ("lines", 200, "a\nb"), ("later", 503, ""), ("no", 403, "x")):
+        yield f"instance-token-{name}", made(0, answer(status, text))
+        yield f"instance-role-{name}", made(0, answer(200, "TOKEN"), answer(status, text))
+        yield f"instance-answer-{name}", made(0, answer(200, "TOKEN"), answer(200, "r"), answer(status, text))
+    yield "instance-long-role", made(0, answer(200, "TOKEN"), answer(200, "r" * 129))
+    yield "instance-fails", made(0, answer(200, "TOKEN"), b"\7\6")
+    yield "instance-fails-later", made(0, answer(200, "TOKEN"), answer(200, "r"), b"\7\6")
+    yield "instance-untrusted", made(0, b"\7\x3b")
+    yield "instance-endpoint", made(0, config="[default]\nec2_metadata_service_endpoint = ftp://x\nmetadata_service_timeout = 99\n")
+    yield "instance-near", made(0, *instance, config="[default]\nec2_metadata_service_endpoint = http://169.254.169.254:80/\n")
+    yield "instance-https", made(0, *instance, config="[default]\nec2_metadata_service_endpoint = https://h.example\n")
+    yield "named-web", made(0, config=role + "credential_source = Ec2InstanceMetadata\n")
+    yield "sso-process", made(0, sized(good), b"\0", config="[default]\nsso_start_url = s\ncredential_process = x\n")
+    yield "sso-keys", made(0, config="[default]\nsso_session = s\naws_access_key_id = A\naws_secret_access_key = B\n")
+    yield "role-keys", made(128, answer(200, STS), config=CONFIG + "role_arn = arn:x\n")
+    yield "role-half", made(128, config=CONFIG.replace("aws_secret_access_key", "x"))
+    yield "role-web", made(0, config="[default]\nrole_arn = r\nsource_profile = b\n[profile b]\nweb_identity_token_file = token\n", token="jwt")
+    yield "self-shared", made(0, answer(200, STS), config=role + "source_profile = default\n", shared=CREDENTIALS)
+    yield "self-none", made(0, config=role + "source_profile = default\n")
+    yield "source-none", made(0, config=role + "source_profile = b\n[profile b]\nx = y\n")
+    yield "self-half", made(0, config=role + "source_profile = default\n", shared="[default]\naws_access_key_id=A\n")
+    yield "deep", made(0, config=role + "source_profile = p0\n" + "".join(f"[profile p{i}]\nrole_arn = r\nsource_profile = p{i + 1}\n" for i in range(12)) + "[profile p12]\n")
     yield "half", made(0, shared="[default]\naws_access_key_id = A\n")
     yield "old", made(0, shared=CREDENTIALS.replace("token=token", "token=t t"))
 
@@ -279,6 +450,9 @@ def kms(_):
         yield f"unwrap{name}", bytes([name, 0, 1]) + answer(200, decrypted) + b"\0" + answer(200, encrypted)
         yield f"move{name}", bytes([name, 1, 2]) + answer(200, moved) + b"\2" + answer(200, moved)
         yield f"locate{name}", bytes([name, 0, 3]) + answer(200, about) + b"\3"
+    for verb, good in enumerate((encrypted, decrypted, moved, about)):
+        for i, made in enumerate(broken_json(json.dumps(good))):
+            yield f"broken{verb}-{i}", bytes([1, 0, verb]) + answer(200, made)
     yield "describe", b"\0\0\4" + CALLER + answer(200, about) + dry + answer(200, encrypted) + dry + dry
     yield "describe-denied", b"\0\0\4" + DENIED + answer(400, {"__type": "AccessDeniedException"}) + answer(400, {"__type": "AccessDeniedException"})
     for i, name in enumerate(["AccessDeniedException", "IncorrectKeyException", "InvalidCiphertextException", "NotFoundException", "DisabledException",
@@ -286,6 +460,18 @@ def kms(_):
         for verb in (0, 1, 2):
             again = b"".join(answer(400, {"__type" if i % 2 else "code": name, "Message": "because"}, "x-amzn-RequestId:  ab c") for _ in range(3))
             yield f"refused{i}-{verb}", bytes([verb, 0, verb]) + again + bytes([verb])
+    for i, name in enumerate(("a.b#C1", "x" * 70, "#", "", "A[Z", "a{z", "/0:9", "A-B")):
+        yield f"name{i}", b"\0\0\0" + answer(400, {"__type": name, "message": "m" * (600 * (i % 2))})
+        yield f"text{i}", b"\0\0\0" + answer(400, f"<E><Code>{name}</Code></E>", "x-amzn-requestid:" + " \x01ab\x7f" * 40)
+    yield "header-long", b"\0\0\0" + answer(400, "", "X-Amzn-RequestId: " + "a" * 200)
+    yield "header-short", b"\0\0\0" + answer(400, "", "x-amzn-requestid:")
+    yield "header-odd", b"\0\0\0" + answer(429, "", "x-amzn-requestid: a\x01") + b"\0\0" * 10
+    yield "header-blank", b"\0\0\0" + answer(301, "", "x-amzn-requestid:   ")
+    for code in range(1, 100):
+        yield f"code{code}", b"\0\0\1" + bytes([7, code, 15, code, 7, code])
+    for i in range(5):
+        yield f"pinned{i}", bytes([i, 0, 3]) + answer(200, about) + b"\1" + answer(200, decrypted | {"KeyId": ARN.replace("eu-west", "us-west")})
+        yield f"replica{i}", bytes([4, i, 1]) + answer(200, decrypted | {"KeyId": ARN.replace("key/a", "key/mrk-b")})
     yield "telling", b"\0\0\0" + answer(400, {"__type": "X", "message": "kNownSecretAccessKeyOfTheFuzzer1"})
     yield "not-json", b"\0\0\0" + answer(200, "no") + b"\0" + answer(200, "[]")
     yield "redirect", b"\0\0\0" + answer(302, "")
@@ -302,6 +488,17 @@ def tokens(_):
         for handle in (0, 1, 2, 3, 4, 8):
             yield f"{uri}-{handle}", bytes([uri]) + bytes(12) + bytes([1, handle]) + bytes(60)
             yield f"{uri}-{handle}-two", bytes([uri]) + bytes(12) + bytes([2, handle, handle + 4]) + bytes(120)
+    for hole in range(1, 69):
+        for uri, handle in ((4, 2), (0, 0)):
+            yield f"hole{hole}-{uri}", bytes([uri, hole]) + bytes(11) + bytes([1, handle]) + bytes(80)
+            yield f"hole{hole}-{uri}-kw", bytes([uri, hole]) + bytes(8) + b"\x08" + bytes(2) + bytes([1, handle]) + bytes(80)
+    for uri, handle in ((4, 2), (0, 0), (0, 1), (1, 0), (2, 3), (4, 130), (0, 129)):
+        good = bytes([uri]) + bytes(12) + bytes([1, handle]) + bytes(80)
+        yield f"{uri}-{handle}-kw", good[:10] + b"\x08" + good[11:]
+        for at in range(1, 70):
+            for value in (0xE0, 0xF0, 0xF4, 0xF8, 0xFF, 1, 3, 7):
+                yield f"{uri}-{handle}-{at}-{value}", good[:at] + bytes([value]) + good[at + 1 :]
+                yield f"{uri}-{handle}-kw-{at}-{value}", good[:10] + b"\x08" + good[11:at] + bytes([value]) + good[at + 1 :] if at > 10 else good
 
 
 TARGETS = {"arguments": arguments, "body": bodies, "config": configs, "credentials": credentials, "envelope": envelopes, "keyring": keyrings, "kms": kms,

@@ -19,7 +19,19 @@ static struct result take(struct spki *spki, struct wire_reader *r, struct err *
     }
 }
 
-/* The same key by its DER, and for RSA by its numbers, for EC by its point. */
+/* The same key again. Whether an RSA modulus is a sound one is tried with random numbers (SP
+ * 800-56B, 6.4.2), so that one which is no product of two primes may be taken now and refused then.
+ */
+static void check_same(const struct spki *spki, struct result r, const struct spki *again,
+                       const struct err *err)
+{
+    if (r.ok)
+        HOLDS(memcmp(again, spki, sizeof *spki) == 0);
+    else
+        HOLDS(spki->kind == SPKI_RSA && err->class == ERR_DAMAGED);
+}
+
+/* By its DER, and for RSA by its numbers, for EC by its point. */
 static void check_again(const struct spki *spki)
 {
     uint8_t modulus_room[RSA_BYTES_MAX], exponent_room[RSA_BYTES_MAX];
@@ -27,17 +39,17 @@ static void check_again(const struct spki *spki)
     struct spki again;
     struct err err;
 
-    HOLDS(spki_read(&again, fuzz_crypto(), (struct view){spki->der, spki->size}, &err).ok);
-    HOLDS(memcmp(&again, spki, sizeof again) == 0);
+    struct result r = spki_read(&again, fuzz_crypto(), (struct view){spki->der, spki->size}, &err);
+    check_same(spki, r, &again, &err);
     if (spki->kind == SPKI_RSA) {
         HOLDS(spki_numbers(spki, fuzz_crypto(), modulus_room, exponent_room, &modulus, &exponent,
                            &err)
                   .ok);
-        HOLDS(spki_from_rsa(&again, fuzz_crypto(), modulus, exponent, &err).ok);
+        r = spki_from_rsa(&again, fuzz_crypto(), modulus, exponent, &err);
     } else {
-        HOLDS(spki_from_point(&again, fuzz_crypto(), spki_point(spki), &err).ok);
+        r = spki_from_point(&again, fuzz_crypto(), spki_point(spki), &err);
     }
-    HOLDS(memcmp(&again, spki, sizeof again) == 0);
+    check_same(spki, r, &again, &err);
 }
 
 static void check_seals(const struct spki *spki)

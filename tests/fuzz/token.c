@@ -1,6 +1,7 @@
 /* The answers of a PKCS#11 module: lengths that lie, attributes of any content, any return value at
  * any call. The module is made of the input: each call takes from it what it answers. */
 #include <sodium.h>
+#include <stddef.h>
 
 #include "keystore/pair.h"
 #include "keystore/pkcs11/aes.h"
@@ -347,6 +348,21 @@ static CK_FUNCTION_LIST functions = {
     .C_DeriveKey = on_derive,
 };
 
+/* A module of the input may lack one function. */
+static CK_FUNCTION_LIST *functions_of(unsigned hole)
+{
+    static CK_FUNCTION_LIST made;
+    size_t count =
+        (sizeof made - offsetof(CK_FUNCTION_LIST, C_Initialize)) / sizeof(void (*)(void));
+
+    made = functions;
+    if (hole > 0 && hole <= count)
+        memset((char *)&made + offsetof(CK_FUNCTION_LIST, C_Initialize) +
+                   (hole - 1) * sizeof(void (*)(void)),
+               0, sizeof(void (*)(void)));
+    return &made;
+}
+
 static struct result give_pin(void *arg, const char *what, enum wanted wanted, struct secret *out,
                               struct err *err)
 {
@@ -457,7 +473,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct wire_reader r;
     struct keystore_env env = {
         .crypto = fuzz_crypto(), .passphrase = give_pin, .token.pin_in_uri = true};
-    struct module module = {.functions = &functions, .name = "/module.so"};
+    struct module module = {.name = "/module.so"};
     struct uri uri URI_CLEANUP = {0};
     struct err err;
 
@@ -465,6 +481,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     r = wire_reader(data, size);
     input = &r;
     HOLDS(uri_read(&uri, uris[fuzz_byte(&r) % 7], &env.token, &err).ok);
+    module.functions = functions_of(fuzz_byte(&r));
     look(&module, &uri, &env);
     tokens_free(&module);
     return 0;

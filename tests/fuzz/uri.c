@@ -1,6 +1,6 @@
 /* PKCS#11 URIs. One that is taken is shown without its PIN, and names the same key when it is made
  * anew. */
-#include "keystore/pkcs11/uri.h"
+#include "keystore/pkcs11/keys.h"
 #include "keystore/registry.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -22,6 +22,16 @@ static void check_made(const struct uri *uri, const struct token_options *option
     HOLDS(again.pin_value == NULL && again.pin_source == NULL);
 }
 
+/* What stands for the PIN, as an attribute of its own. */
+static const char *shown_pin(const char *text)
+{
+    const char *at = strchr(text, '?');
+
+    while (at != NULL && strncmp(at + 1, "pin-value=", 10) != 0)
+        at = strchr(at + 1, '&');
+    return at != NULL ? at + 11 : NULL;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct wire_reader r = wire_reader(data, size);
@@ -33,6 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct uri uri;
 
     (void)fuzz_crypto();
+    HOLDS(keys_version(text, NULL) > 0 || keys_version(text, "backup") == 0);
     if (strncasecmp(text, "pkcs11:", 7) != 0)
         return 0;
     fuzz_spoil(&uri, sizeof uri);
@@ -42,9 +53,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     HOLDS(uri.pin_value == NULL || options.pin_in_uri);
-    const char *pin = strstr(uri.text, "pin-value=");
+    const char *pin = shown_pin(uri.text);
     HOLDS((uri.pin_value == NULL) == (pin == NULL));
-    HOLDS(pin == NULL || strncmp(pin + 10, "***", 3) == 0);
+    HOLDS(pin == NULL || strncmp(pin, "***", 3) == 0);
     HOLDS(uri.module_is_name ? strchr(uri.module, '/') == NULL : uri.module[0] == '/');
     HOLDS(uri.pin_source == NULL || uri.pin_source[0] == '/');
     options.module = "/usr/lib/module.so";

@@ -1,0 +1,124 @@
+/* faults: the n-th allocation or read of an input fails (replay.c, with --faults). The linker puts
+ * these in the place of the functions (--wrap); OpenSSL allocates here too. */
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <stdarg.h>
+
+#include "tests/fuzz/faults.h"
+#include "tests/fuzz/fuzz.h"
+
+#define REAL_AND_WRAP(type, name, parameters)                                                      \
+    type __real_##name parameters;                                                                 \
+    type __wrap_##name parameters;
+
+REAL_AND_WRAP(void *, malloc, (size_t size))
+REAL_AND_WRAP(void *, calloc, (size_t count, size_t size))
+REAL_AND_WRAP(void *, realloc, (void *old, size_t size))
+REAL_AND_WRAP(void *, reallocarray, (void *old, size_t count, size_t size))
+REAL_AND_WRAP(char *, strdup, (const char *text))
+REAL_AND_WRAP(char *, strndup, (const char *text, size_t size))
+REAL_AND_WRAP(void *, sodium_malloc, (size_t size))
+REAL_AND_WRAP(ssize_t, read, (int fd, void *out, size_t size))
+REAL_AND_WRAP(ssize_t, pread64, (int fd, void *out, size_t size, off_t at))
+int __wrap_asprintf(char **out, const char *format, ...);
+
+static size_t left;
+
+void faults_set(size_t n)
+{
+    left = n;
+}
+
+bool faults_reached(void)
+{
+    return left == 0;
+}
+
+static bool fails(void)
+{
+    if (left == 0 || --left > 0)
+        return false;
+    fuzz_fault = true;
+    errno = ENOMEM;
+    return true;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return fails() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    return fails() ? NULL : __real_realloc(old, size);
+}
+
+void *__wrap_reallocarray(void *old, size_t count, size_t size)
+{
+    return fails() ? NULL : __real_reallocarray(old, count, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return fails() ? NULL : __real_strdup(text);
+}
+
+char *__wrap_strndup(const char *text, size_t size)
+{
+    return fails() ? NULL : __real_strndup(text, size);
+}
+
+void *__wrap_sodium_malloc(size_t size)
+{
+    return fails() ? NULL : __real_sodium_malloc(size);
+}
+
+ssize_t __wrap_read(int fd, void *out, size_t size)
+{
+    return fails() ? -1 : __real_read(fd, out, size);
+}
+
+ssize_t __wrap_pread64(int fd, void *out, size_t size, off_t at)
+{
+    return fails() ? -1 : __real_pread64(fd, out, size, at);
+}
+
+int __wrap_asprintf(char **out, const char *format, ...)
+{
+    va_list ap;
+
+    if (fails())
+        return -1;
+    va_start(ap, format);
+    int size = vasprintf(out, format, ap);
+    va_end(ap);
+    return size;
+}
+
+static void *openssl_malloc(size_t size, const char *file, int line)
+{
+    (void)file, (void)line;
+    return fails() ? NULL : __real_malloc(size);
+}
+
+static void *openssl_realloc(void *old, size_t size, const char *file, int line)
+{
+    (void)file, (void)line;
+    return fails() ? NULL : __real_realloc(old, size);
+}
+
+static void openssl_free(void *bytes, const char *file, int line)
+{
+    (void)file, (void)line;
+    free(bytes);
+}
+
+void faults_init(void)
+{
+    HOLDS(CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) == 1);
+}
