@@ -4,7 +4,7 @@
 #include "base/text.h"
 #include "crypto/core.h"
 #include "keystore/awskms/arn.h"
-#include "keystore/awskms/clock.h"
+#include "keystore/awskms/credentials.h"
 #include "keystore/awskms/endpoint.h"
 #include "keystore/awskms/xml.h"
 #include "keystore/keyring/reference.h"
@@ -18,15 +18,15 @@ static bool begins(const char *text, const char *with)
 
 static void on_time(const char *text, size_t size)
 {
-    uint64_t seconds, other;
     char again[TEXT_TIME_SIZE];
+    uint64_t seconds, other;
 
     (void)size;
     if (text_untime(&seconds, text)) {
         HOLDS(strcmp(text_time(again, seconds), text) == 0);
-        HOLDS(time_read(&other, text) && other == seconds);
+        HOLDS(expiry_read(&other, text) && other == seconds);
     }
-    if (time_read(&other, text))
+    if (expiry_read(&other, text))
         HOLDS(other <= INT64_MAX);
 }
 
