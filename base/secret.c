@@ -40,6 +40,11 @@ struct result secret_init(struct err *err)
     return OK;
 }
 
+void secret_last_resort(void (*last_resort)(void))
+{
+    (void)sodium_set_misuse_handler(last_resort);
+}
+
 static uint8_t *protected_memory(size_t size)
 {
     uint8_t *bytes = sodium_malloc(size);

@@ -20,8 +20,13 @@ struct secret {
 /* The variable is freed when it goes out of scope. */
 #define SECRET_CLEANUP __attribute__((cleanup(secret_free)))
 
-/* secret_init readies the library; call it once before any other function of this header. */
+/* secret_init readies the library; call it once before any other function of this header but the
+ * next. */
 FALLIBLE secret_init(struct err *err);
+
+/* secret_last_resort sets what libsodium calls in place of abort when it cannot go on, which is
+ * when it has no random bytes. It must not return. Call it before secret_init. */
+void secret_last_resort(void (*last_resort)(void));
 
 /* secret_new makes *s a secret of size zero bytes; what *s held before is not freed. */
 FALLIBLE secret_new(struct secret *s, size_t size, struct err *err);

@@ -61,6 +61,16 @@ static bool standard_descriptors(void)
     return true;
 }
 
+/* libsodium's last resort, instead of an abort without a word: it gets here when it has no random
+ * bytes. Other threads may hold locks, so nothing is tidied up; nothing was put in its place. */
+static void no_way_on(void)
+{
+    struct err err = {0};
+
+    (void)fail(&err, ERR_FAILED, "libsodium cannot go on: perhaps there are no random bytes");
+    _exit(terminal_error(&err));
+}
+
 /* Keys must not end up in a core file, nor be read by a debugger of the same user, nor be swapped:
  * as much as may be locked into memory shall be. */
 static void keep_keys_in_memory(void)
@@ -104,11 +114,15 @@ static int run(int argc, char **argv, struct options *o)
 int main(int argc, char **argv)
 {
     struct options o = {0};
+    struct err err = {0};
 
-    if (!standard_descriptors())
-        return ERR_FAILED;
+    if (!standard_descriptors()) {
+        (void)fail_errno(&err, "cannot open /dev/null in place of a closed descriptor");
+        return terminal_error(&err);
+    }
     keep_keys_in_memory();
     catch_signals();
+    secret_last_resort(no_way_on);
     atomic_file_init();
     int status = terminal_finish(run(argc, argv, &o));
     options_free(&o);
