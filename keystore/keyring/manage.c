@@ -79,15 +79,26 @@ static struct result ring_for_new(struct ring *ring, const struct place *place, 
     return *exists ? ring_load(ring, place, err) : OK;
 }
 
-/* Saves a changed ring and reads it back; *info tells of one of its keys as it stands in the file.
- */
+/* Saves a changed ring and reads it back. If only that fails, the text says that it was saved. */
+static struct result save_ring(const struct ring *ring, const struct place *place, bool replace,
+                               struct ring *saved, struct err *err)
+{
+    if (!ring_save(ring, place, replace, err).ok)
+        return FAIL;
+    if (ring_load(saved, place, err).ok)
+        return OK;
+    err_context(err, "keyring '%s' was written, but could not be read back", place->path);
+    return FAIL;
+}
+
+/* The same; *info tells of one of its keys as it stands in the file. */
 static struct result save(const struct ring *ring, const struct place *place, bool replace,
                           const char *name, uint32_t version, struct key_info *info,
                           struct err *err)
 {
     struct ring saved RING_CLEANUP = {0};
 
-    if (!ring_save(ring, place, replace, err).ok || !ring_load(&saved, place, err).ok)
+    if (!save_ring(ring, place, replace, &saved, err).ok)
         return FAIL;
     const struct ring_key *key = ring_find(&saved, name);
     const struct ring_version *v = key == NULL ? NULL : ring_version(key, version);
@@ -236,10 +247,9 @@ struct result manage_protect(const struct keystore_env *env, const char *referen
     snprintf(what, sizeof what, "new passphrase of keyring '%s'", c.at.path);
     if (!remove && !env->passphrase(env->arg, what, WANT_NEW_PASSPHRASE, &fresh, err).ok)
         return FAIL;
-    if (!ring_protect(&c.ring, env->crypto, remove ? NULL : &fresh, err).ok ||
-        !ring_save(&c.ring, &c.place, true, err).ok)
+    if (!ring_protect(&c.ring, env->crypto, remove ? NULL : &fresh, err).ok)
         return FAIL;
-    return ring_load(&saved, &c.place, err);
+    return save_ring(&c.ring, &c.place, true, &saved, err);
 }
 
 struct result manage_export_public(const struct keystore_env *env, const char *reference,
