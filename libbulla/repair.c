@@ -46,7 +46,25 @@ static struct result prove(struct session *s, const struct place *body, const st
     return open_start(s, &any, envelope, &c, err);
 }
 
-/* Compares what the file has with what is to be put in, and picks the next sequence number. */
+static bool same_slot(const struct slot *a, const struct slot *b)
+{
+    return a->method == b->method && a->header_size == b->header_size &&
+           a->wrap_size == b->wrap_size && memcmp(a->header, b->header, a->header_size) == 0 &&
+           memcmp(a->wrap, b->wrap, a->wrap_size) == 0;
+}
+
+/* Whether two envelopes of one file differ in their sequence numbers alone. */
+static bool same_slots(const struct envelope *a, const struct envelope *b)
+{
+    bool same = a->slot_count == b->slot_count;
+
+    for (size_t i = 0; i < a->slot_count && same; i++)
+        same = same_slot(&a->slots[i], &b->slots[i]);
+    return same;
+}
+
+/* Compares what the file has with what is to be put in, and picks the next sequence number. What a
+ * restore that was broken off put into one copy is not newer. */
 static struct result check(const struct place *body, const struct envelope *now, struct envelope *e,
                            bool force, struct err *err)
 {
@@ -55,7 +73,7 @@ static struct result check(const struct place *body, const struct envelope *now,
         return fail(err, ERR_POLICY, "'%s' has the envelope of another file", body->path);
     if (now->exponent != e->exponent)
         return fail(err, ERR_FAILED, "'%s' has envelope copies of another size", body->path);
-    if (now->sequence > e->sequence && !force) {
+    if (now->sequence > e->sequence && !same_slots(now, e) && !force) {
         (void)fail(err, ERR_POLICY, "'%s' has a newer envelope", body->path);
         err_hint(err, "--force puts the older one in all the same");
         return FAIL;
@@ -117,5 +135,8 @@ struct result repair_restore(struct session *s, const struct place *body, const 
     unsigned first = now.open ? !now.health.used : 0;
     if (!inplace_write(fd, body->path, &envelope.envelope, first, true, err).ok)
         return FAIL;
-    return read_back(s, &at, &envelope.envelope, err);
+    if (read_back(s, &at, &envelope.envelope, err).ok)
+        return OK;
+    err_context(err, "the envelope was written, but could not be read back");
+    return FAIL;
 }

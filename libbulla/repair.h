@@ -10,8 +10,9 @@ FALLIBLE repair_export(struct sealed *f, const struct place *out, bool replace, 
 
 /* repair_restore puts the envelope at place from into the sealed file at body, in place: the worse
  * copy first, then the other, each synced, and both read back. ERR_POLICY if the file has the
- * envelope of another file, or, unless force is true, a newer one of its own. If it has none that
- * is whole, the session's keys must prove that body and envelope belong together. */
+ * envelope of another file, or, unless force is true, a newer one of its own with other slots. If
+ * it has none that is whole, the session's keys must prove that body and envelope belong together.
+ */
 FALLIBLE repair_restore(struct session *s, const struct place *body, const struct place *from,
                         bool force, struct err *err);
 
