@@ -3,10 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/secret.h"
 #include "base/text.h"
+
+#define TEMPORARY_HEAD ".bulla-"
+#define TEMPORARY_TAIL 8 /* bytes, in hex */
 
 static mode_t user_umask = 077;
 
@@ -42,13 +46,21 @@ struct result atomic_file_check(const struct place *place, bool replace, bool *t
 /* A name in the directory that nothing else has. */
 static struct result temporary_name(char out[32], struct err *err)
 {
-    uint8_t tail[8];
-    char hex[17];
+    uint8_t tail[TEMPORARY_TAIL];
+    char hex[2 * TEMPORARY_TAIL + 1];
 
     if (!random_bytes(tail, sizeof tail, err).ok)
         return FAIL;
-    snprintf(out, 32, ".bulla-%s", text_hex(hex, tail, sizeof tail));
+    snprintf(out, 32, TEMPORARY_HEAD "%s", text_hex(hex, tail, sizeof tail));
     return OK;
+}
+
+bool atomic_file_is_temporary(const char *name)
+{
+    size_t head = strlen(TEMPORARY_HEAD);
+    uint8_t tail[TEMPORARY_TAIL];
+
+    return strncmp(name, TEMPORARY_HEAD, head) == 0 && text_unhex(tail, sizeof tail, name + head);
 }
 
 struct result atomic_file_open(struct atomic_file *f, const struct place *place, bool replace,

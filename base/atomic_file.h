@@ -28,6 +28,10 @@ struct atomic_file {
  * before any thread starts. */
 void atomic_file_init(void);
 
+/* atomic_file_is_temporary is true for a name as in temp: of a file that another run writes, or
+ * left when it was killed. */
+bool atomic_file_is_temporary(const char *name);
+
 /* atomic_file_check fails unless a file may be put at place: nothing is there, or a regular file
  * and replace is true. *there tells which, with *st filled. */
 FALLIBLE atomic_file_check(const struct place *place, bool replace, bool *there, struct stat *st,

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/atomic_file.h"
+
 #define DEPTH_MAX 256 /* directories: each holds two descriptors */
 
 struct walk {
@@ -167,10 +169,12 @@ static void visit(struct walk *w, const struct pair *here, const char *name, uns
     } else if (S_ISDIR(st.st_mode)) {
         if (!walk_directory(w, here, name, path, twin_path, depth, &err).ok)
             v->fail(v->arg, path, &err);
-    } else if (S_ISREG(st.st_mode)) {
-        visit_file(w, here, name, path);
-    } else {
+    } else if (!S_ISREG(st.st_mode)) {
         v->skip(v->arg, path, S_ISLNK(st.st_mode) ? "a symbolic link" : "not a regular file");
+    } else if (atomic_file_is_temporary(name)) {
+        v->skip(v->arg, path, "a temporary file of a run that goes on, or was killed");
+    } else {
+        visit_file(w, here, name, path);
     }
 }
 

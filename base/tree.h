@@ -18,7 +18,7 @@ struct tree_visitor {
      * gets its times then. */
     void (*settle)(void *arg);
 
-    /* Something that is neither a file nor a directory. */
+    /* Something that is neither a file nor a directory, or a temporary file of bulla's. */
     void (*skip)(void *arg, const char *path, const char *what);
 
     /* A directory that could not be read or made; the walk goes on beside it. */
