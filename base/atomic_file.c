@@ -164,6 +164,7 @@ static struct result put_in_place(struct atomic_file *f, struct err *err)
     if (failed != 0)
         return fail_errno(err, "cannot put '%s' in its place", f->place->path);
     f->named = false;
+    f->placed = true;
     return OK;
 }
 

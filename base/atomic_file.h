@@ -20,6 +20,7 @@ struct atomic_file {
     bool there;              /* a file was in the place, which replace lets go */
     const struct stat *over; /* the only file to be replaced, set by who made the new one from it */
     char temp[32];           /* the temporary name, if named */
+    bool placed;             /* it is in its place, even if the commit failed in the end */
 };
 
 #define ATOMIC_FILE_CLEANUP __attribute__((cleanup(atomic_file_discard)))

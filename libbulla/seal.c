@@ -69,7 +69,7 @@ static struct result outputs_open(struct outputs *o, const struct seal_options *
 }
 
 /* The envelope first: alone it does no harm, while a body without it could not be opened. It goes
- * again if the body does not come. */
+ * again if the body does not come; not if the body is there and only its sync failed. */
 static struct result outputs_commit(struct outputs *o, const struct seal_place *at,
                                     const struct stat *like, struct err *err)
 {
@@ -85,7 +85,7 @@ static struct result outputs_commit(struct outputs *o, const struct seal_place *
         return FAIL;
     if (output_commit(&o->body, like, err).ok)
         return OK;
-    if (there)
+    if (there && !o->body.file.placed)
         (void)!place_remove(at->envelope, &envelope, &ignored).ok;
     return FAIL;
 }
