@@ -5,6 +5,9 @@ import signal
 import pytest
 
 from program import TIMEOUT, Bulla
+from sweep import ALL
+
+SWEEP_TIMEOUT = 3600  # seconds that one sweep may take when all its points are tried
 
 
 @pytest.fixture
@@ -43,6 +46,6 @@ def deadline(request):
         raise TimeoutError(f"{request.node.name} takes too long")
 
     signal.signal(signal.SIGALRM, late)
-    signal.alarm(TIMEOUT)
+    signal.alarm(TIMEOUT if not ALL else SWEEP_TIMEOUT)
     yield
     signal.alarm(0)
