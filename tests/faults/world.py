@@ -28,7 +28,7 @@ class World(Bulla):
     """Bulla in a folder of its own, with the files of a template if there is one."""
 
     def __init__(self, template=None):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="bulla-", dir=fast_folder()))
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="bulla-fault-", dir=fast_folder()))
         super().__init__(self.folder)
         self.template = template
         if template is None:
