@@ -79,6 +79,8 @@ struct result public_text(const struct public_key *key, char **text, struct err 
     char id[2 * RING_ID_SIZE + 1], bytes[2 * X25519_SIZE + 1], check[2 * RING_CHECK_SIZE + 1];
     char created[TEXT_TIME_SIZE];
     uint8_t value[RING_CHECK_SIZE];
+    struct public_key back;
+    struct err why;
 
     ring_public_check(key->id, key->version, key->bytes, value);
     json_t *json = json_pack(
@@ -87,7 +89,9 @@ struct result public_text(const struct public_key *key, char **text, struct err 
         (json_int_t)key->version, "created", text_time(created, key->created), "public",
         text_hex(bytes, key->bytes, X25519_SIZE), "check", text_hex(check, value, RING_CHECK_SIZE));
     char *dumped = json == NULL ? NULL : json_dumps(json, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-    bool made = dumped != NULL && asprintf(text, "%s\n", dumped) >= 0;
+    /* json_dumps leaves out a member's name, and says nothing, when it has no memory for it. */
+    bool made = dumped != NULL && read_text(&back, dumped, strlen(dumped), &why).ok &&
+                asprintf(text, "%s\n", dumped) >= 0;
     free(dumped);
     json_decref(json);
     return made ? OK : fail(err, ERR_FAILED, "out of memory");

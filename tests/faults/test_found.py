@@ -88,6 +88,20 @@ def test_a_body_in_its_place_keeps_its_envelope(world, failing):
     assert world.opened("work/out", "keys/a.ring", "work/out.env") == SMALL
 
 
+def test_a_public_key_is_whole_or_not_written(world, tools):
+    """jansson leaves out names in silence when it has no memory for them."""
+    world("key", "new", "-q", "--kind", "x25519", "../keys/vault.ring")
+    world("key", "export-public", "../keys/vault.ring", "-o", "whole")
+    failed = 0
+    for n in range(100, 150):
+        env = {"LD_PRELOAD": str(tools / "failing.so"), "FAILING_REPORT": str(world.home / "report")}
+        env |= {"FAILING_FIRST": str(n), "FAILING_LAST": str(n)}
+        done = world("key", "export-public", "--force", "../keys/vault.ring", "-o", "again", env=env, status=(0, 1))
+        failed += done.returncode
+        assert world.read("work/again") in (None, world.read("work/whole"))
+    assert failed > 5
+
+
 def test_a_walk_passes_by_what_a_killed_run_left(world):
     (world.work / "t").mkdir()
     for name in (".bulla-0123456789abcdef", ".bulla-0123456789abcdeg", ".bulla-0123456789abcdef0"):
