@@ -6,6 +6,7 @@ key is in anything that was printed or left.
 
 import collections
 import concurrent.futures
+import functools
 import os
 
 import pytest
@@ -18,7 +19,7 @@ from world import Template, World
 AT_ONCE = 2 * len(os.sched_getaffinity(0))
 WRITE = calls.number("write")
 FOR_EVER = str(2**63)
-SAMPLE = {"allocations": 4, "calls": 10, "counts": 4, "kills": 5}  # points of each scenario in an ordinary run
+SAMPLE = {"allocations": 4, "calls": 8, "for ever": 4, "counts": 3, "kills": 4}  # points of each scenario in an ordinary run
 # OpenSSL asks for some 7500 pieces of memory in each run that needs it, most of them to list its algorithms, always in the same way.
 # In one scenario each of them fails; in the others every 37th.
 OPENSSL, STRIDE = "verify/file", 37
@@ -55,6 +56,7 @@ class Run:
             outcome = self.scenario.judge(world, done)
             return (outcome, report.read_text()) if report.exists() else ("not reached", "")
 
+    @functools.cached_property
     def recorded(self):
         """The system calls of a run without faults, by name."""
         outcome, report = self.traced("record")
@@ -62,7 +64,7 @@ class Run:
         return [calls.names()[int(line)] for line in report.split()]
 
 
-@pytest.fixture(params=SCENARIOS, ids=lambda scenario: scenario.name)
+@pytest.fixture(scope="module", params=SCENARIOS, ids=lambda scenario: scenario.name)
 def run(request, tools):
     return Run(request.param, tools)
 
@@ -94,7 +96,7 @@ def test_calls_that_fail(run):
     """Each one, with each error that it may have."""
     seen = collections.Counter()
     points = []
-    for name in run.recorded():
+    for name in run.recorded:
         seen[name] += 1
         points += [(name, seen[name], error) for error in calls.errors(name)]
 
@@ -106,18 +108,18 @@ def test_calls_that_fail(run):
 
 def test_calls_that_keep_failing(run):
     """From the first of its kind on: nothing can be written any more, synced, locked, drawn."""
-    points = [(name, error) for name in dict.fromkeys(run.recorded()) for error in calls.errors(name)
+    points = [(name, error) for name in dict.fromkeys(run.recorded) for error in calls.errors(name)
               if error not in ("EINTR", "EAGAIN", "EWOULDBLOCK")]  # fmt: skip
 
     def attempt(name, error):
         return run.failing(name, 1, FOR_EVER, error)
 
-    sweep("system call keeps failing", run, sample(points, SAMPLE["calls"]), attempt)
+    sweep("system call keeps failing", run, sample(points, SAMPLE["for ever"]), attempt)
 
 
 def test_short_counts(run):
     """Each read and write does half of what it is asked, alone and always: nothing of it is seen."""
-    seen = collections.Counter(name for name in run.recorded() if name in calls.SHORT)
+    seen = collections.Counter(name for name in run.recorded if name in calls.SHORT)
     points = [(name, n, n) for name, count in seen.items() for n in range(1, count + 1)]
     points += [(name, 1, FOR_EVER) for name in seen]
 
@@ -131,7 +133,7 @@ def test_short_counts(run):
 
 def test_interrupted_calls(run):
     """Each call that may wait is interrupted, alone: it is made again; but not by the C library, where lines are printed."""
-    seen = collections.Counter(name for name in run.recorded() if name in (*calls.SHORT, "getrandom"))
+    seen = collections.Counter(name for name in run.recorded if name in (*calls.SHORT, "getrandom"))
     points = [(name, n) for name, count in seen.items() for n in range(1, count + 1)]
 
     def attempt(name, n):
@@ -144,5 +146,5 @@ def test_interrupted_calls(run):
 
 def test_kill_at_each_call(run):
     """SIGKILL: the destination is old or new, and what was broken off is just started again."""
-    points = [(n,) for n in range(1, len(run.recorded()) + 1)]
+    points = [(n,) for n in range(1, len(run.recorded) + 1)]
     sweep("kill -9", run, sample(points, SAMPLE["kills"]), lambda n: run.traced("kill", n)[0])
