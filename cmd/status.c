@@ -64,8 +64,8 @@ static void describe(const struct slot *slot, char *out, size_t room)
     }
 }
 
-/* The tally of a key, made if there is none yet; NULL when memory is out. */
-static struct tally *find_tally(struct run *r, const char *what)
+/* The tally of a key, made for this file if there is none yet; NULL when memory is out. */
+static struct tally *find_tally(struct run *r, const char *what, const char *path, uint64_t time)
 {
     for (size_t i = 0; i < r->count; i++)
         if (strcmp(r->tallies[i].what, what) == 0)
@@ -74,28 +74,34 @@ static struct tally *find_tally(struct run *r, const char *what)
     if (grown == NULL)
         return NULL;
     r->tallies = grown;
-    grown[r->count] = (struct tally){.what = strdup(what)};
-    return grown[r->count].what != NULL ? &grown[r->count++] : NULL;
+    struct tally made = {.what = strdup(what), .oldest = strdup(path), .time = time};
+    if (made.what == NULL || made.oldest == NULL) {
+        free(made.what);
+        free(made.oldest);
+        return NULL;
+    }
+    grown[r->count] = made;
+    return &grown[r->count++];
 }
 
 static struct result count_slot(struct run *r, const struct slot *slot, const struct sealed *f,
                                 const char *path, struct err *err)
 {
     const struct envelope *e = &f->envelope;
-    char what[WHAT_MAX];
+    char what[WHAT_MAX], *older = NULL;
 
     describe(slot, what, sizeof what);
-    struct tally *t = find_tally(r, what);
-    if (t == NULL)
+    struct tally *t = find_tally(r, what, path, e->core.created);
+    if (t == NULL || (e->core.created < t->time && (older = strdup(path)) == NULL))
         return fail(err, ERR_FAILED, "out of memory");
     t->files++;
     t->alone += e->slot_count == 1;
-    if (t->oldest != NULL && t->time <= e->core.created)
+    if (older == NULL)
         return OK;
     free(t->oldest);
-    t->oldest = strdup(path);
+    t->oldest = older;
     t->time = e->core.created;
-    return t->oldest != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
+    return OK;
 }
 
 /* Whether every slot of a file is of the key. */

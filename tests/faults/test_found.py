@@ -32,6 +32,12 @@ def count(world, tools, name, *args):
     return (world.home / "report").read_text().split().count(str(calls.number(name)))
 
 
+def without(world, tools, n, *args):
+    """Runs bulla without its nth allocation."""
+    env = {"LD_PRELOAD": str(tools / "failing.so"), "FAILING_REPORT": str(world.home / "report")}
+    return world(*args, env=env | {"FAILING_FIRST": str(n), "FAILING_LAST": str(n)}, status=(0, 1))
+
+
 def test_no_random_bytes_is_told(world, failing):
     """libsodium aborts, from wherever it first needs some."""
     for n in (1, 2, 3, 4):
@@ -94,12 +100,16 @@ def test_a_public_key_is_whole_or_not_written(world, tools):
     world("key", "export-public", "../keys/vault.ring", "-o", "whole")
     failed = 0
     for n in range(100, 150):
-        env = {"LD_PRELOAD": str(tools / "failing.so"), "FAILING_REPORT": str(world.home / "report")}
-        env |= {"FAILING_FIRST": str(n), "FAILING_LAST": str(n)}
-        done = world("key", "export-public", "--force", "../keys/vault.ring", "-o", "again", env=env, status=(0, 1))
+        done = without(world, tools, n, "key", "export-public", "--force", "../keys/vault.ring", "-o", "again")
         failed += done.returncode
         assert world.read("work/again") in (None, world.read("work/whole"))
     assert failed > 5
+
+
+def test_status_without_memory_for_a_name(world, tools):
+    """It ended by SIGSEGV, in what it shows of the oldest file."""
+    statuses = [without(world, tools, n, "status", "f.bulla").returncode for n in range(50, 110)]
+    assert 0 in statuses and 1 in statuses
 
 
 def test_a_walk_passes_by_what_a_killed_run_left(world):
