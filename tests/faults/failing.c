@@ -28,7 +28,7 @@ void *__libc_memalign(size_t alignment, size_t size);
 static atomic_ullong count, first, last;
 static atomic_bool reported;
 static bool recording;
-static char path[4096];
+static int where; /* the report, far from the descriptors that the program gets */
 static char by_openssl[NOTED];
 
 /* A thread that looks up who asked may have to allocate for that. */
@@ -36,11 +36,10 @@ static __thread bool looking;
 
 static void report(const char *text, size_t size)
 {
-    int before = errno, fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int before = errno;
 
-    if (fd < 0 || write(fd, text, size) != (ssize_t)size)
+    if (write(where, text, size) != (ssize_t)size)
         _exit(125);
-    close(fd);
     errno = before;
 }
 
@@ -73,11 +72,14 @@ static bool fails(void *caller)
 __attribute__((constructor)) static void begin(void)
 {
     const char *from = getenv("FAILING_FIRST"), *to = getenv("FAILING_LAST");
-    const char *where = getenv("FAILING_REPORT");
+    const char *path = getenv("FAILING_REPORT");
+    int fd = path != NULL ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
 
-    if (where == NULL || strlen(where) >= sizeof path)
+    /* Opened now: later the program may have shut itself out. */
+    where = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 500);
+    if (where < 0)
         _exit(125);
-    strcpy(path, where);
+    close(fd);
     unsetenv("LD_PRELOAD");
     recording = from == NULL || to == NULL;
     first = recording ? 1 : strtoull(from, NULL, 10);

@@ -54,7 +54,7 @@ class Run:
                 env |= {"FAILING_FIRST": str(first), "FAILING_LAST": str(last)}
             done = self.scenario.run(world, env=env)
             outcome = self.scenario.judge(world, done)
-            return (outcome, report.read_text()) if report.exists() else ("not reached", "")
+            return (outcome if report.read_text() else "not reached"), report.read_text()
 
     @functools.cached_property
     def recorded(self):
