@@ -179,13 +179,25 @@ static const char *option(const struct options *o, size_t offset)
     return *(const char *const *)(const void *)((const char *)o + offset);
 }
 
+/* Where the systemd credential would be; NULL without such a folder. False if memory is out. */
+static bool credential_path(const struct sources *s, char **path)
+{
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+
+    if (folder != NULL && asprintf(path, "%s/%s", folder, s->credential) < 0) {
+        *path = NULL;
+        return false;
+    }
+    return true;
+}
+
 static struct result find(void *arg, const char *what, enum wanted wanted, struct secret *out,
                           struct err *err)
 {
     const struct options *o = arg;
     const struct sources *s = &sources[wanted];
     const char *fd = option(o, s->fd), *command = option(o, s->command);
-    const char *file = getenv(s->variable), *credentials = getenv("CREDENTIALS_DIRECTORY");
+    const char *file = getenv(s->variable);
     char *path STRING_CLEANUP = NULL;
 
     if (fd != NULL)
@@ -194,7 +206,7 @@ static struct result find(void *arg, const char *what, enum wanted wanted, struc
         return from_command(command, s->noun, out, err);
     if (file != NULL && file[0] != '\0')
         return from_file(file, s->noun, out, err);
-    if (credentials != NULL && asprintf(&path, "%s/%s", credentials, s->credential) < 0)
+    if (!credential_path(s, &path))
         return fail(err, ERR_FAILED, "out of memory");
     if (path != NULL && access(path, F_OK) == 0)
         return from_file(path, s->noun, out, err);
@@ -237,15 +249,14 @@ bool passphrase_by_command(const struct options *o)
 
 void passphrase_files(void (*visit)(void *arg, const char *path), void *arg)
 {
-    const char *credentials = getenv("CREDENTIALS_DIRECTORY");
-
     for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
         const char *file = getenv(sources[i].variable);
+        char *path STRING_CLEANUP = NULL;
         if (file != NULL && file[0] != '\0')
             visit(arg, file);
+        if (credential_path(&sources[i], &path) && path != NULL)
+            visit(arg, path);
     }
-    if (credentials != NULL)
-        visit(arg, credentials);
 }
 
 struct result passphrase_env(struct keystore_env *env, const struct options *o, struct err *err)

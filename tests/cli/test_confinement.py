@@ -188,6 +188,18 @@ def test_links_are_followed(bulla, ring, work):
     assert (work / "c/link.bulla").exists() and (work / "b/link.bulla").exists()
 
 
+def test_credential_that_is_a_link(bulla, spy, world):
+    """It is read from where it leads to; no other credential is."""
+    (world / "credentials").mkdir()
+    (world / "credentials/bulla.passphrase").symlink_to("../other/pass")
+    (world / "credentials/another").write_bytes(b"secret")
+    bulla("key", "passphrase", "keys/ring")
+    del bulla.environment["BULLA_NEW_PASSPHRASE_FILE"]
+    bulla.environment["CREDENTIALS_DIRECTORY"] = str(world / "credentials")
+    expected = {"read credentials/another": errno.EACCES, "read other/pass": 0}
+    assert spied(bulla, spy, ["verify", "-k", "keys/ring", "in/sealed.bulla"], expected, "must") == expected
+
+
 def test_passphrase_is_asked_on_a_terminal(bulla, work):
     (work / "plain").write_bytes(b"text")
     bulla.environment["BULLA_CONFINE"] = "must"
