@@ -20,10 +20,16 @@
 #define FOREIGN 0xffffffffu
 #endif
 
+/* Newer than the headers may be; the numbers are the same everywhere. */
+#define FCHMODAT2 452
+#define SETXATTRAT 463
+#define REMOVEXATTRAT 466
+
 static const unsigned refused[] = {
     /* other programs and processes */
     SYS_execve, SYS_execveat, SYS_kill, SYS_pidfd_getfd, SYS_pidfd_send_signal,
-    SYS_process_vm_readv, SYS_process_vm_writev, SYS_ptrace,
+    SYS_process_vm_readv, SYS_process_vm_writev, SYS_ptrace, SYS_rt_sigqueueinfo,
+    SYS_rt_tgsigqueueinfo, SYS_tkill,
     /* the network, and who listens on this machine */
     SYS_accept, SYS_accept4, SYS_bind, SYS_connect, SYS_listen, SYS_sendmmsg, SYS_sendmsg,
     SYS_sendto, SYS_socket,
@@ -34,11 +40,18 @@ static const unsigned refused[] = {
     SYS_chroot, SYS_fsconfig, SYS_fsmount, SYS_fsopen, SYS_fspick, SYS_mount, SYS_mount_setattr,
     SYS_move_mount, SYS_open_tree, SYS_pivot_root, SYS_setns, SYS_umount2, SYS_unshare,
     /* the kernel itself, which root may change */
+    SYS_acct, SYS_adjtimex, SYS_clock_adjtime, SYS_clock_settime, SYS_delete_module,
     SYS_finit_module, SYS_init_module, SYS_kexec_file_load, SYS_kexec_load,
 #ifdef __x86_64__
     SYS_ioperm, SYS_iopl,
 #endif
-    SYS_reboot};
+    SYS_reboot, SYS_setdomainname, SYS_sethostname, SYS_settimeofday, SYS_swapoff, SYS_swapon,
+    /* what Landlock leaves open: owners and permissions of files by their names */
+    SYS_fchmodat, SYS_fchownat, SYS_lremovexattr, SYS_lsetxattr, SYS_removexattr, SYS_setxattr,
+#ifdef __x86_64__
+    SYS_chmod, SYS_chown, SYS_lchown,
+#endif
+    FCHMODAT2, SETXATTRAT, REMOVEXATTRAT};
 
 #define REFUSED (sizeof refused / sizeof *refused)
 
@@ -46,7 +59,8 @@ static const unsigned refused[] = {
 enum {
     FIRST = 4, /* comparison with a refused call */
     IOCTL = FIRST + REFUSED,
-    ALLOW = IOCTL + 4,
+    TGKILL = IOCTL + 4,
+    ALLOW = TGKILL + 3,
     REFUSE,
     SIZE
 };
@@ -70,10 +84,14 @@ bool seccomp_refuse(void)
         LOAD(nr),
         JUMP(3, BPF_JGE, FOREIGN, REFUSE, FIRST),
         /* Typing into the terminal that bulla was started from. */
-        [IOCTL] = JUMP(IOCTL, BPF_JEQ, SYS_ioctl, IOCTL + 1, ALLOW),
+        [IOCTL] = JUMP(IOCTL, BPF_JEQ, SYS_ioctl, IOCTL + 1, TGKILL),
         LOAD(args[1]),
         JUMP(IOCTL + 2, BPF_JEQ, TIOCSTI, REFUSE, IOCTL + 3),
         JUMP(IOCTL + 3, BPF_JEQ, TIOCLINUX, REFUSE, ALLOW),
+        /* A signal to another process than this. */
+        [TGKILL] = JUMP(TGKILL, BPF_JEQ, SYS_tgkill, TGKILL + 1, ALLOW),
+        LOAD(args[0]),
+        JUMP(TGKILL + 2, BPF_JEQ, (unsigned)getpid(), ALLOW, REFUSE),
         [ALLOW] = RETURN(SECCOMP_RET_ALLOW),
         [REFUSE] = RETURN(SECCOMP_RET_ERRNO | EPERM),
     };

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 static long open_as(const char *path, int flags)
@@ -77,6 +78,37 @@ static long do_signal(const char *path)
     return kill(getppid(), 0);
 }
 
+static long do_thread_signal(const char *path)
+{
+    (void)path;
+    return syscall(SYS_tgkill, getppid(), getppid(), 0);
+}
+
+static long do_queue_signal(const char *path)
+{
+    siginfo_t info = {.si_code = SI_QUEUE};
+
+    (void)path;
+    return syscall(SYS_rt_sigqueueinfo, getppid(), 0, &info);
+}
+
+static long do_own_signal(const char *path)
+{
+    (void)path;
+    return syscall(SYS_tgkill, getpid(), getpid(), 0);
+}
+
+static long do_chmod(const char *path)
+{
+    return chmod(path, 0600);
+}
+
+static long do_clock(const char *path)
+{
+    (void)path;
+    return syscall(SYS_clock_settime, CLOCK_MONOTONIC, NULL); /* EINVAL where it is allowed */
+}
+
 static long do_peek(const char *path)
 {
     char byte;
@@ -111,6 +143,8 @@ static const struct {
     {"read", do_read},     {"write", do_write},   {"cut", do_cut},   {"make", do_make},       {"remove", (long (*)(const char *))unlink},
     {"fifo", do_fifo},     {"link", do_link},     {"run", do_run},   {"socket", do_socket},   {"signal", do_signal},
     {"peek", do_peek},     {"keyring", do_keyring}, {"uring", do_uring}, {"type", do_type},
+    {"thread-signal", do_thread_signal}, {"queue-signal", do_queue_signal}, {"own-signal", do_own_signal},
+    {"chmod", do_chmod},   {"clock", do_clock},
 };
 
 __attribute__((destructor)) static void spy(void)
