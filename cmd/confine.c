@@ -54,7 +54,7 @@ static const struct uses {
 
 /* What libraries read when they are first used, and hold no secrets of anybody. */
 static const char *const libraries[] = {
-    "/dev/urandom", "/etc/localtime", "/etc/ssl", "/lib", "/lib64", "/usr",
+    "/dev/urandom", "/etc/localtime", "/etc/ssl/openssl.cnf", "/lib", "/lib64", "/usr",
 };
 
 /* struct plan: what is to become of the run. */

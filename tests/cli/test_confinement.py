@@ -189,6 +189,16 @@ def test_links_are_followed(bulla, ring, work):
     assert (work / "c/link.bulla").exists() and (work / "b/link.bulla").exists()
 
 
+def test_keys_of_servers_are_not_read(bulla, spy, world):
+    """They lie beside the configuration of OpenSSL, which is."""
+    theirs = next((path for path in sorted(pathlib.Path("/etc/ssl/private").glob("*.key")) if os.access(path, os.R_OK)), None)
+    theirs = theirs or next((path for path in sorted(pathlib.Path("/etc/ssl/certs").glob("*.crt")) if not path.is_symlink()), None)
+    if theirs is None:
+        pytest.skip("nothing lies there")
+    expected = {f"read {theirs}": errno.EACCES, "read /etc/ssl/openssl.cnf": 0}
+    assert spied(bulla, spy, ["verify", "-k", "keys/ring", "in/sealed.bulla"], expected, "must") == expected
+
+
 def test_credential_that_is_a_link(bulla, spy, world):
     """It is read from where it leads to; no other credential is."""
     (world / "credentials").mkdir()
