@@ -31,7 +31,7 @@ __attribute__((format(printf, 3, 4))) static void format(char *out, size_t room,
     va_end(ap);
 }
 
-struct result fail(struct err *err, enum err_class class, const char *fmt, ...)
+void err_set(struct err *err, enum err_class class, const char *fmt, ...)
 {
     va_list ap;
 
@@ -40,10 +40,9 @@ struct result fail(struct err *err, enum err_class class, const char *fmt, ...)
     va_start(ap, fmt);
     err_format(err->text, sizeof err->text, fmt, ap);
     va_end(ap);
-    return FAIL;
 }
 
-struct result fail_errno(struct err *err, const char *fmt, ...)
+void err_set_errno(struct err *err, const char *fmt, ...)
 {
     int saved = errno;
     char what[ERR_TEXT_MAX], why[128];
@@ -53,8 +52,8 @@ struct result fail_errno(struct err *err, const char *fmt, ...)
     err_format(what, sizeof what, fmt, ap);
     va_end(ap);
     /* Only a signal that ends the run interrupts a system call. */
-    return fail(err, saved == EINTR ? ERR_INTERRUPTED : ERR_FAILED, "%s: %s", what,
-                strerror_r(saved, why, sizeof why));
+    err_set(err, saved == EINTR ? ERR_INTERRUPTED : ERR_FAILED, "%s: %s", what,
+            strerror_r(saved, why, sizeof why));
 }
 
 void err_context(struct err *err, const char *fmt, ...)

@@ -45,14 +45,17 @@ struct result {
 #define OK ((struct result){true})
 #define FAIL ((struct result){false})
 
-/* fail sets class and text, drops any earlier hint, and returns FAIL. */
-__attribute__((format(printf, 3, 4))) struct result fail(struct err *err, enum err_class class,
-                                                         const char *fmt, ...);
+/* fail sets class and text, drops any earlier hint, and is FAIL. That is plain to see where it is
+ * called, for compilers and analyzers, which cannot look into err.c. */
+#define fail(...) (err_set(__VA_ARGS__), FAIL)
 
 /* fail_errno is fail with class ERR_FAILED, or ERR_INTERRUPTED after EINTR, and ": " and the
  * description of errno behind the text. */
-__attribute__((format(printf, 2, 3))) struct result fail_errno(struct err *err, const char *fmt,
-                                                               ...);
+#define fail_errno(...) (err_set_errno(__VA_ARGS__), FAIL)
+
+__attribute__((format(printf, 3, 4))) void err_set(struct err *err, enum err_class class,
+                                                   const char *fmt, ...);
+__attribute__((format(printf, 2, 3))) void err_set_errno(struct err *err, const char *fmt, ...);
 
 /* err_context puts a text and ": " in front of the error's text. */
 __attribute__((format(printf, 2, 3))) void err_context(struct err *err, const char *fmt, ...);

@@ -144,7 +144,7 @@ static void visit_file(struct walk *w, const struct pair *here, const char *name
     struct err err = {0};
 
     if (!place_in(&file, here->dir, name, path, &err).ok)
-        w->visitor->fail(w->visitor->arg, path, &err);
+        w->visitor->failed(w->visitor->arg, path, &err);
     else if (!w->visitor->file(w->visitor->arg, &file, here->twin, here->twin_path))
         w->stopped = true;
 }
@@ -159,16 +159,16 @@ static void visit(struct walk *w, const struct pair *here, const char *name, uns
     if (asprintf(&path, "%s/%s", here->path, name) < 0 ||
         (here->twin >= 0 && asprintf(&twin_path, "%s/%s", here->twin_path, name) < 0)) {
         (void)fail(&err, ERR_FAILED, "out of memory");
-        v->fail(v->arg, here->path, &err);
+        v->failed(v->arg, here->path, &err);
     } else if (fstatat(here->dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
         /* Gone since the directory was read, perhaps by what this very run did. */
         if (errno == ENOENT)
             return;
         (void)fail_errno(&err, "cannot look at '%s'", path);
-        v->fail(v->arg, path, &err);
+        v->failed(v->arg, path, &err);
     } else if (S_ISDIR(st.st_mode)) {
         if (!walk_directory(w, here, name, path, twin_path, depth, &err).ok)
-            v->fail(v->arg, path, &err);
+            v->failed(v->arg, path, &err);
     } else if (!S_ISREG(st.st_mode)) {
         v->skip(v->arg, path, S_ISLNK(st.st_mode) ? "a symbolic link" : "not a regular file");
     } else if (atomic_file_is_temporary(name)) {
@@ -184,7 +184,7 @@ static void walk_below(struct walk *w, const struct pair *here, unsigned depth)
     struct err err = {0};
 
     if (!read_names(&names, here->dir, here->path, &err).ok) {
-        w->visitor->fail(w->visitor->arg, here->path, &err);
+        w->visitor->failed(w->visitor->arg, here->path, &err);
         return;
     }
     for (size_t i = 0; i < names.count && !w->stopped; i++)

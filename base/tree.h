@@ -22,7 +22,7 @@ struct tree_visitor {
     void (*skip)(void *arg, const char *path, const char *what);
 
     /* A directory that could not be read or made; the walk goes on beside it. */
-    void (*fail)(void *arg, const char *path, const struct err *err);
+    void (*failed)(void *arg, const char *path, const struct err *err);
     void *arg;
 };
 
