@@ -158,7 +158,7 @@ static struct result kw_wrap(struct token *t, const struct token_key *key,
                              const struct secret *branch_key, struct slot *slot, struct err *err)
 {
     CK_MECHANISM mechanism = {CKM_AES_KEY_WRAP, NULL, 0};
-    CK_OBJECT_HANDLE object;
+    CK_OBJECT_HANDLE object = CK_INVALID_HANDLE;
     uint8_t wrapped[2 * KW_SIZE];
     CK_ULONG size = sizeof wrapped;
     CK_RV rv = import(t, branch_key, &object);
@@ -190,7 +190,7 @@ static struct result kw_unwrap(struct token *t, const struct token_key *key,
         {CKA_EXTRACTABLE, &yes, sizeof yes},
     };
     struct secret plain SECRET_CLEANUP = {0};
-    CK_OBJECT_HANDLE object;
+    CK_OBJECT_HANDLE object = CK_INVALID_HANDLE;
     uint8_t wrapped[KW_SIZE];
     size_t size = 0;
 

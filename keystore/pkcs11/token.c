@@ -193,7 +193,7 @@ struct tokens {
 static struct result find_all(struct tokens *found, struct module *m, const struct uri *uri,
                               struct err *err)
 {
-    CK_SLOT_ID slots[SLOTS_MANY];
+    CK_SLOT_ID slots[SLOTS_MANY] = {0};
     size_t count = 0;
 
     if (!get_slots(m, slots, &count, err).ok)
