@@ -399,38 +399,42 @@ static struct result start_worker(struct worker *w, const struct token_options *
     return r;
 }
 
-static struct result prepare(struct worker **out, const struct uri *uri,
-                             const struct token_options *options, struct err *err)
+/* A worker for the module of a URI, not yet listed; NULL if that failed. */
+static struct worker *prepare(const struct uri *uri, const struct token_options *options,
+                              struct err *err)
 {
     struct worker *w = calloc(1, sizeof *w);
     /* With a default module, the arguments are that one's. */
     bool wanted = options->module == NULL || strcmp(options->module, uri->module) == 0;
     const char *args = wanted ? options->module_args : NULL;
 
-    if (w == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+    if (w == NULL) {
+        (void)fail(err, ERR_FAILED, "out of memory");
+        return NULL;
+    }
     init_sync(w);
-    if (args != NULL && args[0] != '\0')
+    bool given = args != NULL && args[0] != '\0';
+    if (given)
         w->args = strdup(args);
     if (!uri->module_is_name)
         w->path = strdup(uri->module);
-    struct result r = uri->module_is_name ? by_name(w, uri->module, err)
-                      : w->path == NULL   ? fail(err, ERR_FAILED, "out of memory")
-                                          : OK;
+    struct result r = (given && w->args == NULL) || (!uri->module_is_name && w->path == NULL)
+                          ? fail(err, ERR_FAILED, "out of memory")
+                      : uri->module_is_name ? by_name(w, uri->module, err)
+                                            : OK;
     w->module.name = w->path;
     if (r.ok)
-        *out = w;
-    else
-        worker_free(w);
-    return r;
+        return w;
+    worker_free(w);
+    return NULL;
 }
 
 static struct result get(struct module **out, const struct uri *uri,
                          const struct token_options *options, struct err *err)
 {
-    struct worker *made = NULL;
+    struct worker *made = prepare(uri, options, err);
 
-    if (!prepare(&made, uri, options, err).ok)
+    if (made == NULL)
         return FAIL;
     struct worker *w = find(made->path);
     if (w != NULL) {
