@@ -303,7 +303,7 @@ static struct master_key *owner_of(const struct keyset *set, const struct slot *
                                    enum slot_match *match)
 {
     *match = SLOT_OTHER;
-    for (size_t i = 0; i < set->count && *match != SLOT_OLD && *match != SLOT_CURRENT; i++) {
+    for (size_t i = 0; i < set->count; i++) {
         *match = set->keys[i]->ops->match(set->keys[i], slot);
         if (*match == SLOT_OLD || *match == SLOT_CURRENT)
             return set->keys[i];
@@ -321,13 +321,14 @@ static struct result plan_refresh(struct job *j, struct err *err)
         const struct slot *slot = &j->envelope->slots[i];
         enum slot_match match;
         struct master_key *key = owner_of(mine, slot, &match);
+        bool old = key != NULL && match == SLOT_OLD;
         bool has = key != NULL && current_slot(j->envelope->slots, j->envelope->slot_count, key);
-        struct result r = match != SLOT_OLD ? append(&j->slots, slot, err)
-                          : has             ? OK
-                                            : append_fresh(j, key, err);
+        struct result r = !old  ? append(&j->slots, slot, err)
+                          : has ? OK
+                                : append_fresh(j, key, err);
         if (!r.ok)
             return FAIL;
-        j->slots.changed = j->slots.changed || match == SLOT_OLD;
+        j->slots.changed = j->slots.changed || old;
         mine_any = mine_any || key != NULL || in_set(mine, slot);
     }
     j->other = !mine_any;

@@ -54,7 +54,7 @@ struct task {
 };
 
 /* task_new makes a task; NULL if memory is out. */
-struct task *task_new(struct named *n, struct result (*run)(struct task *task, struct err *err),
+struct task *task_new(struct named *n, struct result (*what)(struct task *task, struct err *err),
                       struct err *err);
 
 /* task_do does it; false if it failed or was given up, and then *task is freed or out of reach. */
