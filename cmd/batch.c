@@ -440,7 +440,7 @@ static struct result do_list(struct run *r, const char *path, struct err *err)
     if (file == NULL)
         return fail_errno(err, "cannot open '%s'", path);
     struct result done = do_names(r, file, path, err);
-    fclose(file);
+    (void)fclose(file); /* it was only read */
     return done;
 }
 

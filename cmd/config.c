@@ -70,7 +70,7 @@ static struct result look_in(const char *path, bool must, struct lookup *l, stru
     bool unread = ferror(file) != 0;
     if (unread)
         (void)fail_errno(err, "cannot read config file '%s'", path);
-    fclose(file);
+    (void)fclose(file); /* it was only read */
     if (unread)
         return FAIL;
     if (l->broken != NULL)

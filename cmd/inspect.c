@@ -117,7 +117,8 @@ static json_t *slot_json(const struct slot *slot)
         char name[32];
         snprintf(name, sizeof name, "%s", slot_field_info(*f)->name);
         for (char *c = name; *c != '\0'; c++)
-            *c = *c == ' ' ? '_' : *c;
+            if (*c == ' ')
+                *c = '_';
         enum slot_kind kind = slot_field_info(*f)->kind;
         terminal_put(json, name,
                      kind == SLOT_NUMBER ? json_integer(slot_number(slot, *f))

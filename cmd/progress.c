@@ -92,7 +92,7 @@ static void show_line(uint64_t time)
     fprintf(stderr, "\r\033[K%s%s: %s%s%s, %s/s%s", files, now.name, human(done, now.bytes),
             now.size > 0 ? " of " : "", now.size > 0 ? human(size, now.size) : "",
             human(speed, rate(time)), eta);
-    fflush(stderr);
+    (void)fflush(stderr);
     now.line_shown = true;
 }
 

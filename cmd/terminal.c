@@ -129,7 +129,7 @@ void terminal_json(json_t *json)
         lost = true;
     putchar('\n');
     json_decref(json);
-    fflush(stdout);
+    (void)fflush(stdout); /* what fails here is seen at the end */
     funlockfile(stdout);
 }
 

@@ -101,6 +101,7 @@ char *registry_shown(const char *reference)
         size_t all = strcspn(at, BETWEEN), name = strcspn(at, "=" BETWEEN);
         bool harmless = is_harmless(at, all, at == first);
         size_t keep = harmless ? all : at[name] == '=' ? name + 1 : 0;
+        /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): calloc() saw to that */
         memcpy(shown + size, at, keep);
         size += keep;
         if (keep < all) {
@@ -171,6 +172,7 @@ struct result registry_find(const struct keystore_ops **ops, const char **rest,
 struct result keyset_open(struct keyset *set, const struct keystore_env *env,
                           const char *const *references, size_t count, struct err *err)
 {
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): a list of pointers */
     struct keyset made KEYSET_CLEANUP = {calloc(count, sizeof *made.keys), 0};
 
     if (made.keys == NULL)

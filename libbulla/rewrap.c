@@ -221,6 +221,7 @@ static struct result need_branch_key_elsewhere(struct job *j, const struct maste
                                                const struct err *failed, struct err *err)
 {
     const struct keyset *mine = &j->rewrap->session->keys;
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): a list of pointers */
     struct keyset others = {.keys = calloc(mine->count + 1, sizeof *others.keys)};
     struct err why = {0};
 

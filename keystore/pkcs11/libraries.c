@@ -59,9 +59,11 @@
     F(int, p11_kit_uri_match_token_info, (const P11KitUri *uri, const CK_TOKEN_INFO *info),        \
       (uri, info))
 
-/* A pointer to each, under its own name. */
+/* A pointer to each, under its own name.
+ * NOLINTBEGIN(bugprone-macro-parentheses): a name that is declared takes none. */
 #define POINTER(type, name, parameters, arguments) __typeof__(&name) name;
 #define PROCEDURE_POINTER(name, parameters, arguments) __typeof__(&name) name;
+/* NOLINTEND(bugprone-macro-parentheses) */
 static struct {
     P11_FUNCTIONS(POINTER, PROCEDURE_POINTER)
     P11_KIT_FUNCTIONS(POINTER, PROCEDURE_POINTER)
