@@ -13,12 +13,16 @@ static size_t sequence(const uint8_t *s, size_t left, uint32_t *code)
         uint32_t least;
     } form[] = {{0x80, 0x00, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
 
+    /*@ loop invariant 1 <= len <= 5;
+        loop assigns len; */
     for (size_t len = 1; len <= 4; len++) {
         if ((s[0] & form[len - 1].mask) != form[len - 1].lead)
             continue;
         if (len > left)
             return 0;
         uint32_t c = s[0] & (uint8_t)~form[len - 1].mask;
+        /*@ loop invariant 1 <= i;
+            loop assigns i, c; */
         for (size_t i = 1; i < len; i++) {
             if ((s[i] & 0xc0) != 0x80)
                 return 0;
@@ -37,6 +41,8 @@ bool text_is_utf8(const void *bytes, size_t size)
     const uint8_t *s = bytes;
     uint32_t code;
 
+    /*@ loop invariant i <= size;
+        loop assigns i, code; */
     for (size_t i = 0; i < size;) {
         size_t len = sequence(s + i, size - i, &code);
         if (len == 0 || code == 0)

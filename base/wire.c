@@ -30,6 +30,7 @@ static uint64_t get_integer(struct wire_reader *r, size_t size)
     struct view v = wire_get_view(r, size);
     uint64_t n = 0;
 
+    /*@ loop assigns i, n; */
     for (size_t i = 0; i < v.size; i++)
         n = n << 8 | v.bytes[i];
     return n;
@@ -91,6 +92,7 @@ static void put_integer(struct wire_writer *w, uint64_t v, size_t size)
 {
     uint8_t bytes[8];
 
+    /*@ loop assigns i, bytes[0 .. 7]; */
     for (size_t i = 0; i < size; i++)
         bytes[i] = (uint8_t)(v >> 8 * (size - 1 - i));
     wire_put_bytes(w, bytes, size);
