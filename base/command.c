@@ -14,8 +14,6 @@
 #include "base/place.h"
 #include "base/stream.h"
 
-extern char **environ;
-
 #define READ_STEP 100 /* milliseconds, after which an interruption is seen */
 #define WAIT_STEP 5   /* milliseconds */
 #define GRACE 1000    /* milliseconds that a program has to stop when it is asked to */

@@ -318,12 +318,15 @@ static struct result store(struct options *o, const struct row *row, const char 
     char *at = (char *)o + row->offset;
     bool twice = false;
 
-    if (value != NULL && *value == '\0')
-        return fail(err, ERR_USAGE, "--%s is empty", row->name);
-    switch (row->kind) {
-    case FLAG:
+    if (value == NULL) {
         *(bool *)at = true;
         return OK;
+    }
+    if (*value == '\0')
+        return fail(err, ERR_USAGE, "--%s is empty", row->name);
+    switch (row->kind) {
+    case FLAG: /* has no value */
+        break;
     case LIST_OF_TEXT:
         return list_add((struct list *)(void *)at, value, err);
     case TEXT:

@@ -101,10 +101,10 @@ char *registry_shown(const char *reference)
         size_t all = strcspn(at, BETWEEN), name = strcspn(at, "=" BETWEEN);
         bool harmless = is_harmless(at, all, at == first);
         size_t keep = harmless ? all : at[name] == '=' ? name + 1 : 0;
-        /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): calloc() saw to that */
         memcpy(shown + size, at, keep);
         size += keep;
         if (keep < all) {
+            /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): calloc() saw to that */
             memcpy(shown + size, STARS, strlen(STARS));
             size += strlen(STARS);
         }

@@ -43,6 +43,7 @@ static bool read_zone(long *east, const char *text)
     *east = 0;
     if (strcmp(text, "Z") == 0)
         return true;
+    /* NOLINTNEXTLINE(cert-err34-c): two characters do not overflow */
     if (sscanf(text, "%c%2d:%2d%c", &sign, &hours, &minutes, &end) != 3 ||
         (sign != '+' && sign != '-'))
         return false;
