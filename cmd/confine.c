@@ -14,6 +14,7 @@
 #include "cmd/config.h"
 #include "cmd/passphrase.h"
 #include "cmd/verbs.h"
+#include "crypto/primitives.h"
 
 /* What a verb does with the files that it is given. */
 enum use {
@@ -213,6 +214,7 @@ static bool carry_out(struct plan *p, const struct uses *u)
     bool done = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
     if (p->reach == REACH_MODULES)
         return done;
+    crypto_alone();
     allow_files(p, u);
     done = ruleset_enforce(&p->files) && done;
     return seccomp_refuse() && done;

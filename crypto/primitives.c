@@ -26,17 +26,24 @@ struct crypto {
     struct algorithms *algorithms;
 };
 
-/* What OpenSSL would set up at its first use, a quarter of a short run, and nobody here looks at:
- * ciphers by their old names, and texts for its errors. Digests by name it needs itself, for the
- * certificates of TLS. */
-#define UNUSED_PARTS (OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS)
+/* What OpenSSL would set up at its first use, a third of a short run: tables of old names, texts of
+ * errors, its configuration. Modules of tokens and libcurl may need that, bulla does not. */
+#define FOR_OTHERS                                                                                 \
+    (OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_ADD_ALL_DIGESTS |                           \
+     OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS | OPENSSL_INIT_NO_LOAD_CONFIG)
+
+void crypto_alone(void)
+{
+    guarded_init();
+    (void)OPENSSL_init_crypto(FOR_OTHERS, NULL);
+}
 
 struct result crypto_new(struct crypto **out, struct err *err)
 {
     struct crypto *c CRYPTO_CLEANUP = calloc(1, sizeof *c);
 
     guarded_init();
-    if (c == NULL || OPENSSL_init_crypto(UNUSED_PARTS, NULL) != 1)
+    if (c == NULL)
         return fail(err, ERR_FAILED, "out of memory");
     c->algorithms = calloc(1, sizeof *c->algorithms);
     if (c->algorithms == NULL)

@@ -20,6 +20,10 @@
 /* struct crypto: the library context and the algorithms fetched from it; threads may share it. */
 struct crypto;
 
+/* crypto_alone says that nobody else in the process will use OpenSSL, whose start is shorter then;
+ * it comes before crypto_new. */
+void crypto_alone(void);
+
 FALLIBLE crypto_new(struct crypto **out, struct err *err);
 void crypto_free(struct crypto **crypto);
 
