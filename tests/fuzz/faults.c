@@ -88,7 +88,7 @@ ssize_t __wrap_pread64(int fd, void *out, size_t size, off_t at)
     return fails() ? -1 : __real_pread64(fd, out, size, at);
 }
 
-int __wrap_asprintf(char **out, const char *format, ...)
+__attribute__((format(printf, 2, 3))) int __wrap_asprintf(char **out, const char *format, ...)
 {
     va_list ap;
 
