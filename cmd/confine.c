@@ -175,6 +175,21 @@ static void allow_operands(struct plan *p, const struct uses *u)
     }
 }
 
+/* A configuration that comes by a pipe can be read only once, which is for the verb to do. */
+static bool config_by_pipe(void)
+{
+    char *paths[CONFIG_FILES];
+    struct err ignored;
+    struct stat st;
+    bool pipe = !config_files(paths, &ignored).ok;
+
+    for (size_t i = 0; i < CONFIG_FILES; i++) {
+        pipe = pipe || (paths[i] != NULL && stat(paths[i], &st) == 0 && !S_ISREG(st.st_mode));
+        string_free(&paths[i]);
+    }
+    return pipe;
+}
+
 static void allow_config(struct plan *p)
 {
     char *paths[CONFIG_FILES];
@@ -243,9 +258,11 @@ struct result confine(const struct verb *verb, const struct options *o, struct e
 #endif
     if (no)
         return OK;
-    struct plan p = {o, passphrase_by_command(o) ? REACH_PROGRAMS : REACH_FILES, ruleset_new()};
+    bool unknown = passphrase_by_command(o) || config_by_pipe();
+    struct plan p = {o, unknown ? REACH_PROGRAMS : REACH_FILES, ruleset_new()};
     const struct uses *u = uses_of(verb);
-    allow_keys(&p, u);
+    if (!unknown)
+        allow_keys(&p, u);
     bool done = carry_out(&p, u);
     ruleset_drop(&p.files);
     if (done || !must)

@@ -237,6 +237,15 @@ def test_a_passphrase_command_may_do_what_it_does_elsewhere(bulla, spy, work):
     assert bulla("verify", "-k", "passphrase:", "--passphrase-command", "echo 1", "plain.bulla")
 
 
+def test_a_configuration_by_a_pipe_is_read_once(bulla, ring, work):
+    ours, theirs = os.pipe()
+    os.write(theirs, f"[keys]\nnightly = {ring}\n".encode())
+    os.close(theirs)
+    sealed = bulla("encrypt", "-k", "nightly", stdin=b"x", env={"BULLA_CONFIG": f"/dev/fd/{ours}"}, pass_fds=[ours]).stdout
+    os.close(ours)
+    assert bulla("decrypt", "-k", ring, stdin=sealed).stdout == b"x"
+
+
 def test_a_kernel_that_cannot_confine(bulla, ring, work):
     """Then the run goes on without, and with "must" it ends before it has touched a file."""
     (work / "plain").write_bytes(b"text")
