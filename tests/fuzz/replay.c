@@ -34,7 +34,7 @@ static bool run_with_fault(const uint8_t *bytes, size_t size, size_t n)
         (void)LLVMFuzzerTestOneInput(bytes, size);
         bool reached = faults_reached();
         faults_set(0);
-        exit(reached ? 0 : NOT_REACHED);
+        _exit(reached ? 0 : NOT_REACHED);
     }
     HOLDS(waitpid(child, &status, 0) == child && WIFEXITED(status));
     HOLDS(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == NOT_REACHED);
