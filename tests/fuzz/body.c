@@ -1,7 +1,7 @@
 /* A body under a fixed key. What comes out is the true plaintext and nothing else, and only the
  * message as it was sealed is whole.
  *
- * An input is a byte of modes and then either a message or, since nobody forges one, a size of
+ * An input is a byte of modes and then a size, a message or, since nobody forges one, a size of
  * plaintext and what is done to the message of that. */
 #include "crypto/body.h"
 #include "tests/fuzz/fuzz.h"
@@ -9,7 +9,7 @@
 #define PLAIN_MAX (18 * COBBLESTONE_CHUNK_SIZE)
 #define MESSAGE_MAX (2 * PLAIN_MAX)
 
-enum { CHACHA = 1, RAW = 2, RANGE = 4, FROM_END = 8, IN_ORDER = 16 };
+enum { CHACHA = 1, RAW = 2, RANGE = 4, FROM_END = 8, IN_ORDER = 16, SIZE = 32 };
 enum change { FLIP, CUT, APPEND, SWAP, DOUBLE, DROP, CHANGES };
 
 static const uint8_t key_bytes[KEY_SIZE] = {17, 4}, salt[COBBLESTONE_SALT_SIZE] = {2, 3};
@@ -172,6 +172,24 @@ static void open_message(const struct message *m, unsigned mode, enum aead_algor
     HOLDS(from <= all && opened == wanted);
 }
 
+/* A size and a number of a chunk that no file has: what is taken is the size of as much plaintext,
+ * and no chunk behind the last that there can be is opened. */
+static void try_size(uint64_t n, enum aead_algorithm algorithm)
+{
+    struct cobblestone c COBBLESTONE_CLEANUP = {0};
+    uint8_t tag[AEAD_TAG_SIZE] = {0}, none[1];
+    uint64_t plain;
+    struct err err = {0};
+
+    if (cobblestone_plain_size(n, &plain)) {
+        uint64_t chunks = plain / COBBLESTONE_CHUNK_SIZE + 1;
+        HOLDS(chunks <= COBBLESTONE_CHUNKS_MAX);
+        HOLDS(n == COBBLESTONE_PREFIX_SIZE + plain + chunks * AEAD_TAG_SIZE);
+    }
+    HOLDS(cobblestone_derive(&c, fuzz_crypto(), algorithm, key, salt, context, &err).ok);
+    HOLDS(!cobblestone_open(&c, n, tag, sizeof tag, none, &err).ok && err.class == ERR_DAMAGED);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct wire_reader r = wire_reader(data, size);
@@ -181,6 +199,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct body_range range = {.from_end = (mode & FROM_END) != 0};
     static struct message m;
 
+    if ((mode & SIZE) != 0) {
+        try_size(wire_get_u64(&r), algorithm);
+        return 0;
+    }
     if ((mode & RANGE) != 0) {
         range.offset = wire_get_u32(&r);
         range.length = wire_get_u32(&r);

@@ -88,6 +88,32 @@ def broken_copies(whole):
     yield with_checksum(whole[: size + 40] + b"\1" + whole[size + 41 : REGION]) * 2
 
 
+def with_slots(whole, slots):
+    """An envelope with other slots: code, header and wrap of each, or as many as are said."""
+    count, slots = slots if isinstance(slots, tuple) else (len(slots), slots)
+    at = 24 + 2 + int.from_bytes(whole[24:26], "big") + 72
+    data = whole[24:at] + struct.pack(">H", count) + b"".join(struct.pack(">H", code) + sized(header) + sized(wrap) for code, header, wrap in slots)
+    copy = whole[:12] + len(data).to_bytes(4, "big") + whole[16:24] + data
+    return with_checksum((copy + bytes(32)).ljust(REGION, b"\0")) * 2
+
+
+def odd_slots():
+    """Slots that break a rule of their method by a little."""
+    code, header, wrap = 3, bytes(16) + struct.pack(">II", 1, 8) + sized("hint"), bytes(72)
+    yield from ([(code, header, wrap)], [(code, header, wrap)] * 2, [(7, header, wrap)], [(code, header + b"x", wrap)], [(code, header[:-1], wrap)])
+    yield from ([(code, header, wrap + b"x")], [(code, header, wrap[:-1])], [(code, header, b"")], [(code, b"", wrap)])
+    yield from ([(code, bytes(1025), wrap)], [(33, sized(ARN) + sized(""), bytes(3000))], [(33, sized(ARN) + sized(""), b"")])
+    for passes, memory in ((0, 8), (1025, 8), (1, 7), (1, 4194305)):
+        yield [(code, bytes(16) + struct.pack(">II", passes, memory) + sized("hint"), wrap)]
+    for hint in (b"", b"a" * 65, b"\xff"):
+        yield [(code, header[:24] + sized(hint), wrap)]
+    for label, key_id in ((b"a" * 33, b"1"), (b"a", b""), (b"a", b"1" * 129), (b"a", b"1")):
+        yield [(0x15, sized(b"123") + sized(label) + sized("1") + sized("key") + sized(key_id), bytes(60))]
+    yield (2, [(code, header, wrap)])
+    yield (0, [])
+    yield (65, [(code, header, wrap)])
+
+
 def program(bulla, folder):
     """A function that runs bulla there, and gives what it prints."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "BULLA_PASSPHRASE_FILE": str(folder / "pass"),
@@ -146,6 +172,8 @@ def envelopes(bulla):
     everything = bulla("encrypt", "-k", "one.ring", "--context", "db=prod", "--context", "a=", "--name", "n", "--generation", "7")
     for i, made in enumerate(broken_copies(everything)):
         yield f"broken-core{i}", made
+    for i, slots in enumerate(odd_slots()):
+        yield f"slots{i}", with_slots(everything, slots)
     older, newer = everything[:REGION], with_checksum(everything[:23] + b"\2" + everything[24:REGION])
     yield "stale", newer + older
     yield "newer", older + newer
@@ -202,6 +230,8 @@ def bodies(_):
     yield "append", b"\0" + struct.pack(">IBI", 16380, 2, 3)
     yield "prefix", b"\0" + struct.pack(">IBI", 100, 0, 9)
     yield "raw", b"\2" + bytes(80)
+    for i, size in enumerate((0, 55, 56, 71, 72, 16400 + 56 + 16, 1 << 38, (1 << 38) * 16400 + 56 + 16, (1 << 38) * 16400 + 56 - 16400 + 16, (1 << 64) - 1)):
+        yield f"size{i}", b"\x20" + struct.pack(">Q", size)
 
 
 def spkis(_):
@@ -254,6 +284,8 @@ def pems(bulla):
 
 
 def words(_):
+    for i, text in enumerate(("@", "@@Aa", "Cabc", "Cab", "A", "")):
+        yield f"wire{i}", b"\x0c" + text.encode()
     texts = ["2026-11-23T19:05:00Z", "00ff", "a\\b\x1b\u202ec\udc80", ARN, "aws-kms://" + ARN, "https://localhost:8443", "us-gov-west-1",
              "a 'b c' \"d \\\" e\" f\\ g", "<Error><Code>A&amp;B</Code></Error>", "/path/ring#backup:3",
              "pkcs11:token=a;object=b?pin-value=1234&module-name=x", "db=prod"]
@@ -320,7 +352,8 @@ def passphrases(_):
 
 def configs(_):
     for i, text in enumerate(["[keys]\nbackup = /etc/bulla/b.ring#x\nother=y\n", "[keys]\nbackup=a\nbackup=b\n", "[other]\nbackup=a\n", "backup=a\n", "[keys]\nbackup\n",
-                              "[keys]\nother=a\n", "[keys]\nbackup=" + "a" * 300 + "\n", "; comment\n[keys]\nbackup = a ; comment"]):
+                              "[keys]\nother=a\n", "[keys]\nbackup=" + "a" * 300 + "\n", "; comment\n[keys]\nbackup = a ; comment",
+                              "", "[keys]\nbackup=\0a\n", "[keys]\nbackup=" + "a" * 5000 + "\n", "[keys]\nbackup=a", "[keys]\nbackup=\n"]):
         yield str(i), text.encode()
 
 
@@ -403,7 +436,7 @@ def credentials(_):
     yield "sts-unreachable", made(1, *[b"\7\6"] * 3)
     for name in GOOD:
         yield "container-without-" + name, made(2, answer(200, {k: v for k, v in GOOD.items() if k != name}), CALLER)
-        for i, value in enumerate(("", "a b", "\u00e4", "a" * 17000, 1, None)):
+        for i, value in enumerate(("", "a b", "a\x7f", "\u00e4", "a" * 17000, 1, None)):
             yield f"container-{name}-{i}", made(2, answer(200, GOOD | {name: value}), CALLER)
             yield f"instance-{name}-{i}", made(0, answer(200, "TOKEN"), answer(200, "role-name"), answer(200, GOOD | {name: value}))
     yield "container-soon", made(2, answer(200, GOOD | {"Expiration": "2001-01-01T00:00:00Z"}), CALLER)

@@ -1,5 +1,6 @@
 /* Short texts of all kinds, each behind a byte that says which: times, names, ARNs, URLs, command
- * lines, elements of XML. What has one form is written again as it was read. */
+ * lines, elements of XML, fields of a binary format. What has one form is written again as it was
+ * read. */
 #include "keystore/awskms/words.h"
 #include "base/text.h"
 #include "crypto/core.h"
@@ -221,9 +222,27 @@ static void on_context(const char *text, size_t size)
           !context_add(&context, text, (size_t)(equals - text), "", &err).ok);
 }
 
+/* Pieces, each behind a byte that has its length: it is there, or the reader is bad and it is zero.
+ */
+static void on_wire(const char *text, size_t size)
+{
+    static const uint8_t zero[64];
+    struct wire_reader r = wire_reader(text, size);
+    uint8_t out[sizeof zero];
+
+    while (!r.bad && !wire_at_end(&r)) {
+        size_t n = fuzz_byte(&r) % sizeof out, left = r.left;
+        const uint8_t *at = r.at;
+        wire_get_bytes(&r, out, n);
+        HOLDS(r.bad == (n > left) && r.left == (r.bad ? left : left - n));
+        HOLDS(memcmp(out, r.bad ? zero : at, n) == 0);
+    }
+    HOLDS(wire_get_sized(&r).size == 0 && r.bad);
+}
+
 static void (*const readers[])(const char *text, size_t size) = {
-    on_time,   on_hex,     on_escape, on_arn,       on_key_name, on_endpoint,
-    on_region, on_command, on_xml,    on_reference, on_shown,    on_context,
+    on_time,    on_hex, on_escape,    on_arn,   on_key_name, on_endpoint, on_region,
+    on_command, on_xml, on_reference, on_shown, on_context,  on_wire,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
