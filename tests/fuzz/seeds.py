@@ -85,7 +85,6 @@ def broken_copies(whole):
         for value in (0, 255):
             made = with_checksum(whole[:at] + bytes([value]) + whole[at + 1 : REGION]) if not 12 <= at < 16 else whole[:at] + bytes([value]) + whole[at + 1 : REGION]
             yield made * 2
-    yield with_checksum(whole[: size + 40] + b"\1" + whole[size + 41 : REGION]) * 2
 
 
 def with_slots(whole, slots):
@@ -172,8 +171,11 @@ def envelopes(bulla):
     everything = bulla("encrypt", "-k", "one.ring", "--context", "db=prod", "--context", "a=", "--name", "n", "--generation", "7")
     for i, made in enumerate(broken_copies(everything)):
         yield f"broken-core{i}", made
+    behind = 24 + int.from_bytes(everything[12:16], "big") + 32
+    for i, at in enumerate((behind, REGION - 1)):
+        yield f"also-padding{i}", (everything[:at] + b"\1" + everything[at + 1 : REGION]) * 2
     for i, slots in enumerate(odd_slots()):
-        yield f"slots{i}", with_slots(everything, slots)
+        yield f"also-slots{i}", with_slots(everything, slots)
     older, newer = everything[:REGION], with_checksum(everything[:23] + b"\2" + everything[24:REGION])
     yield "stale", newer + older
     yield "newer", older + newer
@@ -195,6 +197,12 @@ def keyrings(bulla):
     ring = json.loads(text)
     ring["passphrase"] |= {"passes": 1, "memory-kib": 8}
     yield "cheap", json.dumps(ring).encode()
+    ring = json.loads((FIXTURES / "backup.ring").read_text())
+    for key, value in (("rotate-after-days", 1 << 20), ("rotate-after-days", 0)):
+        yield f"also-days{value}", json.dumps(ring | {"keys": [ring["keys"][0] | {key: value}]}).encode()
+    for value in (0, (1 << 32) + 1):
+        versions = [ring["keys"][0]["versions"][0] | {"version": value}]
+        yield f"also-version{value}", json.dumps(ring | {"keys": [ring["keys"][0] | {"versions": versions}]}).encode()
     for name, text in (("cheap", json.dumps(ring)), ("open", (FIXTURES / "backup.ring").read_text()), ("states", states)):
         for i, made in enumerate(broken_json(text)):
             yield f"{name}-broken{i}", made
@@ -439,6 +447,16 @@ def credentials(_):
         for i, value in enumerate(("", "a b", "a\x7f", "\u00e4", "a" * 17000, 1, None)):
             yield f"container-{name}-{i}", made(2, answer(200, GOOD | {name: value}), CALLER)
             yield f"instance-{name}-{i}", made(0, answer(200, "TOKEN"), answer(200, "role-name"), answer(200, GOOD | {name: value}))
+    yield "also-web-denied", made(16, DENIED, token="jwt\n")
+    yield "also-web-half", made(0, config="[default]\nweb_identity_token_file = token\n", token="jwt")
+    yield "also-telling", made(0, answer(403, f"<E><Code>AccessDenied</Code><Message>{'0123456789' * 4}</Message></E>"), shared=CREDENTIALS.replace("=token", "=" + "0123456789" * 4))
+    yield "also-long", made(0, shared=CREDENTIALS.replace("=token", "=" + "a" * 16385))
+    yield "also-delete", made(0, shared=CREDENTIALS.replace("=token", "=a\x7f"))
+    yield "also-empty", made(0, CALLER, shared=CREDENTIALS.replace("=token", "="))
+    yield "also-empty-token", made(2, answer(200, GOOD | {"Token": ""}), CALLER)
+    yield "also-sso-process", made(0, sized(good), b"\0", CALLER, config=process + "sso_session = s\n")
+    yield "also-sso-keys", made(0, CALLER, config="[default]\nsso_session = s\naws_access_key_id = A\naws_secret_access_key = s\n")
+    yield "also-header", made(1, answer(403, "<E><Code>AccessDenied</Code></E>", "x-amzn-RequestId: a\x7f"))
     yield "container-soon", made(2, answer(200, GOOD | {"Expiration": "2001-01-01T00:00:00Z"}), CALLER)
     yield "container-later", made(2, LATER, answer(500, ""), answer(500, ""))
     yield "container-unreachable", made(2, *[b"\7\6"] * 3)
@@ -505,6 +523,14 @@ def kms(_):
     for i in range(5):
         yield f"pinned{i}", bytes([i, 0, 3]) + answer(200, about) + b"\1" + answer(200, decrypted | {"KeyId": ARN.replace("eu-west", "us-west")})
         yield f"replica{i}", bytes([4, i, 1]) + answer(200, decrypted | {"KeyId": ARN.replace("key/a", "key/mrk-b")})
+    for name in (ARN.replace("key/a", "alias/a"), "x"):
+        yield f"also-key-{len(name)}", b"\0\0\0" + answer(200, encrypted | {"KeyId": name})
+    yield "also-material", b"\0\0\0" + answer(200, encrypted | {"KeyMaterialId": "m" * 300})
+    yield "also-material-delete", b"\0\0\0" + answer(200, encrypted | {"KeyMaterialId": "m\x7f"})
+    yield "also-plain", b"\0\0\0" + answer(400, {"__type": "X", "message": "A" * 44})
+    yield "also-busy", b"\0\0\0" + answer(429, {"__type": "X"}) * 4
+    yield "also-redirect", b"\0\0\0" + answer(302, "")
+    yield "also-not-redirect", b"\0\0\0" + answer(404, "")
     yield "telling", b"\0\0\0" + answer(400, {"__type": "X", "message": "kNownSecretAccessKeyOfTheFuzzer1"})
     yield "not-json", b"\0\0\0" + answer(200, "no") + b"\0" + answer(200, "[]")
     yield "redirect", b"\0\0\0" + answer(302, "")
@@ -517,21 +543,24 @@ def kms(_):
 
 
 def tokens(_):
-    for uri in range(7):
-        for handle in (0, 1, 2, 3, 4, 8):
-            yield f"{uri}-{handle}", bytes([uri]) + bytes(12) + bytes([1, handle]) + bytes(60)
-            yield f"{uri}-{handle}-two", bytes([uri]) + bytes(12) + bytes([2, handle, handle + 4]) + bytes(120)
-    for hole in range(1, 69):
-        for uri, handle in ((4, 2), (0, 0)):
-            yield f"hole{hole}-{uri}", bytes([uri, hole]) + bytes(11) + bytes([1, handle]) + bytes(80)
-            yield f"hole{hole}-{uri}-kw", bytes([uri, hole]) + bytes(8) + b"\x08" + bytes(2) + bytes([1, handle]) + bytes(80)
-    for uri, handle in ((4, 2), (0, 0), (0, 1), (1, 0), (2, 3), (4, 130), (0, 129)):
-        good = bytes([uri]) + bytes(12) + bytes([1, handle]) + bytes(80)
-        yield f"{uri}-{handle}-kw", good[:10] + b"\x08" + good[11:]
-        for at in range(1, 70):
-            for value in (0xE0, 0xF0, 0xF4, 0xF8, 0xFF, 1, 3, 7):
-                yield f"{uri}-{handle}-{at}-{value}", good[:at] + bytes([value]) + good[at + 1 :]
-                yield f"{uri}-{handle}-kw-{at}-{value}", good[:10] + b"\x08" + good[11:at] + bytes([value]) + good[at + 1 :] if at > 10 else good
+    """All goes well until one call, or what it says, is another; what the bytes mean is in token.c."""
+    number = struct.Struct(">I").pack
+    odd = [b"\xf0", b"\xf4", b"\1", b"\7", b"\xfc", b"\xfd\xff" + number(0x11), b"\xf8" + number(1), b"\xf8" + number(3), b"\xf8" + number(100000), b"\xf0" + number(100000),
+           *(b"\xe0" + sized(v) for v in (b"\0", b"abc", bytes(5000))), b"\1\0", b"\1\1", b"\2\0\4", b"\2\1\5",
+           *(found + bytes(3) + half for found in (b"\2\0\4", b"\2\1\5") for half in (b"\xfc", b"\xfc\xfc", b"\xe0" + sized(b"abc"), b"\xe0" + sized(b"\0" * 65)))]
+    for uri, handle, without in ((4, 2, 0), (4, 2, 8), (4, 2, 24), (0, 0, 0), (0, 1, 0), (4, 130, 0), (4, 130, 8), (0, 129, 0), (0, 3, 0), (5, 4, 0), (6, 0, 0), (7, 0, 0), (8, 0, 0),
+                                 (1, 0, 0), (2, 3, 0), (3, 8, 0)):
+        good = bytes([uri]) + bytes(8) + bytes([without]) + bytes(3) + bytes([1, handle]) + bytes(80)
+        yield f"{uri}-{handle}-{without}", good
+        if (uri, handle) in ((4, 2), (0, 0), (0, 1), (4, 130), (5, 4)):
+            for at in range(2, 56):
+                for i, said in enumerate(odd):
+                    yield f"{uri}-{handle}-{without}-{at}-{i}", good[:at] + said + good[at + 1 :]
+        if (uri, handle) in ((4, 2), (0, 0)):
+            for hole in range(1, 69):
+                yield f"{uri}-{handle}-{without}-hole{hole}", good[:1] + bytes([hole]) + good[2:]
+    many = b"".join(b"\xf8" + bytes(32) + b"\0" for _ in range(130))
+    yield "also-many", bytes(13) + many + bytes(500)
 
 
 TARGETS = {"arguments": arguments, "body": bodies, "config": configs, "credentials": credentials, "envelope": envelopes, "keyring": keyrings, "kms": kms,

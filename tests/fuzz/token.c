@@ -480,7 +480,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ready();
     r = wire_reader(data, size);
     input = &r;
-    HOLDS(uri_read(&uri, uris[fuzz_byte(&r) % 7], &env.token, &err).ok);
+    HOLDS(uri_read(&uri, uris[fuzz_byte(&r) % (sizeof uris / sizeof *uris)], &env.token, &err).ok);
     module.functions = functions_of(fuzz_byte(&r));
     look(&module, &uri, &env);
     tokens_free(&module);
