@@ -7,7 +7,7 @@
 #include "tests/fuzz/faults.h"
 #include "tests/fuzz/fuzz.h"
 
-#define FAULTS_MAX 150 /* of one input */
+#define FAULTS_MAX 400 /* of one input */
 #define FAULTS_STEP 2  /* inputs from one to the next that is tried */
 #define NOT_REACHED 77 /* exit status */
 

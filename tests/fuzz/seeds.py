@@ -87,13 +87,13 @@ def broken_copies(whole):
             yield made * 2
 
 
-def with_slots(whole, slots):
+def with_slots(whole, slots, exponent=12):
     """An envelope with other slots: code, header and wrap of each, or as many as are said."""
     count, slots = slots if isinstance(slots, tuple) else (len(slots), slots)
     at = 24 + 2 + int.from_bytes(whole[24:26], "big") + 72
     data = whole[24:at] + struct.pack(">H", count) + b"".join(struct.pack(">H", code) + sized(header) + sized(wrap) for code, header, wrap in slots)
-    copy = whole[:12] + len(data).to_bytes(4, "big") + whole[16:24] + data
-    return with_checksum((copy + bytes(32)).ljust(REGION, b"\0")) * 2
+    copy = whole[:10] + struct.pack(">H", exponent) + len(data).to_bytes(4, "big") + whole[16:24] + data
+    return with_checksum((copy + bytes(32)).ljust(1 << exponent, b"\0")) * 2
 
 
 def odd_slots():
@@ -176,6 +176,7 @@ def envelopes(bulla):
         yield f"also-padding{i}", (everything[:at] + b"\1" + everything[at + 1 : REGION]) * 2
     for i, slots in enumerate(odd_slots()):
         yield f"also-slots{i}", with_slots(everything, slots)
+    yield "also-wrap", with_slots(everything, [(33, sized(ARN) + sized(""), bytes(6145))], 13)
     older, newer = everything[:REGION], with_checksum(everything[:23] + b"\2" + everything[24:REGION])
     yield "stale", newer + older
     yield "newer", older + newer
@@ -252,7 +253,7 @@ def spkis(_):
         yield f"exponent{e}", b"\1" + sized(numbers.n.to_bytes(256, "big")) + e.to_bytes(2, "big")
     for name, n in {"even": numbers.n - 1, "odd-bits": numbers.n >> 1 | 1, "large": numbers.n << 2300 | 1, "prime": (1 << 2203) - 1, "small": 15}.items():
         yield "numbers-" + name, b"\1" + sized(n.to_bytes((n.bit_length() + 7) // 8, "big")) + b"\1\0\1"
-    yield "numbers-none", b"\1" + sized(b"") + b"\3"
+    yield "also-numbers-none", b"\1" + sized(b"") + b"\3"
     yield "numbers-no-exponent", b"\1" + sized(b"\xff" * 256)
     yield "numbers-long-exponent", b"\1" + sized(b"\xff" * 256) + b"\xff" * 33
     yield "numbers-too-long", b"\1" + sized(b"\xff" * 521) + b"\3"
@@ -294,6 +295,9 @@ def pems(bulla):
 def words(_):
     for i, text in enumerate(("@", "@@Aa", "Cabc", "Cab", "A", "")):
         yield f"wire{i}", b"\x0c" + text.encode()
+    yield "also-no-endpoint", b"\5"
+    for text in ("us-gov-w", "eu-westa"):
+        yield "also-fips-" + text, b"\6" + text.encode()
     texts = ["2026-11-23T19:05:00Z", "00ff", "a\\b\x1b\u202ec\udc80", ARN, "aws-kms://" + ARN, "https://localhost:8443", "us-gov-west-1",
              "a 'b c' \"d \\\" e\" f\\ g", "<Error><Code>A&amp;B</Code></Error>", "/path/ring#backup:3",
              "pkcs11:token=a;object=b?pin-value=1234&module-name=x", "db=prod"]
@@ -538,7 +542,7 @@ def kms(_):
     yield "untrusted", b"\0\0\0\7\x3b\0\7\x4c\0\7\x2a\0\x0f\x1a"
     yield "other-key", b"\0\0\1" + answer(200, decrypted | {"KeyId": ARN + "b"})
     yield "short", b"\0\0\1" + answer(200, decrypted | {"Plaintext": "AAEC"}) + b"\0" + answer(200, encrypted | {"CiphertextBlob": "A"})
-    yield "long", b"\0\0\0" + b"\6" + struct.pack(">H", 200) + sized("") + 3 * sized(b" " * 30000)
+    yield "also-too-long", b"\0\0\0" + b"\6" + struct.pack(">H", 200) + sized("") + 3 * sized(b" " * 22000)
     yield "material", b"\0\0\3" + answer(200, {"KeyMetadata": about["KeyMetadata"] | {"CurrentKeyMaterialId": "a b", "KeyState": "x" * 40}})
 
 
@@ -559,7 +563,13 @@ def tokens(_):
         if (uri, handle) in ((4, 2), (0, 0)):
             for hole in range(1, 69):
                 yield f"{uri}-{handle}-{without}-hole{hole}", good[:1] + bytes([hole]) + good[2:]
-    many = b"".join(b"\xf8" + bytes(32) + b"\0" for _ in range(130))
+    good = bytes([4]) + bytes(12) + bytes([1, 2]) + bytes(80)
+    yield "also-slots", good[:3] + b"\xf6" + good[4:]
+    yield "also-damaged", good[:40] + b"\xfa" + good[41:]
+    yield "also-halves", bytes(13) + bytes([1, 0]) + bytes(16) + b"\2\0\4" + bytes(3) + 2 * (b"\xe0" + sized(bytes(65))) + bytes(48)
+    for uri in (6, 7):
+        yield f"also-info{uri}", bytes([uri]) + good[1:]
+    many = b"\1\0\0" + b"".join(b"\xf8" + bytes(32) + b"\0" for _ in range(130))
     yield "also-many", bytes(13) + many + bytes(500)
 
 

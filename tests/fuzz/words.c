@@ -109,8 +109,9 @@ static void on_endpoint(const char *text, size_t size)
     char out[ENDPOINT_MAX], again[ENDPOINT_MAX];
     struct err err = {0};
 
-    if (size == 0 || !endpoint_find(out, &wish, &err).ok) {
-        HOLDS(size == 0 || (fuzz_refused(&err), true));
+    (void)size;
+    if (!endpoint_find(out, &wish, &err).ok) {
+        fuzz_refused(&err);
         return;
     }
     HOLDS(begins(out, "https://") || begins(out, "http://"));
