@@ -323,7 +323,7 @@ def words(_):
               11: ["k=" + "v" * 1100, "keykey=v", "\u00e4=1", "=", "bulla-x=1", "k" * 129 + "=", "k=" + "v" * 513]}
     for i, texts in others.items():
         for n, text in enumerate(texts):
-            yield f"other{i}-{n}", bytes([i]) + text.encode()
+            yield f"{'also-' if i == 10 else ''}other{i}-{n}", bytes([i]) + text.encode()
 
 
 def uris(_):
