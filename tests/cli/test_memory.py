@@ -12,7 +12,6 @@ import time
 import pytest
 
 from held import held, hold, status_of
-from program import SANITIZED
 from sealed import SUITES, content
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "decoder"))

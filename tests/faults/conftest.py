@@ -1,9 +1,12 @@
-"""What makes faults, compiled."""
+"""What the tests of faults share: what makes faults, compiled, and disks."""
 
 import pathlib
 import subprocess
 
 import pytest
+
+from disk import disk, ram, small_disk  # noqa: F401 (fixtures)
+from step import step_library  # noqa: F401 (a fixture)
 
 HERE = pathlib.Path(__file__).parent
 

@@ -7,7 +7,7 @@ import pytest
 
 from program import TIMEOUT
 from sealed import content
-from step import Stepped, step_library, title  # noqa: F401 (a fixture)
+from step import Stepped, title
 from sweep import Sweep, sample
 
 PLAIN, OTHER = content(300_000), content(200_000, 1)
@@ -362,7 +362,7 @@ def meet(meeting, library, number):
 
 
 @pytest.mark.parametrize("meeting", MEETINGS, ids=title)
-def test_two_at_once(bulla, step_library, meeting):  # noqa: F811
+def test_two_at_once(bulla, step_library, meeting):
     m = meeting(bulla)
     m.fresh()
     alone = Stepped(bulla, step_library, *m.first())

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from sealed import BODY, content, snapshot
-from step import READS, Stepped, step_library  # noqa: F401 (a fixture)
+from step import READS, Stepped
 from sweep import Sweep, sample
 
 SIZE = 5 * 2**20 + 100
@@ -67,7 +67,7 @@ def count(bulla, library, path, fresh, *args, **how):
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("how", ["-j1", "-j4", "stdin"])
-def test_source_that_changes_is_not_sealed(bulla, ring, work, step_library, how, change):  # noqa: F811
+def test_source_that_changes_is_not_sealed(bulla, ring, work, step_library, how, change):
     """Nor is it removed."""
     source, out = work / "log", work / "out"
     source.write_bytes(PLAIN)
@@ -88,7 +88,7 @@ def test_source_that_changes_is_not_sealed(bulla, ring, work, step_library, how,
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("verb", ["decrypt -j1", "decrypt -j4", "verify", "reencrypt"])
-def test_sealed_file_that_changes(bulla, ring, work, step_library, verb, change):  # noqa: F811
+def test_sealed_file_that_changes(bulla, ring, work, step_library, verb, change):
     """What was opened to its last authentic chunk is the whole; all else fails. A file that is to be replaced must be the same."""
     sealed, out = bulla.seal(ring, PLAIN), work / "out"
     fresh = sealed.read_bytes()
@@ -107,7 +107,7 @@ def test_sealed_file_that_changes(bulla, ring, work, step_library, verb, change)
 
 
 @pytest.mark.parametrize("verb", ["encrypt", "decrypt", "reencrypt"])
-def test_change_of_time_alone(bulla, ring, work, step_library, verb):  # noqa: F811
+def test_change_of_time_alone(bulla, ring, work, step_library, verb):
     """Of what is to go, it is enough."""
     path = work / "f.bulla"
     path.write_bytes(PLAIN)
@@ -120,7 +120,7 @@ def test_change_of_time_alone(bulla, ring, work, step_library, verb):  # noqa: F
     assert os.listdir(work) == [path.name]
 
 
-def test_tree_that_changes_while_it_is_walked(bulla, ring, work, step_library):  # noqa: F811
+def test_tree_that_changes_while_it_is_walked(bulla, ring, work, step_library):
     """Files that come and go between the calls: each that is sealed opens, and one that is gone is no harm."""
     tree = work / "t"
     (tree / "sub").mkdir(parents=True)

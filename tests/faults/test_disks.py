@@ -7,7 +7,6 @@ import subprocess
 
 import pytest
 
-from disk import ram, small_disk  # noqa: F401 (fixtures)
 from sealed import BODY, REGION, content, edit_ring, flip, snapshot
 from sweep import Sweep, sample
 
@@ -138,7 +137,7 @@ def fill(folder, left):
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_full_disk(bulla, small_disk, verb):  # noqa: F811
+def test_full_disk(bulla, small_disk, verb):
     room = Room(bulla, small_disk(3 << 20))
     pages = len(PLAIN) // PAGE + 12
     with Sweep("full disk", verb) as sweep:

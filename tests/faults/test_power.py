@@ -7,9 +7,9 @@ import shutil
 
 import pytest
 
-from disk import CUTS, disk, ram  # noqa: F401 (fixtures)
+from disk import CUTS
 from sealed import BODY, REGION, content, flip
-from step import WRITES, Stepped, step_library, title  # noqa: F401 (a fixture)
+from step import WRITES, Stepped, title
 from sweep import ALL, Sweep, sample
 
 PLAIN, OTHER = content(1_500_000), content(50_000)
@@ -19,7 +19,7 @@ SAMPLE = 9  # points of a sweep in an ordinary run
 class Scene:
     """What is done on the disk, beginning from what prepare leaves there."""
 
-    def __init__(self, bulla, disk):  # noqa: F811
+    def __init__(self, bulla, disk):
         self.bulla, self.at = bulla, disk.at
         self.ring, self.plain = bulla.new_key("backup.ring"), bulla.work / "plain"
         self.plain.write_bytes(PLAIN)
@@ -323,12 +323,12 @@ def done(run):
         raise RuntimeError(f"exit status {status}: {said}")  # no AssertionError: those are faults of what is on the disk
 
 
-def changes(run, disk):  # noqa: F811
+def changes(run, disk):
     """Stops at each call that changes the disk."""
     return (call for call in run if call.device == disk.device and call.name in WRITES)
 
 
-def cut_at(scene, disk, library, number, how, left_out=None):  # noqa: F811
+def cut_at(scene, disk, library, number, how, left_out=None):
     """Cuts the power before that call, or after the end if it is None; returns the state of the disk afterwards."""
     disk.fresh()
     run = Stepped(scene.bulla, library, *scene.command(), env=scene.environment, left_out=left_out)
@@ -345,7 +345,7 @@ def cut_at(scene, disk, library, number, how, left_out=None):  # noqa: F811
     return scene.state()
 
 
-def count(scene, disk, library):  # noqa: F811
+def count(scene, disk, library):
     disk.fresh()
     run = Stepped(scene.bulla, library, *scene.command(), env=scene.environment)
     number = sum(1 for _ in changes(run, disk))
@@ -354,7 +354,7 @@ def count(scene, disk, library):  # noqa: F811
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=title)
-def test_power_cut(bulla, disk, step_library, scene):  # noqa: F811
+def test_power_cut(bulla, disk, step_library, scene):
     s = scene(bulla, disk)
     assert s.state() == "old"
     with Sweep("power cut", title(scene)) as sweep:
@@ -375,7 +375,7 @@ NEW_FILES = [Encrypt, EncryptOver, EncryptDetached, Decrypt, DecryptOver, Rewrap
 READ_BACK = [EncryptAndRemove, Reencrypt]  # the system writes their bytes when they are to be read from the disk again
 
 
-def faults(scene, disk, library, left_out):  # noqa: F811
+def faults(scene, disk, library, left_out):
     """How many cuts after the end show a fault."""
     found = 0
     for how in CUTS:
@@ -387,14 +387,14 @@ def faults(scene, disk, library, left_out):  # noqa: F811
 
 
 @pytest.mark.parametrize("scene", [*NEW_FILES, Tree, Rewrap, Restore], ids=title)
-def test_missing_sync_of_a_file_is_found(bulla, disk, step_library, scene):  # noqa: F811
+def test_missing_sync_of_a_file_is_found(bulla, disk, step_library, scene):
     s = scene(bulla, disk)
     folder = os.stat(disk.at).st_ino
     assert faults(s, disk, step_library, lambda call: call.name in SYNCS and call.inode != folder)
 
 
 @pytest.mark.parametrize("scene", [*NEW_FILES, *READ_BACK], ids=title)
-def test_missing_sync_of_a_folder_is_found(bulla, disk, step_library, scene):  # noqa: F811
+def test_missing_sync_of_a_folder_is_found(bulla, disk, step_library, scene):
     s = scene(bulla, disk)
     folder = os.stat(disk.at).st_ino
     assert faults(s, disk, step_library, lambda call: call.name in SYNCS and call.inode == folder)
@@ -464,7 +464,7 @@ class Torn:
 
 @pytest.mark.parametrize("damaged", [None, 0, 1], ids=["whole", "A damaged", "B damaged"])
 @pytest.mark.parametrize("verb", ["rewrap", "restore"])
-def test_torn_envelope_opens(bulla, step_library, verb, damaged):  # noqa: F811
+def test_torn_envelope_opens(bulla, step_library, verb, damaged):
     torn = Torn(bulla, damaged)
     with Sweep("torn sectors", f"{verb}, {damaged}") as sweep:
         for state in torn.states(step_library, verb, ALL_MIXES if ALL else MIXES):
@@ -473,7 +473,7 @@ def test_torn_envelope_opens(bulla, step_library, verb, damaged):  # noqa: F811
 
 
 @pytest.mark.parametrize("verb", ["rewrap", "restore"])
-def test_missing_sync_between_the_copies_is_found(bulla, step_library, verb):  # noqa: F811
+def test_missing_sync_between_the_copies_is_found(bulla, step_library, verb):
     torn, seen = Torn(bulla, None), []
 
     def first_sync(call):

@@ -1,7 +1,6 @@
 """A world that one fault happens in, and what must hold after any fault."""
 
 import dataclasses
-import json
 import os
 import pathlib
 import re
