@@ -260,6 +260,7 @@ SCENARIOS = [
     Scenario("decrypt/file", both(rings, sealed(SMALL)), ("decrypt", "-j1", *K, "f.bulla"), is_plain("work/f", SMALL), makes=("work/f",)),
     Scenario("decrypt/threads", both(rings, sealed(LARGE), plain(OTHER)), ("decrypt", "-j4", "--force", *K, "f.bulla"),
              is_plain("work/f", LARGE), makes=("work/f",), repeats=True),
+    Scenario("decrypt/pipe", both(rings, sealed(LARGE)), ("decrypt", "-j2", *K, "-o", "-", "f.bulla"), output=prints_plain(LARGE)),
     Scenario("decrypt/range", both(rings, sealed(LARGE)), ("decrypt", "--offset", "600000", "--length", "900000", *K, "-o", "f", "f.bulla"),
              is_plain("work/f", LARGE[600_000:1_500_000]), makes=("work/f",)),
     Scenario("decrypt/remove source", both(rings, sealed(SMALL)), ("decrypt", "--remove-source", *K, "f.bulla"),
