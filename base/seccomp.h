@@ -7,7 +7,7 @@
  * call fails with EPERM, and nothing is killed.
  *
  * By hand and not by libseccomp, which each start of the program would have to load: a filter of
- * this shape is one comparison for each call. */
+ * this shape is one comparison for each refused call. */
 #ifndef BULLA_BASE_SECCOMP_H
 #define BULLA_BASE_SECCOMP_H
 

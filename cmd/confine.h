@@ -1,7 +1,7 @@
 /* confine: what a run may reach, settled before it opens a key or a file.
  *
  *     keys             new privileges   files (Landlock)     system calls (seccomp)
- *     in files         none             those of the run     those of the run
+ *     in files         none             those of the run     all but those of seccomp.h
  *     on tokens        none             all                  all
  *     of AWS KMS       as before        all                  all
  *
