@@ -1,5 +1,6 @@
 /* faults: the n-th allocation or read of an input fails (replay.c, with --faults). The linker puts
  * these in the place of the functions (--wrap); OpenSSL allocates here too. */
+#include <assert.h>
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <stdarg.h>
