@@ -12,6 +12,15 @@ def status_of(task):
     return dict(line.split(":\t", 1) for line in (pathlib.Path(task) / "status").read_text().splitlines())
 
 
+def wait_until_asleep(process):
+    """A process that sleeps several times in a row when looked at waits for something."""
+    asleep = 0
+    while asleep < 5 and process.poll() is None:
+        with open(f"/proc/{process.pid}/stat") as stat:
+            asleep = asleep + 1 if stat.read().rpartition(")")[2].split()[0] == "S" else 0
+        time.sleep(0.01)
+
+
 def hold(bulla, verb, *args, given, **how):
     """Starts bulla, with threads, on input that does not end; it has done what it can when this returns."""
     process = bulla.start(verb, "-j4", *args, **how)

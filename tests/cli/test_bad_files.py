@@ -2,10 +2,10 @@
 
 import os
 import signal
-import time
 
 import pytest
 
+from held import wait_until_asleep
 from program import BOUND
 from sealed import make_socket, snapshot
 
@@ -67,16 +67,6 @@ def test_wait_for_a_writer_can_be_interrupted(bulla, ring, work, what):
     process.send_signal(signal.SIGINT)
     _, err = bulla.finish(process, status=130)
     assert err.startswith(b"bulla: ") and snapshot(work) == before
-
-
-def wait_until_asleep(process):
-    """Twice in a row, as somebody who waits for the other end of a pipe."""
-    asleep = 0
-    while asleep < 2:
-        time.sleep(0.03)
-        with open(f"/proc/{process.pid}/stat") as file:
-            asleep = asleep + 1 if file.read().rpartition(")")[2].split()[0] == "S" else 0
-        assert process.poll() is None, process.communicate()
 
 
 # Long names and deep trees.

@@ -301,7 +301,7 @@ def test_part_of_a_tree_that_may_not_be_read(bulla, ring, work, what):
 # Terminals.
 
 
-def on_terminal(bulla, *args, stdin=None, stdout=None, status):
+def with_terminal(bulla, *args, stdin=None, stdout=None, status):
     """Runs bulla with a terminal for the streams that are not given; returns what the terminal got and stderr."""
     master, slave = pty.openpty()
     how = {"stdin": stdin if stdin is not None else slave, "stdout": stdout if stdout is not None else slave}
@@ -320,27 +320,27 @@ def on_terminal(bulla, *args, stdin=None, stdout=None, status):
 
 @pytest.mark.parametrize("args", [["plain", "-o", "-"], ["-"], []], ids=str)
 def test_sealed_data_is_not_written_to_a_terminal(bulla, ring, work, source, args):
-    shown, err = on_terminal(bulla, "encrypt", "-k", ring, *args, status=2)
+    shown, err = with_terminal(bulla, "encrypt", "-k", ring, *args, status=2)
     assert shown == b"" and b"sealed data is not written to a terminal" in err
 
 
 @pytest.mark.parametrize("verb", ["decrypt", "verify", "inspect"])
 def test_sealed_data_is_not_read_from_a_terminal(bulla, ring, verb):
     key = [] if verb == "inspect" else ["-k", ring]
-    shown, err = on_terminal(bulla, verb, *key, status=2)
+    shown, err = with_terminal(bulla, verb, *key, status=2)
     assert shown == b"" and b"sealed data is not read from a terminal" in err
 
 
 def test_plaintext_goes_to_a_terminal_only_when_told(bulla, ring, work, source):
     with open(work / "sealed.bulla", "rb") as sealed:
-        shown, err = on_terminal(bulla, "decrypt", "-k", ring, stdin=sealed, status=2)
+        shown, err = with_terminal(bulla, "decrypt", "-k", ring, stdin=sealed, status=2)
     assert shown == b"" and b"plaintext goes to a terminal only with -o -" in err
-    shown, _ = on_terminal(bulla, "decrypt", "-k", ring, "sealed.bulla", "-o", "-", status=0)
+    shown, _ = with_terminal(bulla, "decrypt", "-k", ring, "sealed.bulla", "-o", "-", status=0)
     assert shown == b"sealed"
 
 
 def test_envelope_is_not_written_to_a_terminal(bulla, ring, source):
-    shown, err = on_terminal(bulla, "envelope", "export", "sealed.bulla", "-o", "-", status=2)
+    shown, err = with_terminal(bulla, "envelope", "export", "sealed.bulla", "-o", "-", status=2)
     assert shown == b"" and b"terminal" in err
 
 

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from held import wait_until_asleep
 from program import SANITIZED
 from sealed import content
 
@@ -30,15 +31,6 @@ def start_slow(bulla, ring, verb, *args, data):
     process.stdin.flush()
     wait_until_asleep(process)
     return process
-
-
-def wait_until_asleep(process):
-    """A process that sleeps several times in a row when looked at waits for something."""
-    asleep = 0
-    while asleep < 5 and process.poll() is None:
-        with open(f"/proc/{process.pid}/stat") as stat:
-            asleep = asleep + 1 if stat.read().rpartition(")")[2].split()[0] == "S" else 0
-        time.sleep(0.01)
 
 
 def data_for(bulla, ring, verb):
