@@ -18,7 +18,8 @@
 struct algorithms {
     pthread_mutex_t lock;
     EVP_CIPHER *gcm, *ecb;
-    EVP_KDF *hkdf; /* fetched last */
+    EVP_KDF *hkdf;
+    bool ready; /* all of them */
 };
 
 struct crypto {
@@ -93,9 +94,8 @@ static struct result fetch(struct algorithms *a, OSSL_LIB_CTX *lib, struct err *
         a->ecb = EVP_CIPHER_fetch(lib, "AES-256-ECB", NULL);
     if (a->hkdf == NULL)
         a->hkdf = EVP_KDF_fetch(lib, "HKDF", NULL);
-    return a->gcm != NULL && a->ecb != NULL && a->hkdf != NULL && try_cipher(a->gcm)
-               ? OK
-               : fail(err, ERR_FAILED, "OpenSSL has no AES-256-GCM, AES-256-ECB or HKDF");
+    a->ready = a->gcm != NULL && a->ecb != NULL && a->hkdf != NULL && try_cipher(a->gcm);
+    return a->ready ? OK : fail(err, ERR_FAILED, "OpenSSL has no AES-256-GCM, AES-256-ECB or HKDF");
 }
 
 static struct result algorithms_of(const struct crypto *c, const struct algorithms **out,
@@ -104,7 +104,7 @@ static struct result algorithms_of(const struct crypto *c, const struct algorith
     struct result r = OK;
 
     pthread_mutex_lock(&c->algorithms->lock);
-    if (c->algorithms->hkdf == NULL)
+    if (!c->algorithms->ready)
         r = fetch(c->algorithms, c->lib, err);
     pthread_mutex_unlock(&c->algorithms->lock);
     *out = c->algorithms;
