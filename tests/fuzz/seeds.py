@@ -23,6 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 
 FIXTURES = pathlib.Path(__file__).resolve().parents[1] / "fixtures" / "v1"
 ARN = "arn:aws:kms:eu-west-1:111122223333:key/a"
+P256_GENERATOR = bytes.fromhex("046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
+                               "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5")
 PASSPHRASE = b"fuzz"  # as keyring.c has it
 
 
@@ -204,6 +206,8 @@ def keyrings(bulla):
     for value in (0, (1 << 32) + 1):
         versions = [ring["keys"][0]["versions"][0] | {"version": value}]
         yield f"also-version{value}", json.dumps(ring | {"keys": [ring["keys"][0] | {"versions": versions}]}).encode()
+    # Much memory for few bytes, and then a string.
+    yield "also-arrays", f'[{"[]," * 1149}"{"a" * 60}"]'.ljust(6000).encode()
     for name, text in (("cheap", json.dumps(ring)), ("open", (FIXTURES / "backup.ring").read_text()), ("states", states)):
         for i, made in enumerate(broken_json(text)):
             yield f"{name}-broken{i}", made
@@ -255,7 +259,7 @@ def spkis(_):
         yield "numbers-" + name, b"\1" + sized(n.to_bytes((n.bit_length() + 7) // 8, "big")) + b"\1\0\1"
     yield "also-numbers-none", b"\1" + sized(b"") + b"\3"
     yield "numbers-no-exponent", b"\1" + sized(b"\xff" * 256)
-    yield "numbers-long-exponent", b"\1" + sized(b"\xff" * 256) + b"\xff" * 33
+    yield "also-numbers-long-exponent", b"\1" + sized(b"\xff" * 256) + b"\xff" * 33
     yield "numbers-too-long", b"\1" + sized(b"\xff" * 521) + b"\3"
     yield "rsa-exponent", b"\0" + der(rsa.RSAPublicNumbers(7, numbers.n).public_key())
     yield "rsa-4160", b"\0" + der(rsa.RSAPublicNumbers(3, numbers.n << 2112 | 1).public_key())
@@ -268,7 +272,10 @@ def spkis(_):
     short = keys["p256"].public_bytes(serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint)
     yield "compressed-key", b"\0\x30\x39" + der(keys["p256"])[2:23] + b"\x03\x22\0" + short
     explicit = subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-param_enc", "explicit", "-noout"], check=True, capture_output=True).stdout
-    yield "explicit", b"\0" + subprocess.run(["openssl", "pkey", "-pubout", "-outform", "DER"], input=explicit, check=True, capture_output=True).stdout
+    explicit = subprocess.run(["openssl", "pkey", "-pubout", "-outform", "DER"], input=explicit, check=True, capture_output=True).stdout
+    yield "explicit", b"\0" + explicit
+    # A curve without a name, whose generator is the key itself: its private key is 1 (CVE-2020-0601).
+    yield "also-other-generator", b"\0" + explicit.replace(P256_GENERATOR, explicit[-len(P256_GENERATOR) :])
     yield "not-a-certificate", b"\3\x30\0"
     yield "exponent", b"\1" + sized(numbers.n.to_bytes(256, "big")) + b"\7"
     for name in ("p256", "p384"):
@@ -296,6 +303,8 @@ def words(_):
     for i, text in enumerate(("@", "@@Aa", "Cabc", "Cab", "A", "")):
         yield f"wire{i}", b"\x0c" + text.encode()
     yield "also-no-endpoint", b"\5"
+    for i, text in enumerate(("ftp://h", "https://h/#f")):
+        yield f"also-endpoint{i}", b"\5" + text.encode()
     for text in ("us-gov-w", "eu-westa"):
         yield "also-fips-" + text, b"\6" + text.encode()
     texts = ["2026-11-23T19:05:00Z", "00ff", "a\\b\x1b\u202ec\udc80", ARN, "aws-kms://" + ARN, "https://localhost:8443", "us-gov-west-1",
@@ -315,7 +324,7 @@ def words(_):
               4: ["a" * 513, "alias/a:b", "aws-kms://arn:x", "arn:aws:kms:eu-west-1:111122223333:key/a", "arn:aws:kms:eu-west-1:111122223333:key/b", "aws-kms://b",
                   "arn:aws-cn:kms:eu-west-1:111122223333:key/a", "arn:aws:kms:eu-west-1:999922223333:key/a", "arn:aws:kms:us-east-1:111122223333:key/a",
                   "arn:aws-cn:kms:eu-west-1:111122223333:alias/x", "arn:aws:kms:eu-west-1:999922223333:alias/x", "alias/x", "aws-kms://a", "arn:aws:kms:eu-west-1:111122223333:alias/x", "arn:aws:kms:us-east-1:111122223333:key/mrk-1"],
-              5: ["http://127.0.0.1:80/", "http://[::1]", "https://u:p@h", "http://example.org", "https://h/path", "https://h/?q", "ftp://h", "https://h/#f", "https://u@h", "http://[fe80::1]", "https://" + "h" * 300, "https://" + "h" * 250 + ":65535", "https://[::1]x",
+              5: ["http://127.0.0.1:80/", "http://[::1]", "https://u:p@h", "http://example.org", "https://h/path", "https://h/?q", "https://u@h", "http://[fe80::1]", "https://" + "h" * 300, "https://" + "h" * 250 + ":65535", "https://[::1]x",
                   "https://H.Example/", "https://h?q", "https://:p@h", "//", "http://localhost/"],
               6: ["cn-north-1", "eu-west-1", "-x"], 7: ["", "'", "a\\", "a " * 70, '"a\\', '"a\\b\\\\"', "'\"' \"'\"", "  a\tb\n"], 8: ["<Code>" + "a" * 70 + "</Code>", "<Code>&amp;&lt;&gt;&quot;&apos;</Code>", "<Code>a", "</Code>", "<Code>&x;</Code>", "<Code>a</Code><Code>b</Code>"],
               9: ["#", "a#b", "a#b:", "a#b:1x", "a#" + "b" * 70, "a#b:7", "a#b:0", "a#b:99999999999", "a#b c"], 10: ["pin-value=1", "x;pin-val%75e=1", "file:a", "arn:x", "alias/x", "passphrase:", "xpkcs11:a=b", "pkcs11:a", "pkcs11:;a%3d", "pkcs11:token=a;;tokem=b", "x?pin-value", "apin-value=1", "FILE:a", "aws-kms:a", "/dev/null",
