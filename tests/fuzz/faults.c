@@ -1,7 +1,7 @@
 /* faults: the n-th allocation or read of an input fails (replay.c, with --faults). The linker puts
  * these in the place of the functions (--wrap); OpenSSL allocates here too. */
-#include <assert.h>
 #include <errno.h>
+#include <jansson.h>
 #include <openssl/crypto.h>
 #include <stdarg.h>
 
@@ -19,6 +19,11 @@ REAL_AND_WRAP(void *, reallocarray, (void *old, size_t count, size_t size))
 REAL_AND_WRAP(char *, strdup, (const char *text))
 REAL_AND_WRAP(char *, strndup, (const char *text, size_t size))
 REAL_AND_WRAP(void *, sodium_malloc, (size_t size))
+REAL_AND_WRAP(struct result, secret_new, (struct secret * s, size_t size, struct err *err))
+REAL_AND_WRAP(struct result, secret_copy,
+              (struct secret * s, const void *bytes, size_t size, struct err *err))
+REAL_AND_WRAP(json_t *, json_loadb,
+              (const char *text, size_t size, size_t flags, json_error_t *error))
 REAL_AND_WRAP(ssize_t, read, (int fd, void *out, size_t size))
 REAL_AND_WRAP(ssize_t, pread64, (int fd, void *out, size_t size, off_t at))
 __attribute__((format(printf, 2, 3))) int __wrap_asprintf(char **out, const char *format, ...);
@@ -79,6 +84,17 @@ void *__wrap_sodium_malloc(size_t size)
     return fails() ? NULL : __real_sodium_malloc(size);
 }
 
+/* Small secrets share pages, so that few of them ask sodium_malloc(). */
+struct result __wrap_secret_new(struct secret *s, size_t size, struct err *err)
+{
+    return fails() ? fail_errno(err, "no secret") : __real_secret_new(s, size, err);
+}
+
+struct result __wrap_secret_copy(struct secret *s, const void *bytes, size_t size, struct err *err)
+{
+    return fails() ? fail_errno(err, "no secret") : __real_secret_copy(s, bytes, size, err);
+}
+
 ssize_t __wrap_read(int fd, void *out, size_t size)
 {
     return fails() ? -1 : __real_read(fd, out, size);
@@ -124,12 +140,14 @@ void faults_init(void)
     HOLDS(CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) == 1);
 }
 
-/* In the place of libc's: out of memory, jansson 2.14 may give up in its own assertions. */
-__attribute__((noreturn)) void __assert_fail(const char *assertion, const char *file, unsigned line,
-                                             const char *function)
+/* All memory is there for jansson's reader: without, version 2.14 may read beyond its own text
+ * (akheron/jansson issue 362). */
+json_t *__wrap_json_loadb(const char *text, size_t size, size_t flags, json_error_t *error)
 {
-    if (fuzz_fault)
-        _exit(0);
-    fprintf(stderr, "%s:%u: %s: %s\n", file, line, function, assertion);
-    abort();
+    size_t kept = left;
+
+    left = 0;
+    json_t *json = __real_json_loadb(text, size, flags, error);
+    left = kept;
+    return json;
 }
