@@ -1,12 +1,12 @@
 #include "keystore/keyring/public.h"
 
 #include <fcntl.h>
-#include <jansson.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/secret_file.h"
 #include "base/text.h"
+#include "keystore/keyring/secret_json.h"
 
 #define LAYOUT 1
 #define FILE_MAX 4096 /* bytes */
@@ -41,12 +41,11 @@ static struct result read_members(struct public_key *key, json_t *json, struct e
 static struct result read_text(struct public_key *key, const char *text, size_t size,
                                struct err *err)
 {
-    json_t *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
-    struct result r =
-        json != NULL ? read_members(key, json, err) : fail(err, ERR_DAMAGED, "it is not JSON");
+    json_t *json SECRET_JSON_CLEANUP = NULL;
 
-    json_decref(json);
-    return r;
+    if (!secret_json_read(&json, text, size, err).ok)
+        return FAIL;
+    return read_members(key, json, err);
 }
 
 struct result public_load(struct public_key *key, const struct place *place, bool *is_public,

@@ -15,20 +15,10 @@
 #include "keystore/keyring/secret_json.h"
 
 #define LAYOUT 1
-/* What jansson needs, and to spare: for its copies of the text, and for each value. */
-#define JSON_ROOM(size, values) (8 * (size_t)(size) + 272 * (size_t)(values) + 65536)
 #define VERSION_JSON_MAX 768  /* bytes of text for one version */
 #define VERSION_VALUES_MAX 24 /* and values in it */
 
 #define NO_DAYS INT64_MIN /* where the member is not there */
-
-#define SECRET_JSON_CLEANUP __attribute__((cleanup(json_end)))
-
-static void json_end(json_t **json)
-{
-    json_decref(*json);
-    secret_json_end();
-}
 
 static bool state_by_name(const char *name, enum key_state *state)
 {
@@ -233,32 +223,14 @@ static struct result read_ring(struct ring *ring, json_t *json, struct err *err)
     return OK;
 }
 
-/* Each value but the first has one of these before it. */
-static size_t values_at_most(const uint8_t *text, size_t size)
-{
-    size_t count = 1;
-
-    for (size_t i = 0; i < size; i++)
-        count += memchr("[{,:", text[i], 4) != NULL;
-    return count;
-}
-
-/* There is room for all that the text may be: without, jansson 2.14 drops what it reads, and goes
- * beyond the end of what it kept. */
 static struct result parse(struct ring *ring, const struct secret *text, size_t size,
                            struct err *err)
 {
     struct ring made RING_CLEANUP = {0};
+    json_t *json SECRET_JSON_CLEANUP = NULL;
 
-    if (!secret_json_begin(JSON_ROOM(size, values_at_most(text->bytes, size)), err).ok)
+    if (!secret_json_read(&json, text->bytes, size, err).ok)
         return FAIL;
-    /* jansson's own message may quote the text, and the text is secret. */
-    json_error_t where;
-    json_t *json SECRET_JSON_CLEANUP =
-        json_loadb((const char *)text->bytes, size, JSON_REJECT_DUPLICATES, &where);
-    if (json == NULL)
-        return fail(err, ERR_DAMAGED, "it is not JSON: line %d, column %d", where.line,
-                    where.column);
     if (!read_ring(&made, json, err).ok)
         return FAIL;
     *ring = made;
@@ -413,11 +385,9 @@ struct result ring_save(const struct ring *ring, const struct place *place, bool
 
     for (size_t i = 0; i < ring->key_count; i++)
         versions += ring->keys[i].version_count + 1;
-    if (!secret_json_begin(JSON_ROOM(versions * VERSION_JSON_MAX, versions * VERSION_VALUES_MAX),
-                           err)
-             .ok)
-        return FAIL;
     json_t *json SECRET_JSON_CLEANUP = NULL;
+    if (!secret_json_begin(versions * VERSION_JSON_MAX, versions * VERSION_VALUES_MAX, err).ok)
+        return FAIL;
     char *text = ring_text(ring, &json);
     if (text == NULL)
         return fail(err, ERR_FAILED, "out of memory");

@@ -5,10 +5,23 @@
 #ifndef BULLA_KEYSTORE_KEYRING_SECRET_JSON_H
 #define BULLA_KEYSTORE_KEYRING_SECRET_JSON_H
 
+#include <jansson.h>
+
 #include "base/secret.h"
 
-/* secret_json_begin takes room bytes of protected memory for all that follows. */
-FALLIBLE secret_json_begin(size_t room, struct err *err);
+/* secret_json_begin takes protected memory for all that follows: for a text of size bytes in which
+ * there are so many values. */
+FALLIBLE secret_json_begin(size_t size, size_t values, struct err *err);
+
+/* secret_json_end does nothing where nothing was begun. */
 void secret_json_end(void);
+
+/* secret_json_read begins, and parses a text of size bytes; what is wrong with it is said by place
+ * only, since it may be secret. It is ended by the caller, whether it fails or not. */
+FALLIBLE secret_json_read(json_t **json, const void *text, size_t size, struct err *err);
+
+/* secret_json_drop drops a json_t, or NULL, and ends; for the cleanup attribute. */
+void secret_json_drop(json_t **json);
+#define SECRET_JSON_CLEANUP __attribute__((cleanup(secret_json_drop)))
 
 #endif
