@@ -69,6 +69,7 @@ struct sink {
     struct result (*write)(struct sink *self, const void *bytes, size_t size, struct err *err);
     struct result (*write_at)(struct sink *self, uint64_t offset, const void *bytes, size_t size,
                               struct err *err);
+    struct result (*expect)(struct sink *self, uint64_t size, struct err *err); /* may be NULL */
 };
 
 FALLIBLE sink_write(struct sink *s, const void *bytes, size_t size, struct err *err);
@@ -77,6 +78,10 @@ FALLIBLE sink_write(struct sink *s, const void *bytes, size_t size, struct err *
  * once, and nobody sink_write any more. Only for sinks that have it. */
 FALLIBLE sink_write_at(struct sink *s, uint64_t offset, const void *bytes, size_t size,
                        struct err *err);
+
+/* sink_expect tells that size more bytes will come, so that a full disk is known before anything is
+ * read, and a file written at several places lies in one piece. */
+FALLIBLE sink_expect(struct sink *s, uint64_t size, struct err *err);
 
 /* fd_sink writes to a descriptor, which belongs to somebody else. */
 struct fd_sink {

@@ -398,6 +398,23 @@ static void find_ways(struct run *r)
     r->write_anywhere = b->sink->write_at != NULL;
 }
 
+/* Tells the sink how much will come, if the size of the source says so. */
+static struct result announce(const struct run *r, struct err *err)
+{
+    const struct body *b = r->body;
+    uint64_t size = r->extent;
+
+    if (!r->read_anywhere)
+        return OK;
+    if (b->range != NULL)
+        size = r->wanted;
+    else if (b->open != NULL && !cobblestone_plain_size(size + COBBLESTONE_PREFIX_SIZE, &size))
+        return OK; /* damaged, as will be found */
+    if (b->seal != NULL)
+        size = cobblestone_message_size(size) - COBBLESTONE_PREFIX_SIZE;
+    return sink_expect(b->sink, size, err);
+}
+
 struct result body_run(const struct body *b, uint64_t *size, struct err *err)
 {
     struct run r = {.body = b,
@@ -413,6 +430,8 @@ struct result body_run(const struct body *b, uint64_t *size, struct err *err)
     struct result begun = worker_begin(&w, &r, err);
     if (begun.ok && b->range != NULL)
         begun = find_range(&w, err);
+    if (begun.ok)
+        begun = announce(&r, err);
     if (begun.ok) {
         if (b->crew != NULL)
             crew_join(b->crew);

@@ -123,3 +123,10 @@ bool cobblestone_plain_size(uint64_t message_size, uint64_t *plain_size)
     *plain_size = chunks * COBBLESTONE_CHUNK_SIZE + last - AEAD_TAG_SIZE;
     return true;
 }
+
+uint64_t cobblestone_message_size(uint64_t plain_size)
+{
+    uint64_t chunks = plain_size / COBBLESTONE_CHUNK_SIZE + 1;
+
+    return COBBLESTONE_PREFIX_SIZE + plain_size + chunks * AEAD_TAG_SIZE;
+}

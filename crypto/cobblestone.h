@@ -57,4 +57,8 @@ FALLIBLE cobblestone_open(struct cobblestone *c, uint64_t chunk, const uint8_t *
  * message has this size. */
 bool cobblestone_plain_size(uint64_t message_size, uint64_t *plain_size);
 
+/* cobblestone_message_size tells the size of the message, prefix and all, of a plaintext of this
+ * size, which is at most that of COBBLESTONE_CHUNKS_MAX chunks. */
+uint64_t cobblestone_message_size(uint64_t plain_size);
+
 #endif

@@ -14,6 +14,8 @@ ERRORS = {
     "pread64": "EIO EINTR",
     "write": "EIO ENOSPC EDQUOT EFBIG EPIPE EINTR",
     "pwrite64": "EIO ENOSPC EDQUOT EFBIG EINTR",
+    "fallocate": "ENOSPC EDQUOT EFBIG EIO EINTR EOPNOTSUPP",
+    "fstatfs": "EIO",
     "openat": "EACCES EMFILE ENOENT EIO EINTR EOPNOTSUPP EROFS",
     "close": "EIO EINTR",
     "lseek": "ESPIPE EINVAL",

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import os
+import re
 import subprocess
 
 import pytest
@@ -149,6 +150,43 @@ def test_full_disk(bulla, small_disk, verb):
             (room.at / "filler").unlink()
         room.fresh()
         room.run(verb)
+
+
+def reserved(bulla, disk, *command, inject="", **how):
+    """What a run to the disk did of these calls, but for the small reads of the dynamic loader; and the run."""
+    trace = bulla.work / "trace"
+    options = ["-e", f"inject=fallocate:{inject}"] if inject else []
+    done = bulla(*command, "-o", disk.at / "out", under=["strace", "-f", "-e", "trace=fallocate,pread64", "-s0", *options, "-o", trace], **how)
+    return re.findall(r"(fallocate|pread64)\(.*\d{5}", trace.read_text()), done
+
+
+@pytest.mark.parametrize("verb", ["encrypt", "decrypt"])
+def test_room_is_taken_before_anything_is_read(bulla, ring, work, disk, verb):
+    """A disk that is too small is told at once, not after the hours of a large backup."""
+    (work / "plain").write_bytes(content(12 << 20))
+    bulla("encrypt", "-k", ring, "-o", "sealed", "plain")
+    source = {"encrypt": "plain", "decrypt": "sealed"}[verb]
+    calls, done = reserved(bulla, disk, verb, "-k", ring, source, status=1)
+    assert calls == ["fallocate"] and b"No space left on device" in done.stderr and os.fsencode(disk.at / "out") in done.stderr
+    assert os.listdir(disk.at) == ["lost+found"]
+
+
+@pytest.mark.parametrize("size", [262_144, 262_145, 3_000_000])
+@pytest.mark.parametrize("command", [["encrypt", "plain"], ["decrypt", "sealed"], ["decrypt", "--offset=5", "--length=262_200", "sealed"]], ids=" ".join)
+def test_room_is_taken_for_just_what_is_written(bulla, ring, work, disk, command, size):
+    (work / "plain").write_bytes(content(size))
+    bulla("encrypt", "-k", ring, "-o", "sealed", "plain")
+    reserved(bulla, disk, *(word.replace("_", "") for word in command), "-k", ring)
+    taken = re.findall(r"fallocate\(\d+, FALLOC_FL_KEEP_SIZE, (\d+), (\d+)\) = 0", (work / "trace").read_text())
+    assert [int(begin) + int(count) for begin, count in taken] == [(disk.at / "out").stat().st_size]
+
+
+@pytest.mark.parametrize("inject", ["error=EOPNOTSUPP", "error=EIO", "error=EINTR:when=1"])
+def test_room_that_cannot_be_taken_is_done_without(bulla, ring, work, disk, inject):
+    (work / "plain").write_bytes(content(3 << 20))
+    calls, _ = reserved(bulla, disk, "encrypt", "-k", ring, "plain", inject=inject)
+    assert calls.count("fallocate") == (2 if "EINTR" in inject else 1) and "pread64" in calls
+    assert bulla("decrypt", "-k", ring, "-o", "-", disk.at / "out").stdout == content(3 << 20)
 
 
 @pytest.mark.parametrize("verb", VERBS)
