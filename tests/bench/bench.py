@@ -1,17 +1,20 @@
 #!/usr/bin/python3
 """Measures bulla against its neighbours: in each row the commands take turns, and their medians are compared.
 
-usage: run [--dir DIR] [--size MIB] [--files N] [--large-files N] [--rounds N] [--only WORD] [--json OUT] [--plot OUT]
+usage: run [--dir DIR]... [--size MIB]... [--files N] [--large-files N] [--rounds N] [--only WORD] [--json OUT] [--plot OUT]
 
-What is not installed is left out, and that is said. Nothing is judged here: numbers are for people, tests are elsewhere.
+A file of each size is sealed and opened in each folder; the other rows are of the first size in the first folder. What is not
+installed is left out, and that is said. Nothing is judged here: numbers are for people, tests are elsewhere.
 """
 
 import argparse
+import itertools
 import json
 import mmap
 import os
 import pathlib
 import platform
+import re
 import shutil
 import statistics
 import subprocess
@@ -37,11 +40,12 @@ def touched(size):
 
 
 class Bench:
-    def __init__(self, options):
-        self.options = options
+    def __init__(self, options, folder, size):
+        self.options, self.size = options, size
         self.bulla = os.path.abspath(options.bulla)
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="bulla-bench-", dir=options.dir))
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="bulla-bench-", dir=folder))
         self.tools = pathlib.Path(tempfile.mkdtemp(prefix="bulla-bench-tools-"))
+        self.place = f"{size} MiB on {self.file_system()}"
         self.rows, self.missing, self.held, self.kms = [], [], [], None
         self.environment = {**os.environ, "GNUPGHOME": str(self.tools / "gnupg"), "LC_ALL": "C"}
         self.environment["RCLONE_CONFIG"] = str(self.tools / "rclone.conf")
@@ -53,6 +57,9 @@ class Bench:
             self.kms.wait()
         shutil.rmtree(self.folder)
         shutil.rmtree(self.tools)
+
+    def file_system(self):
+        return subprocess.run(["stat", "-f", "-c", "%T", self.folder], capture_output=True, text=True, check=True).stdout.strip()
 
     def sh(self, command):
         self.hold()
@@ -72,7 +79,7 @@ class Bench:
     def prepare(self):
         """Input that does not compress, and a key for everybody."""
         with open(self.folder / "in", "wb") as file:
-            for _ in range(self.options.size):
+            for _ in range(self.size):
                 file.write(os.urandom(MIB))
         (self.folder / "small").write_bytes(os.urandom(1024))
         self.sh(f"{self.bulla} key new -q {self.tools}/ring && {self.bulla} key new -q {self.tools}/other")
@@ -89,7 +96,6 @@ class Bench:
         if self.has("openssl"):
             self.sh(f"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -keyout {self.tools}/cms.key "
                     f"-out {self.tools}/cms.pem -days 30")
-
         if self.has("aws-encryption-cli") and self.has("moto_server"):
             self.start_kms()
 
@@ -127,7 +133,7 @@ class Bench:
     def hold(self):
         """Holds the memory that no command needs. A virtual machine gives free memory back to its host, and whoever uses it
         next pays for that with seconds; so little is left free, and that little is touched before each command."""
-        free, need = free_memory(), (max(self.options.size, self.options.large_files) * 5 // 4 + 1024) * MIB
+        free, need = free_memory(), (max(self.size, self.options.large_files) * 5 // 4 + 1024) * MIB
         while free < need and self.held:
             free += len(self.held.pop())
         while free >= need + HELD:
@@ -175,12 +181,13 @@ class Bench:
         if self.kms:
             peers.append(("aws-encryption-cli", f"aws-encryption-cli --encrypt -S --suppress-metadata -i in -o o.aws --wrapping-keys key={self.arn}",
                           "rm o.aws"))
-        self.row(f"encrypt {self.options.size} MiB", peers)
+        self.row(f"encrypt {self.place}", peers)
 
     def decrypt(self):
         b, t = self.bulla, self.tools
         self.sh(f"{b} encrypt -q -k {t}/ring -o s.bulla in")
-        peers = [("bulla", f"{b} decrypt -q -k {t}/ring -o o.plain s.bulla", "cmp in o.plain; rm o.plain"), ("cp", "cp in o.cp", "rm o.cp")]
+        peers = [("bulla", f"{b} decrypt -q -k {t}/ring -o o.plain s.bulla", "cmp in o.plain; rm o.plain"), ("cp", "cp in o.cp", "rm o.cp"),
+                 ("cp + sync", "cp in o.cp && sync o.cp", "rm o.cp")]
         for number, (name, age) in enumerate(self.age.items()):
             self.sh(f"{age} -R {t}/age.pub -o s.age{number} in")
             peers.append((name, f"{age} -d -i {t}/age.key -o o.plain s.age{number}", "rm o.plain"))
@@ -193,9 +200,9 @@ class Bench:
         if self.has("rclone"):
             self.sh("rclone copyto in c:s")
             peers.append(("rclone crypt", "rclone copyto c:s o.plain", "rm o.plain"))
-        self.row(f"decrypt {self.options.size} MiB", peers)
+        self.row(f"decrypt {self.place}", peers)
         self.sh("rm -rf s.age* s.gpg s.enc rclone")
-        self.row(f"verify {self.options.size} MiB", [("bulla", f"{b} verify -q -k {t}/ring s.bulla", ""), ("cp", "cp in o.cp", "rm o.cp")])
+        self.row(f"verify {self.place}", [("bulla", f"{b} verify -q -k {t}/ring s.bulla", ""), ("cp", "cp in o.cp", "rm o.cp")])
 
     def threads(self):
         b, t = self.bulla, self.tools
@@ -205,10 +212,10 @@ class Bench:
 
     def pipe(self):
         b, t = self.bulla, self.tools
-        self.row(f"pipe {self.options.size} MiB", [
+        self.row(f"pipe {self.place}", [
             ("bulla", f"cat in | {b} encrypt -q -k {t}/ring > o.bulla", "rm o.bulla"),
             ("cat | cat", "cat in | cat > o.cat", "rm o.cat")])
-        self.row(f"pipe, decrypt {self.options.size} MiB", [
+        self.row(f"pipe, decrypt {self.place}", [
             ("bulla", f"cat s.bulla | {b} decrypt -q -k {t}/ring > o.plain", "rm o.plain"),
             ("cat | cat", "cat s.bulla | cat > o.cat", "rm o.cat")])
 
@@ -252,15 +259,17 @@ class Bench:
 
     def ranges(self):
         b, t = self.bulla, self.tools
-        middle = self.options.size * MIB // 2
-        self.row(f"1 MiB out of {self.options.size} MiB", [
+        middle = self.size * MIB // 2
+        self.row(f"1 MiB out of {self.place}", [
             ("bulla", f"{b} decrypt -q -k {t}/ring -o o.part --offset={middle} --length={MIB} s.bulla", "rm o.part"),
             ("dd of the plain", f"dd if=in of=o.part bs=1M skip={middle // MIB} count=1", "rm o.part")])
 
-    def run_all(self):
+    def files(self):
         self.prepare()
         self.encrypt()
         self.decrypt()
+
+    def rest(self):
         self.threads()
         self.raw()
         self.pipe()
@@ -270,11 +279,11 @@ class Bench:
         self.many(self.options.files, 4096, "4 KiB")
         self.many(self.options.large_files, MIB, "1 MiB")
 
-    def machine(self):
-        names = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
-        kind = subprocess.run(["stat", "-f", "-c", "%T", self.folder], capture_output=True, text=True).stdout.strip()
-        return (f"{len(os.sched_getaffinity(0))} CPUs {names[0] if names else platform.machine()}, Linux {platform.release()}, "
-                f"{kind}, {time.strftime('%Y-%m-%d')}, load {os.getloadavg()[0]:.1f}")
+
+def machine():
+    names = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
+    return (f"{len(os.sched_getaffinity(0))} CPUs {names[0] if names else platform.machine()}, Linux {platform.release()}, "
+            f"{time.strftime('%Y-%m-%d')}, load {os.getloadavg()[0]:.1f}")
 
 
 def plot(rows, machine, path):
@@ -284,7 +293,7 @@ def plot(rows, machine, path):
     lines, y = [], 40
     fastest = max(1 / seconds for row in chosen for seconds in row["seconds"].values())
     for row in chosen:
-        size = int(row["what"].split()[-2])
+        size = int(re.search(r"(\d+) MiB", row["what"])[1])
         lines.append(f'<text x="10" y="{y}" font-weight="bold">{row["what"]}, MiB/s</text>')
         for name, seconds in row["seconds"].items():
             y += 18
@@ -303,29 +312,36 @@ def plot(rows, machine, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bulla")
-    parser.add_argument("--dir", default="/dev/shm")
-    parser.add_argument("--size", type=int, default=1024)
+    parser.add_argument("--dir", action="append", help="a folder; default: /dev/shm and /var/tmp")
+    parser.add_argument("--size", action="append", type=int, help="of a file, in MiB; default: 1024 and 4096")
     parser.add_argument("--files", type=int, default=10000)
-    parser.add_argument("--large-files", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--many-rounds", type=int, default=3, help="for the rows of many files")
+    parser.add_argument("--large-files", type=int, default=10000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--many-rounds", type=int, default=1, help="for the rows of many files")
     parser.add_argument("--only", help="rows with this word in their name")
     parser.add_argument("--json")
     parser.add_argument("--plot")
-    bench = Bench(parser.parse_args())
-    try:
-        print(bench.machine(), flush=True)
-        bench.run_all()
-    except subprocess.CalledProcessError as error:
-        sys.exit(f"{error.cmd[-1]}: {error.stderr.decode(errors='replace')}")
-    finally:
-        bench.close()
-    for tool in bench.missing:
+    options = parser.parse_args()
+    about, rows, missing = machine(), [], []
+    print(about, flush=True)
+    for number, (folder, size) in enumerate(itertools.product(options.dir or ["/dev/shm", "/var/tmp"], options.size or [1024, 4096])):
+        bench = Bench(options, folder, size)
+        try:
+            bench.files()
+            if number == 0:
+                bench.rest()
+        except subprocess.CalledProcessError as error:
+            sys.exit(f"{error.cmd[-1]}: {error.stderr.decode(errors='replace')}")
+        finally:
+            bench.close()
+        rows += bench.rows
+        missing += [tool for tool in bench.missing if tool not in missing]
+    for tool in missing:
         print(f"left out: {tool}")
-    if bench.options.json:
-        pathlib.Path(bench.options.json).write_text(json.dumps({"machine": bench.machine(), "rows": bench.rows}, indent=1))
-    if bench.options.plot:
-        plot(bench.rows, bench.machine(), bench.options.plot)
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps({"machine": about, "rows": rows}, indent=1))
+    if options.plot:
+        plot(rows, about, options.plot)
 
 
 if __name__ == "__main__":
