@@ -13,8 +13,8 @@
 #define COMPARE_STEP 65536u
 #define PIPE_SIZE (1 << 20) /* what any user may ask for (pipe(7)) */
 
-/* Bytes after which the system is asked to begin writing to the disk, so that the sync at the end
- * does not wait for everything. */
+/* Bytes after which the system is asked to begin writing to the disk all that it has of a file, so
+ * that memory does not fill with what is still to be written, and the sync at the end is short. */
 #define FLUSH_STEP (UINT64_C(8) << 20)
 
 static atomic_bool interrupted; /* lock-free, so a signal handler may set it */
@@ -184,10 +184,19 @@ struct result sink_expect(struct sink *s, uint64_t size, struct err *err)
     return s->expect != NULL ? s->expect(s, size, err) : OK;
 }
 
+/* Of what was written up to end, the last size bytes just now. What fails here fails again in the
+ * sync, where it counts; pipes and the like have nothing to begin. */
+static void begin_flush(const struct fd_sink *s, uint64_t end, size_t size)
+{
+    if (end / FLUSH_STEP != (end - size) / FLUSH_STEP)
+        (void)sync_file_range(s->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 static struct result fd_write(struct sink *self, const void *bytes, size_t size, struct err *err)
 {
     struct fd_sink *s = (struct fd_sink *)self;
     const char *at = bytes;
+    const size_t all = size;
 
     while (size > 0) {
         if (stream_interrupted())
@@ -201,6 +210,7 @@ static struct result fd_write(struct sink *self, const void *bytes, size_t size,
         size -= (size_t)n;
         s->written += (uint64_t)n;
     }
+    begin_flush(s, s->written, all);
     return OK;
 }
 
@@ -208,8 +218,9 @@ static struct result fd_write_at(struct sink *self, uint64_t offset, const void 
                                  struct err *err)
 {
     struct fd_sink *s = (struct fd_sink *)self;
-    uint64_t place = s->written + offset, end = place + size;
+    uint64_t place = s->written + offset;
     const char *at = bytes;
+    const size_t all = size;
 
     while (size > 0) {
         if (stream_interrupted())
@@ -223,11 +234,7 @@ static struct result fd_write_at(struct sink *self, uint64_t offset, const void 
         place += (uint64_t)n;
         size -= (size_t)n;
     }
-    /* What fails here fails again in the sync, where it counts. */
-    uint64_t step = end / FLUSH_STEP * FLUSH_STEP;
-    if (step > s->written + offset && step >= FLUSH_STEP)
-        (void)sync_file_range(s->fd, (off_t)(step - FLUSH_STEP), (off_t)FLUSH_STEP,
-                              SYNC_FILE_RANGE_WRITE);
+    begin_flush(s, place, all);
     return OK;
 }
 

@@ -58,3 +58,14 @@ def test_what_does_not_go(bulla, ring, work, options):
     (work / "a").write_bytes(b"x")
     assert b"--sync" in bulla("encrypt", "-k", ring, *options, "a", status=2).stderr
     assert os.listdir(work) == ["a"]
+
+
+@pytest.mark.parametrize("to", ["file", "stream"])
+def test_what_is_written_goes_to_the_disk_meanwhile(bulla, ring, work, to):
+    """Not all at the end: memory does not fill with it."""
+    (work / "a").write_bytes(content(20 << 20))
+    trace = ["strace", "-f", "-e", "trace=sync_file_range", "-o", str(work.parent / "trace")]
+    with open(work / "out", "wb") as out:
+        how = {"stdin_file": open(work / "a", "rb"), "stdout": out} if to == "stream" else {}
+        bulla("encrypt", "-k", ring, *([] if to == "stream" else ["a"]), under=trace, **how)
+    assert (work.parent / "trace").read_text().count("sync_file_range(") == 2
