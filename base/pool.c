@@ -53,26 +53,23 @@ static void *work(void *arg)
     return NULL;
 }
 
-struct result pool_start(struct pool **out, unsigned threads, void (*run)(void *arg, void *task),
-                         void *arg, struct err *err)
+struct pool *pool_start(unsigned threads, void (*run)(void *arg, void *task), void *arg)
 {
     struct pool *p = calloc(1, sizeof *p);
+    struct err err;
 
     if (p == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return NULL;
     p->run = run;
     p->arg = arg;
     p->room = threads;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->changed, NULL);
-    for (; p->started < threads; p->started++) {
-        if (!thread_start(&p->threads[p->started], work, p, err).ok) {
-            pool_finish(&p);
-            return FAIL;
-        }
-    }
-    *out = p;
-    return OK;
+    while (p->started < threads && thread_start(&p->threads[p->started], work, p, &err).ok)
+        p->started++;
+    if (p->started == 0)
+        pool_finish(&p);
+    return p;
 }
 
 void pool_add(struct pool *p, void *task)

@@ -6,10 +6,9 @@
 
 struct pool;
 
-/* pool_start starts threads (1 to THREADS_MAX), each of which calls run(arg, task) for one
- * task after the other. */
-FALLIBLE pool_start(struct pool **out, unsigned threads, void (*run)(void *arg, void *task),
-                    void *arg, struct err *err);
+/* pool_start starts as many of the threads (1 to THREADS_MAX) as the system lets it, each of which
+ * calls run(arg, task) for one task after the other; NULL if there can be none. */
+struct pool *pool_start(unsigned threads, void (*run)(void *arg, void *task), void *arg);
 
 /* pool_add hands a task over; it waits while the queue is full. */
 void pool_add(struct pool *pool, void *task);

@@ -456,17 +456,18 @@ static int summary(const struct run *r)
     return r->many ? ERR_PARTIAL : r->status;
 }
 
-/* Several files are done at once, unless their results come one behind the other. */
-static struct result start_pool(struct run *r, struct err *err)
+/* Several files are done at once, unless their results come one behind the other, or there can be
+ * no threads. */
+static void start_pool(struct run *r)
 {
     const struct options *o = r->batch->options;
     unsigned threads = common_threads(o);
     bool to_stdout = o->output != NULL && is_stdio(o->output);
 
     if (!r->batch->parallel || !r->many || to_stdout || threads == 1)
-        return OK;
+        return;
     progress_at_once(threads);
-    return pool_start(&r->pool, threads, run_task, r, err);
+    r->pool = pool_start(threads, run_task, r);
 }
 
 int batch_run(const struct batch *b)
@@ -479,9 +480,9 @@ int batch_run(const struct batch *b)
                             b->options->files_from != NULL};
     struct err err = {0};
 
-    if (!check_output(&r, &err).ok || !read_shard(&r, b->options->shard, &err).ok ||
-        !start_pool(&r, &err).ok)
+    if (!check_output(&r, &err).ok || !read_shard(&r, b->options->shard, &err).ok)
         return terminal_error(&err);
+    start_pool(&r);
     if (b->options->files_from != NULL) {
         if (!do_list(&r, b->options->files_from, &err).ok)
             failed(&r, &err);
