@@ -20,12 +20,33 @@ unsigned threads_allowed(void)
     return n < 1 ? 1 : n > THREADS_MAX ? THREADS_MAX : n;
 }
 
+void crew_init(struct crew *crew, unsigned threads, size_t block_size)
+{
+    atomic_init(&crew->spare, (int)threads);
+    blocks_init(&crew->blocks, block_size);
+}
+
+void crew_free(struct crew *crew)
+{
+    blocks_free(&crew->blocks);
+}
+
 bool crew_take(struct crew *crew)
 {
     int spare = atomic_load(&crew->spare);
 
     while (spare > 0)
         if (atomic_compare_exchange_weak(&crew->spare, &spare, spare - 1))
+            return true;
+    return false;
+}
+
+bool crew_leave(struct crew *crew)
+{
+    int spare = atomic_load(&crew->spare);
+
+    while (spare < 0)
+        if (atomic_compare_exchange_weak(&crew->spare, &spare, spare + 1))
             return true;
     return false;
 }

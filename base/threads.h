@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/blocks.h"
 #include "base/err.h"
 
 #define THREADS_MAX 64
@@ -12,16 +13,24 @@
 /* threads_allowed is the number of CPUs this process may run on, at most THREADS_MAX. */
 unsigned threads_allowed(void);
 
-/* struct crew: how many more threads may work. Whoever works without asking lets it go below zero.
- */
+/* struct crew: how many more threads may work, and the blocks of memory that they work in. Whoever
+ * works without asking lets it go below zero, until another leaves. */
 struct crew {
     atomic_int spare;
+    struct blocks blocks;
 };
+
+/* crew_init makes a crew of so many threads, with blocks of so many bytes. */
+void crew_init(struct crew *crew, unsigned threads, size_t block_size);
+void crew_free(struct crew *crew);
 
 /* crew_take takes one thread out of the crew, if there is one to spare; crew_give puts it back. */
 bool crew_take(struct crew *crew);
 void crew_join(struct crew *crew); /* takes one in any case */
 void crew_give(struct crew *crew);
+
+/* crew_leave puts one back if more work than may; false if not. */
+bool crew_leave(struct crew *crew);
 
 /* thread_start starts run(arg); the caller joins it by pthread_join. */
 FALLIBLE thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg, struct err *err);

@@ -29,6 +29,7 @@ static struct result read_options(struct run *r, const struct options *o, struct
     r->to_options.keys = o->to;
     if (!common_keys(&r->from, o, true, err).ok)
         return FAIL;
+    r->to.crew = r->from.crew; /* the threads are those of the run */
     /* Without --to, a file must not lose a key that an alias only seems to mean. */
     return r->other_keys ? common_keys(&r->to, &r->to_options, true, err)
                          : keyset_locate(&r->from.keys, false, err);

@@ -4,11 +4,10 @@
 #include <sodium.h>
 #include <stdlib.h>
 
-#define BATCH 16      /* chunks at once: the buffers of a thread stay in its second-level cache */
 #define HELP_AFTER 4u /* batches a thread does before it asks for help: 1 MiB */
 
-#define BATCH_PLAIN ((size_t)BATCH * COBBLESTONE_CHUNK_SIZE)
-#define BATCH_SEALED ((size_t)BATCH * COBBLESTONE_SEALED_CHUNK_SIZE)
+#define BATCH_PLAIN ((size_t)BODY_BATCH * COBBLESTONE_CHUNK_SIZE)
+#define BATCH_SEALED ((size_t)BODY_BATCH * COBBLESTONE_SEALED_CHUNK_SIZE)
 
 #define NO_BATCH UINT64_MAX
 
@@ -34,8 +33,12 @@ struct run {
     uint64_t failed; /* the first batch that did, or NO_BATCH */
     struct err err;  /* of that */
     uint64_t plain;  /* bytes so far */
-    size_t helpers;
-    pthread_t threads[BODY_THREADS_MAX];
+
+    struct helper { /* the first thread alone starts and joins them */
+        pthread_t thread;
+        bool started;
+        atomic_bool ended;
+    } helpers[BODY_THREADS_MAX - 1];
 };
 
 /* struct worker: what a thread has of its own. */
@@ -43,8 +46,9 @@ struct worker {
     struct run *run;
     struct cobblestone *open, *seal;       /* those of the body, */
     struct cobblestone own_open, own_seal; /* or for a helper copies */
+    struct helper *helper;                 /* NULL for the first thread */
     size_t touched;                        /* no more bytes of plain held plaintext */
-    uint8_t *received, *plain, *sealed; /* in the order of the work; what is not needed is NULL */
+    uint8_t *plain, *sealed;               /* a block; what is sealed came in there or goes out */
 };
 
 /* struct batch: one on its way. */
@@ -80,7 +84,7 @@ static void set_failed(struct run *r, uint64_t index, const struct err *err)
 static bool take(struct worker *w, struct batch *b)
 {
     struct run *r = w->run;
-    uint8_t *into = r->body->open != NULL ? w->received : w->plain;
+    uint8_t *into = r->body->open != NULL ? w->sealed : w->plain;
     struct result got = OK;
     struct err err = {0};
 
@@ -132,8 +136,8 @@ static struct result open_piece(struct cobblestone *c, uint64_t chunk, const uin
 /* Opens a batch up to the first piece that fails; b->plain counts what may be released. */
 static struct result open_batch(struct worker *w, struct batch *b, struct err *err)
 {
-    uint64_t chunk = w->run->first_chunk + b->index * BATCH;
-    const uint8_t *in = w->received;
+    uint64_t chunk = w->run->first_chunk + b->index * BODY_BATCH;
+    const uint8_t *in = w->sealed;
     size_t left = b->in;
 
     while (left > 0) {
@@ -152,7 +156,7 @@ static struct result open_batch(struct worker *w, struct batch *b, struct err *e
 /* Seals full chunks, and in the last batch the short one behind them. */
 static struct result seal_batch(struct worker *w, struct batch *b, struct err *err)
 {
-    uint64_t chunk = b->index * BATCH;
+    uint64_t chunk = b->index * BODY_BATCH;
     size_t done = 0, n = COBBLESTONE_CHUNK_SIZE;
 
     while (n == COBBLESTONE_CHUNK_SIZE && (b->last || done < b->plain)) {
@@ -235,23 +239,16 @@ static void put_anywhere(struct run *r, const struct batch *b)
         set_failed(r, b->index, &err);
 }
 
-static void work(struct worker *w, void (*ask)(struct run *r));
+static void work(struct worker *w);
 
-/* A thread's own keys and buffers. */
+/* A thread's own keys and memory. */
 static struct result worker_begin(struct worker *w, struct run *r, struct err *err)
 {
-    const struct body *b = r->body;
-
-    *w = (struct worker){.run = r, .plain = malloc(BATCH_PLAIN)};
-    if (b->open != NULL)
-        w->received = malloc(BATCH_SEALED);
-    if (b->seal != NULL)
-        w->sealed = malloc(BATCH_SEALED);
-    if (w->plain == NULL || (b->open != NULL && w->received == NULL) ||
-        (b->seal != NULL && w->sealed == NULL))
+    *w = (struct worker){.run = r, .open = r->body->open, .seal = r->body->seal};
+    w->plain = blocks_take(&r->body->crew->blocks);
+    if (w->plain == NULL)
         return fail(err, ERR_FAILED, "out of memory");
-    w->open = b->open;
-    w->seal = b->seal;
+    w->sealed = w->plain + BATCH_PLAIN;
     return OK;
 }
 
@@ -261,9 +258,7 @@ static void worker_end(struct worker *w)
     cobblestone_end(&w->own_seal);
     if (w->plain != NULL)
         sodium_memzero(w->plain, w->touched < BATCH_PLAIN ? w->touched : BATCH_PLAIN);
-    free(w->plain);
-    free(w->received);
-    free(w->sealed);
+    blocks_give(&w->run->body->crew->blocks, w->plain);
 }
 
 /* A helper has copies of the keys; they are made while the first thread does not use its own. */
@@ -282,40 +277,65 @@ static struct result helper_begin(struct worker *w, struct run *r, struct err *e
 
 static void helper_end(struct worker *w)
 {
-    crew_give(w->run->body->crew);
     worker_end(w);
     free(w);
+}
+
+/* Whether a helper makes room for a thread that works without having asked. */
+static bool is_one_too_many(const struct worker *w)
+{
+    return w->helper != NULL && crew_leave(w->run->body->crew);
 }
 
 static void *help(void *arg)
 {
     struct worker *w = arg;
+    struct helper *helper = w->helper;
 
-    work(w, NULL);
+    work(w);
     helper_end(w);
+    atomic_store(&helper->ended, true);
+    return NULL;
+}
+
+/* Where a helper has not been, or is no longer; NULL if as many work as may. */
+static struct helper *free_place(struct run *r)
+{
+    for (size_t i = 0; i < BODY_THREADS_MAX - 1; i++) {
+        struct helper *h = &r->helpers[i];
+        if (h->started && !atomic_load(&h->ended))
+            continue;
+        if (h->started)
+            pthread_join(h->thread, NULL);
+        h->started = false;
+        atomic_store(&h->ended, false);
+        return h;
+    }
     return NULL;
 }
 
 /* Starts another thread if there is one to spare; for want of memory there is one less. */
 static void ask_for_help(struct run *r)
 {
+    struct helper *h = free_place(r);
     struct err err;
 
-    if (r->body->crew == NULL || r->helpers == BODY_THREADS_MAX - 1 || !crew_take(r->body->crew))
+    if (h == NULL || !crew_take(r->body->crew))
         return;
     struct worker *w = calloc(1, sizeof *w);
-    if (w == NULL) {
-        crew_give(r->body->crew);
-        return;
+    if (w != NULL && helper_begin(w, r, &err).ok) {
+        w->helper = h;
+        h->started = thread_start(&h->thread, help, w, &err).ok;
     }
-    if (helper_begin(w, r, &err).ok && thread_start(&r->threads[r->helpers], help, w, &err).ok)
-        r->helpers++;
-    else
+    if (h->started)
+        return;
+    if (w != NULL)
         helper_end(w);
+    crew_give(r->body->crew);
 }
 
 /* Does batches until there is none. */
-static void work(struct worker *w, void (*ask)(struct run *r))
+static void work(struct worker *w)
 {
     struct run *r = w->run;
     struct batch b;
@@ -332,9 +352,12 @@ static void work(struct worker *w, void (*ask)(struct run *r))
         pthread_mutex_lock(&r->lock);
         r->plain += b.plain;
         pthread_mutex_unlock(&r->lock);
-        if (ask != NULL && done >= HELP_AFTER && !b.last)
-            ask(r);
+        if (w->helper == NULL && done >= HELP_AFTER && !b.last)
+            ask_for_help(r);
+        if (is_one_too_many(w))
+            return;
     }
+    crew_give(r->body->crew);
 }
 
 /* Authenticates the last chunk, and so the size of the plaintext. */
@@ -346,10 +369,10 @@ static struct result prove_size(struct worker *w, uint64_t *size, struct err *er
         return fail(err, ERR_DAMAGED, "it ends before its last chunk");
     uint64_t chunk = *size / COBBLESTONE_CHUNK_SIZE, at = chunk * COBBLESTONE_SEALED_CHUNK_SIZE;
     size_t n = (size_t)(r->extent - at);
-    if (!source_read_at(r->body->source, r->offset + at, w->received, n, err).ok)
+    if (!source_read_at(r->body->source, r->offset + at, w->sealed, n, err).ok)
         return FAIL;
     w->touched = COBBLESTONE_CHUNK_SIZE;
-    return open_piece(w->open, chunk, w->received, n, w->plain, err);
+    return open_piece(w->open, chunk, w->sealed, n, w->plain, err);
 }
 
 /* Narrows the run to the chunks that a range needs. */
@@ -393,7 +416,7 @@ static void find_ways(struct run *r)
     r->in_size = b->open != NULL ? BATCH_SEALED : BATCH_PLAIN;
     r->out_size = b->seal != NULL ? BATCH_SEALED : BATCH_PLAIN;
     r->read_anywhere = source_extent(b->source, &r->offset, &r->extent) && r->extent >= r->in_size;
-    if (r->read_anywhere)
+    if (r->read_anywhere && b->range == NULL)
         source_expect(b->source);
     r->write_anywhere = b->sink->write_at != NULL;
 }
@@ -433,15 +456,13 @@ struct result body_run(const struct body *b, uint64_t *size, struct err *err)
     if (begun.ok)
         begun = announce(&r, err);
     if (begun.ok) {
-        if (b->crew != NULL)
-            crew_join(b->crew);
-        work(&w, ask_for_help);
-        if (b->crew != NULL)
-            crew_give(b->crew);
+        crew_join(b->crew);
+        work(&w);
     }
     worker_end(&w);
-    for (size_t i = 0; i < r.helpers; i++)
-        pthread_join(r.threads[i], NULL);
+    for (size_t i = 0; i < BODY_THREADS_MAX - 1; i++)
+        if (r.helpers[i].started)
+            pthread_join(r.helpers[i].thread, NULL);
     if (!begun.ok)
         return FAIL;
     /* The source may have ended only because its writer was stopped too. */

@@ -13,6 +13,11 @@
 #include "crypto/cobblestone.h"
 
 #define BODY_THREADS_MAX 16 /* of one body */
+#define BODY_BATCH 16 /* chunks that a thread does at once: they stay in its second-level cache */
+
+/* Bytes that a thread works in: a batch, and the same sealed. */
+#define BODY_BLOCK_SIZE                                                                            \
+    ((size_t)BODY_BATCH * (COBBLESTONE_CHUNK_SIZE + COBBLESTONE_SEALED_CHUNK_SIZE))
 
 /* struct body_range: a part of the plaintext, in bytes. What lies behind the end is left out. */
 struct body_range {
@@ -29,7 +34,7 @@ struct body {
     struct cobblestone *seal;
     struct source *source;
     struct sink *sink;
-    struct crew *crew; /* threads to spare; NULL = the calling one does it all */
+    struct crew *crew; /* the calling thread works too; blocks of BODY_BLOCK_SIZE */
 
     /* Only with open and without seal: what is to be opened; NULL = all. The source must be a file;
      * only the chunks that are needed are read, and the last one, which proves the size. */

@@ -236,7 +236,7 @@ struct result open_body(struct session *s, struct sealed *f, struct body *body, 
                         struct err *err)
 {
     body->source = &f->source;
-    body->crew = &s->crew;
+    body->crew = s->crew;
     return body_run(body, size, err).ok ? OK : name_it(f, err);
 }
 

@@ -217,7 +217,7 @@ struct result seal_file(struct session *s, const struct seal_options *options,
     if (!seal_start(s, options, envelope, &c, report, err).ok ||
         !body_run(
              &(struct body){
-                 .seal = &c, .source = &source, .sink = &outputs.body.fd.sink, .crew = &s->crew},
+                 .seal = &c, .source = &source, .sink = &outputs.body.fd.sink, .crew = s->crew},
              &report->plain_size, err)
              .ok ||
         !source_unchanged(&source, &st, err).ok ||

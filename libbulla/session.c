@@ -4,11 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "crypto/body.h"
+
 struct result session_open(struct session *s, const char *const *references, size_t count,
                            struct err *err)
 {
     pthread_mutex_init(&s->lock, NULL);
-    s->crew.spare = s->threads > 0 ? (int)s->threads : 1;
+    crew_init(&s->own_crew, s->threads > 0 ? s->threads : 1, BODY_BLOCK_SIZE);
+    if (s->crew == NULL)
+        s->crew = &s->own_crew;
     if (!crypto_new(&s->crypto, err).ok)
         return FAIL;
     s->env.crypto = s->crypto;
@@ -24,6 +28,7 @@ void session_close(struct session *s)
     branch_free(&s->branch);
     keyset_close(&s->keys);
     crypto_free(&s->crypto);
+    crew_free(&s->own_crew);
 }
 
 struct result session_sync(const struct session *s, struct err *err)

@@ -33,8 +33,9 @@ struct session {
     struct keystore_env env; /* all but crypto is filled before session_open */
     struct keyset keys;
     enum sync_policy sync;
-    unsigned threads; /* that may work at once; filled before session_open, 0 = 1 */
-    struct crew crew; /* of these */
+    unsigned threads;  /* that may work at once; filled before session_open, 0 = 1 */
+    struct crew *crew; /* of these: the own one, or filled before with that of another session */
+    struct crew own_crew;
 
     pthread_mutex_t lock; /* for what follows and for the keys, which it gives to one thread at a
                            * time; those of two sessions may be used at once */

@@ -228,6 +228,34 @@ def test_memory_with_many_files(bulla, ring, work):
     assert_small(bulla, "seal")
 
 
+def test_memory_with_many_large_files_and_threads(bulla, ring, work):
+    """As much as with one: the threads of all files are no more than -j says, and each has its memory once."""
+    other, noise = bulla.new_key("other.ring"), os.urandom(9 * MIB)
+    (work / "t").mkdir()
+    (work / "out").mkdir()
+    for number in range(32):
+        (work / "t" / str(number)).write_bytes(noise[number : number + 8 * MIB])
+    for name, args in {
+        "seal": ["encrypt", "--remove-source", "-k", ring, "t"],
+        "check": ["verify", "-k", ring, "t"],
+        "renew": ["reencrypt", "-k", ring, "--to", other, "t"],
+        "open": ["decrypt", "--sync=none", "-k", other, "-o", "out", "t"],
+    }.items():
+        subprocess.run(measured(bulla, name, *args, "-q", "-r", "-j16"), check=True, **bulla.setting())
+    assert_small(bulla, "seal", "check", "renew", "open")
+    assert (work / "out" / "31").read_bytes() == noise[31 : 31 + 8 * MIB]
+
+
+@pytest.mark.parametrize("first", [1, 3])
+def test_threads_that_cannot_be_started_are_done_without(bulla, ring, work, first):
+    for number in range(6):
+        (work / str(number)).write_bytes(content(3 * MIB, number))
+    few = ["strace", "-f", "-o", str(work.parent / "trace"), "-e", f"inject=clone3:error=EAGAIN:when={first}+"]
+    bulla("encrypt", "-j4", "-k", ring, *map(str, range(6)), under=few)
+    assert "EAGAIN" in (work.parent / "trace").read_text()
+    assert bulla("decrypt", "-k", ring, "-o", "-", "5.bulla").stdout == content(3 * MIB, 5)
+
+
 @pytest.mark.parametrize("threads", [1, 16])
 def test_memory_with_threads(bulla, ring, work, threads):
     noise = os.urandom(5 * MIB)

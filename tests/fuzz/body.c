@@ -147,7 +147,9 @@ static void open_message(const struct message *m, unsigned mode, enum aead_algor
     int fd FD_CLEANUP = fuzz_file(m->bytes, m->size);
     struct source source = {.fd = fd, .name = "input"};
     struct checker checker = {.sink = {check, (mode & IN_ORDER) != 0 ? NULL : check_at}};
-    struct body body = {.open = &c, .source = &source, .sink = &checker.sink, .range = range};
+    struct crew crew;
+    struct body body = {
+        .open = &c, .source = &source, .sink = &checker.sink, .crew = &crew, .range = range};
     uint64_t opened = 0, all = 0;
     struct err err = {0};
 
@@ -157,7 +159,10 @@ static void open_message(const struct message *m, unsigned mode, enum aead_algor
     HOLDS(lseek(fd, COBBLESTONE_PREFIX_SIZE, SEEK_SET) == COBBLESTONE_PREFIX_SIZE);
     if (range != NULL && cobblestone_plain_size(m->size, &all))
         checker.from = range->from_end ? all - range->offset : range->offset;
-    if (!body_run(&body, &opened, &err).ok) {
+    crew_init(&crew, 1, BODY_BLOCK_SIZE);
+    bool whole = body_run(&body, &opened, &err).ok;
+    crew_free(&crew);
+    if (!whole) {
         fuzz_refused(&err);
         HOLDS(err.class == ERR_DAMAGED || (range != NULL && err.class == ERR_FAILED));
         return;

@@ -137,6 +137,18 @@ static struct result collect(struct sink *self, const void *bytes, size_t size, 
 }
 
 /* Opens a message as bulla does: the prefix, then the body as a stream. */
+/* Of the calling thread alone. */
+static struct result run_body(struct body body, uint64_t *size, struct err *err)
+{
+    struct crew crew;
+
+    crew_init(&crew, 1, BODY_BLOCK_SIZE);
+    body.crew = &crew;
+    struct result r = body_run(&body, size, err);
+    crew_free(&crew);
+    return r;
+}
+
 static struct result open_message(struct view key, struct view context, const uint8_t *ct,
                                   size_t size, struct sink *sink, struct err *err)
 {
@@ -153,7 +165,7 @@ static struct result open_message(struct view key, struct view context, const ui
          lseek(fd, 0, SEEK_SET) == 0);
     struct source source = {.fd = fd, .name = "vector"};
     struct result r =
-        body_run(&(struct body){.open = &c, .source = &source, .sink = sink}, &plain, err);
+        run_body((struct body){.open = &c, .source = &source, .sink = sink}, &plain, err);
     close(fd);
     return r;
 }
@@ -188,8 +200,8 @@ static void check_sealing(json_t *test, struct view key, struct view context, co
          lseek(fd, 0, SEEK_SET) == 0);
     MUST(cobblestone_derive(&c, crypto, AEAD_AES_256_GCM, key, ct, context, &err).ok);
     struct source source = {.fd = fd, .name = "plain"};
-    CHECK(body_run(&(struct body){.seal = &c, .source = &source, .sink = &again.sink}, &got, &err)
-              .ok);
+    CHECK(
+        run_body((struct body){.seal = &c, .source = &source, .sink = &again.sink}, &got, &err).ok);
     CHECK(again.size == size && memcmp(again.bytes, ct, size) == 0);
     close(fd);
     free(again.bytes);
