@@ -86,6 +86,8 @@ void terminal_reference(const char *reference)
 
     if (shown != NULL)
         terminal_show(shown, strlen(shown));
+    else
+        lost = true;
     free(shown);
 }
 

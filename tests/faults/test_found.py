@@ -112,6 +112,15 @@ def test_status_without_memory_for_a_name(world, tools):
     assert 0 in statuses and 1 in statuses
 
 
+def test_key_check_without_memory_leaves_out_nothing(world, tools):
+    """The name of the key was missing, with exit status 0."""
+    check = ("key", "check", "../keys/a.ring")
+    whole = world(*check).stdout
+    runs = [without(world, tools, n, *check) for n in range(80, 110)]
+    assert 0 in [done.returncode for done in runs] and b"cannot write standard output" in b"".join(done.stderr for done in runs)
+    assert all(done.stdout == whole for done in runs if done.returncode == 0)
+
+
 def test_a_walk_passes_by_what_a_killed_run_left(world):
     (world.work / "t").mkdir()
     for name in (".bulla-0123456789abcdef", ".bulla-0123456789abcdeg", ".bulla-0123456789abcdef0"):
