@@ -61,6 +61,11 @@ static struct result start(const struct command *c, int *fd, pid_t *pid, struct 
     return OK;
 }
 
+static struct result too_long(const struct command *c, struct err *err)
+{
+    return fail(err, ERR_STORE, "%s takes too long", c->name);
+}
+
 /* Reads until the end or until the room is full, for as long as allowed. */
 static struct result take(const struct command *c, int fd, uint64_t deadline, char *out,
                           size_t room, size_t *size, struct err *err)
@@ -68,17 +73,20 @@ static struct result take(const struct command *c, int fd, uint64_t deadline, ch
     struct pollfd ready = {.fd = fd, .events = POLLIN};
     ssize_t n = 1;
 
-    for (*size = 0; n != 0 && *size<room; *size += n> 0 ? (size_t)n : 0) {
+    *size = 0;
+    while (n != 0 && *size < room) {
         n = -1;
         if (stream_interrupted())
             return fail(err, ERR_INTERRUPTED, "interrupted");
         if (clock_ms() >= deadline)
-            return fail(err, ERR_STORE, "the program takes too long");
+            return too_long(c, err);
         if (poll(&ready, 1, READ_STEP) <= 0)
             continue;
         n = read(fd, out + *size, room - *size);
         if (n < 0 && errno != EINTR)
             return fail_errno(err, "cannot read what %s prints", c->name);
+        if (n > 0)
+            *size += (size_t)n;
     }
     return OK;
 }
@@ -107,17 +115,22 @@ static void stop(pid_t pid)
         continue;
 }
 
-/* Whether it ends by itself, and well. */
-static bool ends_well(pid_t pid, uint64_t deadline)
+/* Waits for its end, by itself, and well. */
+static struct result end(const struct command *c, pid_t pid, uint64_t deadline, struct err *err)
 {
     int status = -1;
+    bool ended;
 
-    while (!ends_by(pid, clock_ms() + READ_STEP, &status))
-        if (stream_interrupted() || clock_ms() >= deadline) {
-            stop(pid);
-            return false;
-        }
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    do
+        ended = ends_by(pid, clock_ms() + READ_STEP, &status);
+    while (!ended && !stream_interrupted() && clock_ms() < deadline);
+    if (!ended)
+        stop(pid);
+    else if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return OK;
+    if (stream_interrupted())
+        return fail(err, ERR_INTERRUPTED, "interrupted");
+    return ended ? fail(err, c->failure, "%s failed", c->name) : too_long(c, err);
 }
 
 struct result command_output(const struct command *c, void *out, size_t room, size_t *size,
@@ -135,8 +148,5 @@ struct result command_output(const struct command *c, void *out, size_t room, si
         stop(pid);
         return r;
     }
-    if (!ends_well(pid, deadline))
-        return stream_interrupted() ? fail(err, ERR_INTERRUPTED, "interrupted")
-                                    : fail(err, c->failure, "%s failed", c->name);
-    return OK;
+    return end(c, pid, deadline, err);
 }
