@@ -48,18 +48,11 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
                                         [REWRAP_DONE] = "rewrapped",
                                         [REWRAP_GREW] = "copied"};
     struct run *r = arg;
-    struct place envelope PLACE_CLEANUP = {0};
-    struct sealed_place from = {.body = item->source, .follow = false};
     enum rewrapped outcome;
 
     if (item->source == NULL)
         return fail(err, ERR_USAGE, "standard input cannot be rewrapped; name a FILE");
-    if (r->options->envelope != NULL) {
-        if (!place_open(&envelope, r->options->envelope, err).ok)
-            return FAIL;
-        from.envelope = &envelope;
-    }
-    if (!rewrap_file(&r->rewrap, &from, &outcome, err).ok)
+    if (!rewrap_file(&r->rewrap, item->source, &outcome, err).ok)
         return FAIL;
     /* In a walk a file of other keys is passed by; one that was named should have been ours. */
     if (outcome == REWRAP_OTHER && item->follow)

@@ -465,22 +465,21 @@ static struct result open_for(const struct rewrap *r, const struct place *place,
                       : inplace_open(place, fd, st, err);
 }
 
-struct result rewrap_file(struct rewrap *r, const struct sealed_place *from,
-                          enum rewrapped *outcome, struct err *err)
+struct result rewrap_file(struct rewrap *r, const struct place *file, enum rewrapped *outcome,
+                          struct err *err)
 {
+    const struct sealed_place from = {.body = file};
     struct sealed seen SEALED_CLEANUP = {0}, f SEALED_CLEANUP = {0};
     struct job j __attribute__((cleanup(job_end))) = {.rewrap = r};
     int fd FD_CLEANUP = -1;
     struct session silent = {0};
     struct stat st, now;
 
-    if (!sealed_open(&seen, &silent, from, err).ok)
+    if (!sealed_open(&seen, &silent, &from, err).ok)
         return FAIL;
-    const struct place *place = !seen.separate     ? from->body
-                                : seen.beside.open ? &seen.beside
-                                                   : from->envelope;
+    const struct place *place = seen.separate ? &seen.beside : file;
     /* What was read without the lock may be old by now: it is read again under it. */
-    if (!open_for(r, place, &fd, &st, err).ok || !sealed_open(&f, r->session, from, err).ok)
+    if (!open_for(r, place, &fd, &st, err).ok || !sealed_open(&f, r->session, &from, err).ok)
         return FAIL;
     if (f.separate != seen.separate)
         return fail(err, ERR_FAILED, "'%s' changed while it was looked at", place->path);

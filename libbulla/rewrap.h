@@ -45,7 +45,7 @@ FALLIBLE rewrap_start(struct rewrap *r, struct err *err);
  * by itself, the branch key does not come here. ERR_POLICY if no key would be left; ERR_NO_KEY if a
  * wrap is needed and none of the session's keys opens the file. At every instant the file opens
  * with the keys it had or with those it gets. */
-FALLIBLE rewrap_file(struct rewrap *r, const struct sealed_place *from, enum rewrapped *outcome,
+FALLIBLE rewrap_file(struct rewrap *r, const struct place *file, enum rewrapped *outcome,
                      struct err *err);
 
 void rewrap_end(struct rewrap *r);
