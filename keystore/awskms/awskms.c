@@ -263,7 +263,7 @@ static struct result awskms_locate(struct master_key *key, bool version, struct 
 
     if (k->asked || (!version && k->arn.text[0] != '\0'))
         return OK;
-    if (!kms_describe(&k->kms, k->name.id, &about, NULL, err).ok || !key_pin(k, &about.arn, err).ok)
+    if (!kms_describe(&k->kms, k->name.id, &about, err).ok || !key_pin(k, &about.arn, err).ok)
         return FAIL;
     memcpy(k->material, about.material, sizeof k->material);
     k->asked = true;

@@ -46,7 +46,7 @@ static void tell_key(const struct telling *t)
     struct kms_key about;
     struct err why = {0};
 
-    if (!kms_describe(&t->k->kms, t->k->name.id, &about, NULL, &why).ok ||
+    if (!kms_describe(&t->k->kms, t->k->name.id, &about, &why).ok ||
         !key_pin(t->k, &about.arn, &why).ok) {
         tell(t, "key ARN", why.text);
         return;

@@ -309,13 +309,13 @@ struct result kms_reencrypt(struct kms *kms, const char *from, const char *to,
 }
 
 struct result kms_describe(struct kms *kms, const char *key_id, struct kms_key *key,
-                           enum kms_refusal *refusal, struct err *err)
+                           struct err *err)
 {
     json_auto_t *request = json_pack("{s:s}", "KeyId", key_id);
     json_auto_t *answer = NULL;
     struct kms_key k = {0};
 
-    if (!ask(kms, &describe_operation, key_id, request, NULL, &answer, refusal, err).ok)
+    if (!ask(kms, &describe_operation, key_id, request, NULL, &answer, NULL, err).ok)
         return FAIL;
     const json_t *about = json_object_get(answer, "KeyMetadata");
     if (!take_arn(&k.arn, about, "Arn", &describe_operation, key_id, err).ok)
@@ -323,8 +323,6 @@ struct result kms_describe(struct kms *kms, const char *key_id, struct kms_key *
     take_word(k.material, sizeof k.material, about, "CurrentKeyMaterialId");
     take_word(k.state, sizeof k.state, about, "KeyState");
     take_word(k.usage, sizeof k.usage, about, "KeyUsage");
-    take_word(k.spec, sizeof k.spec, about, "KeySpec");
-    take_word(k.origin, sizeof k.origin, about, "Origin");
     k.multi_region = json_is_true(json_object_get(about, "MultiRegion"));
     *key = k;
     return OK;

@@ -61,11 +61,10 @@ FALLIBLE kms_reencrypt(struct kms *kms, const char *from, const char *to,
 struct kms_key {
     struct arn arn;
     char material[MATERIAL_MAX + 1]; /* CurrentKeyMaterialId; empty where KMS did not say */
-    char state[33], usage[33], spec[33], origin[33];
+    char state[33], usage[33];
     bool multi_region;
 };
 
-FALLIBLE kms_describe(struct kms *kms, const char *key_id, struct kms_key *key,
-                      enum kms_refusal *refusal, struct err *err);
+FALLIBLE kms_describe(struct kms *kms, const char *key_id, struct kms_key *key, struct err *err);
 
 #endif
