@@ -67,11 +67,10 @@ static bool keyring_reopens(const struct master_key *key)
 static bool keyring_overdue(const struct master_key *key, uint64_t now, struct key_info *info)
 {
     const struct keyring *k = (const struct keyring *)key;
-    struct reference at = k->at;
     struct err ignored;
     struct ring_key *ring_key;
 
-    if (k->is_public || !reference_key(&at, &k->ring, &ring_key, &ignored).ok)
+    if (k->is_public || !reference_key(&k->at, &k->ring, &ring_key, &ignored).ok)
         return false;
     const struct ring_version *v = ring_active(ring_key);
     if (v == NULL || ring_key->rotate_after == 0 || now < v->created ||
