@@ -27,6 +27,7 @@ static void slots_free(struct slots *s)
 struct job {
     struct rewrap *rewrap;
     const struct envelope *envelope;
+    bool whole;               /* both copies of it are good */
     struct secret branch_key; /* opened when the first wrap needs it */
     struct slots slots;
     bool other; /* none of the slots is of our keys, and no key was named to change that */
@@ -336,6 +337,12 @@ static struct result plan_refresh(struct job *j, struct err *err)
     return OK;
 }
 
+static bool has_work(const struct job *j)
+{
+    return !j->other && (j->slots.changed || !j->whole);
+}
+
+/* Its errors do not name the file. */
 static struct result plan(struct job *j, struct err *err)
 {
     const struct rewrap *r = j->rewrap;
@@ -348,11 +355,14 @@ static struct result plan(struct job *j, struct err *err)
                                                     : plan_refresh(j, err))
              .ok)
         return FAIL;
-    if (j->slots.count > 0)
-        return OK;
-    (void)fail(err, ERR_POLICY, "no key would be left to open it");
-    err_hint(err, "--add another first");
-    return FAIL;
+    if (j->slots.count == 0) {
+        (void)fail(err, ERR_POLICY, "no key would be left to open it");
+        err_hint(err, "--add another first");
+        return FAIL;
+    }
+    if (has_work(j) && j->envelope->sequence == SEQUENCE_MAX)
+        return fail(err, ERR_FAILED, "its sequence number cannot grow any more");
+    return OK;
 }
 
 /* Copies the body behind the envelope of a new file. */
@@ -437,16 +447,13 @@ static struct result write_out(struct job *j, const struct place *place, int fd,
 {
     struct timespec times[2] = {st->st_atim, st->st_mtim};
     struct envelope e = f->envelope;
-    bool whole = f->health.copy[0] == COPY_GOOD && f->health.copy[1] == COPY_GOOD;
 
     *outcome = j->other ? REWRAP_OTHER : REWRAP_CURRENT;
-    if (j->other || (!j->slots.changed && whole))
+    if (!has_work(j))
         return OK;
     *outcome = REWRAP_DONE;
     if (j->rewrap->dry_run)
         return OK;
-    if (e.sequence == SEQUENCE_MAX)
-        return fail(err, ERR_FAILED, "its sequence number cannot grow any more");
     e.sequence++;
     e.slots = j->slots.list;
     e.slot_count = j->slots.count;
@@ -486,15 +493,15 @@ struct result rewrap_file(struct rewrap *r, const struct place *file, enum rewra
     if (fstatat(place->dir, place->name, &now, AT_SYMLINK_NOFOLLOW) != 0 || !file_same(&st, &now))
         return fail(err, ERR_FAILED, "'%s' was replaced by another program", place->path);
     j.envelope = &f.envelope;
+    j.whole = f.health.copy[0] == COPY_GOOD && f.health.copy[1] == COPY_GOOD;
     pthread_mutex_lock(&r->lock);
     struct result planned = plan(&j, err);
     pthread_mutex_unlock(&r->lock);
-    if (!planned.ok || !write_out(&j, place, fd, &st, &f, outcome, err).ok) {
-        if (err->class == ERR_POLICY || err->class == ERR_NO_KEY)
-            err_context(err, "'%s'", f.source.name);
+    if (!planned.ok) {
+        err_context(err, "'%s'", f.source.name);
         return FAIL;
     }
-    return OK;
+    return write_out(&j, place, fd, &st, &f, outcome, err);
 }
 
 /* A new key that does not tell is wrapped by, to learn what it is. */

@@ -193,6 +193,29 @@ def test_last_key_is_not_removed(bulla, ring, sealed, count):
     assert b"no key would be left" in done.stderr and identity(sealed) == before
 
 
+def test_more_keys_than_fit(bulla, ring):
+    keys = [f"{bulla.keys}/r#k{n}" for n in range(32)]
+    for key in keys:
+        bulla("key", "new", "-q", key)
+    sealed = bulla.seal(keys[0], X, *(word for key in keys[1:] for word in ("-k", key)))
+    before = identity(sealed)
+    done = bulla("rewrap", "-k", keys[0], "--add", ring, "plain.bulla", status=2)
+    assert done.stderr.startswith(b"bulla: 'plain.bulla': it would have more than 32 keys\n") and identity(sealed) == before
+
+
+@pytest.mark.parametrize("options", [[], ["--dry-run"]], ids=["", "dry run"])
+def test_last_sequence_number(bulla, ring, old_ring, sealed, options):
+    """It is in the way only where something is to be written."""
+    raw = sealed.read_bytes()
+    copy = with_checksum(raw[:16] + (2**63 - 1).to_bytes(8, "big") + raw[24:REGION])
+    sealed.write_bytes(2 * copy + raw[BODY:])
+    before = identity(sealed)
+    done = bulla("rewrap", "-k", ring, *options, "plain.bulla", status=1)
+    assert done.stderr.startswith(b"bulla: 'plain.bulla': its sequence number cannot grow any more\n")
+    bulla("rewrap", "-k", old_ring, *options, sealed)
+    assert identity(sealed) == before
+
+
 @pytest.mark.parametrize(
     "options",
     [["--to", "OTHER"], ["--add", "OTHER"], []],
