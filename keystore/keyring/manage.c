@@ -252,28 +252,43 @@ struct result manage_protect(const struct keystore_env *env, const char *referen
     return save_ring(&c.ring, &c.place, true, &saved, err);
 }
 
+static struct result export_version(const struct ring_key *key, const struct ring_version *v,
+                                    char **text, struct err *err)
+{
+    struct public_key public_key = {.version = v->number, .created = v->created};
+
+    memcpy(public_key.name, key->name, sizeof public_key.name);
+    memcpy(public_key.id, key->id, RING_ID_SIZE);
+    memcpy(public_key.bytes, v->public_key, X25519_SIZE);
+    return public_text(&public_key, text, err);
+}
+
 struct result manage_export_public(const struct keystore_env *env, const char *reference,
                                    char **text, struct err *err)
 {
-    struct change c CHANGE_CLEANUP = {0};
+    struct reference at REFERENCE_CLEANUP = {0};
+    struct ring ring RING_CLEANUP = {0};
+    struct public_key public_key;
+    struct ring_key *key;
+    bool is_public;
 
     (void)env;
-    if (!change_begin(&c, reference, err).ok || !reference_key(&c.at, &c.ring, &c.key, err).ok)
+    if (!reference_load(&at, reference, &ring, &public_key, &is_public, err).ok)
         return FAIL;
-    if (c.key->kind != RING_X25519) {
-        (void)fail(err, ERR_FAILED, "key '%s' is symmetric and has no public key", c.key->name);
+    if (is_public)
+        return fail(err, ERR_FAILED, "'%s' is a public key already", at.path);
+    if (!reference_key(&at, &ring, &key, err).ok)
+        return FAIL;
+    if (key->kind != RING_X25519) {
+        (void)fail(err, ERR_FAILED, "key '%s' is symmetric and has no public key", key->name);
         err_hint(err, "'bulla key new --kind x25519' makes one that has");
         return FAIL;
     }
     const struct ring_version *v =
-        c.at.version != 0 ? ring_version(c.key, c.at.version) : ring_active(c.key);
+        at.version != 0 ? ring_version(key, at.version) : ring_active(key);
     if (v == NULL || v->state != KEY_ACTIVE)
-        return fail(err, ERR_POLICY, "key '%s' has no such active version", c.key->name);
-    struct public_key public_key = {.version = v->number, .created = v->created};
-    memcpy(public_key.name, c.key->name, sizeof public_key.name);
-    memcpy(public_key.id, c.key->id, RING_ID_SIZE);
-    memcpy(public_key.bytes, v->public_key, X25519_SIZE);
-    return public_text(&public_key, text, err);
+        return fail(err, ERR_POLICY, "key '%s' has no such active version", key->name);
+    return export_version(key, v, text, err);
 }
 
 static void list_public(const struct public_key *key, const struct key_list_sink *sink)

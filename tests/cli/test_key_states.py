@@ -2,6 +2,7 @@
 
 import collections
 import datetime
+import fcntl
 import hashlib
 import json
 import os
@@ -522,6 +523,18 @@ def test_public_key_file_is_not_changed(bulla, pair, work, verb):
 def test_symmetric_key_has_no_public_key(bulla, ring, work):
     done = bulla("key", "export-public", ring, "-o", "x", status=1)
     assert b"is symmetric and has no public key" in done.stderr and done.stdout == b"" and os.listdir(work) == []
+
+
+def test_export_waits_for_nobody_who_changes_keyrings(bulla, pair):
+    folder = os.open(bulla.keys, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    assert bulla("key", "export-public", pair[0]).stdout == pair[1].read_bytes()
+    os.close(folder)
+
+
+def test_public_key_file_is_not_exported(bulla, pair):
+    done = bulla("key", "export-public", pair[1], status=1)
+    assert b"host.pub' is a public key already" in done.stderr and done.stdout == b""
 
 
 @pytest.mark.parametrize("state", STATES[1:3])
