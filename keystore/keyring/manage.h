@@ -5,17 +5,17 @@
 
 #include "keystore/keystore.h"
 
-struct result manage_create(const struct keystore_env *env, const char *reference,
-                            const struct key_wanted *want, struct key_info *info, struct err *err);
-struct result manage_rotate(const struct keystore_env *env, const char *reference, uint64_t now,
-                            struct key_info *info, struct err *err);
-struct result manage_change(const struct keystore_env *env, const char *reference,
-                            enum key_change change, struct key_info *info, struct err *err);
-struct result manage_protect(const struct keystore_env *env, const char *reference, bool remove,
-                             struct err *err);
-struct result manage_export_public(const struct keystore_env *env, const char *reference,
-                                   char **text, struct err *err);
-struct result manage_list(const struct keystore_env *env, const char *reference,
-                          const struct key_list_sink *sink, struct err *err);
+FALLIBLE manage_create(const struct keystore_env *env, const char *reference,
+                       const struct key_wanted *want, struct key_info *info, struct err *err);
+FALLIBLE manage_rotate(const struct keystore_env *env, const char *reference, uint64_t now,
+                       struct key_info *info, struct err *err);
+FALLIBLE manage_change(const struct keystore_env *env, const char *reference,
+                       enum key_change change, struct key_info *info, struct err *err);
+FALLIBLE manage_protect(const struct keystore_env *env, const char *reference, bool remove,
+                        struct err *err);
+FALLIBLE manage_export_public(const struct keystore_env *env, const char *reference, char **text,
+                              struct err *err);
+FALLIBLE manage_list(const struct keystore_env *env, const char *reference,
+                     const struct key_list_sink *sink, struct err *err);
 
 #endif

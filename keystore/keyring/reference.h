@@ -30,7 +30,7 @@ FALLIBLE reference_key(const struct reference *at, const struct ring *ring, stru
                        struct err *err);
 
 /* reference_no_version is the error for a version that is not there. */
-struct result reference_no_version(const struct reference *at, struct err *err);
+FALLIBLE reference_no_version(const struct reference *at, struct err *err);
 
 /* reference_unlock opens a locked ring with its passphrase, which is asked for once. */
 FALLIBLE reference_unlock(const struct reference *at, struct ring *ring,

@@ -60,8 +60,8 @@ FALLIBLE keys_private(struct token *token, const struct token_key *key, CK_OBJEC
  * with that. */
 void keys_hint_two(const struct token_key *a, const struct token_key *b, const struct token *token,
                    const struct uri *uri, struct err *err);
-struct result keys_many(const struct token_keys *keys, const struct token *token,
-                        const struct uri *uri, struct err *err);
+FALLIBLE keys_many(const struct token_keys *keys, const struct token *token, const struct uri *uri,
+                   struct err *err);
 
 /* keys_uri makes the URI of a key; the caller frees it. NULL if memory is out. */
 char *keys_uri(const struct token_key *key, const struct token *token, const struct uri *uri);

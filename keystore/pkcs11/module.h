@@ -55,8 +55,8 @@ __attribute__((warn_unused_result)) bool module_run(struct job *job,
 
 /* module_ask lets a running job have a function run by the waiting caller's thread, which may talk
  * to the user; the time that takes does not count. */
-struct result module_ask(struct module *module, struct result (*ask)(void *arg, struct err *err),
-                         void *arg, struct err *err);
+FALLIBLE module_ask(struct module *module, struct result (*ask)(void *arg, struct err *err),
+                    void *arg, struct err *err);
 
 /* module_patience lets the caller wait longer, or with false no longer so, while a person types on
  * a PIN pad. */

@@ -56,7 +56,7 @@ FALLIBLE token_write(struct token *token, struct err *err);
 FALLIBLE token_renew(struct token *token, struct err *err);
 
 /* token_broken fails with what a module answered half-way, in a new session. */
-struct result token_broken(struct token *token, CK_RV rv, const char *what, struct err *err);
+FALLIBLE token_broken(struct token *token, CK_RV rv, const char *what, struct err *err);
 
 /* token_can is true if the token has a mechanism, with at least the given CKF_ flags. */
 bool token_can(struct token *token, CK_MECHANISM_TYPE mechanism, CK_FLAGS flags);
