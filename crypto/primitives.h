@@ -24,7 +24,11 @@ struct crypto;
  * it comes before crypto_new. */
 void crypto_alone(void);
 
+/* crypto_new makes a context, which the caller frees after all that was made with it. What it takes
+ * of OpenSSL is fetched when it is needed first. */
 FALLIBLE crypto_new(struct crypto **out, struct err *err);
+
+/* crypto_free frees *crypto, which may be NULL, and makes it that. */
 void crypto_free(struct crypto **crypto);
 
 /* crypto_library is the library context, for what takes one (an OSSL_LIB_CTX). */
@@ -63,13 +67,14 @@ enum aead_algorithm {
 /* struct aead: one algorithm under one key; not to be used by two threads at once. */
 struct aead;
 
+/* aead_new makes one with a copy of the key; the caller frees it. */
 FALLIBLE aead_new(struct aead **out, const struct crypto *crypto, enum aead_algorithm algorithm,
                   const uint8_t key[KEY_SIZE], struct err *err);
 
-/* aead_copy makes another of the same key, for another thread. */
+/* aead_copy makes another of the same key, for another thread; the caller frees it. */
 FALLIBLE aead_copy(struct aead **out, const struct aead *aead, struct err *err);
 
-/* aead_free wipes the key. */
+/* aead_free wipes the key and frees *aead, which may be NULL, and makes it that. */
 void aead_free(struct aead **aead);
 #define AEAD_CLEANUP __attribute__((cleanup(aead_free)))
 
