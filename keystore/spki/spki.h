@@ -7,8 +7,8 @@
 
 extern const struct keystore_ops spki_ops;
 
-/* spki_is_file is true if path is a regular file that begins like PEM: with text, and a line
- * "-----BEGIN …" within its first bytes. */
+/* spki_is_file is true if path is a regular file of at most PEM_MAX bytes that has "-----BEGIN "
+ * anywhere, for PEM may have other text in front, and is not JSON, as keyrings are. */
 bool spki_is_file(const char *path);
 
 #endif
