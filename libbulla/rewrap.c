@@ -521,6 +521,7 @@ static struct result locate_new(const struct keyset *set, struct err *err)
 /* What is to be removed must be known, and for a refresh what is current. */
 struct result rewrap_start(struct rewrap *r, struct err *err)
 {
+    r->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     if (r->to.count + r->add.count + r->remove.count == 0)
         return keyset_locate(&r->session->keys, true, err);
     if (!locate_new(&r->to, err).ok || !locate_new(&r->add, err).ok)

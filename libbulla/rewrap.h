@@ -19,14 +19,14 @@ struct wrap_cache {
 };
 
 /* struct rewrap: what is to be done. Without any of the three sets, every slot of one of the
- * session's keys moves to that key's active version. {0} is empty. */
+ * session's keys moves to that key's active version. {0} is empty and safe to end. */
 struct rewrap {
     struct session *session;   /* its keys open */
     struct keyset to;          /* exactly these */
     struct keyset add, remove; /* these more, these no more */
     bool dry_run, preserve_times;
 
-    pthread_mutex_t lock; /* for what follows; {0} is unlocked */
+    pthread_mutex_t lock; /* for what follows */
     struct wrap_cache cache;
     uint64_t wraps; /* calls to a master key that made a slot */
 };
@@ -38,7 +38,8 @@ enum rewrapped {
     REWRAP_GREW     /* by a copy with larger regions */
 };
 
-/* rewrap_start asks the keys what rewrap_file goes by, once all sets are there. */
+/* rewrap_start comes before rewrap_file, once all sets are there: it asks the keys what that goes
+ * by. */
 FALLIBLE rewrap_start(struct rewrap *r, struct err *err);
 
 /* rewrap_file rewraps one file. Where a key store can move a slot from one of its keys to another
