@@ -342,13 +342,10 @@ static struct result none_counts(const struct envelope_health *h, const struct s
             err_hint(err, "a newer bulla reads it");
             return FAIL;
         }
-    if (!has_magic) {
-        (void)fail(err, ERR_DAMAGED,
-                   "'%s' is not a sealed file, or both copies of its envelope "
-                   "are damaged",
-                   source->name);
-        return FAIL;
-    }
+    if (!has_magic)
+        return fail(err, ERR_DAMAGED,
+                    "'%s' is not a sealed file, or both copies of its envelope are damaged",
+                    source->name);
     return fail(err, ERR_DAMAGED, "both copies of the envelope of '%s' are damaged: A: %s; B: %s",
                 source->name, h->fault[0], h->fault[1]);
 }
