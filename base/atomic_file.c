@@ -19,28 +19,23 @@ void atomic_file_init(void)
     user_umask = umask(077);
 }
 
-struct result atomic_file_check(const struct place *place, bool replace, bool *there,
-                                struct stat *st, struct err *err)
+/* Fails unless a file may be put at place: nothing is there, or a regular file and replace is true;
+ * *there tells which. */
+static struct result check(const struct place *place, bool replace, bool *there, struct err *err)
 {
-    if (!place_stat(place, st, there, err).ok)
+    struct stat st;
+
+    if (!place_stat(place, &st, there, err).ok)
         return FAIL;
     if (!*there)
         return OK;
-    if (S_ISLNK(st->st_mode))
-        (void)fail(err, ERR_FAILED, "'%s' is a symbolic link", place->path);
-    else if (S_ISDIR(st->st_mode))
-        (void)fail(err, ERR_FAILED, "'%s' is a directory", place->path);
-    else if (!S_ISREG(st->st_mode))
-        (void)fail(err, ERR_FAILED, "'%s' is not a regular file", place->path);
-    else if (!replace)
-        (void)fail(err, ERR_FAILED, "'%s' already exists", place->path);
-    else
-        return OK;
-    if (S_ISREG(st->st_mode))
-        err_hint(err, "--force replaces it, -o names another");
-    else
-        err_hint(err, "name a new or a regular file, or - for standard output");
-    return FAIL;
+    if (S_ISLNK(st.st_mode))
+        return fail(err, ERR_FAILED, "'%s' is a symbolic link", place->path);
+    if (S_ISDIR(st.st_mode))
+        return fail(err, ERR_FAILED, "'%s' is a directory", place->path);
+    if (!S_ISREG(st.st_mode))
+        return fail(err, ERR_FAILED, "'%s' is not a regular file", place->path);
+    return replace ? OK : fail(err, ERR_FAILED, "'%s' already exists", place->path);
 }
 
 /* A name in the directory that nothing else has. */
@@ -67,9 +62,8 @@ struct result atomic_file_open(struct atomic_file *f, const struct place *place,
                                struct err *err)
 {
     struct atomic_file made = {.fd = -1, .place = place, .open = true, .replace = replace};
-    struct stat st;
 
-    if (!atomic_file_check(place, replace, &made.there, &st, err).ok)
+    if (!check(place, replace, &made.there, err).ok)
         return FAIL;
     /* An unnamed file gets its name by way of /proc. */
     bool can_name = access("/proc/self/fd", X_OK) == 0;

@@ -33,12 +33,8 @@ void atomic_file_init(void);
  * left when it was killed. */
 bool atomic_file_is_temporary(const char *name);
 
-/* atomic_file_check fails unless a file may be put at place: nothing is there, or a regular file
- * and replace is true. *there tells which, with *st filled. */
-FALLIBLE atomic_file_check(const struct place *place, bool replace, bool *there, struct stat *st,
-                           struct err *err);
-
-/* atomic_file_open does atomic_file_check and makes an empty file; place must outlive *f. */
+/* atomic_file_open makes an empty file for place, which must outlive *f. It fails if anything is
+ * there but a regular file, and at that too unless replace is true. */
 FALLIBLE atomic_file_open(struct atomic_file *f, const struct place *place, bool replace,
                           struct err *err);
 

@@ -34,6 +34,15 @@ static struct result prepare_sync(struct output *o, const struct place *place, s
     return r;
 }
 
+/* What to do about a file that is in the way. */
+static void hint(const struct stat *st, bool replace, struct err *err)
+{
+    if (!S_ISREG(st->st_mode))
+        err_hint(err, "name a new or a regular file, or - for standard output");
+    else if (!replace)
+        err_hint(err, "--force replaces it, -o names another");
+}
+
 struct result output_open(struct output *o, const struct place *place, bool replace,
                           const struct inputs *inputs, struct err *err)
 {
@@ -55,8 +64,11 @@ struct result output_open(struct output *o, const struct place *place, bool repl
         input = input_of(inputs, &st);
     if (input != NULL)
         return fail(err, ERR_FAILED, "'%s' is %s", place->path, input);
-    if (!atomic_file_open(&o->file, place, replace, err).ok)
+    if (!atomic_file_open(&o->file, place, replace, err).ok) {
+        if (there)
+            hint(&st, replace, err);
         return FAIL;
+    }
     o->fd = new_file_sink(o->file.fd, place->path);
     return prepare_sync(o, place, err);
 }

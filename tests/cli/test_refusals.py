@@ -46,7 +46,7 @@ def source(bulla, ring, work):
 def test_existing_output_stays(ring, work, refused, source, verb):
     (work / "out").write_bytes(b"precious")
     done = refused(verb, "-k", ring, source[verb], "-o", "out", status=1, says="'out' already exists")
-    assert b"--force" in done.stderr
+    assert b"hint: --force replaces it, -o names another" in done.stderr
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -104,7 +104,8 @@ def test_output_that_is_not_a_regular_file(ring, work, refused, source, verb, wh
 def test_directory_where_the_output_would_be(ring, work, refused, source, verb, force):
     default = {"encrypt": "plain.bulla", "decrypt": "sealed"}[verb]
     (work / default).mkdir()
-    refused(verb, "-k", ring, source[verb], *force, status=1, says=f"'{default}' is a directory")
+    done = refused(verb, "-k", ring, source[verb], *force, status=1, says=f"'{default}' is a directory")
+    assert b"hint: name a new or a regular file" in done.stderr
 
 
 def test_standard_input_and_a_directory(ring, work, refused):
