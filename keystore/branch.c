@@ -6,23 +6,32 @@
 
 #define BRANCH_CACHE_MAX 1024
 
+enum unwrapped branch_unwrap_own(struct master_key *key, const struct branch_identity *identity,
+                                 const struct slot *slot, const struct secret *branch_key,
+                                 struct err *err)
+{
+    struct secret back SECRET_CLEANUP = {0};
+    enum unwrapped u = key->ops->unwrap(key, identity, slot, &back, err);
+
+    if (u != UNWRAP_OPENED || (back.size == branch_key->size &&
+                               sodium_memcmp(back.bytes, branch_key->bytes, back.size) == 0))
+        return u;
+    (void)fail(err, ERR_FAILED, "the %s key store does not unwrap what it wrapped", key->ops->name);
+    return UNWRAP_FAILED;
+}
+
 struct result branch_wrap(struct master_key *key, const struct branch_identity *identity,
                           const struct secret *branch_key, struct slot *slot, struct err *err)
 {
-    struct secret back SECRET_CLEANUP = {0};
-
     if (!key->ops->wrap(key, identity, branch_key, slot, err).ok)
         return FAIL;
     if (!key->ops->reopens(key))
         return OK;
-    enum unwrapped u = key->ops->unwrap(key, identity, slot, &back, err);
-    if (u == UNWRAP_FAILED)
-        return FAIL;
-    if (u != UNWRAP_OPENED || back.size != branch_key->size ||
-        sodium_memcmp(back.bytes, branch_key->bytes, back.size) != 0)
+    enum unwrapped u = branch_unwrap_own(key, identity, slot, branch_key, err);
+    if (u == UNWRAP_NOT_MINE)
         return fail(err, ERR_FAILED, "a wrap by the %s key store does not open again",
                     key->ops->name);
-    return OK;
+    return u == UNWRAP_OPENED ? OK : FAIL;
 }
 
 struct result branch_new(struct branch *b, const struct keyset *keys, const struct context *context,

@@ -26,6 +26,12 @@ void branch_free(struct branch *b);
 FALLIBLE branch_wrap(struct master_key *key, const struct branch_identity *identity,
                      const struct secret *branch_key, struct slot *slot, struct err *err);
 
+/* branch_unwrap_own unwraps a slot that was just made of a branch key. UNWRAP_OPENED only if that
+ * comes back: another is UNWRAP_FAILED. */
+enum unwrapped branch_unwrap_own(struct master_key *key, const struct branch_identity *identity,
+                                 const struct slot *slot, const struct secret *branch_key,
+                                 struct err *err);
+
 /* struct branch_cache: the branch keys that were opened in this run, by id; {0} is empty. */
 struct branch_cache {
     struct secret keys; /* BRANCH_CACHE_MAX of KEY_SIZE */

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from faults import error
+from faults import error, members
 
 
 def check(bulla, name, status=0, **env):
@@ -26,6 +26,13 @@ def test_all_is_well(bulla, cloud, aws, key, user):
 def test_for_people(bulla, key, user):
     shown = bulla("key", "check", key.arn).stdout.decode()
     assert user.arn in shown and key.arn in shown
+
+
+def test_another_plaintext_than_was_wrapped(bulla, aws, key):
+    aws.fault("Decrypt", members(Plaintext=b"x" * 32), times=9)
+    told = check(bulla, key.arn, status=1)
+    assert (told["wraps"], told["unwraps"], told["status"]) == (True, False, 1)
+    assert told["unwraps_error"] == "the awskms key store does not unwrap what it wrapped"
 
 
 YES, UNKNOWN = "yes", "not known: that takes a wrap to try with"
