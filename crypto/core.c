@@ -167,18 +167,23 @@ static struct result decode_context(struct context *context, struct wire_reader 
 struct result core_decode(struct core *core, struct view bytes, struct err *err)
 {
     struct wire_reader r = wire_reader(bytes.bytes, bytes.size);
-    uint16_t version = wire_get_u16(&r), suite = wire_get_u16(&r);
+    uint16_t version = wire_get_u16(&r);
 
     memset(core, 0, sizeof *core);
     if (!r.bad && version != CORE_VERSION)
         return fail(err, ERR_UNSUPPORTED, "core version %u is not known to this bulla", version);
+    uint16_t suite = wire_get_u16(&r);
     if (!r.bad && suite_by_code(suite) == NULL)
         return fail(err, ERR_UNSUPPORTED, "body suite %u is not known to this bulla", suite);
     core->suite = suite;
     wire_get_bytes(&r, core->file_id, CORE_ID_SIZE);
     wire_get_bytes(&r, core->branch_id, CORE_ID_SIZE);
     core->created = wire_get_u64(&r);
+    if (core->created > TEXT_TIME_MAX)
+        return fail(err, ERR_DAMAGED, "the creation time is after the year 9999");
     core->generation = wire_get_u64(&r);
+    if (core->generation > GENERATION_MAX)
+        return fail(err, ERR_DAMAGED, "the generation is above 2^63 - 1");
     struct view name = wire_get_sized(&r);
     if (name_fault(name) != NULL)
         return fail(err, ERR_DAMAGED, "%s", name_fault(name));
@@ -187,9 +192,5 @@ struct result core_decode(struct core *core, struct view bytes, struct err *err)
         return FAIL;
     if (!wire_at_end(&r))
         return fail(err, ERR_DAMAGED, "the core has a wrong length");
-    if (core->generation > GENERATION_MAX)
-        return fail(err, ERR_DAMAGED, "the generation is above 2^63 - 1");
-    if (core->created > TEXT_TIME_MAX)
-        return fail(err, ERR_DAMAGED, "the creation time is after the year 9999");
     return OK;
 }

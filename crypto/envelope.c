@@ -150,13 +150,15 @@ static struct result decode_content(struct envelope *e, struct view content, str
     struct wire_reader r = wire_reader(content.bytes, content.size);
     struct view core = wire_get_sized(&r);
 
-    wire_get_bytes(&r, e->wrapped_key, WRAPPED_KEY_SIZE);
-    size_t count = wire_get_u16(&r);
-    if (r.bad || count < 1 || count > SLOTS_MAX)
+    if (r.bad)
         return fail(err, ERR_DAMAGED, "its content has a wrong length");
     if (!core_decode(&e->core, core, err).ok)
         return FAIL;
     sha256(e->core_hash, &core, 1);
+    wire_get_bytes(&r, e->wrapped_key, WRAPPED_KEY_SIZE);
+    size_t count = wire_get_u16(&r);
+    if (r.bad || count < 1 || count > SLOTS_MAX)
+        return fail(err, ERR_DAMAGED, "its content has a wrong length");
     e->slots = calloc(count, sizeof *e->slots);
     if (e->slots == NULL)
         return fail(err, ERR_FAILED, "out of memory");
@@ -177,7 +179,8 @@ static bool all_zero(const uint8_t *bytes, size_t size)
     return any == 0;
 }
 
-/* Reads one copy; the region is all of bytes, 2^exponent of them. */
+/* Reads one copy; the region is all of bytes, 2^exponent of them. Here and in what it calls, the
+ * rules are tried in the order of the bytes, so that a newer version is not taken for damage. */
 static struct result decode_copy(struct envelope *e, const uint8_t *bytes, unsigned exponent,
                                  struct err *err)
 {
@@ -205,10 +208,10 @@ static struct result decode_copy(struct envelope *e, const uint8_t *bytes, unsig
         return fail(err, ERR_DAMAGED, "its region size is not the file's");
     if (made.sequence == 0 || made.sequence > SEQUENCE_MAX)
         return fail(err, ERR_DAMAGED, "its sequence number is impossible");
-    if (!all_zero(r.at, r.left))
-        return fail(err, ERR_DAMAGED, "the bytes behind it are not zero");
     if (!decode_content(&made, content, err).ok)
         return FAIL;
+    if (!all_zero(r.at, r.left))
+        return fail(err, ERR_DAMAGED, "the bytes behind it are not zero");
     *e = made;
     made = (struct envelope){0};
     return OK;

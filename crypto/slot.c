@@ -123,14 +123,13 @@ void slot_encode(struct wire_writer *w, const struct slot *slot)
 struct result slot_decode(struct slot *slot, struct wire_reader *r, struct err *err)
 {
     uint16_t code = wire_get_u16(r);
-    struct view header = wire_get_sized(r), wrap = wire_get_sized(r);
 
-    memset(slot, 0, sizeof *slot);
+    slot_begin(slot, code);
+    if (!r->bad && slot->method == NULL)
+        return fail(err, ERR_UNSUPPORTED, "slot method 0x%04x is not known to this bulla", code);
+    struct view header = wire_get_sized(r), wrap = wire_get_sized(r);
     if (r->bad)
         return fail(err, ERR_DAMAGED, "a slot ends too early");
-    slot->method = method_by_code(code);
-    if (slot->method == NULL)
-        return fail(err, ERR_UNSUPPORTED, "slot method 0x%04x is not known to this bulla", code);
     if (header.size > sizeof slot->header || wrap.size > sizeof slot->wrap)
         return fail(err, ERR_DAMAGED, "a slot is too long");
     slot_put_fixed(slot, header.bytes, header.size);

@@ -290,8 +290,9 @@ def read_copy(region: bytes, exponent: int) -> Copy:
         raise Unsupported("unknown format version")
     check(recorded == exponent, "the exponent of the region differs")
     check(1 <= sequence <= 2**63 - 1, "the sequence number is out of range")
+    made = Copy(exponent, sequence, read_content(content), region)
     check(not any(reader.data), "the rest of the region is not zeros")
-    return Copy(exponent, sequence, read_content(content), region)
+    return made
 
 
 def try_copy(data: bytes, start: int, exponent: int) -> "Copy | Failure":

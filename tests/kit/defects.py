@@ -373,6 +373,55 @@ def slots():
            master=[opens, Opaque(4, [bytes(65535)], bytes(65535))])
 
 
+def orders():
+    """Two rules broken at once: the one that stands first is reported, and no later one hides that a file is of a newer version."""
+    none, newer, broken = {"master": []}, Opaque(4, [b"?"], b"?"), Opaque(1, extreme(1, False)[0], bytes(71))
+    dirty = {"padding": lambda n: bytes(n - 1) + b"\x80"}
+    core = {"core_version": 2}
+    unsupported = {
+        "version_sequence": ({"version": 2, "sequence": 0}, "format version 2 and sequence number 0"),
+        "version_recorded": ({"version": 2, "recorded": 13}, "format version 2 and another exponent than it has"),
+        "version_padding": ({"version": 2, **dirty}, "format version 2 and a byte behind the hash that is not zero"),
+        "core_version_cut": ({**core, "core": cut(2)}, "core version 2 and nothing behind it in the core"),
+        "core_version_suite": ({**core, "suite": 3, "core": cut(-1)}, "core version 2, suite 3, and the core's last byte is missing"),
+        "core_version_content_cut": ({**core, "content": cut(2 + 56)}, "core version 2 and nothing behind the core"),
+        "core_version_count_cut": ({**core, "content": cut(2 + 56 + 73)}, "core version 2 and a content that ends in the number of slots"),
+        "core_version_slots_0": ({**core, **none}, "core version 2 and no slots"),
+        "core_version_slots_33": ({**core, "slot_count": 33}, "core version 2 and a count of 33 slots"),
+        "core_version_recorded": ({"recorded": 13, **core}, "core version 2 and exponent 13 in 4 KiB: behind the hash stands copy B"),
+        "core_version_padding": ({**core, **dirty}, "core version 2 and a byte behind the hash that is not zero"),
+        "suite_name": ({"suite": 3, "name": b"\xff"}, "suite 3 and a name that is not UTF-8"),
+        "suite_content_cut": ({"suite": 3, "content": cut(2 + 56)}, "suite 3 and nothing behind the core"),
+        "suite_slots_0": ({"suite": 3, **none}, "suite 3 and no slots"),
+        "suite_padding": ({"suite": 3, **dirty}, "suite 3 and a byte behind the hash that is not zero"),
+        "method_cut": ({"slot_count": 2, "content": add(u16(4))}, "an unknown method and nothing behind it"),
+        "method_header": ({"slot_count": 2, "content": add(u16(4) + u16(60000))}, "an unknown method and a header that ends behind the content"),
+        "method_wrap": ({"slot_count": 2, "content": add(u16(4) + sized(b"?") + u16(60000))},
+                        "an unknown method and a wrap that ends behind the content"),
+        "method_slot": ({"master": [newer, broken]}, "an unknown method and then a slot with a wrap that is too short"),
+        "method_more": ({"master": [newer], "content": add(b"\0")}, "an unknown method and a byte behind the last slot"),
+        "method_padding": ({"master": [newer], **dirty}, "an unknown method and a byte behind the hash that is not zero"),
+        "method_padding_b_gone": ({"master": [newer], **dirty, "copy_b": gone}, "the same in copy A, and copy B gone"),
+        "method_padding_a_gone": ({"master": [newer], **dirty, "copy_a": gone}, "the same in copy B, and copy A gone"),
+        "method_separate_byte": ({"master": [newer], "detached": True, "separate": add(b"\0")},
+                                 "an unknown method in a separate envelope and a zero byte behind that"),
+    }
+    damaged = {
+        "sequence_core_version": ({"sequence": 0, **core}, "sequence number 0 and core version 2"),
+        "recorded_core_version": ({"recorded": 19, **core}, "an exponent that is not allowed and core version 2"),
+        "core_length_core_version": ({"content": put(0, u16(60000)), **core}, "the core ends behind the content, and core version 2"),
+        "name_method": ({"name": b"\xff", "master": [newer]}, "a name that is not UTF-8 and an unknown method"),
+        "slots_33_method": ({"slot_count": 33, "master": [newer]}, "a count of 33 slots and an unknown method"),
+        "slot_method": ({"master": [broken, newer]}, "a slot with a wrap that is too short and then an unknown method"),
+    }
+    for name, (fields, what) in unsupported.items():
+        vector(f"order_{name}", "unsupported", what, **fields)
+    for name, (fields, what) in damaged.items():
+        vector(f"order_{name}", "envelope", what, **fields)
+    vector("order_method_padding_in_a", "opened", "an unknown method and a byte behind the hash that is not zero, in copy A alone",
+           copy_a=lambda c: put(4095, b"\x80")(File("order_method_padding_in_a", master=[newer]).copy_bytes(1)))
+
+
 def keys():
     """Envelopes that are valid, and whether the given keys open them."""
     pair, words = Slot(PAIR), Slot(WORDS)
@@ -472,6 +521,6 @@ def separates():
 
 def vectors():
     """All of them, by name."""
-    for part in (bodies, ends, copies, choices, inside, cores, contents, slots, keys, separates):
+    for part in (bodies, ends, copies, choices, inside, cores, contents, slots, orders, keys, separates):
         part()
     return MADE
