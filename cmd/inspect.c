@@ -96,7 +96,7 @@ static void show(const struct shown *shown)
         printf("  %-13s%" PRIu64 "\n", "generation", core->generation);
     show_context(&core->context);
     show_line("file id", text_hex(id, core->file_id, CORE_ID_SIZE));
-    show_line("branch id", text_hex(id, core->branch_id, CORE_ID_SIZE));
+    show_line("branch id", text_hex(id, core->branch_id, BRANCH_ID_SIZE));
     printf("  %-13scopy A %s, copy B %s; sequence %" PRIu64 ", %zu bytes each\n", "envelope",
            copy_state(f, 0), copy_state(f, 1), f->envelope.sequence,
            envelope_size(&f->envelope) / 2);
@@ -140,7 +140,7 @@ static void add_core(json_t *json, const struct core *core)
     terminal_put(json, "created", json_string(text_time(time, core->created)));
     terminal_put(json, "suite", json_string(suite_by_code(core->suite)->name));
     terminal_put(json, "file_id", json_string(text_hex(id, core->file_id, CORE_ID_SIZE)));
-    terminal_put(json, "branch_id", json_string(text_hex(id, core->branch_id, CORE_ID_SIZE)));
+    terminal_put(json, "branch_id", json_string(text_hex(id, core->branch_id, BRANCH_ID_SIZE)));
     terminal_put(json, "name", core->name[0] != '\0' ? json_string(core->name) : json_null());
     terminal_put(json, "generation",
                  core->generation != 0 ? json_integer((json_int_t)core->generation) : json_null());

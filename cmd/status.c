@@ -12,7 +12,8 @@
 #include "cmd/verbs.h"
 #include "libbulla/open.h"
 
-#define WHAT_MAX (TEXT_ESCAPED(512) + TEXT_ESCAPED(128) + 64) /* bytes */
+#define WHAT_MAX                                                                                   \
+    (TEXT_ESCAPED(SLOT_KEY_ARN_MAX) + TEXT_ESCAPED(SLOT_MATERIAL_ID_MAX) + 64) /* bytes */
 
 /* struct tally: one master key, as the slots name it, and the files that have a slot of it. */
 struct tally {
@@ -38,7 +39,7 @@ struct run {
 static void describe_arn(const struct slot *slot, const char *arn, char *out, size_t room)
 {
     struct view material = slot_view(slot, SLOT_MATERIAL_ID);
-    char text[TEXT_ESCAPED(128)];
+    char text[TEXT_ESCAPED(SLOT_MATERIAL_ID_MAX)];
 
     snprintf(out, room, "%s%s%s", arn, material.size > 0 ? " material " : "",
              text_escape(text, sizeof text, material.bytes, material.size));
@@ -50,7 +51,7 @@ static void describe(const struct slot *slot, char *out, size_t room)
     struct view name = slot_view(slot, SLOT_KEY_NAME), id = slot_view(slot, SLOT_KEY_ID);
     struct view arn = slot_view(slot, SLOT_KEY_ARN), spki = slot_view(slot, SLOT_SPKI_HASH);
     struct view cka = slot_view(slot, SLOT_CKA_ID), salt = slot_view(slot, SLOT_SALT);
-    char text[TEXT_ESCAPED(512)], hex[257];
+    char text[TEXT_ESCAPED(SLOT_KEY_ARN_MAX)], hex[2 * SLOT_CKA_ID_MAX + 1];
 
     if (name.size > 0)
         snprintf(out, room, "%s v%" PRIu32 " (%s)",

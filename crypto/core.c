@@ -131,7 +131,7 @@ void core_encode(struct wire_writer *w, const struct core *core)
     wire_put_u16(w, CORE_VERSION);
     wire_put_u16(w, (uint16_t)core->suite);
     wire_put_bytes(w, core->file_id, CORE_ID_SIZE);
-    wire_put_bytes(w, core->branch_id, CORE_ID_SIZE);
+    wire_put_bytes(w, core->branch_id, BRANCH_ID_SIZE);
     wire_put_u64(w, core->created);
     wire_put_u64(w, core->generation);
     wire_put_sized(w, core->name, strlen(core->name));
@@ -177,7 +177,7 @@ struct result core_decode(struct core *core, struct view bytes, struct err *err)
         return fail(err, ERR_UNSUPPORTED, "body suite %u is not known to this bulla", suite);
     core->suite = suite;
     wire_get_bytes(&r, core->file_id, CORE_ID_SIZE);
-    wire_get_bytes(&r, core->branch_id, CORE_ID_SIZE);
+    wire_get_bytes(&r, core->branch_id, BRANCH_ID_SIZE);
     core->created = wire_get_u64(&r);
     if (core->created > TEXT_TIME_MAX)
         return fail(err, ERR_DAMAGED, "the creation time is after the year 9999");

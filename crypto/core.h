@@ -7,7 +7,8 @@
 #include "crypto/primitives.h"
 
 /* Caps, the same for writing and reading, in bytes. */
-#define CORE_ID_SIZE 16
+#define CORE_ID_SIZE 16 /* of both ids */
+#define BRANCH_ID_SIZE CORE_ID_SIZE
 #define CORE_NAME_MAX 1024
 #define GENERATION_MAX (uint64_t) INT64_MAX /* what JSON readers can hold */
 #define CONTEXT_PAIRS_MAX 32
@@ -62,7 +63,7 @@ size_t context_views(const struct context *context, struct view *views);
 struct core {
     enum suite suite;
     uint8_t file_id[CORE_ID_SIZE];
-    uint8_t branch_id[CORE_ID_SIZE];
+    uint8_t branch_id[BRANCH_ID_SIZE];
     uint64_t created;    /* seconds since 1970 */
     uint64_t generation; /* 0 = none */
     char name[CORE_NAME_MAX + 1];

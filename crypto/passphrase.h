@@ -8,6 +8,7 @@
 #define KDF_PASSES 3
 #define KDF_MEMORY_KIB 65536
 #define KDF_PASSES_MAX 1024 /* caps for writing and reading */
+#define KDF_MEMORY_KIB_MIN 8
 #define KDF_MEMORY_KIB_MAX 4194304
 #define KDF_MEMORY_KIB_ALLOWED 1048576 /* what a reader takes unless told otherwise */
 #define KDF_PASSES_ALLOWED 8           /* over the memory allowed; more over less */

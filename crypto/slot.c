@@ -3,26 +3,27 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "crypto/passphrase.h"
 
 #define AAD_PREFIX "bulla/v1 branch key"
 
 static const struct slot_field_info fields[] = {
-    [SLOT_KEY_ID] = {"key id", SLOT_FIXED, 16, 16},
+    [SLOT_KEY_ID] = {"key id", SLOT_FIXED, SLOT_KEY_ID_SIZE, SLOT_KEY_ID_SIZE},
     [SLOT_KEY_VERSION] = {"key version", SLOT_NUMBER, 1, UINT32_MAX},
-    [SLOT_KEY_NAME] = {"key name", SLOT_TEXT, 1, 64},
-    [SLOT_SALT] = {"salt", SLOT_FIXED, 16, 16},
-    [SLOT_PASSES] = {"passes", SLOT_NUMBER, 1, 1024},
-    [SLOT_MEMORY] = {"memory KiB", SLOT_NUMBER, 8, 4194304},
-    [SLOT_HINT] = {"hint", SLOT_TEXT, 0, 64},
-    [SLOT_SPKI_HASH] = {"SPKI SHA-256", SLOT_FIXED, 32, 32},
-    [SLOT_TOKEN_LABEL] = {"token label", SLOT_TEXT, 0, 32},
-    [SLOT_TOKEN_SERIAL] = {"token serial", SLOT_TEXT, 0, 16},
-    [SLOT_KEY_LABEL] = {"key label", SLOT_TEXT, 0, 128},
-    [SLOT_CKA_ID] = {"CKA_ID", SLOT_BYTES, 1, 128},
-    [SLOT_OPTIONAL_CKA_ID] = {"CKA_ID", SLOT_BYTES, 0, 128},
-    [SLOT_CHECK_VALUE] = {"check value", SLOT_BYTES, 0, 8},
-    [SLOT_KEY_ARN] = {"key ARN", SLOT_TEXT, 20, 512},
-    [SLOT_MATERIAL_ID] = {"key material id", SLOT_TEXT, 0, 128},
+    [SLOT_KEY_NAME] = {"key name", SLOT_TEXT, 1, SLOT_KEY_NAME_MAX},
+    [SLOT_SALT] = {"salt", SLOT_FIXED, KDF_SALT_SIZE, KDF_SALT_SIZE},
+    [SLOT_PASSES] = {"passes", SLOT_NUMBER, 1, KDF_PASSES_MAX},
+    [SLOT_MEMORY] = {"memory KiB", SLOT_NUMBER, KDF_MEMORY_KIB_MIN, KDF_MEMORY_KIB_MAX},
+    [SLOT_HINT] = {"hint", SLOT_TEXT, 0, SLOT_HINT_MAX},
+    [SLOT_SPKI_HASH] = {"SPKI SHA-256", SLOT_FIXED, SHA256_SIZE, SHA256_SIZE},
+    [SLOT_TOKEN_LABEL] = {"token label", SLOT_TEXT, 0, SLOT_TOKEN_LABEL_MAX},
+    [SLOT_TOKEN_SERIAL] = {"token serial", SLOT_TEXT, 0, SLOT_TOKEN_SERIAL_MAX},
+    [SLOT_KEY_LABEL] = {"key label", SLOT_TEXT, 0, SLOT_KEY_LABEL_MAX},
+    [SLOT_CKA_ID] = {"CKA_ID", SLOT_BYTES, 1, SLOT_CKA_ID_MAX},
+    [SLOT_OPTIONAL_CKA_ID] = {"CKA_ID", SLOT_BYTES, 0, SLOT_CKA_ID_MAX},
+    [SLOT_CHECK_VALUE] = {"check value", SLOT_BYTES, 0, SLOT_CHECK_VALUE_MAX},
+    [SLOT_KEY_ARN] = {"key ARN", SLOT_TEXT, SLOT_KEY_ARN_MIN, SLOT_KEY_ARN_MAX},
+    [SLOT_MATERIAL_ID] = {"key material id", SLOT_TEXT, 0, SLOT_MATERIAL_ID_MAX},
 };
 
 #define KEYRING_FIELDS                                                                             \

@@ -8,13 +8,25 @@
 
 #include "base/err.h"
 #include "base/wire.h"
+#include "crypto/core.h"
 
-/* Caps in bytes; FORMAT.md has the cap of each field. */
+/* Caps in bytes, of texts without a terminating zero: those of the fields as FORMAT.md section 3.2
+ * has them, but for a passphrase's cost, which crypto/passphrase.h has. */
 #define SLOT_HEADER_MAX 1024
 #define SLOT_WRAP_MAX 6144
-#define SLOT_FIELDS_MAX 5
-#define SLOT_AAD_MAX (19 + 16 + 2 + SLOT_HEADER_MAX)
-#define BRANCH_ID_SIZE 16
+#define SLOT_KEY_ID_SIZE 16
+#define SLOT_KEY_NAME_MAX 64
+#define SLOT_HINT_MAX 64
+#define SLOT_TOKEN_LABEL_MAX 32
+#define SLOT_TOKEN_SERIAL_MAX 16
+#define SLOT_KEY_LABEL_MAX 128
+#define SLOT_CKA_ID_MAX 128
+#define SLOT_CHECK_VALUE_MAX 8
+#define SLOT_KEY_ARN_MIN 20
+#define SLOT_KEY_ARN_MAX 512
+#define SLOT_MATERIAL_ID_MAX 128
+#define SLOT_FIELDS_MAX 5 /* of a method */
+#define SLOT_AAD_MAX (19 + BRANCH_ID_SIZE + 2 + SLOT_HEADER_MAX)
 
 enum slot_code {
     SLOT_KEYRING_XAES = 0x0001,

@@ -100,11 +100,9 @@ enum slot_match {
     SLOT_CURRENT /* of this key's active version */
 };
 
-#define KEY_NAME_MAX 128 /* bytes */
-
 /* struct key_info: one version of a key, for lists. */
 struct key_info {
-    char name[KEY_NAME_MAX + 1];
+    char name[SLOT_KEY_LABEL_MAX + 1];
     const char *kind; /* a constant */
     char id[33];      /* hex; of a longer one the beginning */
     uint32_t version;

@@ -10,8 +10,9 @@
 /* struct pem: a public key and its hints; {0} has none. */
 struct pem {
     struct spki spki;
-    char token_label[33], token_serial[17], key_label[129];
-    uint8_t id[128];
+    char token_label[SLOT_TOKEN_LABEL_MAX + 1], token_serial[SLOT_TOKEN_SERIAL_MAX + 1];
+    char key_label[SLOT_KEY_LABEL_MAX + 1];
+    uint8_t id[SLOT_CKA_ID_MAX];
     size_t id_size;
 };
 

@@ -59,7 +59,7 @@ bool arn_parse(struct arn *arn, const char *text, size_t size)
                  {a.account, sizeof a.account}, {a.resource, sizeof a.resource}};
     size_t count = sizeof parts / sizeof *parts;
 
-    if (size > ARN_MAX || memchr(text, '\0', size) != NULL)
+    if (size > SLOT_KEY_ARN_MAX || memchr(text, '\0', size) != NULL)
         return false;
     memcpy(a.text, text, size);
     const char *at = a.text;
@@ -92,9 +92,9 @@ struct result key_name_parse(struct key_name *name, const char *reference, struc
     struct key_name n = {0};
     bool is_arn = begins(id, "arn:");
 
-    if (strlen(id) > ARN_MAX || (is_arn              ? !arn_parse(&n.arn, id, strlen(id))
-                                 : begins(id, ALIAS) ? !resource_is_valid(id)
-                                                     : !made_of(id, WORD))) {
+    if (strlen(id) > SLOT_KEY_ARN_MAX || (is_arn              ? !arn_parse(&n.arn, id, strlen(id))
+                                          : begins(id, ALIAS) ? !resource_is_valid(id)
+                                                              : !made_of(id, WORD))) {
         (void)fail(err, ERR_USAGE, "'%s' does not name a key of AWS KMS", reference);
         err_hint(err,
                  "it is arn:aws:kms:REGION:ACCOUNT:key/ID, alias/NAME, the ARN of an alias, or "

@@ -4,18 +4,17 @@
 
 #include "base/err.h"
 #include "base/wire.h"
+#include "crypto/slot.h"
 
-/* Caps in bytes, without the terminating zero. */
-#define ARN_MAX 512
-#define REGION_MAX 32
+#define REGION_MAX 32 /* bytes, without the terminating zero */
 
 /* struct arn: arn:PARTITION:kms:REGION:ACCOUNT:key/ID or …:alias/NAME, taken apart; {0} is none. */
 struct arn {
-    char text[ARN_MAX + 1];
+    char text[SLOT_KEY_ARN_MAX + 1];
     char partition[REGION_MAX + 1];
     char region[REGION_MAX + 1];
     char account[13];
-    char resource[ARN_MAX + 1]; /* "key/ID" or "alias/NAME" */
+    char resource[SLOT_KEY_ARN_MAX + 1]; /* "key/ID" or "alias/NAME" */
 };
 
 /* arn_parse reads an ARN of a key or an alias of KMS; *arn is untouched if it is none. */
@@ -28,8 +27,8 @@ bool arn_same_key(const struct arn *a, const struct arn *b);
 
 /* struct key_name: a key as the user named it. */
 struct key_name {
-    char id[ARN_MAX + 1]; /* what KMS takes as a KeyId: ARN, alias/NAME or key id */
-    struct arn arn;       /* if an ARN was named */
+    char id[SLOT_KEY_ARN_MAX + 1]; /* what KMS takes as a KeyId: ARN, alias/NAME or key id */
+    struct arn arn;                /* if an ARN was named */
 };
 
 /* key_name_parse reads a reference: any KeyId, with or without "aws-kms://" in front. ERR_USAGE. */

@@ -22,7 +22,7 @@ static struct result tell_caller(const struct telling *t, struct err *err)
 {
     struct account *account = t->k->kms.account;
     struct caller caller = chain_caller(&account->chain);
-    char source[CREDENTIALS_SOURCE_MAX], arn[ARN_MAX + 1];
+    char source[CREDENTIALS_SOURCE_MAX], arn[SLOT_KEY_ARN_MAX + 1];
     const struct credentials *c;
     struct err why = {0};
     bool told = false;

@@ -15,9 +15,9 @@ struct kms_master {
     const struct keystore_env *env;
     struct key_name name;
     struct kms kms;
-    struct arn arn;                  /* of the key; none until it is known what an alias means */
-    bool asked;                      /* for what follows */
-    char material[MATERIAL_MAX + 1]; /* what it wraps with now; empty where not known */
+    struct arn arn; /* of the key; none until it is known what an alias means */
+    bool asked;     /* for what follows */
+    char material[SLOT_MATERIAL_ID_MAX + 1]; /* what it wraps with now; empty where not known */
     struct refused refused;
 };
 

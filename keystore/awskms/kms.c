@@ -293,7 +293,7 @@ struct result kms_reencrypt(struct kms *kms, const char *from, const char *to,
     json_auto_t *request = NULL, *answer = NULL;
     char *old WIPED_CLEANUP = to_base64(wrapped.bytes, wrapped.size);
     const struct operation *op = &reencrypt_operation;
-    char keys[2 * ARN_MAX + 8]; /* either may be what is wrong */
+    char keys[2 * SLOT_KEY_ARN_MAX + 8]; /* either may be what is wrong */
     bool same = strcmp(from, to) == 0;
 
     snprintf(keys, sizeof keys, "%s%s%s", from, same ? "" : "' to '", same ? "" : to);

@@ -7,8 +7,6 @@
 #include "keystore/awskms/endpoint.h"
 #include "keystore/keystore.h"
 
-#define MATERIAL_MAX 128 /* bytes of a KeyMaterialId */
-
 /* struct kms: KMS in one region, and who asks it. */
 struct kms {
     struct account *account;
@@ -21,9 +19,9 @@ struct kms {
 
 /* struct blob: a branch key under a key of KMS, or the name of one to be made. */
 struct blob {
-    struct arn arn;                  /* of the key, as KMS says */
-    char material[MATERIAL_MAX + 1]; /* KeyMaterialId; empty where KMS did not say */
-    uint8_t bytes[SLOT_WRAP_MAX];    /* CiphertextBlob */
+    struct arn arn;                          /* of the key, as KMS says */
+    char material[SLOT_MATERIAL_ID_MAX + 1]; /* KeyMaterialId; empty where KMS did not say */
+    uint8_t bytes[SLOT_WRAP_MAX];            /* CiphertextBlob */
     size_t size;
 };
 
@@ -60,7 +58,7 @@ FALLIBLE kms_reencrypt(struct kms *kms, const char *from, const char *to,
 /* struct kms_key: what KMS tells of a key. */
 struct kms_key {
     struct arn arn;
-    char material[MATERIAL_MAX + 1]; /* CurrentKeyMaterialId; empty where KMS did not say */
+    char material[SLOT_MATERIAL_ID_MAX + 1]; /* CurrentKeyMaterialId; empty where KMS did not say */
     char state[33], usage[33];
     bool multi_region;
 };

@@ -140,7 +140,7 @@ static struct result keyring_wrap(struct master_key *key, const struct branch_id
     if (!k->is_public && !ring_wrapping(k, &w, err).ok)
         return FAIL;
     slot_begin(slot, w.public_key != NULL ? SLOT_KEYRING_X25519 : SLOT_KEYRING_XAES);
-    slot_put_fixed(slot, w.id, RING_ID_SIZE);
+    slot_put_fixed(slot, w.id, SLOT_KEY_ID_SIZE);
     slot_put_number(slot, w.version);
     slot_put_sized(slot, w.name, strlen(w.name));
     struct view bound = slot_aad(slot, branch->id, aad);
@@ -181,7 +181,7 @@ static enum slot_match public_match(const struct public_key *key, const struct s
     enum ring_kind kind;
 
     if (!slot_kind(slot, &kind) || kind != RING_X25519 ||
-        memcmp(slot_view(slot, SLOT_KEY_ID).bytes, key->id, RING_ID_SIZE) != 0)
+        memcmp(slot_view(slot, SLOT_KEY_ID).bytes, key->id, SLOT_KEY_ID_SIZE) != 0)
         return SLOT_OTHER;
     return slot_number(slot, SLOT_KEY_VERSION) == key->version ? SLOT_CURRENT : SLOT_OLD;
 }

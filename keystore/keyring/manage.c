@@ -17,16 +17,16 @@
 #define LOCK_TRIES 600
 
 /* A name for a key nobody named: that of the file, without what follows its last dot. */
-static void default_name(const struct place *place, char name[RING_NAME_MAX + 1])
+static void default_name(const struct place *place, char name[SLOT_KEY_NAME_MAX + 1])
 {
     const char *dot = strrchr(place->name, '.');
     size_t size =
         dot != NULL && dot != place->name ? (size_t)(dot - place->name) : strlen(place->name);
 
     memcpy(name, FALLBACK_NAME, sizeof FALLBACK_NAME);
-    if (size > RING_NAME_MAX)
+    if (size > SLOT_KEY_NAME_MAX)
         return;
-    char candidate[RING_NAME_MAX + 1];
+    char candidate[SLOT_KEY_NAME_MAX + 1];
     memcpy(candidate, place->name, size);
     candidate[size] = '\0';
     if (ring_name_allowed(candidate))
@@ -42,7 +42,7 @@ static void fill_info(struct key_info *info, const struct ring_key *key,
                               .created = v->created,
                               .rotate_after = key->rotate_after};
     memcpy(info->name, key->name, sizeof key->name);
-    text_hex(info->id, key->id, RING_ID_SIZE);
+    text_hex(info->id, key->id, SLOT_KEY_ID_SIZE);
 }
 
 /* Locks the directory of a keyring, so that programs that change keyrings there take turns. Others
@@ -258,7 +258,7 @@ static struct result export_version(const struct ring_key *key, const struct rin
     struct public_key public_key = {.version = v->number, .created = v->created};
 
     memcpy(public_key.name, key->name, sizeof public_key.name);
-    memcpy(public_key.id, key->id, RING_ID_SIZE);
+    memcpy(public_key.id, key->id, SLOT_KEY_ID_SIZE);
     memcpy(public_key.bytes, v->public_key, X25519_SIZE);
     return public_text(&public_key, text, err);
 }
@@ -299,7 +299,7 @@ static void list_public(const struct public_key *key, const struct key_list_sink
                             .created = key->created};
 
     memcpy(info.name, key->name, sizeof key->name);
-    text_hex(info.id, key->id, RING_ID_SIZE);
+    text_hex(info.id, key->id, SLOT_KEY_ID_SIZE);
     sink->row(sink->arg, &info);
 }
 

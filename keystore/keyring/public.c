@@ -25,7 +25,7 @@ static struct result read_members(struct public_key *key, json_t *json, struct e
         return fail(err, ERR_DAMAGED, "a member is missing, unknown or of a wrong type");
     if (layout != LAYOUT || strcmp(kind, ring_kind_name(RING_X25519)) != 0)
         return fail(err, ERR_UNSUPPORTED, "its layout or kind is not known to this bulla");
-    if (!ring_name_allowed(name) || !text_unhex(key->id, RING_ID_SIZE, id) || version < 1 ||
+    if (!ring_name_allowed(name) || !text_unhex(key->id, SLOT_KEY_ID_SIZE, id) || version < 1 ||
         version > UINT32_MAX || !text_untime(&key->created, created) ||
         !text_unhex(key->bytes, X25519_SIZE, public_key) ||
         !text_unhex(given, RING_CHECK_SIZE, check))
@@ -75,7 +75,7 @@ struct result public_load(struct public_key *key, const struct place *place, boo
 
 struct result public_text(const struct public_key *key, char **text, struct err *err)
 {
-    char id[2 * RING_ID_SIZE + 1], bytes[2 * X25519_SIZE + 1], check[2 * RING_CHECK_SIZE + 1];
+    char id[2 * SLOT_KEY_ID_SIZE + 1], bytes[2 * X25519_SIZE + 1], check[2 * RING_CHECK_SIZE + 1];
     char created[TEXT_TIME_SIZE];
     uint8_t value[RING_CHECK_SIZE];
     struct public_key back;
@@ -84,8 +84,8 @@ struct result public_text(const struct public_key *key, char **text, struct err 
     ring_public_check(key->id, key->version, key->bytes, value);
     json_t *json = json_pack(
         "{s:i, s:s, s:s, s:s, s:I, s:s, s:s, s:s}", "bulla-public-key", LAYOUT, "name", key->name,
-        "id", text_hex(id, key->id, RING_ID_SIZE), "kind", ring_kind_name(RING_X25519), "version",
-        (json_int_t)key->version, "created", text_time(created, key->created), "public",
+        "id", text_hex(id, key->id, SLOT_KEY_ID_SIZE), "kind", ring_kind_name(RING_X25519),
+        "version", (json_int_t)key->version, "created", text_time(created, key->created), "public",
         text_hex(bytes, key->bytes, X25519_SIZE), "check", text_hex(check, value, RING_CHECK_SIZE));
     char *dumped = json == NULL ? NULL : json_dumps(json, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
     /* json_dumps leaves out a member's name, and says nothing, when it has no memory for it. */

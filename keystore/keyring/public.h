@@ -7,8 +7,8 @@
 #include "keystore/keyring/ring.h"
 
 struct public_key {
-    char name[RING_NAME_MAX + 1];
-    uint8_t id[RING_ID_SIZE];
+    char name[SLOT_KEY_NAME_MAX + 1];
+    uint8_t id[SLOT_KEY_ID_SIZE];
     uint32_t version;
     uint64_t created; /* seconds since 1970 */
     uint8_t bytes[X25519_SIZE];

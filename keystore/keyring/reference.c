@@ -19,7 +19,7 @@ static bool split_name(struct reference *r, const char *text)
     const char *digits = text[size] == ':' ? text + size + 1 : NULL;
     uint64_t version = 0;
 
-    if (size > RING_NAME_MAX)
+    if (size > SLOT_KEY_NAME_MAX)
         return false;
     memcpy(r->name, text, size);
     r->name[size] = '\0';

@@ -8,8 +8,8 @@
 /* struct reference: PATH, PATH#NAME or PATH#NAME:VERSION, taken apart; {0} is empty. */
 struct reference {
     char *path;
-    char name[RING_NAME_MAX + 1]; /* empty = every key of the file */
-    uint32_t version;             /* 0 = every version, and the active one for wrapping */
+    char name[SLOT_KEY_NAME_MAX + 1]; /* empty = every key of the file */
+    uint32_t version;                 /* 0 = every version, and the active one for wrapping */
 };
 
 #define REFERENCE_CLEANUP __attribute__((cleanup(reference_free)))

@@ -7,7 +7,7 @@
 #define CHECK_LABEL "bulla/v1 key check"
 #define PUBLIC_LABEL "bulla/v1 public key check"
 #define WRAP_LABEL "bulla/v1 keyring"
-#define WRAP_AAD_SIZE (sizeof WRAP_LABEL - 1 + RING_ID_SIZE + 4)
+#define WRAP_AAD_SIZE (sizeof WRAP_LABEL - 1 + SLOT_KEY_ID_SIZE + 4)
 
 static const char *const kind_names[] = {
     [RING_SYMMETRIC] = "symmetric",
@@ -35,7 +35,7 @@ bool ring_name_allowed(const char *name)
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
     size_t size = strlen(name);
 
-    return size >= 1 && size <= RING_NAME_MAX && strspn(name, allowed) == size &&
+    return size >= 1 && size <= SLOT_KEY_NAME_MAX && strspn(name, allowed) == size &&
            strchr("._-", name[0]) == NULL;
 }
 
@@ -49,13 +49,13 @@ void ring_check_value(const struct secret *key, uint8_t out[RING_CHECK_SIZE])
     memcpy(out, hash, RING_CHECK_SIZE);
 }
 
-void ring_public_check(const uint8_t id[RING_ID_SIZE], uint32_t version,
+void ring_public_check(const uint8_t id[SLOT_KEY_ID_SIZE], uint32_t version,
                        const uint8_t public_key[X25519_SIZE], uint8_t out[RING_CHECK_SIZE])
 {
-    uint8_t bytes[RING_ID_SIZE + 4 + X25519_SIZE], hash[SHA256_SIZE];
+    uint8_t bytes[SLOT_KEY_ID_SIZE + 4 + X25519_SIZE], hash[SHA256_SIZE];
     struct wire_writer w = wire_writer(bytes, sizeof bytes);
 
-    wire_put_bytes(&w, id, RING_ID_SIZE);
+    wire_put_bytes(&w, id, SLOT_KEY_ID_SIZE);
     wire_put_u32(&w, version);
     wire_put_bytes(&w, public_key, X25519_SIZE);
     struct view parts[] = {{(const uint8_t *)PUBLIC_LABEL, strlen(PUBLIC_LABEL)}, {bytes, w.used}};
@@ -75,7 +75,7 @@ static struct view wrap_aad(const struct ring_key *key, const struct ring_versio
     struct wire_writer w = wire_writer(out, WRAP_AAD_SIZE);
 
     wire_put_bytes(&w, WRAP_LABEL, strlen(WRAP_LABEL));
-    wire_put_bytes(&w, key->id, RING_ID_SIZE);
+    wire_put_bytes(&w, key->id, SLOT_KEY_ID_SIZE);
     wire_put_u32(&w, v->number);
     return (struct view){out, w.used};
 }
@@ -283,10 +283,10 @@ struct ring_key *ring_find(const struct ring *ring, const char *name)
     return NULL;
 }
 
-struct ring_key *ring_find_id(const struct ring *ring, const uint8_t id[RING_ID_SIZE])
+struct ring_key *ring_find_id(const struct ring *ring, const uint8_t id[SLOT_KEY_ID_SIZE])
 {
     for (size_t i = 0; i < ring->key_count; i++)
-        if (memcmp(ring->keys[i].id, id, RING_ID_SIZE) == 0)
+        if (memcmp(ring->keys[i].id, id, SLOT_KEY_ID_SIZE) == 0)
             return &ring->keys[i];
     return NULL;
 }

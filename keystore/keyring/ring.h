@@ -11,8 +11,6 @@
 
 #define RING_KEYS_MAX 1024
 #define RING_VERSIONS_MAX 1024
-#define RING_NAME_MAX 64
-#define RING_ID_SIZE 16
 #define RING_DAYS_MAX 36500
 
 #define RING_WRAPPED_SIZE (KEY_SIZE + XAES_OVERHEAD)
@@ -34,8 +32,8 @@ struct ring_version {
 };
 
 struct ring_key {
-    char name[RING_NAME_MAX + 1];
-    uint8_t id[RING_ID_SIZE];
+    char name[SLOT_KEY_NAME_MAX + 1];
+    uint8_t id[SLOT_KEY_ID_SIZE];
     enum ring_kind kind;
     uint64_t created;
     uint32_t rotate_after;         /* days; 0 = not stated */
@@ -90,7 +88,7 @@ FALLIBLE ring_change(struct ring_key *key, struct ring_version *version, enum ke
 
 /* ring_find gives the key of a name or an id, or NULL. */
 struct ring_key *ring_find(const struct ring *ring, const char *name);
-struct ring_key *ring_find_id(const struct ring *ring, const uint8_t id[RING_ID_SIZE]);
+struct ring_key *ring_find_id(const struct ring *ring, const uint8_t id[SLOT_KEY_ID_SIZE]);
 
 /* ring_active gives the version that wraps, ring_version a version by its number; or NULL. */
 struct ring_version *ring_active(const struct ring_key *key);
@@ -100,7 +98,7 @@ struct ring_version *ring_version(const struct ring_key *key, uint32_t number);
 FALLIBLE ring_check_pair(enum ring_kind kind, const struct ring_version *v, struct err *err);
 
 /* ring_public_check computes the check value of a public key, with all that a slot says of it. */
-void ring_public_check(const uint8_t id[RING_ID_SIZE], uint32_t version,
+void ring_public_check(const uint8_t id[SLOT_KEY_ID_SIZE], uint32_t version,
                        const uint8_t public_key[X25519_SIZE], uint8_t out[RING_CHECK_SIZE]);
 
 /* ring_check_value computes the check value of a version's key. */

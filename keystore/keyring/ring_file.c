@@ -163,7 +163,7 @@ static struct result read_key(struct ring *ring, json_t *json, struct err *err)
         return malformed(err, "a key's name is not 1 to 64 letters, digits, '.', '_' or '-'");
     if (ring_find(ring, name) != NULL)
         return malformed(err, "two keys have one name");
-    if (!text_unhex(key.id, RING_ID_SIZE, id))
+    if (!text_unhex(key.id, SLOT_KEY_ID_SIZE, id))
         return malformed(err, "a key's id is not 32 lowercase hex digits");
     if (ring_find_id(ring, key.id) != NULL)
         return malformed(err, "two keys have one id");
@@ -190,7 +190,7 @@ static struct result read_passphrase(struct ring *ring, json_t *json, struct err
     if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:s, s:I, s:I}", "salt", &salt, "passes", &passes,
                        "memory-kib", &memory) != 0 ||
         !text_unhex(ring->cost.salt, KDF_SALT_SIZE, salt) || passes < 1 ||
-        passes > KDF_PASSES_MAX || memory < 8 || memory > KDF_MEMORY_KIB_MAX)
+        passes > KDF_PASSES_MAX || memory < KDF_MEMORY_KIB_MIN || memory > KDF_MEMORY_KIB_MAX)
         return malformed(err, "its passphrase parameters are not allowed");
     ring->cost.passes = (uint32_t)passes;
     ring->cost.memory_kib = (uint32_t)memory;
@@ -327,15 +327,15 @@ static json_t *version_json(const struct ring *ring, const struct ring_key *key,
 
 static json_t *key_json(const struct ring *ring, const struct ring_key *key)
 {
-    char created[TEXT_TIME_SIZE], id[2 * RING_ID_SIZE + 1];
+    char created[TEXT_TIME_SIZE], id[2 * SLOT_KEY_ID_SIZE + 1];
     json_t *versions = json_array();
 
     for (size_t i = 0; i < key->version_count; i++)
         if (json_array_append_new(versions, version_json(ring, key, &key->versions[i])) != 0)
             return NULL;
-    json_t *json = json_pack("{s:s, s:s, s:s, s:s}", "name", key->name, "id",
-                             text_hex(id, key->id, RING_ID_SIZE), "kind", ring_kind_name(key->kind),
-                             "created", text_time(created, key->created));
+    json_t *json = json_pack(
+        "{s:s, s:s, s:s, s:s}", "name", key->name, "id", text_hex(id, key->id, SLOT_KEY_ID_SIZE),
+        "kind", ring_kind_name(key->kind), "created", text_time(created, key->created));
     if (key->rotate_after != 0 &&
         json_object_set_new(json, "rotate-after-days", json_integer(key->rotate_after)) != 0)
         return NULL;

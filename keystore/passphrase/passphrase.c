@@ -8,12 +8,10 @@
 #include "crypto/passphrase.h"
 #include "crypto/xaes.h"
 
-#define HINT_MAX 64
-
 struct passphrase {
     struct master_key key;
     const struct keystore_env *env;
-    char hint[HINT_MAX + 1];
+    char hint[SLOT_HINT_MAX + 1];
     struct secret text; /* asked for once */
     bool asked;
     struct err why; /* it could not be got */
@@ -33,9 +31,9 @@ static struct result passphrase_open(struct master_key **out, const struct keyst
     size_t size = strlen(reference);
     struct passphrase *p;
 
-    if (size > HINT_MAX || !text_is_utf8(reference, size))
+    if (size > SLOT_HINT_MAX || !text_is_utf8(reference, size))
         return fail(err, ERR_USAGE, "the hint of a passphrase is at most %d bytes of UTF-8",
-                    HINT_MAX);
+                    SLOT_HINT_MAX);
     p = calloc(1, sizeof *p);
     if (p == NULL)
         return fail(err, ERR_FAILED, "out of memory");
@@ -49,7 +47,7 @@ static struct result passphrase_open(struct master_key **out, const struct keyst
 /* Gets the passphrase, once in a run: a wrong one is not asked for again. */
 static struct result ask(struct passphrase *p, enum wanted wanted, struct err *err)
 {
-    char what[HINT_MAX + 32];
+    char what[SLOT_HINT_MAX + 32];
 
     if (p->text.bytes != NULL)
         return OK;

@@ -84,7 +84,8 @@ static void read_label(struct token *t, CK_OBJECT_HANDLE object, char *out)
 {
     size_t size;
 
-    if (!token_value(t, object, CKA_LABEL, out, URI_LABEL_MAX, &size) || !text_is_utf8(out, size))
+    if (!token_value(t, object, CKA_LABEL, out, SLOT_KEY_LABEL_MAX, &size) ||
+        !text_is_utf8(out, size))
         size = 0;
     out[size] = '\0';
 }

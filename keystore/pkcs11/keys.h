@@ -7,7 +7,6 @@
 #include "keystore/pkcs11/token.h"
 
 #define KEYS_MAX 1024 /* that one URI may name */
-#define CHECK_VALUE_MAX 8
 #define AES_KEY_BYTES 32
 
 /* struct token_key: a key pair by its public half, or an AES key. */
@@ -15,17 +14,17 @@ struct token_key {
     bool secret;          /* AES */
     struct spki spki;     /* of a pair */
     CK_OBJECT_HANDLE aes; /* of an AES key */
-    char label[URI_LABEL_MAX + 1];
-    uint8_t id[URI_LABEL_MAX];
+    char label[SLOT_KEY_LABEL_MAX + 1];
+    uint8_t id[SLOT_CKA_ID_MAX];
     size_t id_size;
-    uint8_t check[CHECK_VALUE_MAX]; /* of an AES key, where the token gives one */
+    uint8_t check[SLOT_CHECK_VALUE_MAX]; /* of an AES key, where the token gives one */
     size_t check_size;
     unsigned version; /* NNNN of NAME-vNNNN; 0 = none */
 };
 
 /* struct unusable_key: one that fits, but that bulla cannot use. */
 struct unusable_key {
-    char label[URI_LABEL_MAX + 1];
+    char label[SLOT_KEY_LABEL_MAX + 1];
     char why[96];
 };
 

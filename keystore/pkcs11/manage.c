@@ -63,7 +63,7 @@ static struct result make(struct task *task, const char *name, unsigned version,
                           enum generate_kind kind, struct err *err)
 {
     struct named *n = task->named;
-    char label[URI_LABEL_MAX + 1];
+    char label[SLOT_KEY_LABEL_MAX + 1];
     uint8_t id[GENERATE_ID_SIZE];
 
     snprintf(label, sizeof label, "%s-v%04u", name, version);

@@ -114,7 +114,7 @@ struct result named_resolve(struct named *n, struct err *err)
  * key of the same label: anybody may put a public key on many a token. */
 static struct result newest(struct named *n, const struct token_key **key, struct err *err)
 {
-    char label[URI_LABEL_MAX + 1] = "";
+    char label[SLOT_KEY_LABEL_MAX + 1] = "";
     const struct token_key *k = keys_newest(&n->keys);
     CK_OBJECT_HANDLE object = k->aes;
     size_t size = 0;
@@ -122,7 +122,7 @@ static struct result newest(struct named *n, const struct token_key **key, struc
     if (!token_login(n->token, &n->uri, n->env, err).ok ||
         (!k->secret && !keys_private(n->token, k, &object, err).ok))
         return FAIL;
-    if (!token_value(n->token, object, CKA_LABEL, label, URI_LABEL_MAX, &size) ||
+    if (!token_value(n->token, object, CKA_LABEL, label, SLOT_KEY_LABEL_MAX, &size) ||
         strncmp(label, k->label, sizeof label) != 0)
         return fail(err, ERR_NO_KEY, "token '%s': the private key for '%s' has another label",
                     n->token->label, k->label);

@@ -109,7 +109,7 @@ static void use_facts(struct task *task, struct token *t, const struct token_key
 
 static void key_facts(struct task *task, struct token *t, const struct token_key *key)
 {
-    char hex[2 * URI_LABEL_MAX + 1];
+    char hex[2 * SLOT_CKA_ID_MAX + 1];
 
     fact(task, "key label", key->label);
     fact(task, "CKA_ID", text_hex(hex, key->id, key->id_size));

@@ -8,8 +8,6 @@
 #define TOKEN_OBJECTS_MAX 4096
 #define TOKEN_VALUE_MAX 8192 /* bytes of an attribute; certificates are the longest */
 #define MECHANISMS_MAX 1024
-#define TOKEN_LABEL_MAX 32
-#define TOKEN_SERIAL_MAX 16
 
 /* struct token: one that was found, with the one session in which all is done. */
 struct token {
@@ -17,7 +15,7 @@ struct token {
     struct module *module;
     CK_SLOT_ID slot;
     CK_TOKEN_INFO info;
-    char label[TOKEN_LABEL_MAX + 1], serial[TOKEN_SERIAL_MAX + 1]; /* UTF-8, not padded */
+    char label[SLOT_TOKEN_LABEL_MAX + 1], serial[SLOT_TOKEN_SERIAL_MAX + 1]; /* UTF-8, not padded */
     CK_SESSION_HANDLE session;
     bool open, writable, logged_in;
     CK_RV value_failed; /* why token_value could not read last, where that is not told of a value */

@@ -116,14 +116,15 @@ static struct result read_key(struct uri *uri, struct err *err)
     const CK_ATTRIBUTE *class = p11_kit_uri_get_attribute(uri->parsed, CKA_CLASS);
 
     if (label != NULL) {
-        if (label->ulValueLen > URI_LABEL_MAX || !text_is_utf8(label->pValue, label->ulValueLen))
-            return fail(err, ERR_USAGE, "object is at most %d bytes of UTF-8", URI_LABEL_MAX);
+        if (label->ulValueLen > SLOT_KEY_LABEL_MAX ||
+            !text_is_utf8(label->pValue, label->ulValueLen))
+            return fail(err, ERR_USAGE, "object is at most %d bytes of UTF-8", SLOT_KEY_LABEL_MAX);
         memcpy(uri->label, label->pValue, label->ulValueLen);
         uri->has_label = true;
     }
     if (id != NULL) {
-        if (id->ulValueLen > URI_LABEL_MAX)
-            return fail(err, ERR_USAGE, "id is at most %d bytes", URI_LABEL_MAX);
+        if (id->ulValueLen > SLOT_CKA_ID_MAX)
+            return fail(err, ERR_USAGE, "id is at most %d bytes", SLOT_CKA_ID_MAX);
         memcpy(uri->id, id->pValue, id->ulValueLen);
         uri->id_size = id->ulValueLen;
     }

@@ -10,15 +10,13 @@
 #include "base/wire.h"
 #include "keystore/keystore.h"
 
-#define URI_LABEL_MAX 128 /* bytes, of a key's label and of its CKA_ID */
-
 /* struct uri: {0} is empty and safe to free. */
 struct uri {
     P11KitUri *parsed;
     char *text; /* for messages: without pin-value */
-    char label[URI_LABEL_MAX + 1];
+    char label[SLOT_KEY_LABEL_MAX + 1];
     bool has_label;
-    uint8_t id[URI_LABEL_MAX];
+    uint8_t id[SLOT_CKA_ID_MAX];
     size_t id_size; /* 0 = not named */
     bool has_class;
     unsigned long class; /* CKO_PUBLIC_KEY, CKO_PRIVATE_KEY or CKO_SECRET_KEY */

@@ -136,7 +136,7 @@ static void look(struct aws *aws)
     struct chain chain = {.aws = aws};
     const struct credentials *c = NULL;
     struct caller caller = chain_caller(&chain);
-    char who[ARN_MAX + 1];
+    char who[SLOT_KEY_ARN_MAX + 1];
     struct err err = {0};
 
     chain_region(&chain, "eu-west-1");

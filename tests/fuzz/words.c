@@ -57,7 +57,7 @@ static void on_escape(const char *text, size_t size)
 
 static void on_arn(const char *text, size_t size)
 {
-    char again[2 * ARN_MAX];
+    char again[2 * SLOT_KEY_ARN_MAX];
     struct arn arn;
 
     fuzz_spoil(&arn, sizeof arn);
@@ -167,7 +167,7 @@ static void on_xml(const char *text, size_t size)
 static void on_reference(const char *text, size_t size)
 {
     struct reference at REFERENCE_CLEANUP = {0};
-    char again[RING_NAME_MAX + 16], number[16] = "";
+    char again[SLOT_KEY_NAME_MAX + 16], number[16] = "";
     struct err err;
 
     HOLDS(reference_split(&at, text, &err).ok);

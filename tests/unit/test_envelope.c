@@ -16,7 +16,7 @@ static void fill_core(struct core *core)
     *core = (struct core){.suite = SUITE_CHACHA, .created = 1795460700, .generation = 7};
     memcpy(core->name, "nightly", 8);
     memset(core->file_id, 1, CORE_ID_SIZE);
-    memset(core->branch_id, 2, CORE_ID_SIZE);
+    memset(core->branch_id, 2, BRANCH_ID_SIZE);
     MUST(context_add(&core->context, "db", 2, "prod", &err).ok);
     MUST(context_add(&core->context, "a", 1, "", &err).ok);
 }
