@@ -145,19 +145,15 @@ static struct result start(const struct crypto *crypto, const struct hpke_kem *k
     return key_schedule(crypto, kem, shared.bytes, info, aead, nonce, err);
 }
 
-/* start, with X25519 of the private key of one side and the public key of the other. */
-static struct result start_x25519(const struct crypto *crypto, const uint8_t *private_key,
-                                  const uint8_t *other, const uint8_t *enc,
-                                  const uint8_t *recipient, struct view info, struct aead **aead,
-                                  uint8_t nonce[AEAD_NONCE_SIZE], struct err *err)
+/* The shared point of the private key of one side and the public key of the other. */
+static struct result x25519_point(const uint8_t *private_key, const uint8_t *public_key,
+                                  struct secret *point, struct err *err)
 {
-    struct secret point SECRET_CLEANUP = {0};
-
-    if (!secret_new(&point, X25519_SIZE, err).ok)
+    if (!secret_new(point, X25519_SIZE, err).ok)
         return FAIL;
-    if (crypto_scalarmult_curve25519(point.bytes, private_key, other) != 0)
+    if (crypto_scalarmult_curve25519(point->bytes, private_key, public_key) != 0)
         return fail(err, ERR_DAMAGED, "not a public key");
-    return start(crypto, &kem_x25519, point.bytes, enc, recipient, info, aead, nonce, err);
+    return OK;
 }
 
 struct result x25519_public(const uint8_t private_key[X25519_SIZE], uint8_t out[X25519_SIZE],
@@ -185,13 +181,14 @@ struct result hpke_seal_with(const struct crypto *crypto, const uint8_t ephemera
                              struct view aad, const uint8_t *in, size_t size, uint8_t *out,
                              struct err *err)
 {
-    struct aead *aead AEAD_CLEANUP = NULL;
-    uint8_t nonce[AEAD_NONCE_SIZE];
+    struct secret point SECRET_CLEANUP = {0};
+    uint8_t enc[X25519_SIZE];
 
-    if (!x25519_public(ephemeral, out, err).ok ||
-        !start_x25519(crypto, ephemeral, public_key, out, public_key, info, &aead, nonce, err).ok)
+    if (!x25519_public(ephemeral, enc, err).ok ||
+        !x25519_point(ephemeral, public_key, &point, err).ok)
         return FAIL;
-    return aead_seal(aead, nonce, aad, in, size, out + X25519_SIZE, err);
+    return hpke_seal_shared(crypto, &kem_x25519, point.bytes, enc, public_key, info, aad, in, size,
+                            out, err);
 }
 
 struct result hpke_seal(const struct crypto *crypto, const uint8_t public_key[X25519_SIZE],
@@ -209,15 +206,14 @@ struct result hpke_open(const struct crypto *crypto, const uint8_t private_key[X
                         struct view info, struct view aad, const uint8_t *in, size_t size,
                         uint8_t *out, struct err *err)
 {
-    struct aead *aead AEAD_CLEANUP = NULL;
-    uint8_t nonce[AEAD_NONCE_SIZE], mine[X25519_SIZE];
+    struct secret point SECRET_CLEANUP = {0};
+    uint8_t mine[X25519_SIZE];
 
     if (size < HPKE_OVERHEAD)
         return fail(err, ERR_DAMAGED, "not authentic");
-    if (!x25519_public(private_key, mine, err).ok ||
-        !start_x25519(crypto, private_key, in, in, mine, info, &aead, nonce, err).ok)
+    if (!x25519_public(private_key, mine, err).ok || !x25519_point(private_key, in, &point, err).ok)
         return FAIL;
-    return aead_open(aead, nonce, aad, in + X25519_SIZE, size - X25519_SIZE, out, err);
+    return hpke_open_shared(crypto, &kem_x25519, point.bytes, mine, info, aad, in, size, out, err);
 }
 
 struct result hpke_seal_shared(const struct crypto *crypto, const struct hpke_kem *kem,
