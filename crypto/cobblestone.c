@@ -34,8 +34,8 @@ struct result cobblestone_derive(struct cobblestone *c, const struct crypto *cry
     if (w.bad)
         return fail(err, ERR_FAILED, "a body context of %zu bytes", context.size);
     if (!secret_new(&derived, DERIVED_SIZE, err).ok ||
-        !hkdf_expand_sha512(crypto, key.bytes, (struct view){info, w.used}, derived.bytes,
-                            derived.size, err)
+        !hkdf_expand(crypto, &hkdf_sha512, key, (struct view){info, w.used}, derived.bytes,
+                     derived.size, err)
              .ok ||
         !aead_new(&made.aead, crypto, algorithm, derived.bytes, err).ok)
         return FAIL;

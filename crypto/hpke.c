@@ -8,22 +8,10 @@
 #define HASH_SIZE SHA256_SIZE /* of the key schedule */
 #define LABELED_MAX 512
 
-/* struct hash: HKDF with one hash. */
-struct hash {
-    size_t size; /* bytes */
-    struct result (*extract)(const struct crypto *crypto, struct view salt, struct view ikm,
-                             uint8_t *prk, struct err *err);
-    struct result (*expand)(const struct crypto *crypto, const uint8_t *prk, struct view info,
-                            uint8_t *out, size_t size, struct err *err);
-};
-
-static const struct hash hash_sha256 = {SHA256_SIZE, hkdf_extract_sha256, hkdf_expand_sha256};
-static const struct hash hash_sha384 = {SHA384_SIZE, hkdf_extract_sha384, hkdf_expand_sha384};
-
 /* struct hpke_kem: a row of RFC 9180, 7.1. suite is the suite_id of the KEM (4.1), whole that of
  * all (5.1); both name HKDF-SHA256 and AES-256-GCM for the rest. */
 struct hpke_kem {
-    const struct hash *hash;
+    const struct hkdf_hash *hash;
     size_t enc, point; /* bytes: of public keys, of the shared secret of Diffie and Hellman */
     struct view suite, whole;
 };
@@ -36,9 +24,9 @@ struct hpke_kem {
         }                                                                                          \
     }
 
-static const struct hpke_kem kem_x25519 = KEM(&hash_sha256, X25519_SIZE, X25519_SIZE, "\x20");
-const struct hpke_kem hpke_p256 = KEM(&hash_sha256, P256_POINT_SIZE, P256_SHARED_SIZE, "\x10");
-const struct hpke_kem hpke_p384 = KEM(&hash_sha384, P384_POINT_SIZE, P384_SHARED_SIZE, "\x11");
+static const struct hpke_kem kem_x25519 = KEM(&hkdf_sha256, X25519_SIZE, X25519_SIZE, "\x20");
+const struct hpke_kem hpke_p256 = KEM(&hkdf_sha256, P256_POINT_SIZE, P256_SHARED_SIZE, "\x10");
+const struct hpke_kem hpke_p384 = KEM(&hkdf_sha384, P384_POINT_SIZE, P384_SHARED_SIZE, "\x11");
 
 /* Puts "HPKE-v1", suite and label: how every labeled input begins. */
 static void put_label(struct wire_writer *w, struct view suite, const char *label)
@@ -49,7 +37,7 @@ static void put_label(struct wire_writer *w, struct view suite, const char *labe
 }
 
 /* LabeledExtract (RFC 9180, 4): as many bytes as the hash has. */
-static struct result labeled_extract(const struct crypto *crypto, const struct hash *hash,
+static struct result labeled_extract(const struct crypto *crypto, const struct hkdf_hash *hash,
                                      struct view salt, struct view suite, const char *label,
                                      struct view ikm, uint8_t *out, struct err *err)
 {
@@ -62,11 +50,11 @@ static struct result labeled_extract(const struct crypto *crypto, const struct h
     wire_put_bytes(&w, ikm.bytes, ikm.size);
     if (w.bad)
         return fail(err, ERR_FAILED, "too long an input of a key derivation");
-    return hash->extract(crypto, salt, (struct view){input.bytes, w.used}, out, err);
+    return hkdf_extract(crypto, hash, salt, (struct view){input.bytes, w.used}, out, err);
 }
 
 /* LabeledExpand (RFC 9180, 4). */
-static struct result labeled_expand(const struct crypto *crypto, const struct hash *hash,
+static struct result labeled_expand(const struct crypto *crypto, const struct hkdf_hash *hash,
                                     const uint8_t *prk, struct view suite, const char *label,
                                     struct view info, uint8_t *out, size_t size, struct err *err)
 {
@@ -78,7 +66,8 @@ static struct result labeled_expand(const struct crypto *crypto, const struct ha
     wire_put_bytes(&w, info.bytes, info.size);
     if (w.bad)
         return fail(err, ERR_FAILED, "too long an input of a key derivation");
-    return hash->expand(crypto, prk, (struct view){input, w.used}, out, size, err);
+    return hkdf_expand(crypto, hash, (struct view){prk, hash->size}, (struct view){input, w.used},
+                       out, size, err);
 }
 
 /* ExtractAndExpand (RFC 9180, 4.1): the shared secret from the shared point. */
@@ -106,7 +95,7 @@ static struct result key_schedule(const struct crypto *crypto, const struct hpke
                                   const uint8_t *shared, struct view info, struct aead **aead,
                                   uint8_t nonce[AEAD_NONCE_SIZE], struct err *err)
 {
-    const struct hash *hash = &hash_sha256;
+    const struct hkdf_hash *hash = &hkdf_sha256;
     struct secret keys SECRET_CLEANUP = {0};
     uint8_t context[1 + 2 * HASH_SIZE] = {0};
     struct view c = {context, sizeof context};

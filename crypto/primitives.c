@@ -128,6 +128,10 @@ void sha256(uint8_t out[SHA256_SIZE], const struct view *parts, size_t count)
     sodium_memzero(&state, sizeof state);
 }
 
+const struct hkdf_hash hkdf_sha256 = {"SHA256", SHA256_SIZE};
+const struct hkdf_hash hkdf_sha384 = {"SHA384", SHA384_SIZE};
+const struct hkdf_hash hkdf_sha512 = {"SHA512", SHA512_SIZE};
+
 /* struct hkdf: one step of HKDF; what the step does not take is empty. */
 struct hkdf {
     int mode;
@@ -167,44 +171,21 @@ static struct result hkdf(const struct crypto *crypto, const struct hkdf *h, uin
     return OK;
 }
 
-struct result hkdf_expand_sha512(const struct crypto *crypto, const uint8_t prk[KEY_SIZE],
-                                 struct view info, uint8_t *out, size_t size, struct err *err)
+struct result hkdf_extract(const struct crypto *crypto, const struct hkdf_hash *hash,
+                           struct view salt, struct view ikm, uint8_t *prk, struct err *err)
 {
-    struct hkdf h = {EVP_KDF_HKDF_MODE_EXPAND_ONLY, "SHA512", {prk, KEY_SIZE}, {0}, info};
+    struct hkdf h = {EVP_KDF_HKDF_MODE_EXTRACT_ONLY, hash->name, ikm, salt, {0}};
+
+    return hkdf(crypto, &h, prk, hash->size, err);
+}
+
+struct result hkdf_expand(const struct crypto *crypto, const struct hkdf_hash *hash,
+                          struct view prk, struct view info, uint8_t *out, size_t size,
+                          struct err *err)
+{
+    struct hkdf h = {EVP_KDF_HKDF_MODE_EXPAND_ONLY, hash->name, prk, {0}, info};
 
     return hkdf(crypto, &h, out, size, err);
-}
-
-struct result hkdf_expand_sha256(const struct crypto *crypto, const uint8_t prk[SHA256_SIZE],
-                                 struct view info, uint8_t *out, size_t size, struct err *err)
-{
-    struct hkdf h = {EVP_KDF_HKDF_MODE_EXPAND_ONLY, "SHA256", {prk, SHA256_SIZE}, {0}, info};
-
-    return hkdf(crypto, &h, out, size, err);
-}
-
-struct result hkdf_extract_sha256(const struct crypto *crypto, struct view salt, struct view ikm,
-                                  uint8_t prk[SHA256_SIZE], struct err *err)
-{
-    struct hkdf h = {EVP_KDF_HKDF_MODE_EXTRACT_ONLY, "SHA256", ikm, salt, {0}};
-
-    return hkdf(crypto, &h, prk, SHA256_SIZE, err);
-}
-
-struct result hkdf_expand_sha384(const struct crypto *crypto, const uint8_t prk[SHA384_SIZE],
-                                 struct view info, uint8_t *out, size_t size, struct err *err)
-{
-    struct hkdf h = {EVP_KDF_HKDF_MODE_EXPAND_ONLY, "SHA384", {prk, SHA384_SIZE}, {0}, info};
-
-    return hkdf(crypto, &h, out, size, err);
-}
-
-struct result hkdf_extract_sha384(const struct crypto *crypto, struct view salt, struct view ikm,
-                                  uint8_t prk[SHA384_SIZE], struct err *err)
-{
-    struct hkdf h = {EVP_KDF_HKDF_MODE_EXTRACT_ONLY, "SHA384", ikm, salt, {0}};
-
-    return hkdf(crypto, &h, prk, SHA384_SIZE, err);
 }
 
 struct result aes256_blocks(const struct crypto *crypto, const uint8_t key[KEY_SIZE],

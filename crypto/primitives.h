@@ -14,6 +14,7 @@
 #define KEY_SIZE 32 /* bytes: every symmetric key of bulla */
 #define SHA256_SIZE 32
 #define SHA384_SIZE 48
+#define SHA512_SIZE 64
 #define AEAD_NONCE_SIZE 12
 #define AEAD_TAG_SIZE 16
 
@@ -38,22 +39,19 @@ struct ossl_lib_ctx_st *crypto_library(const struct crypto *crypto);
 /* sha256 hashes the parts one after the other (FIPS 180-4). */
 void sha256(uint8_t out[SHA256_SIZE], const struct view *parts, size_t count);
 
-/* hkdf_expand_sha512 is HKDF-Expand (RFC 5869, 2.3) with SHA-512; prk is KEY_SIZE bytes. */
-FALLIBLE hkdf_expand_sha512(const struct crypto *crypto, const uint8_t prk[KEY_SIZE],
-                            struct view info, uint8_t *out, size_t size, struct err *err);
+/* struct hkdf_hash: a hash that HKDF is made of. */
+struct hkdf_hash {
+    const char *name; /* as OpenSSL has it */
+    size_t size;      /* bytes */
+};
+extern const struct hkdf_hash hkdf_sha256, hkdf_sha384, hkdf_sha512;
 
-/* hkdf_extract_sha256 and hkdf_expand_sha256 are the steps of HKDF (RFC 5869, 2) with SHA-256; a
- * PRK is 32 bytes. */
-FALLIBLE hkdf_extract_sha256(const struct crypto *crypto, struct view salt, struct view ikm,
-                             uint8_t prk[SHA256_SIZE], struct err *err);
-FALLIBLE hkdf_expand_sha256(const struct crypto *crypto, const uint8_t prk[SHA256_SIZE],
-                            struct view info, uint8_t *out, size_t size, struct err *err);
-
-/* The same with SHA-384; a PRK is 48 bytes. */
-FALLIBLE hkdf_extract_sha384(const struct crypto *crypto, struct view salt, struct view ikm,
-                             uint8_t prk[SHA384_SIZE], struct err *err);
-FALLIBLE hkdf_expand_sha384(const struct crypto *crypto, const uint8_t prk[SHA384_SIZE],
-                            struct view info, uint8_t *out, size_t size, struct err *err);
+/* hkdf_extract and hkdf_expand are the steps of HKDF (RFC 5869, 2); hkdf_extract writes hash->size
+ * bytes. */
+FALLIBLE hkdf_extract(const struct crypto *crypto, const struct hkdf_hash *hash, struct view salt,
+                      struct view ikm, uint8_t *prk, struct err *err);
+FALLIBLE hkdf_expand(const struct crypto *crypto, const struct hkdf_hash *hash, struct view prk,
+                     struct view info, uint8_t *out, size_t size, struct err *err);
 
 /* aes256_blocks encrypts count 16-byte blocks with AES-256, each by itself (FIPS 197). */
 FALLIBLE aes256_blocks(const struct crypto *crypto, const uint8_t key[KEY_SIZE], const uint8_t *in,

@@ -92,10 +92,11 @@ static void keys_are_derived_without_decisions(void)
     struct cobblestone c COBBLESTONE_CLEANUP = {0};
     struct view secret = {key.bytes, key.size};
 
-    CHECK(DECISIONS(
-              hkdf_expand_sha512(crypto, key.bytes, (struct view){0}, out, sizeof out, &err)) == 0);
-    CHECK(DECISIONS(hkdf_extract_sha256(crypto, (struct view){0}, secret, out, &err)) == 0);
-    CHECK(DECISIONS(hkdf_expand_sha384(crypto, out, secret, out, sizeof out, &err)) == 0);
+    CHECK(DECISIONS(hkdf_expand(crypto, &hkdf_sha512, secret, (struct view){0}, out, sizeof out,
+                                &err)) == 0);
+    CHECK(DECISIONS(hkdf_extract(crypto, &hkdf_sha256, (struct view){0}, secret, out, &err)) == 0);
+    CHECK(DECISIONS(hkdf_expand(crypto, &hkdf_sha384, (struct view){out, SHA384_SIZE}, secret, out,
+                                sizeof out, &err)) == 0);
     CHECK(DECISIONS(cobblestone_derive(&c, crypto, AEAD_AES_256_GCM, secret, salt, (struct view){0},
                                        &err)) == 0);
     CHECK(DECISIONS(x25519_public(key.bytes, public_key, &err)) == 0);
