@@ -5,8 +5,6 @@
 #include "base/text.h"
 #include "crypto/passphrase.h"
 
-#define AAD_PREFIX "bulla/v1 branch key"
-
 static const struct slot_field_info fields[] = {
     [SLOT_KEY_ID] = {"key id", SLOT_FIXED, SLOT_KEY_ID_SIZE, SLOT_KEY_ID_SIZE},
     [SLOT_KEY_VERSION] = {"key version", SLOT_NUMBER, 1, UINT32_MAX},
@@ -161,9 +159,10 @@ static void put(struct slot *slot, void (*put_bytes)(struct wire_writer *, const
 
 void slot_put_number(struct slot *slot, uint32_t value)
 {
-    uint8_t bytes[4] = {(uint8_t)(value >> 24), (uint8_t)(value >> 16), (uint8_t)(value >> 8),
-                        (uint8_t)value};
+    uint8_t bytes[4];
+    struct wire_writer w = wire_writer(bytes, sizeof bytes);
 
+    wire_put_u32(&w, value);
     put(slot, wire_put_bytes, bytes, sizeof bytes);
 }
 
@@ -201,7 +200,7 @@ struct view slot_aad(const struct slot *slot, const uint8_t branch_id[BRANCH_ID_
 {
     struct wire_writer w = wire_writer(out, SLOT_AAD_MAX);
 
-    wire_put_bytes(&w, AAD_PREFIX, strlen(AAD_PREFIX));
+    wire_put_bytes(&w, BRANCH_KEY_LABEL, strlen(BRANCH_KEY_LABEL));
     wire_put_bytes(&w, branch_id, BRANCH_ID_SIZE);
     wire_put_u16(&w, (uint16_t)slot->method->code);
     wire_put_bytes(&w, slot->header, slot->header_size);

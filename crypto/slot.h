@@ -26,7 +26,10 @@
 #define SLOT_KEY_ARN_MAX 512
 #define SLOT_MATERIAL_ID_MAX 128
 #define SLOT_FIELDS_MAX 5 /* of a method */
-#define SLOT_AAD_MAX (19 + BRANCH_ID_SIZE + 2 + SLOT_HEADER_MAX)
+#define SLOT_AAD_MAX (sizeof BRANCH_KEY_LABEL - 1 + BRANCH_ID_SIZE + 2 + SLOT_HEADER_MAX)
+
+/* How the additional data of a wrap begins, and the info of HPKE: FORMAT.md section 5. */
+#define BRANCH_KEY_LABEL "bulla/v1 branch key"
 
 enum slot_code {
     SLOT_KEYRING_XAES = 0x0001,

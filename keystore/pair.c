@@ -4,9 +4,7 @@
 
 #include "base/text.h"
 
-#define HPKE_INFO "bulla/v1 branch key"
-
-static const struct view info = {(const uint8_t *)HPKE_INFO, sizeof HPKE_INFO - 1};
+static const struct view info = {(const uint8_t *)BRANCH_KEY_LABEL, sizeof BRANCH_KEY_LABEL - 1};
 
 bool pair_is_slot(const struct slot *slot)
 {

@@ -7,7 +7,6 @@
 #include "keystore/keyring/reference.h"
 
 #define SECONDS_OF_DAY 86400
-#define HPKE_INFO "bulla/v1 branch key"
 
 /* struct keyring: a keyring file, or a public key file, which can wrap only. */
 struct keyring {
@@ -150,7 +149,7 @@ static struct result keyring_wrap(struct master_key *key, const struct branch_id
                          branch_key->size, slot->wrap, err);
     }
     slot->wrap_size = KEY_SIZE + HPKE_OVERHEAD;
-    struct view info = {(const uint8_t *)HPKE_INFO, strlen(HPKE_INFO)};
+    struct view info = view_text(BRANCH_KEY_LABEL);
     return hpke_seal(k->env->crypto, w.public_key, info, bound, branch_key->bytes, branch_key->size,
                      slot->wrap, err);
 }
@@ -219,7 +218,7 @@ static struct result open_wrap(struct keyring *k, const struct ring_version *v,
                                const struct branch_identity *branch, const struct slot *slot,
                                struct secret *branch_key, struct err *err)
 {
-    struct view info = {(const uint8_t *)HPKE_INFO, strlen(HPKE_INFO)};
+    struct view info = view_text(BRANCH_KEY_LABEL);
     const struct crypto *crypto = k->env->crypto;
     struct secret opened SECRET_CLEANUP = {0};
     uint8_t aad[SLOT_AAD_MAX];
