@@ -210,13 +210,15 @@ static bool is_ours(const struct run *r, const char *path)
     return wire_get_u64(&reader) % r->shares == r->share - 1;
 }
 
-/* Whether a walk passes a file by: what is sealed already by its name and its looks, when sealing,
- * and what is not sealed by its name, when opening. */
+/* Whether a walk passes a file by: when sealing, what is sealed already by its name and its looks;
+ * else what is sealed by neither. */
 static bool passes_by(const struct batch *b, const struct place *file)
 {
     if (b->add != NULL)
         return open_looks_sealed(file);
-    return b->only != NULL && !ends_with(file->name, b->only);
+    if (b->only == NULL || ends_with(file->name, b->only))
+        return false;
+    return b->looks == 0 || (b->looks & 1u << open_look(file)) == 0;
 }
 
 /* One file of a walk, which lends us its place. */

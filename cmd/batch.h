@@ -30,7 +30,10 @@ struct batch {
     /* How a result is named after its source: by one of the two; neither if nothing is written. */
     const char *add, *take;
 
-    const char *only; /* what a walk takes: names with this ending; NULL = all */
+    /* What a walk takes: names with this ending (NULL = all), and with it what has one of these
+     * looks (1 << enum look), whatever its name. */
+    const char *only;
+    unsigned looks;
 };
 
 /* batch_run does all operands, standard input if there is none, and returns the exit status. */

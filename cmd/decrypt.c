@@ -151,7 +151,10 @@ int verb_decrypt(const struct options *o)
 
 int verb_verify(const struct options *o)
 {
-    struct batch batch = {.parallel = true, .done = "verified", .only = SEALED_SUFFIX};
+    struct batch batch = {.parallel = true,
+                          .done = "verified",
+                          .only = SEALED_SUFFIX,
+                          .looks = 1u << LOOK_SEALED | 1u << LOOK_BODY};
 
     return run(o, &batch, true);
 }

@@ -62,7 +62,8 @@ int verb_reencrypt(const struct options *o)
                           .arg = r,
                           .parallel = true,
                           .done = "reencrypted",
-                          .only = SEALED_SUFFIX};
+                          .only = SEALED_SUFFIX,
+                          .looks = 1u << LOOK_SEALED | 1u << LOOK_BODY};
     struct err err = {0};
     int status;
 

@@ -77,7 +77,8 @@ int verb_rewrap(const struct options *o)
                           .arg = r,
                           .parallel = true,
                           .done = "seen",
-                          .only = SEALED_SUFFIX};
+                          .only = SEALED_SUFFIX,
+                          .looks = 1u << LOOK_SEALED | 1u << LOOK_BODY | 1u << LOOK_ALONE};
     struct err err = {0};
     int status;
 

@@ -193,8 +193,13 @@ static void show_json(const struct run *r)
 
 static int scan(struct run *r, const struct options *o)
 {
-    struct batch batch = {
-        .options = o, .each = each, .arg = r, .done = "read", .only = SEALED_SUFFIX};
+    struct batch batch = {.options = o,
+                          .each = each,
+                          .arg = r,
+                          .done = "read",
+                          .only = SEALED_SUFFIX,
+                          .looks = 1u << LOOK_SEALED | 1u << LOOK_BODY | 1u << LOOK_EXPORTED |
+                                   1u << LOOK_ALONE};
 
     r->options = o;
     int status = batch_run(&batch);

@@ -5,6 +5,8 @@
 #include "crypto/body.h"
 #include "libbulla/session.h"
 
+#define ENVELOPE_SUFFIX ".env" /* behind the name of the body, for one that lies beside it */
+
 /* struct sealed_place: where a sealed file is. */
 struct sealed_place {
     const struct place *body;     /* NULL = standard input */
@@ -51,6 +53,19 @@ struct open_options {
  * a sealed file or an envelope that begins as an envelope does, or is named like a body and has an
  * envelope beside it. */
 bool open_looks_sealed(const struct place *file);
+
+/* enum look: what a file seems to be, whatever its name. */
+enum look {
+    LOOK_PLAIN,    /* not sealed */
+    LOOK_SEALED,   /* begins with an envelope; or cannot be read, so that it may */
+    LOOK_BODY,     /* its envelope lies beside it */
+    LOOK_DETACHED, /* the envelope of a body beside it, which has none of its own */
+    LOOK_EXPORTED, /* an envelope beside a file that has its own */
+    LOOK_ALONE     /* an envelope with no file beside it */
+};
+
+/* open_look tells that by how the file begins and what lies beside it. */
+enum look open_look(const struct place *file);
 
 /* open_start opens the data key, checks what the options require, and finds the body by its
  * commitment: the source of *f stands at chunk 0 then, and the caller ends *c. */

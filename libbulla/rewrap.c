@@ -472,6 +472,28 @@ static struct result open_for(const struct rewrap *r, const struct place *place,
                       : inplace_open(place, fd, st, err);
 }
 
+/* An exported envelope is not ours to change; but it still takes the keys that the file had. */
+static void warn_of_export(const struct rewrap *r, const struct place *file, const struct sealed *f,
+                           bool changed)
+{
+    struct place beside PLACE_CLEANUP = {0};
+    const struct sealed_place from = {.body = &beside, .alone = true};
+    struct sealed exported SEALED_CLEANUP = {0};
+    struct session silent = {0};
+    struct err err;
+
+    if (f->separate || !place_beside(&beside, file, ENVELOPE_SUFFIX, &err).ok ||
+        !sealed_open(&exported, &silent, &from, &err).ok)
+        return;
+    const struct envelope *e = &exported.envelope;
+    if (memcmp(e->core.file_id, f->envelope.core.file_id, CORE_ID_SIZE) == 0 &&
+        e->sequence < f->envelope.sequence + changed)
+        session_warn(r->session,
+                     "'%s' beside it is older and opens with the keys of then: 'bulla envelope "
+                     "export --force' makes it anew",
+                     beside.path);
+}
+
 struct result rewrap_file(struct rewrap *r, const struct place *file, enum rewrapped *outcome,
                           struct err *err)
 {
@@ -501,7 +523,11 @@ struct result rewrap_file(struct rewrap *r, const struct place *file, enum rewra
         err_context(err, "'%s'", f.source.name);
         return FAIL;
     }
-    return write_out(&j, place, fd, &st, &f, outcome, err);
+    if (!write_out(&j, place, fd, &st, &f, outcome, err).ok)
+        return FAIL;
+    if (!j.other)
+        warn_of_export(r, file, &f, has_work(&j) && !r->dry_run);
+    return OK;
 }
 
 /* A new key that does not tell is wrapped by, to learn what it is. */

@@ -1,0 +1,98 @@
+"""Sealed files that are not named like sealed files: a walk sees them by how they begin."""
+
+import json
+import os
+
+import pytest
+
+from program import BOUND
+from sealed import snapshot
+
+X = b"content"
+
+
+@pytest.fixture
+def tree(bulla, ring, work):
+    """One sealed file, one detached, one with an exported envelope, an exported envelope alone, and plain ones."""
+    (work / "t/deep").mkdir(parents=True)
+    bulla("encrypt", "-k", ring, "-o", "t/dump.sealed", stdin=X)
+    (work / "t/deep/piped").write_bytes(bulla("encrypt", "-k", ring, stdin=X).stdout)
+    bulla("encrypt", "-k", ring, "--detach", "-o", "t/apart", stdin=X)
+    bulla.seal(ring, X, name="t/own")
+    bulla("envelope", "export", "t/own.bulla")
+    bulla("envelope", "export", "t/dump.sealed", "-o", "t/alone.env")
+    for name in ("plain", "plain.env", "empty", "short"):
+        (work / "t" / name).write_bytes(b"bulla\r\n" if name == "short" else b"" if name == "empty" else X)
+    return work / "t"
+
+
+SEALED = ["t/apart", "t/deep/piped", "t/dump.sealed", "t/own.bulla"]
+
+
+def seen(bulla, *args, status=0):
+    lines = [json.loads(line) for line in bulla(*args, "--json", "-r", "t", status=status).stdout.splitlines()]
+    return sorted(line["file"] for line in lines if "file" in line)
+
+
+def test_each_verb_sees_them(bulla, ring, tree):
+    assert seen(bulla, "verify", "-k", ring) == SEALED
+    assert seen(bulla, "status") == sorted([*SEALED, "t/alone.env", "t/own.bulla.env"])
+    assert seen(bulla, "rewrap", "-k", ring) == sorted([*SEALED, "t/alone.env"])
+
+
+def test_reencrypt_sees_them(bulla, ring, tree):
+    """The detached one is refused, as one that was named would be."""
+    before = {name: (tree.parent / name).read_bytes() for name in SEALED}
+    assert seen(bulla, "reencrypt", "-k", ring, status=3) == SEALED
+    assert [name for name in SEALED if (tree.parent / name).read_bytes() == before[name]] == ["t/apart"]
+
+
+def test_key_that_they_need_is_not_destroyed(bulla, ring, tree):
+    bulla("key", "rotate", ring)
+    for name in ("own.bulla", "own.bulla.env", "apart", "apart.env"):
+        (tree / name).unlink()
+    old = f"{ring}#backup:1"
+    assert bulla("status", "-r", "--needs", old, "t", status=7).stdout.endswith(f"\n3 files still need {old}\n".encode())
+    bulla("key", "destroy", "--force", "--check", "t", old, status=7)
+    bulla("rewrap", "-k", ring, "-r", "t")
+    bulla("status", "-r", "--needs", old, "t")
+    bulla("key", "destroy", "--force", "--check", "t", old)
+    for name in ("dump.sealed", "deep/piped"):
+        assert bulla("decrypt", "-k", ring, "-o", "-", tree / name).stdout == X
+
+
+def test_exported_envelope_stays_on_the_old_key_and_counts(bulla, ring, work):
+    sealed, old = bulla.seal(ring, X), f"{ring}#backup:1"
+    bulla("envelope", "export", sealed)
+    bulla("key", "rotate", ring)
+    assert b"older" not in bulla("rewrap", "-n", "-k", ring, sealed).stderr
+    for _ in range(2):
+        done = bulla("rewrap", "-k", ring, sealed)
+        assert b"warning: '%s.env' beside it is older" % os.fsencode(sealed) in done.stderr
+    assert bulla("status", "--needs", old, "-r", ".", status=7).stdout.startswith(b"./plain.bulla.env\n")
+    assert bulla("status", "--needs", old, f"{sealed}.env", status=7).stdout
+    bulla("envelope", "export", "--force", sealed)
+    assert b"older" not in bulla("rewrap", "-k", ring, sealed).stderr
+    bulla("status", "--needs", old, "-r", ".")
+
+
+def test_envelope_of_another_file_is_not_warned_of(bulla, ring, work):
+    sealed, other = bulla.seal(ring, X), bulla.seal(ring, X, name="other")
+    bulla("envelope", "export", other, "-o", f"{sealed}.env")
+    bulla("key", "rotate", ring)
+    assert b"older" not in bulla("rewrap", "-k", ring, sealed).stderr
+
+
+def test_plain_files_stay(bulla, ring, tree):
+    before = snapshot(tree)
+    bulla("key", "rotate", "-q", ring)
+    bulla("rewrap", "-k", ring, "-r", "t")
+    after = snapshot(tree)
+    changed = {os.fsdecode(os.path.relpath(name, os.fsencode(tree))) for name in before if before[name] != after[name]}
+    assert changed == {"dump.sealed", "deep/piped", "apart.env", "own.bulla", "alone.env"}
+
+
+def test_file_that_cannot_be_read_is_not_passed_over(bulla, ring, tree):
+    (tree / "deep/piped").chmod(0)
+    done = bulla("status", "-r", "--needs", ring, "t", status=3, under=BOUND)
+    assert b"t/deep/piped" in done.stderr and b"still need" not in done.stdout
