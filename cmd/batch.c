@@ -218,7 +218,35 @@ static bool passes_by(const struct batch *b, const struct place *file)
         return open_looks_sealed(file);
     if (b->only == NULL || ends_with(file->name, b->only))
         return false;
-    return b->looks == 0 || (b->looks & 1u << open_look(file)) == 0;
+    return b->looks == 0 || ((b->looks | 1u << LOOK_UNKNOWN) & 1u << open_look(file)) == 0;
+}
+
+/* Why a file that was passed by should be named: OUT will lack it. Else NULL. */
+static const char *worth_telling(const struct run *r, const struct place *file)
+{
+    const struct batch *b = r->batch;
+
+    if (b->add != NULL)
+        return r->to_directory ? "sealed already" : NULL;
+    if (b->take == NULL)
+        return NULL;
+    enum look look = open_look(file);
+    return look == LOOK_SEALED || look == LOOK_BODY
+               ? "sealed, but its name does not end in " SEALED_SUFFIX
+               : NULL;
+}
+
+static void skipped(struct run *r, const char *path, const char *why)
+{
+    count(r, &r->skipped);
+    if (why == NULL)
+        return;
+    terminal_note("skipped '%s': %s", path, why);
+    if (!r->batch->options->json)
+        return;
+    json_t *report = report_for(path);
+    terminal_put(report, "skipped", json_string(why));
+    terminal_json(report);
 }
 
 /* One file of a walk, which lends us its place. */
@@ -246,7 +274,7 @@ static bool on_file(void *arg, const struct place *file, int twin, const char *t
     if (!is_ours(r, file->path))
         return true;
     if (passes_by(r->batch, file))
-        count(r, &r->skipped);
+        skipped(r, file->path, worth_telling(r, file));
     else if (!do_found(r, file, twin, twin_path, &err).ok)
         failed_early(r, file->path, &err);
     return !stream_interrupted();
@@ -262,10 +290,7 @@ static void on_settle(void *arg)
 
 static void on_skip(void *arg, const char *path, const char *what)
 {
-    struct run *r = arg;
-
-    count(r, &r->skipped);
-    terminal_note("skipped '%s': %s", path, what);
+    skipped(arg, path, what);
 }
 
 static void on_fail(void *arg, const char *path, const struct err *err)

@@ -31,7 +31,7 @@ struct batch {
     const char *add, *take;
 
     /* What a walk takes: names with this ending (NULL = all), and with it what has one of these
-     * looks (1 << enum look), whatever its name. */
+     * looks (1 << enum look), whatever its name; then too what cannot be looked at. */
     const char *only;
     unsigned looks;
 };

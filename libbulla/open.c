@@ -188,7 +188,7 @@ enum look open_look(const struct place *file)
     struct err err;
 
     if (!place_open_file(file, false, &fd, &st, &err).ok)
-        return place_stat(file, &st, &there, &err).ok && !there ? LOOK_PLAIN : LOOK_SEALED;
+        return place_stat(file, &st, &there, &err).ok && !there ? LOOK_PLAIN : LOOK_UNKNOWN;
     if (begins_sealed(fd))
         return has_ending(file->name, ENVELOPE_SUFFIX) && is_envelope(file) ? look_of_envelope(file)
                                                                             : LOOK_SEALED;

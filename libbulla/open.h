@@ -57,7 +57,8 @@ bool open_looks_sealed(const struct place *file);
 /* enum look: what a file seems to be, whatever its name. */
 enum look {
     LOOK_PLAIN,    /* not sealed */
-    LOOK_SEALED,   /* begins with an envelope; or cannot be read, so that it may */
+    LOOK_UNKNOWN,  /* cannot be read */
+    LOOK_SEALED,   /* begins with an envelope */
     LOOK_BODY,     /* its envelope lies beside it */
     LOOK_DETACHED, /* the envelope of a body beside it, which has none of its own */
     LOOK_EXPORTED, /* an envelope beside a file that has its own */

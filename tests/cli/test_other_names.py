@@ -96,3 +96,36 @@ def test_file_that_cannot_be_read_is_not_passed_over(bulla, ring, tree):
     (tree / "deep/piped").chmod(0)
     done = bulla("status", "-r", "--needs", ring, "t", status=3, under=BOUND)
     assert b"t/deep/piped" in done.stderr and b"still need" not in done.stdout
+
+
+# What a walk leaves out of a result is named.
+
+
+def skipped(bulla, *args):
+    done = bulla(*args, "--json", "-r", "t", "-o", "out")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    found = {line["file"]: line["skipped"] for line in lines if "skipped" in line}
+    for name, why in found.items():
+        assert f"skipped '{name}': {why}\n".encode() in done.stderr
+    return found
+
+
+def test_sealed_files_are_missing_in_the_sealed_tree(bulla, ring, tree, work):
+    (work / "out").mkdir()
+    (tree / "link").symlink_to("plain")
+    assert skipped(bulla, "encrypt", "-k", ring) == {
+        "t/own.bulla": "sealed already", "t/own.bulla.env": "sealed already", "t/link": "a symbolic link"
+    }  # fmt: skip
+    assert (work / "out/plain.bulla").exists() and not (work / "out/own.bulla").exists()
+
+
+def test_sealed_files_are_passed_by_in_place(bulla, ring, tree):
+    done = bulla("encrypt", "-k", ring, "--json", "-r", "t")
+    assert b"skipped '" not in done.stderr and b", 2 skipped, 0 failed" in done.stderr and b"own" not in done.stdout
+
+
+def test_sealed_files_that_decrypt_cannot_name(bulla, ring, tree, work):
+    (work / "out").mkdir()
+    why = "sealed, but its name does not end in .bulla"
+    assert skipped(bulla, "decrypt", "-k", ring) == dict.fromkeys(["t/apart", "t/deep/piped", "t/dump.sealed"], why)
+    assert [path.name for path in (work / "out").rglob("*") if path.is_file()] == ["own"]
