@@ -147,6 +147,22 @@ static void tell(const struct options *o, const struct target *t, const struct k
                       key_state_name(info->state));
 }
 
+/* What was right before a rotation and is not any more: the copies of a key that is in a file. */
+static void tell_copies(const struct target *t, const struct key_info *info)
+{
+    char *path STRING_CLEANUP = NULL;
+    struct err ignored;
+
+    if (t->ops->file == NULL || !t->ops->file(t->rest, &path, &ignored).ok)
+        return;
+    terminal_note("a copy of '%s' in another place lacks the new version: copy it again before "
+                  "'bulla rewrap'%s",
+                  path,
+                  strcmp(info->kind, "x25519") == 0
+                      ? ", and export the public key again: the old file seals to the old version"
+                      : "");
+}
+
 static struct result rotate(const struct options *o, struct err *err)
 {
     struct target t TARGET_CLEANUP = {0};
@@ -159,6 +175,8 @@ static struct result rotate(const struct options *o, struct err *err)
     if (!t.ops->rotate(&t.session.env, t.rest, (uint64_t)time(NULL), &info, err).ok)
         return FAIL;
     tell(o, &t, &info);
+    if (!o->json)
+        tell_copies(&t, &info);
     return OK;
 }
 

@@ -47,7 +47,8 @@ def first_key(ring):
 def test_rotate_makes_the_next_version_active(bulla, ring):
     before = first_key(ring)["versions"][0]
     done = bulla("key", "rotate", ring)
-    assert done.stdout == b"" and done.stderr == b"bulla: key 'backup' version 2 is active\n"
+    copy = f"bulla: a copy of '{ring}' in another place lacks the new version: copy it again before 'bulla rewrap'\n"
+    assert done.stdout == b"" and done.stderr.decode() == f"bulla: key 'backup' version 2 is active\n{copy}"
     assert states(bulla, ring) == [(1, "retired"), (2, "active")]
     old, new = first_key(ring)["versions"]
     assert old == before | {"state": "retired"} and new["key"] != old["key"]

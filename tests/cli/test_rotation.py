@@ -25,6 +25,18 @@ def rotate(ring, archive):
     return subprocess.run([SCRIPT, f"{ring}#backup", archive], capture_output=True, env={"PATH": path})
 
 
+@pytest.mark.parametrize("args", [[], ["ring#backup"], ["ring", "archive"], ["ring#", "archive"], ["a#b", "c", "d"]])
+def test_script_tells_how_it_is_called(work, args):
+    done = subprocess.run([SCRIPT, *args], capture_output=True, cwd=work)
+    assert (done.returncode, done.stderr) == (2, b"usage: rotate-backups KEYRING#NAME ARCHIVE\n")
+
+
+def test_script_finds_bulla_from_cron():
+    """Whose PATH is /usr/bin:/bin."""
+    trace = subprocess.run(["sh", "-x", SCRIPT, "a#b", "/nowhere"], capture_output=True, env={"PATH": "/usr/bin:/bin"})
+    assert b"+ PATH=/usr/bin:/bin:/usr/local/bin\n" in trace.stderr
+
+
 def versions(bulla, archive):
     rows = bulla.inspect(*sorted(archive.rglob("*.bulla")))
     return {row["slots"][0]["key_version"] for row in rows}
