@@ -90,6 +90,7 @@ int verb_encrypt(const struct options *o)
         return terminal_error(&err);
     }
     e->options = o;
+    e->session.env.seals = true;
     if (!read_options(&e->seal, o, &err).ok || !common_sync(&e->session, o, &err).ok ||
         !common_keys(&e->session, o, true, &err).ok)
         status = terminal_error(&err);

@@ -49,6 +49,8 @@ struct keystore_env {
                                 struct err *err);
     uint32_t kdf_memory_kib; /* what a passphrase may cost at most */
 
+    bool seals; /* the run only seals: a key that is missing may be a new one */
+
     const char *endpoint; /* of AWS KMS: a URL in place of the usual one, or NULL */
     unsigned kms_timeout; /* seconds that an operation of it may take */
     struct token_options token;

@@ -1,7 +1,9 @@
 #include "keystore/keyring/keyring.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "keystore/keyring/manage.h"
 #include "keystore/keyring/reference.h"
@@ -38,6 +40,9 @@ static struct result keyring_open(struct master_key **out, const struct keystore
     k->key.ops = &keyring_ops;
     k->env = env;
     if (!reference_load(&k->at, reference, &k->ring, &k->public_key, &k->is_public, err).ok) {
+        if (env->seals && strcmp(reference, "passphrase") != 0 && k->at.path != NULL &&
+            access(k->at.path, F_OK) != 0 && errno == ENOENT)
+            err_hint(err, "'bulla key new %s' makes one", k->at.path);
         keyring_close(&k->key);
         return FAIL;
     }

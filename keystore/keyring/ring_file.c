@@ -18,6 +18,9 @@
 #define VERSION_JSON_MAX 768  /* bytes of text for one version */
 #define VERSION_VALUES_MAX 24 /* and values in it */
 
+#define MARK "bulla-keyring"
+#define MARK_WITHIN 4096 /* bytes from the beginning */
+
 #define NO_DAYS INT64_MIN /* where the member is not there */
 
 static bool state_by_name(const char *name, enum key_state *state)
@@ -203,13 +206,13 @@ static struct result read_ring(struct ring *ring, json_t *json, struct err *err)
     json_int_t layout;
     json_t *keys, *passphrase = NULL;
 
-    if (!json_is_object(json) || !json_is_integer(json_object_get(json, "bulla-keyring")))
+    if (!json_is_object(json) || !json_is_integer(json_object_get(json, MARK)))
         return malformed(err, "it is not a keyring");
-    layout = json_integer_value(json_object_get(json, "bulla-keyring"));
+    layout = json_integer_value(json_object_get(json, MARK));
     if (layout != LAYOUT)
         return fail(err, ERR_UNSUPPORTED, "its layout is not known to this bulla");
-    if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:I, s?o, s:o}", "bulla-keyring", &layout,
-                       "passphrase", &passphrase, "keys", &keys) != 0 ||
+    if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:I, s?o, s:o}", MARK, &layout, "passphrase",
+                       &passphrase, "keys", &keys) != 0 ||
         !json_is_array(keys) || json_array_size(keys) > RING_KEYS_MAX)
         return malformed(err, "it has an unknown member, no keys, or too many");
     if (!read_passphrase(ring, passphrase, err).ok)
@@ -238,6 +241,49 @@ static struct result parse(struct ring *ring, const struct secret *text, size_t 
     return OK;
 }
 
+/* Who names the wrong file is told that, and not to change it. */
+static struct result check_mark(int fd, const char *path, struct err *err)
+{
+    struct secret start SECRET_CLEANUP = {0};
+
+    if (!secret_new(&start, MARK_WITHIN, err).ok)
+        return FAIL;
+    ssize_t n = pread(fd, start.bytes, start.size, 0);
+    if (n >= 0 && memmem(start.bytes, (size_t)n, MARK, strlen(MARK)) == NULL)
+        return fail(err, ERR_DAMAGED, "'%s' is not a bulla keyring, public key or PEM file", path);
+    return OK;
+}
+
+static struct result check_private(int fd, const struct stat *st, const char *path, struct err *err)
+{
+    bool others = (st->st_mode & 077) != 0;
+
+    if (st->st_uid == geteuid() && !others)
+        return OK;
+    if (!check_mark(fd, path, err).ok)
+        return FAIL;
+    if (st->st_uid != geteuid()) {
+        (void)fail(err, ERR_POLICY, "keyring '%s' belongs to another user", path);
+        err_hint(err, "run bulla as its owner, or 'chown' it");
+    } else {
+        (void)fail(err, ERR_POLICY, "keyring '%s' may be used by others (mode %03o)", path,
+                   (unsigned)st->st_mode & 0777);
+        err_hint(err, "chmod 600 '%s', and think of who may have read it", path);
+    }
+    return FAIL;
+}
+
+static struct result no_keyring(const char *path, struct err *err)
+{
+    (void)fail(err, ERR_FAILED, "there is no keyring '%s'", path);
+    if (strcmp(path, "passphrase") == 0)
+        err_hint(err, "a passphrase is meant by passphrase:");
+    else
+        err_hint(err, "bring its copy back, if it was here; 'bulla inspect FILE' shows which key a "
+                      "file needs");
+    return FAIL;
+}
+
 /* Opens the file and looks at what was opened, so that nobody can change it in between. */
 static struct result open_private(const struct place *place, int *out, struct stat *st,
                                   struct err *err)
@@ -250,24 +296,15 @@ static struct result open_private(const struct place *place, int *out, struct st
         err_hint(err, "name the file it leads to");
         return FAIL;
     }
-    if (fd < 0 && errno == ENOENT) {
-        (void)fail(err, ERR_FAILED, "there is no keyring '%s'", place->path);
-        err_hint(err, "'bulla key new %s' makes one", place->path);
-        return FAIL;
-    }
+    if (fd < 0 && errno == ENOENT)
+        return no_keyring(place->path, err);
     bool socket = fd < 0 && errno == ENXIO;
     if (!socket && (fd < 0 || fstat(fd, st) != 0))
         return fail_errno(err, "cannot open keyring '%s'", place->path);
     if (socket || !S_ISREG(st->st_mode))
         return fail(err, ERR_POLICY, "keyring '%s' is not a regular file", place->path);
-    if (st->st_uid != geteuid())
-        return fail(err, ERR_POLICY, "keyring '%s' belongs to another user", place->path);
-    if ((st->st_mode & 077) != 0) {
-        (void)fail(err, ERR_POLICY, "keyring '%s' may be used by others (mode %03o)", place->path,
-                   (unsigned)st->st_mode & 0777);
-        err_hint(err, "chmod 600 '%s', and think of who may have read it", place->path);
+    if (!check_private(fd, st, place->path, err).ok)
         return FAIL;
-    }
     *out = fd;
     fd = -1;
     return OK;
@@ -351,7 +388,7 @@ static char *ring_text(const struct ring *ring, json_t **json)
     for (size_t i = 0; i < ring->key_count; i++)
         if (json_array_append_new(keys, key_json(ring, &ring->keys[i])) != 0)
             return NULL;
-    *json = json_pack("{s:i}", "bulla-keyring", LAYOUT);
+    *json = json_pack("{s:i}", MARK, LAYOUT);
     if (ring->protected &&
         json_object_set_new(*json, "passphrase",
                             json_pack("{s:s, s:I, s:I}", "salt",

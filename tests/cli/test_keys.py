@@ -271,6 +271,21 @@ def test_every_named_key_must_be_there(bulla, ring):
     assert b"there is no keyring 'missing.ring'" in done.stderr and not (bulla.work / "x").exists()
 
 
+@pytest.mark.parametrize("verb", [["decrypt"], ["verify"], ["rewrap"], ["key", "list"], ["key", "rotate"]], ids=" ".join)
+def test_missing_keyring_is_to_be_brought_back(bulla, ring, verb):
+    """Only who seals is told how to make one."""
+    sealed = bulla.seal(ring, X)
+    args = ["missing"] if verb[0] == "key" else ["-k", "missing", sealed]
+    done = bulla(*verb, *args, status=1)
+    assert b"hint: bring its copy back" in done.stderr and b"'bulla inspect FILE'" in done.stderr
+    assert b"hint: 'bulla key new missing' makes one" in bulla("encrypt", "-k", "missing", stdin=X, status=1).stderr
+
+
+@pytest.mark.parametrize("verb", ["encrypt", "decrypt"])
+def test_passphrase_without_its_colon(bulla, verb):
+    assert b"hint: a passphrase is meant by passphrase:\n" in bulla(verb, "-k", "passphrase", stdin=X, status=1).stderr
+
+
 def test_keys_that_are_not_named_are_not_used(bulla, ring):
     """The file does not choose: a keyring beside it, or in the home folder, opens nothing."""
     sealed = bulla.seal(ring, X)

@@ -460,6 +460,19 @@ def test_keyring_that_others_may_use(ring, refused, source, verb, mode):
     assert b"chmod 600" in done.stderr
 
 
+@pytest.mark.parametrize("text", [b"root:x:0:0::/:/bin/sh\n", b"ssh-ed25519 AAAA\n", b""])
+@pytest.mark.parametrize("owner", [0, 12345] if os.geteuid() == 0 else [os.geteuid()])
+@pytest.mark.parametrize("verb", VERBS)
+def test_other_file_is_not_to_be_changed(work, refused, source, verb, text, owner):
+    """As a mode or an owner that others gave it for their reasons."""
+    file = work / "passwd"
+    file.write_bytes(text)
+    file.chmod(0o644)
+    os.chown(file, owner, -1)
+    done = refused(verb, "-k", file, source[verb], status=4, says=f"'{file}' is not a bulla keyring, public key or PEM file")
+    assert b"hint" not in done.stderr
+
+
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
 def test_keyring_for_the_owner_alone(bulla, ring, source, mode):
     ring.chmod(mode)
