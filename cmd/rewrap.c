@@ -55,8 +55,11 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     if (!rewrap_file(&r->rewrap, item->source, &outcome, err).ok)
         return FAIL;
     /* In a walk a file of other keys is passed by; one that was named should have been ours. */
-    if (outcome == REWRAP_OTHER && item->follow)
-        return fail(err, ERR_NO_KEY, "'%s': none of the given keys opens it", item->source->path);
+    if (outcome == REWRAP_OTHER && item->follow) {
+        (void)fail(err, ERR_NO_KEY, "'%s': none of the given keys opens it", item->source->path);
+        err_hint(err, "'bulla inspect' shows the keys it was sealed to");
+        return FAIL;
+    }
     atomic_fetch_add(outcome == REWRAP_CURRENT ? &r->current
                      : outcome == REWRAP_OTHER ? &r->other
                                                : &r->done,

@@ -12,9 +12,6 @@
 #include "cmd/verbs.h"
 #include "libbulla/open.h"
 
-#define WHAT_MAX                                                                                   \
-    (TEXT_ESCAPED(SLOT_KEY_ARN_MAX) + TEXT_ESCAPED(SLOT_MATERIAL_ID_MAX) + 64) /* bytes */
-
 /* struct tally: one master key, as the slots name it, and the files that have a slot of it. */
 struct tally {
     char *what;            /* "backup v3 (4f0c…)", escaped */
@@ -34,36 +31,6 @@ struct run {
     const char *key_name;
     uint64_t needed;
 };
-
-/* A key of AWS KMS, and which of its materials, where KMS told: a rotation makes another. */
-static void describe_arn(const struct slot *slot, const char *arn, char *out, size_t room)
-{
-    struct view material = slot_view(slot, SLOT_MATERIAL_ID);
-    char text[TEXT_ESCAPED(SLOT_MATERIAL_ID_MAX)];
-
-    snprintf(out, room, "%s%s%s", arn, material.size > 0 ? " material " : "",
-             text_escape(text, sizeof text, material.bytes, material.size));
-}
-
-/* What a slot says of its key, for people: the fields that identify it. */
-static void describe(const struct slot *slot, char *out, size_t room)
-{
-    struct view name = slot_view(slot, SLOT_KEY_NAME), id = slot_view(slot, SLOT_KEY_ID);
-    struct view arn = slot_view(slot, SLOT_KEY_ARN), spki = slot_view(slot, SLOT_SPKI_HASH);
-    struct view cka = slot_view(slot, SLOT_CKA_ID), salt = slot_view(slot, SLOT_SALT);
-    char text[TEXT_ESCAPED(SLOT_KEY_ARN_MAX)], hex[2 * SLOT_CKA_ID_MAX + 1];
-
-    if (name.size > 0)
-        snprintf(out, room, "%s v%" PRIu32 " (%s)",
-                 text_escape(text, sizeof text, name.bytes, name.size),
-                 slot_number(slot, SLOT_KEY_VERSION), text_hex(hex, id.bytes, id.size));
-    else if (arn.size > 0)
-        describe_arn(slot, text_escape(text, sizeof text, arn.bytes, arn.size), out, room);
-    else {
-        struct view v = spki.size > 0 ? spki : cka.size > 0 ? cka : salt;
-        snprintf(out, room, "%s %s", slot->method->name, text_hex(hex, v.bytes, v.size));
-    }
-}
 
 /* The tally of a key, made for this file if there is none yet; NULL when memory is out. */
 static struct tally *find_tally(struct run *r, const char *what, const char *path, uint64_t time)
@@ -89,9 +56,9 @@ static struct result count_slot(struct run *r, const struct slot *slot, const st
                                 const char *path, struct err *err)
 {
     const struct envelope *e = &f->envelope;
-    char what[WHAT_MAX], *older = NULL;
+    char what[SLOT_DESCRIBED_MAX], *older = NULL;
 
-    describe(slot, what, sizeof what);
+    slot_describe(slot, what);
     struct tally *t = find_tally(r, what, path, e->core.created);
     if (t == NULL || (e->core.created < t->time && (older = strdup(path)) == NULL))
         return fail(err, ERR_FAILED, "out of memory");
@@ -147,9 +114,9 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
             return FAIL;
     if (json != NULL) {
         json_t *keys = json_array();
-        char what[WHAT_MAX];
+        char what[SLOT_DESCRIBED_MAX];
         for (size_t i = 0; i < e->slot_count; i++) {
-            describe(&e->slots[i], what, sizeof what);
+            slot_describe(&e->slots[i], what);
             terminal_append(keys, json_string(what));
         }
         terminal_put(json, "keys", keys);

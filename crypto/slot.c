@@ -1,8 +1,9 @@
 #include "crypto/slot.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "base/text.h"
 #include "crypto/passphrase.h"
 
 static const struct slot_field_info fields[] = {
@@ -205,4 +206,34 @@ struct view slot_aad(const struct slot *slot, const uint8_t branch_id[BRANCH_ID_
     wire_put_u16(&w, (uint16_t)slot->method->code);
     wire_put_bytes(&w, slot->header, slot->header_size);
     return (struct view){out, w.used};
+}
+
+/* A key of AWS KMS, and which of its materials, where KMS told: a rotation makes another. */
+static void describe_arn(const struct slot *slot, const char *arn, char *out, size_t room)
+{
+    struct view material = slot_view(slot, SLOT_MATERIAL_ID);
+    char text[TEXT_ESCAPED(SLOT_MATERIAL_ID_MAX)];
+
+    snprintf(out, room, "%s%s%s", arn, material.size > 0 ? " material " : "",
+             text_escape(text, sizeof text, material.bytes, material.size));
+}
+
+void slot_describe(const struct slot *slot, char out[SLOT_DESCRIBED_MAX])
+{
+    const size_t room = SLOT_DESCRIBED_MAX;
+    struct view name = slot_view(slot, SLOT_KEY_NAME), id = slot_view(slot, SLOT_KEY_ID);
+    struct view arn = slot_view(slot, SLOT_KEY_ARN), spki = slot_view(slot, SLOT_SPKI_HASH);
+    struct view cka = slot_view(slot, SLOT_CKA_ID), salt = slot_view(slot, SLOT_SALT);
+    char text[TEXT_ESCAPED(SLOT_KEY_ARN_MAX)], hex[2 * SLOT_CKA_ID_MAX + 1];
+
+    if (name.size > 0)
+        snprintf(out, room, "%s v%" PRIu32 " (%s)",
+                 text_escape(text, sizeof text, name.bytes, name.size),
+                 slot_number(slot, SLOT_KEY_VERSION), text_hex(hex, id.bytes, id.size));
+    else if (arn.size > 0)
+        describe_arn(slot, text_escape(text, sizeof text, arn.bytes, arn.size), out, room);
+    else {
+        struct view v = spki.size > 0 ? spki : cka.size > 0 ? cka : salt;
+        snprintf(out, room, "%s %s", slot->method->name, text_hex(hex, v.bytes, v.size));
+    }
 }

@@ -7,6 +7,7 @@
 #define BULLA_CRYPTO_SLOT_H
 
 #include "base/err.h"
+#include "base/text.h"
 #include "base/wire.h"
 #include "crypto/core.h"
 
@@ -111,6 +112,13 @@ void slot_put_sized(struct slot *slot, const void *bytes, size_t size);
  * field. */
 struct view slot_view(const struct slot *slot, enum slot_field field);
 uint32_t slot_number(const struct slot *slot, enum slot_field field);
+
+/* slot_describe writes what a slot says of its key, for people, escaped: the fields that identify
+ * it.
+ */
+#define SLOT_DESCRIBED_MAX                                                                         \
+    (TEXT_ESCAPED(SLOT_KEY_ARN_MAX) + TEXT_ESCAPED(SLOT_MATERIAL_ID_MAX) + 64) /* bytes */
+void slot_describe(const struct slot *slot, char out[SLOT_DESCRIBED_MAX]);
 
 /* slot_aad writes the additional data of a slot's wrap: section 5 of FORMAT.md. out holds
  * SLOT_AAD_MAX bytes. */

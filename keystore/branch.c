@@ -1,6 +1,7 @@
 #include "keystore/branch.h"
 
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -140,6 +141,30 @@ static bool open_slot(struct branch_cache *cache, const struct crypto *crypto,
     return false;
 }
 
+/* Says what 'bulla inspect' would: whose slots there are. No more, so that nobody learns how near a
+ * key was. */
+static void hint_at_slots(const struct keyset *keys, const struct envelope *e, struct err *err)
+{
+    static const char wrong[] = "the passphrase may be wrong; ";
+    char list[ERR_HINT_MAX - 128] = "", what[SLOT_DESCRIBED_MAX];
+    bool typed = false;
+    size_t used = 0;
+
+    for (size_t s = 0; s < e->slot_count; s++) {
+        for (size_t k = 0; k < keys->count && e->slots[s].method->code == SLOT_PASSPHRASE; k++)
+            typed = typed || strcmp(keys->keys[k]->ops->name, "passphrase") == 0;
+        slot_describe(&e->slots[s], what);
+        if (used + strlen(what) + sizeof ", ..." >= sizeof list) {
+            snprintf(list + used, sizeof list - used, "...");
+            break;
+        }
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", what,
+                                 s + 1 < e->slot_count ? ", " : "");
+    }
+    err_hint(err, "%sit was sealed to %s, as 'bulla inspect' shows; -k names a key",
+             typed ? wrong : "", list);
+}
+
 static struct result open_any(struct branch_cache *cache, const struct crypto *crypto,
                               const struct keyset *keys, const struct envelope *e, struct opened *o,
                               struct err *err)
@@ -159,7 +184,7 @@ static struct result open_any(struct branch_cache *cache, const struct crypto *c
         return FAIL;
     }
     (void)fail(err, ERR_NO_KEY, "none of the given keys opens it");
-    err_hint(err, "'bulla inspect' shows the keys it was sealed to; -k names a key");
+    hint_at_slots(keys, e, err);
     return FAIL;
 }
 

@@ -44,8 +44,10 @@ static struct result passphrase_open(struct master_key **out, const struct keyst
     return OK;
 }
 
-/* Gets the passphrase, once in a run: a wrong one is not asked for again. */
-static struct result ask(struct passphrase *p, enum wanted wanted, struct err *err)
+/* Gets the passphrase, once in a run: a wrong one is not asked for again. stored is the hint in a
+ * slot, which helps who gave none. */
+static struct result ask(struct passphrase *p, enum wanted wanted, struct view stored,
+                         struct err *err)
 {
     char what[SLOT_HINT_MAX + 32];
 
@@ -56,7 +58,11 @@ static struct result ask(struct passphrase *p, enum wanted wanted, struct err *e
         return FAIL;
     }
     p->asked = true;
-    snprintf(what, sizeof what, "passphrase%s%s", p->hint[0] != '\0' ? " for " : "", p->hint);
+    if (p->hint[0] == '\0' && stored.size > 0)
+        snprintf(what, sizeof what, "passphrase (the file says: %.*s)", (int)stored.size,
+                 (const char *)stored.bytes);
+    else
+        snprintf(what, sizeof what, "passphrase%s%s", p->hint[0] != '\0' ? " for " : "", p->hint);
     if (p->env->passphrase(p->env->arg, what, wanted, &p->text, err).ok)
         return OK;
     p->why = *err;
@@ -72,7 +78,7 @@ static struct result passphrase_wrap(struct master_key *key, const struct branch
     uint8_t aad[SLOT_AAD_MAX];
     struct kdf_cost cost;
 
-    if (!ask(p, WANT_NEW_PASSPHRASE, err).ok || !kdf_cost_new(&cost, err).ok ||
+    if (!ask(p, WANT_NEW_PASSPHRASE, (struct view){0}, err).ok || !kdf_cost_new(&cost, err).ok ||
         !kdf_derive(&cost, KDF_MEMORY_KIB_MAX, &p->text, &kek, err).ok)
         return FAIL;
     slot_begin(slot, SLOT_PASSPHRASE);
@@ -94,7 +100,7 @@ static struct result try_open(struct passphrase *p, const struct branch_identity
     uint8_t aad[SLOT_AAD_MAX];
 
     memcpy(cost.salt, slot_view(slot, SLOT_SALT).bytes, KDF_SALT_SIZE);
-    if (!ask(p, WANT_PASSPHRASE, err).ok ||
+    if (!ask(p, WANT_PASSPHRASE, slot_view(slot, SLOT_HINT), err).ok ||
         !kdf_derive(&cost, p->env->kdf_memory_kib, &p->text, &kek, err).ok ||
         !secret_new(&opened, KEY_SIZE, err).ok ||
         !xaes_open(p->env->crypto, kek.bytes, slot_aad(slot, branch->id, aad), slot->wrap,

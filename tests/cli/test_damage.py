@@ -110,11 +110,12 @@ WRONG = [other_ring, other_material, other_version, destroyed_version, other_key
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_wrong_key_looks_the_same_whatever_the_reason(bulla, ring, sealed, wrong):
+    (slot,) = bulla.inspect(sealed)[0]["slots"]
     key = wrong(bulla, ring)
     for verb in ("decrypt", "verify"):
         done = bulla(verb, "-k", key, sealed, status=5)
         assert done.stdout == b"" and not (bulla.work / "plain").exists()
         assert done.stderr.decode() == (
             f"bulla: '{sealed}': none of the given keys opens it\n"
-            "bulla: hint: 'bulla inspect' shows the keys it was sealed to; -k names a key\n"
+            f"bulla: hint: it was sealed to backup v1 ({slot['key_id']}), as 'bulla inspect' shows; -k names a key\n"
         )
