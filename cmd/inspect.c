@@ -169,13 +169,13 @@ static void add_all(json_t *json, const struct shown *shown)
 }
 
 /* The size of the plaintext, from the size of the file: what no key is needed for. */
-static bool plain_size(const struct sealed *f, uint64_t *size)
+static bool plain_size(const struct sealed *f, bool behind_envelope, uint64_t *size)
 {
     uint64_t body = (uint64_t)f->st.st_size, inside = envelope_size(&f->envelope);
 
     if (!S_ISREG(f->st.st_mode))
         return false;
-    if (!f->separate)
+    if (behind_envelope)
         body = body > inside ? body - inside : 0;
     return cobblestone_plain_size(body, size);
 }
@@ -199,7 +199,8 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
         return FAIL;
     struct shown shown = {.sealed = &f,
                           .file = item->source ? item->source->path : "standard input"};
-    shown.has_size = plain_size(&f, &shown.size);
+    bool inside = !f.separate || sealed_remains(&f, &no_keys);
+    shown.has_size = plain_size(&f, inside, &shown.size);
     if (o->json)
         add_all(json, &shown);
     else

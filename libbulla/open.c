@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -44,7 +45,8 @@ static struct result read_separate(struct sealed *f, const struct session *s,
     return OK;
 }
 
-/* The file has no envelope of its own: perhaps one lies beside it. If not, *err stays as it is. */
+/* The file has no envelope of its own: perhaps one lies beside it. If not, *err stays but for its
+ * hint. */
 static struct result read_beside(struct sealed *f, const struct session *s,
                                  const struct place *body, struct err *err)
 {
@@ -53,8 +55,12 @@ static struct result read_beside(struct sealed *f, const struct session *s,
     bool there;
 
     if (!place_beside(&f->beside, body, ENVELOPE_SUFFIX, &why).ok ||
-        !place_stat(&f->beside, &st, &there, &why).ok || !there)
+        !place_stat(&f->beside, &st, &there, &why).ok)
         return FAIL;
+    if (!there) {
+        err_hint(err, "if it was sealed with --detach, '%s' belongs beside it", f->beside.path);
+        return FAIL;
+    }
     if (!read_separate(f, s, &f->beside, true, err).ok)
         return FAIL;
     source_forget(&f->source);
@@ -115,6 +121,31 @@ struct result sealed_read(struct sealed *f, const struct session *s, int fd, con
     *f = made;
     made = (struct sealed){0};
     return OK;
+}
+
+static void warn_of_copies(const struct sealed *f, const struct session *s)
+{
+    session_warn(s,
+                 "'%s': the envelope copies in this file were not used; 'bulla envelope "
+                 "restore' puts good ones back",
+                 f->source.name);
+}
+
+#define ZEROS 32 /* bytes: no body has so many in a row, but the padding of an envelope has */
+
+bool sealed_remains(const struct sealed *f, const struct session *s)
+{
+    size_t size = envelope_size(&f->envelope), row = 0;
+    uint8_t *start = f->separate && S_ISREG(f->st.st_mode) ? malloc(size) : NULL;
+    ssize_t n = start != NULL ? pread(f->source.fd, start, size, 0) : 0;
+
+    for (ssize_t i = 0; i < n && row < ZEROS; i++)
+        row = start[i] == 0 ? row + 1 : 0;
+    free(start);
+    if (row < ZEROS)
+        return false;
+    warn_of_copies(f, s);
+    return true;
 }
 
 static bool has_ending(const char *name, const char *ending)
@@ -256,10 +287,7 @@ static struct result find_body(struct sealed *f, const struct session *s,
             *err = second;
         return FAIL;
     }
-    session_warn(s,
-                 "'%s': the envelope copies in this file were not used; 'bulla envelope "
-                 "restore' puts good ones back",
-                 f->source.name);
+    warn_of_copies(f, s);
     return OK;
 }
 

@@ -41,6 +41,11 @@ FALLIBLE sealed_read(struct sealed *f, const struct session *s, int fd, const ch
                      struct err *err);
 void sealed_close(struct sealed *f);
 
+/* sealed_remains is true if the envelope is a separate one, but what is left of another stands in
+ * front of the body, and warns of that. Random bytes in its place are not told from a body, which
+ * takes a key. */
+bool sealed_remains(const struct sealed *f, const struct session *s);
+
 struct open_options {
     const char *require_name;       /* NULL = any */
     struct context require_context; /* pairs that the file must have */

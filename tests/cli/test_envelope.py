@@ -332,6 +332,31 @@ def test_envelope_of_a_wrong_size_is_not_restored(bulla, ring, sealed, exported,
     refuse(bulla, "-k", ring, destroy(sealed), status=(1, 4), says=f"'{exported}'")
 
 
+BREAKS = {"zeros": bytes(BODY), "random headers": content(600).ljust(BODY, b"\0"), "of a detached body": None}
+
+
+@pytest.mark.parametrize("start", BREAKS.values(), ids=BREAKS)
+def test_inspect_sees_that_an_exported_envelope_stands_in(bulla, ring, sealed, exported, start):
+    """And does not count what is left of the one in the file as data."""
+    if start is None:
+        sealed, _ = detach(bulla, ring)
+    else:
+        sealed.write_bytes(start + sealed.read_bytes()[BODY:])
+    done = bulla("inspect", "--json", sealed)
+    (shown,) = (json.loads(line) for line in done.stdout.splitlines())
+    assert (shown["envelope"], shown["bytes"]) == ("separate", SIZE)
+    told = b"'bulla envelope restore' puts good ones back"
+    assert (told in done.stderr) == (told in bulla("verify", "-k", ring, sealed).stderr) == (start is not None)
+
+
+@pytest.mark.parametrize("verb", ["decrypt", "verify", "inspect"])
+def test_body_without_its_envelope(bulla, ring, verb):
+    body, env = detach(bulla, ring)
+    env.unlink()
+    done = bulla(verb, *([] if verb == "inspect" else ["-k", ring]), body, status=4)
+    assert f"hint: if it was sealed with --detach, '{env}' belongs beside it\n".encode() in done.stderr
+
+
 def test_missing_separate_envelope(bulla, ring, sealed):
     done = bulla("decrypt", "-k", ring, "--envelope", "missing", sealed, status=1)
     assert b"cannot open 'missing': No such file or directory" in done.stderr
