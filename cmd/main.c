@@ -97,7 +97,7 @@ static int run(int argc, char **argv, struct options *o)
     if (!secret_init(&err).ok || !options_parse(o, &verb, argc, argv, &err).ok)
         return terminal_error(&err);
     if (o->help) {
-        options_help(verb);
+        options_help(o, verb);
         return ERR_NONE;
     }
     terminal_quiet(o->quiet);

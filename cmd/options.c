@@ -366,17 +366,24 @@ static const struct row *row_by_letter(char letter)
     return NULL;
 }
 
+static const char *full_name(const struct verb *v, char out[32])
+{
+    snprintf(out, 32, "%s%s%s", v->group ? v->group : "", v->group ? " " : "", v->name);
+    return out;
+}
+
 static struct result check_row(const struct row *row, const struct verb *verb, const char *given,
                                struct err *err)
 {
+    char name[32];
+
     if (row == NULL)
         (void)fail(err, ERR_USAGE, "unknown option '%s'", given);
     else if ((row->verbs & verb->bit) == 0)
         (void)fail(err, ERR_USAGE, "option --%s does not go with '%s'", row->name, verb->name);
     else
         return OK;
-    err_hint(err, "'bulla %s%s%s --help' shows the options", verb->group ? verb->group : "",
-             verb->group ? " " : "", verb->name);
+    err_hint(err, "'bulla %s --help' shows the options", full_name(verb, name));
     return FAIL;
 }
 
@@ -460,33 +467,37 @@ static struct result parse_arguments(struct options *o, const struct verb *verb,
     return OK;
 }
 
+/* Whether a verb is one of the group, or with NULL of none. */
+static bool is_in(const struct verb *v, const char *group)
+{
+    return group == NULL ? v->group == NULL : v->group != NULL && strcmp(v->group, group) == 0;
+}
+
+static bool is_group(const char *word)
+{
+    for (size_t i = 0; i < VERBS; i++)
+        if (is_in(&verbs[i], word))
+            return true;
+    return false;
+}
+
 static struct result find_verb(const struct verb **verb, struct args *args, struct err *err)
 {
+    const char *group = args->left > 1 && is_group(*args->at) ? *args->at++ : NULL;
     const char *word = *args->at++;
-    bool group = false;
 
-    args->left--;
-    for (size_t i = 0; i < VERBS; i++) {
-        const struct verb *v = &verbs[i];
-        if (v->group == NULL && strcmp(v->name, word) == 0) {
-            *verb = v;
+    args->left -= group != NULL ? 2 : 1;
+    for (size_t i = 0; i < VERBS; i++)
+        if (is_in(&verbs[i], group) && strcmp(verbs[i].name, word) == 0) {
+            *verb = &verbs[i];
             return OK;
         }
-        if (v->group == NULL || strcmp(v->group, word) != 0)
-            continue;
-        group = true;
-        if (args->left > 0 && strcmp(v->name, *args->at) == 0) {
-            args->at++;
-            args->left--;
-            *verb = v;
-            return OK;
-        }
-    }
-    if (group)
+    const char *in = group != NULL ? group : is_group(word) ? word : "";
+    if (is_group(word))
         (void)fail(err, ERR_USAGE, "'%s' needs a second word", word);
     else
-        (void)fail(err, ERR_USAGE, "unknown verb '%s'", word);
-    err_hint(err, "'bulla help' shows the verbs");
+        (void)fail(err, ERR_USAGE, "unknown verb '%s%s%s'", in, group ? " " : "", word);
+    err_hint(err, "'bulla help%s%s' shows the verbs", in[0] ? " " : "", in);
     return FAIL;
 }
 
@@ -510,11 +521,18 @@ struct result options_parse(struct options *o, const struct verb **verb, int arg
         o->help = true;
         args.at++;
         args.left--;
-        return args.left > 0 ? find_verb(verb, &args, err) : OK;
+        if (args.left == 0)
+            return OK;
+    }
+    if (is_group(*args.at) &&
+        (args.left == 1 ? o->help : is_one_of(args.at[1], "help", "--help", "-h"))) {
+        o->help = true;
+        o->group = *args.at;
+        return OK;
     }
     if (!find_verb(verb, &args, err).ok)
         return FAIL;
-    return parse_arguments(o, *verb, &args, err);
+    return o->help ? OK : parse_arguments(o, *verb, &args, err);
 }
 
 /* Prints text with each line after the first moved in. */
@@ -528,31 +546,34 @@ static void print_moved_in(const char *text, int columns)
     putchar('\n');
 }
 
-static void print_overview(void)
+/* All verbs, or those of a group. */
+static void print_overview(const char *group)
 {
-    printf("bulla " BULLA_VERSION
-           ": seals backups before they leave the machine, opens them on restore\n\n"
-           "usage: bulla VERB [options] [FILE...]\n\n");
-    for (size_t i = 0; i < VERBS; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "%s%s%s", verbs[i].group ? verbs[i].group : "",
-                 verbs[i].group ? " " : "", verbs[i].name);
-        printf("  %-18s%s\n", name, verbs[i].summary);
-    }
-    printf("\n'bulla VERB --help' shows a verb's options.\n\n"
-           "exit status: 0 done; 1 failed; 2 usage; 3 part of a batch failed; 4 damaged or\n"
-           "forged data; 5 none of the given keys opens it; 6 key store not reachable;\n"
-           "7 refused by policy; 8 not supported by this bulla; 130 interrupted\n");
+    char name[32];
+
+    if (group == NULL)
+        printf("bulla " BULLA_VERSION
+               ": seals backups before they leave the machine, opens them on restore\n\n"
+               "usage: bulla VERB [options] [FILE...]\n\n");
+    for (size_t i = 0; i < VERBS; i++)
+        if (group == NULL || is_in(&verbs[i], group))
+            printf("  %-18s%s\n", full_name(&verbs[i], name), verbs[i].summary);
+    printf("\n'bulla VERB --help' shows a verb's options.\n");
+    if (group == NULL)
+        printf("\nexit status: 0 done; 1 failed; 2 usage; 3 part of a batch failed; 4 damaged or\n"
+               "forged data; 5 none of the given keys opens it; 6 key store not reachable;\n"
+               "7 refused by policy; 8 not supported by this bulla; 130 interrupted\n");
 }
 
-void options_help(const struct verb *verb)
+void options_help(const struct options *o, const struct verb *verb)
 {
     if (verb == NULL) {
-        print_overview();
+        print_overview(o->group);
         return;
     }
-    printf("usage: bulla %s%s%s [options] %s\n\n%s.\n\n%s\n", verb->group ? verb->group : "",
-           verb->group ? " " : "", verb->name, verb->operands, verb->summary, verb->more);
+    char full[32];
+    printf("usage: bulla %s [options] %s\n\n%s.\n\n%s\n", full_name(verb, full), verb->operands,
+           verb->summary, verb->more);
     for (size_t i = 0; i < ROWS; i++) {
         char name[32];
         if ((rows[i].verbs & verb->bit) == 0)

@@ -21,6 +21,7 @@ struct options {
         *rotate_after, *sync, *kind, *progress, *passphrase_fd, *passphrase_command,
         *new_passphrase_fd, *new_passphrase_command, *offset, *endpoint, *pin_fd, *pin_command,
         *module, *module_args, *oaep;
+    const char *group; /* "key": whose verbs the help shows; NULL = all */
     uint64_t generation, min_generation, max_kdf_mem, jobs, length, kms_timeout, token_timeout;
     bool allow_pin_in_uri;
     bool detach, dry_run, force, help, json, null, passphrase, preserve_times, quiet, recursive,
@@ -44,7 +45,8 @@ FALLIBLE options_parse(struct options *o, const struct verb **verb, int argc, ch
                        struct err *err);
 void options_free(struct options *o);
 
-/* options_help prints the help of a verb, or the overview for NULL, to standard output. */
-void options_help(const struct verb *verb);
+/* options_help prints the help of a verb, or for NULL that of a group or the overview, to standard
+ * output. */
+void options_help(const struct options *o, const struct verb *verb);
 
 #endif

@@ -297,7 +297,8 @@ USAGE = [
     ([NASTY], "unknown verb '\\x1b]0;title\\x07\\x0d\\x0a\\x7f\\xff\\xe2\\x80\\xae'"),
     (["encrypt", b"--" + NASTY], "unknown option '--\\x1b]0;title"),
     (["key"], "'key' needs a second word"),
-    (["key", "frobnicate"], "'key' needs a second word"),
+    (["key", "frobnicate"], "unknown verb 'key frobnicate'"),
+    (["help", "key", "frobnicate"], "unknown verb 'key frobnicate'"),
     (["key", "new"], "'new' takes KEY"),
     (["key", "new", "a", "b"], "'new' takes KEY"),
     (["envelope", "export"], "'export' takes FILE"),
@@ -306,6 +307,14 @@ USAGE = [
     (["decrypt", "-k", "KEY", "--json"], "--json and the result cannot both go to standard output"),
     (["encrypt", "-k", "KEY", "--json", "plain", "-o", "-"], "--json and the result cannot both go to standard output"),
 ]
+
+
+@pytest.mark.parametrize("group", ["key", "envelope"])
+@pytest.mark.parametrize("way", ["help GROUP", "--help GROUP", "GROUP help", "GROUP --help", "GROUP -h"])
+def test_help_of_a_group_has_its_verbs(bulla, group, way):
+    overview = [line for line in bulla("help").stdout.splitlines() if line.startswith(b"  ")]
+    shown = [line for line in bulla(*way.replace("GROUP", group).split()).stdout.splitlines() if line.startswith(b"  ")]
+    assert shown == [line for line in overview if line.startswith(f"  {group} ".encode())] and len(shown) > 1
 
 
 @pytest.mark.parametrize("args, says", USAGE, ids=[ascii(args) for args, _ in USAGE])
