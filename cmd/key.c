@@ -319,10 +319,20 @@ static struct result check_needed(const struct options *o, const struct target *
     if (needed == 0)
         return OK;
     char *shown STRING_CLEANUP = registry_shown(t->reference);
-    (void)fail(err, ERR_POLICY, "%" PRIu64 " files still need %s", needed,
-               shown != NULL ? shown : "it");
+    (void)fail(err, ERR_POLICY, "%" PRIu64 " file%s still need%s %s", needed,
+               needed == 1 ? "" : "s", needed == 1 ? "s" : "", shown != NULL ? shown : "it");
     err_hint(err, "'bulla rewrap' moves them to another version or key");
     return FAIL;
+}
+
+/* Before anything is asked. */
+static struct result may_destroy(const struct target *t, struct err *err)
+{
+    struct key_info none;
+
+    if (t->ops->change == NULL)
+        return no_such(t, "keep states of keys", err);
+    return t->ops->change(&t->session.env, t->rest, KEY_MAY_DESTROY, &none, err);
 }
 
 int verb_key_destroy(const struct options *o)
@@ -331,7 +341,8 @@ int verb_key_destroy(const struct options *o)
     struct err err = {0};
 
     if (!read_target(&t, o->operands.items[0], o, &err).ok || !check_needed(o, &t, &err).ok ||
-        !confirm(o, &t, &err).ok || !change(o, &t, KEY_DESTROY, &err).ok)
+        !may_destroy(&t, &err).ok || !confirm(o, &t, &err).ok ||
+        !change(o, &t, KEY_DESTROY, &err).ok)
         return terminal_error(&err);
     return ERR_NONE;
 }

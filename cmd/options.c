@@ -248,10 +248,11 @@ static const struct row {
     {"remove-source", 0, NULL, FLAG, offsetof(struct options, remove_source), ENCRYPT | DECRYPT,
      "remove FILE after the result is durable and was read\n"
      "back and compared"},
-    {"force", 0, NULL, FLAG, offsetof(struct options, force),
-     ENCRYPT | DECRYPT | EXPORT | RESTORE | DESTROY | PUBLIC,
-     "replace what exists, where that is safe; do not ask;\n"
-     "for restore: put an older envelope in"},
+    {"force", 0, NULL, FLAG, offsetof(struct options, force), ENCRYPT | DECRYPT | EXPORT | PUBLIC,
+     "replace what exists, where that is safe"},
+    {"force", 0, NULL, FLAG, offsetof(struct options, force), RESTORE,
+     "put in an older envelope too"},
+    {"force", 0, NULL, FLAG, offsetof(struct options, force), DESTROY, "do not ask"},
     {"json", 0, NULL, FLAG, offsetof(struct options, json), BATCHES | KEY_VERBS,
      "one line of JSON for each file or key on standard\n"
      "output"},

@@ -124,6 +124,11 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     return OK;
 }
 
+static const char *plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 static int by_what(const void *a, const void *b)
 {
     return strcmp(((const struct tally *)a)->what, ((const struct tally *)b)->what);
@@ -137,12 +142,13 @@ static void show(struct run *r)
         qsort(r->tallies, r->count, sizeof *r->tallies, by_what);
     for (size_t i = 0; i < r->count; i++) {
         const struct tally *t = &r->tallies[i];
-        printf("%" PRIu64 " files on %s, %" PRIu64 " of them on it alone; the oldest is ", t->files,
-               t->what, t->alone);
+        printf("%" PRIu64 " file%s on %s, %" PRIu64 " of them on it alone; the oldest is ",
+               t->files, plural(t->files), t->what, t->alone);
         terminal_show(t->oldest, strlen(t->oldest));
         printf(" of %s\n", text_time(time, t->time));
     }
-    printf("%" PRIu64 " files, %" PRIu64 " of them on a single key\n", r->files, r->alone);
+    printf("%" PRIu64 " file%s, %" PRIu64 " of them on a single key\n", r->files, plural(r->files),
+           r->alone);
 }
 
 static void show_json(const struct run *r)
@@ -207,7 +213,8 @@ int verb_status(const struct options *o)
         return status;
     if (r.key != NULL) {
         if (!o->json && (status == ERR_NONE || status == ERR_POLICY)) {
-            printf("%" PRIu64 " files still need ", r.needed);
+            printf("%" PRIu64 " file%s still need%s ", r.needed, plural(r.needed),
+                   r.needed == 1 ? "s" : "");
             terminal_reference(r.key_name);
             putchar('\n');
         }

@@ -88,10 +88,11 @@ enum key_state {
 
 /* What may be done to a version of a key. The states and their order follow NIST SP 800-57, 7. */
 enum key_change {
-    KEY_RETIRE,  /* active -> retired */
-    KEY_DISABLE, /* active or retired -> disabled */
-    KEY_ENABLE,  /* disabled -> retired */
-    KEY_DESTROY  /* retired or disabled -> destroyed */
+    KEY_RETIRE,     /* active -> retired */
+    KEY_DISABLE,    /* active or retired -> disabled */
+    KEY_ENABLE,     /* disabled -> retired */
+    KEY_DESTROY,    /* retired or disabled -> destroyed */
+    KEY_MAY_DESTROY /* only tells whether KEY_DESTROY is allowed */
 };
 
 /* What a slot is to a key. */
@@ -215,8 +216,8 @@ struct keystore_ops {
                                    char **text, struct err *err);
 
     /* Changes the state of the version that the reference names; without a version, KEY_RETIRE
-     * means the active one. *info tells of it. ERR_POLICY if its state does not allow that.
-     * Optional. */
+     * means the active one. *info tells of it, but for KEY_MAY_DESTROY. ERR_POLICY if its state
+     * does not allow that. Optional. */
     struct result (*change)(const struct keystore_env *env, const char *reference,
                             enum key_change change, struct key_info *info, struct err *err);
 

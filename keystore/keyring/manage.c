@@ -220,13 +220,16 @@ struct result manage_change(const struct keystore_env *env, const char *referenc
                             enum key_change change, struct key_info *info, struct err *err)
 {
     struct change c CHANGE_CLEANUP = {0};
+    bool asked = change == KEY_MAY_DESTROY;
     struct ring_version *version;
 
     (void)env;
     if (!change_begin(&c, reference, err).ok || !reference_key(&c.at, &c.ring, &c.key, err).ok ||
         !changed_version(&c, change, &version, err).ok ||
-        !ring_change(c.key, version, change, err).ok)
+        !ring_change(c.key, version, asked ? KEY_DESTROY : change, err).ok)
         return FAIL;
+    if (asked)
+        return OK;
     return save(&c.ring, &c.place, true, c.key->name, version->number, info, err);
 }
 

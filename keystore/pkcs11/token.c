@@ -221,8 +221,8 @@ static struct result no_token(const struct tokens *found, struct module *m, cons
                        uri->text);
     else
         (void)fail(err, ERR_STORE, "no token for '%s'", uri->text);
-    err_hint(err, "PKCS#11 module '%s' has %zu tokens; 'bulla key list pkcs11:' shows them",
-             m->name, found->seen);
+    err_hint(err, "PKCS#11 module '%s' has %zu token%s; 'bulla key list pkcs11:' shows all",
+             m->name, found->seen, found->seen == 1 ? "" : "s");
     return FAIL;
 }
 

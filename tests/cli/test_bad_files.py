@@ -120,7 +120,7 @@ def test_tree_deeper_than_any_path(bulla, ring, work):
     for verb in ("verify", "rewrap", "reencrypt"):
         assert b"0 failed" in bulla(verb, "-k", ring, "-r", "t").stderr
     assert b"1 shown, 0 skipped, 1 failed" in bulla("inspect", "-r", "t", status=3).stderr
-    assert b"1 files" in bulla("status", "-r", "t").stdout
+    assert b"1 file" in bulla("status", "-r", "t").stdout
     assert b"/file' already exists\n" in bulla("decrypt", "-k", ring, "-r", "t", status=3).stderr
     assert b"1 opened" in bulla("decrypt", "-k", ring, "-r", "t", "-o", "out").stderr
     assert names_below(work / "out") == ["file"] and names_below(work / "t") == ["file", "file.bulla"]

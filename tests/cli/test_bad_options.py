@@ -309,6 +309,13 @@ USAGE = [
 ]
 
 
+@pytest.mark.parametrize("verb, says", [("key destroy", b"do not ask"), ("encrypt", b"replace what"), ("envelope restore", b"older envelope")])
+def test_help_of_force_is_of_the_verb(bulla, verb, says):
+    help = bulla(*verb.split(), "--help").stdout
+    assert says in help and help.count(b"\n      --force ") == 1
+    assert sum(text in help for text in (b"do not ask", b"replace what", b"older envelope")) == 1
+
+
 @pytest.mark.parametrize("group", ["key", "envelope"])
 @pytest.mark.parametrize("way", ["help GROUP", "--help GROUP", "GROUP help", "GROUP --help", "GROUP -h"])
 def test_help_of_a_group_has_its_verbs(bulla, group, way):

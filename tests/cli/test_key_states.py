@@ -280,12 +280,23 @@ def destroy_checked(bulla, ring, *paths, status):
     return bulla("key", "destroy", "--force", *checks, f"{ring}#backup:1", status=status).stderr
 
 
+def test_destroy_asks_nothing_where_it_may_not(bulla, ring):
+    """There is no terminal here, which would be told otherwise."""
+    before = snapshot(bulla.keys)
+    for version, says in (("1", b"active"), ("2", b"has no version 2")):
+        done = bulla("key", "destroy", f"{ring}#backup:{version}", status=(1, 7))
+        assert says in done.stderr and b"terminal" not in done.stderr
+    assert snapshot(bulla.keys) == before
+    bulla("key", "retire", ring)
+    assert b"no terminal" in bulla("key", "destroy", f"{ring}#backup:1", status=2).stderr
+
+
 def test_destroy_refuses_while_a_file_needs_the_version(bulla, ring, archive):
     before = snapshot(bulla.keys)
     err = destroy_checked(bulla, ring, archive, status=7)
     assert f"2 files still need {ring}#backup:1".encode() in err and b"rewrap" in err
     assert snapshot(bulla.keys) == before
-    assert b"1 files still need" in destroy_checked(bulla, ring, archive / "a.bulla", archive / "c.bulla", status=7)
+    assert b"1 file still needs" in destroy_checked(bulla, ring, archive / "a.bulla", archive / "c.bulla", status=7)
 
 
 def test_destroy_is_allowed_when_no_file_needs_the_version(bulla, ring, archive):
@@ -301,7 +312,7 @@ def test_destroy_is_allowed_after_a_rewrap(bulla, ring, archive):
 def test_destroy_sees_detached_files(bulla, ring, work):
     bulla.seal(ring, X, "--detach")
     bulla("key", "retire", ring)
-    assert b"1 files still need" in destroy_checked(bulla, ring, work, status=7)
+    assert b"1 file still needs" in destroy_checked(bulla, ring, work, status=7)
 
 
 @pytest.mark.parametrize("what", ["damaged", "missing"])

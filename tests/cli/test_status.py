@@ -40,7 +40,7 @@ def test_counts(bulla, tree, names):
     done = bulla("status", "-r", "t")
     lines = done.stdout.decode().splitlines()
     for line, name, files, alone in zip(lines, names, (2, 1, 2), (2, 0, 1)):
-        assert line.startswith(f"{files} files on {name}, {alone} of them on it alone; the oldest is t/"), line
+        assert line.startswith(f"{files} {'file' if files == 1 else 'files'} on {name}, {alone} of them on it alone; the oldest is t/"), line
     assert lines[3:] == ["4 files, 3 of them on a single key"]
     assert b"4 read, 2 skipped, 0 failed" in done.stderr and snapshot(bulla.work) == before
 
@@ -83,7 +83,7 @@ def test_each_kind_of_slot_has_a_name(bulla, work):
     bulla("key", "new", "-q", "--kind", "x25519", host)
     bulla("encrypt", "-k", host, "-k", "passphrase:hint", "-o", "f.bulla", stdin=X, env={"BULLA_NEW_PASSPHRASE_FILE": str(bulla.home / "p")})
     out = bulla("status", "f.bulla").stdout.decode()
-    assert f"1 files on host v1 ({key_id(bulla, host)}), 0 of them" in out and "1 files on passphrase " in out
+    assert f"1 file on host v1 ({key_id(bulla, host)}), 0 of them" in out and "1 file on passphrase " in out
 
 
 def test_nothing_to_read(bulla, work):
@@ -112,7 +112,7 @@ NEEDS = [
 def test_needs(bulla, tree, key, files):
     reference = f"{bulla.keys}/{key}"
     got = needed(bulla, reference, "-r", "t", status=7 if files else 0)
-    assert got == (files, f"{len(files)} files still need {reference}")
+    assert got == (files, f"{len(files)} files still need {reference}" if len(files) != 1 else f"1 file still needs {reference}")
 
 
 def test_needs_in_json(bulla, ring, tree):

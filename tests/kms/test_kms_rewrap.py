@@ -206,7 +206,7 @@ def test_status_shows_files_on_old_material(bulla, key):
     *lines, last = bulla("status", "1.bulla", "2.bulla").stdout.decode().splitlines()
     for material, name in zip(key.materials, ("1.bulla", "2.bulla")):
         (line,) = [line for line in lines if material.id in line]
-        assert line.startswith("1 files on ") and key.arn in line and name in line
+        assert line.startswith("1 file on ") and key.arn in line and name in line
     assert len(lines) == 2 and last.startswith("2 files")
     bulla("rewrap", "-k", key.arn, "1.bulla", "2.bulla")
     (line, _) = bulla("status", "1.bulla", "2.bulla").stdout.decode().splitlines()
