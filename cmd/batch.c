@@ -344,8 +344,6 @@ static struct result check_output(struct run *r, struct err *err)
 {
     const struct options *o = r->batch->options;
 
-    if (o->jobs > THREADS_MAX)
-        return fail(err, ERR_USAGE, "-j is at most %d", THREADS_MAX);
     if (o->envelope != NULL && r->many)
         return fail(err, ERR_USAGE, "--envelope goes with one file");
     if (o->output == NULL)
@@ -461,9 +459,11 @@ static int summary(const struct run *r)
 static void start_pool(struct run *r)
 {
     const struct options *o = r->batch->options;
-    unsigned threads = common_threads(o);
     bool to_stdout = o->output != NULL && is_stdio(o->output);
+    unsigned threads;
 
+    if (!common_threads(o, &threads, err).ok)
+        return FAIL;
     if (!r->batch->parallel || !r->many || to_stdout || threads == 1)
         return;
     progress_at_once(threads);

@@ -96,11 +96,14 @@ struct result common_env(struct keystore_env *env, const struct options *o, stru
     return passphrase_env(env, o, err);
 }
 
-unsigned common_threads(const struct options *o)
+struct result common_threads(const struct options *o, unsigned *threads, struct err *err)
 {
     unsigned allowed = threads_allowed();
 
-    return o->jobs > 0 ? (unsigned)o->jobs : allowed < THREADS_USUAL ? allowed : THREADS_USUAL;
+    if (o->jobs > THREADS_MAX)
+        return fail(err, ERR_USAGE, "-j is at most %d", THREADS_MAX);
+    *threads = o->jobs > 0 ? (unsigned)o->jobs : allowed < THREADS_USUAL ? allowed : THREADS_USUAL;
+    return OK;
 }
 
 struct result common_keys(struct session *s, const struct options *o, bool need, struct err *err)
@@ -111,8 +114,7 @@ struct result common_keys(struct session *s, const struct options *o, bool need,
     size_t count = o->keys.count;
 
     s->watch = &progress_watch;
-    s->threads = common_threads(o);
-    if (!common_env(&s->env, o, err).ok)
+    if (!common_threads(o, &s->threads, err).ok || !common_env(&s->env, o, err).ok)
         return FAIL;
     if (count == 0 && fallback != NULL && fallback[0] != '\0') {
         given = &fallback;

@@ -11,9 +11,9 @@
 /* common_env fills what stores need of the command line; o must outlive it. ERR_USAGE. */
 FALLIBLE common_env(struct keystore_env *env, const struct options *o, struct err *err);
 
-/* common_threads is the number of threads that may work at once: -j, else the CPUs there are, but
- * not so many that they would need more memory than is promised. */
-unsigned common_threads(const struct options *o);
+/* common_threads gives the number of threads that may work at once: -j, else the CPUs there are,
+ * but not so many that they would need more memory than is promised. ERR_USAGE. */
+FALLIBLE common_threads(const struct options *o, unsigned *threads, struct err *err);
 
 /* common_keys opens a session with the keys of -k, else of BULLA_KEY, names looked up in the config
  * file. Without any key: ERR_USAGE if need is true. */

@@ -542,6 +542,12 @@ def test_older_versions_open_what_they_sealed(bulla, ring, source):
         assert bulla("decrypt", "-k", ring, name, "-o", "-").stdout == text
 
 
+@pytest.mark.parametrize("verb", ["encrypt", "decrypt", "verify", "rewrap", "reencrypt"])
+def test_too_many_threads_are_refused_before_a_key_is_opened(refused, verb):
+    refused(verb, "-j", "65", "-k", "no-such-ring", "file", status=2, says="-j is at most 64")
+
+
+
 # Libraries that are loaded when they are needed.
 
 LOADED = {  # a key that needs it, its Debian package, a function of it, what is said
