@@ -27,6 +27,16 @@ struct options {
         remove, remove_source;
 };
 
+/* What a verb does with the files that it is given. */
+enum use {
+    USE_NOTHING,
+    USE_READ,
+    USE_CHANGE, /* or makes it */
+    USE_BESIDE, /* reads it, and makes others beside it where -o names no other place */
+    USE_KEY,    /* it is a key, which is read */
+    USE_NEW_KEY /* or changed, or made */
+};
+
 struct verb {
     unsigned bit;      /* for the option table */
     const char *group; /* "key" of "key new", or NULL */
@@ -36,6 +46,8 @@ struct verb {
     const char *summary;
     const char *more; /* a paragraph for the verb's help */
     int (*run)(const struct options *o);
+    enum use operand, envelope; /* of each operand, of what --envelope names */
+    bool fallback;              /* takes BULLA_KEY for a key that is not given */
 };
 
 /* options_parse reads a command line: *verb is NULL where it asks for the overview. The caller
