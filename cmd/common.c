@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/config.h"
 #include "cmd/passphrase.h"
@@ -106,20 +107,23 @@ struct result common_threads(const struct options *o, unsigned *threads, struct 
     return OK;
 }
 
+const char *common_fallback(const struct list *keys)
+{
+    const char *key = getenv("BULLA_KEY");
+
+    return keys->count == 0 && key != NULL && key[0] != '\0' ? key : NULL;
+}
+
 struct result common_keys(struct session *s, const struct options *o, bool need, struct err *err)
 {
     struct references r __attribute__((cleanup(free_references))) = {0};
-    const char *fallback = getenv("BULLA_KEY");
-    const char *const *given = o->keys.items;
-    size_t count = o->keys.count;
+    const char *fallback = common_fallback(&o->keys);
+    const char *const *given = fallback != NULL ? &fallback : o->keys.items;
+    size_t count = fallback != NULL ? 1 : o->keys.count;
 
     s->watch = &progress_watch;
     if (!common_threads(o, &s->threads, err).ok || !common_env(&s->env, o, err).ok)
         return FAIL;
-    if (count == 0 && fallback != NULL && fallback[0] != '\0') {
-        given = &fallback;
-        count = 1;
-    }
     if (count == 0 && need) {
         (void)fail(err, ERR_USAGE, "no key is given");
         err_hint(err, "-k KEY or BULLA_KEY names one; 'bulla key new PATH' makes one");
@@ -142,6 +146,26 @@ struct result common_keyset(struct keyset *set, const struct keystore_env *env,
     return keyset_open(set, env, (const char *const *)r.items, r.count, err);
 }
 
+struct result common_envelope(struct sealed_place *from, struct place *room,
+                              const struct options *o, struct err *err)
+{
+    if (o->envelope == NULL)
+        return OK;
+    if (!place_open(room, o->envelope, err).ok)
+        return FAIL;
+    from->envelope = room;
+    return OK;
+}
+
+struct result common_not_typed(const struct sealed_place *from, struct err *err)
+{
+    if (from->body != NULL || !isatty(STDIN_FILENO))
+        return OK;
+    (void)fail(err, ERR_USAGE, "sealed data is not read from a terminal");
+    err_hint(err, "name a FILE");
+    return FAIL;
+}
+
 struct result common_context(struct context *context, const struct list *words, struct err *err)
 {
     for (size_t i = 0; i < words->count; i++) {
@@ -153,6 +177,16 @@ struct result common_context(struct context *context, const struct list *words, 
                  .ok)
             return FAIL;
     }
+    return OK;
+}
+
+struct result common_suite(const struct options *o, enum suite *suite, struct err *err)
+{
+    const struct suite_info *info = o->suite != NULL ? suite_by_option(o->suite) : NULL;
+
+    if (o->suite != NULL && info == NULL)
+        return fail(err, ERR_USAGE, "--suite is aes or chacha20, not '%s'", o->suite);
+    *suite = info != NULL ? info->suite : 0;
     return OK;
 }
 

@@ -3,7 +3,7 @@
 #define BULLA_CMD_COMMON_H
 
 #include "cmd/options.h"
-#include "libbulla/session.h"
+#include "libbulla/open.h"
 
 #define SEALED_SUFFIX ".bulla"
 #define DETACHED_SUFFIX ".env" /* behind the name of the body */
@@ -15,6 +15,10 @@ FALLIBLE common_env(struct keystore_env *env, const struct options *o, struct er
  * but not so many that they would need more memory than is promised. ERR_USAGE. */
 FALLIBLE common_threads(const struct options *o, unsigned *threads, struct err *err);
 
+/* common_fallback is the key of BULLA_KEY, which stands in for a list without any; NULL if there is
+ * none. */
+const char *common_fallback(const struct list *keys);
+
 /* common_keys opens a session with the keys of -k, else of BULLA_KEY, names looked up in the config
  * file. Without any key: ERR_USAGE if need is true. */
 FALLIBLE common_keys(struct session *s, const struct options *o, bool need, struct err *err);
@@ -23,11 +27,22 @@ FALLIBLE common_keys(struct session *s, const struct options *o, bool need, stru
 FALLIBLE common_keyset(struct keyset *set, const struct keystore_env *env, const struct list *list,
                        struct err *err);
 
+/* common_envelope opens the place that --envelope names, if it is given: into *room, which *from
+ * points to then. */
+FALLIBLE common_envelope(struct sealed_place *from, struct place *room, const struct options *o,
+                         struct err *err);
+
+/* common_not_typed refuses to read sealed data from a terminal. ERR_USAGE. */
+FALLIBLE common_not_typed(const struct sealed_place *from, struct err *err);
+
 /* common_calls tells, with --json, how often the keys asked a token or a service, if they did. */
 void common_calls(const struct options *o, uint64_t calls);
 
 /* common_reference replaces a name of the config file by its reference; the caller frees. */
 FALLIBLE common_reference(const char *given, char **reference, struct err *err);
+
+/* common_suite reads --suite; *suite is 0 if it is not given. ERR_USAGE. */
+FALLIBLE common_suite(const struct options *o, enum suite *suite, struct err *err);
 
 /* common_sync reads --sync: each, end or none. ERR_USAGE. */
 FALLIBLE common_sync(struct session *s, const struct options *o, struct err *err);

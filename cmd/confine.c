@@ -108,9 +108,9 @@ static void allow_key(struct plan *p, enum use use, const char *given)
 static void allow_keys(struct plan *p, const struct verb *v)
 {
     const struct options *o = p->options;
-    const char *fallback = getenv("BULLA_KEY");
     const struct list *const lists[] = {&o->keys, &o->to, &o->add, &o->remove_keys};
     bool is_key = v->operand == USE_KEY || v->operand == USE_NEW_KEY;
+    const char *fallback = common_fallback(is_key ? &o->operands : &o->keys);
 
     for (size_t k = 0; k < sizeof lists / sizeof *lists; k++)
         for (size_t i = 0; i < lists[k]->count; i++)
@@ -119,8 +119,7 @@ static void allow_keys(struct plan *p, const struct verb *v)
         allow_key(p, v->operand, o->operands.items[i]);
     if (o->needs != NULL)
         allow_key(p, USE_KEY, o->needs);
-    if (v->fallback && fallback != NULL && fallback[0] != '\0' && o->keys.count == 0 &&
-        !(is_key && o->operands.count > 0))
+    if (v->fallback && fallback != NULL)
         allow_key(p, USE_KEY, fallback);
 }
 

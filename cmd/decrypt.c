@@ -59,19 +59,11 @@ static struct result read_options(struct open_options *open, const struct option
     return common_context(&open->require_context, &o->require_context, err);
 }
 
-static struct result check_terminal(const struct decrypt *d, const struct item *item,
-                                    struct err *err)
+static struct result check_output(const struct decrypt *d, const struct item *item, struct err *err)
 {
-    if (item->source == NULL && isatty(STDIN_FILENO)) {
-        (void)fail(err, ERR_USAGE, "sealed data is not read from a terminal");
-        err_hint(err, "name a FILE");
-        return FAIL;
-    }
     if (!d->only_verify && item->target == NULL && d->options->output == NULL &&
-        isatty(STDOUT_FILENO)) {
-        (void)fail(err, ERR_USAGE, "plaintext goes to a terminal only with -o -");
-        return FAIL;
-    }
+        isatty(STDOUT_FILENO))
+        return fail(err, ERR_USAGE, "plaintext goes to a terminal only with -o -");
     return OK;
 }
 
@@ -95,14 +87,9 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     struct sink nowhere = null_sink();
     uint64_t size = 0;
 
-    if (!check_terminal(d, item, err).ok)
-        return FAIL;
-    if (d->options->envelope != NULL) {
-        if (!place_open(&envelope, d->options->envelope, err).ok)
-            return FAIL;
-        from.envelope = &envelope;
-    }
-    if (!sealed_open(&f, &d->session, &from, err).ok)
+    if (!common_not_typed(&from, err).ok || !check_output(d, item, err).ok ||
+        !common_envelope(&from, &envelope, d->options, err).ok ||
+        !sealed_open(&f, &d->session, &from, err).ok)
         return FAIL;
     struct result r = d->only_verify
                           ? open_stream(&d->session, &d->open, &f, &nowhere, &size, err)

@@ -18,11 +18,11 @@ struct encrypt {
 static struct result read_options(struct seal_options *seal, const struct options *o,
                                   struct err *err)
 {
-    const struct suite_info *suite = suite_by_option(o->suite != NULL ? o->suite : "aes");
+    enum suite suite;
 
-    if (suite == NULL)
-        return fail(err, ERR_USAGE, "--suite is aes or chacha20, not '%s'", o->suite);
-    *seal = (struct seal_options){.suite = suite->suite,
+    if (!common_suite(o, &suite, err).ok)
+        return FAIL;
+    *seal = (struct seal_options){.suite = suite != 0 ? suite : SUITE_AES,
                                   .name = o->name != NULL ? o->name : "",
                                   .generation = o->generation,
                                   .replace = o->force,

@@ -391,9 +391,9 @@ static struct result list_one(const char *given, const struct options *o, bool *
 
 int verb_key_list(const struct options *o)
 {
-    const char *fallback = getenv("BULLA_KEY");
-    const struct list env = {&fallback, fallback != NULL && fallback[0] != '\0'};
-    const struct list *from = o->operands.count > 0 ? &o->operands : &env;
+    const char *fallback = common_fallback(&o->operands);
+    const struct list env = {&fallback, 1};
+    const struct list *from = fallback != NULL ? &env : &o->operands;
     bool headed = false;
     int status = ERR_NONE;
 

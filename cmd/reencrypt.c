@@ -17,11 +17,8 @@ struct run {
 
 static struct result read_options(struct run *r, const struct options *o, struct err *err)
 {
-    const struct suite_info *suite = o->suite != NULL ? suite_by_option(o->suite) : NULL;
-
-    if (o->suite != NULL && suite == NULL)
-        return fail(err, ERR_USAGE, "--suite is aes or chacha20, not '%s'", o->suite);
-    r->options.suite = suite != NULL ? suite->suite : 0;
+    if (!common_suite(o, &r->options.suite, err).ok)
+        return FAIL;
     r->options.generation = o->generation;
     r->other_keys = o->to.count > 0;
     r->options.any_keys = r->other_keys;

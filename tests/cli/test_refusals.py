@@ -329,7 +329,7 @@ def test_sealed_data_is_not_written_to_a_terminal(bulla, ring, work, source, arg
 def test_sealed_data_is_not_read_from_a_terminal(bulla, ring, verb):
     key = [] if verb == "inspect" else ["-k", ring]
     shown, err = with_terminal(bulla, verb, *key, status=2)
-    assert shown == b"" and b"sealed data is not read from a terminal" in err
+    assert shown == b"" and err == b"bulla: sealed data is not read from a terminal\nbulla: hint: name a FILE\n"
 
 
 def test_plaintext_goes_to_a_terminal_only_when_told(bulla, ring, work, source):
