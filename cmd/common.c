@@ -208,6 +208,14 @@ struct result common_sync(struct session *s, const struct options *o, struct err
     return fail(err, ERR_USAGE, "--sync is each, end or none, not '%s'", o->sync);
 }
 
+int common_run(struct result (*run)(const struct options *o, struct err *err),
+               const struct options *o)
+{
+    struct err err = {0};
+
+    return run(o, &err).ok ? ERR_NONE : terminal_error(&err);
+}
+
 int common_status(size_t count, int failed)
 {
     return stream_interrupted() ? ERR_INTERRUPTED : count > 1 ? ERR_PARTIAL : failed;

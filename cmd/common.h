@@ -47,6 +47,10 @@ FALLIBLE common_suite(const struct options *o, enum suite *suite, struct err *er
 /* common_sync reads --sync: each, end or none. ERR_USAGE. */
 FALLIBLE common_sync(struct session *s, const struct options *o, struct err *err);
 
+/* common_run does what a verb does that has one thing to do, and returns the exit status. */
+int common_run(struct result (*run)(const struct options *o, struct err *err),
+               const struct options *o);
+
 /* common_status is the exit status of a run over so many keys of which one failed like that. */
 int common_status(size_t count, int failed);
 

@@ -45,14 +45,10 @@ static struct result restore(const struct options *o, struct err *err)
 
 int verb_envelope_export(const struct options *o)
 {
-    struct err err = {0};
-
-    return export(o, &err).ok ? ERR_NONE : terminal_error(&err);
+    return common_run(export, o);
 }
 
 int verb_envelope_restore(const struct options *o)
 {
-    struct err err = {0};
-
-    return restore(o, &err).ok ? ERR_NONE : terminal_error(&err);
+    return common_run(restore, o);
 }

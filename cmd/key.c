@@ -130,9 +130,7 @@ static struct result key_new(const struct options *o, struct err *err)
 
 int verb_key_new(const struct options *o)
 {
-    struct err err = {0};
-
-    return key_new(o, &err).ok ? ERR_NONE : terminal_error(&err);
+    return common_run(key_new, o);
 }
 
 static void tell(const struct options *o, const struct target *t, const struct key_info *info)
@@ -164,9 +162,7 @@ static struct result rotate(const struct options *o, struct err *err)
 
 int verb_key_rotate(const struct options *o)
 {
-    struct err err = {0};
-
-    return rotate(o, &err).ok ? ERR_NONE : terminal_error(&err);
+    return common_run(rotate, o);
 }
 
 static struct result change(const struct options *o, const struct target *t, enum key_change what,
@@ -224,9 +220,7 @@ static struct result protect(const struct options *o, struct err *err)
 
 int verb_key_passphrase(const struct options *o)
 {
-    struct err err = {0};
-
-    return protect(o, &err).ok ? ERR_NONE : terminal_error(&err);
+    return common_run(protect, o);
 }
 
 static struct result write_public(const char *text, const struct options *o, struct session *s,
@@ -263,9 +257,7 @@ static struct result export_public(const struct options *o, struct err *err)
 
 int verb_key_export_public(const struct options *o)
 {
-    struct err err = {0};
-
-    return export_public(o, &err).ok ? ERR_NONE : terminal_error(&err);
+    return common_run(export_public, o);
 }
 
 /* Nothing brings a destroyed version back, so its number must be typed, or --force given. */
@@ -307,15 +299,19 @@ static struct result check_needed(const struct options *o, const struct target *
     return FAIL;
 }
 
-int verb_key_destroy(const struct options *o)
+static struct result destroy(const struct options *o, struct err *err)
 {
     struct target t TARGET_CLEANUP = {0};
-    struct err err = {0};
 
-    if (!read_target(&t, o->operands.items[0], o, &err).ok || !check_needed(o, &t, &err).ok ||
-        !confirm(o, &t, &err).ok || !change(o, &t, KEY_DESTROY, &err).ok)
-        return terminal_error(&err);
-    return ERR_NONE;
+    if (!read_target(&t, o->operands.items[0], o, err).ok || !check_needed(o, &t, err).ok ||
+        !confirm(o, &t, err).ok)
+        return FAIL;
+    return change(o, &t, KEY_DESTROY, err);
+}
+
+int verb_key_destroy(const struct options *o)
+{
+    return common_run(destroy, o);
 }
 
 /* struct listing: keys with versions are rows below a heading, others objects with facts. */
