@@ -103,28 +103,21 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
 
 static int run(const struct options *o, struct batch *batch, bool only_verify)
 {
-    struct decrypt *d = calloc(1, sizeof *d);
+    struct decrypt d = {.options = o, .only_verify = only_verify};
     struct err err = {0};
     int status;
 
-    if (d == NULL) {
-        (void)fail(&err, ERR_FAILED, "out of memory");
-        return terminal_error(&err);
-    }
-    d->options = o;
-    d->only_verify = only_verify;
     batch->options = o;
     batch->each = each;
-    batch->arg = d;
-    d->session.env.token.may_be_away = o->keys.count > 1;
-    if (!read_options(&d->open, o, &err).ok || !read_range(d, o, &err).ok ||
-        !common_sync(&d->session, o, &err).ok || !common_keys(&d->session, o, true, &err).ok)
+    batch->arg = &d;
+    d.session.env.token.may_be_away = o->keys.count > 1;
+    if (!read_options(&d.open, o, &err).ok || !read_range(&d, o, &err).ok ||
+        !common_sync(&d.session, o, &err).ok || !common_keys(&d.session, o, true, &err).ok)
         status = terminal_error(&err);
     else
-        status = common_finish(&d->session, batch_run(batch));
-    common_calls(o, keyset_calls(&d->session.keys));
-    session_close(&d->session);
-    free(d);
+        status = common_finish(&d.session, batch_run(batch));
+    common_calls(o, keyset_calls(&d.session.keys));
+    session_close(&d.session);
     return status;
 }
 

@@ -1,5 +1,3 @@
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -73,11 +71,11 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
 
 int verb_encrypt(const struct options *o)
 {
-    struct encrypt *e = calloc(1, sizeof *e);
+    struct encrypt e = {.options = o};
     struct batch batch = {
         .options = o,
         .each = each,
-        .arg = e,
+        .arg = &e,
         .parallel = true,
         .done = "sealed",
         .add = SEALED_SUFFIX,
@@ -85,18 +83,12 @@ int verb_encrypt(const struct options *o)
     struct err err = {0};
     int status;
 
-    if (e == NULL) {
-        (void)fail(&err, ERR_FAILED, "out of memory");
-        return terminal_error(&err);
-    }
-    e->options = o;
-    if (!read_options(&e->seal, o, &err).ok || !common_sync(&e->session, o, &err).ok ||
-        !common_keys(&e->session, o, true, &err).ok)
+    if (!read_options(&e.seal, o, &err).ok || !common_sync(&e.session, o, &err).ok ||
+        !common_keys(&e.session, o, true, &err).ok)
         status = terminal_error(&err);
     else
-        status = common_finish(&e->session, batch_run(&batch));
-    common_calls(o, keyset_calls(&e->session.keys));
-    session_close(&e->session);
-    free(e);
+        status = common_finish(&e.session, batch_run(&batch));
+    common_calls(o, keyset_calls(&e.session.keys));
+    session_close(&e.session);
     return status;
 }

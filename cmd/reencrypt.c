@@ -1,7 +1,5 @@
 #include "libbulla/reencrypt.h"
 
-#include <stdlib.h>
-
 #include "base/text.h"
 #include "cmd/batch.h"
 #include "cmd/common.h"
@@ -53,24 +51,18 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
 
 int verb_reencrypt(const struct options *o)
 {
-    struct run *r = calloc(1, sizeof *r);
+    struct run r = {0};
     struct batch batch = {.options = o,
                           .each = each,
-                          .arg = r,
+                          .arg = &r,
                           .parallel = true,
                           .done = "reencrypted",
                           .only = SEALED_SUFFIX};
     struct err err = {0};
-    int status;
+    int status = read_options(&r, o, &err).ok ? batch_run(&batch) : terminal_error(&err);
 
-    if (r == NULL) {
-        (void)fail(&err, ERR_FAILED, "out of memory");
-        return terminal_error(&err);
-    }
-    status = read_options(r, o, &err).ok ? batch_run(&batch) : terminal_error(&err);
-    common_calls(o, keyset_calls(&r->to.keys) + keyset_calls(&r->from.keys));
-    session_close(&r->to);
-    session_close(&r->from);
-    free(r);
+    common_calls(o, keyset_calls(&r.to.keys) + keyset_calls(&r.from.keys));
+    session_close(&r.to);
+    session_close(&r.from);
     return status;
 }
