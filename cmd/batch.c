@@ -10,6 +10,7 @@
 
 #include "base/pool.h"
 #include "base/stream.h"
+#include "base/text.h"
 #include "base/tree.h"
 #include "cmd/common.h"
 #include "cmd/progress.h"
@@ -88,7 +89,7 @@ static struct result result_name(const struct batch *b, const char *name, char *
                                  struct err *err)
 {
     if (b->add != NULL) {
-        if (ends_with(name, b->add)) {
+        if (text_ends_with(name, b->add)) {
             (void)fail(err, ERR_USAGE, "'%s' ends in %s already", name, b->add);
             err_hint(err, "-o names the output, if it is to be sealed once more");
             return FAIL;
@@ -96,7 +97,7 @@ static struct result result_name(const struct batch *b, const char *name, char *
         if (asprintf(out, "%s%s", name, b->add) < 0)
             *out = NULL;
     } else {
-        if (!ends_with(name, b->take)) {
+        if (!text_ends_with(name, b->take)) {
             (void)fail(err, ERR_USAGE, "'%s' does not end in %s", name, b->take);
             err_hint(err, "-o names the output");
             return FAIL;
@@ -216,7 +217,7 @@ static bool passes_by(const struct batch *b, const struct place *file)
 {
     if (b->add != NULL)
         return open_looks_sealed(file);
-    return b->only != NULL && !ends_with(file->name, b->only);
+    return b->only != NULL && !text_ends_with(file->name, b->only);
 }
 
 /* One file of a walk, which lends us its place. */

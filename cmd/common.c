@@ -15,13 +15,6 @@
 
 static const struct watch progress_watch = {progress_read, NULL};
 
-bool ends_with(const char *name, const char *suffix)
-{
-    size_t n = strlen(name), s = strlen(suffix);
-
-    return n > s && strcmp(name + n - s, suffix) == 0;
-}
-
 bool is_stdio(const char *operand)
 {
     return strcmp(operand, "-") == 0;

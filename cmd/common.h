@@ -5,9 +5,6 @@
 #include "cmd/options.h"
 #include "libbulla/open.h"
 
-#define SEALED_SUFFIX ".bulla"
-#define DETACHED_SUFFIX ".env" /* behind the name of the body */
-
 /* common_env fills what stores need of the command line; o must outlive it. ERR_USAGE. */
 FALLIBLE common_env(struct keystore_env *env, const struct options *o, struct err *err);
 
@@ -59,9 +56,6 @@ int common_finish(const struct session *s, int status);
 
 /* common_context reads K=V words. */
 FALLIBLE common_context(struct context *context, const struct list *words, struct err *err);
-
-/* ends_with is true if name is longer than the suffix and ends in it. */
-bool ends_with(const char *name, const char *suffix);
 
 /* is_stdio is true for "-". */
 bool is_stdio(const char *operand);

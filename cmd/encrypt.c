@@ -40,7 +40,7 @@ static struct result envelope_place(const struct options *o, const struct place 
     if (o->envelope == NULL && body == NULL)
         return fail(err, ERR_USAGE, "--detach to standard output needs --envelope ENV");
     if (o->envelope != NULL ? !place_open(made, o->envelope, err).ok
-                            : !place_beside(made, body, DETACHED_SUFFIX, err).ok)
+                            : !place_beside(made, body, ENVELOPE_SUFFIX, err).ok)
         return FAIL;
     *out = made;
     return OK;

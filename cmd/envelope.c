@@ -11,7 +11,7 @@ static struct result envelope_place(struct place *out, const struct place *file,
 {
     if (given != NULL)
         return place_open(out, given, err);
-    return place_beside(out, file, DETACHED_SUFFIX, err);
+    return place_beside(out, file, ENVELOPE_SUFFIX, err);
 }
 
 static struct result export(const struct options *o, struct err *err)

@@ -5,10 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "libbulla/output.h"
-
-#define SEALED_SUFFIX ".bulla"
-#define ENVELOPE_SUFFIX ".env"
 
 void sealed_close(struct sealed *f)
 {
@@ -118,23 +116,16 @@ struct result sealed_read(struct sealed *f, const struct session *s, int fd, con
     return OK;
 }
 
-static bool has_ending(const char *name, const char *ending)
-{
-    size_t n = strlen(name), e = strlen(ending);
-
-    return n > e && strcmp(name + n - e, ending) == 0;
-}
-
 bool open_looks_sealed(const struct place *file)
 {
-    bool body = has_ending(file->name, SEALED_SUFFIX), there = false;
+    bool body = text_ends_with(file->name, SEALED_SUFFIX), there = false;
     struct place beside PLACE_CLEANUP = {0};
     uint8_t start[ENVELOPE_MAGIC_SIZE];
     int fd FD_CLEANUP = -1;
     struct stat st;
     struct err err;
 
-    if (!body && !has_ending(file->name, SEALED_SUFFIX ENVELOPE_SUFFIX))
+    if (!body && !text_ends_with(file->name, SEALED_SUFFIX ENVELOPE_SUFFIX))
         return false;
     if (!place_open_file(file, false, &fd, &st, &err).ok)
         return false;

@@ -5,10 +5,13 @@
 #include "crypto/body.h"
 #include "libbulla/session.h"
 
+#define SEALED_SUFFIX ".bulla" /* of the name of what is sealed */
+#define ENVELOPE_SUFFIX ".env" /* behind the name of a body whose envelope lies beside it */
+
 /* struct sealed_place: where a sealed file is. */
 struct sealed_place {
     const struct place *body;     /* NULL = standard input */
-    const struct place *envelope; /* NULL = in the body's file, or beside it with ".env" behind */
+    const struct place *envelope; /* NULL = in the body's file, or beside it, by ENVELOPE_SUFFIX */
     bool follow;                  /* whether body may be a symbolic link */
     bool alone;                   /* do not look for an envelope beside the body */
 };
