@@ -7,11 +7,8 @@
 
 #include "base/place.h"
 #include "base/secret_file.h"
-#include "base/text.h"
 #include "keystore/pkcs11/ckr.h"
 #include "keystore/pkcs11/token.h"
-
-#define PIN_MAX 1024 /* bytes */
 
 /* Tokens that refused a PIN. The list is of the process: a module may be loaded again, and a token
  * that counts its wrong PINs must not be asked again whatever names it. */
@@ -73,18 +70,13 @@ struct question {
 static struct result read_source(const char *path, struct secret *pin, struct err *err)
 {
     int fd FD_CLEANUP = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    struct secret all SECRET_CLEANUP = {0};
-    size_t size;
+    char *quoted STRING_CLEANUP = NULL;
 
     if (fd < 0)
         return fail_errno(err, "cannot open pin-source '%s'", path);
-    if (!secret_read(&all, &size, PIN_MAX + 1, fd, path, err).ok)
-        return FAIL;
-    if (size > 0 && all.bytes[size - 1] == '\n')
-        size--;
-    if (size == 0 || size > PIN_MAX || !text_is_utf8(all.bytes, size))
-        return fail(err, ERR_USAGE, "pin-source '%s' is empty, too long or not UTF-8", path);
-    return secret_copy(pin, all.bytes, size, err);
+    if (asprintf(&quoted, "pin-source '%s'", path) < 0)
+        return fail(err, ERR_FAILED, "out of memory");
+    return secret_read_typed(pin, fd, path, "PIN", quoted, err);
 }
 
 static struct result take_value(const char *value, struct secret *pin, struct err *err)
