@@ -12,21 +12,13 @@
 #include "cmd/status.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
+#include "keystore/age.h"
 #include "libbulla/output.h"
 #include "libbulla/session.h"
 
-/* The age of a version in whole days. */
-static uint64_t age_days(const struct key_info *info)
+static uint64_t now(void)
 {
-    uint64_t now = (uint64_t)time(NULL);
-
-    return now > info->created ? (now - info->created) / 86400 : 0;
-}
-
-static bool overdue(const struct key_info *info)
-{
-    return info->state == KEY_ACTIVE && info->rotate_after != 0 &&
-           age_days(info) > info->rotate_after;
+    return (uint64_t)time(NULL);
 }
 
 static json_t *info_json(const char *reference, const struct key_info *info)
@@ -42,16 +34,14 @@ static json_t *info_json(const char *reference, const struct key_info *info)
         "{s:o, s:s, s:s, s:s, s:I, s:s, s:s, s:I}", "key", terminal_reference_text(reference),
         "name", info->name, "kind", info->kind, "id", info->id, "version",
         (json_int_t)info->version, "state", key_state_name(info->state), "created",
-        text_time(created, info->created), "age_days", (json_int_t)age_days(info));
+        text_time(created, info->created), "age_days", (json_int_t)key_age(info, now()));
 
     if (info->rotate_after != 0) {
         terminal_put(json, "rotate_after_days", json_integer(info->rotate_after));
-        terminal_put(json, "overdue", json_boolean(overdue(info)));
+        terminal_put(json, "overdue", json_boolean(key_overdue(info, now())));
     }
     return json;
 }
-
-#define DAYS_MAX 36500
 
 /* "90d" or "12w", in days; 0 for NULL. */
 static struct result read_days(const char *text, uint32_t *days, struct err *err)
@@ -63,9 +53,9 @@ static struct result read_days(const char *text, uint32_t *days, struct err *err
         return OK;
     unsigned long n = text[0] >= '0' && text[0] <= '9' ? strtoul(text, &end, 10) : 0;
     bool weeks = n > 0 && strcmp(end, "w") == 0;
-    if (n < 1 || n > DAYS_MAX / (weeks ? 7 : 1) || (!weeks && strcmp(end, "d") != 0))
+    if (n < 1 || n > KEY_ROTATE_AFTER_MAX / (weeks ? 7 : 1) || (!weeks && strcmp(end, "d") != 0))
         return fail(err, ERR_USAGE, "--rotate-after is like 90d or 12w, at most %dd, not '%s'",
-                    DAYS_MAX, text);
+                    KEY_ROTATE_AFTER_MAX, text);
     *days = (uint32_t)n * (weeks ? 7 : 1);
     return OK;
 }
@@ -103,8 +93,7 @@ static struct result no_such(const struct target *t, const char *what, struct er
 static struct result key_new(const struct options *o, struct err *err)
 {
     struct target t TARGET_CLEANUP = {0};
-    struct key_wanted want = {
-        .now = (uint64_t)time(NULL), .kind = o->kind, .passphrase = o->passphrase};
+    struct key_wanted want = {.now = now(), .kind = o->kind, .passphrase = o->passphrase};
     struct key_info info;
 
     if (!read_days(o->rotate_after, &want.rotate_after, err).ok ||
@@ -154,7 +143,7 @@ static struct result rotate(const struct options *o, struct err *err)
         return FAIL;
     if (t.ops->rotate == NULL)
         return no_such(&t, "make key versions", err);
-    if (!t.ops->rotate(&t.session.env, t.rest, (uint64_t)time(NULL), &info, err).ok)
+    if (!t.ops->rotate(&t.session.env, t.rest, now(), &info, err).ok)
         return FAIL;
     tell(o, &t, &info);
     return OK;
@@ -336,8 +325,8 @@ static void row(void *arg, const struct key_info *info)
                "AGE", "ID", "KIND");
     *l->headed = true;
     printf("%-24s %7" PRIu32 "  %-9s  %s  %4" PRIu64 "d  %s  %s%s\n", info->name, info->version,
-           key_state_name(info->state), text_time(created, info->created), age_days(info), info->id,
-           info->kind, overdue(info) ? "  OVERDUE" : "");
+           key_state_name(info->state), text_time(created, info->created), key_age(info, now()),
+           info->id, info->kind, key_overdue(info, now()) ? "  OVERDUE" : "");
 }
 
 static void end_object(struct listing *l)

@@ -12,6 +12,7 @@
 #include "base/secret_file.h"
 #include "base/stream.h"
 #include "base/text.h"
+#include "keystore/age.h"
 #include "keystore/keyring/secret_json.h"
 
 #define LAYOUT 1
@@ -171,7 +172,7 @@ static struct result read_key(struct ring *ring, json_t *json, struct err *err)
         return fail(err, ERR_UNSUPPORTED, "a key is of a kind that this bulla does not know");
     if (!text_untime(&key.created, created))
         return malformed(err, "a creation time is not like 2026-11-23T19:05:00Z");
-    if (days != NO_DAYS && (days < 1 || days > RING_DAYS_MAX))
+    if (days != NO_DAYS && (days < 1 || days > KEY_ROTATE_AFTER_MAX))
         return malformed(err, "a key's rotate-after-days is out of range");
     key.rotate_after = days == NO_DAYS ? 0 : (uint32_t)days;
     memcpy(key.name, name, strlen(name) + 1);
