@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "base/place.h"
+#include "base/cleanup.h"
 #include "base/stream.h"
 #include "base/text.h"
 

@@ -7,8 +7,8 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
+#include "base/cleanup.h"
 #include "base/landlock.h"
-#include "base/place.h"
 #include "base/seccomp.h"
 #include "cmd/common.h"
 #include "cmd/config.h"

@@ -11,8 +11,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/command.h"
-#include "base/place.h"
 #include "base/secret_file.h"
 #include "base/stream.h"
 #include "base/text.h"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/place.h"
+#include "base/cleanup.h"
 #include "base/secret_file.h"
 #include "keystore/pkcs11/ckr.h"
 #include "keystore/pkcs11/token.h"
