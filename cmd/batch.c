@@ -457,7 +457,7 @@ static int summary(const struct run *r)
 
 /* Several files are done at once, unless their results come one behind the other, or there can be
  * no threads. */
-static void start_pool(struct run *r)
+static struct result start_pool(struct run *r, struct err *err)
 {
     const struct options *o = r->batch->options;
     bool to_stdout = o->output != NULL && is_stdio(o->output);
@@ -466,9 +466,10 @@ static void start_pool(struct run *r)
     if (!common_threads(o, &threads, err).ok)
         return FAIL;
     if (!r->batch->parallel || !r->many || to_stdout || threads == 1)
-        return;
+        return OK;
     progress_at_once(threads);
     r->pool = pool_start(threads, run_task, r);
+    return OK;
 }
 
 int batch_run(const struct batch *b)
@@ -481,9 +482,9 @@ int batch_run(const struct batch *b)
                             b->options->files_from != NULL};
     struct err err = {0};
 
-    if (!check_output(&r, &err).ok || !read_shard(&r, b->options->shard, &err).ok)
+    if (!check_output(&r, &err).ok || !read_shard(&r, b->options->shard, &err).ok ||
+        !start_pool(&r, &err).ok)
         return terminal_error(&err);
-    start_pool(&r);
     if (b->options->files_from != NULL) {
         if (!do_list(&r, b->options->files_from, &err).ok)
             failed(&r, &err);
