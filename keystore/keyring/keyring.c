@@ -7,7 +7,6 @@
 #include "keystore/keyring/manage.h"
 #include "keystore/keyring/reference.h"
 
-
 /* struct keyring: a keyring file, or a public key file, which can wrap only. */
 struct keyring {
     struct master_key key;
