@@ -6,8 +6,6 @@
 
 #include "keystore/pkcs11/pkcs11.h"
 
-#define FACTS_MAX 4096
-
 /* struct fact: one of a task's. */
 struct fact {
     bool begin;
@@ -161,6 +159,8 @@ static struct result run(struct job *job)
     struct task *task = (struct task *)job;
     struct result r = task->run(task, &job->err);
 
+    if (r.ok && task->lost)
+        r = fail(&job->err, ERR_FAILED, "out of memory");
     /* OpenSSL keeps random generators for a thread in a library context, and looks there when the
      * thread ends: with a second key on the module, that may be after the context is freed. */
     OPENSSL_thread_stop_ex(crypto_library(task->named->env->crypto));
@@ -214,21 +214,16 @@ void task_free(struct task *task)
 
 void task_fact(struct task *task, bool begin, const char *name, const char *value)
 {
-    struct fact *grown = task->fact_count < FACTS_MAX
-                             ? reallocarray(task->facts, task->fact_count + 1, sizeof *grown)
-                             : NULL;
+    struct fact *grown = reallocarray(task->facts, task->fact_count + 1, sizeof *grown);
 
-    if (grown == NULL)
-        return;
-    task->facts = grown;
-    struct fact *f = &task->facts[task->fact_count];
-    *f = (struct fact){begin, strdup(name), strdup(value != NULL ? value : "")};
-    if (f->name != NULL && f->value != NULL) {
-        task->fact_count++;
+    if (grown == NULL) {
+        task->lost = true;
         return;
     }
-    free(f->name);
-    free(f->value);
+    task->facts = grown;
+    struct fact *f = &task->facts[task->fact_count++];
+    *f = (struct fact){begin, strdup(name), value != NULL ? strdup(value) : NULL};
+    task->lost = task->lost || f->name == NULL || f->value == NULL;
 }
 
 void task_tell(const struct task *task, void (*begin)(void *, const char *, const char *),

@@ -51,6 +51,7 @@ struct task {
     char *text;
     struct fact *facts; /* in order; task_tell hands them on */
     size_t fact_count;
+    bool lost; /* there was no memory for a fact: the task fails */
 };
 
 /* task_new makes a task; NULL if memory is out. */
@@ -62,7 +63,7 @@ __attribute__((warn_unused_result)) bool task_do(struct task *task, struct err *
 void task_free(struct task *task);
 
 /* task_fact adds a fact to those that task_tell tells; with begin true the name and reference of
- * what the facts behind it are of. */
+ * what the facts behind it are of. A value NULL is one that there was no memory for. */
 void task_fact(struct task *task, bool begin, const char *name, const char *value);
 
 /* task_tell hands the facts to sinks, of which begin may be NULL. */

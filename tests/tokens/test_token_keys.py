@@ -3,12 +3,15 @@
 import json
 import os
 import re
+import shutil
+import subprocess
+import uuid
 
 import pytest
 
 from program import SANITIZED
 from sealed import content
-from tokens import METHODS
+from tokens import METHODS, SoftHSM
 
 X = content(1000)
 KINDS = {
@@ -252,3 +255,59 @@ def test_list_cannot_steer_the_terminal(bulla, softhsm):
     assert b"\x1b" not in done.stdout + done.stderr and b"[2Jclear" in done.stdout
     sealed = bulla.seal(softhsm.uri("\x1b[2Jclear"), X)
     assert b"\x1b" not in bulla("inspect", sealed).stdout
+
+
+def multiply(token, name, count):
+    """Makes a key of SoftHSM's many, by copies of its file."""
+    (only,) = (f for f in token.folder.rglob("*.object") if name.encode() in f.read_bytes())
+    for n in range(count - 1):
+        shutil.copy(only, only.with_name(f"{uuid.UUID(int=n)}.object"))
+
+
+@pytest.fixture
+def many(bulla, tmp_path):
+    """A token without keys, which is to have many."""
+    token = SoftHSM(tmp_path / "token")
+    bulla.at(token)
+    return token
+
+
+def test_list_of_many_keys_is_whole(bulla, many):
+    many.make("aes", "one of many")
+    multiply(many, "one of many", 600)
+    keys = [line for line in listed(bulla, many.uri()) if line.get("key label") == "one of many"]
+    assert len(keys) == 600 and keys[599].keys() == keys[0].keys()
+
+
+def test_list_of_too_many_keys_is_refused(bulla, many):
+    many.make("aes", "one of many")
+    multiply(many, "one of many", 1025)
+    done = bulla("key", "list", many.uri(), status=2)
+    assert done.stdout == b"" and b"more than 1024 keys are named by" in done.stderr
+
+
+def test_list_of_many_keys_that_bulla_cannot_use_is_whole(bulla, many):
+    many.tool("--keygen", "--key-type", "AES:16", "--label", "one of many", "--id", "d3")
+    multiply(many, "one of many", 1030)
+    keys = [line for line in listed(bulla, many.uri()) if line.get("key label") == "one of many"]
+    assert len(keys) == 1030
+
+
+NO_MEMORY = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <string.h>
+char *strdup(const char *text)
+{
+    char *(*real)(const char *) = (char *(*)(const char *))dlsym(RTLD_NEXT, "strdup");
+    return strcmp(text, "check value") == 0 ? 0 : real(text);
+}
+"""
+
+
+@pytest.mark.skipif(SANITIZED, reason="the sanitizer has a strdup of its own")
+def test_list_without_memory_for_a_fact_fails(bulla, softhsm, tmp_path):
+    library = tmp_path / "no_memory.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", library], input=NO_MEMORY.encode(), check=True)
+    done = bulla.at(softhsm)("key", "list", softhsm.uri(), env={"LD_PRELOAD": str(library)}, status=1)
+    assert done.stdout == b"" and b"out of memory" in done.stderr
