@@ -179,13 +179,15 @@ static bool blames_pin(CK_RV rv)
            rv == CKR_PIN_EXPIRED || rv == CKR_PIN_LOCKED;
 }
 
-CK_RV token_again(struct token *token)
+CK_RV token_again(struct token *token, CK_OBJECT_HANDLE key)
 {
     bool pad = (token->info.flags & CKF_PROTECTED_AUTHENTICATION_PATH) != 0;
     struct refused *record;
     struct err why;
     CK_RV rv;
 
+    if (!token_flag(token, key, CKA_ALWAYS_AUTHENTICATE, false))
+        return CKR_OK;
     if (was_refused(token, &rv, &why))
         return rv;
     if (!pad && token->pin.bytes == NULL)

@@ -165,8 +165,8 @@ static struct result decrypt_oaep(struct token *token, const struct token_key *k
         !keys_private(token, key, &private_key, err).ok)
         return FAIL;
     CK_RV rv = CALL(token->module, C_DecryptInit, token->session, &mechanism, private_key);
-    if (rv == CKR_OK && token_flag(token, private_key, CKA_ALWAYS_AUTHENTICATE, false))
-        rv = token_again(token);
+    if (rv == CKR_OK)
+        rv = token_again(token, private_key);
     if (rv == CKR_OK)
         rv = CALL(token->module, C_Decrypt, token->session, (CK_BYTE *)(uintptr_t)wrapped.bytes,
                   wrapped.size, plain.bytes, &size);

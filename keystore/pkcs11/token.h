@@ -41,10 +41,10 @@ FALLIBLE token_each(struct module *module, const struct uri *uri,
 FALLIBLE token_login(struct token *token, const struct uri *uri, const struct keystore_env *env,
                      struct err *err);
 
-/* token_again gives the PIN once more for a key that wants it at each use, after C_DecryptInit; the
- * value of the first refusal where the token refused it before. CKR_USER_NOT_LOGGED_IN where no PIN
- * is known that it took. */
-CK_RV token_again(struct token *token);
+/* token_again gives the PIN once more if a key wants it at each use, after C_DecryptInit or
+ * C_EncryptInit; the value of the first refusal where the token refused it before.
+ * CKR_USER_NOT_LOGGED_IN where no PIN is known that it took. */
+CK_RV token_again(struct token *token, CK_OBJECT_HANDLE key);
 
 /* token_write makes the session one in which objects can be made. */
 FALLIBLE token_write(struct token *token, struct err *err);
