@@ -22,8 +22,9 @@ void named_close(struct named *n)
     free(n);
 }
 
-struct result named_open(struct named **out, const struct keystore_env *env, const char *reference,
-                         struct err *err)
+/* Reads a reference and gets its module; the keys are still to be found. */
+static struct result open_named(struct named **out, const struct keystore_env *env,
+                                const char *reference, struct err *err)
 {
     struct named *n = calloc(1, sizeof *n);
 
@@ -210,6 +211,27 @@ void task_free(struct task *task)
     free(task->text);
     secret_free(&task->branch_key);
     free(task);
+}
+
+struct result named_do(struct named **out, struct task **done, const struct keystore_env *env,
+                       const char *reference,
+                       struct result (*what)(struct task *task, struct err *err),
+                       const struct key_wanted *want, struct err *err)
+{
+    struct named *n;
+
+    if (!open_named(&n, env, reference, err).ok)
+        return FAIL;
+    struct task *task = task_new(n, what, err);
+    if (task != NULL && want != NULL)
+        task->wanted = *want;
+    if (task == NULL || !task_do(task, err)) {
+        named_close(n);
+        return FAIL;
+    }
+    *out = n;
+    *done = task;
+    return OK;
 }
 
 void task_fact(struct task *task, bool begin, const char *name, const char *value)

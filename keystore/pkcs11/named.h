@@ -19,9 +19,7 @@ struct named {
     struct err away; /* why it could not be opened, in a run that can do without it */
 };
 
-/* named_open reads a reference and gets its module; the keys are still to be found. */
-FALLIBLE named_open(struct named **out, const struct keystore_env *env, const char *reference,
-                    struct err *err);
+/* named_close closes what named_do opened; NULL is fine. */
 void named_close(struct named *n);
 
 /* The following are for the module's thread. */
@@ -61,6 +59,13 @@ struct task *task_new(struct named *n, struct result (*what)(struct task *task, 
 /* task_do does it; false if it failed or was given up, and then *task is freed or out of reach. */
 __attribute__((warn_unused_result)) bool task_do(struct task *task, struct err *err);
 void task_free(struct task *task);
+
+/* named_do opens a reference and does one task with it, for which want may be NULL. On failure
+ * there is nothing left to close or free; else both are the caller's, the task to be freed first.
+ */
+FALLIBLE named_do(struct named **out, struct task **done, const struct keystore_env *env,
+                  const char *reference, struct result (*what)(struct task *task, struct err *err),
+                  const struct key_wanted *want, struct err *err);
 
 /* task_fact adds a fact to those that task_tell tells; with begin true the name and reference of
  * what the facts behind it are of. A value NULL is one that there was no memory for. */

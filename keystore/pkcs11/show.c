@@ -202,14 +202,10 @@ struct result pkcs11_list(const struct keystore_env *env, const char *reference,
                           const struct key_list_sink *sink, struct err *err)
 {
     struct named *n;
+    struct task *task;
 
-    if (!named_open(&n, env, reference, err).ok)
+    if (!named_do(&n, &task, env, reference, list, NULL, err).ok)
         return FAIL;
-    struct task *task = task_new(n, list, err);
-    if (task == NULL || !task_do(task, err)) {
-        named_close(n);
-        return FAIL;
-    }
     task_tell(task, sink->begin, sink->fact, sink->arg);
     task_free(task);
     named_close(n);
