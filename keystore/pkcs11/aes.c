@@ -4,6 +4,7 @@
 
 #include "keystore/pair.h"
 #include "keystore/pkcs11/ckr.h"
+#include "keystore/pkcs11/login.h"
 
 #define GCM_SIZE (KEY_SIZE + AEAD_TAG_SIZE)
 #define KW_SIZE (KEY_SIZE + 8)

@@ -3,6 +3,8 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "keystore/pkcs11/login.h"
+
 #define SLOT 1
 #define SESSION 1
 #define PRIVATE_KEY 1

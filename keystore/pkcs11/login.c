@@ -1,3 +1,5 @@
+#include "keystore/pkcs11/login.h"
+
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -8,7 +10,6 @@
 #include "base/cleanup.h"
 #include "base/secret_file.h"
 #include "keystore/pkcs11/ckr.h"
-#include "keystore/pkcs11/token.h"
 
 /* Tokens that refused a PIN. The list is of the process: a module may be loaded again, and a token
  * that counts its wrong PINs must not be asked again whatever names it. */

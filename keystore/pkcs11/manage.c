@@ -7,6 +7,7 @@
 #include "keystore/pem.h"
 #include "keystore/pkcs11/ckr.h"
 #include "keystore/pkcs11/generate.h"
+#include "keystore/pkcs11/login.h"
 #include "keystore/pkcs11/named.h"
 
 #define NAME_MAX_BYTES 64 /* as keyrings have it; "-v0001" and its like come behind */

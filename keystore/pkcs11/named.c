@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keystore/pkcs11/login.h"
 #include "keystore/pkcs11/pkcs11.h"
 
 /* struct fact: one of a task's. */

@@ -7,9 +7,11 @@
 #include "keystore/pair.h"
 #include "keystore/pkcs11/aes.h"
 #include "keystore/pkcs11/ckr.h"
+#include "keystore/pkcs11/login.h"
 #include "keystore/pkcs11/manage.h"
 #include "keystore/pkcs11/named.h"
 #include "keystore/pkcs11/private.h"
+#include "keystore/pkcs11/show.h"
 
 static struct result resolve(struct task *task, struct err *err)
 {

@@ -10,6 +10,7 @@
 
 #include "keystore/pkcs11/ckr.h"
 #include "keystore/pkcs11/guard.h"
+#include "keystore/pkcs11/login.h"
 
 /* struct borrowed: a private key on the token as OpenSSL's, by libp11. */
 struct borrowed {

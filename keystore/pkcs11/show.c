@@ -1,3 +1,5 @@
+#include "keystore/pkcs11/show.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -5,7 +7,7 @@
 #include "base/text.h"
 #include "keystore/pair.h"
 #include "keystore/pkcs11/aes.h"
-#include "keystore/pkcs11/manage.h"
+#include "keystore/pkcs11/login.h"
 #include "keystore/pkcs11/named.h"
 #include "keystore/pkcs11/private.h"
 
