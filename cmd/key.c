@@ -368,7 +368,7 @@ static struct result list_one(const char *given, const struct options *o, bool *
     if (t.ops->list == NULL)
         return no_such(&t, "list keys", err);
     struct listing listing = {t.reference, o->json, headed, NULL};
-    struct key_list_sink sink = {row, begin, fact, &listing};
+    struct key_sink sink = {row, begin, fact, &listing};
     struct result r = t.ops->list(&t.session.env, t.rest, &sink, err);
     end_object(&listing);
     return r;

@@ -26,6 +26,6 @@ struct kms_master {
 FALLIBLE key_pin(struct kms_master *k, const struct arn *answered, struct err *err);
 
 /* key_describe has the shape of a store's describe. */
-FALLIBLE key_describe(struct master_key *key, const struct key_facts_sink *sink, struct err *err);
+FALLIBLE key_describe(struct master_key *key, const struct key_sink *sink, struct err *err);
 
 #endif

@@ -249,15 +249,14 @@ void task_fact(struct task *task, bool begin, const char *name, const char *valu
     task->lost = task->lost || f->name == NULL || f->value == NULL;
 }
 
-void task_tell(const struct task *task, void (*begin)(void *, const char *, const char *),
-               void (*fact)(void *, const char *, const char *), void *arg)
+void task_tell(const struct task *task, const struct key_sink *sink)
 {
     for (size_t i = 0; i < task->fact_count; i++) {
         const struct fact *f = &task->facts[i];
         if (!f->begin)
-            fact(arg, f->name, f->value);
-        else if (begin != NULL)
-            begin(arg, f->name, f->value);
+            sink->fact(sink->arg, f->name, f->value);
+        else
+            sink->begin(sink->arg, f->name, f->value);
     }
 }
 

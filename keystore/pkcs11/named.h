@@ -71,9 +71,8 @@ FALLIBLE named_do(struct named **out, struct task **done, const struct keystore_
  * what the facts behind it are of. A value NULL is one that there was no memory for. */
 void task_fact(struct task *task, bool begin, const char *name, const char *value);
 
-/* task_tell hands the facts to sinks, of which begin may be NULL. */
-void task_tell(const struct task *task, void (*begin)(void *, const char *, const char *),
-               void (*fact)(void *, const char *, const char *), void *arg);
+/* task_tell hands the facts on. */
+void task_tell(const struct task *task, const struct key_sink *sink);
 
 /* task_warn warns the user, from the module's thread. */
 void task_warn(struct task *task, const char *text);

@@ -6,8 +6,7 @@
 
 /* The operations list and describe of keystore.h. */
 FALLIBLE pkcs11_list(const struct keystore_env *env, const char *reference,
-                     const struct key_list_sink *sink, struct err *err);
-FALLIBLE pkcs11_describe(struct master_key *key, const struct key_facts_sink *sink,
-                         struct err *err);
+                     const struct key_sink *sink, struct err *err);
+FALLIBLE pkcs11_describe(struct master_key *key, const struct key_sink *sink, struct err *err);
 
 #endif
