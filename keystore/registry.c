@@ -226,6 +226,14 @@ bool keyset_lives_in(const struct keyset *set, const struct stat *st)
     return false;
 }
 
+bool keyset_matches(const struct keyset *set, const struct slot *slot)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (set->keys[i]->ops->match(set->keys[i], slot) != SLOT_OTHER)
+            return true;
+    return false;
+}
+
 const char *key_state_name(enum key_state state)
 {
     static const char *const names[] = {

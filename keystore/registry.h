@@ -35,4 +35,7 @@ uint64_t keyset_calls(const struct keyset *set);
 /* keyset_lives_in is true if one of the keys lives in the file *st. */
 bool keyset_lives_in(const struct keyset *set, const struct stat *st);
 
+/* keyset_matches is true if a slot is, or may be, of one of the keys. */
+bool keyset_matches(const struct keyset *set, const struct slot *slot);
+
 #endif
