@@ -32,19 +32,10 @@ static struct result find_service(struct kms_master *k, struct err *err)
 {
     struct kms *kms = &k->kms;
     struct account *account = kms->account;
-    struct endpoint_wish wish = {.service = "kms",
-                                 .region = kms->region,
-                                 .custom = k->env->endpoint,
-                                 .fips = account->aws.fips,
-                                 .dual_stack = account->aws.dual_stack};
 
-    if (wish.custom == NULL)
-        wish.custom = aws_setting(&account->aws, "AWS_ENDPOINT_URL_KMS", NULL);
-    if (wish.custom == NULL)
-        wish.custom = aws_setting(&account->aws, "AWS_ENDPOINT_URL", "endpoint_url");
     chain_region(&account->chain, kms->region);
     kms->calls = &k->key.calls;
-    return endpoint_find(kms->url, &wish, err);
+    return aws_endpoint(kms->url, &account->aws, "kms", kms->region, k->env->endpoint, err);
 }
 
 static struct result awskms_open(struct master_key **out, const struct keystore_env *env,
