@@ -186,6 +186,18 @@ static struct result check_opened(struct kms_master *k, const struct arn *opened
     return OK;
 }
 
+/* What a wrap is that no key opened: to an alias that nobody has asked for, maybe another key's. */
+static enum unwrapped not_opened(const struct kms_master *from, struct kms_master *asked,
+                                 const uint8_t what[SHA256_SIZE], enum kms_refusal refusal,
+                                 const struct err *why, struct err *err)
+{
+    if (refusal == KMS_OTHER_KEY && from->arn.text[0] == '\0')
+        return UNWRAP_NOT_MINE;
+    keep_refused(asked, what, why);
+    *err = *why;
+    return UNWRAP_FAILED;
+}
+
 static enum unwrapped awskms_unwrap(struct master_key *key, const struct branch_identity *branch,
                                     const struct slot *slot, struct secret *branch_key,
                                     struct err *err)
@@ -210,11 +222,7 @@ static enum unwrapped awskms_unwrap(struct master_key *key, const struct branch_
         *branch_key = secret_take(&opened);
         return UNWRAP_OPENED;
     }
-    if (refusal == KMS_OTHER_KEY && k->arn.text[0] == '\0')
-        return UNWRAP_NOT_MINE;
-    keep_refused(k, what, &why);
-    *err = why;
-    return UNWRAP_FAILED;
+    return not_opened(k, k, what, refusal, &why, err);
 }
 
 /* ReEncrypt works inside one region. */
@@ -240,11 +248,7 @@ static enum unwrapped awskms_move(struct master_key *from, struct master_key *to
             .ok &&
         check_opened(f, &opened_by, &arn, &why).ok && fill_slot(t, &blob, fresh, &why).ok)
         return UNWRAP_OPENED;
-    if (refusal == KMS_OTHER_KEY && f->arn.text[0] == '\0')
-        return UNWRAP_NOT_MINE;
-    keep_refused(t, what, &why);
-    *err = why;
-    return UNWRAP_FAILED;
+    return not_opened(f, t, what, refusal, &why, err);
 }
 
 static struct result awskms_locate(struct master_key *key, bool version, struct err *err)
