@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keystore/awskms/describe.h"
 #include "keystore/awskms/key.h"
 
 static void awskms_close(struct master_key *key)
@@ -57,21 +58,6 @@ static struct result awskms_open(struct master_key **out, const struct keystore_
         k->arn = k->name.arn;
     *out = &k->key;
     return OK;
-}
-
-struct result key_pin(struct kms_master *k, const struct arn *answered, struct err *err)
-{
-    bool known = k->arn.text[0] != '\0';
-
-    if (known ? strcmp(k->arn.text, answered->text) == 0
-              : key_name_fits(&k->name, k->kms.region, answered) &&
-                    strcmp(k->kms.region, answered->region) == 0) {
-        k->arn = *answered;
-        return OK;
-    }
-    (void)fail(err, ERR_POLICY, "key '%s': another key answered: '%s'", k->name.id, answered->text);
-    err_hint(err, "if an alias was moved just now, run it again; else do not trust this endpoint");
-    return FAIL;
 }
 
 /* A slot with a wrap that this key made. */
@@ -307,5 +293,5 @@ const struct keystore_ops awskms_ops = {
     .locate = awskms_locate,
     .create = awskms_create,
     .rotate = awskms_rotate,
-    .describe = key_describe,
+    .describe = awskms_describe,
 };
