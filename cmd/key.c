@@ -13,6 +13,7 @@
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
 #include "keystore/age.h"
+#include "keystore/shown.h"
 #include "libbulla/output.h"
 #include "libbulla/session.h"
 
@@ -281,7 +282,7 @@ static struct result check_needed(const struct options *o, const struct target *
         return FAIL;
     if (needed == 0)
         return OK;
-    char *shown STRING_CLEANUP = registry_shown(t->reference);
+    char *shown STRING_CLEANUP = reference_shown(t->reference);
     (void)fail(err, ERR_POLICY, "%" PRIu64 " files still need %s", needed,
                shown != NULL ? shown : "it");
     err_hint(err, "'bulla rewrap' moves them to another version or key");

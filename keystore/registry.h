@@ -9,10 +9,6 @@
 FALLIBLE registry_find(const struct keystore_ops **ops, const char **rest, const char *reference,
                        struct err *err);
 
-/* registry_shown gives a reference as it may be printed, with stars for every value in a PKCS#11
- * URI, or what looks like one, that may be a PIN; the caller frees it. NULL if memory is out. */
-char *registry_shown(const char *reference);
-
 /* struct keyset: the master keys a user named, in that order; {0} is empty and safe to close. */
 struct keyset {
     struct master_key **keys;
