@@ -227,4 +227,8 @@ struct keystore_ops {
 /* key_state_name gives the word for a state, a constant: in keyrings, in lists and in messages. */
 const char *key_state_name(enum key_state state);
 
+/* key_state_by_name is its inverse; false if there is no such state, and then *state is untouched.
+ */
+bool key_state_by_name(const char *name, enum key_state *state);
+
 #endif

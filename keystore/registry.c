@@ -157,15 +157,3 @@ bool keyset_matches(const struct keyset *set, const struct slot *slot)
             return true;
     return false;
 }
-
-const char *key_state_name(enum key_state state)
-{
-    static const char *const names[] = {
-        [KEY_ACTIVE] = "active",
-        [KEY_RETIRED] = "retired",
-        [KEY_DISABLED] = "disabled",
-        [KEY_DESTROYED] = "destroyed",
-    };
-
-    return names[state];
-}

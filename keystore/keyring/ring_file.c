@@ -21,16 +21,6 @@
 
 #define NO_DAYS INT64_MIN /* where the member is not there */
 
-static bool state_by_name(const char *name, enum key_state *state)
-{
-    for (enum key_state s = KEY_ACTIVE; s <= KEY_DESTROYED; s++)
-        if (strcmp(key_state_name(s), name) == 0) {
-            *state = s;
-            return true;
-        }
-    return false;
-}
-
 static struct result malformed(struct err *err, const char *what)
 {
     return fail(err, ERR_DAMAGED, "%s", what);
@@ -124,7 +114,7 @@ static struct result read_version(const struct ring *ring, struct ring_key *key,
     v->number = (uint32_t)number;
     if (key->version_count > 1 && v->number <= v[-1].number)
         return malformed(err, "the version numbers do not ascend");
-    if (!state_by_name(state, &v->state))
+    if (!key_state_by_name(state, &v->state))
         return malformed(err, "a version's state is not active, retired, disabled or destroyed");
     if (!text_untime(&v->created, created))
         return malformed(err, "a creation time is not like 2026-11-23T19:05:00Z");
