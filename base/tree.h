@@ -14,21 +14,22 @@ struct tree_visitor {
      * the call only. False stops the walk. */
     bool (*file)(void *arg, const struct place *file, int twin, const char *twin_path);
 
-    /* What file did in a directory of the other tree must be done when this returns: the directory
-     * gets its times then. */
+    /* What file began in new directories of the other tree must be done when this returns: they get
+     * their times then. Called once for many of them, so that it seldom has to wait. */
     void (*settle)(void *arg);
 
     /* Something that is neither a file nor a directory, or a temporary file of bulla's. */
     void (*skip)(void *arg, const char *path, const char *what);
 
-    /* A directory that could not be read or made; the walk goes on beside it. */
+    /* A directory that could not be read, made or finished; the walk goes on beside it. */
     void (*failed)(void *arg, const char *path, const struct err *err);
     void *arg;
 };
 
 /* tree_walk visits all below root. With twin not NULL, a directory that exists, the same
- * directories are made below it, with the modes and times of those below root; twin itself is not
- * walked. With named true what is below root goes below a directory of root's name in twin. */
+ * directories are made below it, with the modes and times of those below root, even if the walk was
+ * stopped; twin itself is not walked. With named true what is below root goes below a directory of
+ * root's name in twin. */
 FALLIBLE tree_walk(const struct place *root, const struct place *twin, bool named,
                    const struct tree_visitor *visitor, struct err *err);
 

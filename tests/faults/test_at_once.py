@@ -1,7 +1,10 @@
-"""Two runs at once: the first is stopped before each of its calls, the second does all it can; nothing is torn, and no status lies."""
+"""Two runs at once: the first is stopped before each of its calls, the second does all it can; nothing is torn, and no status lies.
+
+And one run with several threads."""
 
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -373,3 +376,27 @@ def test_two_at_once(bulla, step_library, meeting):
             first, second = meet(m, step_library, n)
             m.judge(first, second)
             sweep.point("both done" if first[0] == second[0] == 0 else "one done, the other told")
+
+
+@pytest.mark.parametrize("verb", ["encrypt", "decrypt"])
+def test_files_of_several_directories_are_done_at_once(bulla, ring, step_library, verb):
+    """No file gets its name before each thread has one that is ready to get it; each lies in a directory of its own."""
+    threads, work = 3, bulla.work
+    for n in range(threads):
+        (work / f"t/{n}/in").mkdir(parents=True)
+        (work / f"t/{n}/in/f").write_bytes(PLAIN)
+    (work / "out").mkdir()
+    (work / "back").mkdir()
+    where = ["t", "-o", "out"]
+    if verb == "decrypt":
+        bulla("encrypt", "-k", ring, "-r", *where)
+        where = ["out", "-o", "back"]
+    run, ready = Stepped(bulla, step_library, verb, f"-j{threads}", "-k", ring, "-r", *where), set()
+    patience = time.monotonic() + TIMEOUT / 2  # with a bulla that does them one after the other
+    for call in run:
+        ready |= {call.inode} if call.name == "linkat" else set()
+        run.waits = call.name == "linkat" and len(ready) < threads and time.monotonic() < patience
+        if call.name == "linkat" and not run.waits:
+            break
+    assert len(ready) == threads
+    assert run.go_on()[0] == 0

@@ -7,6 +7,7 @@
 #include "base/command.h"
 #include "base/stream.h"
 #include "base/text.h"
+#include "base/tree.h"
 #include "base/wire.h"
 #include "tests/unit/test.h"
 
@@ -258,6 +259,116 @@ static void commands(void)
     }
 }
 
+/* struct late: a visitor whose results come as late as they may. */
+struct late {
+    size_t files, settled, waits, others; /* others: none is expected */
+    int twins[100]; /* of each file */
+    size_t stop;    /* at this file; 0 = never */
+};
+
+static bool late_file(void *arg, const struct place *file, int twin, const char *twin_path)
+{
+    struct late *l = arg;
+
+    (void)file, (void)twin_path;
+    MUST(l->files < 100);
+    l->twins[l->files++] = dup(twin);
+    return l->files != l->stop;
+}
+
+static void late_settle(void *arg)
+{
+    struct late *l = arg;
+
+    l->waits++;
+    for (; l->settled < l->files; l->settled++) {
+        MUST(close(openat(l->twins[l->settled], "late", O_WRONLY | O_CREAT | O_EXCL, 0600)) == 0);
+        close(l->twins[l->settled]);
+    }
+}
+
+static void late_skip(void *arg, const char *path, const char *what)
+{
+    struct late *l = arg;
+
+    (void)path, (void)what;
+    l->others++;
+}
+
+static void late_failed(void *arg, const char *path, const struct err *err)
+{
+    struct late *l = arg;
+
+    printf("# %s: %s\n", path, err->text);
+    l->others++;
+}
+
+static void late_walk(struct late *l)
+{
+    const struct tree_visitor visitor = {
+        .file = late_file,
+        .settle = late_settle,
+        .skip = late_skip,
+        .failed = late_failed,
+        .arg = l,
+    };
+    struct place tree PLACE_CLEANUP = {0}, other PLACE_CLEANUP = {0};
+    struct err err = {0};
+
+    MUST(mkdir("other", 0700) == 0);
+    MUST(place_open(&tree, "tree", &err).ok && place_open(&other, "other", &err).ok);
+    CHECK(tree_walk(&tree, &other, false, &visitor, &err).ok && l->others == 0);
+}
+
+/* How many directories of the other tree have a file, and the looks of the one it goes with. */
+static int count_finished(int pairs)
+{
+    struct stat st, like;
+    int finished = 0;
+    char name[32];
+
+    for (int i = 0; i < 2 * pairs; i++) {
+        const char *inner = i % 2 == 0 ? "" : "/in";
+        snprintf(name, sizeof name, "tree/%02d%s", i / 2, inner);
+        MUST(stat(name, &like) == 0);
+        snprintf(name, sizeof name, "other/%02d%s", i / 2, inner);
+        bool there = stat(name, &st) == 0;
+        snprintf(name, sizeof name, "other/%02d%s/late", i / 2, inner);
+        finished += there && access(name, F_OK) == 0 && st.st_mode == like.st_mode &&
+                    st.st_mtim.tv_sec == like.st_mtim.tv_sec;
+    }
+    return finished;
+}
+
+static void new_directories_wait_for_their_files_many_at_once(void)
+{
+    const struct timespec times[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+    struct late all = {0}, stopped = {.stop = 3};
+    char name[32];
+
+    MUST(mkdir("tree", 0700) == 0);
+    for (int i = 0; i < 40; i++) {
+        snprintf(name, sizeof name, "tree/%02d", i);
+        MUST(mkdir(name, 0700) == 0);
+        snprintf(name, sizeof name, "tree/%02d/in", i);
+        MUST(mkdir(name, 0700) == 0);
+        snprintf(name, sizeof name, "tree/%02d/in/f", i);
+        test_write(name, "", 0);
+        snprintf(name, sizeof name, "tree/%02d/z", i);
+        test_write(name, "", 0);
+        snprintf(name, sizeof name, "tree/%02d/in", i);
+        MUST(chmod(name, 0550) == 0 && utimensat(AT_FDCWD, name, times, 0) == 0);
+        snprintf(name, sizeof name, "tree/%02d", i);
+        MUST(chmod(name, 0551) == 0 && utimensat(AT_FDCWD, name, times, 0) == 0);
+    }
+    late_walk(&all);
+    CHECK(all.files == 80 && all.settled == 80 && all.waits == 2); /* 64 and 16 */
+    CHECK(count_finished(40) == 80);
+    MUST(rename("other", "first") == 0);
+    late_walk(&stopped);
+    CHECK(stopped.files == 3 && stopped.waits == 1 && count_finished(40) == 3);
+}
+
 int main(void)
 {
     struct err err = {0};
@@ -278,5 +389,6 @@ int main(void)
     RUN(an_atomic_file_does_not_replace_what_came_meanwhile);
     RUN(compare_sinks);
     RUN(commands);
+    RUN(new_directories_wait_for_their_files_many_at_once);
     return DONE();
 }
