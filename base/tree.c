@@ -106,13 +106,17 @@ static struct result read_names(struct names *n, int dir, const char *path, stru
 static void walk_below(struct walk *w, const struct pair *here, unsigned depth);
 
 /* Opens the twin of a directory, making it if it is not there. */
-static struct result open_twin(const struct pair *here, const char *name, const char *path,
-                               int *twin, bool *made, struct err *err)
+static struct result open_twin(const struct walk *w, const struct pair *here, const char *name,
+                               const char *path, int *twin, bool *made, struct err *err)
 {
+    const struct tree_visitor *v = w->visitor;
+
+    if (!v->before_make(v->arg, here->twin, path, err).ok)
+        return FAIL;
     *made = mkdirat(here->twin, name, 0700) == 0;
     if (!*made && errno != EEXIST)
         return fail_errno(err, "cannot make directory '%s'", path);
-    if (*made && fsync(here->twin) != 0)
+    if (*made && v->sync && fsync(here->twin) != 0)
         return fail_errno(err, "cannot sync the folder of '%s'", path);
     *twin = openat(here->twin, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (*twin < 0)
@@ -124,7 +128,7 @@ static void finish(const struct tree_visitor *v, struct unfinished *u)
 {
     struct err err = {0};
 
-    if (fd_like(u->twin, &u->like) != 0 || fsync(u->twin) != 0) {
+    if (fd_like(u->twin, &u->like) != 0 || (v->sync && fsync(u->twin) != 0)) {
         (void)fail_errno(&err, "cannot finish directory '%s'", u->twin_path);
         v->failed(v->arg, u->path, &err);
     }
@@ -174,7 +178,7 @@ static struct result walk_directory(struct walk *w, const struct pair *here, con
         return OK;
     if (depth == DEPTH_MAX)
         return fail(err, ERR_FAILED, "directory '%s' is more than %d deep", path, DEPTH_MAX);
-    if (here->twin >= 0 && !open_twin(here, name, twin_path, &twin, &made, err).ok)
+    if (here->twin >= 0 && !open_twin(w, here, name, twin_path, &twin, &made, err).ok)
         return FAIL;
     walk_below(w, &(struct pair){dir, twin, path, twin_path}, depth + 1);
     return made ? finish_later(w, &twin, path, twin_path, &st, err) : OK;
@@ -263,7 +267,7 @@ static struct result walk_named(struct walk *w, const struct place *root, const 
         return fail(err, ERR_USAGE, "'%s' has no name of its own to go by", root->path);
     if (asprintf(&path, "%s/%s", top->twin_path, root->name) < 0)
         return fail(err, ERR_FAILED, "out of memory");
-    if (!open_twin(top, root->name, path, &inner, &made, err).ok)
+    if (!open_twin(w, top, root->name, path, &inner, &made, err).ok)
         return FAIL;
     walk_below(w, &(struct pair){top->dir, inner, top->path, path}, 0);
     return made ? finish_later(w, &inner, top->path, path, st, err) : OK;

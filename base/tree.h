@@ -14,6 +14,11 @@ struct tree_visitor {
      * the call only. False stops the walk. */
     bool (*file)(void *arg, const struct place *file, int twin, const char *twin_path);
 
+    /* A directory may be made at path, in the directory twin of the other tree. If this fails, it
+     * is not, and failed is told. Needed only if there is another tree, like settle. */
+    struct result (*before_make)(void *arg, int twin, const char *path, struct err *err);
+    bool sync; /* each new directory is made durable */
+
     /* What file began in new directories of the other tree must be done when this returns: they get
      * their times then. Called once for many of them, so that it seldom has to wait. */
     void (*settle)(void *arg);

@@ -251,6 +251,13 @@ static bool on_file(void *arg, const struct place *file, int twin, const char *t
     return !stream_interrupted();
 }
 
+static struct result on_make(void *arg, int twin, const char *path, struct err *err)
+{
+    const struct run *r = arg;
+
+    return session_will_write(r->batch->session, twin, path, err);
+}
+
 static void on_settle(void *arg)
 {
     const struct run *r = arg;
@@ -276,7 +283,14 @@ static void on_fail(void *arg, const char *path, const struct err *err)
  */
 static struct result do_directory(struct run *r, const struct place *root, struct err *err)
 {
-    struct tree_visitor visitor = {on_file, on_settle, on_skip, on_fail, r};
+    const struct session *session = r->batch->session;
+    struct tree_visitor visitor = {.file = on_file,
+                                   .before_make = on_make,
+                                   .sync = session != NULL && session->sync == SYNC_EACH,
+                                   .settle = on_settle,
+                                   .skip = on_skip,
+                                   .failed = on_fail,
+                                   .arg = r};
     bool named = r->to_directory &&
                  (r->batch->options->operands.count > 1 || r->batch->options->files_from != NULL);
 

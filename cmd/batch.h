@@ -8,6 +8,7 @@
 
 #include "base/place.h"
 #include "cmd/options.h"
+#include "libbulla/session.h"
 
 /* struct item: one file of the batch. */
 struct item {
@@ -26,6 +27,8 @@ struct batch {
     void *arg;
     bool parallel;
     const char *done; /* "sealed", for the summary */
+
+    struct session *session; /* of a verb with -o: when what is written is made durable */
 
     /* How a result is named after its source: by one of the two; neither if nothing is written. */
     const char *add, *take;

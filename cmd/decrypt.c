@@ -110,6 +110,7 @@ static int run(const struct options *o, struct batch *batch, bool only_verify)
     batch->options = o;
     batch->each = each;
     batch->arg = &d;
+    batch->session = &d.session;
     d.session.env.token.may_be_away = o->keys.count > 1;
     if (!read_options(&d.open, o, &err).ok || !read_range(&d, o, &err).ok ||
         !common_sync(&d.session, o, &err).ok || !common_keys(&d.session, o, true, &err).ok)

@@ -76,6 +76,7 @@ int verb_encrypt(const struct options *o)
         .options = o,
         .each = each,
         .arg = &e,
+        .session = &e.session,
         .parallel = true,
         .done = "sealed",
         .add = SEALED_SUFFIX,

@@ -22,18 +22,6 @@ static enum sync_policy sync_of(const struct output *o)
     return o->session != NULL ? o->session->sync : SYNC_EACH;
 }
 
-static struct result prepare_sync(struct output *o, const struct place *place, struct err *err)
-{
-    struct session *s = o->session;
-
-    if (sync_of(o) != SYNC_END)
-        return OK;
-    pthread_mutex_lock(&s->lock);
-    struct result r = file_systems_add(&s->file_systems, place->dir, place->path, err);
-    pthread_mutex_unlock(&s->lock);
-    return r;
-}
-
 /* What to do about a file that is in the way. */
 static void hint(const struct stat *st, bool replace, struct err *err)
 {
@@ -70,7 +58,7 @@ struct result output_open(struct output *o, const struct place *place, bool repl
         return FAIL;
     }
     o->fd = new_file_sink(o->file.fd, place->path);
-    return prepare_sync(o, place, err);
+    return o->session == NULL ? OK : session_will_write(o->session, place->dir, place->path, err);
 }
 
 struct result output_commit(struct output *o, const struct stat *like, struct err *err)

@@ -13,6 +13,7 @@ from step import WRITES, Stepped, title
 from sweep import ALL, Sweep, sample
 
 PLAIN, OTHER = content(1_500_000), content(50_000)
+OLD = 1_000_000_000  # seconds: the time of a directory
 SAMPLE = 9  # points of a sweep in an ordinary run
 
 
@@ -133,15 +134,26 @@ class DecryptOver(Decrypt):
 
 
 class Tree(Scene):
-    """--sync=end: the files of a run are sure when it has ended."""
+    """--sync=end: the files and directories of a run are sure when it has ended."""
 
-    names = [f"sub/{n}" for n in range(5)]
+    names = [*(f"sub/{n}" for n in range(5)), "top/deep/f"]
+    folders = {"sub": 0o750, "top/deep": 0o500, "top": 0o711, "void": 0o555}
 
     def prepare(self):
-        (self.bulla.work / "t" / "sub").mkdir(parents=True)
+        for folder in self.folders:
+            (self.bulla.work / "t" / folder).mkdir(parents=True, exist_ok=True)
         for name in self.names:
             (self.bulla.work / "t" / name).write_bytes(name.encode() * 10_000)
+        for folder, mode in self.folders.items():
+            (self.bulla.work / "t" / folder).chmod(mode)
+            os.utime(self.bulla.work / "t" / folder, (OLD, OLD))
         (self.at / "out").mkdir()
+
+    def folders_are_whole(self):
+        """With the looks of those they go with."""
+        there = {name: os.stat(self.at / "out" / name) for name in self.folders if self.there(f"out/{name}")}
+        return {name: (st.st_mode & 0o7777, st.st_mtime) for name, st in there.items()} == {
+            name: (mode, OLD) for name, mode in self.folders.items()}  # fmt: skip
 
     def command(self):
         return ["encrypt", "-k", self.ring, "-j1", "--sync=end", "-r", "-o", self.at / "out", self.bulla.work / "t"]
@@ -150,7 +162,8 @@ class Tree(Scene):
         if not all(self.there(f"out/{name}.bulla") for name in self.names):
             return "old"
         done = self.bulla("decrypt", "-k", self.ring, "-o", "-", *(self.at / f"out/{n}.bulla" for n in self.names), status=(0, 3))
-        return "new" if done.stdout == b"".join(name.encode() * 10_000 for name in self.names) else "old"
+        whole = done.stdout == b"".join(name.encode() * 10_000 for name in self.names)
+        return "new" if whole and self.folders_are_whole() else "old"
 
 
 class TreeEach(Tree):
@@ -163,7 +176,7 @@ class TreeEach(Tree):
         there = [name for name in self.names if self.there(f"out/{name}.bulla")]
         for name in there:
             assert self.holds(f"out/{name}.bulla") == name.encode() * 10_000
-        return "new" if there == self.names else "old"
+        return "new" if there == self.names and self.folders_are_whole() else "old"
 
 
 class Rewrap(Scene):

@@ -276,6 +276,12 @@ static bool late_file(void *arg, const struct place *file, int twin, const char 
     return l->files != l->stop;
 }
 
+static struct result late_make(void *arg, int twin, const char *path, struct err *err)
+{
+    (void)arg, (void)twin, (void)path, (void)err;
+    return OK;
+}
+
 static void late_settle(void *arg)
 {
     struct late *l = arg;
@@ -307,6 +313,8 @@ static void late_walk(struct late *l)
 {
     const struct tree_visitor visitor = {
         .file = late_file,
+        .before_make = late_make,
+        .sync = true,
         .settle = late_settle,
         .skip = late_skip,
         .failed = late_failed,
