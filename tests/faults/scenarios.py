@@ -8,6 +8,7 @@ from world import BETWEEN, NEW, OLD, Scenario, decode
 SMALL = content(40_000, "small")
 LARGE = content(2_000_000, "large")  # eight batches: from the fifth on, other threads help
 OTHER = content(3_000, "other")
+TREE = {"a": LARGE, "b": SMALL, "c": OTHER}
 RING, NEXT = "keys/a.ring", "keys/b.ring"
 K = ("-k", "../keys/a.ring")
 PASSPHRASE = b"a passphrase of eleven words that nobody uses anywhere else but here"
@@ -46,8 +47,8 @@ def plain(data):
 
 def tree(world):
     (world.work / "t").mkdir()
-    for name in "abc":
-        (world.work / "t" / name).write_bytes(content(5_000, name))
+    for name, data in TREE.items():
+        (world.work / "t" / name).write_bytes(data)
 
 
 def file(name, data):
@@ -254,9 +255,9 @@ SCENARIOS = [
              by_hand=lambda world: (world.work / "f.bulla.env").unlink()),
     Scenario("encrypt/remove source", both(rings, plain(SMALL)), ("encrypt", "--remove-source", *K, "f"),
              source_gone(is_sealed("work/f.bulla", SMALL), "work/f"), makes=("work/f.bulla", "work/f"), again=("--force",)),
-    Scenario("encrypt/tree", both(rings, tree), ("encrypt", "-j2", "-r", "--sync=end", *K, "t"),
-             all_of(*(is_sealed(f"work/t/{name}.bulla", content(5_000, name)) for name in "abc")),
-             makes=tuple(f"work/t/{name}.bulla" for name in "abc"), again=("--force",)),
+    Scenario("encrypt/tree", both(rings, tree), ("encrypt", "-j4", "-r", "--sync=end", *K, "t"),
+             all_of(*(is_sealed(f"work/t/{name}.bulla", data) for name, data in TREE.items())),
+             makes=tuple(f"work/t/{name}.bulla" for name in TREE), again=("--force",)),
     Scenario("decrypt/file", both(rings, sealed(SMALL)), ("decrypt", "-j1", *K, "f.bulla"), is_plain("work/f", SMALL), makes=("work/f",)),
     Scenario("decrypt/threads", both(rings, sealed(LARGE), plain(OTHER)), ("decrypt", "-j4", "--force", *K, "f.bulla"),
              is_plain("work/f", LARGE), makes=("work/f",), repeats=True),
