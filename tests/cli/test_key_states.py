@@ -1,13 +1,11 @@
-"""A key's life: versions, their states, destruction, ages, public keys; and a keyring whose change is killed at any call."""
+"""A key's life: versions, their states, destruction, ages and public keys."""
 
-import collections
 import datetime
 import fcntl
 import hashlib
 import json
 import os
 import pty
-import re
 import shutil
 
 import pytest
@@ -554,87 +552,3 @@ def test_exported_key_replaces_nothing_unless_told(bulla, pair, work):
 def test_unknown_kind_is_not_made(bulla):
     assert b"--kind is symmetric or x25519" in bulla("key", "new", "--kind", "rsa", bulla.keys / "r", status=2).stderr
     assert os.listdir(bulla.keys) == []
-
-
-# Killed at any call.
-
-WATCHED = "flock,openat,write,pwrite64,lseek,fsync,fdatasync,linkat,renameat,renameat2,unlinkat"
-
-
-@pytest.fixture(scope="session")
-def strace():
-    """The path of a strace that may trace here."""
-    path = shutil.which("strace")
-    if path is None or os.spawnlp(os.P_WAIT, path, path, "-o", "/dev/null", "true") != 0:
-        pytest.skip("strace is missing, or may not trace here: nothing was killed")
-    return path
-
-
-def traced(bulla, env):
-    """The environment under strace, where leaks cannot be looked for."""
-    return (env or {}) | {"ASAN_OPTIONS": bulla.environment.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
-
-
-def calls_from_lock(bulla, strace, *args, env=None):
-    """The watched calls of a run from its first lock to its end: each a name and how many of that name there were."""
-    log = bulla.home / "trace"
-    bulla(*args, under=[strace, "-f", "-o", log, "-e", f"trace={WATCHED}"], env=traced(bulla, env))
-    names = re.findall(r"^\d+\s+(\w+)\(", log.read_text(), re.M)
-    counts, calls = collections.Counter(), []
-    for name in names:
-        counts[name] += 1
-        if counts["flock"] > 0:
-            calls.append((name, counts[name]))
-    return calls
-
-
-def kill_at(bulla, strace, call, *args, env=None):
-    """Runs bulla and kills it as it enters that call."""
-    inject = f"inject={call[0]}:signal=KILL:when={call[1]}"
-    under = [strace, "-f", "-o", "/dev/null", "-e", f"trace={call[0]}", "-e", inject]
-    bulla(*args, under=under, status=-9, env=traced(bulla, env))
-
-
-def restore(bulla, name, content):
-    for path in bulla.keys.iterdir():
-        path.unlink()
-    (bulla.keys / name).write_bytes(content)
-    (bulla.keys / name).chmod(0o600)
-
-
-def changes(bulla, ring):
-    """The changes of a keyring to be killed: arguments, environment, and whether a passphrase was there before."""
-    for name in ("old", "new"):
-        (bulla.home / name).write_text(f"the {name} passphrase")
-    env = {"BULLA_PASSPHRASE_FILE": str(bulla.home / "old"), "BULLA_NEW_PASSPHRASE_FILE": str(bulla.home / "new")}
-    return env, {"rotate": ["key", "rotate", ring], "set": ["key", "passphrase", ring], "change": ["key", "passphrase", ring]}
-
-
-@pytest.mark.parametrize("what", ["rotate", "set", "change"])
-def test_killed_change_leaves_the_old_or_the_new_keyring(bulla, ring, strace, what):
-    sealed = bulla.seal(ring, X)
-    env, commands = changes(bulla, ring)
-    if what == "change":
-        bulla("key", "passphrase", ring, env={"BULLA_NEW_PASSPHRASE_FILE": env["BULLA_PASSPHRASE_FILE"]})
-    before = ring.read_bytes()
-    calls = calls_from_lock(bulla, strace, *commands[what], env=env)
-    assert {name for name, _ in calls} >= {"write", "fsync", "linkat", "renameat", "openat"}
-    seen = set()
-    for call in calls if what != "change" else calls[::4] + calls[-1:]:
-        restore(bulla, ring.name, before)
-        kill_at(bulla, strace, call, *commands[what], env=env)
-        left = sorted(os.listdir(bulla.keys))
-        assert len(left) <= 2 and left[-1] == ring.name and all(n.startswith(".bulla-") for n in left[:-1]), (call, left)
-        old = ring.read_bytes() == before
-        seen.add(old)
-        assert opened(bulla, ring, sealed, env=env | ({} if old else {"BULLA_PASSPHRASE_FILE": str(bulla.home / "new")})) == X
-        assert old or [row["version"] for row in rows(bulla, ring)] == ([1, 2] if what == "rotate" else [1])
-    assert seen == {True, False}
-
-
-def test_change_after_a_killed_one_is_done(bulla, ring, strace):
-    calls = calls_from_lock(bulla, strace, "key", "rotate", ring)
-    (call,) = [call for call in calls if call[0] == "renameat"]
-    kill_at(bulla, strace, call, "key", "rotate", ring)
-    bulla("key", "rotate", ring)
-    assert [version for version, _ in states(bulla, ring)] == [1, 2, 3]

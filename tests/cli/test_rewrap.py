@@ -1,4 +1,4 @@
-"""Rewrap: files move to other keys and versions in place, alone and by the tree, and may be interrupted at any call."""
+"""Rewrap: files move to other keys and versions in place, alone and by the tree."""
 
 import fcntl
 import hashlib
@@ -10,7 +10,6 @@ import signal
 import pytest
 
 from sealed import BODY, REGION, content, edit_ring, set_state, snapshot, with_checksum
-from test_key_states import calls_from_lock, kill_at, strace  # noqa: F401 (a fixture)
 
 X = content(40_000)
 OLD_TIME = 1_500_000_000_123_456_789
@@ -622,69 +621,6 @@ def test_two_rewraps_at_once(bulla, ring, new_ring, sealed):
     raw = sealed.read_bytes()
     assert 0 in statuses and raw[:REGION] == raw[REGION:BODY] and raw[16:24] == (2).to_bytes(8, "big")
     assert opened(bulla, new_ring, sealed) == X
-
-
-def opens_with_one_of(bulla, sealed, *rings):
-    keys = [word for ring in rings for word in ("-k", ring)]
-    return bulla("decrypt", *keys, "-o", "-", sealed).stdout
-
-
-@pytest.mark.parametrize("options", [[], ["--sync", "none", "--preserve-times"]], ids=["", "no sync"])
-def test_killed_rewrap(bulla, ring, old_ring, new_ring, sealed, work, strace, options):  # noqa: F811
-    old = sealed.read_bytes()
-    command = ["rewrap", "-k", ring, *options, sealed]
-    calls = calls_from_lock(bulla, strace, *command)
-    assert [name for name, _ in calls].count("write") >= 2 and (options or ("fdatasync", 2) in calls)
-    seen = set()
-    for call in calls:
-        sealed.write_bytes(old)
-        kill_at(bulla, strace, call, *command)
-        assert opens_with_one_of(bulla, sealed, old_ring, new_ring) == X, call
-        seen.add(tuple(slots(bulla, sealed)))
-        bulla("rewrap", "-q", "-k", ring, sealed)
-        raw = sealed.read_bytes()
-        assert raw[:REGION] == raw[REGION:BODY] and slot_bytes(ring, 1) not in raw and raw[BODY:] == old[BODY:], call
-        assert opened(bulla, new_ring, sealed) == X
-    assert seen == {(("backup", 1),), (("backup", 2),)} and os.listdir(work) == [sealed.name]
-
-
-def test_killed_rewrap_of_a_detached_envelope(bulla, ring, detached, work, strace):  # noqa: F811
-    body, envelope = detached
-    old = envelope.read_bytes()
-    command = ["rewrap", "-k", ring, body]
-    calls = calls_from_lock(bulla, strace, *command)
-    assert {name for name, _ in calls} >= {"write", "fsync", "linkat", "renameat"}
-    for call in calls:
-        envelope.write_bytes(old)
-        kill_at(bulla, strace, call, *command)
-        assert opened(bulla, ring, body) == X, call
-        left = set(os.listdir(work)) - {body.name, envelope.name}
-        assert len(left) <= 1 and all(name.startswith(".bulla-") for name in left)
-        for name in left:
-            (work / name).unlink()
-        bulla("rewrap", "-q", "-k", ring, body)
-        assert slot_bytes(ring, 1) not in envelope.read_bytes() and opened(bulla, ring, body) == X
-
-
-def test_killed_copy_of_a_file_that_grows(bulla, ring, sealed, work, strace):  # noqa: F811
-    many = bulla.new_key("many.ring")
-    command = ["rewrap", "-k", ring, *adding(many, add_keys(many, 30)), sealed]
-    old = sealed.read_bytes()
-    for call in calls_from_lock(bulla, strace, *command)[::3]:
-        sealed.write_bytes(old)
-        kill_at(bulla, strace, call, *command)
-        assert opened(bulla, ring, sealed) == X, call
-        for path in work.glob(".bulla-*"):
-            path.unlink()
-        assert os.listdir(work) == [sealed.name]
-
-
-def test_interrupted_batch_is_finished_by_the_next(bulla, ring, tree, strace):  # noqa: F811
-    kill_at(bulla, strace, ("fdatasync", 7), "rewrap", "-j1", "-k", ring, "-r", "t")
-    done = bulla("rewrap", "-k", ring, "-r", "t")
-    assert b"3 rewrapped, 3 were current" in done.stderr
-    assert all(slot_bytes(ring, 1) not in path.read_bytes() for path in tree.rglob("*.bulla"))
-    bulla("verify", "-k", ring, "-r", "t")
 
 
 def test_snapshot_of_a_whole_tree_after_a_dry_run(bulla, ring, tree, work):

@@ -12,6 +12,8 @@ TREE = {"a": LARGE, "b": SMALL, "c": OTHER}
 RING, NEXT = "keys/a.ring", "keys/b.ring"
 K = ("-k", "../keys/a.ring")
 PASSPHRASE = b"a passphrase of eleven words that nobody uses anywhere else but here"
+FORMER = b"the one that was used until now"
+NEW_PASSPHRASE = {"BULLA_NEW_PASSPHRASE_FILE": "../keys/passphrase"}
 
 
 # What is there before a run.
@@ -65,6 +67,11 @@ def sealed(data, *options):
         world("encrypt", *K, *options, "-o", "f.bulla", stdin=data)
 
     return prepare
+
+
+def sealed_tree(world):
+    tree(world)
+    world("encrypt", "-r", "--remove-source", *K, "t")
 
 
 def rotated(world):
@@ -240,6 +247,14 @@ def passphrase(world):
     (world.keys / "passphrase").write_bytes(PASSPHRASE)
 
 
+def locked(world):
+    """The ring has a passphrase already, and another is to be set."""
+    (world.keys / "passphrase").write_bytes(FORMER)
+    world("key", "passphrase", "-q", "../keys/a.ring", env=NEW_PASSPHRASE)
+    (world.keys / "passphrase").rename(world.keys / "former")
+    passphrase(world)
+
+
 SCENARIOS = [
     Scenario("encrypt/file", both(rings, plain(SMALL)), ("encrypt", "-j1", *K, "f"),
              is_sealed("work/f.bulla", SMALL), makes=("work/f.bulla",)),
@@ -269,6 +284,11 @@ SCENARIOS = [
     Scenario("verify/file", both(rings, sealed(LARGE)), ("verify", "-j4", *K, "f.bulla"), output=prints_nothing),
     Scenario("rewrap/version", both(rings, sealed(SMALL), rotated), ("rewrap", *K, "f.bulla"),
              is_moved("work/f.bulla", SMALL, to=RING), makes=("work/f.bulla",), repeats=True),
+    Scenario("rewrap/unsynced", both(rings, sealed(SMALL), rotated), ("rewrap", *K, "--sync=none", "f.bulla"),
+             is_moved("work/f.bulla", SMALL, to=RING), makes=("work/f.bulla",), repeats=True),
+    Scenario("rewrap/tree", both(rings, sealed_tree, rotated), ("rewrap", "-j4", "-r", *K, "t"),
+             all_of(*(is_moved(f"work/t/{name}.bulla", data, to=RING) for name, data in TREE.items())),
+             makes=tuple(f"work/t/{name}.bulla" for name in TREE), repeats=True),
     Scenario("rewrap/other key", both(rings, sealed(SMALL)), ("rewrap", *K, "--to", "../keys/b.ring", "f.bulla"),
              is_moved("work/f.bulla", SMALL, to=NEXT), makes=("work/f.bulla",), repeats=True),
     Scenario("rewrap/grow", both(rings, sealed(SMALL, *WIDE)), ("rewrap", *K, "--add", "../keys/b.ring", "f.bulla"),
@@ -294,7 +314,10 @@ SCENARIOS = [
     Scenario("key/destroy", both(rings, sealed(SMALL), rotated, lambda world: world("rewrap", *K, "f.bulla")),
              ("key", "destroy", "--force", "--check", ".", "../keys/a.ring#a:1"), is_ring(RING, states("destroyed", "active")), makes=(RING,)),
     Scenario("key/passphrase", both(rings, passphrase), ("key", "passphrase", "../keys/a.ring"),
-             is_ring(RING, lambda ring: "passphrase" in ring), makes=(RING,), env={"BULLA_NEW_PASSPHRASE_FILE": "../keys/passphrase"}),
+             is_ring(RING, lambda ring: "passphrase" in ring), makes=(RING,), env=NEW_PASSPHRASE),
+    Scenario("key/another passphrase", both(rings, locked), ("key", "passphrase", "../keys/a.ring"),
+             is_ring(RING, lambda ring: "passphrase" in ring), makes=(RING,),
+             env=NEW_PASSPHRASE | {"BULLA_PASSPHRASE_FILE": "../keys/former"}),
     Scenario("key/export-public", vault, ("key", "export-public", "../keys/vault.ring", "-o", "again.pub"),
              lambda world: is_plain("work/again.pub", world.read("work/vault.pub"))(world), makes=("work/again.pub",)),
     Scenario("key/list", rings, ("key", "list", "--json", "../keys/a.ring"), output=prints_json(lambda key: key["state"] == "active")),
