@@ -9,7 +9,7 @@ import time
 import pytest
 
 from program import TIMEOUT
-from sealed import content
+from sealed import content, many_keys
 from step import Stepped, title
 from sweep import Sweep, sample
 
@@ -177,10 +177,7 @@ class RewrapBesideEncrypt(Rewraps):
 
     def prepare(self):
         super().prepare()
-        many = [f"{self.bulla.keys}/many.ring#{'n' * 60}{n}" for n in range(25)]  # more than a region of 4 KiB holds
-        for key in many:
-            self.bulla("key", "new", "-q", key)
-        self.to = [word for key in [self.ring, *many] for word in ("--to", key)]
+        self.to = [word for key in [self.ring, *many_keys(self.bulla)] for word in ("--to", key)]
 
     def first(self):
         return ["rewrap", "-q", "-k", self.ring, *self.to, "x"]

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from disk import CUTS
-from sealed import BODY, REGION, content, flip
+from sealed import BODY, REGION, content, flip, many_keys
 from step import WRITES, Stepped, title
 from sweep import ALL, Sweep, sample
 
@@ -217,10 +217,7 @@ class RewrapDetachedUnsynced(RewrapDetached):
 class RewrapThatGrows(Rewrap):
     def prepare(self):
         super().prepare()
-        many = [f"{self.bulla.keys}/many.ring#{'n' * 60}{n}" for n in range(25)]  # more than a region of 4 KiB holds
-        for key in many:
-            self.bulla("key", "new", "-q", key)
-        self.to = [word for key in [self.ring, *many] for word in ("--to", key)]
+        self.to = [word for key in [self.ring, *many_keys(self.bulla)] for word in ("--to", key)]
 
     def command(self):
         return ["rewrap", "-q", "-k", self.ring, *self.to, self.at / "x"]

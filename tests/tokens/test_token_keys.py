@@ -41,14 +41,6 @@ def made(request, bulla, tmp_path):
     return token, kind, label
 
 
-def opened(bulla, key, sealed, **how):
-    return bulla("decrypt", "-k", key, "-o", "-", sealed, **how).stdout
-
-
-def listed(bulla, key):
-    return [json.loads(line) for line in bulla("key", "list", "--json", key).stdout.splitlines()]
-
-
 def objects(token, label):
     """What the token says of the objects of a label."""
     text = token.tool("--list-objects")
@@ -62,7 +54,7 @@ def test_new_key(bulla, made):
     (slot,) = bulla.inspect(sealed)[0]["slots"]
     assert (slot["method"], slot["key_label"]) == (KINDS[kind], f"{label}-v0001")
     assert len(slot["CKA_ID"]) == 32 and len(set(slot["CKA_ID"])) > 2
-    assert opened(bulla, token.uri(f"{label}-v0001"), sealed) == X
+    assert bulla.open(token.uri(f"{label}-v0001"), sealed) == X
 
 
 @EACH
@@ -93,7 +85,7 @@ def test_rotate(bulla, made):
     slots = [bulla.inspect(bulla.seal(key, X, name=name))[0]["slots"][0] for key, name in ((old, "old"), (new, "new"))]
     assert slots[0]["CKA_ID"] != slots[1]["CKA_ID"] and slots[0]["method"] == slots[1]["method"]
     bulla("rewrap", "-k", old, "--to", new, sealed)
-    assert opened(bulla, new, sealed) == X and opened(bulla, old, sealed, status=5) == b""
+    assert bulla.open(new, sealed) == X and bulla.open(old, sealed, status=5) == b""
 
 
 @SOME
@@ -115,7 +107,7 @@ def test_rewrap_after_a_rotation(bulla, made, work):
 def test_list(bulla, made):
     token, kind, label = made
     bulla("key", "rotate", token.uri(label))
-    rows = [row for row in listed(bulla, token.uri()) if label in json.dumps(row)]
+    rows = [row for row in bulla.list_keys(token.uri()) if label in json.dumps(row)]
     assert len(rows) == 2
     shown = bulla("key", "list", token.uri()).stdout.decode()
     assert f"{label}-v0001" in shown and f"{label}-v0002" in shown or label in shown
@@ -128,7 +120,7 @@ def test_large_rsa_keys(bulla, softhsm, kind):
     key = softhsm.uri("large-v0001")
     sealed = bulla.seal(key, X)
     (slot,) = bulla.inspect(sealed)[0]["slots"]
-    assert slot["method"] == KINDS[kind] and opened(bulla, key, sealed) == X
+    assert slot["method"] == KINDS[kind] and bulla.open(key, sealed) == X
 
 
 @pytest.mark.parametrize("kind", ["rsa1024", "rsa2047", "p521", "x25519", "symmetric", "aes128"])
