@@ -106,10 +106,10 @@ class Bulla:
     def list_keys(self, *args, **how):
         return [json.loads(line) for line in self("key", "list", "--json", *args, **how).stdout.splitlines()]
 
-    def seal(self, ring, content, *options, name="plain"):
+    def seal(self, ring, content, *options, name="plain", **how):
         """Seals content; returns the path of the sealed file. No plain file stays."""
         path = self.work / f"{name}.bulla"
-        self("encrypt", "-k", ring, *options, "-o", path, stdin=content)
+        self("encrypt", "-k", ring, *options, "-o", path, stdin=content, **how)
         return path
 
     def open(self, key, sealed, *options, **how):
