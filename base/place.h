@@ -52,9 +52,4 @@ FALLIBLE place_sync(const struct place *p, struct err *err);
 /* file_same is true if both are the same inode. */
 bool file_same(const struct stat *a, const struct stat *b);
 
-/* fd_like gives an open file or directory the permissions (below 01000) and times of *st, and its
- * owner and group where the system lets us. A group that cannot be kept takes its permissions with
- * it, so that no other group gets them. Returns as a system call does. */
-int fd_like(int fd, const struct stat *st);
-
 #endif

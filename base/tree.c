@@ -128,7 +128,7 @@ static void finish(const struct tree_visitor *v, struct unfinished *u)
 {
     struct err err = {0};
 
-    if (fd_like(u->twin, &u->like) != 0 || (v->sync && fsync(u->twin) != 0)) {
+    if (fd_like(u->twin, &u->like, v->whose) != 0 || (v->sync && fsync(u->twin) != 0)) {
         (void)fail_errno(&err, "cannot finish directory '%s'", u->twin_path);
         v->failed(v->arg, u->path, &err);
     }

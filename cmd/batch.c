@@ -287,6 +287,7 @@ static struct result do_directory(struct run *r, const struct place *root, struc
     struct tree_visitor visitor = {.file = on_file,
                                    .before_make = on_make,
                                    .sync = session != NULL && session->sync == SYNC_EACH,
+                                   .whose = r->batch->whose,
                                    .settle = on_settle,
                                    .skip = on_skip,
                                    .failed = on_fail,

@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 
+#include "base/atomic_file.h"
 #include "base/place.h"
 #include "cmd/options.h"
 #include "libbulla/session.h"
@@ -29,6 +30,7 @@ struct batch {
     const char *done; /* "sealed", for the summary */
 
     struct session *session; /* of a verb with -o: when what is written is made durable */
+    enum whose whose;        /* and new directories are */
 
     /* How a result is named after its source: by one of the two; neither if nothing is written. */
     const char *add, *take;

@@ -55,7 +55,8 @@ static struct result read_options(struct open_options *open, const struct option
     *open = (struct open_options){.require_name = o->require_name,
                                   .min_generation = o->min_generation,
                                   .replace = o->force,
-                                  .remove_source = o->remove_source};
+                                  .remove_source = o->remove_source,
+                                  .whose = o->same_owner ? WHOSE_SAME : WHOSE_CALLER};
     return common_context(&open->require_context, &o->require_context, err);
 }
 
@@ -111,6 +112,7 @@ static int run(const struct options *o, struct batch *batch, bool only_verify)
     batch->each = each;
     batch->arg = &d;
     batch->session = &d.session;
+    batch->whose = o->same_owner ? WHOSE_SAME : WHOSE_CALLER;
     d.session.env.token.may_be_away = o->keys.count > 1;
     if (!read_options(&d.open, o, &err).ok || !read_range(&d, o, &err).ok ||
         !common_sync(&d.session, o, &err).ok || !common_keys(&d.session, o, true, &err).ok)

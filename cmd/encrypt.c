@@ -77,6 +77,7 @@ int verb_encrypt(const struct options *o)
         .each = each,
         .arg = &e,
         .session = &e.session,
+        .whose = WHOSE_SAME,
         .parallel = true,
         .done = "sealed",
         .add = SEALED_SUFFIX,

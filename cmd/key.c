@@ -225,7 +225,7 @@ static struct result write_public(const char *text, const struct options *o, str
         !output_open(&output, to_file ? &place : NULL, o->force, &inputs, err).ok ||
         !sink_write(&output.fd.sink, text, strlen(text), err).ok)
         return FAIL;
-    return output_commit(&output, NULL, err);
+    return output_commit(&output, NULL, WHOSE_CALLER, err);
 }
 
 static struct result export_public(const struct options *o, struct err *err)

@@ -46,7 +46,9 @@ static const struct verb verbs[] = {
     {DECRYPT, NULL, "decrypt", "[FILE...]", 0, MANY, "open sealed files, or standard input",
      "FILE.bulla becomes FILE. Without FILE, or with -, standard input is opened to\n"
      "standard output. A file appears only when all of it was authentic; on a pipe the\n"
-     "exit status says whether what came out is all.\n",
+     "exit status says whether what came out is all. Results are yours, with the times of\n"
+     "the sealed files and their permissions less the umask; what another user's sealed\n"
+     "file held is for you alone.\n",
      verb_decrypt, USE_BESIDE, USE_READ, true},
     {VERIFY, NULL, "verify", "[FILE...]", 0, MANY, "decrypt everything and write nothing",
      "Checks each FILE, or standard input, to its last byte.\n", verb_verify, USE_READ, USE_READ,
@@ -254,6 +256,10 @@ static const struct row {
     {"remove-source", 0, NULL, FLAG, offsetof(struct options, remove_source), ENCRYPT | DECRYPT,
      "remove FILE after the result is durable and was read\n"
      "back and compared"},
+    {"same-owner", 0, NULL, FLAG, offsetof(struct options, same_owner), DECRYPT,
+     "give results the owner (as root), the group and all\n"
+     "permissions of the sealed files, which whoever can write\n"
+     "to these has chosen"},
     {"force", 0, NULL, FLAG, offsetof(struct options, force),
      ENCRYPT | DECRYPT | EXPORT | RESTORE | DESTROY | PUBLIC,
      "replace what exists, where that is safe; do not ask;\n"

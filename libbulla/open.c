@@ -274,7 +274,7 @@ struct result open_file(struct session *s, const struct open_options *options,
     if (!output_open(&output, out, options->replace, &inputs, err).ok ||
         !open_stream(s, options, f, &output.fd.sink, size, err).ok ||
         (options->remove_source && !source_unchanged(&f->source, &f->st, err).ok) ||
-        !output_commit(&output, like, err).ok)
+        !output_commit(&output, like, options->whose, err).ok)
         return FAIL;
     if (!options->remove_source)
         return OK;

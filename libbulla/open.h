@@ -2,6 +2,7 @@
 #ifndef BULLA_LIBBULLA_OPEN_H
 #define BULLA_LIBBULLA_OPEN_H
 
+#include "base/atomic_file.h"
 #include "crypto/body.h"
 #include "libbulla/session.h"
 
@@ -47,6 +48,7 @@ struct open_options {
     struct context require_context; /* pairs that the file must have */
     uint64_t min_generation;        /* 0 = any */
     bool replace, remove_source;
+    enum whose whose;               /* the plaintext is */
     const struct body_range *range; /* what is wanted of the plaintext; NULL = all */
 };
 

@@ -61,7 +61,8 @@ struct result output_open(struct output *o, const struct place *place, bool repl
     return o->session == NULL ? OK : session_will_write(o->session, place->dir, place->path, err);
 }
 
-struct result output_commit(struct output *o, const struct stat *like, struct err *err)
+struct result output_commit(struct output *o, const struct stat *like, enum whose whose,
+                            struct err *err)
 {
     if (!o->file.open) {
         /* Pipes, terminals and the like cannot be synced, and say so by these. */
@@ -71,7 +72,8 @@ struct result output_commit(struct output *o, const struct stat *like, struct er
         return OK;
     }
     bool regular = like != NULL && S_ISREG(like->st_mode);
-    if (regular ? !atomic_file_like(&o->file, like, err).ok : !atomic_file_public(&o->file, err).ok)
+    if (regular ? !atomic_file_like(&o->file, like, whose, err).ok
+                : !atomic_file_public(&o->file, err).ok)
         return FAIL;
     struct stat st;
     /* Only a run that replaces files can replace its own. */

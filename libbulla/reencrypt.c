@@ -120,7 +120,7 @@ struct result reencrypt_file(struct session *from, struct session *to,
     struct fd_sink sink = new_file_sink(out.fd, at->body->path);
     if (!pump(from, to, &f, &seal, options->any_keys, &sink.sink, report, err).ok ||
         !read_back(to, out.fd, at->body->path, report->plain_size, err).ok ||
-        !atomic_file_like(&out, &f.st, err).ok)
+        !atomic_file_like(&out, &f.st, WHOSE_SAME, err).ok)
         return FAIL;
     return atomic_file_commit(&out, err);
 }

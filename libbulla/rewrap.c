@@ -391,7 +391,7 @@ static struct result replace(const struct rewrap *r, const struct place *place,
     struct fd_sink sink = fd_sink(f.fd, place->path);
     if (!envelope_write(e, &sink.sink, err).ok ||
         (body >= 0 && !copy_body(body, body_at, f.fd, place->path, err).ok) ||
-        !atomic_file_like(&f, st, err).ok)
+        !atomic_file_like(&f, st, WHOSE_SAME, err).ok)
         return FAIL;
     if (!r->preserve_times && futimens(f.fd, NULL) != 0)
         return fail_errno(err, "cannot set the times of '%s'", place->path);

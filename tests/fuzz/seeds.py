@@ -352,7 +352,7 @@ def uris(_):
 def arguments(_):
     for i, line in enumerate([
             "encrypt -k a -rq --context db=prod --context=a=b -o out --suite chacha20 --generation 7 -- -x", "decrypt --offset -5 --length 3 -j2",
-            "verify", "inspect --json", "key new a#b --kind x25519 --rotate-after 90d --passphrase", "key", "key nothing", "nothing", "help", "help key new",
+            "verify", "decrypt -r --same-owner -o out in", "inspect --json", "key new a#b --kind x25519 --rotate-after 90d --passphrase", "key", "key nothing", "nothing", "help", "help key new",
             "rewrap --to a --add b --remove c -n --sync none", "encrypt --sync end --remove-source", "key passphrase --remove x", "--help",
             "status --needs a", "encrypt --unknown", "encrypt --force=1", "encrypt -o", "encrypt --output", "encrypt -o a -o b", "encrypt -j 0 x",
             "encrypt -j 99999999999999999999 x", "encrypt -j -1", "encrypt -j ''", "key destroy a:1 --check x --force", "encrypt -Z", "encrypt --help",

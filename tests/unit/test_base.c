@@ -262,8 +262,8 @@ static void commands(void)
 /* struct late: a visitor whose results come as late as they may. */
 struct late {
     size_t files, settled, waits, others; /* others: none is expected */
-    int twins[100]; /* of each file */
-    size_t stop;    /* at this file; 0 = never */
+    int twins[100];                       /* of each file */
+    size_t stop;                          /* at this file; 0 = never */
 };
 
 static bool late_file(void *arg, const struct place *file, int twin, const char *twin_path)
@@ -315,6 +315,7 @@ static void late_walk(struct late *l)
         .file = late_file,
         .before_make = late_make,
         .sync = true,
+        .whose = WHOSE_SAME,
         .settle = late_settle,
         .skip = late_skip,
         .failed = late_failed,
@@ -377,6 +378,40 @@ static void new_directories_wait_for_their_files_many_at_once(void)
     CHECK(stopped.files == 3 && stopped.waits == 1 && count_finished(40) == 3);
 }
 
+/* What a file gets of one like its own, of which at most the owner and the group differ. */
+static void what_is_the_callers_takes_no_orders(void)
+{
+    static const struct {
+        mode_t mode, umask;
+        bool other_user, other_group;
+        mode_t made;
+    } cases[] = {
+        {0100644, 022, false, false, 0644}, {0100646, 022, false, false, 0644},
+        {0100646, 077, false, false, 0600}, {0104755, 0, false, false, 0755},
+        {0100664, 0, false, true, 0604}, /* no other group gets what was for one */
+        {0100646, 0, true, false, 0600},    {0100440, 0, true, true, 0400},
+        {0100077, 0, true, false, 0},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int fd = open(".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        struct stat like, made;
+        MUST(fd >= 0 && fstat(fd, &like) == 0);
+        const uid_t user = like.st_uid;
+        const gid_t group = like.st_gid;
+        like.st_mode = cases[i].mode;
+        like.st_uid += cases[i].other_user;
+        like.st_gid += cases[i].other_group;
+        like.st_mtim.tv_sec = 1000000000;
+        umask(cases[i].umask);
+        atomic_file_init();
+        CHECK(fd_like(fd, &like, WHOSE_CALLER) == 0 && fstat(fd, &made) == 0);
+        CHECK(made.st_uid == user && made.st_gid == group);
+        CHECK((made.st_mode & 07777) == cases[i].made && made.st_mtim.tv_sec == 1000000000);
+        close(fd);
+    }
+}
+
 int main(void)
 {
     struct err err = {0};
@@ -398,5 +433,6 @@ int main(void)
     RUN(compare_sinks);
     RUN(commands);
     RUN(new_directories_wait_for_their_files_many_at_once);
+    RUN(what_is_the_callers_takes_no_orders);
     return DONE();
 }
