@@ -19,6 +19,24 @@ void atomic_file_init(void)
     user_umask = umask(077);
 }
 
+int fd_like(int fd, const struct stat *st, enum whose whose)
+{
+    struct timespec times[2] = {st->st_atim, st->st_mtim};
+    mode_t mode = st->st_mode & 0777;
+    bool same = whose == WHOSE_SAME;
+    struct stat mine;
+
+    if (fstat(fd, &mine) != 0)
+        return -1;
+    if (same && mine.st_uid != st->st_uid)
+        (void)!fchown(fd, st->st_uid, (gid_t)-1);
+    if (mine.st_gid != st->st_gid && (!same || fchown(fd, (uid_t)-1, st->st_gid) != 0))
+        mode &= ~(mode_t)070;
+    if (!same)
+        mode &= mine.st_uid == st->st_uid ? ~user_umask : 0700;
+    return fchmod(fd, mode) != 0 ? -1 : futimens(fd, times);
+}
+
 /* Fails unless a file may be put at place: nothing is there, or a regular file and replace is true;
  * *there tells which. */
 static struct result check(const struct place *place, bool replace, bool *there, struct err *err)
@@ -83,9 +101,10 @@ struct result atomic_file_open(struct atomic_file *f, const struct place *place,
     return OK;
 }
 
-struct result atomic_file_like(struct atomic_file *f, const struct stat *st, struct err *err)
+struct result atomic_file_like(struct atomic_file *f, const struct stat *st, enum whose whose,
+                               struct err *err)
 {
-    if (fd_like(f->fd, st) != 0)
+    if (fd_like(f->fd, st, whose) != 0)
         return fail_errno(err, "cannot set permissions and times of '%s'", f->place->path);
     return OK;
 }

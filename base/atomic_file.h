@@ -23,11 +23,23 @@ struct atomic_file {
     bool placed;             /* it is in its place, even if the commit failed in the end */
 };
 
+/* Whose a file or directory is that is made like another. */
+enum whose {
+    WHOSE_CALLER, /* the caller's: the other's owner gets nothing by it */
+    WHOSE_SAME    /* the other's owner's and group's, where the system lets us */
+};
+
 #define ATOMIC_FILE_CLEANUP __attribute__((cleanup(atomic_file_discard)))
 
 /* atomic_file_init makes all files of this process private until they are committed. Call it once,
  * before any thread starts. */
 void atomic_file_init(void);
+
+/* fd_like gives an open file or directory the times and permissions (below 01000) of *st. With
+ * WHOSE_CALLER these are cut by the umask, and to those of the owner where *st is not the caller's:
+ * a stranger must not choose who else reads. A group that is not kept takes its permissions with
+ * it, so that no other group gets them. Returns as a system call does. */
+int fd_like(int fd, const struct stat *st, enum whose whose);
 
 /* atomic_file_is_temporary is true for a name as in temp: of a file that another run writes, or
  * left when it was killed. */
@@ -38,8 +50,9 @@ bool atomic_file_is_temporary(const char *name);
 FALLIBLE atomic_file_open(struct atomic_file *f, const struct place *place, bool replace,
                           struct err *err);
 
-/* atomic_file_like gives the file the permissions and times of *st, and its owner where allowed. */
-FALLIBLE atomic_file_like(struct atomic_file *f, const struct stat *st, struct err *err);
+/* atomic_file_like makes the file like *st, as fd_like does. */
+FALLIBLE atomic_file_like(struct atomic_file *f, const struct stat *st, enum whose whose,
+                          struct err *err);
 
 /* atomic_file_public gives the file the permissions of any new file (0666 less the umask). */
 FALLIBLE atomic_file_public(struct atomic_file *f, struct err *err);

@@ -10,8 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/place.h"
 #include "base/stream.h"
 
 #define READ_STEP 100 /* milliseconds, after which an interruption is seen */

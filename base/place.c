@@ -7,34 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-void fd_close(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-
-int fd_like(int fd, const struct stat *st)
-{
-    struct timespec times[2] = {st->st_atim, st->st_mtim};
-    mode_t mode = st->st_mode & 0777;
-    struct stat mine;
-
-    if (fstat(fd, &mine) != 0)
-        return -1;
-    if (mine.st_uid != st->st_uid)
-        (void)!fchown(fd, st->st_uid, (gid_t)-1);
-    if (mine.st_gid != st->st_gid && fchown(fd, (uid_t)-1, st->st_gid) != 0)
-        mode &= ~(mode_t)070;
-    return fchmod(fd, mode) != 0 ? -1 : futimens(fd, times);
-}
-
-void string_free(char **s)
-{
-    free(*s);
-    *s = NULL;
-}
-
 bool file_same(const struct stat *a, const struct stat *b)
 {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;

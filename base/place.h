@@ -4,6 +4,7 @@
 
 #include <sys/stat.h>
 
+#include "base/cleanup.h"
 #include "base/err.h"
 
 /* struct place: {0} is empty and safe to close. */
@@ -50,18 +51,5 @@ FALLIBLE place_sync(const struct place *p, struct err *err);
 
 /* file_same is true if both are the same inode. */
 bool file_same(const struct stat *a, const struct stat *b);
-
-/* fd_close closes *fd unless it is -1: for the cleanup attribute. */
-void fd_close(int *fd);
-
-/* fd_like gives an open file or directory the permissions (below 01000) and times of *st, and its
- * owner and group where the system lets us. A group that cannot be kept takes its permissions with
- * it, so that no other group gets them. Returns as a system call does. */
-int fd_like(int fd, const struct stat *st);
-
-/* string_free frees *s: for the cleanup attribute. */
-void string_free(char **s);
-#define STRING_CLEANUP __attribute__((cleanup(string_free)))
-#define FD_CLEANUP __attribute__((cleanup(fd_close)))
 
 #endif

@@ -3,8 +3,9 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "base/place.h"
+#include "base/cleanup.h"
 #include "base/stream.h"
+#include "base/text.h"
 
 struct result secret_read(struct secret *text, size_t *size, size_t max, int fd, const char *name,
                           struct err *err)
@@ -35,4 +36,30 @@ struct result secret_read_line(struct secret *line, size_t max, const char *path
     all.bytes[strcspn((const char *)all.bytes, "\r\n")] = '\0';
     *line = secret_take(&all);
     return OK;
+}
+
+struct result secret_typed(struct secret *out, const struct secret *read, size_t size,
+                           const char *noun, const char *from, struct err *err)
+{
+    if (size > 0 && read->bytes[size - 1] == '\n')
+        size--;
+    if (size == 0)
+        return fail(err, ERR_USAGE, "the %s from %s is empty", noun, from);
+    if (size > SECRET_TYPED_MAX)
+        return fail(err, ERR_USAGE, "the %s from %s is longer than %d bytes", noun, from,
+                    SECRET_TYPED_MAX);
+    if (!text_is_utf8(read->bytes, size))
+        return fail(err, ERR_USAGE, "the %s from %s is not UTF-8", noun, from);
+    return secret_copy(out, read->bytes, size, err);
+}
+
+struct result secret_read_typed(struct secret *out, int fd, const char *name, const char *noun,
+                                const char *from, struct err *err)
+{
+    struct secret all SECRET_CLEANUP = {0};
+    size_t size;
+
+    if (!secret_read(&all, &size, SECRET_TYPED_MAX + 1, fd, name, err).ok)
+        return FAIL;
+    return secret_typed(out, &all, size, noun, from, err);
 }

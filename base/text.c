@@ -52,6 +52,13 @@ bool text_is_utf8(const void *bytes, size_t size)
     return true;
 }
 
+bool text_ends_with(const char *text, const char *suffix)
+{
+    size_t n = strlen(text), s = strlen(suffix);
+
+    return n > s && strcmp(text + n - s, suffix) == 0;
+}
+
 static bool harmless(uint32_t c)
 {
     return c >= 0x20 && c != '\\' && !(c >= 0x7f && c <= 0x9f) && c != 0x061c &&

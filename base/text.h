@@ -1,4 +1,4 @@
-/* text: UTF-8, escaping for the terminal and for URIs, hex, and UTC times (RFC 3339). */
+/* text: UTF-8, endings, escaping for the terminal and for URIs, hex, and UTC times (RFC 3339). */
 #ifndef BULLA_BASE_TEXT_H
 #define BULLA_BASE_TEXT_H
 
@@ -11,6 +11,9 @@
 
 /* text_is_utf8 is true for valid UTF-8 (RFC 3629) without a zero byte. */
 bool text_is_utf8(const void *bytes, size_t size);
+
+/* text_ends_with is true if a text is longer than the suffix and ends in it. */
+bool text_ends_with(const char *text, const char *suffix);
 
 /* text_escape writes size bytes to out as one harmless line: control characters (C0, DEL, C1),
  * backslashes, the characters that turn the direction of text, line separators and bytes that are

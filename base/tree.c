@@ -10,12 +10,24 @@
 
 #include "base/atomic_file.h"
 
-#define DEPTH_MAX 256 /* directories: each holds two descriptors */
+#define DEPTH_MAX 256     /* directories: each holds two descriptors */
+#define UNFINISHED_MAX 64 /* directories: each holds one */
+
+/* struct unfinished: a new directory of the other tree that was walked. */
+struct unfinished {
+    int twin;
+    char *path, *twin_path;
+    struct stat like; /* of the directory at path */
+};
 
 struct walk {
     const struct tree_visitor *visitor;
     struct stat twin_root; /* not to be walked */
     bool has_twin, stopped;
+
+    /* Finished many at once, as they wait for their files; children stand before their parents. */
+    struct unfinished unfinished[UNFINISHED_MAX];
+    size_t unfinished_count;
 };
 
 /* struct pair: a directory and its twin (-1 if none), with their paths. */
@@ -94,13 +106,17 @@ static struct result read_names(struct names *n, int dir, const char *path, stru
 static void walk_below(struct walk *w, const struct pair *here, unsigned depth);
 
 /* Opens the twin of a directory, making it if it is not there. */
-static struct result open_twin(const struct pair *here, const char *name, const char *path,
-                               int *twin, bool *made, struct err *err)
+static struct result open_twin(const struct walk *w, const struct pair *here, const char *name,
+                               const char *path, int *twin, bool *made, struct err *err)
 {
+    const struct tree_visitor *v = w->visitor;
+
+    if (!v->before_make(v->arg, here->twin, path, err).ok)
+        return FAIL;
     *made = mkdirat(here->twin, name, 0700) == 0;
     if (!*made && errno != EEXIST)
         return fail_errno(err, "cannot make directory '%s'", path);
-    if (*made && fsync(here->twin) != 0)
+    if (*made && v->sync && fsync(here->twin) != 0)
         return fail_errno(err, "cannot sync the folder of '%s'", path);
     *twin = openat(here->twin, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (*twin < 0)
@@ -108,12 +124,42 @@ static struct result open_twin(const struct pair *here, const char *name, const 
     return OK;
 }
 
-static struct result finish_twin(const struct walk *w, int twin, const char *path,
-                                 const struct stat *st, struct err *err)
+static void finish(const struct tree_visitor *v, struct unfinished *u)
 {
+    struct err err = {0};
+
+    if (fd_like(u->twin, &u->like, v->whose) != 0 || (v->sync && fsync(u->twin) != 0)) {
+        (void)fail_errno(&err, "cannot finish directory '%s'", u->twin_path);
+        v->failed(v->arg, u->path, &err);
+    }
+    fd_close(&u->twin);
+    string_free(&u->path);
+    string_free(&u->twin_path);
+}
+
+static void finish_all(struct walk *w)
+{
+    if (w->unfinished_count == 0)
+        return;
     w->visitor->settle(w->visitor->arg);
-    if (fd_like(twin, st) != 0 || fsync(twin) != 0)
-        return fail_errno(err, "cannot finish directory '%s'", path);
+    for (size_t i = 0; i < w->unfinished_count; i++)
+        finish(w->visitor, &w->unfinished[i]);
+    w->unfinished_count = 0;
+}
+
+/* Takes over *twin, which is -1 then. */
+static struct result finish_later(struct walk *w, int *twin, const char *path,
+                                  const char *twin_path, const struct stat *like, struct err *err)
+{
+    char *own STRING_CLEANUP = strdup(path), *twin_own STRING_CLEANUP = strdup(twin_path);
+
+    if (own == NULL || twin_own == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    if (w->unfinished_count == UNFINISHED_MAX)
+        finish_all(w);
+    w->unfinished[w->unfinished_count++] = (struct unfinished){*twin, own, twin_own, *like};
+    *twin = -1;
+    own = twin_own = NULL;
     return OK;
 }
 
@@ -132,10 +178,10 @@ static struct result walk_directory(struct walk *w, const struct pair *here, con
         return OK;
     if (depth == DEPTH_MAX)
         return fail(err, ERR_FAILED, "directory '%s' is more than %d deep", path, DEPTH_MAX);
-    if (here->twin >= 0 && !open_twin(here, name, twin_path, &twin, &made, err).ok)
+    if (here->twin >= 0 && !open_twin(w, here, name, twin_path, &twin, &made, err).ok)
         return FAIL;
     walk_below(w, &(struct pair){dir, twin, path, twin_path}, depth + 1);
-    return made ? finish_twin(w, twin, twin_path, &st, err) : OK;
+    return made ? finish_later(w, &twin, path, twin_path, &st, err) : OK;
 }
 
 static void visit_file(struct walk *w, const struct pair *here, const char *name, const char *path)
@@ -221,10 +267,10 @@ static struct result walk_named(struct walk *w, const struct place *root, const 
         return fail(err, ERR_USAGE, "'%s' has no name of its own to go by", root->path);
     if (asprintf(&path, "%s/%s", top->twin_path, root->name) < 0)
         return fail(err, ERR_FAILED, "out of memory");
-    if (!open_twin(top, root->name, path, &inner, &made, err).ok)
+    if (!open_twin(w, top, root->name, path, &inner, &made, err).ok)
         return FAIL;
     walk_below(w, &(struct pair){top->dir, inner, top->path, path}, 0);
-    return made ? finish_twin(w, inner, path, st, err) : OK;
+    return made ? finish_later(w, &inner, top->path, path, st, err) : OK;
 }
 
 struct result tree_walk(const struct place *root, const struct place *twin, bool named,
@@ -244,8 +290,11 @@ struct result tree_walk(const struct place *root, const struct place *twin, bool
     if (twin != NULL && file_same(&st, &w.twin_root))
         return fail(err, ERR_FAILED, "'%s' and '%s' are one directory", root->path, twin->path);
     struct pair top = {dir, twin_dir, path, twin_path};
+    struct result r = OK;
     if (named)
-        return walk_named(&w, root, &top, &st, err);
-    walk_below(&w, &top, 0);
-    return OK;
+        r = walk_named(&w, root, &top, &st, err);
+    else
+        walk_below(&w, &top, 0);
+    finish_all(&w);
+    return r;
 }

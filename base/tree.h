@@ -6,6 +6,7 @@
 #ifndef BULLA_BASE_TREE_H
 #define BULLA_BASE_TREE_H
 
+#include "base/atomic_file.h"
 #include "base/place.h"
 
 struct tree_visitor {
@@ -14,21 +15,28 @@ struct tree_visitor {
      * the call only. False stops the walk. */
     bool (*file)(void *arg, const struct place *file, int twin, const char *twin_path);
 
-    /* What file did in a directory of the other tree must be done when this returns: the directory
-     * gets its times then. */
+    /* A directory may be made at path, in the directory twin of the other tree. If this fails, it
+     * is not, and failed is told. Needed only if there is another tree, like settle. */
+    struct result (*before_make)(void *arg, int twin, const char *path, struct err *err);
+    bool sync;        /* each new directory is made durable */
+    enum whose whose; /* new directories are */
+
+    /* What file began in new directories of the other tree must be done when this returns: they get
+     * their times then. Called once for many of them, so that it seldom has to wait. */
     void (*settle)(void *arg);
 
     /* Something that is neither a file nor a directory, or a temporary file of bulla's. */
     void (*skip)(void *arg, const char *path, const char *what);
 
-    /* A directory that could not be read or made; the walk goes on beside it. */
+    /* A directory that could not be read, made or finished; the walk goes on beside it. */
     void (*failed)(void *arg, const char *path, const struct err *err);
     void *arg;
 };
 
 /* tree_walk visits all below root. With twin not NULL, a directory that exists, the same
- * directories are made below it, with the modes and times of those below root; twin itself is not
- * walked. With named true what is below root goes below a directory of root's name in twin. */
+ * directories are made below it, like those below root as fd_like has it, even if the walk was
+ * stopped; twin itself is not walked. With named true what is below root goes below a directory of
+ * root's name in twin. */
 FALLIBLE tree_walk(const struct place *root, const struct place *twin, bool named,
                    const struct tree_visitor *visitor, struct err *err);
 

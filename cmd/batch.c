@@ -10,6 +10,7 @@
 
 #include "base/pool.h"
 #include "base/stream.h"
+#include "base/text.h"
 #include "base/tree.h"
 #include "cmd/common.h"
 #include "cmd/progress.h"
@@ -88,7 +89,7 @@ static struct result result_name(const struct batch *b, const char *name, char *
                                  struct err *err)
 {
     if (b->add != NULL) {
-        if (ends_with(name, b->add)) {
+        if (text_ends_with(name, b->add)) {
             (void)fail(err, ERR_USAGE, "'%s' ends in %s already", name, b->add);
             err_hint(err, "-o names the output, if it is to be sealed once more");
             return FAIL;
@@ -96,7 +97,7 @@ static struct result result_name(const struct batch *b, const char *name, char *
         if (asprintf(out, "%s%s", name, b->add) < 0)
             *out = NULL;
     } else {
-        if (!ends_with(name, b->take)) {
+        if (!text_ends_with(name, b->take)) {
             (void)fail(err, ERR_USAGE, "'%s' does not end in %s", name, b->take);
             err_hint(err, "-o names the output");
             return FAIL;
@@ -216,7 +217,7 @@ static bool passes_by(const struct batch *b, const struct place *file)
 {
     if (b->add != NULL)
         return open_looks_sealed(file);
-    if (b->only == NULL || ends_with(file->name, b->only))
+    if (b->only == NULL || text_ends_with(file->name, b->only))
         return false;
     return b->looks == 0 || ((b->looks | 1u << LOOK_UNKNOWN) & 1u << open_look(file)) == 0;
 }
@@ -280,6 +281,13 @@ static bool on_file(void *arg, const struct place *file, int twin, const char *t
     return !stream_interrupted();
 }
 
+static struct result on_make(void *arg, int twin, const char *path, struct err *err)
+{
+    const struct run *r = arg;
+
+    return session_will_write(r->batch->session, twin, path, err);
+}
+
 static void on_settle(void *arg)
 {
     const struct run *r = arg;
@@ -302,7 +310,15 @@ static void on_fail(void *arg, const char *path, const struct err *err)
  */
 static struct result do_directory(struct run *r, const struct place *root, struct err *err)
 {
-    struct tree_visitor visitor = {on_file, on_settle, on_skip, on_fail, r};
+    const struct session *session = r->batch->session;
+    struct tree_visitor visitor = {.file = on_file,
+                                   .before_make = on_make,
+                                   .sync = session != NULL && session->sync == SYNC_EACH,
+                                   .whose = r->batch->whose,
+                                   .settle = on_settle,
+                                   .skip = on_skip,
+                                   .failed = on_fail,
+                                   .arg = r};
     bool named = r->to_directory &&
                  (r->batch->options->operands.count > 1 || r->batch->options->files_from != NULL);
 
@@ -371,8 +387,6 @@ static struct result check_output(struct run *r, struct err *err)
 {
     const struct options *o = r->batch->options;
 
-    if (o->jobs > THREADS_MAX)
-        return fail(err, ERR_USAGE, "-j is at most %d", THREADS_MAX);
     if (o->envelope != NULL && r->many)
         return fail(err, ERR_USAGE, "--envelope goes with one file");
     if (o->output == NULL)
@@ -485,16 +499,19 @@ static int summary(const struct run *r)
 
 /* Several files are done at once, unless their results come one behind the other, or there can be
  * no threads. */
-static void start_pool(struct run *r)
+static struct result start_pool(struct run *r, struct err *err)
 {
     const struct options *o = r->batch->options;
-    unsigned threads = common_threads(o);
     bool to_stdout = o->output != NULL && is_stdio(o->output);
+    unsigned threads;
 
+    if (!common_threads(o, &threads, err).ok)
+        return FAIL;
     if (!r->batch->parallel || !r->many || to_stdout || threads == 1)
-        return;
+        return OK;
     progress_at_once(threads);
     r->pool = pool_start(threads, run_task, r);
+    return OK;
 }
 
 int batch_run(const struct batch *b)
@@ -507,9 +524,9 @@ int batch_run(const struct batch *b)
                             b->options->files_from != NULL};
     struct err err = {0};
 
-    if (!check_output(&r, &err).ok || !read_shard(&r, b->options->shard, &err).ok)
+    if (!check_output(&r, &err).ok || !read_shard(&r, b->options->shard, &err).ok ||
+        !start_pool(&r, &err).ok)
         return terminal_error(&err);
-    start_pool(&r);
     if (b->options->files_from != NULL) {
         if (!do_list(&r, b->options->files_from, &err).ok)
             failed(&r, &err);

@@ -6,8 +6,10 @@
 
 #include <jansson.h>
 
+#include "base/atomic_file.h"
 #include "base/place.h"
 #include "cmd/options.h"
+#include "libbulla/session.h"
 
 /* struct item: one file of the batch. */
 struct item {
@@ -26,6 +28,9 @@ struct batch {
     void *arg;
     bool parallel;
     const char *done; /* "sealed", for the summary */
+
+    struct session *session; /* of a verb with -o: when what is written is made durable */
+    enum whose whose;        /* and new directories are */
 
     /* How a result is named after its source: by one of the two; neither if nothing is written. */
     const char *add, *take;

@@ -42,7 +42,7 @@ static struct result check_one(const char *given, const struct options *o, json_
         !common_keyset(&keys, &s.env, &one, err).ok)
         return FAIL;
     struct master_key *key = keys.keys[0];
-    struct key_facts_sink sink = {fact, json};
+    struct key_sink sink = {.fact = fact, .arg = json};
     if (json == NULL) {
         terminal_reference(given);
         putchar('\n');

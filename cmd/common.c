@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/config.h"
 #include "cmd/passphrase.h"
@@ -13,13 +14,6 @@
 #define TIMEOUT_MAX 86400
 
 static const struct watch progress_watch = {progress_read, NULL};
-
-bool ends_with(const char *name, const char *suffix)
-{
-    size_t n = strlen(name), s = strlen(suffix);
-
-    return n > s && strcmp(name + n - s, suffix) == 0;
-}
 
 bool is_stdio(const char *operand)
 {
@@ -96,28 +90,33 @@ struct result common_env(struct keystore_env *env, const struct options *o, stru
     return passphrase_env(env, o, err);
 }
 
-unsigned common_threads(const struct options *o)
+struct result common_threads(const struct options *o, unsigned *threads, struct err *err)
 {
     unsigned allowed = threads_allowed();
 
-    return o->jobs > 0 ? (unsigned)o->jobs : allowed < THREADS_USUAL ? allowed : THREADS_USUAL;
+    if (o->jobs > THREADS_MAX)
+        return fail(err, ERR_USAGE, "-j is at most %d", THREADS_MAX);
+    *threads = o->jobs > 0 ? (unsigned)o->jobs : allowed < THREADS_USUAL ? allowed : THREADS_USUAL;
+    return OK;
+}
+
+const char *common_fallback(const struct list *keys)
+{
+    const char *key = getenv("BULLA_KEY");
+
+    return keys->count == 0 && key != NULL && key[0] != '\0' ? key : NULL;
 }
 
 struct result common_keys(struct session *s, const struct options *o, bool need, struct err *err)
 {
     struct references r __attribute__((cleanup(free_references))) = {0};
-    const char *fallback = getenv("BULLA_KEY");
-    const char *const *given = o->keys.items;
-    size_t count = o->keys.count;
+    const char *fallback = common_fallback(&o->keys);
+    const char *const *given = fallback != NULL ? &fallback : o->keys.items;
+    size_t count = fallback != NULL ? 1 : o->keys.count;
 
     s->watch = &progress_watch;
-    s->threads = common_threads(o);
-    if (!common_env(&s->env, o, err).ok)
+    if (!common_threads(o, &s->threads, err).ok || !common_env(&s->env, o, err).ok)
         return FAIL;
-    if (count == 0 && fallback != NULL && fallback[0] != '\0') {
-        given = &fallback;
-        count = 1;
-    }
     if (count == 0 && need) {
         (void)fail(err, ERR_USAGE, "no key is given");
         err_hint(err, "-k KEY or BULLA_KEY names one; 'bulla key new PATH' makes one");
@@ -140,6 +139,26 @@ struct result common_keyset(struct keyset *set, const struct keystore_env *env,
     return keyset_open(set, env, (const char *const *)r.items, r.count, err);
 }
 
+struct result common_envelope(struct sealed_place *from, struct place *room,
+                              const struct options *o, struct err *err)
+{
+    if (o->envelope == NULL)
+        return OK;
+    if (!place_open(room, o->envelope, err).ok)
+        return FAIL;
+    from->envelope = room;
+    return OK;
+}
+
+struct result common_not_typed(const struct sealed_place *from, struct err *err)
+{
+    if (from->body != NULL || !isatty(STDIN_FILENO))
+        return OK;
+    (void)fail(err, ERR_USAGE, "sealed data is not read from a terminal");
+    err_hint(err, "name a FILE");
+    return FAIL;
+}
+
 struct result common_context(struct context *context, const struct list *words, struct err *err)
 {
     for (size_t i = 0; i < words->count; i++) {
@@ -151,6 +170,16 @@ struct result common_context(struct context *context, const struct list *words, 
                  .ok)
             return FAIL;
     }
+    return OK;
+}
+
+struct result common_suite(const struct options *o, enum suite *suite, struct err *err)
+{
+    const struct suite_info *info = o->suite != NULL ? suite_by_option(o->suite) : NULL;
+
+    if (o->suite != NULL && info == NULL)
+        return fail(err, ERR_USAGE, "--suite is aes or chacha20, not '%s'", o->suite);
+    *suite = info != NULL ? info->suite : 0;
     return OK;
 }
 
@@ -170,6 +199,14 @@ struct result common_sync(struct session *s, const struct options *o, struct err
         return OK;
     }
     return fail(err, ERR_USAGE, "--sync is each, end or none, not '%s'", o->sync);
+}
+
+int common_run(struct result (*run)(const struct options *o, struct err *err),
+               const struct options *o)
+{
+    struct err err = {0};
+
+    return run(o, &err).ok ? ERR_NONE : terminal_error(&err);
 }
 
 int common_status(size_t count, int failed)

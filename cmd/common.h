@@ -3,17 +3,18 @@
 #define BULLA_CMD_COMMON_H
 
 #include "cmd/options.h"
-#include "libbulla/session.h"
-
-#define SEALED_SUFFIX ".bulla"
-#define DETACHED_SUFFIX ".env" /* behind the name of the body */
+#include "libbulla/open.h"
 
 /* common_env fills what stores need of the command line; o must outlive it. ERR_USAGE. */
 FALLIBLE common_env(struct keystore_env *env, const struct options *o, struct err *err);
 
-/* common_threads is the number of threads that may work at once: -j, else the CPUs there are, but
- * not so many that they would need more memory than is promised. */
-unsigned common_threads(const struct options *o);
+/* common_threads gives the number of threads that may work at once: -j, else the CPUs there are,
+ * but not so many that they would need more memory than is promised. ERR_USAGE. */
+FALLIBLE common_threads(const struct options *o, unsigned *threads, struct err *err);
+
+/* common_fallback is the key of BULLA_KEY, which stands in for a list without any; NULL if there is
+ * none. */
+const char *common_fallback(const struct list *keys);
 
 /* common_keys opens a session with the keys of -k, else of BULLA_KEY, names looked up in the config
  * file. Without any key: ERR_USAGE if need is true. */
@@ -23,14 +24,29 @@ FALLIBLE common_keys(struct session *s, const struct options *o, bool need, stru
 FALLIBLE common_keyset(struct keyset *set, const struct keystore_env *env, const struct list *list,
                        struct err *err);
 
+/* common_envelope opens the place that --envelope names, if it is given: into *room, which *from
+ * points to then. */
+FALLIBLE common_envelope(struct sealed_place *from, struct place *room, const struct options *o,
+                         struct err *err);
+
+/* common_not_typed refuses to read sealed data from a terminal. ERR_USAGE. */
+FALLIBLE common_not_typed(const struct sealed_place *from, struct err *err);
+
 /* common_calls tells, with --json, how often the keys asked a token or a service, if they did. */
 void common_calls(const struct options *o, uint64_t calls);
 
 /* common_reference replaces a name of the config file by its reference; the caller frees. */
 FALLIBLE common_reference(const char *given, char **reference, struct err *err);
 
+/* common_suite reads --suite; *suite is 0 if it is not given. ERR_USAGE. */
+FALLIBLE common_suite(const struct options *o, enum suite *suite, struct err *err);
+
 /* common_sync reads --sync: each, end or none. ERR_USAGE. */
 FALLIBLE common_sync(struct session *s, const struct options *o, struct err *err);
+
+/* common_run does what a verb does that has one thing to do, and returns the exit status. */
+int common_run(struct result (*run)(const struct options *o, struct err *err),
+               const struct options *o);
 
 /* common_status is the exit status of a run over so many keys of which one failed like that. */
 int common_status(size_t count, int failed);
@@ -40,9 +56,6 @@ int common_finish(const struct session *s, int status);
 
 /* common_context reads K=V words. */
 FALLIBLE common_context(struct context *context, const struct list *words, struct err *err);
-
-/* ends_with is true if name is longer than the suffix and ends in it. */
-bool ends_with(const char *name, const char *suffix);
 
 /* is_stdio is true for "-". */
 bool is_stdio(const char *operand);

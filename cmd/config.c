@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/place.h"
+#include "base/cleanup.h"
 
 #define SYSTEM_CONFIG "/etc/bulla/config.ini"
 

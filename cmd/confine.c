@@ -7,51 +7,13 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
+#include "base/cleanup.h"
 #include "base/landlock.h"
-#include "base/place.h"
 #include "base/seccomp.h"
 #include "cmd/common.h"
 #include "cmd/config.h"
 #include "cmd/passphrase.h"
-#include "cmd/verbs.h"
 #include "crypto/primitives.h"
-
-/* What a verb does with the files that it is given. */
-enum use {
-    NOTHING,
-    READ,
-    CHANGE, /* or makes it */
-    BESIDE, /* reads it, and makes others beside it where -o names no other place */
-    KEY,    /* it is a key, which is read */
-    NEW_KEY /* or changed, or made */
-};
-
-/* A row for each verb; one without a row could reach no file. */
-static const struct uses {
-    int (*run)(const struct options *o);
-    enum use operand, envelope; /* of --envelope */
-    bool fallback;              /* takes BULLA_KEY for a key that is not given */
-} table[] = {
-    {verb_encrypt, BESIDE, CHANGE, true},
-    {verb_decrypt, BESIDE, READ, true},
-    {verb_verify, READ, READ, true},
-    {verb_inspect, READ, READ, false},
-    {verb_status, READ, NOTHING, false},
-    {verb_rewrap, CHANGE, NOTHING, true},
-    {verb_reencrypt, CHANGE, NOTHING, true},
-    {verb_envelope_export, BESIDE, READ, false},
-    {verb_envelope_restore, CHANGE, READ, true},
-    {verb_key_new, NEW_KEY, NOTHING, false},
-    {verb_key_list, KEY, NOTHING, true},
-    {verb_key_rotate, NEW_KEY, NOTHING, false},
-    {verb_key_retire, NEW_KEY, NOTHING, false},
-    {verb_key_disable, NEW_KEY, NOTHING, false},
-    {verb_key_enable, NEW_KEY, NOTHING, false},
-    {verb_key_destroy, NEW_KEY, NOTHING, false},
-    {verb_key_passphrase, NEW_KEY, NOTHING, false},
-    {verb_key_check, KEY, NOTHING, false},
-    {verb_key_export_public, KEY, NOTHING, false},
-};
 
 /* What libraries read when they are first used, and hold no secrets of anybody. */
 static const char *const libraries[] = {
@@ -107,15 +69,15 @@ static void allow_source(struct plan *p, const char *path)
 static void allow_use(struct plan *p, enum use use, const char *path)
 {
     const struct options *o = p->options;
-    bool beside = use == BESIDE && (o->output == NULL || o->remove_source);
+    bool beside = use == USE_BESIDE && (o->output == NULL || o->remove_source);
 
-    if (path == NULL || is_stdio(path) || use == NOTHING)
+    if (path == NULL || is_stdio(path) || use == USE_NOTHING)
         return;
-    if (use == CHANGE && o->dry_run)
-        use = READ;
-    if (use == CHANGE || beside)
+    if (use == USE_CHANGE && o->dry_run)
+        use = USE_READ;
+    if (use == USE_CHANGE || beside)
         allow_change(p, path);
-    if (use != CHANGE)
+    if (use != USE_CHANGE)
         allow_source(p, path);
 }
 
@@ -137,41 +99,40 @@ static void allow_key(struct plan *p, enum use use, const char *given)
     p->reach = ops->reach > p->reach ? ops->reach : p->reach;
     if (path == NULL)
         return;
-    if (use == NEW_KEY)
+    if (use == USE_NEW_KEY)
         allow_around(p, path, ALLOW_CHANGE);
     else
         allow_source(p, path);
 }
 
-static void allow_keys(struct plan *p, const struct uses *u)
+static void allow_keys(struct plan *p, const struct verb *v)
 {
     const struct options *o = p->options;
-    const char *fallback = getenv("BULLA_KEY");
-    const struct list *const lists[] = {&o->keys, &o->to, &o->add, &o->remove_keys};
-    bool is_key = u->operand == KEY || u->operand == NEW_KEY;
+    const struct list lists[] = {o->keys, o->to, o->add, o->remove_keys};
+    bool is_key = v->operand == USE_KEY || v->operand == USE_NEW_KEY;
+    const char *fallback = common_fallback(is_key ? &o->operands : &o->keys);
 
     for (size_t k = 0; k < sizeof lists / sizeof *lists; k++)
-        for (size_t i = 0; i < lists[k]->count; i++)
-            allow_key(p, KEY, lists[k]->items[i]);
+        for (size_t i = 0; i < lists[k].count; i++)
+            allow_key(p, USE_KEY, lists[k].items[i]);
     for (size_t i = 0; is_key && i < o->operands.count; i++)
-        allow_key(p, u->operand, o->operands.items[i]);
+        allow_key(p, v->operand, o->operands.items[i]);
     if (o->needs != NULL)
-        allow_key(p, KEY, o->needs);
-    if (u->fallback && fallback != NULL && fallback[0] != '\0' && o->keys.count == 0 &&
-        !(is_key && o->operands.count > 0))
-        allow_key(p, KEY, fallback);
+        allow_key(p, USE_KEY, o->needs);
+    if (v->fallback && fallback != NULL)
+        allow_key(p, USE_KEY, fallback);
 }
 
-static void allow_operands(struct plan *p, const struct uses *u)
+static void allow_operands(struct plan *p, const struct verb *v)
 {
     const struct options *o = p->options;
 
     for (size_t i = 0; i < o->operands.count; i++)
-        allow_use(p, u->operand, o->operands.items[i]);
+        allow_use(p, v->operand, o->operands.items[i]);
     /* What is in a list is known when the first files of it are done already. */
     if (o->files_from != NULL) {
-        allow_use(p, READ, o->files_from);
-        allow_use(p, u->operand, "/");
+        allow_use(p, USE_READ, o->files_from);
+        allow_use(p, v->operand, "/");
     }
 }
 
@@ -204,7 +165,7 @@ static void allow_config(struct plan *p)
     }
 }
 
-static void allow_files(struct plan *p, const struct uses *u)
+static void allow_files(struct plan *p, const struct verb *v)
 {
     const struct options *o = p->options;
 
@@ -213,36 +174,25 @@ static void allow_files(struct plan *p, const struct uses *u)
     ruleset_allow(&p->files, TERMINAL, ALLOW_READ_WRITE);
     allow_config(p);
     passphrase_files(allow_read, p);
-    if (u->operand != KEY && u->operand != NEW_KEY)
-        allow_operands(p, u);
-    allow_use(p, u->envelope, o->envelope);
-    allow_use(p, CHANGE, o->output);
+    if (v->operand != USE_KEY && v->operand != USE_NEW_KEY)
+        allow_operands(p, v);
+    allow_use(p, v->envelope, o->envelope);
+    allow_use(p, USE_CHANGE, o->output);
     for (size_t i = 0; i < o->check.count; i++)
-        allow_use(p, READ, o->check.items[i]);
+        allow_use(p, USE_READ, o->check.items[i]);
 }
 
 /* True if all was done that the keys let us do. */
-static bool carry_out(struct plan *p, const struct uses *u)
+static bool carry_out(struct plan *p, const struct verb *v)
 {
     if (p->reach == REACH_PROGRAMS)
         return true;
     bool done = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
     if (p->reach == REACH_MODULES)
         return done;
-    crypto_alone();
-    allow_files(p, u);
+    allow_files(p, v);
     done = ruleset_enforce(&p->files) && done;
     return seccomp_refuse() && done;
-}
-
-static const struct uses *uses_of(const struct verb *verb)
-{
-    static const struct uses none;
-
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        if (table[i].run == verb->run)
-            return &table[i];
-    return &none;
 }
 
 struct result confine(const struct verb *verb, const struct options *o, struct err *err)
@@ -256,14 +206,15 @@ struct result confine(const struct verb *verb, const struct options *o, struct e
 #ifdef BULLA_SANITIZED
     no = true; /* the sanitizers look at their own process from another one */
 #endif
-    if (no)
-        return OK;
     bool unknown = passphrase_by_command(o) || config_by_pipe();
-    struct plan p = {o, unknown ? REACH_PROGRAMS : REACH_FILES, ruleset_new()};
-    const struct uses *u = uses_of(verb);
+    struct plan p = {.options = o,
+                     .reach = unknown ? REACH_PROGRAMS : REACH_FILES,
+                     .files = no ? (struct ruleset){-1} : ruleset_new()};
     if (!unknown)
-        allow_keys(&p, u);
-    bool done = carry_out(&p, u);
+        allow_keys(&p, verb);
+    if (p.reach == REACH_FILES)
+        crypto_alone(); /* no module of a token is loaded, nor libcurl */
+    bool done = no || carry_out(&p, verb);
     ruleset_drop(&p.files);
     if (done || !must)
         return OK;

@@ -11,14 +11,16 @@
  * configuration comes by a pipe, which says only later what keys there are.
  *
  * Where the kernel cannot do one of them, the run goes on without. In BULLA_CONFINE "must" makes
- * that an error, and "no" confines nothing. */
+ * that an error, and "no" confines nothing.
+ *
+ * What is found out of the keys also tells whether OpenSSL is for bulla alone. */
 #ifndef BULLA_CMD_CONFINE_H
 #define BULLA_CMD_CONFINE_H
 
 #include "cmd/options.h"
 
-/* confine does that to this thread and those it starts. ERR_USAGE, or ERR_UNSUPPORTED for "must".
- */
+/* confine does that to this thread and those it starts, and calls crypto_alone if all keys are in
+ * files. ERR_USAGE, or ERR_UNSUPPORTED for "must". */
 FALLIBLE confine(const struct verb *verb, const struct options *o, struct err *err);
 
 #endif

@@ -55,23 +55,16 @@ static struct result read_options(struct open_options *open, const struct option
     *open = (struct open_options){.require_name = o->require_name,
                                   .min_generation = o->min_generation,
                                   .replace = o->force,
-                                  .remove_source = o->remove_source};
+                                  .remove_source = o->remove_source,
+                                  .whose = o->same_owner ? WHOSE_SAME : WHOSE_CALLER};
     return common_context(&open->require_context, &o->require_context, err);
 }
 
-static struct result check_terminal(const struct decrypt *d, const struct item *item,
-                                    struct err *err)
+static struct result check_output(const struct decrypt *d, const struct item *item, struct err *err)
 {
-    if (item->source == NULL && isatty(STDIN_FILENO)) {
-        (void)fail(err, ERR_USAGE, "sealed data is not read from a terminal");
-        err_hint(err, "name a FILE");
-        return FAIL;
-    }
     if (!d->only_verify && item->target == NULL && d->options->output == NULL &&
-        isatty(STDOUT_FILENO)) {
-        (void)fail(err, ERR_USAGE, "plaintext goes to a terminal only with -o -");
-        return FAIL;
-    }
+        isatty(STDOUT_FILENO))
+        return fail(err, ERR_USAGE, "plaintext goes to a terminal only with -o -");
     return OK;
 }
 
@@ -95,14 +88,9 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     struct sink nowhere = null_sink();
     uint64_t size = 0;
 
-    if (!check_terminal(d, item, err).ok)
-        return FAIL;
-    if (d->options->envelope != NULL) {
-        if (!place_open(&envelope, d->options->envelope, err).ok)
-            return FAIL;
-        from.envelope = &envelope;
-    }
-    if (!sealed_open(&f, &d->session, &from, err).ok)
+    if (!common_not_typed(&from, err).ok || !check_output(d, item, err).ok ||
+        !common_envelope(&from, &envelope, d->options, err).ok ||
+        !sealed_open(&f, &d->session, &from, err).ok)
         return FAIL;
     struct result r = d->only_verify
                           ? open_stream(&d->session, &d->open, &f, &nowhere, &size, err)
@@ -116,28 +104,23 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
 
 static int run(const struct options *o, struct batch *batch, bool only_verify)
 {
-    struct decrypt *d = calloc(1, sizeof *d);
+    struct decrypt d = {.options = o, .only_verify = only_verify};
     struct err err = {0};
     int status;
 
-    if (d == NULL) {
-        (void)fail(&err, ERR_FAILED, "out of memory");
-        return terminal_error(&err);
-    }
-    d->options = o;
-    d->only_verify = only_verify;
     batch->options = o;
     batch->each = each;
-    batch->arg = d;
-    d->session.env.token.may_be_away = o->keys.count > 1;
-    if (!read_options(&d->open, o, &err).ok || !read_range(d, o, &err).ok ||
-        !common_sync(&d->session, o, &err).ok || !common_keys(&d->session, o, true, &err).ok)
+    batch->arg = &d;
+    batch->session = &d.session;
+    batch->whose = o->same_owner ? WHOSE_SAME : WHOSE_CALLER;
+    d.session.env.token.may_be_away = o->keys.count > 1;
+    if (!read_options(&d.open, o, &err).ok || !read_range(&d, o, &err).ok ||
+        !common_sync(&d.session, o, &err).ok || !common_keys(&d.session, o, true, &err).ok)
         status = terminal_error(&err);
     else
-        status = common_finish(&d->session, batch_run(batch));
-    common_calls(o, keyset_calls(&d->session.keys));
-    session_close(&d->session);
-    free(d);
+        status = common_finish(&d.session, batch_run(batch));
+    common_calls(o, keyset_calls(&d.session.keys));
+    session_close(&d.session);
     return status;
 }
 

@@ -1,5 +1,3 @@
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -18,11 +16,11 @@ struct encrypt {
 static struct result read_options(struct seal_options *seal, const struct options *o,
                                   struct err *err)
 {
-    const struct suite_info *suite = suite_by_option(o->suite != NULL ? o->suite : "aes");
+    enum suite suite;
 
-    if (suite == NULL)
-        return fail(err, ERR_USAGE, "--suite is aes or chacha20, not '%s'", o->suite);
-    *seal = (struct seal_options){.suite = suite->suite,
+    if (!common_suite(o, &suite, err).ok)
+        return FAIL;
+    *seal = (struct seal_options){.suite = suite != 0 ? suite : SUITE_AES,
                                   .name = o->name != NULL ? o->name : "",
                                   .generation = o->generation,
                                   .replace = o->force,
@@ -42,7 +40,7 @@ static struct result envelope_place(const struct options *o, const struct place 
     if (o->envelope == NULL && body == NULL)
         return fail(err, ERR_USAGE, "--detach to standard output needs --envelope ENV");
     if (o->envelope != NULL ? !place_open(made, o->envelope, err).ok
-                            : !place_beside(made, body, DETACHED_SUFFIX, err).ok)
+                            : !place_beside(made, body, ENVELOPE_SUFFIX, err).ok)
         return FAIL;
     *out = made;
     return OK;
@@ -73,11 +71,13 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
 
 int verb_encrypt(const struct options *o)
 {
-    struct encrypt *e = calloc(1, sizeof *e);
+    struct encrypt e = {.options = o};
     struct batch batch = {
         .options = o,
         .each = each,
-        .arg = e,
+        .arg = &e,
+        .session = &e.session,
+        .whose = WHOSE_SAME,
         .parallel = true,
         .done = "sealed",
         .add = SEALED_SUFFIX,
@@ -85,19 +85,13 @@ int verb_encrypt(const struct options *o)
     struct err err = {0};
     int status;
 
-    if (e == NULL) {
-        (void)fail(&err, ERR_FAILED, "out of memory");
-        return terminal_error(&err);
-    }
-    e->options = o;
-    e->session.env.seals = true;
-    if (!read_options(&e->seal, o, &err).ok || !common_sync(&e->session, o, &err).ok ||
-        !common_keys(&e->session, o, true, &err).ok)
+    e.session.env.seals = true;
+    if (!read_options(&e.seal, o, &err).ok || !common_sync(&e.session, o, &err).ok ||
+        !common_keys(&e.session, o, true, &err).ok)
         status = terminal_error(&err);
     else
-        status = common_finish(&e->session, batch_run(&batch));
-    common_calls(o, keyset_calls(&e->session.keys));
-    session_close(&e->session);
-    free(e);
+        status = common_finish(&e.session, batch_run(&batch));
+    common_calls(o, keyset_calls(&e.session.keys));
+    session_close(&e.session);
     return status;
 }

@@ -11,7 +11,7 @@ static struct result envelope_place(struct place *out, const struct place *file,
 {
     if (given != NULL)
         return place_open(out, given, err);
-    return place_beside(out, file, DETACHED_SUFFIX, err);
+    return place_beside(out, file, ENVELOPE_SUFFIX, err);
 }
 
 static struct result export(const struct options *o, struct err *err)
@@ -24,16 +24,10 @@ static struct result export(const struct options *o, struct err *err)
 
     if (to_stdout && isatty(STDOUT_FILENO))
         return fail(err, ERR_USAGE, "an envelope is not written to a terminal");
-    if (!place_open(&file, o->operands.items[0], err).ok)
-        return FAIL;
-    if (o->envelope != NULL) {
-        if (!place_open(&given, o->envelope, err).ok)
-            return FAIL;
-        from.envelope = &given;
-    }
-    if (!to_stdout && !envelope_place(&out, &file, o->output, err).ok)
-        return FAIL;
-    if (!sealed_open(&f, &no_keys, &from, err).ok)
+    if (!place_open(&file, o->operands.items[0], err).ok ||
+        !common_envelope(&from, &given, o, err).ok ||
+        (!to_stdout && !envelope_place(&out, &file, o->output, err).ok) ||
+        !sealed_open(&f, &no_keys, &from, err).ok)
         return FAIL;
     return repair_export(&f, to_stdout ? NULL : &out, o->force, err);
 }
@@ -51,14 +45,10 @@ static struct result restore(const struct options *o, struct err *err)
 
 int verb_envelope_export(const struct options *o)
 {
-    struct err err = {0};
-
-    return export(o, &err).ok ? ERR_NONE : terminal_error(&err);
+    return common_run(export, o);
 }
 
 int verb_envelope_restore(const struct options *o)
 {
-    struct err err = {0};
-
-    return restore(o, &err).ok ? ERR_NONE : terminal_error(&err);
+    return common_run(restore, o);
 }

@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/text.h"
 #include "cmd/batch.h"
@@ -188,14 +187,8 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     struct sealed_place from = {.body = item->source, .follow = item->follow};
     struct session no_keys = {.env.warn = terminal_warn};
 
-    if (item->source == NULL && isatty(STDIN_FILENO))
-        return fail(err, ERR_USAGE, "sealed data is not read from a terminal");
-    if (o->envelope != NULL) {
-        if (!place_open(&envelope, o->envelope, err).ok)
-            return FAIL;
-        from.envelope = &envelope;
-    }
-    if (!sealed_open(&f, &no_keys, &from, err).ok)
+    if (!common_not_typed(&from, err).ok || !common_envelope(&from, &envelope, o, err).ok ||
+        !sealed_open(&f, &no_keys, &from, err).ok)
         return FAIL;
     struct shown shown = {.sealed = &f,
                           .file = item->source ? item->source->path : "standard input"};

@@ -12,21 +12,14 @@
 #include "cmd/status.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
+#include "keystore/age.h"
+#include "keystore/shown.h"
 #include "libbulla/output.h"
 #include "libbulla/session.h"
 
-/* The age of a version in whole days. */
-static uint64_t age_days(const struct key_info *info)
+static uint64_t now(void)
 {
-    uint64_t now = (uint64_t)time(NULL);
-
-    return now > info->created ? (now - info->created) / 86400 : 0;
-}
-
-static bool overdue(const struct key_info *info)
-{
-    return info->state == KEY_ACTIVE && info->rotate_after != 0 &&
-           age_days(info) > info->rotate_after;
+    return (uint64_t)time(NULL);
 }
 
 static json_t *info_json(const char *reference, const struct key_info *info)
@@ -42,16 +35,14 @@ static json_t *info_json(const char *reference, const struct key_info *info)
         "{s:o, s:s, s:s, s:s, s:I, s:s, s:s, s:I}", "key", terminal_reference_text(reference),
         "name", info->name, "kind", info->kind, "id", info->id, "version",
         (json_int_t)info->version, "state", key_state_name(info->state), "created",
-        text_time(created, info->created), "age_days", (json_int_t)age_days(info));
+        text_time(created, info->created), "age_days", (json_int_t)key_age(info, now()));
 
     if (info->rotate_after != 0) {
         terminal_put(json, "rotate_after_days", json_integer(info->rotate_after));
-        terminal_put(json, "overdue", json_boolean(overdue(info)));
+        terminal_put(json, "overdue", json_boolean(key_overdue(info, now())));
     }
     return json;
 }
-
-#define DAYS_MAX 36500
 
 /* "90d" or "12w", in days; 0 for NULL. */
 static struct result read_days(const char *text, uint32_t *days, struct err *err)
@@ -63,9 +54,9 @@ static struct result read_days(const char *text, uint32_t *days, struct err *err
         return OK;
     unsigned long n = text[0] >= '0' && text[0] <= '9' ? strtoul(text, &end, 10) : 0;
     bool weeks = n > 0 && strcmp(end, "w") == 0;
-    if (n < 1 || n > DAYS_MAX / (weeks ? 7 : 1) || (!weeks && strcmp(end, "d") != 0))
+    if (n < 1 || n > KEY_ROTATE_AFTER_MAX / (weeks ? 7 : 1) || (!weeks && strcmp(end, "d") != 0))
         return fail(err, ERR_USAGE, "--rotate-after is like 90d or 12w, at most %dd, not '%s'",
-                    DAYS_MAX, text);
+                    KEY_ROTATE_AFTER_MAX, text);
     *days = (uint32_t)n * (weeks ? 7 : 1);
     return OK;
 }
@@ -103,8 +94,7 @@ static struct result no_such(const struct target *t, const char *what, struct er
 static struct result key_new(const struct options *o, struct err *err)
 {
     struct target t TARGET_CLEANUP = {0};
-    struct key_wanted want = {
-        .now = (uint64_t)time(NULL), .kind = o->kind, .passphrase = o->passphrase};
+    struct key_wanted want = {.now = now(), .kind = o->kind, .passphrase = o->passphrase};
     struct key_info info;
 
     if (!read_days(o->rotate_after, &want.rotate_after, err).ok ||
@@ -130,9 +120,7 @@ static struct result key_new(const struct options *o, struct err *err)
 
 int verb_key_new(const struct options *o)
 {
-    struct err err = {0};
-
-    return key_new(o, &err).ok ? ERR_NONE : terminal_error(&err);
+    return common_run(key_new, o);
 }
 
 static void tell(const struct options *o, const struct target *t, const struct key_info *info)
@@ -172,7 +160,7 @@ static struct result rotate(const struct options *o, struct err *err)
         return FAIL;
     if (t.ops->rotate == NULL)
         return no_such(&t, "make key versions", err);
-    if (!t.ops->rotate(&t.session.env, t.rest, (uint64_t)time(NULL), &info, err).ok)
+    if (!t.ops->rotate(&t.session.env, t.rest, now(), &info, err).ok)
         return FAIL;
     tell(o, &t, &info);
     if (!o->json)
@@ -182,9 +170,7 @@ static struct result rotate(const struct options *o, struct err *err)
 
 int verb_key_rotate(const struct options *o)
 {
-    struct err err = {0};
-
-    return rotate(o, &err).ok ? ERR_NONE : terminal_error(&err);
+    return common_run(rotate, o);
 }
 
 static struct result change(const struct options *o, const struct target *t, enum key_change what,
@@ -242,9 +228,7 @@ static struct result protect(const struct options *o, struct err *err)
 
 int verb_key_passphrase(const struct options *o)
 {
-    struct err err = {0};
-
-    return protect(o, &err).ok ? ERR_NONE : terminal_error(&err);
+    return common_run(protect, o);
 }
 
 static struct result write_public(const char *text, const struct options *o, struct session *s,
@@ -259,7 +243,7 @@ static struct result write_public(const char *text, const struct options *o, str
         !output_open(&output, to_file ? &place : NULL, o->force, &inputs, err).ok ||
         !sink_write(&output.fd.sink, text, strlen(text), err).ok)
         return FAIL;
-    return output_commit(&output, NULL, err);
+    return output_commit(&output, NULL, WHOSE_CALLER, err);
 }
 
 static struct result export_public(const struct options *o, struct err *err)
@@ -281,9 +265,7 @@ static struct result export_public(const struct options *o, struct err *err)
 
 int verb_key_export_public(const struct options *o)
 {
-    struct err err = {0};
-
-    return export_public(o, &err).ok ? ERR_NONE : terminal_error(&err);
+    return common_run(export_public, o);
 }
 
 /* Nothing brings a destroyed version back, so its number must be typed, or --force given. */
@@ -318,7 +300,7 @@ static struct result check_needed(const struct options *o, const struct target *
         return FAIL;
     if (needed == 0)
         return OK;
-    char *shown STRING_CLEANUP = registry_shown(t->reference);
+    char *shown STRING_CLEANUP = reference_shown(t->reference);
     (void)fail(err, ERR_POLICY, "%" PRIu64 " file%s still need%s %s", needed,
                needed == 1 ? "" : "s", needed == 1 ? "s" : "", shown != NULL ? shown : "it");
     err_hint(err, "'bulla rewrap' moves them to another version or key");
@@ -335,16 +317,19 @@ static struct result may_destroy(const struct target *t, struct err *err)
     return t->ops->change(&t->session.env, t->rest, KEY_MAY_DESTROY, &none, err);
 }
 
-int verb_key_destroy(const struct options *o)
+static struct result destroy(const struct options *o, struct err *err)
 {
     struct target t TARGET_CLEANUP = {0};
-    struct err err = {0};
 
-    if (!read_target(&t, o->operands.items[0], o, &err).ok || !check_needed(o, &t, &err).ok ||
-        !may_destroy(&t, &err).ok || !confirm(o, &t, &err).ok ||
-        !change(o, &t, KEY_DESTROY, &err).ok)
-        return terminal_error(&err);
-    return ERR_NONE;
+    if (!read_target(&t, o->operands.items[0], o, err).ok || !check_needed(o, &t, err).ok ||
+        !may_destroy(&t, err).ok || !confirm(o, &t, err).ok)
+        return FAIL;
+    return change(o, &t, KEY_DESTROY, err);
+}
+
+int verb_key_destroy(const struct options *o)
+{
+    return common_run(destroy, o);
 }
 
 /* struct listing: keys with versions are rows below a heading, others objects with facts. */
@@ -369,8 +354,8 @@ static void row(void *arg, const struct key_info *info)
                "AGE", "ID", "KIND");
     *l->headed = true;
     printf("%-24s %7" PRIu32 "  %-9s  %s  %4" PRIu64 "d  %s  %s%s\n", info->name, info->version,
-           key_state_name(info->state), text_time(created, info->created), age_days(info), info->id,
-           info->kind, overdue(info) ? "  OVERDUE" : "");
+           key_state_name(info->state), text_time(created, info->created), key_age(info, now()),
+           info->id, info->kind, key_overdue(info, now()) ? "  OVERDUE" : "");
 }
 
 static void end_object(struct listing *l)
@@ -412,7 +397,7 @@ static struct result list_one(const char *given, const struct options *o, bool *
     if (t.ops->list == NULL)
         return no_such(&t, "list keys", err);
     struct listing listing = {t.reference, o->json, headed, NULL};
-    struct key_list_sink sink = {row, begin, fact, &listing};
+    struct key_sink sink = {row, begin, fact, &listing};
     struct result r = t.ops->list(&t.session.env, t.rest, &sink, err);
     end_object(&listing);
     return r;
@@ -420,9 +405,9 @@ static struct result list_one(const char *given, const struct options *o, bool *
 
 int verb_key_list(const struct options *o)
 {
-    const char *fallback = getenv("BULLA_KEY");
-    const struct list env = {&fallback, fallback != NULL && fallback[0] != '\0'};
-    const struct list *from = o->operands.count > 0 ? &o->operands : &env;
+    const char *fallback = common_fallback(&o->operands);
+    const struct list env = {&fallback, 1};
+    const struct list *from = fallback != NULL ? &env : &o->operands;
     bool headed = false;
     int status = ERR_NONE;
 

@@ -42,16 +42,20 @@ static const struct verb verbs[] = {
      "FILE becomes FILE.bulla. Without FILE, or with -, standard input is sealed to\n"
      "standard output. The source stays as it is; what is sealed gets its permissions\n"
      "and times.\n",
-     verb_encrypt},
+     verb_encrypt, USE_BESIDE, USE_CHANGE, true},
     {DECRYPT, NULL, "decrypt", "[FILE...]", 0, MANY, "open sealed files, or standard input",
      "FILE.bulla becomes FILE. Without FILE, or with -, standard input is opened to\n"
      "standard output. A file appears only when all of it was authentic; on a pipe the\n"
-     "exit status says whether what came out is all.\n",
-     verb_decrypt},
+     "exit status says whether what came out is all. Results are yours, with the times of\n"
+     "the sealed files and their permissions less the umask; what another user's sealed\n"
+     "file held is for you alone.\n",
+     verb_decrypt, USE_BESIDE, USE_READ, true},
     {VERIFY, NULL, "verify", "[FILE...]", 0, MANY, "decrypt everything and write nothing",
-     "Checks each FILE, or standard input, to its last byte.\n", verb_verify},
+     "Checks each FILE, or standard input, to its last byte.\n", verb_verify, USE_READ, USE_READ,
+     true},
     {INSPECT, NULL, "inspect", "[FILE...]", 0, MANY, "show the envelope; needs no key",
-     "What is shown was not authenticated: that takes a key, see 'bulla verify'.\n", verb_inspect},
+     "What is shown was not authenticated: that takes a key, see 'bulla verify'.\n", verb_inspect,
+     USE_READ, USE_READ, false},
     {REWRAP, NULL, "rewrap", "[FILE...]", 0, MANY,
      "move sealed files to other keys or key versions",
      "Without --to, --add and --remove, whatever is sealed to an old version of the given\n"
@@ -59,58 +63,62 @@ static const struct verb verbs[] = {
      "the time does not depend on the size of the files. A run that was killed is just\n"
      "started again. Not a revocation: who had the old key and has an old copy can still\n"
      "open that.\n",
-     verb_rewrap},
+     verb_rewrap, USE_CHANGE, USE_NOTHING, true},
     {REENCRYPT, NULL, "reencrypt", "[FILE...]", 0, MANY,
      "give sealed files a new data key and a new body",
      "What a leaked data key needs. Sealed to the keys of --to, or else to those given\n"
      "with -k. Name and context stay; the generation stays or is raised. The old file\n"
      "goes when the new one is durable and was read back.\n",
-     verb_reencrypt},
+     verb_reencrypt, USE_CHANGE, USE_NOTHING, true},
     {STATUS, NULL, "status", "[FILE...]", 0, MANY, "show which keys sealed files hang on",
      "Counts the files for each key and version. With --needs, lists the files that would\n"
      "be lost with a key, and exits 0 only if there is none.\n",
-     verb_status},
+     verb_status, USE_READ, USE_NOTHING, false},
     {NEW, "key", "new", "KEY", 1, 1, "make a master key",
      "KEY is PATH for a new keyring, or PATH#NAME for one more key in it. Keep a copy\n"
      "of the keyring in another place: what is sealed to its keys cannot be opened\n"
      "without it. 'pkcs11:token=LABEL;object=NAME' makes NAME-v0001 on a token.\n",
-     verb_key_new},
+     verb_key_new, USE_NEW_KEY, USE_NOTHING, false},
     {LIST, "key", "list", "[KEY...]", 0, MANY, "show the keys of a keyring or a token",
      "Shows no key bytes. Without KEY, that of BULLA_KEY. 'pkcs11:' shows all tokens of a\n"
      "module, with a token's name its private keys too.\n",
-     verb_key_list},
+     verb_key_list, USE_KEY, USE_NOTHING, true},
     {ROTATE, "key", "rotate", "KEY", 1, 1, "make the next version of a key",
      "The new version is active, the old one retires: it opens, but seals no more. 'bulla\n"
      "rewrap' moves files from the old to the new.\n",
-     verb_key_rotate},
+     verb_key_rotate, USE_NEW_KEY, USE_NOTHING, false},
     {CHANGE, "key", "retire", "KEY[:VERSION]", 1, 1, "let a version open but not seal",
-     "KEY:VERSION is PATH#NAME:VERSION. Without a version, the active one.\n", verb_key_retire},
+     "KEY:VERSION is PATH#NAME:VERSION. Without a version, the active one.\n", verb_key_retire,
+     USE_NEW_KEY, USE_NOTHING, false},
     {CHANGE, "key", "disable", "KEY:VERSION", 1, 1, "let a version neither open nor seal",
-     "Until 'bulla key enable'. KEY:VERSION is PATH#NAME:VERSION.\n", verb_key_disable},
+     "Until 'bulla key enable'. KEY:VERSION is PATH#NAME:VERSION.\n", verb_key_disable, USE_NEW_KEY,
+     USE_NOTHING, false},
     {CHANGE, "key", "enable", "KEY:VERSION", 1, 1, "let a disabled version open again",
-     "It is retired then. KEY:VERSION is PATH#NAME:VERSION.\n", verb_key_enable},
+     "It is retired then. KEY:VERSION is PATH#NAME:VERSION.\n", verb_key_enable, USE_NEW_KEY,
+     USE_NOTHING, false},
     {DESTROY, "key", "destroy", "KEY:VERSION", 1, 1, "wipe a version from its keyring, for ever",
      "Asks for the number of the version, or takes --force. KEY:VERSION is\n"
      "PATH#NAME:VERSION. With --check, refuses while a file there needs it. Copies of the\n"
      "keyring in other places still have it.\n",
-     verb_key_destroy},
+     verb_key_destroy, USE_NEW_KEY, USE_NOTHING, false},
     {PROTECT, "key", "passphrase", "KEYRING", 1, 1, "set or change the passphrase of a keyring",
-     "With --remove, takes it away.\n", verb_key_passphrase},
+     "With --remove, takes it away.\n", verb_key_passphrase, USE_NEW_KEY, USE_NOTHING, false},
     {PUBLIC, "key", "export-public", "KEY", 1, 1, "write a file that seals but does not open",
      "KEY is of the kind x25519, or a key pair on a token. A host that has only this file,\n"
      "as -k FILE, can seal to the key and can open nothing. Whoever has it can also make\n"
      "backups of their own that look like yours.\n",
-     verb_key_export_public},
+     verb_key_export_public, USE_KEY, USE_NOTHING, false},
     {CHECK, "key", "check", "KEY...", 1, MANY, "wrap and unwrap once, and show what a key can do",
-     "A key that can only seal, like a public key file, is only wrapped by.\n", verb_key_check},
+     "A key that can only seal, like a public key file, is only wrapped by.\n", verb_key_check,
+     USE_KEY, USE_NOTHING, false},
     {EXPORT, "envelope", "export", "FILE", 1, 1, "copy the envelope of a sealed file",
      "Writes FILE.env. It opens FILE even if the envelope in FILE is destroyed, and\n"
      "takes a master key like it.\n",
-     verb_envelope_export},
+     verb_envelope_export, USE_BESIDE, USE_READ, false},
     {RESTORE, "envelope", "restore", "FILE", 1, 1, "put an exported envelope back into its file",
      "Takes FILE.env, or what --envelope names. If FILE has no whole envelope any more,\n"
      "a key must prove that the two belong together.\n",
-     verb_envelope_restore},
+     verb_envelope_restore, USE_CHANGE, USE_READ, true},
 };
 
 #define VERBS (sizeof verbs / sizeof *verbs)
@@ -248,10 +256,13 @@ static const struct row {
     {"remove-source", 0, NULL, FLAG, offsetof(struct options, remove_source), ENCRYPT | DECRYPT,
      "remove FILE after the result is durable and was read\n"
      "back and compared"},
+    {"same-owner", 0, NULL, FLAG, offsetof(struct options, same_owner), DECRYPT,
+     "give results the owner (as root), the group and all\n"
+     "permissions of the sealed files, which whoever can write\n"
+     "to these has chosen"},
     {"force", 0, NULL, FLAG, offsetof(struct options, force), ENCRYPT | DECRYPT | EXPORT | PUBLIC,
      "replace what exists, where that is safe"},
-    {"force", 0, NULL, FLAG, offsetof(struct options, force), RESTORE,
-     "put in an older envelope too"},
+    {"force", 0, NULL, FLAG, offsetof(struct options, force), RESTORE, "put in an older envelope"},
     {"force", 0, NULL, FLAG, offsetof(struct options, force), DESTROY, "do not ask"},
     {"json", 0, NULL, FLAG, offsetof(struct options, json), BATCHES | KEY_VERBS,
      "one line of JSON for each file or key on standard\n"
@@ -547,7 +558,6 @@ static void print_moved_in(const char *text, int columns)
     putchar('\n');
 }
 
-/* All verbs, or those of a group. */
 static void print_overview(const char *group)
 {
     char name[32];
@@ -572,11 +582,10 @@ void options_help(const struct options *o, const struct verb *verb)
         print_overview(o->group);
         return;
     }
-    char full[32];
-    printf("usage: bulla %s [options] %s\n\n%s.\n\n%s\n", full_name(verb, full), verb->operands,
+    char name[32];
+    printf("usage: bulla %s [options] %s\n\n%s.\n\n%s\n", full_name(verb, name), verb->operands,
            verb->summary, verb->more);
     for (size_t i = 0; i < ROWS; i++) {
-        char name[32];
         if ((rows[i].verbs & verb->bit) == 0)
             continue;
         snprintf(name, sizeof name, "--%s%s%s", rows[i].name, rows[i].metavar ? " " : "",

@@ -25,7 +25,17 @@ struct options {
     uint64_t generation, min_generation, max_kdf_mem, jobs, length, kms_timeout, token_timeout;
     bool allow_pin_in_uri;
     bool detach, dry_run, force, help, json, null, passphrase, preserve_times, quiet, recursive,
-        remove, remove_source;
+        remove, remove_source, same_owner;
+};
+
+/* What a verb does with the files that it is given. */
+enum use {
+    USE_NOTHING,
+    USE_READ,
+    USE_CHANGE, /* or makes it */
+    USE_BESIDE, /* reads it, and makes others beside it where -o names no other place */
+    USE_KEY,    /* it is a key, which is read */
+    USE_NEW_KEY /* or changed, or made */
 };
 
 struct verb {
@@ -37,6 +47,8 @@ struct verb {
     const char *summary;
     const char *more; /* a paragraph for the verb's help */
     int (*run)(const struct options *o);
+    enum use operand, envelope; /* of each operand, of what --envelope names */
+    bool fallback;              /* takes BULLA_KEY for a key that is not given */
 };
 
 /* options_parse reads a command line: *verb is NULL where it asks for the overview. The caller

@@ -11,8 +11,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/command.h"
-#include "base/place.h"
 #include "base/secret_file.h"
 #include "base/stream.h"
 #include "base/text.h"
@@ -39,33 +39,6 @@ static const struct sources {
                   "BULLA_PIN_FILE, --pin-fd, --pin-command and pin-source= in the URI give one"},
 };
 
-/* Takes what was read as a passphrase: without one line end, not empty, not too long, UTF-8. */
-static struct result take(struct secret *read_into, size_t size, const char *noun, const char *from,
-                          struct secret *out, struct err *err)
-{
-    if (size > 0 && read_into->bytes[size - 1] == '\n')
-        size--;
-    if (size == 0)
-        return fail(err, ERR_USAGE, "the %s from %s is empty", noun, from);
-    if (size > PASSPHRASE_MAX)
-        return fail(err, ERR_USAGE, "the %s from %s is longer than %d bytes", noun, from,
-                    PASSPHRASE_MAX);
-    if (!text_is_utf8(read_into->bytes, size))
-        return fail(err, ERR_USAGE, "the %s from %s is not UTF-8", noun, from);
-    return secret_copy(out, read_into->bytes, size, err);
-}
-
-static struct result from_descriptor(int fd, const char *noun, const char *name, const char *from,
-                                     struct secret *out, struct err *err)
-{
-    struct secret all SECRET_CLEANUP = {0};
-    size_t size;
-
-    if (!secret_read(&all, &size, PASSPHRASE_MAX + 1, fd, name, err).ok)
-        return FAIL;
-    return take(&all, size, noun, from, out, err);
-}
-
 static struct result read_descriptor(const char *number, int *fd, struct err *err)
 {
     char *end;
@@ -86,7 +59,7 @@ static struct result from_fd_option(const char *number, const char *noun, struct
     if (!read_descriptor(number, &fd, err).ok)
         return FAIL;
     snprintf(name, sizeof name, "descriptor %d", fd);
-    return from_descriptor(fd, noun, name, name, out, err);
+    return secret_read_typed(out, fd, name, noun, name, err);
 }
 
 static struct result from_file(const char *path, const char *noun, struct secret *out,
@@ -99,7 +72,7 @@ static struct result from_file(const char *path, const char *noun, struct secret
         return fail_errno(err, "cannot open %s file '%s'", noun, path);
     if (asprintf(&quoted, "'%s'", path) < 0)
         return fail(err, ERR_FAILED, "out of memory");
-    return from_descriptor(fd, noun, path, quoted, out, err);
+    return secret_read_typed(out, fd, path, noun, quoted, err);
 }
 
 static struct result from_command(const char *text, const char *noun, struct secret *out,
@@ -114,10 +87,10 @@ static struct result from_command(const char *text, const char *noun, struct sec
     size_t size;
 
     snprintf(name, sizeof name, "the %s command", noun);
-    if (!secret_new(&all, PASSPHRASE_MAX + 2, err).ok ||
+    if (!secret_new(&all, SECRET_TYPED_MAX + 2, err).ok ||
         !command_output(&command, all.bytes, all.size, &size, err).ok)
         return FAIL;
-    return take(&all, size, noun, "its command", out, err);
+    return secret_typed(out, &all, size, noun, "its command", err);
 }
 
 /* Asks on the terminal, without showing what is typed. */
@@ -129,7 +102,7 @@ static struct result prompt(int tty, const char *noun, const char *what, const c
     size_t size = 0;
     ssize_t n = 0;
 
-    if (!secret_new(&typed, PASSPHRASE_MAX + 2, err).ok)
+    if (!secret_new(&typed, SECRET_TYPED_MAX + 2, err).ok)
         return FAIL;
     if (tcgetattr(tty, &shown) != 0)
         return fail_errno(err, "cannot ask on the terminal");
@@ -146,7 +119,7 @@ static struct result prompt(int tty, const char *noun, const char *what, const c
         return fail_errno(err, "cannot read from the terminal");
     if (stream_interrupted())
         return fail(err, ERR_INTERRUPTED, "interrupted");
-    return take(&typed, size, noun, "the terminal", out, err);
+    return secret_typed(out, &typed, size, noun, "the terminal", err);
 }
 
 static struct result from_terminal(const char *what, enum wanted wanted, struct secret *out,

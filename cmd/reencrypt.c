@@ -1,7 +1,5 @@
 #include "libbulla/reencrypt.h"
 
-#include <stdlib.h>
-
 #include "base/text.h"
 #include "cmd/batch.h"
 #include "cmd/common.h"
@@ -17,11 +15,8 @@ struct run {
 
 static struct result read_options(struct run *r, const struct options *o, struct err *err)
 {
-    const struct suite_info *suite = o->suite != NULL ? suite_by_option(o->suite) : NULL;
-
-    if (o->suite != NULL && suite == NULL)
-        return fail(err, ERR_USAGE, "--suite is aes or chacha20, not '%s'", o->suite);
-    r->options.suite = suite != NULL ? suite->suite : 0;
+    if (!common_suite(o, &r->options.suite, err).ok)
+        return FAIL;
     r->options.generation = o->generation;
     r->other_keys = o->to.count > 0;
     r->options.any_keys = r->other_keys;
@@ -56,25 +51,19 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
 
 int verb_reencrypt(const struct options *o)
 {
-    struct run *r = calloc(1, sizeof *r);
+    struct run r = {0};
     struct batch batch = {.options = o,
                           .each = each,
-                          .arg = r,
+                          .arg = &r,
                           .parallel = true,
                           .done = "reencrypted",
                           .only = SEALED_SUFFIX,
                           .looks = 1u << LOOK_SEALED | 1u << LOOK_BODY};
     struct err err = {0};
-    int status;
+    int status = read_options(&r, o, &err).ok ? batch_run(&batch) : terminal_error(&err);
 
-    if (r == NULL) {
-        (void)fail(&err, ERR_FAILED, "out of memory");
-        return terminal_error(&err);
-    }
-    status = read_options(r, o, &err).ok ? batch_run(&batch) : terminal_error(&err);
-    common_calls(o, keyset_calls(&r->to.keys) + keyset_calls(&r->from.keys));
-    session_close(&r->to);
-    session_close(&r->from);
-    free(r);
+    common_calls(o, keyset_calls(&r.to.keys) + keyset_calls(&r.from.keys));
+    session_close(&r.to);
+    session_close(&r.from);
     return status;
 }

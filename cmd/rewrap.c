@@ -1,7 +1,5 @@
 #include <inttypes.h>
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "cmd/batch.h"
 #include "cmd/common.h"
@@ -74,10 +72,10 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
 
 int verb_rewrap(const struct options *o)
 {
-    struct run *r = calloc(1, sizeof *r);
+    struct run r = {.options = o};
     struct batch batch = {.options = o,
                           .each = each,
-                          .arg = r,
+                          .arg = &r,
                           .parallel = true,
                           .done = "seen",
                           .only = SEALED_SUFFIX,
@@ -85,26 +83,20 @@ int verb_rewrap(const struct options *o)
     struct err err = {0};
     int status;
 
-    if (r == NULL) {
-        (void)fail(&err, ERR_FAILED, "out of memory");
-        return terminal_error(&err);
-    }
-    r->options = o;
-    if (!read_options(r, o, &err).ok) {
+    if (!read_options(&r, o, &err).ok) {
         status = terminal_error(&err);
     } else {
         status = batch_run(&batch);
         terminal_note("%" PRIu64 " %s, %" PRIu64 " were current, %" PRIu64
                       " of other keys; %" PRIu64 " unwraps and %" PRIu64 " wraps by master keys",
-                      (uint64_t)atomic_load(&r->done),
+                      (uint64_t)atomic_load(&r.done),
                       o->dry_run ? "would be rewrapped" : "rewrapped",
-                      (uint64_t)atomic_load(&r->current), (uint64_t)atomic_load(&r->other),
-                      r->session.cache.unwraps, r->rewrap.wraps);
+                      (uint64_t)atomic_load(&r.current), (uint64_t)atomic_load(&r.other),
+                      r.session.cache.unwraps, r.rewrap.wraps);
     }
-    common_calls(o, keyset_calls(&r->session.keys) + keyset_calls(&r->rewrap.to) +
-                        keyset_calls(&r->rewrap.add) + keyset_calls(&r->rewrap.remove));
-    rewrap_end(&r->rewrap);
-    session_close(&r->session);
-    free(r);
+    common_calls(o, keyset_calls(&r.session.keys) + keyset_calls(&r.rewrap.to) +
+                        keyset_calls(&r.rewrap.add) + keyset_calls(&r.rewrap.remove));
+    rewrap_end(&r.rewrap);
+    session_close(&r.session);
     return status;
 }

@@ -8,7 +8,7 @@
 
 #include "base/text.h"
 #include "cmd/progress.h"
-#include "keystore/registry.h"
+#include "keystore/shown.h"
 
 #define LINE_MAX_SIZE (2 * ERR_TEXT_MAX)
 
@@ -82,7 +82,7 @@ json_t *terminal_text(const void *bytes, size_t size)
 
 void terminal_reference(const char *reference)
 {
-    char *shown = registry_shown(reference);
+    char *shown = reference_shown(reference);
 
     if (shown != NULL)
         terminal_show(shown, strlen(shown));
@@ -93,7 +93,7 @@ void terminal_reference(const char *reference)
 
 json_t *terminal_reference_text(const char *reference)
 {
-    char *shown = registry_shown(reference);
+    char *shown = reference_shown(reference);
     json_t *text = shown == NULL ? NULL : terminal_text(shown, strlen(shown));
 
     free(shown);

@@ -1,4 +1,4 @@
-/* verbs: one function for each verb, in a file of its name; each returns the exit status. */
+/* verbs: one function for each verb; each returns the exit status. */
 #ifndef BULLA_CMD_VERBS_H
 #define BULLA_CMD_VERBS_H
 

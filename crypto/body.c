@@ -9,6 +9,8 @@
 #define BATCH_PLAIN ((size_t)BODY_BATCH * COBBLESTONE_CHUNK_SIZE)
 #define BATCH_SEALED ((size_t)BODY_BATCH * COBBLESTONE_SEALED_CHUNK_SIZE)
 
+#define STACK_LEFT 8192 /* bytes that may hold what a cipher left of its key */
+
 #define NO_BATCH UINT64_MAX
 
 /* struct run: what the threads of one body share. Batches are counted from 0; every batch but the
@@ -343,6 +345,7 @@ static void work(struct worker *w)
     for (uint64_t done = 1; take(w, &b); done++) {
         struct err err = {0};
         bool converted = convert(w, &b, &err).ok;
+        sodium_stackzero(STACK_LEFT);
         if (!converted)
             set_failed(r, b.index, &err);
         if (r->write_anywhere)

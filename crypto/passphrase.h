@@ -12,7 +12,6 @@
 #define KDF_MEMORY_KIB_MAX 4194304
 #define KDF_MEMORY_KIB_ALLOWED 1048576 /* what a reader takes unless told otherwise */
 #define KDF_PASSES_ALLOWED 8           /* over the memory allowed; more over less */
-#define PASSPHRASE_MAX 1024            /* bytes */
 
 /* struct kdf_cost: what a key is derived with, besides the passphrase. */
 struct kdf_cost {

@@ -123,16 +123,11 @@ struct key_wanted {
     bool passphrase;       /* protect it by one */
 };
 
-/* struct key_facts_sink: takes what a store tells of a key, a name and a value at a time. Neither
- * is escaped. */
-struct key_facts_sink {
-    void (*fact)(void *arg, const char *name, const char *value);
-    void *arg;
-};
-
-/* struct key_list_sink: takes keys that have versions as rows. Of others, and of what they lie in,
- * it takes facts: begin tells what it is ("token", "key") and by which reference it is named. */
-struct key_list_sink {
+/* struct key_sink: takes what a store tells of keys. A list takes keys that have versions as rows.
+ * Of others, and of what they lie in, it takes facts, a name and a value at a time, neither of them
+ * escaped: begin tells what the facts behind it are of ("token", "key") and by which reference that
+ * is named. Of one key there are facts alone: row and begin may be NULL. */
+struct key_sink {
     void (*row)(void *arg, const struct key_info *info);
     void (*begin)(void *arg, const char *what, const char *reference);
     void (*fact)(void *arg, const char *name, const char *value);
@@ -175,6 +170,8 @@ struct keystore_ops {
     /* Tells what a slot is to the key, without using the key. Required. */
     enum slot_match (*match)(const struct master_key *key, const struct slot *slot);
 
+    /* Frees what open gave, but for what a module that hangs may still touch. It cannot fail.
+     * Required. */
     void (*close)(struct master_key *key);
 
     /* Turns a slot of one key into a fresh slot of another of this store, or of the same key's
@@ -223,14 +220,18 @@ struct keystore_ops {
 
     /* Calls sink for each version of each key that the reference names. Optional. */
     struct result (*list)(const struct keystore_env *env, const char *reference,
-                          const struct key_list_sink *sink, struct err *err);
+                          const struct key_sink *sink, struct err *err);
 
     /* Tells all there is to know of an opened key that may help when it does not work, for 'bulla
      * key check'; it may ask the token or the service. Optional. */
-    struct result (*describe)(struct master_key *key, const struct key_facts_sink *sink,
-                              struct err *err);
+    struct result (*describe)(struct master_key *key, const struct key_sink *sink, struct err *err);
 };
 
+/* key_state_name gives the word for a state, a constant: in keyrings, in lists and in messages. */
 const char *key_state_name(enum key_state state);
+
+/* key_state_by_name is its inverse; false if there is no such state, and then *state is untouched.
+ */
+bool key_state_by_name(const char *name, enum key_state *state);
 
 #endif

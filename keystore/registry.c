@@ -7,6 +7,7 @@
 #include "keystore/awskms/awskms.h"
 #include "keystore/keyring/keyring.h"
 #include "keystore/passphrase/passphrase.h"
+#include "keystore/shown.h"
 #include "keystore/spki/spki.h"
 
 #ifdef BULLA_PKCS11
@@ -22,8 +23,6 @@
 #define AWSKMS_OPS NULL
 #endif
 
-#define PKCS11 "pkcs11:"
-
 /* One row for each way a reference may begin, of which schemes are written in any case; the last
  * row takes what no other does. */
 static const struct {
@@ -32,93 +31,18 @@ static const struct {
     const struct keystore_ops *ops; /* NULL: known, but not in this build */
     const char *what;
 } schemes[] = {
-    {"file:", true, &keyring_ops, "keyring"}, {"passphrase:", true, &passphrase_ops, "passphrase"},
-    {PKCS11, false, PKCS11_OPS, "PKCS#11"},   {"aws-kms:", false, AWSKMS_OPS, "AWS KMS"},
-    {"arn:", false, AWSKMS_OPS, "AWS KMS"},   {"alias/", false, AWSKMS_OPS, "AWS KMS"},
+    {"file:", true, &keyring_ops, "keyring"},
+    {"passphrase:", true, &passphrase_ops, "passphrase"},
+    {PKCS11_SCHEME, false, PKCS11_OPS, "PKCS#11"},
+    {"aws-kms:", false, AWSKMS_OPS, "AWS KMS"},
+    {"arn:", false, AWSKMS_OPS, "AWS KMS"},
+    {"alias/", false, AWSKMS_OPS, "AWS KMS"},
     {"", false, &keyring_ops, "keyring"},
 };
 
-#define BETWEEN ";?&" /* attributes of a PKCS#11 URI */
-#define STARS "***"
-
-/* The attributes of RFC 7512 that are no secret. What is none of these may be a PIN whose name was
- * written in another way; what has no name at all is harmless in the first place, as in the name of
- * a file. */
-static bool is_harmless(const char *at, size_t size, bool first)
-{
-    static const char *const harmless[] = {
-        "token",
-        "manufacturer",
-        "serial",
-        "model",
-        "object",
-        "type",
-        "id",
-        "slot-id",
-        "slot-manufacturer",
-        "slot-description",
-        "library-manufacturer",
-        "library-description",
-        "library-version",
-        "pin-source",
-        "module-name",
-        "module-path",
-    };
-    const char *equals = memchr(at, '=', size);
-
-    if (equals == NULL)
-        return size == 0 || (first && memchr(at, '%', size) == NULL);
-    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
-        if (strlen(harmless[i]) == (size_t)(equals - at) &&
-            memcmp(harmless[i], at, strlen(harmless[i])) == 0)
-            return true;
-    return false;
-}
-
-/* Where the attributes begin in what is, or was meant to be, a PKCS#11 URI; else the end. */
-static const char *find_attributes(const char *reference)
-{
-    const char *scheme = strcasestr(reference, PKCS11), *pin = strcasestr(reference, "pin-val");
-
-    if (scheme != NULL)
-        return scheme + strlen(PKCS11);
-    while (pin != NULL && pin > reference && strchr(BETWEEN, pin[-1]) == NULL)
-        pin--;
-    return pin != NULL ? pin : reference + strlen(reference);
-}
-
-char *registry_shown(const char *reference)
-{
-    const char *first = find_attributes(reference), *at = first;
-    size_t size = (size_t)(at - reference);
-    /* Stars take the place of one byte at least. */
-    char *shown = calloc(strlen(reference) + 1, strlen(STARS));
-
-    if (shown == NULL)
-        return NULL;
-    memcpy(shown, reference, size);
-    while (*at != '\0') {
-        size_t all = strcspn(at, BETWEEN), name = strcspn(at, "=" BETWEEN);
-        bool harmless = is_harmless(at, all, at == first);
-        size_t keep = harmless ? all : at[name] == '=' ? name + 1 : 0;
-        memcpy(shown + size, at, keep);
-        size += keep;
-        if (keep < all) {
-            /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): calloc() saw to that */
-            memcpy(shown + size, STARS, strlen(STARS));
-            size += strlen(STARS);
-        }
-        /* A PIN may have in it what else stands between attributes. */
-        at += harmless ? all : strcspn(at, "&");
-        if (*at != '\0')
-            shown[size++] = *at++;
-    }
-    return shown;
-}
-
 static struct result not_built(size_t row, const char *reference, struct err *err)
 {
-    char *shown = registry_shown(reference);
+    char *shown = reference_shown(reference);
 
     (void)fail(err, ERR_UNSUPPORTED, "key '%s': this bulla has no %s key store",
                shown != NULL ? shown : "", schemes[row].what);
@@ -131,7 +55,7 @@ static struct result not_built(size_t row, const char *reference, struct err *er
  * it. */
 static struct result check_no_pin(const char *reference, struct err *err)
 {
-    char *shown = registry_shown(reference);
+    char *shown = reference_shown(reference);
     struct result r = OK;
 
     if (shown == NULL)
@@ -157,7 +81,7 @@ struct result registry_find(const struct keystore_ops **ops, const char **rest,
 
     while (!begins(reference, schemes[row].prefix))
         row++;
-    if (strcmp(schemes[row].prefix, PKCS11) != 0 && !check_no_pin(reference, err).ok)
+    if (strcmp(schemes[row].prefix, PKCS11_SCHEME) != 0 && !check_no_pin(reference, err).ok)
         return FAIL;
     if (schemes[row].ops == NULL)
         return not_built(row, reference, err);
@@ -226,14 +150,10 @@ bool keyset_lives_in(const struct keyset *set, const struct stat *st)
     return false;
 }
 
-const char *key_state_name(enum key_state state)
+bool keyset_matches(const struct keyset *set, const struct slot *slot)
 {
-    static const char *const names[] = {
-        [KEY_ACTIVE] = "active",
-        [KEY_RETIRED] = "retired",
-        [KEY_DISABLED] = "disabled",
-        [KEY_DESTROYED] = "destroyed",
-    };
-
-    return names[state];
+    for (size_t i = 0; i < set->count; i++)
+        if (set->keys[i]->ops->match(set->keys[i], slot) != SLOT_OTHER)
+            return true;
+    return false;
 }

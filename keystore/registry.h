@@ -9,10 +9,6 @@
 FALLIBLE registry_find(const struct keystore_ops **ops, const char **rest, const char *reference,
                        struct err *err);
 
-/* registry_shown gives a reference as it may be printed, with stars for every value in a PKCS#11
- * URI, or what looks like one, that may be a PIN; the caller frees it. NULL if memory is out. */
-char *registry_shown(const char *reference);
-
 /* struct keyset: the master keys a user named, in that order; {0} is empty and safe to close. */
 struct keyset {
     struct master_key **keys;
@@ -34,5 +30,8 @@ uint64_t keyset_calls(const struct keyset *set);
 
 /* keyset_lives_in is true if one of the keys lives in the file *st. */
 bool keyset_lives_in(const struct keyset *set, const struct stat *st);
+
+/* keyset_matches is true if a slot is, or may be, of one of the keys. */
+bool keyset_matches(const struct keyset *set, const struct slot *slot);
 
 #endif

@@ -6,9 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "libbulla/output.h"
-
-#define SEALED_SUFFIX ".bulla"
 
 void sealed_close(struct sealed *f)
 {
@@ -148,13 +147,6 @@ bool sealed_remains(const struct sealed *f, const struct session *s)
     return true;
 }
 
-static bool has_ending(const char *name, const char *ending)
-{
-    size_t n = strlen(name), e = strlen(ending);
-
-    return n > e && strcmp(name + n - e, ending) == 0;
-}
-
 static bool begins_sealed(int fd)
 {
     uint8_t start[ENVELOPE_MAGIC_SIZE];
@@ -164,13 +156,13 @@ static bool begins_sealed(int fd)
 
 bool open_looks_sealed(const struct place *file)
 {
-    bool body = has_ending(file->name, SEALED_SUFFIX), there = false;
+    bool body = text_ends_with(file->name, SEALED_SUFFIX), there = false;
     struct place beside PLACE_CLEANUP = {0};
     int fd FD_CLEANUP = -1;
     struct stat st;
     struct err err;
 
-    if (!body && !has_ending(file->name, SEALED_SUFFIX ENVELOPE_SUFFIX))
+    if (!body && !text_ends_with(file->name, SEALED_SUFFIX ENVELOPE_SUFFIX))
         return false;
     if (!place_open_file(file, false, &fd, &st, &err).ok)
         return false;
@@ -221,8 +213,9 @@ enum look open_look(const struct place *file)
     if (!place_open_file(file, false, &fd, &st, &err).ok)
         return place_stat(file, &st, &there, &err).ok && !there ? LOOK_PLAIN : LOOK_UNKNOWN;
     if (begins_sealed(fd))
-        return has_ending(file->name, ENVELOPE_SUFFIX) && is_envelope(file) ? look_of_envelope(file)
-                                                                            : LOOK_SEALED;
+        return text_ends_with(file->name, ENVELOPE_SUFFIX) && is_envelope(file)
+                   ? look_of_envelope(file)
+                   : LOOK_SEALED;
     return place_beside(&beside, file, ENVELOPE_SUFFIX, &err).ok && is_envelope(&beside)
                ? LOOK_BODY
                : LOOK_PLAIN;
@@ -364,7 +357,7 @@ struct result open_file(struct session *s, const struct open_options *options,
     if (!output_open(&output, out, options->replace, &inputs, err).ok ||
         !open_stream(s, options, f, &output.fd.sink, size, err).ok ||
         (options->remove_source && !source_unchanged(&f->source, &f->st, err).ok) ||
-        !output_commit(&output, like, err).ok)
+        !output_commit(&output, like, options->whose, err).ok)
         return FAIL;
     if (!options->remove_source)
         return OK;

@@ -2,15 +2,17 @@
 #ifndef BULLA_LIBBULLA_OPEN_H
 #define BULLA_LIBBULLA_OPEN_H
 
+#include "base/atomic_file.h"
 #include "crypto/body.h"
 #include "libbulla/session.h"
 
-#define ENVELOPE_SUFFIX ".env" /* behind the name of the body, for one that lies beside it */
+#define SEALED_SUFFIX ".bulla" /* of the name of what is sealed */
+#define ENVELOPE_SUFFIX ".env" /* behind the name of a body whose envelope lies beside it */
 
 /* struct sealed_place: where a sealed file is. */
 struct sealed_place {
     const struct place *body;     /* NULL = standard input */
-    const struct place *envelope; /* NULL = in the body's file, or beside it with ".env" behind */
+    const struct place *envelope; /* NULL = in the body's file, or beside it, by ENVELOPE_SUFFIX */
     bool follow;                  /* whether body may be a symbolic link */
     bool alone;                   /* do not look for an envelope beside the body */
 };
@@ -51,6 +53,7 @@ struct open_options {
     struct context require_context; /* pairs that the file must have */
     uint64_t min_generation;        /* 0 = any */
     bool replace, remove_source;
+    enum whose whose;               /* the plaintext is */
     const struct body_range *range; /* what is wanted of the plaintext; NULL = all */
 };
 

@@ -22,18 +22,6 @@ static enum sync_policy sync_of(const struct output *o)
     return o->session != NULL ? o->session->sync : SYNC_EACH;
 }
 
-static struct result prepare_sync(struct output *o, const struct place *place, struct err *err)
-{
-    struct session *s = o->session;
-
-    if (sync_of(o) != SYNC_END)
-        return OK;
-    pthread_mutex_lock(&s->lock);
-    struct result r = file_systems_add(&s->file_systems, place->dir, place->path, err);
-    pthread_mutex_unlock(&s->lock);
-    return r;
-}
-
 /* What to do about a file that is in the way. */
 static void hint(const struct stat *st, bool replace, struct err *err)
 {
@@ -70,10 +58,11 @@ struct result output_open(struct output *o, const struct place *place, bool repl
         return FAIL;
     }
     o->fd = new_file_sink(o->file.fd, place->path);
-    return prepare_sync(o, place, err);
+    return o->session == NULL ? OK : session_will_write(o->session, place->dir, place->path, err);
 }
 
-struct result output_commit(struct output *o, const struct stat *like, struct err *err)
+struct result output_commit(struct output *o, const struct stat *like, enum whose whose,
+                            struct err *err)
 {
     if (!o->file.open) {
         /* Pipes, terminals and the like cannot be synced, and say so by these. */
@@ -83,7 +72,8 @@ struct result output_commit(struct output *o, const struct stat *like, struct er
         return OK;
     }
     bool regular = like != NULL && S_ISREG(like->st_mode);
-    if (regular ? !atomic_file_like(&o->file, like, err).ok : !atomic_file_public(&o->file, err).ok)
+    if (regular ? !atomic_file_like(&o->file, like, whose, err).ok
+                : !atomic_file_public(&o->file, err).ok)
         return FAIL;
     struct stat st;
     /* Only a run that replaces files can replace its own. */

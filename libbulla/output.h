@@ -26,9 +26,10 @@ struct inputs {
 FALLIBLE output_open(struct output *o, const struct place *place, bool replace,
                      const struct inputs *inputs, struct err *err);
 
-/* output_commit makes what was written durable and, if it is a file, puts it in its place, with
- * permissions and times like those of *like if that is a regular file, else of any new file. */
-FALLIBLE output_commit(struct output *o, const struct stat *like, struct err *err);
+/* output_commit makes what was written durable and, if it is a file, puts it in its place, like
+ * *like (see fd_like) if that is a regular file, else with the permissions of any new file. */
+FALLIBLE output_commit(struct output *o, const struct stat *like, enum whose whose,
+                       struct err *err);
 
 /* output_close drops what was not committed. */
 void output_close(struct output *o);

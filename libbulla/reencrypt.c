@@ -26,11 +26,8 @@ static struct result carry_over(const struct core *core, const struct reencrypt_
 /* Under the session's lock: another file may be having a key look for more on its token. */
 static bool is_kept(struct session *to, const struct slot *slot)
 {
-    bool kept = false;
-
     pthread_mutex_lock(&to->lock);
-    for (size_t k = 0; k < to->keys.count && !kept; k++)
-        kept = to->keys.keys[k]->ops->match(to->keys.keys[k], slot) != SLOT_OTHER;
+    bool kept = keyset_matches(&to->keys, slot);
     pthread_mutex_unlock(&to->lock);
     return kept;
 }
@@ -123,7 +120,7 @@ struct result reencrypt_file(struct session *from, struct session *to,
     struct fd_sink sink = new_file_sink(out.fd, at->body->path);
     if (!pump(from, to, &f, &seal, options->any_keys, &sink.sink, report, err).ok ||
         !read_back(to, out.fd, at->body->path, report->plain_size, err).ok ||
-        !atomic_file_like(&out, &f.st, err).ok)
+        !atomic_file_like(&out, &f.st, WHOSE_SAME, err).ok)
         return FAIL;
     return atomic_file_commit(&out, err);
 }

@@ -16,7 +16,7 @@ struct result repair_export(struct sealed *f, const struct place *out, bool repl
     if (!output_open(&output, out, replace, &inputs, err).ok ||
         !envelope_write(&f->envelope, &output.fd.sink, err).ok)
         return FAIL;
-    return output_commit(&output, &f->st, err);
+    return output_commit(&output, &f->st, WHOSE_SAME, err);
 }
 
 /* Shows by the keys that the body at its place behind the copies belongs to the envelope. Without

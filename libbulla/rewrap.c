@@ -39,14 +39,6 @@ static void job_end(struct job *j)
     slots_free(&j->slots);
 }
 
-static bool in_set(const struct keyset *set, const struct slot *slot)
-{
-    for (size_t i = 0; i < set->count; i++)
-        if (set->keys[i]->ops->match(set->keys[i], slot) != SLOT_OTHER)
-            return true;
-    return false;
-}
-
 /* The slot of a key's active version among some, or NULL. */
 static const struct slot *current_slot(const struct slot *slots, size_t count,
                                        const struct master_key *key)
@@ -290,7 +282,7 @@ static struct result plan_change(struct job *j, struct err *err)
     const struct rewrap *r = j->rewrap;
 
     for (size_t i = 0; i < j->envelope->slot_count; i++)
-        if (in_set(&r->remove, &j->envelope->slots[i]))
+        if (keyset_matches(&r->remove, &j->envelope->slots[i]))
             j->slots.changed = true;
         else if (!append(&j->slots, &j->envelope->slots[i], err).ok)
             return FAIL;
@@ -331,7 +323,7 @@ static struct result plan_refresh(struct job *j, struct err *err)
         if (!r.ok)
             return FAIL;
         j->slots.changed = j->slots.changed || old;
-        mine_any = mine_any || key != NULL || in_set(mine, slot);
+        mine_any = mine_any || key != NULL || keyset_matches(mine, slot);
     }
     j->other = !mine_any;
     return OK;
@@ -399,7 +391,7 @@ static struct result replace(const struct rewrap *r, const struct place *place,
     struct fd_sink sink = fd_sink(f.fd, place->path);
     if (!envelope_write(e, &sink.sink, err).ok ||
         (body >= 0 && !copy_body(body, body_at, f.fd, place->path, err).ok) ||
-        !atomic_file_like(&f, st, err).ok)
+        !atomic_file_like(&f, st, WHOSE_SAME, err).ok)
         return FAIL;
     if (!r->preserve_times && futimens(f.fd, NULL) != 0)
         return fail_errno(err, "cannot set the times of '%s'", place->path);

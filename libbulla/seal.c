@@ -78,12 +78,12 @@ static struct result outputs_commit(struct outputs *o, const struct seal_place *
     bool there;
 
     if (at->envelope == NULL)
-        return output_commit(&o->body, like, err);
-    if (!output_commit(&o->envelope, like, err).ok)
+        return output_commit(&o->body, like, WHOSE_SAME, err);
+    if (!output_commit(&o->envelope, like, WHOSE_SAME, err).ok)
         return FAIL;
     if (!place_stat(at->envelope, &envelope, &there, err).ok)
         return FAIL;
-    if (output_commit(&o->body, like, err).ok)
+    if (output_commit(&o->body, like, WHOSE_SAME, err).ok)
         return OK;
     if (there && !o->body.file.placed)
         (void)!place_remove(at->envelope, &envelope, &ignored).ok;

@@ -31,6 +31,16 @@ void session_close(struct session *s)
     crew_free(&s->own_crew);
 }
 
+struct result session_will_write(struct session *s, int dir, const char *path, struct err *err)
+{
+    if (s->sync != SYNC_END)
+        return OK;
+    pthread_mutex_lock(&s->lock);
+    struct result r = file_systems_add(&s->file_systems, dir, path, err);
+    pthread_mutex_unlock(&s->lock);
+    return r;
+}
+
 struct result session_sync(const struct session *s, struct err *err)
 {
     return file_systems_sync(&s->file_systems, err);

@@ -55,6 +55,10 @@ FALLIBLE session_open(struct session *s, const char *const *references, size_t c
                       struct err *err);
 void session_close(struct session *s);
 
+/* session_will_write comes before something is made at path, in the open directory dir, so that
+ * session_sync knows of it. */
+FALLIBLE session_will_write(struct session *s, int dir, const char *path, struct err *err);
+
 /* session_sync makes durable what SYNC_END left to the end. */
 FALLIBLE session_sync(const struct session *s, struct err *err);
 

@@ -103,11 +103,18 @@ class Bulla:
     def inspect(self, *args, stdin=b""):
         return [json.loads(line) for line in self("inspect", "--json", *args, stdin=stdin).stdout.splitlines()]
 
-    def seal(self, ring, content, *options, name="plain"):
+    def list_keys(self, *args, **how):
+        return [json.loads(line) for line in self("key", "list", "--json", *args, **how).stdout.splitlines()]
+
+    def seal(self, ring, content, *options, name="plain", **how):
         """Seals content; returns the path of the sealed file. No plain file stays."""
         path = self.work / f"{name}.bulla"
-        self("encrypt", "-k", ring, *options, "-o", path, stdin=content)
+        self("encrypt", "-k", ring, *options, "-o", path, stdin=content, **how)
         return path
+
+    def open(self, key, sealed, *options, **how):
+        """What a sealed file opens to."""
+        return self("decrypt", "-k", key, *options, "-o", "-", sealed, **how).stdout
 
     def stop(self):
         """Ends what was started and still runs."""

@@ -69,6 +69,23 @@ def edit_ring(path, change):
     path.write_text(json.dumps(change(rings) or rings))
 
 
+def many_keys(bulla, count=30):
+    """Makes a keyring of keys with names as long as they may be, more than a region of 4 KiB has room for; returns their references."""
+    ring = bulla.new_key("many.ring")
+    names = ["n" * 60 + f"{number:04}" for number in range(count)]
+
+    def add(r):
+        for name in names:
+            key = content(32, name)
+            check = hashlib.sha256(b"bulla/v1 key check" + key).hexdigest()[:8]
+            version = r["keys"][0]["versions"][0] | {"version": 1, "state": "active", "key": key.hex(), "check": check}
+            fresh = {"name": name, "id": hashlib.sha256(name.encode()).hexdigest()[:32], "versions": [version]}
+            r["keys"].append(r["keys"][0] | fresh)
+
+    edit_ring(ring, add)
+    return [f"{ring}#{name}" for name in names]
+
+
 def set_state(path, state, version=0):
     """Puts one version of a keyring's first key into another state."""
 

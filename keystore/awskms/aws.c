@@ -65,3 +65,20 @@ void aws_close(struct aws *aws)
     profiles_free(&aws->profiles);
     *aws = (struct aws){0};
 }
+
+struct result aws_endpoint(char out[ENDPOINT_MAX], const struct aws *aws, const char *service,
+                           const char *region, const char *custom, struct err *err)
+{
+    bool sts = strcmp(service, "sts") == 0;
+    struct endpoint_wish wish = {.service = service,
+                                 .region = region,
+                                 .custom = custom,
+                                 .fips = aws->fips,
+                                 .dual_stack = aws->dual_stack};
+
+    if (wish.custom == NULL)
+        wish.custom = aws_setting(aws, sts ? "AWS_ENDPOINT_URL_STS" : "AWS_ENDPOINT_URL_KMS", NULL);
+    if (wish.custom == NULL)
+        wish.custom = aws_setting(aws, "AWS_ENDPOINT_URL", "endpoint_url");
+    return endpoint_find(out, &wish, err);
+}

@@ -4,6 +4,7 @@
 
 #include "base/secret.h"
 #include "keystore/awskms/arn.h"
+#include "keystore/awskms/endpoint.h"
 #include "keystore/awskms/http.h"
 #include "keystore/awskms/profile.h"
 
@@ -24,5 +25,10 @@ void aws_close(struct aws *aws);
 /* aws_setting gives a variable of the environment, else a value of the profile in use, else NULL;
  * either may be NULL. */
 const char *aws_setting(const struct aws *aws, const char *variable, const char *key);
+
+/* aws_endpoint writes the URL of a service ("kms" or "sts") in a region: custom if that is not
+ * NULL, else what the user's settings say. It fails as endpoint_find. */
+FALLIBLE aws_endpoint(char out[ENDPOINT_MAX], const struct aws *aws, const char *service,
+                      const char *region, const char *custom, struct err *err);
 
 #endif

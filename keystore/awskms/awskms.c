@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keystore/awskms/describe.h"
 #include "keystore/awskms/key.h"
 
 static void awskms_close(struct master_key *key)
@@ -32,19 +33,10 @@ static struct result find_service(struct kms_master *k, struct err *err)
 {
     struct kms *kms = &k->kms;
     struct account *account = kms->account;
-    struct endpoint_wish wish = {.service = "kms",
-                                 .region = kms->region,
-                                 .custom = k->env->endpoint,
-                                 .fips = account->aws.fips,
-                                 .dual_stack = account->aws.dual_stack};
 
-    if (wish.custom == NULL)
-        wish.custom = aws_setting(&account->aws, "AWS_ENDPOINT_URL_KMS", NULL);
-    if (wish.custom == NULL)
-        wish.custom = aws_setting(&account->aws, "AWS_ENDPOINT_URL", "endpoint_url");
     chain_region(&account->chain, kms->region);
     kms->calls = &k->key.calls;
-    return endpoint_find(kms->url, &wish, err);
+    return aws_endpoint(kms->url, &account->aws, "kms", kms->region, k->env->endpoint, err);
 }
 
 static struct result awskms_open(struct master_key **out, const struct keystore_env *env,
@@ -66,21 +58,6 @@ static struct result awskms_open(struct master_key **out, const struct keystore_
         k->arn = k->name.arn;
     *out = &k->key;
     return OK;
-}
-
-struct result key_pin(struct kms_master *k, const struct arn *answered, struct err *err)
-{
-    bool known = k->arn.text[0] != '\0';
-
-    if (known ? strcmp(k->arn.text, answered->text) == 0
-              : key_name_fits(&k->name, k->kms.region, answered) &&
-                    strcmp(k->kms.region, answered->region) == 0) {
-        k->arn = *answered;
-        return OK;
-    }
-    (void)fail(err, ERR_POLICY, "key '%s': another key answered: '%s'", k->name.id, answered->text);
-    err_hint(err, "if an alias was moved just now, run it again; else do not trust this endpoint");
-    return FAIL;
 }
 
 /* A slot with a wrap that this key made. */
@@ -195,6 +172,18 @@ static struct result check_opened(struct kms_master *k, const struct arn *opened
     return OK;
 }
 
+/* What a wrap is that no key opened: to an alias that nobody has asked for, maybe another key's. */
+static enum unwrapped not_opened(const struct kms_master *from, struct kms_master *asked,
+                                 const uint8_t what[SHA256_SIZE], enum kms_refusal refusal,
+                                 const struct err *why, struct err *err)
+{
+    if (refusal == KMS_OTHER_KEY && from->arn.text[0] == '\0')
+        return UNWRAP_NOT_MINE;
+    keep_refused(asked, what, why);
+    *err = *why;
+    return UNWRAP_FAILED;
+}
+
 static enum unwrapped awskms_unwrap(struct master_key *key, const struct branch_identity *branch,
                                     const struct slot *slot, struct secret *branch_key,
                                     struct err *err)
@@ -219,11 +208,7 @@ static enum unwrapped awskms_unwrap(struct master_key *key, const struct branch_
         *branch_key = secret_take(&opened);
         return UNWRAP_OPENED;
     }
-    if (refusal == KMS_OTHER_KEY && k->arn.text[0] == '\0')
-        return UNWRAP_NOT_MINE;
-    keep_refused(k, what, &why);
-    *err = why;
-    return UNWRAP_FAILED;
+    return not_opened(k, k, what, refusal, &why, err);
 }
 
 /* ReEncrypt works inside one region. */
@@ -249,11 +234,7 @@ static enum unwrapped awskms_move(struct master_key *from, struct master_key *to
             .ok &&
         check_opened(f, &opened_by, &arn, &why).ok && fill_slot(t, &blob, fresh, &why).ok)
         return UNWRAP_OPENED;
-    if (refusal == KMS_OTHER_KEY && f->arn.text[0] == '\0')
-        return UNWRAP_NOT_MINE;
-    keep_refused(t, what, &why);
-    *err = why;
-    return UNWRAP_FAILED;
+    return not_opened(f, t, what, refusal, &why, err);
 }
 
 static struct result awskms_locate(struct master_key *key, bool version, struct err *err)
@@ -312,5 +293,5 @@ const struct keystore_ops awskms_ops = {
     .locate = awskms_locate,
     .create = awskms_create,
     .rotate = awskms_rotate,
-    .describe = key_describe,
+    .describe = awskms_describe,
 };

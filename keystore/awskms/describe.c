@@ -1,3 +1,5 @@
+#include "keystore/awskms/describe.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -7,7 +9,7 @@
 /* struct telling: the key and whom its facts are told. */
 struct telling {
     struct kms_master *k;
-    const struct key_facts_sink *sink;
+    const struct key_sink *sink;
     struct branch_identity branch; /* of a wrap that nothing else uses */
 };
 
@@ -126,8 +128,7 @@ static void tell_abilities(const struct telling *t, const struct secret *secret)
     try_reencrypt(t, wrap);
 }
 
-struct result key_describe(struct master_key *key, const struct key_facts_sink *sink,
-                           struct err *err)
+struct result awskms_describe(struct master_key *key, const struct key_sink *sink, struct err *err)
 {
     static const struct context none = {0};
     struct secret secret SECRET_CLEANUP = {0};

@@ -25,10 +25,8 @@ static struct result custom(char out[ENDPOINT_MAX], const char *url, struct err 
 {
     struct http_place place;
 
-    if (!http_place_of(&place, url, err).ok)
+    if (!http_place_of(&place, url, err).ok || !http_check_bare(&place, url, err).ok)
         return FAIL;
-    if (!place.bare)
-        return fail(err, ERR_USAGE, "endpoint '%s' is more than a scheme, a host and a port", url);
     if (!place.tls && !http_is_loopback(place.host)) {
         (void)fail(err, ERR_USAGE, "endpoint '%s' is not https", url);
         err_hint(err, "plain http is for tests on this machine alone");

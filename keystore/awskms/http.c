@@ -366,3 +366,10 @@ struct result http_place_of(struct http_place *place, const char *url, struct er
     *place = p;
     return OK;
 }
+
+struct result http_check_bare(const struct http_place *place, const char *url, struct err *err)
+{
+    if (place->bare)
+        return OK;
+    return fail(err, ERR_USAGE, "endpoint '%s' is more than a scheme, a host and a port", url);
+}

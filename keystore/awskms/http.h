@@ -61,6 +61,9 @@ struct http_place {
  * user. */
 FALLIBLE http_place_of(struct http_place *place, const char *url, struct err *err);
 
+/* http_check_bare fails with ERR_USAGE if the URL of a place has a path or the like. */
+FALLIBLE http_check_bare(const struct http_place *place, const char *url, struct err *err);
+
 /* http_is_loopback is true for the names and addresses of this machine. */
 bool http_is_loopback(const char *host);
 

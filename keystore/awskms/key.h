@@ -25,7 +25,4 @@ struct kms_master {
  * from then on an alias means that key. ERR_POLICY if another key answered. */
 FALLIBLE key_pin(struct kms_master *k, const struct arn *answered, struct err *err);
 
-/* key_describe has the shape of a store's describe. */
-FALLIBLE key_describe(struct master_key *key, const struct key_facts_sink *sink, struct err *err);
-
 #endif

@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
-#include "base/place.h"
+#include "base/cleanup.h"
 #include "base/secret_file.h"
 
 #define FILE_MAX (1024 * 1024) /* bytes */

@@ -6,7 +6,6 @@
 #include <time.h>
 
 #include "base/text.h"
-#include "keystore/awskms/endpoint.h"
 #include "keystore/awskms/wiped.h"
 #include "keystore/awskms/xml.h"
 
@@ -55,20 +54,13 @@ static struct result ask(const struct aws *aws, const char *region, const struct
 {
     static const char *const headers[] = {
         "Content-Type: application/x-www-form-urlencoded; charset=utf-8", NULL};
-    struct endpoint_wish wish = {.service = "sts",
-                                 .region = region,
-                                 .custom = getenv("AWS_ENDPOINT_URL_STS"),
-                                 .fips = aws->fips,
-                                 .dual_stack = aws->dual_stack};
     char *form WIPED_CLEANUP = make_form(fields);
     char url[ENDPOINT_MAX];
     struct fault fault;
 
     if (form == NULL)
         return fail(err, ERR_FAILED, "out of memory");
-    if (wish.custom == NULL || wish.custom[0] == '\0')
-        wish.custom = aws_setting(aws, "AWS_ENDPOINT_URL", "endpoint_url");
-    if (!endpoint_find(url, &wish, err).ok)
+    if (!aws_endpoint(url, aws, "sts", region, NULL, err).ok)
         return FAIL;
     struct call call = {.service = "sts",
                         .region = region,

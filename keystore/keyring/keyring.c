@@ -5,10 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "keystore/age.h"
 #include "keystore/keyring/manage.h"
 #include "keystore/keyring/reference.h"
-
-#define SECONDS_OF_DAY 86400
 
 /* struct keyring: a keyring file, or a public key file, which can wrap only. */
 struct keyring {
@@ -77,12 +76,14 @@ static bool keyring_overdue(const struct master_key *key, uint64_t now, struct k
     if (k->is_public || !reference_key(&k->at, &k->ring, &ring_key, &ignored).ok)
         return false;
     const struct ring_version *v = ring_active(ring_key);
-    if (v == NULL || ring_key->rotate_after == 0 || now < v->created ||
-        (now - v->created) / SECONDS_OF_DAY <= ring_key->rotate_after)
+    if (v == NULL)
         return false;
-    *info = (struct key_info){.version = v->number, .rotate_after = ring_key->rotate_after};
+    *info = (struct key_info){.version = v->number,
+                              .state = v->state,
+                              .created = v->created,
+                              .rotate_after = ring_key->rotate_after};
     memcpy(info->name, ring_key->name, sizeof ring_key->name);
-    return true;
+    return key_overdue(info, now);
 }
 
 static bool keyring_lives_in(const struct master_key *key, const struct stat *st)

@@ -294,7 +294,7 @@ struct result manage_export_public(const struct keystore_env *env, const char *r
     return export_version(key, v, text, err);
 }
 
-static void list_public(const struct public_key *key, const struct key_list_sink *sink)
+static void list_public(const struct public_key *key, const struct key_sink *sink)
 {
     struct key_info info = {.kind = "x25519 public",
                             .version = key->version,
@@ -307,7 +307,7 @@ static void list_public(const struct public_key *key, const struct key_list_sink
 }
 
 static void list_ring(const struct ring *ring, const struct reference *at,
-                      const struct key_list_sink *sink)
+                      const struct key_sink *sink)
 {
     for (size_t i = 0; i < ring->key_count; i++) {
         const struct ring_key *key = &ring->keys[i];
@@ -324,7 +324,7 @@ static void list_ring(const struct ring *ring, const struct reference *at,
 }
 
 struct result manage_list(const struct keystore_env *env, const char *reference,
-                          const struct key_list_sink *sink, struct err *err)
+                          const struct key_sink *sink, struct err *err)
 {
     struct reference at REFERENCE_CLEANUP = {0};
     struct ring ring RING_CLEANUP = {0};

@@ -16,6 +16,6 @@ FALLIBLE manage_protect(const struct keystore_env *env, const char *reference, b
 FALLIBLE manage_export_public(const struct keystore_env *env, const char *reference, char **text,
                               struct err *err);
 FALLIBLE manage_list(const struct keystore_env *env, const char *reference,
-                     const struct key_list_sink *sink, struct err *err);
+                     const struct key_sink *sink, struct err *err);
 
 #endif

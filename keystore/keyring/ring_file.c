@@ -12,6 +12,7 @@
 #include "base/secret_file.h"
 #include "base/stream.h"
 #include "base/text.h"
+#include "keystore/age.h"
 #include "keystore/keyring/secret_json.h"
 
 #define LAYOUT 1
@@ -22,16 +23,6 @@
 #define MARK_WITHIN 4096 /* bytes from the beginning */
 
 #define NO_DAYS INT64_MIN /* where the member is not there */
-
-static bool state_by_name(const char *name, enum key_state *state)
-{
-    for (enum key_state s = KEY_ACTIVE; s <= KEY_DESTROYED; s++)
-        if (strcmp(key_state_name(s), name) == 0) {
-            *state = s;
-            return true;
-        }
-    return false;
-}
 
 static struct result malformed(struct err *err, const char *what)
 {
@@ -126,7 +117,7 @@ static struct result read_version(const struct ring *ring, struct ring_key *key,
     v->number = (uint32_t)number;
     if (key->version_count > 1 && v->number <= v[-1].number)
         return malformed(err, "the version numbers do not ascend");
-    if (!state_by_name(state, &v->state))
+    if (!key_state_by_name(state, &v->state))
         return malformed(err, "a version's state is not active, retired, disabled or destroyed");
     if (!text_untime(&v->created, created))
         return malformed(err, "a creation time is not like 2026-11-23T19:05:00Z");
@@ -174,7 +165,7 @@ static struct result read_key(struct ring *ring, json_t *json, struct err *err)
         return fail(err, ERR_UNSUPPORTED, "a key is of a kind that this bulla does not know");
     if (!text_untime(&key.created, created))
         return malformed(err, "a creation time is not like 2026-11-23T19:05:00Z");
-    if (days != NO_DAYS && (days < 1 || days > RING_DAYS_MAX))
+    if (days != NO_DAYS && (days < 1 || days > KEY_ROTATE_AFTER_MAX))
         return malformed(err, "a key's rotate-after-days is out of range");
     key.rotate_after = days == NO_DAYS ? 0 : (uint32_t)days;
     memcpy(key.name, name, strlen(name) + 1);

@@ -51,7 +51,7 @@ static size_t values_at_most(const char *text, size_t size)
     size_t count = 1;
 
     for (size_t i = 0; i < size; i++)
-        count += memchr("[{,:", text[i], 4) != NULL;
+        count += text[i] == '[' || text[i] == '{' || text[i] == ',' || text[i] == ':';
     return count;
 }
 

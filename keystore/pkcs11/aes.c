@@ -4,6 +4,7 @@
 
 #include "keystore/pair.h"
 #include "keystore/pkcs11/ckr.h"
+#include "keystore/pkcs11/login.h"
 
 #define GCM_SIZE (KEY_SIZE + AEAD_TAG_SIZE)
 #define KW_SIZE (KEY_SIZE + 8)
@@ -91,8 +92,8 @@ static struct result gcm_wrap(struct token *t, const struct token_key *key, stru
     if (!random_bytes(iv, AEAD_NONCE_SIZE, err).ok)
         return FAIL;
     CK_RV rv = CALL(t->module, C_EncryptInit, t->session, &mechanism, key->aes);
-    if (rv == CKR_OK && token_flag(t, key->aes, CKA_ALWAYS_AUTHENTICATE, false))
-        rv = token_again(t);
+    if (rv == CKR_OK)
+        rv = token_again(t, key->aes);
     if (rv == CKR_OK)
         rv = CALL(t->module, C_Encrypt, t->session, branch_key->bytes, branch_key->size, sealed,
                   &size);
@@ -123,8 +124,8 @@ static struct result gcm_unwrap(struct token *t, const struct token_key *key, st
     memcpy(iv, slot->wrap, AEAD_NONCE_SIZE);
     memcpy(sealed, slot->wrap + AEAD_NONCE_SIZE, GCM_SIZE);
     CK_RV rv = CALL(t->module, C_DecryptInit, t->session, &mechanism, key->aes);
-    if (rv == CKR_OK && token_flag(t, key->aes, CKA_ALWAYS_AUTHENTICATE, false))
-        rv = token_again(t);
+    if (rv == CKR_OK)
+        rv = token_again(t, key->aes);
     if (rv != CKR_OK)
         return token_broken(t, rv, "C_DecryptInit by AES-GCM", err);
     rv = CALL(t->module, C_Decrypt, t->session, sealed, sizeof sealed, plain.bytes, &size);

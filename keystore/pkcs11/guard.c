@@ -3,6 +3,8 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "keystore/pkcs11/login.h"
+
 #define SLOT 1
 #define SESSION 1
 #define PRIVATE_KEY 1
@@ -273,8 +275,8 @@ static CK_RV on_decrypt_init(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
 
     (void)session;
     (void)key;
-    if (rv == CKR_OK && token_flag(t, guard.private_key, CKA_ALWAYS_AUTHENTICATE, false))
-        rv = token_again(t);
+    if (rv == CKR_OK)
+        rv = token_again(t, guard.private_key);
     return failed(rv);
 }
 

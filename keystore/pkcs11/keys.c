@@ -193,13 +193,19 @@ static bool is_there(const struct token_keys *keys, const struct token_key *key)
     return false;
 }
 
-static void add_unusable(struct token_keys *keys, const char *label, const char *why)
+static struct result add_unusable(struct token_keys *keys, const char *label, const char *why,
+                                  struct err *err)
 {
-    if (keys->unusable_count == KEYS_MAX)
-        return;
+    struct unusable_key *grown =
+        reallocarray(keys->unusable, keys->unusable_count + 1, sizeof *grown);
+
+    if (grown == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    keys->unusable = grown;
     struct unusable_key *u = &keys->unusable[keys->unusable_count++];
     memcpy(u->label, label, strlen(label) + 1);
     snprintf(u->why, sizeof u->why, "%s", why);
+    return OK;
 }
 
 static struct result add(struct search *s, CK_OBJECT_HANDLE object, CK_OBJECT_CLASS class,
@@ -222,10 +228,8 @@ static struct result add(struct search *s, CK_OBJECT_HANDLE object, CK_OBJECT_CL
     if (!r.ok && s->token->value_failed != CKR_OK)
         return ckr_fail(err, s->token->value_failed, "token '%s': C_GetAttributeValue",
                         s->token->label);
-    if (!r.ok) {
-        add_unusable(keys, key.label, why.text);
-        return OK;
-    }
+    if (!r.ok)
+        return add_unusable(keys, key.label, why.text, err);
     if (is_there(keys, &key))
         return OK;
     if (keys->count == KEYS_MAX)
@@ -278,10 +282,8 @@ static struct result search(struct token_keys *made, bool exact, struct token *t
 {
     struct search s = {made, token, uri, crypto, exact};
 
-    *made = (struct token_keys){.list = calloc(KEYS_MAX, sizeof *made->list),
-                                .family = !exact,
-                                .unusable = calloc(KEYS_MAX, sizeof *made->unusable)};
-    if (made->list == NULL || made->unusable == NULL)
+    *made = (struct token_keys){.list = calloc(KEYS_MAX, sizeof *made->list), .family = !exact};
+    if (made->list == NULL)
         return fail(err, ERR_FAILED, "out of memory");
     return all_classes(&s, err);
 }

@@ -34,7 +34,7 @@ struct token_keys {
     size_t count;
     bool family; /* the URI names NAME, and these are the NAME-vNNNN */
     struct unusable_key *unusable;
-    size_t unusable_count; /* at most KEYS_MAX are kept */
+    size_t unusable_count; /* bounded by what a token may have */
 };
 
 /* keys_find finds the keys, those with the very label or else the versions of the label; ERR_USAGE

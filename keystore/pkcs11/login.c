@@ -1,3 +1,5 @@
+#include "keystore/pkcs11/login.h"
+
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -5,13 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/place.h"
+#include "base/cleanup.h"
 #include "base/secret_file.h"
-#include "base/text.h"
 #include "keystore/pkcs11/ckr.h"
-#include "keystore/pkcs11/token.h"
-
-#define PIN_MAX 1024 /* bytes */
 
 /* Tokens that refused a PIN. The list is of the process: a module may be loaded again, and a token
  * that counts its wrong PINs must not be asked again whatever names it. */
@@ -73,18 +71,13 @@ struct question {
 static struct result read_source(const char *path, struct secret *pin, struct err *err)
 {
     int fd FD_CLEANUP = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    struct secret all SECRET_CLEANUP = {0};
-    size_t size;
+    char *quoted STRING_CLEANUP = NULL;
 
     if (fd < 0)
         return fail_errno(err, "cannot open pin-source '%s'", path);
-    if (!secret_read(&all, &size, PIN_MAX + 1, fd, path, err).ok)
-        return FAIL;
-    if (size > 0 && all.bytes[size - 1] == '\n')
-        size--;
-    if (size == 0 || size > PIN_MAX || !text_is_utf8(all.bytes, size))
-        return fail(err, ERR_USAGE, "pin-source '%s' is empty, too long or not UTF-8", path);
-    return secret_copy(pin, all.bytes, size, err);
+    if (asprintf(&quoted, "pin-source '%s'", path) < 0)
+        return fail(err, ERR_FAILED, "out of memory");
+    return secret_read_typed(pin, fd, path, "PIN", quoted, err);
 }
 
 static struct result take_value(const char *value, struct secret *pin, struct err *err)
@@ -187,13 +180,15 @@ static bool blames_pin(CK_RV rv)
            rv == CKR_PIN_EXPIRED || rv == CKR_PIN_LOCKED;
 }
 
-CK_RV token_again(struct token *token)
+CK_RV token_again(struct token *token, CK_OBJECT_HANDLE key)
 {
     bool pad = (token->info.flags & CKF_PROTECTED_AUTHENTICATION_PATH) != 0;
     struct refused *record;
     struct err why;
     CK_RV rv;
 
+    if (!token_flag(token, key, CKA_ALWAYS_AUTHENTICATE, false))
+        return CKR_OK;
     if (was_refused(token, &rv, &why))
         return rv;
     if (!pad && token->pin.bytes == NULL)

@@ -7,27 +7,11 @@
 #include "keystore/pem.h"
 #include "keystore/pkcs11/ckr.h"
 #include "keystore/pkcs11/generate.h"
+#include "keystore/pkcs11/login.h"
 #include "keystore/pkcs11/named.h"
 
 #define NAME_MAX_BYTES 64 /* as keyrings have it; "-v0001" and its like come behind */
 #define VERSIONS_MAX 9999
-
-/* Opens a reference and does one task with it; *task is the caller's if it was done. */
-static struct result do_task(struct named **n, struct task **task, const struct keystore_env *env,
-                             const char *reference,
-                             struct result (*run)(struct task *task, struct err *err),
-                             const struct key_wanted *want, struct err *err)
-{
-    if (!named_open(n, env, reference, err).ok)
-        return FAIL;
-    *task = task_new(*n, run, err);
-    if (*task != NULL && want != NULL)
-        (*task)->wanted = *want;
-    if (*task != NULL && task_do(*task, err))
-        return OK;
-    named_close(*n);
-    return FAIL;
-}
 
 static struct result check_name(const struct uri *uri, struct err *err)
 {
@@ -104,7 +88,7 @@ struct result pkcs11_create(const struct keystore_env *env, const char *referenc
 
     if (want->rotate_after != 0 || want->passphrase)
         return fail(err, ERR_USAGE, "--rotate-after and --passphrase are for keyrings");
-    if (!do_task(&n, &task, env, reference, create, want, err).ok)
+    if (!named_do(&n, &task, env, reference, create, want, err).ok)
         return FAIL;
     *info = task->info;
     task_free(task);
@@ -144,7 +128,7 @@ struct result pkcs11_rotate(const struct keystore_env *env, const char *referenc
     struct task *task;
 
     (void)now;
-    if (!do_task(&n, &task, env, reference, rotate, NULL, err).ok)
+    if (!named_do(&n, &task, env, reference, rotate, NULL, err).ok)
         return FAIL;
     *info = task->info;
     task_free(task);
@@ -177,7 +161,7 @@ struct result pkcs11_export_public(const struct keystore_env *env, const char *r
     struct named *n;
     struct task *task;
 
-    if (!do_task(&n, &task, env, reference, export, NULL, err).ok)
+    if (!named_do(&n, &task, env, reference, export, NULL, err).ok)
         return FAIL;
     *text = task->text;
     task->text = NULL;

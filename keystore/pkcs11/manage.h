@@ -1,4 +1,4 @@
-/* manage: making keys on a token and showing what is there. */
+/* manage: making keys on a token and giving out their public halves. */
 #ifndef BULLA_KEYSTORE_PKCS11_MANAGE_H
 #define BULLA_KEYSTORE_PKCS11_MANAGE_H
 
@@ -11,11 +11,5 @@ FALLIBLE pkcs11_rotate(const struct keystore_env *env, const char *reference, ui
                        struct key_info *info, struct err *err);
 FALLIBLE pkcs11_export_public(const struct keystore_env *env, const char *reference, char **text,
                               struct err *err);
-
-/* show.c: likewise. */
-FALLIBLE pkcs11_list(const struct keystore_env *env, const char *reference,
-                     const struct key_list_sink *sink, struct err *err);
-FALLIBLE pkcs11_describe(struct master_key *key, const struct key_facts_sink *sink,
-                         struct err *err);
 
 #endif

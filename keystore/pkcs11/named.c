@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keystore/pkcs11/login.h"
 #include "keystore/pkcs11/pkcs11.h"
-
-#define FACTS_MAX 4096
 
 /* struct fact: one of a task's. */
 struct fact {
@@ -24,8 +23,9 @@ void named_close(struct named *n)
     free(n);
 }
 
-struct result named_open(struct named **out, const struct keystore_env *env, const char *reference,
-                         struct err *err)
+/* Reads a reference and gets its module; the keys are still to be found. */
+static struct result open_named(struct named **out, const struct keystore_env *env,
+                                const char *reference, struct err *err)
 {
     struct named *n = calloc(1, sizeof *n);
 
@@ -161,6 +161,8 @@ static struct result run(struct job *job)
     struct task *task = (struct task *)job;
     struct result r = task->run(task, &job->err);
 
+    if (r.ok && task->lost)
+        r = fail(&job->err, ERR_FAILED, "out of memory");
     /* OpenSSL keeps random generators for a thread in a library context, and looks there when the
      * thread ends: with a second key on the module, that may be after the context is freed. */
     OPENSSL_thread_stop_ex(crypto_library(task->named->env->crypto));
@@ -212,34 +214,49 @@ void task_free(struct task *task)
     free(task);
 }
 
-void task_fact(struct task *task, bool begin, const char *name, const char *value)
+struct result named_do(struct named **out, struct task **done, const struct keystore_env *env,
+                       const char *reference,
+                       struct result (*what)(struct task *task, struct err *err),
+                       const struct key_wanted *want, struct err *err)
 {
-    struct fact *grown = task->fact_count < FACTS_MAX
-                             ? reallocarray(task->facts, task->fact_count + 1, sizeof *grown)
-                             : NULL;
+    struct named *n;
 
-    if (grown == NULL)
-        return;
-    task->facts = grown;
-    struct fact *f = &task->facts[task->fact_count];
-    *f = (struct fact){begin, strdup(name), strdup(value != NULL ? value : "")};
-    if (f->name != NULL && f->value != NULL) {
-        task->fact_count++;
-        return;
+    if (!open_named(&n, env, reference, err).ok)
+        return FAIL;
+    struct task *task = task_new(n, what, err);
+    if (task != NULL && want != NULL)
+        task->wanted = *want;
+    if (task == NULL || !task_do(task, err)) {
+        named_close(n);
+        return FAIL;
     }
-    free(f->name);
-    free(f->value);
+    *out = n;
+    *done = task;
+    return OK;
 }
 
-void task_tell(const struct task *task, void (*begin)(void *, const char *, const char *),
-               void (*fact)(void *, const char *, const char *), void *arg)
+void task_fact(struct task *task, bool begin, const char *name, const char *value)
+{
+    struct fact *grown = reallocarray(task->facts, task->fact_count + 1, sizeof *grown);
+
+    if (grown == NULL) {
+        task->lost = true;
+        return;
+    }
+    task->facts = grown;
+    struct fact *f = &task->facts[task->fact_count++];
+    *f = (struct fact){begin, strdup(name), value != NULL ? strdup(value) : NULL};
+    task->lost = task->lost || f->name == NULL || f->value == NULL;
+}
+
+void task_tell(const struct task *task, const struct key_sink *sink)
 {
     for (size_t i = 0; i < task->fact_count; i++) {
         const struct fact *f = &task->facts[i];
         if (!f->begin)
-            fact(arg, f->name, f->value);
-        else if (begin != NULL)
-            begin(arg, f->name, f->value);
+            sink->fact(sink->arg, f->name, f->value);
+        else
+            sink->begin(sink->arg, f->name, f->value);
     }
 }
 

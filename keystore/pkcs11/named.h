@@ -19,9 +19,7 @@ struct named {
     struct err away; /* why it could not be opened, in a run that can do without it */
 };
 
-/* named_open reads a reference and gets its module; the keys are still to be found. */
-FALLIBLE named_open(struct named **out, const struct keystore_env *env, const char *reference,
-                    struct err *err);
+/* named_close closes what named_do opened; NULL is fine. */
 void named_close(struct named *n);
 
 /* The following are for the module's thread. */
@@ -51,6 +49,7 @@ struct task {
     char *text;
     struct fact *facts; /* in order; task_tell hands them on */
     size_t fact_count;
+    bool lost; /* there was no memory for a fact: the task fails */
 };
 
 /* task_new makes a task; NULL if memory is out. */
@@ -61,13 +60,19 @@ struct task *task_new(struct named *n, struct result (*what)(struct task *task, 
 __attribute__((warn_unused_result)) bool task_do(struct task *task, struct err *err);
 void task_free(struct task *task);
 
+/* named_do opens a reference and does one task with it, for which want may be NULL. On failure
+ * there is nothing left to close or free; else both are the caller's, the task to be freed first.
+ */
+FALLIBLE named_do(struct named **out, struct task **done, const struct keystore_env *env,
+                  const char *reference, struct result (*what)(struct task *task, struct err *err),
+                  const struct key_wanted *want, struct err *err);
+
 /* task_fact adds a fact to those that task_tell tells; with begin true the name and reference of
- * what the facts behind it are of. */
+ * what the facts behind it are of. A value NULL is one that there was no memory for. */
 void task_fact(struct task *task, bool begin, const char *name, const char *value);
 
-/* task_tell hands the facts to sinks, of which begin may be NULL. */
-void task_tell(const struct task *task, void (*begin)(void *, const char *, const char *),
-               void (*fact)(void *, const char *, const char *), void *arg);
+/* task_tell hands the facts on. */
+void task_tell(const struct task *task, const struct key_sink *sink);
 
 /* task_warn warns the user, from the module's thread. */
 void task_warn(struct task *task, const char *text);

@@ -7,9 +7,11 @@
 #include "keystore/pair.h"
 #include "keystore/pkcs11/aes.h"
 #include "keystore/pkcs11/ckr.h"
+#include "keystore/pkcs11/login.h"
 #include "keystore/pkcs11/manage.h"
 #include "keystore/pkcs11/named.h"
 #include "keystore/pkcs11/private.h"
+#include "keystore/pkcs11/show.h"
 
 static struct result resolve(struct task *task, struct err *err)
 {
@@ -25,14 +27,10 @@ static struct result open_now(struct master_key **out, const struct keystore_env
                               const char *reference, struct err *err)
 {
     struct named *n;
+    struct task *task;
 
-    if (!named_open(&n, env, reference, err).ok)
+    if (!named_do(&n, &task, env, reference, resolve, NULL, err).ok)
         return FAIL;
-    struct task *task = task_new(n, resolve, err);
-    if (task == NULL || !task_do(task, err)) {
-        named_close(n);
-        return FAIL;
-    }
     task_free(task);
     *out = &n->key;
     return OK;

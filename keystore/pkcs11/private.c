@@ -10,6 +10,7 @@
 
 #include "keystore/pkcs11/ckr.h"
 #include "keystore/pkcs11/guard.h"
+#include "keystore/pkcs11/login.h"
 
 /* struct borrowed: a private key on the token as OpenSSL's, by libp11. */
 struct borrowed {
@@ -165,8 +166,8 @@ static struct result decrypt_oaep(struct token *token, const struct token_key *k
         !keys_private(token, key, &private_key, err).ok)
         return FAIL;
     CK_RV rv = CALL(token->module, C_DecryptInit, token->session, &mechanism, private_key);
-    if (rv == CKR_OK && token_flag(token, private_key, CKA_ALWAYS_AUTHENTICATE, false))
-        rv = token_again(token);
+    if (rv == CKR_OK)
+        rv = token_again(token, private_key);
     if (rv == CKR_OK)
         rv = CALL(token->module, C_Decrypt, token->session, (CK_BYTE *)(uintptr_t)wrapped.bytes,
                   wrapped.size, plain.bytes, &size);

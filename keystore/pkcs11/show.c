@@ -1,3 +1,5 @@
+#include "keystore/pkcs11/show.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -5,7 +7,7 @@
 #include "base/text.h"
 #include "keystore/pair.h"
 #include "keystore/pkcs11/aes.h"
-#include "keystore/pkcs11/manage.h"
+#include "keystore/pkcs11/login.h"
 #include "keystore/pkcs11/named.h"
 #include "keystore/pkcs11/private.h"
 
@@ -136,14 +138,13 @@ static struct result describe(struct task *task, struct err *err)
     return OK;
 }
 
-struct result pkcs11_describe(struct master_key *key, const struct key_facts_sink *sink,
-                              struct err *err)
+struct result pkcs11_describe(struct master_key *key, const struct key_sink *sink, struct err *err)
 {
     struct task *task = task_new((struct named *)key, describe, err);
 
     if (task == NULL || !task_do(task, err))
         return FAIL;
-    task_tell(task, NULL, sink->fact, sink->arg);
+    task_tell(task, sink);
     task_free(task);
     return OK;
 }
@@ -199,18 +200,14 @@ static struct result list(struct task *task, struct err *err)
 }
 
 struct result pkcs11_list(const struct keystore_env *env, const char *reference,
-                          const struct key_list_sink *sink, struct err *err)
+                          const struct key_sink *sink, struct err *err)
 {
     struct named *n;
+    struct task *task;
 
-    if (!named_open(&n, env, reference, err).ok)
+    if (!named_do(&n, &task, env, reference, list, NULL, err).ok)
         return FAIL;
-    struct task *task = task_new(n, list, err);
-    if (task == NULL || !task_do(task, err)) {
-        named_close(n);
-        return FAIL;
-    }
-    task_tell(task, sink->begin, sink->fact, sink->arg);
+    task_tell(task, sink);
     task_free(task);
     named_close(n);
     return OK;

@@ -1,4 +1,4 @@
-/* token: a token of a module: finding it, its session, its login, its objects. All of it is for the
+/* token: a token of a module: finding it, its session, its objects. All of it is for the
  * module's thread. Whatever a module returns is bounded and checked here. */
 #ifndef BULLA_KEYSTORE_PKCS11_TOKEN_H
 #define BULLA_KEYSTORE_PKCS11_TOKEN_H
@@ -35,16 +35,6 @@ FALLIBLE token_find(struct token **out, struct module *module, const struct uri 
 FALLIBLE token_each(struct module *module, const struct uri *uri,
                     struct result (*each)(void *arg, struct token *token, struct err *err),
                     void *arg, struct err *err);
-
-/* token_login logs in, once; with a PIN that the URI or the user gives, or on the token's own pad.
- * A PIN that a token refused is not tried again in this process. */
-FALLIBLE token_login(struct token *token, const struct uri *uri, const struct keystore_env *env,
-                     struct err *err);
-
-/* token_again gives the PIN once more for a key that wants it at each use, after C_DecryptInit; the
- * value of the first refusal where the token refused it before. CKR_USER_NOT_LOGGED_IN where no PIN
- * is known that it took. */
-CK_RV token_again(struct token *token);
 
 /* token_write makes the session one in which objects can be made. */
 FALLIBLE token_write(struct token *token, struct err *err);

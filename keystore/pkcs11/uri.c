@@ -6,37 +6,10 @@
 
 #include "base/text.h"
 #include "keystore/pkcs11/libraries.h"
-#include "keystore/registry.h"
+#include "keystore/shown.h"
 
 #define URI_MAX 4096 /* bytes */
-#define ATTRIBUTES_MAX 16
 #define FILE_SCHEME "file:"
-
-/* The attributes of RFC 7512, 2.3 and 2.4, that mean something for a key. */
-static const struct {
-    const char *name;
-    bool query; /* behind the '?' */
-} known[] = {
-    {"token", false},
-    {"manufacturer", false},
-    {"serial", false},
-    {"model", false},
-    {"object", false},
-    {"type", false},
-    {"id", false},
-    {"slot-id", false},
-    {"slot-manufacturer", false},
-    {"slot-description", false},
-    {"library-manufacturer", false},
-    {"library-description", false},
-    {"library-version", false},
-    {"pin-source", true},
-    {"pin-value", true},
-    {"module-name", true},
-    {"module-path", true},
-};
-
-#define KNOWN (sizeof known / sizeof *known)
 
 void uri_free(struct uri *uri)
 {
@@ -50,8 +23,9 @@ static size_t find_known(const char *name, size_t size, bool query)
 {
     size_t i = 0;
 
-    while (i < KNOWN && (known[i].query != query || strlen(known[i].name) != size ||
-                         memcmp(known[i].name, name, size) != 0))
+    while (i < URI_ATTRIBUTES &&
+           (uri_attributes[i].query != query || strlen(uri_attributes[i].name) != size ||
+            memcmp(uri_attributes[i].name, name, size) != 0))
         i++;
     return i;
 }
@@ -66,17 +40,17 @@ static struct result check_attribute(const char *at, size_t size, bool query, bo
 
     if (equals == NULL)
         return fail(err, ERR_USAGE, "an attribute without '='");
-    if (row == KNOWN)
+    if (row == URI_ATTRIBUTES)
         return fail(err, ERR_USAGE, "attribute '%.*s' is not known", (int)(name < 64 ? name : 64),
                     at);
     if (seen[row])
-        return fail(err, ERR_USAGE, "attribute '%s' stands twice", known[row].name);
+        return fail(err, ERR_USAGE, "attribute '%s' stands twice", uri_attributes[row].name);
     if (name + 1 == size)
-        return fail(err, ERR_USAGE, "attribute '%s' is empty", known[row].name);
+        return fail(err, ERR_USAGE, "attribute '%s' is empty", uri_attributes[row].name);
     /* RFC 7512, 2.3: behind the '?' it would be part of the value, which may be printed. */
-    if (query && strcmp(known[row].name, "pin-value") != 0 && memchr(at, ';', size) != NULL)
+    if (query && !uri_attributes[row].secret && memchr(at, ';', size) != NULL)
         return fail(err, ERR_USAGE, "attribute '%s' has a ';' in it, not '&' behind it",
-                    known[row].name);
+                    uri_attributes[row].name);
     seen[row] = true;
     return OK;
 }
@@ -92,8 +66,8 @@ static struct result check_contradictions(const bool *seen, struct err *err)
 
 static struct result check_attributes(const char *reference, struct err *err)
 {
-    const char *at = reference + strlen("pkcs11:");
-    bool seen[KNOWN] = {false}, query = false;
+    const char *at = reference + strlen(PKCS11_SCHEME);
+    bool seen[URI_ATTRIBUTES] = {false}, query = false;
 
     while (*at != '\0') {
         size_t size = strcspn(at, query ? "&" : ";?");
@@ -207,7 +181,7 @@ static struct result read_parts(struct uri *uri, const char *reference,
 struct result uri_read(struct uri *uri, const char *reference, const struct token_options *options,
                        struct err *err)
 {
-    struct uri made URI_CLEANUP = {.text = registry_shown(reference)};
+    struct uri made URI_CLEANUP = {.text = reference_shown(reference)};
 
     if (made.text == NULL)
         return fail(err, ERR_FAILED, "out of memory");

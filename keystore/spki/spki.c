@@ -144,7 +144,7 @@ static bool spki_lives_in(const struct master_key *key, const struct stat *st)
     return file_same(&((const struct spki_file *)key)->file, st);
 }
 
-static struct result spki_describe(struct master_key *key, const struct key_facts_sink *sink,
+static struct result spki_describe(struct master_key *key, const struct key_sink *sink,
                                    struct err *err)
 {
     const struct pem *pem = &((const struct spki_file *)key)->pem;

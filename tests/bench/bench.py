@@ -25,6 +25,8 @@ import time
 MIB = 2**20
 STARTS = 50  # of a program, for one figure
 HELD = 256 * MIB  # of memory, at a time
+GPG = "gpg -q --batch --pinentry-mode loopback --passphrase x"
+AWS = "aws-encryption-cli -S --suppress-metadata"
 
 
 def free_memory():
@@ -96,7 +98,7 @@ class Bench:
         if self.has("openssl"):
             self.sh(f"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -keyout {self.tools}/cms.key "
                     f"-out {self.tools}/cms.pem -days 30")
-        if self.has("aws-encryption-cli") and self.has("moto_server"):
+        if self.size <= 1024 and self.has("aws-encryption-cli") and self.has("moto_server"):
             self.start_kms()
 
     def start_kms(self):
@@ -141,12 +143,14 @@ class Bench:
             free -= HELD
 
     def row(self, what, commands, rounds=None):
-        """Runs all commands in turns; each is (name, command, command that cleans up)."""
+        """Runs all commands in turns, another first in each round; each is (name, command, command that cleans up)."""
         if self.options.only and self.options.only not in what:
             return
         times = {name: [] for name, _, _ in commands}
-        for _ in range(rounds or self.options.rounds):
-            for name, command, clean in commands:
+        for number in range(rounds or self.options.rounds):
+            first = number % len(commands)
+            for name, command, clean in commands[first:] + commands[:first]:
+                os.sync()  # or it waits for what another has written
                 self.hold()
                 touched(max(MIB, free_memory() - HELD))
                 begun = time.perf_counter()
@@ -166,42 +170,45 @@ class Bench:
 
     def encrypt(self):
         b, t = self.bulla, self.tools
-        peers = [("bulla", f"{b} encrypt -q -k {t}/ring -o o.bulla in", "rm o.bulla"), ("cp", "cp in o.cp", "rm o.cp"),
-                 ("cp + sync", "cp in o.cp && sync o.cp", "rm o.cp")]
+        mine = ("bulla", f"{b} encrypt -q -k {t}/ring -o o.bulla in", "rm o.bulla")
+        peers = [("cp", "cp in o.cp", "rm o.cp"), ("cp + sync", "cp in o.cp && sync o.cp", "rm o.cp")]
         peers += [(name, f"{age} -R {t}/age.pub -o o.age in", "rm o.age") for name, age in self.age.items()]
         if self.has("gpg"):
-            peers.append(("gpg", "gpg -q --batch --pinentry-mode loopback --passphrase x --compress-algo none "
-                                 "--cipher-algo AES256 -o o.gpg -c in", "rm o.gpg"))
+            peers.append(("gpg", f"{GPG} --compress-algo none --cipher-algo AES256 -o o.gpg -c in", "rm o.gpg"))
         if self.has("openssl"):
             peers.append(("openssl enc", "openssl enc -aes-256-ctr -pbkdf2 -pass pass:x -in in -out o.enc", "rm o.enc"))
-            peers.append(("openssl cms", f"openssl cms -encrypt -stream -binary -outform DER -aes-256-gcm -in in -out o.cms "
-                                         f"{t}/cms.pem", "rm o.cms"))
+            peers.append(("openssl cms", f"openssl cms -encrypt -stream -binary -outform DER -aes-256-gcm -in in -out o.cms {t}/cms.pem", "rm o.cms"))
         if self.has("rclone"):
             peers.append(("rclone crypt", "rclone copyto in c:o", "rm -r rclone"))
         if self.kms:
-            peers.append(("aws-encryption-cli", f"aws-encryption-cli --encrypt -S --suppress-metadata -i in -o o.aws --wrapping-keys key={self.arn}",
-                          "rm o.aws"))
-        self.row(f"encrypt {self.place}", peers)
+            peers.append(("aws-encryption-cli", f"{AWS} --encrypt -i in -o o.aws --wrapping-keys key={self.arn}", "rm o.aws"))
+        for peer in peers:
+            self.row(f"encrypt {self.place}", [mine, peer])
 
     def decrypt(self):
+        """What each peer opens is sealed for its row alone: all at once would be more than a memory holds."""
         b, t = self.bulla, self.tools
         self.sh(f"{b} encrypt -q -k {t}/ring -o s.bulla in")
-        peers = [("bulla", f"{b} decrypt -q -k {t}/ring -o o.plain s.bulla", "cmp in o.plain; rm o.plain"), ("cp", "cp in o.cp", "rm o.cp"),
-                 ("cp + sync", "cp in o.cp && sync o.cp", "rm o.cp")]
-        for number, (name, age) in enumerate(self.age.items()):
-            self.sh(f"{age} -R {t}/age.pub -o s.age{number} in")
-            peers.append((name, f"{age} -d -i {t}/age.key -o o.plain s.age{number}", "rm o.plain"))
+        mine = ("bulla", f"{b} decrypt -q -k {t}/ring -o o.plain s.bulla", "cmp in o.plain; rm o.plain")
+        peers = [("cp", "true", "cp in o.plain"), ("cp + sync", "true", "cp in o.plain && sync o.plain")]
+        peers += [(name, f"{age} -R {t}/age.pub -o s.x in", f"{age} -d -i {t}/age.key -o o.plain s.x") for name, age in self.age.items()]
         if self.has("gpg"):
-            self.sh("gpg -q --batch --pinentry-mode loopback --passphrase x --compress-algo none --cipher-algo AES256 -o s.gpg -c in")
-            peers.append(("gpg", "gpg -q --batch --pinentry-mode loopback --passphrase x -o o.plain -d s.gpg", "rm o.plain"))
+            peers.append(("gpg", f"{GPG} --compress-algo none --cipher-algo AES256 -o s.x -c in", f"{GPG} -o o.plain -d s.x"))
         if self.has("openssl"):
-            self.sh("openssl enc -aes-256-ctr -pbkdf2 -pass pass:x -in in -out s.enc")
-            peers.append(("openssl enc", "openssl enc -d -aes-256-ctr -pbkdf2 -pass pass:x -in s.enc -out o.plain", "rm o.plain"))
+            enc, cms = "openssl enc -aes-256-ctr -pbkdf2 -pass pass:x", "openssl cms -binary"
+            peers.append(("openssl enc", f"{enc} -in in -out s.x", f"{enc} -d -in s.x -out o.plain"))
+            if self.size <= 1024:  # it has all of the file in memory
+                peers.append(("openssl cms", f"{cms} -encrypt -stream -outform DER -aes-256-gcm -in in -out s.x {t}/cms.pem",
+                              f"{cms} -decrypt -inform DER -inkey {t}/cms.key -in s.x -out o.plain"))
         if self.has("rclone"):
-            self.sh("rclone copyto in c:s")
-            peers.append(("rclone crypt", "rclone copyto c:s o.plain", "rm o.plain"))
-        self.row(f"decrypt {self.place}", peers)
-        self.sh("rm -rf s.age* s.gpg s.enc rclone")
+            peers.append(("rclone crypt", "rclone copyto in c:s", "rclone copyto c:s o.plain"))
+        if self.kms:
+            peers.append(("aws-encryption-cli", f"{AWS} --encrypt -i in -o s.x --wrapping-keys key={self.arn}",
+                          f"{AWS} --decrypt -i s.x -o o.plain --wrapping-keys key={self.arn}"))
+        for name, seal, command in peers:
+            self.sh(seal)
+            self.row(f"decrypt {self.place}", [mine, (name, command, "rm o.plain")])
+            self.sh("rm -rf s.x rclone")
         self.row(f"verify {self.place}", [("bulla", f"{b} verify -q -k {t}/ring s.bulla", ""), ("cp", "cp in o.cp", "rm o.cp")])
 
     def threads(self):
@@ -286,24 +293,29 @@ def machine():
             f"{time.strftime('%Y-%m-%d')}, load {os.getloadavg()[0]:.1f}")
 
 
-def plot(rows, machine, path):
-    """Bars of MiB a second, for the rows in which a large file is sealed or opened."""
-    chosen = [row for row in rows if row["what"].startswith(("encrypt", "decrypt", "pipe "))]
-    assert chosen, "nothing to plot"
+def plot(rows, about, path):
+    """Bars of MiB a second, for the rows in which a large file of the first place is sealed or opened."""
+    groups = {}
+    for row in rows:
+        if row["what"].startswith(("encrypt", "decrypt", "pipe ")):
+            for name, seconds in row["seconds"].items():
+                groups.setdefault(row["what"], {}).setdefault(name, seconds)
+    assert groups, "nothing to plot"
+    place = next(iter(groups)).split(" ", 1)[1]
+    groups = {what: seconds for what, seconds in groups.items() if what.endswith(place)}
     lines, y = [], 40
-    fastest = max(1 / seconds for row in chosen for seconds in row["seconds"].values())
-    for row in chosen:
-        size = int(re.search(r"(\d+) MiB", row["what"])[1])
-        lines.append(f'<text x="10" y="{y}" font-weight="bold">{row["what"]}, MiB/s</text>')
-        for name, seconds in row["seconds"].items():
+    speeds = {what: {name: int(re.search(r"(\d+) MiB", what)[1]) / taken for name, taken in seconds.items()} for what, seconds in groups.items()}
+    fastest = max(speed for row in speeds.values() for speed in row.values())
+    for what, row in speeds.items():
+        lines.append(f'<text x="10" y="{y}" font-weight="bold">{what}, MiB/s</text>')
+        for name, speed in row.items():
             y += 18
-            width = 460 / seconds / fastest
-            color = "#8a4b2a" if name == "bulla" else "#b9b2a6"
+            width, color = 460 * speed / fastest, "#8a4b2a" if name == "bulla" else "#b9b2a6"
             lines.append(f'<text x="120" y="{y}" text-anchor="end">{name}</text>')
             lines.append(f'<rect x="128" y="{y - 11}" width="{width:.0f}" height="13" fill="{color}"/>')
-            lines.append(f'<text x="{134 + width:.0f}" y="{y}">{size / seconds:.0f}</text>')
+            lines.append(f'<text x="{134 + width:.0f}" y="{y}">{speed:.0f}</text>')
         y += 32
-    lines.append(f'<text x="10" y="{y}" font-size="10" fill="#666">{machine}</text>')
+    lines.append(f'<text x="10" y="{y}" font-size="10" fill="#666">{about}</text>')
     with open(path, "w") as out:
         out.write(f'<svg xmlns="http://www.w3.org/2000/svg" width="680" height="{y + 14}" font-family="sans-serif" font-size="12">\n'
                   '<rect width="100%" height="100%" fill="white"/>\n' + "\n".join(lines) + "\n</svg>\n")

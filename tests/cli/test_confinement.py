@@ -258,6 +258,13 @@ def test_a_kernel_that_cannot_confine(bulla, ring, work):
         assert not (work / "plain.bulla").exists()
 
 
+def test_openssl_starts_as_fast_where_nothing_is_confined(bulla, ring):
+    """Its configuration, which bulla does not need, is not even opened."""
+    under = ["strace", "-f", "-qq", "-o", "/dev/stderr", "-e", "trace=openat"]
+    opened = bulla("encrypt", "-k", ring, stdin=b"text", under=under, env={"BULLA_CONFINE": "no"}).stderr
+    assert os.fsencode(ring.name) in opened and b"openssl.cnf" not in opened
+
+
 def test_a_word_that_is_neither(bulla, ring, work):
     done = bulla("verify", "-k", ring, "f", env={"BULLA_CONFINE": "yes"}, status=2)
     assert done.stderr == b"bulla: BULLA_CONFINE is no or must, not 'yes'\n"

@@ -131,6 +131,7 @@ UNREADABLE = pytest.param(0o000, marks=pytest.mark.skipif(os.geteuid() != 0, rea
 
 @pytest.mark.parametrize("mode", [0o600, 0o644, 0o755, 0o440, UNREADABLE, 0o4755, 0o2770])
 def test_mode_and_times_follow_the_file(bulla, ring, work, mode):
+    """All permissions of the source, and those of the sealed file less the umask."""
     plain = work / "f"
     plain.write_bytes(b"x")
     os.utime(plain, ns=(OLD, OLD + 1))
@@ -140,8 +141,46 @@ def test_mode_and_times_follow_the_file(bulla, ring, work, mode):
     assert traits(work / "f.bulla") == expected
     assert traits(plain) == (mode, OLD + 1)
     plain.unlink()
-    bulla("decrypt", "-k", ring, "f.bulla")
+    bulla("decrypt", "-k", ring, "f.bulla", umask=0o027)
+    assert traits(plain) == (mode & 0o777 & ~0o027, OLD + 1)
+    plain.unlink()
+    bulla("decrypt", "-k", ring, "--same-owner", "f.bulla", umask=0o077)
     assert traits(plain) == expected
+
+
+STRANGER = 65534
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("options, owner, file, folder", [
+    ([], 0, 0o600, 0o700), (["--same-owner"], STRANGER, 0o646, 0o757)], ids=["", "same owner"])  # fmt: skip
+def test_stranger_does_not_choose_who_reads_what_is_opened(bulla, ring, work, options, owner, file, folder):
+    (work / "up" / "sub").mkdir(parents=True)
+    (work / "back").mkdir()
+    bulla("encrypt", "-k", ring, "-o", "up/sub/f.bulla", stdin=b"x")
+    for path, mode in (("up/sub/f.bulla", 0o646), ("up/sub", 0o757)):
+        os.chown(work / path, STRANGER, STRANGER)
+        os.chmod(work / path, mode)
+        os.utime(work / path, ns=(OLD, OLD))
+    bulla("decrypt", "-k", ring, *options, "-r", "-o", "back", "up", umask=0o022)
+    bulla("decrypt", "-k", ring, *options, "-o", "one", "up/sub/f.bulla", umask=0o022)
+    for path, mode in (("back/sub/f", file), ("back/sub", folder), ("one", file)):
+        st = os.stat(work / path)
+        assert (st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode), st.st_mtime_ns) == (owner, owner, mode, OLD), path
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_sealed_file_stays_with_the_owner_of_its_source(bulla, ring, work):
+    (work / "t" / "sub").mkdir(parents=True)
+    (work / "t" / "sub" / "f").write_bytes(b"x")
+    (work / "out").mkdir()
+    for path in ("t/sub/f", "t/sub"):
+        os.chown(work / path, STRANGER, STRANGER)
+        os.chmod(work / path, 0o757)
+    bulla("encrypt", "-k", ring, "-r", "-o", "out", "t", umask=0o077)
+    for path in ("out/sub/f.bulla", "out/sub"):
+        st = os.stat(work / path)
+        assert (st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)) == (STRANGER, STRANGER, 0o757), path
 
 
 @pytest.mark.parametrize("umask, mode", [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
@@ -282,6 +321,9 @@ def test_directory_modes_and_times_follow(bulla, ring, work):
     (work / "out").mkdir()
     bulla("encrypt", "-k", ring, "-r", "t", "-o", "out")
     assert traits(work / "out" / "sub") == (0o710, OLD)
+    (work / "back").mkdir()
+    bulla("decrypt", "-k", ring, "-r", "out", "-o", "back", umask=0o077)
+    assert traits(work / "back" / "sub") == (0o700, OLD)
 
 
 # --remove-source.

@@ -1,13 +1,11 @@
-"""A key's life: versions, their states, destruction, ages, public keys; and a keyring whose change is killed at any call."""
+"""A key's life: versions, their states, destruction, ages and public keys."""
 
-import collections
 import datetime
 import fcntl
 import hashlib
 import json
 import os
 import pty
-import re
 import shutil
 
 import pytest
@@ -20,16 +18,8 @@ X = b"content"
 STATES = ["active", "retired", "disabled", "destroyed"]
 
 
-def rows(bulla, *args):
-    return [json.loads(line) for line in bulla("key", "list", "--json", *args).stdout.splitlines()]
-
-
 def states(bulla, ring):
-    return [(row["version"], row["state"]) for row in rows(bulla, ring)]
-
-
-def opened(bulla, key, sealed, **how):
-    return bulla("decrypt", "-k", key, "-o", "-", sealed, **how).stdout
+    return [(row["version"], row["state"]) for row in bulla.list_keys(ring)]
 
 
 def version_of(bulla, sealed):
@@ -61,19 +51,19 @@ def test_rotated_key_opens_old_files_and_seals_to_the_new_version(bulla, ring):
         files.append(bulla.seal(ring, X, name=str(number)))
         bulla("key", "rotate", "-q", ring)
     assert [version_of(bulla, file) for file in files] == [1, 2, 3]
-    assert [opened(bulla, ring, file) for file in files] == [X] * 3
+    assert [bulla.open(ring, file) for file in files] == [X] * 3
 
 
 def test_old_ring_does_not_open_what_the_new_version_sealed(bulla, ring):
     old = ring.with_name("old.ring")
     shutil.copy(ring, old)
     bulla("key", "rotate", ring)
-    assert opened(bulla, old, bulla.seal(ring, X), status=5) == b""
+    assert bulla.open(old, bulla.seal(ring, X), status=5) == b""
 
 
 def test_json_of_rotate_is_the_row_in_the_list(bulla, ring):
     (made,) = map(json.loads, bulla("key", "rotate", "--json", ring).stdout.splitlines())
-    assert made == rows(bulla, ring)[1] and (made["version"], made["state"]) == (2, "active")
+    assert made == bulla.list_keys(ring)[1] and (made["version"], made["state"]) == (2, "active")
 
 
 @pytest.mark.parametrize("state", STATES[1:])
@@ -132,8 +122,8 @@ def test_key_of_several_must_be_named(bulla, ring):
     bulla.new_key("backup.ring#second")
     assert b"has 2 keys" in bulla("key", "rotate", ring, status=2).stderr
     bulla("key", "rotate", f"{ring}#second")
-    assert [row["version"] for row in rows(bulla, f"{ring}#backup")] == [1]
-    assert [row["version"] for row in rows(bulla, f"{ring}#second")] == [1, 2]
+    assert [row["version"] for row in bulla.list_keys(f"{ring}#backup")] == [1]
+    assert [row["version"] for row in bulla.list_keys(f"{ring}#second")] == [1, 2]
 
 
 @pytest.mark.parametrize("verb", ["rotate", "retire", "passphrase", "export-public"])
@@ -199,9 +189,9 @@ def test_retire_without_a_version_means_the_active_one(bulla, ring):
 def test_disabled_version_opens_again_when_enabled(bulla, ring):
     sealed = bulla.seal(ring, X)
     bulla("key", "disable", f"{ring}#backup:1")
-    assert opened(bulla, ring, sealed, status=7) == b""
+    assert bulla.open(ring, sealed, status=7) == b""
     bulla("key", "enable", f"{ring}#backup:1")
-    assert opened(bulla, ring, sealed) == X
+    assert bulla.open(ring, sealed) == X
     bulla("encrypt", "-k", ring, stdin=X, status=7)
 
 
@@ -213,7 +203,7 @@ def test_json_of_a_change_is_the_row_in_the_list(bulla, ring, verb):
         set_state(ring, "retired", version=1)
     force = ["--force"] if verb == "destroy" else []
     out = bulla("key", verb, *force, "--json", f"{ring}#backup:1").stdout
-    assert [json.loads(out)] == rows(bulla, f"{ring}#backup:1")
+    assert [json.loads(out)] == bulla.list_keys(f"{ring}#backup:1")
 
 
 # Destruction.
@@ -228,7 +218,7 @@ def test_destroy_wipes_the_material(bulla, ring):
     assert os.listdir(bulla.keys) == ["backup.ring"]
     raw = ring.read_bytes()
     assert old["key"].encode() not in raw and bytes.fromhex(old["key"]) not in raw and old["check"].encode() not in raw
-    assert opened(bulla, ring, sealed, status=5) == b""
+    assert bulla.open(ring, sealed, status=5) == b""
 
 
 def test_destroy_wipes_a_public_key_too(bulla):
@@ -306,7 +296,7 @@ def test_destroy_is_allowed_when_no_file_needs_the_version(bulla, ring, archive)
 def test_destroy_is_allowed_after_a_rewrap(bulla, ring, archive):
     bulla("rewrap", "-k", ring, "-r", archive)
     destroy_checked(bulla, ring, archive, status=0)
-    assert [opened(bulla, ring, file) for file in archive.rglob("*.bulla")] == [X] * 3
+    assert [bulla.open(ring, file) for file in archive.rglob("*.bulla")] == [X] * 3
 
 
 def test_destroy_sees_detached_files(bulla, ring, work):
@@ -349,7 +339,7 @@ def test_rotation_period_is_stored(bulla, text, days):
     ring = bulla.keys / "r"
     bulla("key", "new", "-q", "--rotate-after", text, ring)
     assert first_key(ring)["rotate-after-days"] == days
-    (row,) = rows(bulla, ring)
+    (row,) = bulla.list_keys(ring)
     assert (row["age_days"], row["rotate_after_days"], row["overdue"]) == (0, days, False)
 
 
@@ -373,7 +363,7 @@ def test_old_version_is_overdue(bulla, age, overdue):
     ring = bulla.keys / "r"
     bulla("key", "new", "-q", "--rotate-after", "90d", ring)
     make_old(ring, age)
-    (row,) = rows(bulla, ring)
+    (row,) = bulla.list_keys(ring)
     assert (row["age_days"], row["rotate_after_days"], row["overdue"]) == (age, 90, overdue)
     line = bulla("key", "list", ring).stdout.splitlines()[1]
     assert f" {age}d ".encode() in line and line.endswith(b"OVERDUE") == overdue
@@ -381,7 +371,7 @@ def test_old_version_is_overdue(bulla, age, overdue):
 
 def test_age_without_a_period_is_never_overdue(bulla, ring):
     make_old(ring, 4000)
-    (row,) = rows(bulla, ring)
+    (row,) = bulla.list_keys(ring)
     assert row["age_days"] == 4000 and "overdue" not in row and "rotate_after_days" not in row
 
 
@@ -390,7 +380,7 @@ def test_rotation_ends_being_overdue(bulla):
     bulla("key", "new", "-q", "--rotate-after", "90d", ring)
     make_old(ring, 100)
     bulla("key", "rotate", ring)
-    assert [(row["age_days"], row["overdue"]) for row in rows(bulla, ring)] == [(100, False), (0, False)]
+    assert [(row["age_days"], row["overdue"]) for row in bulla.list_keys(ring)] == [(100, False), (0, False)]
 
 
 @pytest.mark.parametrize("options, warned", [([], True), (["-q"], False)], ids=["", "quiet"])
@@ -438,11 +428,11 @@ def test_host_with_the_public_key_alone_seals_and_cannot_open(bulla, pair, work)
     private = ring.read_bytes()
     ring.unlink()
     sealed = bulla.seal(public, X)
-    assert opened(bulla, public, sealed, status=5) == b""
+    assert bulla.open(public, sealed, status=5) == b""
     bulla("verify", "-k", public, sealed, status=5)
     ring.write_bytes(private)
     ring.chmod(0o600)
-    assert opened(bulla, ring, sealed) == X
+    assert bulla.open(ring, sealed) == X
     (slot,) = bulla.inspect(sealed)[0]["slots"]
     key_id = json.loads(private)["keys"][0]["id"]
     assert slot == {"method": "keyring-x25519", "key_id": key_id, "key_version": 1, "key_name": "host"}
@@ -456,12 +446,12 @@ def test_public_key_file_may_be_read_by_all(bulla, pair, mode):
 
 def test_ring_with_an_x25519_key_seals_and_opens(bulla, pair):
     ring, _ = pair
-    assert opened(bulla, ring, bulla.seal(ring, X)) == X
-    assert rows(bulla, ring)[0]["kind"] == "x25519"
+    assert bulla.open(ring, bulla.seal(ring, X)) == X
+    assert bulla.list_keys(ring)[0]["kind"] == "x25519"
 
 
 def test_public_key_file_is_listed(bulla, pair):
-    (row,) = rows(bulla, pair[1])
+    (row,) = bulla.list_keys(pair[1])
     assert (row["name"], row["version"], row["id"]) == ("host", 1, first_key(pair[0])["id"])
 
 
@@ -469,7 +459,7 @@ def test_old_public_key_file_seals_what_its_retired_version_opens(bulla, pair):
     ring, public = pair
     bulla("key", "rotate", ring)
     sealed = bulla.seal(public, X)
-    assert version_of(bulla, sealed) == 1 and opened(bulla, ring, sealed) == X
+    assert version_of(bulla, sealed) == 1 and bulla.open(ring, sealed) == X
     fresh = json.loads(bulla("key", "export-public", ring).stdout)
     assert fresh["version"] == 2 and fresh["public"] == first_key(ring)["versions"][1]["public"]
 
@@ -566,87 +556,3 @@ def test_exported_key_replaces_nothing_unless_told(bulla, pair, work):
 def test_unknown_kind_is_not_made(bulla):
     assert b"--kind is symmetric or x25519" in bulla("key", "new", "--kind", "rsa", bulla.keys / "r", status=2).stderr
     assert os.listdir(bulla.keys) == []
-
-
-# Killed at any call.
-
-WATCHED = "flock,openat,write,pwrite64,lseek,fsync,fdatasync,linkat,renameat,renameat2,unlinkat"
-
-
-@pytest.fixture(scope="session")
-def strace():
-    """The path of a strace that may trace here."""
-    path = shutil.which("strace")
-    if path is None or os.spawnlp(os.P_WAIT, path, path, "-o", "/dev/null", "true") != 0:
-        pytest.skip("strace is missing, or may not trace here: nothing was killed")
-    return path
-
-
-def traced(bulla, env):
-    """The environment under strace, where leaks cannot be looked for."""
-    return (env or {}) | {"ASAN_OPTIONS": bulla.environment.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
-
-
-def calls_from_lock(bulla, strace, *args, env=None):
-    """The watched calls of a run from its first lock to its end: each a name and how many of that name there were."""
-    log = bulla.home / "trace"
-    bulla(*args, under=[strace, "-f", "-o", log, "-e", f"trace={WATCHED}"], env=traced(bulla, env))
-    names = re.findall(r"^\d+\s+(\w+)\(", log.read_text(), re.M)
-    counts, calls = collections.Counter(), []
-    for name in names:
-        counts[name] += 1
-        if counts["flock"] > 0:
-            calls.append((name, counts[name]))
-    return calls
-
-
-def kill_at(bulla, strace, call, *args, env=None):
-    """Runs bulla and kills it as it enters that call."""
-    inject = f"inject={call[0]}:signal=KILL:when={call[1]}"
-    under = [strace, "-f", "-o", "/dev/null", "-e", f"trace={call[0]}", "-e", inject]
-    bulla(*args, under=under, status=-9, env=traced(bulla, env))
-
-
-def restore(bulla, name, content):
-    for path in bulla.keys.iterdir():
-        path.unlink()
-    (bulla.keys / name).write_bytes(content)
-    (bulla.keys / name).chmod(0o600)
-
-
-def changes(bulla, ring):
-    """The changes of a keyring to be killed: arguments, environment, and whether a passphrase was there before."""
-    for name in ("old", "new"):
-        (bulla.home / name).write_text(f"the {name} passphrase")
-    env = {"BULLA_PASSPHRASE_FILE": str(bulla.home / "old"), "BULLA_NEW_PASSPHRASE_FILE": str(bulla.home / "new")}
-    return env, {"rotate": ["key", "rotate", ring], "set": ["key", "passphrase", ring], "change": ["key", "passphrase", ring]}
-
-
-@pytest.mark.parametrize("what", ["rotate", "set", "change"])
-def test_killed_change_leaves_the_old_or_the_new_keyring(bulla, ring, strace, what):
-    sealed = bulla.seal(ring, X)
-    env, commands = changes(bulla, ring)
-    if what == "change":
-        bulla("key", "passphrase", ring, env={"BULLA_NEW_PASSPHRASE_FILE": env["BULLA_PASSPHRASE_FILE"]})
-    before = ring.read_bytes()
-    calls = calls_from_lock(bulla, strace, *commands[what], env=env)
-    assert {name for name, _ in calls} >= {"write", "fsync", "linkat", "renameat", "openat"}
-    seen = set()
-    for call in calls if what != "change" else calls[::4] + calls[-1:]:
-        restore(bulla, ring.name, before)
-        kill_at(bulla, strace, call, *commands[what], env=env)
-        left = sorted(os.listdir(bulla.keys))
-        assert len(left) <= 2 and left[-1] == ring.name and all(n.startswith(".bulla-") for n in left[:-1]), (call, left)
-        old = ring.read_bytes() == before
-        seen.add(old)
-        assert opened(bulla, ring, sealed, env=env | ({} if old else {"BULLA_PASSPHRASE_FILE": str(bulla.home / "new")})) == X
-        assert old or [row["version"] for row in rows(bulla, ring)] == ([1, 2] if what == "rotate" else [1])
-    assert seen == {True, False}
-
-
-def test_change_after_a_killed_one_is_done(bulla, ring, strace):
-    calls = calls_from_lock(bulla, strace, "key", "rotate", ring)
-    (call,) = [call for call in calls if call[0] == "renameat"]
-    kill_at(bulla, strace, call, "key", "rotate", ring)
-    bulla("key", "rotate", ring)
-    assert [version for version, _ in states(bulla, ring)] == [1, 2, 3]

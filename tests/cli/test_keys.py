@@ -12,14 +12,6 @@ from sealed import edit_ring, make_socket, set_state, snapshot
 X = b"content"
 
 
-def rows(bulla, *args, **how):
-    return [json.loads(line) for line in bulla("key", "list", "--json", *args, **how).stdout.splitlines()]
-
-
-def opened(bulla, key, sealed, **how):
-    return bulla("decrypt", "-k", key, "-o", "-", sealed, **how).stdout
-
-
 # New.
 
 
@@ -49,12 +41,12 @@ def test_new_keys_differ(bulla):
         bulla.new_key(name)
     bulla.learn()
     assert len(bulla.secrets) == 3
-    assert len({row["id"] for row in rows(bulla, bulla.keys / "r", bulla.keys / "s")}) == 3
+    assert len({row["id"] for row in bulla.list_keys(bulla.keys / "r", bulla.keys / "s")}) == 3
 
 
 def test_json_of_a_new_key_is_its_row_in_the_list(bulla):
     (made,) = map(json.loads, bulla("key", "new", "--json", bulla.keys / "r").stdout.splitlines())
-    assert [made] == rows(bulla, bulla.keys / "r")
+    assert [made] == bulla.list_keys(bulla.keys / "r")
 
 
 DEFAULT_NAMES = {"backup.ring": "backup", "backup": "backup", "a.b.ring": "a.b", "Mixed_9-x.json": "Mixed_9-x"}
@@ -64,13 +56,13 @@ DEFAULT_NAMES |= {".hidden": "key", "a b": "key", "ünï.ring": "key", "-x": "ke
 @pytest.mark.parametrize("file, name", DEFAULT_NAMES.items())
 def test_default_name(bulla, file, name):
     path = bulla.new_key(file)
-    assert [row["name"] for row in rows(bulla, path)] == [name]
+    assert [row["name"] for row in bulla.list_keys(path)] == [name]
 
 
 @pytest.mark.parametrize("name", ["nightly", "a", "A.b_c-9", "9", "n" * 64])
 def test_named_key_in_a_new_keyring(bulla, name):
     bulla.new_key(f"r#{name}")
-    assert [row["name"] for row in rows(bulla, bulla.keys / "r")] == [name]
+    assert [row["name"] for row in bulla.list_keys(bulla.keys / "r")] == [name]
 
 
 @pytest.mark.parametrize("name", ["", "a b", ".a", "-a", "_a", "n" * 65, "ü"])
@@ -115,7 +107,7 @@ def test_keys_made_at_once_are_all_there(bulla):
     running = [bulla.start("key", "new", "-q", f"{bulla.keys}/r#{name}") for name in names]
     for process in running:
         bulla.finish(process)
-    assert sorted(row["name"] for row in rows(bulla, bulla.keys / "r")) == sorted(names)
+    assert sorted(row["name"] for row in bulla.list_keys(bulla.keys / "r")) == sorted(names)
     assert os.listdir(bulla.keys) == ["r"]
 
 
@@ -149,20 +141,20 @@ def test_list_shows_each_version(bulla, ring):
         versions[:] = [versions[0] | {"version": n, "state": s} for n, s in states] + [gone]
 
     edit_ring(ring, add)
-    shown = [(row["version"], row["state"]) for row in rows(bulla, ring)]
+    shown = [(row["version"], row["state"]) for row in bulla.list_keys(ring)]
     assert shown == [(1, "retired"), (2, "disabled"), (9, "active"), (10, "destroyed")]
 
 
 def test_list_of_one_key(bulla, ring):
     bulla.new_key("backup.ring#second")
-    assert [row["name"] for row in rows(bulla, f"{ring}#second")] == ["second"]
+    assert [row["name"] for row in bulla.list_keys(f"{ring}#second")] == ["second"]
     bulla("key", "list", f"{ring}#third", status=1)
 
 
 def test_list_of_several_keyrings(bulla, ring):
     other = bulla.new_key("other.ring")
-    assert [row["name"] for row in rows(bulla, ring, other)] == ["backup", "other"]
-    shown = rows(bulla, ring, "missing.ring", other, status=3)
+    assert [row["name"] for row in bulla.list_keys(ring, other)] == ["backup", "other"]
+    shown = bulla.list_keys(ring, "missing.ring", other, status=3)
     assert [row["name"] for row in shown if "name" in row] == ["backup", "other"]
 
 
@@ -177,12 +169,12 @@ def test_list_without_a_key(bulla):
 @pytest.mark.parametrize("suffix", ["", "#backup"])
 def test_references_to_one_key(bulla, ring, prefix, suffix):
     sealed = bulla.seal(f"{prefix}{ring}{suffix}", X)
-    assert opened(bulla, ring, sealed) == opened(bulla, f"{prefix}{ring}{suffix}", sealed) == X
+    assert bulla.open(ring, sealed) == bulla.open(f"{prefix}{ring}{suffix}", sealed) == X
 
 
 def test_relative_references(bulla, ring):
     sealed = bulla.seal("../keys/backup.ring", X)
-    assert opened(bulla, "./../keys/backup.ring#backup", sealed) == X
+    assert bulla.open("./../keys/backup.ring#backup", sealed) == X
 
 
 @pytest.mark.parametrize("given", ["-k KEY", "-kKEY", "--key KEY", "--key=KEY", "-qk KEY", "-qkKEY"])
@@ -193,7 +185,7 @@ def test_ways_to_give_the_option(bulla, ring, given):
 
 def test_slot_records_the_key(bulla, ring):
     (slot,) = bulla.inspect(bulla.seal(ring, X))[0]["slots"]
-    (row,) = rows(bulla, ring)
+    (row,) = bulla.list_keys(ring)
     assert slot == {"method": "keyring-xaes", "key_id": row["id"], "key_version": 1, "key_name": "backup"}
 
 
@@ -204,9 +196,9 @@ def test_ring_of_two_keys_must_be_told_which_seals(bulla, ring):
     assert b"has 2 keys" in done.stderr and f"name one: {ring}#backup".encode() in done.stderr
     assert not (bulla.work / "x").exists()
     two = bulla.seal(f"{ring}#second", X, name="two")
-    assert opened(bulla, ring, one) == opened(bulla, ring, two) == X
-    assert opened(bulla, f"{ring}#second", two) == X
-    assert opened(bulla, f"{ring}#backup", two, status=5) == b""
+    assert bulla.open(ring, one) == bulla.open(ring, two) == X
+    assert bulla.open(f"{ring}#second", two) == X
+    assert bulla.open(f"{ring}#backup", two, status=5) == b""
 
 
 def test_ring_without_keys(bulla):
@@ -214,7 +206,7 @@ def test_ring_without_keys(bulla):
     (bulla.keys / "r").chmod(0o600)
     done = bulla("encrypt", "-k", bulla.keys / "r", stdin=X, status=2)
     assert b"has 0 keys" in done.stderr and done.stdout == b""
-    assert rows(bulla, bulla.keys / "r") == []
+    assert bulla.list_keys(bulla.keys / "r") == []
 
 
 @pytest.mark.parametrize("verb", ["encrypt", "decrypt"])
@@ -228,7 +220,7 @@ def test_renamed_and_moved_keyring_opens(bulla, ring):
     sealed = bulla.seal(ring, X)
     edit_ring(ring, lambda r: r["keys"][0].update(name="renamed"))
     moved = ring.rename(ring.with_name("moved"))
-    assert opened(bulla, moved, sealed) == X
+    assert bulla.open(moved, sealed) == X
 
 
 # Several keys.
@@ -243,7 +235,7 @@ def test_each_of_several_keys_opens(bulla, count):
     slots = bulla.inspect(sealed)[0]["slots"]
     assert [slot["key_name"] for slot in slots] == [f"k{n}" for n in range(count)]
     for key in (keys[0], keys[1], keys[-1]):
-        assert opened(bulla, key, sealed) == X
+        assert bulla.open(key, sealed) == X
 
 
 def test_too_many_keys(bulla, ring):
@@ -303,13 +295,13 @@ def test_environment_stands_in(bulla, ring):
     env = {"BULLA_KEY": str(ring)}
     sealed = bulla("encrypt", stdin=X, env=env).stdout
     assert bulla("decrypt", stdin=sealed, env=env).stdout == X
-    assert [row["name"] for row in rows(bulla, env=env)] == ["backup"]
+    assert [row["name"] for row in bulla.list_keys(env=env)] == ["backup"]
 
 
 def test_option_goes_before_the_environment(bulla, ring):
     env = {"BULLA_KEY": str(bulla.new_key("other.ring"))}
     sealed = bulla.seal(ring, X)
-    assert opened(bulla, ring, sealed, env=env) == X
+    assert bulla.open(ring, sealed, env=env) == X
     assert bulla("decrypt", sealed, "-o", "-", env=env, status=5).stdout == b""
 
 
@@ -332,7 +324,7 @@ def test_config_file_names_keys(bulla, ring, variable):
     env = {"BULLA_CONFIG": {"BULLA_CONFIG": str(path)}, "HOME": {"XDG_CONFIG_HOME": ""}}.get(variable, {})
     sealed = bulla("encrypt", "-k", "nightly", stdin=X, env=env).stdout
     assert bulla("decrypt", stdin=sealed, env=env | {"BULLA_KEY": "nightly"}).stdout == X
-    assert [row["name"] for row in rows(bulla, "nightly", env=env)] == ["backup"]
+    assert [row["name"] for row in bulla.list_keys("nightly", env=env)] == ["backup"]
 
 
 def test_named_config_goes_before_the_others(bulla, ring):

@@ -59,10 +59,6 @@ def locked(bulla, said, locked_once):
     return ring
 
 
-def opened(bulla, key, sealed, *options, **how):
-    return bulla("decrypt", "-k", key, *options, "-o", "-", sealed, **how).stdout
-
-
 def assert_no_key_in_clear(bulla, ring):
     raw = ring.read_bytes()
     assert bulla.secrets
@@ -101,7 +97,7 @@ def test_setting_one_hides_the_key_and_keeps_the_files(bulla, said, ring):
     done = bulla("key", "passphrase", ring, env=new(said))
     assert done.stderr == f"bulla: keyring '{ring}' has a new passphrase\n".encode()
     assert_no_key_in_clear(bulla, ring)
-    assert opened(bulla, ring, sealed, env=old(said, "new")) == X
+    assert bulla.open(ring, sealed, env=old(said, "new")) == X
     assert os.listdir(bulla.keys) == [ring.name]
 
 
@@ -351,8 +347,8 @@ def test_slot_has_cost_and_hint(bulla, said, hint):
     sealed = sealed_by_passphrase(bulla, said, hint)
     (slot,) = bulla.inspect(sealed)[0]["slots"]
     assert slot["method"] == "passphrase" and slot.get("hint", "") == hint
-    assert opened(bulla, "passphrase:", sealed, env=old(said)) == X
-    assert opened(bulla, f"passphrase:{hint}", sealed, env=old(said)) == X
+    assert bulla.open("passphrase:", sealed, env=old(said)) == X
+    assert bulla.open(f"passphrase:{hint}", sealed, env=old(said)) == X
 
 
 @pytest.mark.parametrize("hint", ["h" * 65, b"\xff"])
@@ -376,13 +372,13 @@ def test_wrong_passphrase_reads_like_any_wrong_key(bulla, said, ring):
 
 def test_either_of_keyring_and_passphrase_opens(bulla, said, ring):
     sealed = sealed_by_passphrase(bulla, said, "", "-k", ring)
-    assert opened(bulla, ring, sealed) == opened(bulla, "passphrase:", sealed, env=old(said)) == X
-    assert opened(bulla, ring, sealed, "-k", "passphrase:", env=old(said, "wrong")) == X
+    assert bulla.open(ring, sealed) == bulla.open("passphrase:", sealed, env=old(said)) == X
+    assert bulla.open(ring, sealed, "-k", "passphrase:", env=old(said, "wrong")) == X
 
 
 def test_passphrase_of_a_file_is_not_asked_for_where_no_slot_takes_one(bulla, said, ring):
     sealed = bulla.seal(ring, X)
-    assert opened(bulla, "passphrase:", sealed, "-k", ring, start_new_session=True) == X
+    assert bulla.open("passphrase:", sealed, "-k", ring, start_new_session=True) == X
 
 
 def with_slot_memory(sealed, kib):
@@ -404,16 +400,16 @@ def test_costly_slot_is_refused_at_once(bulla, said):
 def test_key_opens_beside_a_costly_slot(bulla, said, ring):
     sealed = sealed_by_passphrase(bulla, said, "", "-k", ring)
     with_slot_memory(sealed, 2**21)
-    assert opened(bulla, "passphrase:", sealed, "-k", ring, env=old(said)) == X
+    assert bulla.open("passphrase:", sealed, "-k", ring, env=old(said)) == X
 
 
 def test_passphrase_is_added_and_taken_away(bulla, said, ring):
     sealed = bulla.seal(ring, X)
     bulla("rewrap", "-k", ring, "--add", "passphrase:h", sealed, env=new(said, "old"))
-    assert opened(bulla, "passphrase:", sealed, env=old(said)) == X
+    assert bulla.open("passphrase:", sealed, env=old(said)) == X
     bulla("rewrap", "-k", ring, "--remove", "passphrase:h", sealed)
-    opened(bulla, "passphrase:", sealed, env=old(said), status=5)
-    assert opened(bulla, ring, sealed) == X
+    bulla.open("passphrase:", sealed, env=old(said), status=5)
+    assert bulla.open(ring, sealed) == X
 
 
 @pytest.mark.parametrize("other", [False, True], ids=["alone", "beside a keyring"])
@@ -421,8 +417,8 @@ def test_passphrase_of_a_file_is_changed(bulla, said, ring, other):
     sealed = sealed_by_passphrase(bulla, said, "h", *(["-k", ring] if other else []))
     change = ["-k", "passphrase:h", "--remove", "passphrase:h", "--add", "passphrase:h"]
     bulla("rewrap", *change, sealed, env=old(said) | new(said))
-    assert opened(bulla, "passphrase:", sealed, env=old(said, "new")) == X
-    opened(bulla, "passphrase:", sealed, env=old(said), status=5)
+    assert bulla.open("passphrase:", sealed, env=old(said, "new")) == X
+    bulla.open("passphrase:", sealed, env=old(said), status=5)
 
 
 # The terminal.
@@ -439,7 +435,7 @@ def test_terminal_asks_once_for_an_old_one(bulla, said, locked, work):
     (work / "plain").write_bytes(X)
     shown = on_terminal(bulla, "encrypt", "-k", "../keys/locked.ring", "plain", lines=[OLD + "\n"])
     assert asked(shown) == ["bulla: passphrase of keyring '../keys/locked.ring': "]
-    assert opened(bulla, locked, "plain.bulla", env=old(said)) == X
+    assert bulla.open(locked, "plain.bulla", env=old(said)) == X
 
 
 def test_two_that_differ_are_refused(bulla, said):

@@ -8,7 +8,7 @@ import pytest
 
 from sealed import CHUNK, CHUNKS, SUITES, content, flip
 
-LARGE = 40 * 16384 + 100  # more than any buffer between the two ends
+LARGE = 150 * 16384 + 100  # more than any buffer between the two ends; from chunk 64 on, other threads help
 
 
 def sealed_bytes(bulla, ring, size, *options):
@@ -113,13 +113,14 @@ def test_full_disk(bulla, ring, verb, size):
 
 
 CUTS = [0, 1, 8191, 8192, CHUNKS - 1, CHUNKS, CHUNKS + 15]
-CUTS += [CHUNKS + CHUNK - 1, CHUNKS + CHUNK, CHUNKS + 5 * CHUNK + 1, -1]
+CUTS += [CHUNKS + CHUNK - 1, CHUNKS + CHUNK, CHUNKS + 5 * CHUNK + 1, CHUNKS + 100 * CHUNK, CHUNKS + 130 * CHUNK + 1, -1]
 
 
+@pytest.mark.parametrize("threads", ["-j1", "-j4"])
 @pytest.mark.parametrize("cut", CUTS)
-def test_truncated_stream(bulla, ring, cut):
+def test_truncated_stream(bulla, ring, cut, threads):
     data = sealed_bytes(bulla, ring, LARGE)
-    done = bulla("decrypt", "-k", ring, stdin=data[:cut], status=4)
+    done = bulla("decrypt", threads, "-k", ring, stdin=data[:cut], status=4)
     whole_chunks = max(0, len(data[:cut]) - CHUNKS) // CHUNK
     assert done.stdout == content(LARGE)[: whole_chunks * 16384]
 
@@ -130,10 +131,11 @@ def test_truncation_at_a_chunk_is_named(bulla, ring):
     assert b"'standard input': it ends before its last chunk, 3" in done.stderr
 
 
-@pytest.mark.parametrize("number", [0, 1, 17, 39])
-def test_damaged_stream_gives_what_came_before(bulla, ring, number):
+@pytest.mark.parametrize("threads", ["-j1", "-j4"])
+@pytest.mark.parametrize("number", [0, 1, 17, 79, 80, 113, 149])
+def test_damaged_stream_gives_what_came_before(bulla, ring, number, threads):
     data = flip(sealed_bytes(bulla, ring, LARGE), CHUNKS + number * CHUNK + 100)
-    done = bulla("decrypt", "-k", ring, stdin=data, status=4)
+    done = bulla("decrypt", threads, "-k", ring, stdin=data, status=4)
     assert done.stdout == content(LARGE)[: number * 16384]
     assert b"'standard input': chunk %d does not authenticate\n" % number in done.stderr
 

@@ -15,10 +15,6 @@ OLD_TIME = 1_500_000_000_123_456_789
 LARGE = (32 if SANITIZED else 128) * 2**20
 
 
-def opened(bulla, key, sealed, *options, **how):
-    return bulla("decrypt", "-k", key, *options, "-o", "-", sealed, **how).stdout
-
-
 def core(bulla, sealed):
     return bulla.inspect(sealed)[0]
 
@@ -43,14 +39,14 @@ def test_all_is_new_but_the_content(bulla, ring, sealed, work):
     now = sealed.stat()
     assert (now.st_mode, now.st_mtime_ns, now.st_uid) == (st.st_mode, OLD_TIME, st.st_uid) and now.st_ino != st.st_ino
     required = ["--require-name", "nightly", "--require-context", "db=prod", "--min-generation", "5"]
-    assert opened(bulla, ring, sealed, *required) == X
+    assert bulla.open(ring, sealed, *required) == X
 
 
 @pytest.mark.parametrize("size", [0, 1, 16383, 16384, 16385, 32768])
 def test_sizes(bulla, ring, size):
     path = bulla.seal(ring, content(size))
     bulla("reencrypt", "-k", ring, path)
-    assert opened(bulla, ring, path) == content(size)
+    assert bulla.open(ring, path) == content(size)
 
 
 @pytest.mark.parametrize("generation, status", [("5", 0), ("6", 0), (str(2**63 - 1), 0), ("4", 7), ("1", 7), ("0", 2)])
@@ -60,7 +56,7 @@ def test_generation_does_not_fall(bulla, ring, sealed, generation, status):
     assert core(bulla, sealed)["generation"] == (int(generation) if status == 0 else 5)
     if status:
         assert snapshot(bulla.work) == before
-    assert opened(bulla, ring, sealed) == X
+    assert bulla.open(ring, sealed) == X
 
 
 def test_generation_where_there_was_none(bulla, ring):
@@ -76,7 +72,7 @@ def test_suite(bulla, ring, old, new):
     kept = core(bulla, path)["suite"]
     bulla("reencrypt", "-k", ring, *(["--suite", new] if new else []), path)
     assert (core(bulla, path)["suite"] == kept) == (new in (None, old))
-    assert opened(bulla, ring, path) == X
+    assert bulla.open(ring, path) == X
 
 
 def test_unknown_suite(bulla, ring, sealed):
@@ -87,8 +83,8 @@ def test_to_other_keys(bulla, ring, sealed):
     others = [bulla.new_key(f"{name}.ring") for name in "ab"]
     bulla("reencrypt", "-k", ring, "--to", others[0], "--to", others[1], sealed)
     assert [slot["key_name"] for slot in core(bulla, sealed)["slots"]] == ["a", "b"]
-    assert opened(bulla, others[0], sealed) == opened(bulla, others[1], sealed) == X
-    opened(bulla, ring, sealed, status=5)
+    assert bulla.open(others[0], sealed) == bulla.open(others[1], sealed) == X
+    bulla.open(ring, sealed, status=5)
 
 
 def test_to_a_public_key(bulla, ring, sealed, work):
@@ -97,7 +93,7 @@ def test_to_a_public_key(bulla, ring, sealed, work):
     bulla("key", "new", "-q", "--kind", "x25519", host)
     bulla("key", "export-public", host, "-o", bulla.home / "host.pub")
     bulla("reencrypt", "-k", ring, "--to", bulla.home / "host.pub", sealed)
-    assert opened(bulla, host, sealed) == X and opened(bulla, ring, sealed, status=5) == b""
+    assert bulla.open(host, sealed) == X and bulla.open(ring, sealed, status=5) == b""
 
 
 def test_goes_to_the_active_version(bulla, ring, sealed):
@@ -111,7 +107,7 @@ def test_passphrase_is_asked_for_once(bulla, work):
     env = {"BULLA_NEW_PASSPHRASE_FILE": str(bulla.home / "p"), "BULLA_PASSPHRASE_FILE": str(bulla.home / "p")}
     bulla("encrypt", "-k", "passphrase:", "-o", "p.bulla", stdin=X, env=env)
     bulla("reencrypt", "-k", "passphrase:", "p.bulla", env=env)
-    assert opened(bulla, "passphrase:", "p.bulla", env=env) == X
+    assert bulla.open("passphrase:", "p.bulla", env=env) == X
 
 
 # Refused.
@@ -164,7 +160,7 @@ def test_batch(bulla, ring, work):
     assert b"2 reencrypted, 0 skipped, 1 failed" in done.stderr
     assert [name for name in "abc" if (work / f"{name}.bulla").read_bytes() == before[name]] == ["b"]
     for name in "ac":
-        assert lines[f"{name}.bulla"]["bytes"] == len(X) and opened(bulla, ring, f"{name}.bulla") == X
+        assert lines[f"{name}.bulla"]["bytes"] == len(X) and bulla.open(ring, f"{name}.bulla") == X
         assert lines[f"{name}.bulla"]["file_id"] == core(bulla, f"{name}.bulla")["file_id"]
 
 

@@ -329,7 +329,7 @@ def test_sealed_data_is_not_written_to_a_terminal(bulla, ring, work, source, arg
 def test_sealed_data_is_not_read_from_a_terminal(bulla, ring, verb):
     key = [] if verb == "inspect" else ["-k", ring]
     shown, err = with_terminal(bulla, verb, *key, status=2)
-    assert shown == b"" and b"sealed data is not read from a terminal" in err
+    assert shown == b"" and err == b"bulla: sealed data is not read from a terminal\nbulla: hint: name a FILE\n"
 
 
 def test_plaintext_goes_to_a_terminal_only_when_told(bulla, ring, work, source):
@@ -553,6 +553,12 @@ def test_older_versions_open_what_they_sealed(bulla, ring, source):
     assert bulla.inspect("plain.bulla")[0]["slots"][0]["key_version"] == 2
     for name, text in (("plain.bulla", b"plain"), ("sealed.bulla", b"sealed")):
         assert bulla("decrypt", "-k", ring, name, "-o", "-").stdout == text
+
+
+@pytest.mark.parametrize("verb", ["encrypt", "decrypt", "verify", "rewrap", "reencrypt"])
+def test_too_many_threads_are_refused_before_a_key_is_opened(refused, verb):
+    refused(verb, "-j", "65", "-k", "no-such-ring", "file", status=2, says="-j is at most 64")
+
 
 
 # Libraries that are loaded when they are needed.

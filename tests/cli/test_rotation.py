@@ -9,17 +9,6 @@ import pytest
 SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "docs" / "rotate-backups"
 
 
-@pytest.fixture
-def archive(bulla, ring, work):
-    """Thirty sealed files in folders."""
-    for number in range(30):
-        folder = work / "archive" / str(number % 4)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"file {number}").write_bytes(b"%d" % number)
-    bulla("encrypt", "-k", ring, "-r", "--remove-source", "archive")
-    return work / "archive"
-
-
 def rotate(ring, archive):
     path = f"{pathlib.Path(os.environ['BULLA']).parent}:{os.environ['PATH']}"
     return subprocess.run([SCRIPT, f"{ring}#backup", archive], capture_output=True, env={"PATH": path})

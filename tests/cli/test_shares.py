@@ -69,15 +69,10 @@ def slurm(tmp_path):
 
 
 @pytest.fixture
-def archive(bulla, ring, work):
-    """Thirty sealed files in folders, of which the key has moved on."""
-    for number in range(30):
-        folder = work / "archive" / str(number % 4)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"file {number}").write_bytes(b"%d" % number)
-    bulla("encrypt", "-k", ring, "-r", "--remove-source", "archive")
+def archive(bulla, ring, archive):
+    """Its key has moved on."""
     bulla("key", "rotate", ring)
-    return work / "archive"
+    return archive
 
 
 def check_all_moved(bulla, archive, outputs):

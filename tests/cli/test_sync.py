@@ -37,6 +37,28 @@ def test_none_syncs_nothing(bulla, ring, work):
     assert bulla("decrypt", "-k", ring, "-o", "-", "a.bulla").stdout == content(3_000_000)
 
 
+@pytest.mark.parametrize("when, made, file, finished, end", [
+    ("each", ["fsync"], ["fsync", "linkat", "fsync"], ["fsync"], []),
+    ("end", [], ["linkat"], [], ["syncfs"]),
+    ("none", [], ["linkat"], [], []),
+])  # fmt: skip
+def test_new_directories_are_synced_as_files_are(bulla, ring, work, when, made, file, finished, end):
+    for folder in ("t/sub/deep", "t/void", "out", "back"):
+        (work / folder).mkdir(parents=True)
+    (work / "t/sub/deep/f").write_bytes(b"x")
+    expected = made * 2 + file + made + finished * 3 + end
+    for verb, tree, out in [("encrypt", "t", "out"), ("decrypt", "out", "back")]:
+        assert syncs(bulla, work, verb, "-j1", f"--sync={when}", "-k", ring, "-r", tree, "-o", out) == expected
+    assert (work / "back/sub/deep/f").read_bytes() == b"x" and (work / "back/void").is_dir()
+
+
+@pytest.mark.parametrize("trees", [["t"], ["t", "u"]], ids=["one", "named"])
+def test_end_syncs_a_directory_without_a_file(bulla, ring, work, trees):
+    for folder in ("t/void", "u", "out"):
+        (work / folder).mkdir(parents=True)
+    assert syncs(bulla, work, "encrypt", "-j1", "--sync=end", "-k", ring, "-r", *trees, "-o", "out") == ["syncfs"]
+
+
 @pytest.mark.parametrize("when", ["end", "none"])
 def test_what_replaces_a_file_is_durable_first(bulla, ring, work, when):
     """Or a power cut could take the old and the new."""

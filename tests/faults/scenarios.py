@@ -8,9 +8,12 @@ from world import BETWEEN, NEW, OLD, Scenario, decode
 SMALL = content(40_000, "small")
 LARGE = content(2_000_000, "large")  # eight batches: from the fifth on, other threads help
 OTHER = content(3_000, "other")
+TREE = {"a": LARGE, "b": SMALL, "c": OTHER}
 RING, NEXT = "keys/a.ring", "keys/b.ring"
 K = ("-k", "../keys/a.ring")
 PASSPHRASE = b"a passphrase of eleven words that nobody uses anywhere else but here"
+FORMER = b"the one that was used until now"
+NEW_PASSPHRASE = {"BULLA_NEW_PASSPHRASE_FILE": "../keys/passphrase"}
 
 
 # What is there before a run.
@@ -46,8 +49,8 @@ def plain(data):
 
 def tree(world):
     (world.work / "t").mkdir()
-    for name in "abc":
-        (world.work / "t" / name).write_bytes(content(5_000, name))
+    for name, data in TREE.items():
+        (world.work / "t" / name).write_bytes(data)
 
 
 def file(name, data):
@@ -64,6 +67,11 @@ def sealed(data, *options):
         world("encrypt", *K, *options, "-o", "f.bulla", stdin=data)
 
     return prepare
+
+
+def sealed_tree(world):
+    tree(world)
+    world("encrypt", "-r", "--remove-source", *K, "t")
 
 
 def rotated(world):
@@ -239,6 +247,14 @@ def passphrase(world):
     (world.keys / "passphrase").write_bytes(PASSPHRASE)
 
 
+def locked(world):
+    """The ring has a passphrase already, and another is to be set."""
+    (world.keys / "passphrase").write_bytes(FORMER)
+    world("key", "passphrase", "-q", "../keys/a.ring", env=NEW_PASSPHRASE)
+    (world.keys / "passphrase").rename(world.keys / "former")
+    passphrase(world)
+
+
 SCENARIOS = [
     Scenario("encrypt/file", both(rings, plain(SMALL)), ("encrypt", "-j1", *K, "f"),
              is_sealed("work/f.bulla", SMALL), makes=("work/f.bulla",)),
@@ -254,9 +270,9 @@ SCENARIOS = [
              by_hand=lambda world: (world.work / "f.bulla.env").unlink()),
     Scenario("encrypt/remove source", both(rings, plain(SMALL)), ("encrypt", "--remove-source", *K, "f"),
              source_gone(is_sealed("work/f.bulla", SMALL), "work/f"), makes=("work/f.bulla", "work/f"), again=("--force",)),
-    Scenario("encrypt/tree", both(rings, tree), ("encrypt", "-j2", "-r", "--sync=end", *K, "t"),
-             all_of(*(is_sealed(f"work/t/{name}.bulla", content(5_000, name)) for name in "abc")),
-             makes=tuple(f"work/t/{name}.bulla" for name in "abc"), again=("--force",)),
+    Scenario("encrypt/tree", both(rings, tree), ("encrypt", "-j4", "-r", "--sync=end", *K, "t"),
+             all_of(*(is_sealed(f"work/t/{name}.bulla", data) for name, data in TREE.items())),
+             makes=tuple(f"work/t/{name}.bulla" for name in TREE), again=("--force",)),
     Scenario("decrypt/file", both(rings, sealed(SMALL)), ("decrypt", "-j1", *K, "f.bulla"), is_plain("work/f", SMALL), makes=("work/f",)),
     Scenario("decrypt/threads", both(rings, sealed(LARGE), plain(OTHER)), ("decrypt", "-j4", "--force", *K, "f.bulla"),
              is_plain("work/f", LARGE), makes=("work/f",), repeats=True),
@@ -268,6 +284,11 @@ SCENARIOS = [
     Scenario("verify/file", both(rings, sealed(LARGE)), ("verify", "-j4", *K, "f.bulla"), output=prints_nothing),
     Scenario("rewrap/version", both(rings, sealed(SMALL), rotated), ("rewrap", *K, "f.bulla"),
              is_moved("work/f.bulla", SMALL, to=RING), makes=("work/f.bulla",), repeats=True),
+    Scenario("rewrap/unsynced", both(rings, sealed(SMALL), rotated), ("rewrap", *K, "--sync=none", "f.bulla"),
+             is_moved("work/f.bulla", SMALL, to=RING), makes=("work/f.bulla",), repeats=True),
+    Scenario("rewrap/tree", both(rings, sealed_tree, rotated), ("rewrap", "-j4", "-r", *K, "t"),
+             all_of(*(is_moved(f"work/t/{name}.bulla", data, to=RING) for name, data in TREE.items())),
+             makes=tuple(f"work/t/{name}.bulla" for name in TREE), repeats=True),
     Scenario("rewrap/other key", both(rings, sealed(SMALL)), ("rewrap", *K, "--to", "../keys/b.ring", "f.bulla"),
              is_moved("work/f.bulla", SMALL, to=NEXT), makes=("work/f.bulla",), repeats=True),
     Scenario("rewrap/grow", both(rings, sealed(SMALL, *WIDE)), ("rewrap", *K, "--add", "../keys/b.ring", "f.bulla"),
@@ -293,7 +314,10 @@ SCENARIOS = [
     Scenario("key/destroy", both(rings, sealed(SMALL), rotated, lambda world: world("rewrap", *K, "f.bulla")),
              ("key", "destroy", "--force", "--check", ".", "../keys/a.ring#a:1"), is_ring(RING, states("destroyed", "active")), makes=(RING,)),
     Scenario("key/passphrase", both(rings, passphrase), ("key", "passphrase", "../keys/a.ring"),
-             is_ring(RING, lambda ring: "passphrase" in ring), makes=(RING,), env={"BULLA_NEW_PASSPHRASE_FILE": "../keys/passphrase"}),
+             is_ring(RING, lambda ring: "passphrase" in ring), makes=(RING,), env=NEW_PASSPHRASE),
+    Scenario("key/another passphrase", both(rings, locked), ("key", "passphrase", "../keys/a.ring"),
+             is_ring(RING, lambda ring: "passphrase" in ring), makes=(RING,),
+             env=NEW_PASSPHRASE | {"BULLA_PASSPHRASE_FILE": "../keys/former"}),
     Scenario("key/export-public", vault, ("key", "export-public", "../keys/vault.ring", "-o", "again.pub"),
              lambda world: is_plain("work/again.pub", world.read("work/vault.pub"))(world), makes=("work/again.pub",)),
     Scenario("key/list", rings, ("key", "list", "--json", "../keys/a.ring"), output=prints_json(lambda key: key["state"] == "active")),

@@ -2,7 +2,8 @@
  *
  * STEP_FDS is "OUT IN", two descriptors of pipes. A line goes out before each call: its name, and
  * the device and inode of the file or folder it is for. What comes in decides: 's' leaves the call
- * out, as if it had been done; all else lets it be. Calls of several threads come one by one. */
+ * out, as if it had been done; 'w' has it ask again, after calls of other threads; all else lets it
+ * be. Calls of several threads come one by one. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -32,19 +33,28 @@ __attribute__((constructor)) static void begin(void)
     unsetenv("STEP_FDS");
 }
 
+static char ask(const char *line, int size)
+{
+    char answer = 0;
+
+    pthread_mutex_lock(&lock);
+    if (NEXT(write)(out, line, (size_t)size) != size || NEXT(read)(in, &answer, 1) != 1)
+        answer = 0;
+    pthread_mutex_unlock(&lock);
+    return answer;
+}
+
 static int left_out(const char *name, int fd)
 {
-    char line[128], answer = 0;
+    char line[128], answer;
     struct stat st = {0};
 
     if (out < 0)
         return 0;
     fstat(fd, &st);
     int size = snprintf(line, sizeof line, "%s %lu %lu\n", name, st.st_dev, st.st_ino);
-    pthread_mutex_lock(&lock);
-    if (NEXT(write)(out, line, (size_t)size) != size || NEXT(read)(in, &answer, 1) != 1)
-        answer = 0;
-    pthread_mutex_unlock(&lock);
+    while ((answer = ask(line, size)) == 'w')
+        usleep(1000);
     return answer == 's';
 }
 

@@ -40,6 +40,7 @@ class Stepped:
     def __init__(self, bulla, library, *args, env=None, left_out=None, **how):
         """The calls for which left_out is true are not done, but seem to be."""
         self.bulla, self.left_out = bulla, left_out or (lambda call: False)
+        self.waits = False  # true while the loop wants the call to come again, after those of other threads
         self.asked, out = os.pipe()
         answers, self.answer = os.pipe()
         env = {"LD_PRELOAD": str(library), "STEP_FDS": f"{out} {answers}"} | (env or {})
@@ -56,7 +57,7 @@ class Stepped:
             call = Call(name, int(device), int(inode))
             self.skips = self.left_out(call)
             yield call
-            os.write(self.answer, b"s" if self.skips else b"g")
+            os.write(self.answer, b"w" if self.waits else b"s" if self.skips else b"g")
 
     def go_on(self):
         """Runs to its end, with no more stops; returns the exit status and what was said."""

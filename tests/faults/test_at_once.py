@@ -1,12 +1,15 @@
-"""Two runs at once: the first is stopped before each of its calls, the second does all it can; nothing is torn, and no status lies."""
+"""Two runs at once: the first is stopped before each of its calls, the second does all it can; nothing is torn, and no status lies.
+
+And one run with several threads."""
 
 import shutil
 import subprocess
+import time
 
 import pytest
 
 from program import TIMEOUT
-from sealed import content
+from sealed import content, many_keys
 from step import Stepped, title
 from sweep import Sweep, sample
 
@@ -174,10 +177,7 @@ class RewrapBesideEncrypt(Rewraps):
 
     def prepare(self):
         super().prepare()
-        many = [f"{self.bulla.keys}/many.ring#{'n' * 60}{n}" for n in range(25)]  # more than a region of 4 KiB holds
-        for key in many:
-            self.bulla("key", "new", "-q", key)
-        self.to = [word for key in [self.ring, *many] for word in ("--to", key)]
+        self.to = [word for key in [self.ring, *many_keys(self.bulla)] for word in ("--to", key)]
 
     def first(self):
         return ["rewrap", "-q", "-k", self.ring, *self.to, "x"]
@@ -373,3 +373,27 @@ def test_two_at_once(bulla, step_library, meeting):
             first, second = meet(m, step_library, n)
             m.judge(first, second)
             sweep.point("both done" if first[0] == second[0] == 0 else "one done, the other told")
+
+
+@pytest.mark.parametrize("verb", ["encrypt", "decrypt"])
+def test_files_of_several_directories_are_done_at_once(bulla, ring, step_library, verb):
+    """No file gets its name before each thread has one that is ready to get it; each lies in a directory of its own."""
+    threads, work = 3, bulla.work
+    for n in range(threads):
+        (work / f"t/{n}/in").mkdir(parents=True)
+        (work / f"t/{n}/in/f").write_bytes(PLAIN)
+    (work / "out").mkdir()
+    (work / "back").mkdir()
+    where = ["t", "-o", "out"]
+    if verb == "decrypt":
+        bulla("encrypt", "-k", ring, "-r", *where)
+        where = ["out", "-o", "back"]
+    run, ready = Stepped(bulla, step_library, verb, f"-j{threads}", "-k", ring, "-r", *where), set()
+    patience = time.monotonic() + TIMEOUT / 2  # with a bulla that does them one after the other
+    for call in run:
+        ready |= {call.inode} if call.name == "linkat" else set()
+        run.waits = call.name == "linkat" and len(ready) < threads and time.monotonic() < patience
+        if call.name == "linkat" and not run.waits:
+            break
+    assert len(ready) == threads
+    assert run.go_on()[0] == 0

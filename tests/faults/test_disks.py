@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from sealed import BODY, REGION, content, edit_ring, flip, snapshot
+from sealed import BODY, REGION, content, edit_ring, flip, many_keys, snapshot
 from sweep import Sweep, sample
 
 PLAIN, OTHER = content(100_000), content(90_000, 1)
@@ -62,11 +62,7 @@ class Room:
 
     @functools.cached_property
     def many_keys(self):
-        """More than a region of 4 KiB holds."""
-        keys = [f"{self.bulla.keys}/many.ring#{'n' * 60}{n}" for n in range(25)]
-        for key in keys:
-            self.bulla("key", "new", "-q", key)
-        return [word for key in keys for word in ("--add", key)]
+        return [word for key in many_keys(self.bulla) for word in ("--add", key)]
 
     def command(self, verb):
         at, key = self.at, ["-k", self.ring]

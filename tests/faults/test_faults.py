@@ -19,7 +19,7 @@ from world import Template, World
 AT_ONCE = 2 * len(os.sched_getaffinity(0))
 WRITE = calls.number("write")
 FOR_EVER = str(2**63)
-SAMPLE = {"allocations": 4, "calls": 8, "for ever": 4, "counts": 3, "kills": 4}  # points of each scenario in an ordinary run
+SAMPLE = {"allocations": 4, "calls": 8, "for ever": 4, "counts": 3, "kills": 8}  # points of each scenario in an ordinary run
 # OpenSSL asks for some 7500 pieces of memory in each run that needs it, most of them to list its algorithms, always in the same way.
 # In one scenario each of them fails; in the others every 37th.
 OPENSSL, STRIDE = "verify/file", 37

@@ -8,19 +8,20 @@ import shutil
 import pytest
 
 from disk import CUTS
-from sealed import BODY, REGION, content, flip
+from sealed import BODY, REGION, content, flip, many_keys
 from step import WRITES, Stepped, title
 from sweep import ALL, Sweep, sample
 
-PLAIN, OTHER = content(1_500_000), content(50_000)
+PLAIN, OTHER = content(2_000_000), content(50_000)  # PLAIN has eight batches: from the fifth on, other threads help
+OLD = 1_000_000_000  # seconds: the time of a directory
 SAMPLE = 9  # points of a sweep in an ordinary run
 
 
 class Scene:
     """What is done on the disk, beginning from what prepare leaves there."""
 
-    def __init__(self, bulla, disk):
-        self.bulla, self.at = bulla, disk.at
+    def __init__(self, bulla, disk, threads=1):
+        self.bulla, self.at, self.j = bulla, disk.at, f"-j{threads}"
         self.ring, self.plain = bulla.new_key("backup.ring"), bulla.work / "plain"
         self.plain.write_bytes(PLAIN)
         self.environment = {}
@@ -52,7 +53,7 @@ class Scene:
 
 class Encrypt(Scene):
     def command(self):
-        return ["encrypt", "-k", self.ring, "-j1", "-o", self.at / "x", self.plain]
+        return ["encrypt", "-k", self.ring, self.j, "-o", self.at / "x", self.plain]
 
     def state(self):
         if not self.there("x"):
@@ -93,7 +94,7 @@ class EncryptAndRemove(Scene):
         shutil.copy(self.plain, self.at / "f")
 
     def command(self):
-        return ["encrypt", "-k", self.ring, "-j1", "--remove-source", self.at / "f"]
+        return ["encrypt", "-k", self.ring, self.j, "--remove-source", self.at / "f"]
 
     def state(self):
         if self.there("f"):
@@ -108,7 +109,7 @@ class Decrypt(Scene):
         self.seal("x", PLAIN)
 
     def command(self):
-        return ["decrypt", "-k", self.ring, "-j1", "-o", self.at / "f", self.at / "x"]
+        return ["decrypt", "-k", self.ring, self.j, "-o", self.at / "f", self.at / "x"]
 
     def state(self):
         assert self.holds("x") == PLAIN
@@ -133,24 +134,36 @@ class DecryptOver(Decrypt):
 
 
 class Tree(Scene):
-    """--sync=end: the files of a run are sure when it has ended."""
+    """--sync=end: the files and directories of a run are sure when it has ended."""
 
-    names = [f"sub/{n}" for n in range(5)]
+    files = {f"sub/{n}": content(50_000, n) for n in range(4)} | {"sub/large": PLAIN, "top/deep/f": content(50_000, 5)}
+    folders = {"sub": 0o750, "top/deep": 0o500, "top": 0o711, "void": 0o555}
 
     def prepare(self):
-        (self.bulla.work / "t" / "sub").mkdir(parents=True)
-        for name in self.names:
-            (self.bulla.work / "t" / name).write_bytes(name.encode() * 10_000)
+        for folder in self.folders:
+            (self.bulla.work / "t" / folder).mkdir(parents=True, exist_ok=True)
+        for name, data in self.files.items():
+            (self.bulla.work / "t" / name).write_bytes(data)
+        for folder, mode in self.folders.items():
+            (self.bulla.work / "t" / folder).chmod(mode)
+            os.utime(self.bulla.work / "t" / folder, (OLD, OLD))
         (self.at / "out").mkdir()
 
+    def folders_are_whole(self):
+        """With the looks of those they go with."""
+        there = {name: os.stat(self.at / "out" / name) for name in self.folders if self.there(f"out/{name}")}
+        return {name: (st.st_mode & 0o7777, st.st_mtime) for name, st in there.items()} == {
+            name: (mode, OLD) for name, mode in self.folders.items()}  # fmt: skip
+
     def command(self):
-        return ["encrypt", "-k", self.ring, "-j1", "--sync=end", "-r", "-o", self.at / "out", self.bulla.work / "t"]
+        return ["encrypt", "-k", self.ring, self.j, "--sync=end", "-r", "-o", self.at / "out", self.bulla.work / "t"]
 
     def state(self):
-        if not all(self.there(f"out/{name}.bulla") for name in self.names):
+        if not all(self.there(f"out/{name}.bulla") for name in self.files):
             return "old"
-        done = self.bulla("decrypt", "-k", self.ring, "-o", "-", *(self.at / f"out/{n}.bulla" for n in self.names), status=(0, 3))
-        return "new" if done.stdout == b"".join(name.encode() * 10_000 for name in self.names) else "old"
+        done = self.bulla("decrypt", "-k", self.ring, "-o", "-", *(self.at / f"out/{n}.bulla" for n in self.files), status=(0, 3))
+        whole = done.stdout == b"".join(self.files.values())
+        return "new" if whole and self.folders_are_whole() else "old"
 
 
 class TreeEach(Tree):
@@ -160,10 +173,10 @@ class TreeEach(Tree):
         return [word for word in super().command() if word != "--sync=end"]
 
     def state(self):
-        there = [name for name in self.names if self.there(f"out/{name}.bulla")]
+        there = [name for name in self.files if self.there(f"out/{name}.bulla")]
         for name in there:
-            assert self.holds(f"out/{name}.bulla") == name.encode() * 10_000
-        return "new" if there == self.names else "old"
+            assert self.holds(f"out/{name}.bulla") == self.files[name]
+        return "new" if there == list(self.files) and self.folders_are_whole() else "old"
 
 
 class Rewrap(Scene):
@@ -204,10 +217,7 @@ class RewrapDetachedUnsynced(RewrapDetached):
 class RewrapThatGrows(Rewrap):
     def prepare(self):
         super().prepare()
-        many = [f"{self.bulla.keys}/many.ring#{'n' * 60}{n}" for n in range(25)]  # more than a region of 4 KiB holds
-        for key in many:
-            self.bulla("key", "new", "-q", key)
-        self.to = [word for key in [self.ring, *many] for word in ("--to", key)]
+        self.to = [word for key in [self.ring, *many_keys(self.bulla)] for word in ("--to", key)]
 
     def command(self):
         return ["rewrap", "-q", "-k", self.ring, *self.to, self.at / "x"]
@@ -223,7 +233,7 @@ class Reencrypt(Scene):
         self.before = (self.at / "x").read_bytes()
 
     def command(self):
-        return ["reencrypt", "-k", self.ring, "-j1", self.at / "x"]
+        return ["reencrypt", "-k", self.ring, self.j, self.at / "x"]
 
     def state(self):
         assert self.holds("x") == PLAIN
@@ -315,6 +325,7 @@ class Passphrase(Rotate):
 
 SCENES = [Encrypt, EncryptOver, EncryptOverAtTheEnd, EncryptDetached, EncryptAndRemove, Decrypt, DecryptOver, Tree, TreeEach,
           Rewrap, RewrapDetached, RewrapDetachedUnsynced, RewrapThatGrows, Reencrypt, Restore, Export, NewKey, Rotate, Passphrase]  # fmt: skip
+BODIES = [Encrypt, EncryptOver, EncryptDetached, EncryptAndRemove, Decrypt, DecryptOver, Tree, TreeEach, Reencrypt]  # that threads share
 
 
 def done(run):
@@ -353,11 +364,15 @@ def count(scene, disk, library):
     return number
 
 
-@pytest.mark.parametrize("scene", SCENES, ids=title)
-def test_power_cut(bulla, disk, step_library, scene):
-    s = scene(bulla, disk)
+RUNS = {title(scene): (scene, 1) for scene in SCENES} | {f"{title(scene)}, 4 threads": (scene, 4) for scene in BODIES}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_power_cut(bulla, disk, step_library, name):
+    scene, threads = RUNS[name]
+    s = scene(bulla, disk, threads)
     assert s.state() == "old"
-    with Sweep("power cut", title(scene)) as sweep:
+    with Sweep("power cut", name) as sweep:
         points = itertools.product(range(count(s, disk, step_library)), CUTS)
         for number, how in sample(points, SAMPLE):
             state = cut_at(s, disk, step_library, number, how)

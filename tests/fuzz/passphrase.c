@@ -1,8 +1,8 @@
 /* What is in a file or comes from a descriptor as a passphrase or a PIN: without one line end, and
  * else as it is. */
 #include "cmd/passphrase.h"
+#include "base/secret_file.h"
 #include "base/text.h"
-#include "crypto/passphrase.h"
 #include "tests/fuzz/fuzz.h"
 
 #define ELSEWHERE 8 /* of the first byte */
@@ -17,7 +17,7 @@ static void get(const struct options *o, enum wanted wanted, const uint8_t *byte
     bool got = env.passphrase(env.arg, "secret", wanted, &out, &err).ok;
     if (size > 0 && bytes[size - 1] == '\n')
         size--;
-    HOLDS(got == (size > 0 && size <= PASSPHRASE_MAX && text_is_utf8(bytes, size)));
+    HOLDS(got == (size > 0 && size <= SECRET_TYPED_MAX && text_is_utf8(bytes, size)));
     if (got) {
         HOLDS(out.size == size && memcmp(out.bytes, bytes, size) == 0);
         return;

@@ -5,6 +5,7 @@
 
 #include "keystore/pair.h"
 #include "keystore/pkcs11/aes.h"
+#include "keystore/pkcs11/login.h"
 #include "keystore/pkcs11/private.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -1,7 +1,6 @@
 /* PKCS#11 URIs. One that is taken is shown without its PIN, and names the same key when it is made
  * anew. */
 #include "keystore/pkcs11/keys.h"
-#include "keystore/registry.h"
 #include "tests/fuzz/fuzz.h"
 
 /* What the URI names of a key is what a URI made of that names. */

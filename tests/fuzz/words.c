@@ -10,6 +10,7 @@
 #include "keystore/awskms/xml.h"
 #include "keystore/keyring/reference.h"
 #include "keystore/registry.h"
+#include "keystore/shown.h"
 #include "tests/fuzz/fuzz.h"
 
 static bool begins(const char *text, const char *with)
@@ -187,13 +188,13 @@ static void on_reference(const char *text, size_t size)
  * it. */
 static void on_shown(const char *text, size_t size)
 {
-    char *shown STRING_CLEANUP = registry_shown(text);
+    char *shown STRING_CLEANUP = reference_shown(text);
     const struct keystore_ops *ops;
     struct err err = {0};
     const char *rest;
 
     HOLDS(shown != NULL && strlen(shown) <= 3 * size + 3);
-    char *again STRING_CLEANUP = registry_shown(shown);
+    char *again STRING_CLEANUP = reference_shown(shown);
     HOLDS(again != NULL && strcmp(again, shown) == 0);
     if (strchr(text, '/') != NULL) /* it would be looked for */
         return;

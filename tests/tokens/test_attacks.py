@@ -13,10 +13,6 @@ SHORT_CHECK_VALUE = "C_GetAttributeValue:1+:length=1@0x90"
 PROXY = "/usr/lib/x86_64-linux-gnu/p11-kit-proxy.so"
 
 
-def opened(bulla, key, sealed, **how):
-    return bulla("decrypt", "-k", key, "-o", "-", sealed, **how).stdout
-
-
 def contexts(bulla, key, count, *options):
     """Files of a branch key each."""
     return [bulla.seal(key, X, "--context", f"n={n}", *options, name=f"{n}") for n in range(count)]
@@ -50,7 +46,7 @@ def test_key_of_another_token_is_not_taken_for_the_new_one(bulla, softhsm, twins
     sealed = bulla.seal(one, X)
     bulla("rewrap", "-k", one, "--to", two, sealed)
     assert slots(bulla, sealed) == ["second lab"]
-    assert opened(bulla, two, sealed) == X and opened(bulla, one, sealed, status=5) == b""
+    assert bulla.open(two, sealed) == X and bulla.open(one, sealed, status=5) == b""
 
 
 def test_key_of_another_token_is_added_and_removed_alone(bulla, softhsm, twins):
@@ -58,9 +54,9 @@ def test_key_of_another_token_is_added_and_removed_alone(bulla, softhsm, twins):
     sealed = bulla.seal(one, X)
     bulla("rewrap", "-k", one, "--add", two, sealed)
     assert slots(bulla, sealed) == [softhsm.label, "second lab"]
-    assert opened(bulla, one, sealed) == X == opened(bulla, two, sealed)
+    assert bulla.open(one, sealed) == X == bulla.open(two, sealed)
     bulla("rewrap", "-k", one, "--remove", two, sealed)
-    assert slots(bulla, sealed) == [softhsm.label] and opened(bulla, one, sealed) == X
+    assert slots(bulla, sealed) == [softhsm.label] and bulla.open(one, sealed) == X
 
 
 def test_nothing_is_removed_for_the_key_of_another_token(bulla, twins):
@@ -86,7 +82,7 @@ def test_other_key_of_the_same_token_and_id_is_not_taken_for_it(bulla, softhsm):
     one, two = (softhsm.uri(f"twin-v{version}", mock=True) for version in ("0001", "0002"))
     sealed = bulla.seal(one, X)
     bulla("rewrap", "-k", one, "--to", two, sealed)
-    assert opened(bulla, two, sealed) == X and opened(bulla, one, sealed, status=5) == b""
+    assert bulla.open(two, sealed) == X and bulla.open(one, sealed, status=5) == b""
 
 
 def test_key_without_a_check_value_is_known_again(bulla, twins):
@@ -95,7 +91,7 @@ def test_key_without_a_check_value_is_known_again(bulla, twins):
     sealed = bulla.seal(one, X)
     before = sealed.read_bytes()
     bulla("rewrap", "-k", one, "--to", one, sealed)
-    assert sealed.read_bytes() == before and opened(bulla, one, sealed) == X
+    assert sealed.read_bytes() == before and bulla.open(one, sealed) == X
 
 
 def test_key_that_moved_to_another_token_is_tried(bulla, softhsm, tmp_path):
@@ -110,7 +106,7 @@ def test_key_that_moved_to_another_token_is_tried(bulla, softhsm, tmp_path):
     softhsm.label = first
     bulla.environment |= softhsm.mocked(NO_CHECK_VALUE)
     sealed = bulla.seal(softhsm.uri("copied", mock=True), X)
-    assert opened(bulla, softhsm.uri("copied", mock=True, token="second lab"), sealed) == X
+    assert bulla.open(softhsm.uri("copied", mock=True, token="second lab"), sealed) == X
 
 
 def test_keys_are_found_by_one_file_while_another_looks_at_them(bulla, softhsm):
@@ -123,7 +119,7 @@ def test_keys_are_found_by_one_file_while_another_looks_at_them(bulla, softhsm):
     before = [path.read_bytes() for path in sealed]
     bulla("reencrypt", "-j", "4", "-k", key, *sealed)
     assert all(path.read_bytes() != old for path, old in zip(sealed, before))
-    assert all(opened(bulla, key, path) == X for path in sealed)
+    assert all(bulla.open(key, path) == X for path in sealed)
 
 
 # A PIN for each use.
@@ -170,7 +166,7 @@ def test_token_is_known_again_behind_a_proxy(bulla, softhsm, tmp_path):
     modules.mkdir(parents=True)
     sealed = [bulla.at(softhsm).seal(softhsm.uri(kind), X, name=kind) for kind in ("rsa", "p256")]
     direct, proxied = softhsm.uri("rsa"), softhsm.uri("p256", module_path=PROXY)
-    assert opened(bulla, proxied, sealed[1]) == X
+    assert bulla.open(proxied, sealed[1]) == X
     asked = f"echo >>{tmp_path}/asked; cat {bulla.home}/wrong"
     bulla("verify", "-k", direct, "-k", proxied, "--pin-command", asked, *sealed, status=(3, 5))
     assert (tmp_path / "asked").read_text() == "\n"
@@ -205,7 +201,7 @@ def test_planted_key_does_not_take_the_place_of_versions(bulla, softhsm, family)
     ):
         assert done.stdout == b"" and b"'backup'" in done.stderr and b"'backup-v0002'" in done.stderr
         assert b"id=%DE%AD" in done.stderr and b"object=backup-v0002" in done.stderr
-    assert opened(bulla, softhsm.uri("backup-v0001"), old) == X
+    assert bulla.open(softhsm.uri("backup-v0001"), old) == X
 
 
 def test_named_more_closely_both_can_be_used(bulla, softhsm, family):

@@ -15,10 +15,6 @@ from tokens import METHODS, NSS, SoftHSM
 X = content(40_000)
 
 
-def opened(bulla, key, sealed, *options, **how):
-    return bulla("decrypt", "-k", key, *options, "-o", "-", sealed, **how).stdout
-
-
 def slots(bulla, sealed):
     return bulla.inspect(sealed)[0]["slots"]
 
@@ -33,7 +29,7 @@ def test_seals_and_opens(bulla, case, work):
     sealed = bulla.seal(token.uri(kind), X)
     (slot,) = slots(bulla, sealed)
     assert (slot["method"], slot["token_label"], slot["key_label"]) == (METHODS[kind], token.label, kind)
-    assert opened(bulla, token.uri(kind), sealed) == X
+    assert bulla.open(token.uri(kind), sealed) == X
     bulla("verify", "-q", "-k", token.uri(kind), sealed)
     assert os.listdir(work) == [sealed.name]
 
@@ -42,7 +38,7 @@ def test_opens_by_the_name_of_the_token_alone(bulla, case):
     """The slot tells which of its keys it needs."""
     token, kind = case
     sealed = bulla.seal(token.uri(kind), X)
-    assert opened(bulla, token.uri(), sealed) == X
+    assert bulla.open(token.uri(), sealed) == X
 
 
 def test_another_key_of_the_token_does_not_open(bulla, case, work):
@@ -121,7 +117,7 @@ def test_host_without_a_module_seals(bulla, public, work):
         assert "plain" in seen and "softhsm" not in seen and "softokn" not in seen and "tpm2" not in seen
     (slot,) = slots(bulla, "a.bulla")
     assert slot["method"] == METHODS[kind]
-    assert opened(bulla, token.uri(kind), "a.bulla") == opened(bulla, token.uri(), "a.bulla") == X
+    assert bulla.open(token.uri(kind), "a.bulla") == bulla.open(token.uri(), "a.bulla") == X
 
 
 def test_public_key_opens_nothing(bulla, public, work):
@@ -130,7 +126,7 @@ def test_public_key_opens_nothing(bulla, public, work):
     done = bulla("decrypt", "-k", pem, "-o", "out", sealed, status=5)
     assert b"none of the given keys opens it" in done.stderr and os.listdir(work) == [sealed.name]
     hint = done.stderr.decode().split("-k '")[1].split("'")[0]
-    assert opened(bulla, f"{hint}?module-path={token.module}", sealed) == X, "the hint, pasted"
+    assert bulla.open(f"{hint}?module-path={token.module}", sealed) == X, "the hint, pasted"
 
 
 @pytest.mark.parametrize("keep, says", [
@@ -254,7 +250,7 @@ def test_keyring_opens_while_the_token_is_away(bulla, softhsm, ring, work):
     sealed = bulla.seal(ring, X, "-k", softhsm.uri("rsa"))
     away = {"SOFTHSM2_CONF": "/nowhere"}
     for keys in ([ring, softhsm.uri("rsa")], [softhsm.uri("rsa"), ring]):
-        assert opened(bulla, keys[0], sealed, "-k", keys[1], env=away) == X
+        assert bulla.open(keys[0], sealed, "-k", keys[1], env=away) == X
 
 
 # Rewrap.
@@ -269,10 +265,10 @@ def test_rewrap_between_keyring_and_token(bulla, request, cls, kind, ring):
     body = sealed.read_bytes()[8192:]
     done = bulla("rewrap", "-k", ring, "--to", key, sealed)
     assert b"1 rewrapped" in done.stderr and b"1 unwraps and 1 wraps" in done.stderr
-    assert opened(bulla, key, sealed) == X and opened(bulla, ring, sealed, status=5) == b""
+    assert bulla.open(key, sealed) == X and bulla.open(ring, sealed, status=5) == b""
     done = bulla("rewrap", "-k", key, "--to", ring, sealed)
     assert b"1 rewrapped" in done.stderr
-    assert opened(bulla, ring, sealed) == X and opened(bulla, key, sealed, status=5) == b""
+    assert bulla.open(ring, sealed) == X and bulla.open(key, sealed, status=5) == b""
     assert sealed.read_bytes()[8192:] == body
 
 
@@ -286,9 +282,9 @@ def test_rewrap_from_token_to_token(bulla, softhsm, templates, tmp_path, kinds):
     for source, target in ((one, two), (two, one)):
         done = bulla("rewrap", "-k", source, "--to", target, sealed)
         assert b"1 rewrapped" in done.stderr and b"1 unwraps and 1 wraps" in done.stderr
-        assert opened(bulla, target, sealed) == X and opened(bulla, source, sealed, status=5) == b""
+        assert bulla.open(target, sealed) == X and bulla.open(source, sealed, status=5) == b""
     bulla("rewrap", "-k", one, "--add", two, sealed)
-    assert opened(bulla, one, sealed) == opened(bulla, two, sealed) == X
+    assert bulla.open(one, sealed) == bulla.open(two, sealed) == X
 
 
 def test_rewrap_costs_one_operation_for_a_branch_key(bulla, softhsm, work, tmp_path, ring):
@@ -324,9 +320,9 @@ def test_reencrypt(bulla, case, ring):
     token, kind = case
     sealed = bulla.seal(ring, X)
     bulla("reencrypt", "-k", ring, "--to", token.uri(kind), sealed)
-    assert opened(bulla, token.uri(kind), sealed) == X
+    assert bulla.open(token.uri(kind), sealed) == X
     bulla("reencrypt", "-k", token.uri(kind), sealed)
-    assert opened(bulla, token.uri(kind), sealed) == X and opened(bulla, ring, sealed, status=5) == b""
+    assert bulla.open(token.uri(kind), sealed) == X and bulla.open(ring, sealed, status=5) == b""
 
 
 @pytest.mark.parametrize("kinds", [("rsa", "p256"), ("p256", "p384"), ("aes", "rsa"), ("aes", "p256")], ids="-".join)
@@ -342,7 +338,7 @@ def test_reencrypt_with_two_keys_at_once(bulla, softhsm, templates, tmp_path, wo
         assert b"warning" not in done.stderr
         bulla("verify", "-j", "4", "-k", target, *files)
         bulla("verify", "-k", source, files[0], status=5)
-    assert [opened(bulla, one, path) for path in files[::7]] == [b"%d" % n for n in range(0, 20, 7)]
+    assert [bulla.open(one, path) for path in files[::7]] == [b"%d" % n for n in range(0, 20, 7)]
 
 
 def test_envelope_is_put_back_by_a_token(bulla, case):

@@ -148,6 +148,14 @@ def test_source_that_fails(bulla, softhsm, sealed, log, args, env, attributes, s
     assert count(log, "C_Login") == 0
 
 
+@pytest.mark.parametrize("held, says", [(b"\n", "is empty"), (b"1" * 1025, "is longer than 1024 bytes"), (b"\xff", "is not UTF-8")])
+def test_pin_source_that_holds_no_pin(bulla, softhsm, sealed, log, held, says):
+    path = bulla.home / "pin-source"
+    path.write_bytes(held)
+    done = opens(bulla, softhsm.uri("rsa", mock=True, pin_source=f"file:{path}"), sealed, status=2)
+    assert f"the PIN from pin-source '{path}' {says}" in done.stderr.decode() and count(log, "C_Login") == 0
+
+
 def test_without_a_source_there_is_no_guess(bulla, softhsm, sealed, log):
     done = opens(bulla, softhsm.uri("rsa", mock=True), sealed, status=2)
     assert b"there is no terminal to ask for the" in done.stderr and b"PIN" in done.stderr

@@ -3,12 +3,15 @@
 import json
 import os
 import re
+import shutil
+import subprocess
+import uuid
 
 import pytest
 
 from program import SANITIZED
 from sealed import content
-from tokens import METHODS
+from tokens import METHODS, SoftHSM
 
 X = content(1000)
 KINDS = {
@@ -38,14 +41,6 @@ def made(request, bulla, tmp_path):
     return token, kind, label
 
 
-def opened(bulla, key, sealed, **how):
-    return bulla("decrypt", "-k", key, "-o", "-", sealed, **how).stdout
-
-
-def listed(bulla, key):
-    return [json.loads(line) for line in bulla("key", "list", "--json", key).stdout.splitlines()]
-
-
 def objects(token, label):
     """What the token says of the objects of a label."""
     text = token.tool("--list-objects")
@@ -59,7 +54,7 @@ def test_new_key(bulla, made):
     (slot,) = bulla.inspect(sealed)[0]["slots"]
     assert (slot["method"], slot["key_label"]) == (KINDS[kind], f"{label}-v0001")
     assert len(slot["CKA_ID"]) == 32 and len(set(slot["CKA_ID"])) > 2
-    assert opened(bulla, token.uri(f"{label}-v0001"), sealed) == X
+    assert bulla.open(token.uri(f"{label}-v0001"), sealed) == X
 
 
 @EACH
@@ -90,7 +85,7 @@ def test_rotate(bulla, made):
     slots = [bulla.inspect(bulla.seal(key, X, name=name))[0]["slots"][0] for key, name in ((old, "old"), (new, "new"))]
     assert slots[0]["CKA_ID"] != slots[1]["CKA_ID"] and slots[0]["method"] == slots[1]["method"]
     bulla("rewrap", "-k", old, "--to", new, sealed)
-    assert opened(bulla, new, sealed) == X and opened(bulla, old, sealed, status=5) == b""
+    assert bulla.open(new, sealed) == X and bulla.open(old, sealed, status=5) == b""
 
 
 @SOME
@@ -112,7 +107,7 @@ def test_rewrap_after_a_rotation(bulla, made, work):
 def test_list(bulla, made):
     token, kind, label = made
     bulla("key", "rotate", token.uri(label))
-    rows = [row for row in listed(bulla, token.uri()) if label in json.dumps(row)]
+    rows = [row for row in bulla.list_keys(token.uri()) if label in json.dumps(row)]
     assert len(rows) == 2
     shown = bulla("key", "list", token.uri()).stdout.decode()
     assert f"{label}-v0001" in shown and f"{label}-v0002" in shown or label in shown
@@ -125,7 +120,7 @@ def test_large_rsa_keys(bulla, softhsm, kind):
     key = softhsm.uri("large-v0001")
     sealed = bulla.seal(key, X)
     (slot,) = bulla.inspect(sealed)[0]["slots"]
-    assert slot["method"] == KINDS[kind] and opened(bulla, key, sealed) == X
+    assert slot["method"] == KINDS[kind] and bulla.open(key, sealed) == X
 
 
 @pytest.mark.parametrize("kind", ["rsa1024", "rsa2047", "p521", "x25519", "symmetric", "aes128"])
@@ -252,3 +247,59 @@ def test_list_cannot_steer_the_terminal(bulla, softhsm):
     assert b"\x1b" not in done.stdout + done.stderr and b"[2Jclear" in done.stdout
     sealed = bulla.seal(softhsm.uri("\x1b[2Jclear"), X)
     assert b"\x1b" not in bulla("inspect", sealed).stdout
+
+
+def multiply(token, name, count):
+    """Makes a key of SoftHSM's many, by copies of its file."""
+    (only,) = (f for f in token.folder.rglob("*.object") if name.encode() in f.read_bytes())
+    for n in range(count - 1):
+        shutil.copy(only, only.with_name(f"{uuid.UUID(int=n)}.object"))
+
+
+@pytest.fixture
+def many(bulla, tmp_path):
+    """A token without keys, which is to have many."""
+    token = SoftHSM(tmp_path / "token")
+    bulla.at(token)
+    return token
+
+
+def test_list_of_many_keys_is_whole(bulla, many):
+    many.make("aes", "one of many")
+    multiply(many, "one of many", 600)
+    keys = [line for line in listed(bulla, many.uri()) if line.get("key label") == "one of many"]
+    assert len(keys) == 600 and keys[599].keys() == keys[0].keys()
+
+
+def test_list_of_too_many_keys_is_refused(bulla, many):
+    many.make("aes", "one of many")
+    multiply(many, "one of many", 1025)
+    done = bulla("key", "list", many.uri(), status=2)
+    assert done.stdout == b"" and b"more than 1024 keys are named by" in done.stderr
+
+
+def test_list_of_many_keys_that_bulla_cannot_use_is_whole(bulla, many):
+    many.tool("--keygen", "--key-type", "AES:16", "--label", "one of many", "--id", "d3")
+    multiply(many, "one of many", 1030)
+    keys = [line for line in listed(bulla, many.uri()) if line.get("key label") == "one of many"]
+    assert len(keys) == 1030
+
+
+NO_MEMORY = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <string.h>
+char *strdup(const char *text)
+{
+    char *(*real)(const char *) = (char *(*)(const char *))dlsym(RTLD_NEXT, "strdup");
+    return strcmp(text, "check value") == 0 ? 0 : real(text);
+}
+"""
+
+
+@pytest.mark.skipif(SANITIZED, reason="the sanitizer has a strdup of its own")
+def test_list_without_memory_for_a_fact_fails(bulla, softhsm, tmp_path):
+    library = tmp_path / "no_memory.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", library], input=NO_MEMORY.encode(), check=True)
+    done = bulla.at(softhsm)("key", "list", softhsm.uri(), env={"LD_PRELOAD": str(library)}, status=1)
+    assert done.stdout == b"" and b"out of memory" in done.stderr

@@ -7,6 +7,7 @@
 #include "base/command.h"
 #include "base/stream.h"
 #include "base/text.h"
+#include "base/tree.h"
 #include "base/wire.h"
 #include "tests/unit/test.h"
 
@@ -258,6 +259,159 @@ static void commands(void)
     }
 }
 
+/* struct late: a visitor whose results come as late as they may. */
+struct late {
+    size_t files, settled, waits, others; /* others: none is expected */
+    int twins[100];                       /* of each file */
+    size_t stop;                          /* at this file; 0 = never */
+};
+
+static bool late_file(void *arg, const struct place *file, int twin, const char *twin_path)
+{
+    struct late *l = arg;
+
+    (void)file, (void)twin_path;
+    MUST(l->files < 100);
+    l->twins[l->files++] = dup(twin);
+    return l->files != l->stop;
+}
+
+static struct result late_make(void *arg, int twin, const char *path, struct err *err)
+{
+    (void)arg, (void)twin, (void)path, (void)err;
+    return OK;
+}
+
+static void late_settle(void *arg)
+{
+    struct late *l = arg;
+
+    l->waits++;
+    for (; l->settled < l->files; l->settled++) {
+        MUST(close(openat(l->twins[l->settled], "late", O_WRONLY | O_CREAT | O_EXCL, 0600)) == 0);
+        close(l->twins[l->settled]);
+    }
+}
+
+static void late_skip(void *arg, const char *path, const char *what)
+{
+    struct late *l = arg;
+
+    (void)path, (void)what;
+    l->others++;
+}
+
+static void late_failed(void *arg, const char *path, const struct err *err)
+{
+    struct late *l = arg;
+
+    printf("# %s: %s\n", path, err->text);
+    l->others++;
+}
+
+static void late_walk(struct late *l)
+{
+    const struct tree_visitor visitor = {
+        .file = late_file,
+        .before_make = late_make,
+        .sync = true,
+        .whose = WHOSE_SAME,
+        .settle = late_settle,
+        .skip = late_skip,
+        .failed = late_failed,
+        .arg = l,
+    };
+    struct place tree PLACE_CLEANUP = {0}, other PLACE_CLEANUP = {0};
+    struct err err = {0};
+
+    MUST(mkdir("other", 0700) == 0);
+    MUST(place_open(&tree, "tree", &err).ok && place_open(&other, "other", &err).ok);
+    CHECK(tree_walk(&tree, &other, false, &visitor, &err).ok && l->others == 0);
+}
+
+/* How many directories of the other tree have a file, and the looks of the one it goes with. */
+static int count_finished(int pairs)
+{
+    struct stat st, like;
+    int finished = 0;
+    char name[32];
+
+    for (int i = 0; i < 2 * pairs; i++) {
+        const char *inner = i % 2 == 0 ? "" : "/in";
+        snprintf(name, sizeof name, "tree/%02d%s", i / 2, inner);
+        MUST(stat(name, &like) == 0);
+        snprintf(name, sizeof name, "other/%02d%s", i / 2, inner);
+        bool there = stat(name, &st) == 0;
+        snprintf(name, sizeof name, "other/%02d%s/late", i / 2, inner);
+        finished += there && access(name, F_OK) == 0 && st.st_mode == like.st_mode &&
+                    st.st_mtim.tv_sec == like.st_mtim.tv_sec;
+    }
+    return finished;
+}
+
+static void new_directories_wait_for_their_files_many_at_once(void)
+{
+    const struct timespec times[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+    struct late all = {0}, stopped = {.stop = 3};
+    char name[32];
+
+    MUST(mkdir("tree", 0700) == 0);
+    for (int i = 0; i < 40; i++) {
+        snprintf(name, sizeof name, "tree/%02d", i);
+        MUST(mkdir(name, 0700) == 0);
+        snprintf(name, sizeof name, "tree/%02d/in", i);
+        MUST(mkdir(name, 0700) == 0);
+        snprintf(name, sizeof name, "tree/%02d/in/f", i);
+        test_write(name, "", 0);
+        snprintf(name, sizeof name, "tree/%02d/z", i);
+        test_write(name, "", 0);
+        snprintf(name, sizeof name, "tree/%02d/in", i);
+        MUST(chmod(name, 0550) == 0 && utimensat(AT_FDCWD, name, times, 0) == 0);
+        snprintf(name, sizeof name, "tree/%02d", i);
+        MUST(chmod(name, 0551) == 0 && utimensat(AT_FDCWD, name, times, 0) == 0);
+    }
+    late_walk(&all);
+    CHECK(all.files == 80 && all.settled == 80 && all.waits == 2); /* 64 and 16 */
+    CHECK(count_finished(40) == 80);
+    MUST(rename("other", "first") == 0);
+    late_walk(&stopped);
+    CHECK(stopped.files == 3 && stopped.waits == 1 && count_finished(40) == 3);
+}
+
+/* What a file gets of one like its own, of which at most the owner and the group differ. */
+static void what_is_the_callers_takes_no_orders(void)
+{
+    static const struct {
+        mode_t mode, umask;
+        bool other_user, other_group;
+        mode_t made;
+    } cases[] = {
+        {0100644, 022, false, false, 0644}, {0100646, 022, false, false, 0644},
+        {0100646, 077, false, false, 0600}, {0104755, 0, false, false, 0755},
+        {0100664, 0, false, true, 0604}, /* no other group gets what was for one */
+        {0100646, 0, true, false, 0600},    {0100440, 0, true, true, 0400},
+        {0100077, 0, true, false, 0},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int fd = open(".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        struct stat like, made;
+        MUST(fd >= 0 && fstat(fd, &like) == 0);
+        const uid_t user = like.st_uid;
+        const gid_t group = like.st_gid;
+        like.st_mode = cases[i].mode;
+        like.st_uid += cases[i].other_user;
+        like.st_gid += cases[i].other_group;
+        like.st_mtim.tv_sec = 1000000000;
+        umask(cases[i].umask);
+        atomic_file_init();
+        CHECK(fd_like(fd, &like, WHOSE_CALLER) == 0 && fstat(fd, &made) == 0);
+        CHECK(made.st_uid == user && made.st_gid == group);
+        CHECK((made.st_mode & 07777) == cases[i].made && made.st_mtim.tv_sec == 1000000000);
+        close(fd);
+    }
+}
+
 int main(void)
 {
     struct err err = {0};
@@ -278,5 +432,7 @@ int main(void)
     RUN(an_atomic_file_does_not_replace_what_came_meanwhile);
     RUN(compare_sinks);
     RUN(commands);
+    RUN(new_directories_wait_for_their_files_many_at_once);
+    RUN(what_is_the_callers_takes_no_orders);
     return DONE();
 }

@@ -1,6 +1,5 @@
-/* Every single-bit flip, every truncation, added bytes, chunks and envelopes moved: what each does
- * to a small file. Nothing but the true plaintext, or a true prefix of it before an error, may ever
- * come out. */
+/* Every single-bit flip, every truncation, added bytes: what each does to a small file. Nothing but
+ * the true plaintext, or a true prefix of it before an error, may ever come out. */
 #include <fcntl.h>
 #include <inttypes.h>
 
@@ -234,65 +233,6 @@ static void added_bytes(void)
         }
 }
 
-static void moved_chunks(void)
-{
-    const size_t chunk = COBBLESTONE_SEALED_CHUNK_SIZE, body = REGIONS + COBBLESTONE_PREFIX_SIZE;
-    size_t size;
-
-    seal(SUITE_AES, LARGE, "large", NULL);
-    uint8_t *bytes = slurp("large", &size), *changed = malloc(size + chunk);
-    MUST(changed != NULL);
-    /* Chunks 0 and 1 swapped. */
-    memcpy(changed, bytes, size);
-    memcpy(changed + body, bytes + body + chunk, chunk);
-    memcpy(changed + body + chunk, bytes + body, chunk);
-    test_write("moved", changed, size);
-    struct outcome o = open_at("moved", NULL);
-    CHECK(o.err.class == ERR_DAMAGED && o.released == 0 && strstr(o.err.text, "chunk 0 ") != NULL);
-    /* Chunk 0 doubled. */
-    memcpy(changed, bytes, body + chunk);
-    memcpy(changed + body + chunk, bytes + body, size - body);
-    test_write("moved", changed, size + chunk);
-    o = open_at("moved", NULL);
-    CHECK(o.err.class == ERR_DAMAGED && o.released == COBBLESTONE_CHUNK_SIZE);
-    CHECK(strstr(o.err.text, "chunk 1 does not authenticate") != NULL);
-    /* Chunk 1 dropped. */
-    memcpy(changed, bytes, body + chunk);
-    memcpy(changed + body + chunk, bytes + body + 2 * chunk, size - body - 2 * chunk);
-    test_write("moved", changed, size - chunk);
-    o = open_at("moved", NULL);
-    CHECK(o.err.class == ERR_DAMAGED && o.released == COBBLESTONE_CHUNK_SIZE);
-    free(changed);
-    free(bytes);
-}
-
-static void swapped_envelopes(void)
-{
-    seal(SUITE_AES, SMALL, "a", "a.env");
-    seal(SUITE_AES, SMALL, "b", "b.env");
-    seal(SUITE_CHACHA, SMALL, "c", "c.env");
-    static const char *const pairs[][2] = {{"a", "b.env"}, {"b", "a.env"}, {"a", "c.env"}};
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
-        struct outcome o = open_at(pairs[i][0], pairs[i][1]);
-        CHECK(o.err.class == ERR_DAMAGED && o.released == 0);
-        CHECK(strstr(o.err.text, "does not belong to this envelope") != NULL);
-    }
-}
-
-static void both_copies_damaged(void)
-{
-    size_t size;
-
-    seal(SUITE_AES, SMALL, "small", NULL);
-    uint8_t *bytes = slurp("small", &size);
-    bytes[100] ^= 1;
-    bytes[REGIONS / 2 + 100] ^= 1;
-    test_write("small", bytes, size);
-    struct outcome o = open_at("small", NULL);
-    CHECK(o.err.class == ERR_DAMAGED && strstr(o.err.text, "both copies") != NULL);
-    free(bytes);
-}
-
 /* A keyring and a session with it, as the command line makes them. */
 static void open_session(void)
 {
@@ -330,9 +270,6 @@ int main(void)
     RUN(every_truncation);
     RUN(truncations_of_several_chunks);
     RUN(added_bytes);
-    RUN(moved_chunks);
-    RUN(swapped_envelopes);
-    RUN(both_copies_damaged);
     session_close(&session);
     return DONE();
 }

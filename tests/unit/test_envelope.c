@@ -1,4 +1,5 @@
-/* The envelope: one valid encoding, every cap, every unknown value. */
+/* The envelope: what is written is read again, and nothing above a cap is written. What breaks a
+ * rule is in the test kit. */
 #include <fcntl.h>
 #include <sys/mman.h>
 
@@ -103,15 +104,6 @@ static uint8_t *both(struct envelope *e, size_t *size)
     return out;
 }
 
-/* Puts the right checksum under a changed copy. */
-static void repair(uint8_t *copy)
-{
-    size_t size =
-        (size_t)copy[12] << 24 | (size_t)copy[13] << 16 | (size_t)copy[14] << 8 | copy[15];
-
-    sha256(copy + 24 + size, &(struct view){copy, 24 + size}, 1);
-}
-
 static void round_trip(void)
 {
     struct envelope e ENVELOPE_CLEANUP = {0}, got ENVELOPE_CLEANUP = {0};
@@ -146,88 +138,6 @@ static void another_branch_key_does_not_open_it(void)
     CHECK(!envelope_unwrap(&e, crypto, &branch_key, &none, &err).ok && err.class == ERR_NO_KEY);
 }
 
-static void the_newer_copy_counts(void)
-{
-    struct envelope e ENVELOPE_CLEANUP = {0}, got ENVELOPE_CLEANUP = {0};
-    struct secret key SECRET_CLEANUP = {0};
-    struct envelope_health h;
-    struct err err = {0};
-    size_t size;
-
-    make(&e, &key);
-    uint8_t *bytes = both(&e, &size);
-    e.sequence = 2;
-    uint8_t *newer = both(&e, &size);
-    memcpy(bytes + size / 2, newer, size / 2);
-    CHECK(read_bytes(&got, bytes, size, &h, &err).ok && got.sequence == 2);
-    CHECK(h.used == 1 && h.copy[0] == COPY_STALE && h.copy[1] == COPY_GOOD);
-    free(bytes);
-    free(newer);
-}
-
-static void larger_regions(void)
-{
-    for (unsigned exponent = REGION_EXPONENT_MIN; exponent <= REGION_EXPONENT_MAX; exponent++)
-        for (unsigned damaged = 0; damaged < 3; damaged++) {
-            struct envelope e ENVELOPE_CLEANUP = {0}, got ENVELOPE_CLEANUP = {0};
-            struct secret key SECRET_CLEANUP = {0};
-            struct envelope_health h;
-            struct err err = {0};
-            size_t size;
-            make(&e, &key);
-            e.exponent = exponent;
-            uint8_t *bytes = both(&e, &size);
-            if (damaged < 2)
-                memset(bytes + damaged * size / 2, 0, size / 2);
-            CHECK(read_bytes(&got, bytes, size, &h, &err).ok);
-            CHECK(got.exponent == exponent && h.used == (damaged == 0 ? 1 : 0));
-            free(bytes);
-        }
-}
-
-static void put_kms_slot(struct slot *s, size_t wrap_size)
-{
-    slot_begin(s, SLOT_AWSKMS);
-    slot_put_sized(s, "arn:aws:kms:eu-west-1:1", 23);
-    slot_put_sized(s, "", 0);
-    s->wrap_size = wrap_size;
-}
-
-/* Whoever makes a wrap can put a whole envelope into it, where a smaller region would have copy B.
- */
-static void a_copy_inside_a_slot_is_not_taken(void)
-{
-    struct envelope inner ENVELOPE_CLEANUP = {0}, outer ENVELOPE_CLEANUP = {0},
-                          got ENVELOPE_CLEANUP = {0};
-    struct secret key SECRET_CLEANUP = {0}, outer_key SECRET_CLEANUP = {0};
-    struct slot *slots = calloc(2, sizeof *slots);
-    struct envelope_health h;
-    struct err err = {0};
-    struct core core;
-    size_t size;
-
-    MUST(slots != NULL);
-    make(&inner, &key);
-    uint8_t *small = both(&inner, &size);
-    fill_core(&core);
-    put_kms_slot(&slots[0], 2500);
-    put_kms_slot(&slots[1], SLOT_WRAP_MAX);
-    MUST(envelope_new(&outer, crypto, &core, slots, 2, &branch_key, &outer_key, &err).ok);
-    uint8_t *bytes = both(&outer, &size);
-    size_t start = (size_t)((bytes[12] << 24 | bytes[13] << 16 | bytes[14] << 8 | bytes[15]) + 24 -
-                            SLOT_WRAP_MAX);
-    MUST(size == 2 * 16384 && start <= 4096 && start + SLOT_WRAP_MAX >= 8192);
-    memcpy(outer.slots[1].wrap + 4096 - start, small, 4096);
-    free(bytes);
-    bytes = both(&outer, &size);
-    CHECK(memcmp(bytes + 4096, small, 4096) == 0);
-    CHECK(read_bytes(&got, bytes, size, &h, &err).ok && got.exponent == 14);
-    CHECK(h.copy[0] == COPY_GOOD && h.copy[1] == COPY_GOOD && got.slot_count == 2);
-    free(bytes);
-    free(small);
-    free(slots);
-}
-
 /* With copy A damaged, a reader may look far ahead for copy B: what follows the envelope is not
  * lost. */
 static void what_was_read_ahead_is_put_back(void)
@@ -252,147 +162,6 @@ static void what_was_read_ahead_is_put_back(void)
     source_forget(&source);
     close(fd);
     free(bytes);
-}
-
-/* Changes both copies, with a right checksum, and tells what a reader says. */
-static enum err_class after(void (*change)(uint8_t *copy))
-{
-    struct envelope e ENVELOPE_CLEANUP = {0}, got ENVELOPE_CLEANUP = {0};
-    struct secret key SECRET_CLEANUP = {0};
-    struct envelope_health h;
-    struct err err = {0};
-    size_t size;
-
-    make(&e, &key);
-    uint8_t *bytes = both(&e, &size);
-    for (size_t i = 0; i < 2; i++) {
-        change(bytes + i * size / 2);
-        repair(bytes + i * size / 2);
-    }
-    (void)!read_bytes(&got, bytes, size, &h, &err).ok;
-    free(bytes);
-    return err.class;
-}
-
-/* Offsets in a copy: the core's length stands at 24, the core at 26. */
-static void nothing(uint8_t *c)
-{
-    (void)c;
-}
-static void version(uint8_t *c)
-{
-    c[9] = 2;
-}
-static void exponent(uint8_t *c)
-{
-    c[11] = 13;
-}
-static void sequence_zero(uint8_t *c)
-{
-    memset(c + 16, 0, 8);
-}
-static void sequence_last(uint8_t *c)
-{
-    memset(c + 16, 0xff, 8);
-}
-static void padding(uint8_t *c)
-{
-    c[4095] = 1;
-}
-static void core_version(uint8_t *c)
-{
-    c[27] = 2;
-}
-static void suite(uint8_t *c)
-{
-    c[29] = 3;
-}
-static void created(uint8_t *c)
-{
-    c[26 + 36] = 0xff;
-}
-static void name_not_utf8(uint8_t *c)
-{
-    c[26 + 54] = 0xff;
-}
-static void name_with_zero(uint8_t *c)
-{
-    c[26 + 54] = 0;
-}
-static void core_length(uint8_t *c)
-{
-    c[25]++;
-}
-static void context_unsorted(uint8_t *c)
-{
-    c[26 + 54 + 7 + 2 + 2] = 'z';
-}
-static void context_twice(uint8_t *c)
-{
-    /* "a" = "" and "db" = "prod" become "db" = "" (one byte more) and "db" = "pro". */
-    static const uint8_t twice[] = {0, 2,   0,   2, 'd', 'b', 0,   0,  0,
-                                    2, 'd', 'b', 0, 3,   'p', 'r', 'o'};
-    memcpy(c + 26 + 54 + 7, twice, sizeof twice);
-}
-static void no_slots(uint8_t *c)
-{
-    size_t core = (size_t)(c[24] << 8 | c[25]);
-    c[26 + core + 72 + 1] = 0;
-}
-static void one_slot_less(uint8_t *c)
-{
-    size_t core = (size_t)(c[24] << 8 | c[25]);
-    c[26 + core + 72 + 1]--;
-}
-static void slot_method(uint8_t *c)
-{
-    size_t core = (size_t)(c[24] << 8 | c[25]);
-    c[26 + core + 72 + 2] = 0x7f;
-}
-static void slot_key_version_zero(uint8_t *c)
-{
-    size_t core = (size_t)(c[24] << 8 | c[25]);
-    memset(c + 26 + core + 72 + 2 + 4 + 16, 0, 4);
-}
-static void slot_header_length(uint8_t *c)
-{
-    size_t core = (size_t)(c[24] << 8 | c[25]);
-    c[26 + core + 72 + 2 + 3]++;
-}
-
-static void what_breaks_a_rule_is_refused(void)
-{
-    static const struct {
-        void (*change)(uint8_t *copy);
-        enum err_class class;
-    } cases[] = {
-        {nothing, ERR_NONE},
-        {version, ERR_UNSUPPORTED},
-        {exponent, ERR_DAMAGED},
-        {sequence_zero, ERR_DAMAGED},
-        {sequence_last, ERR_DAMAGED},
-        {padding, ERR_DAMAGED},
-        {core_version, ERR_UNSUPPORTED},
-        {suite, ERR_UNSUPPORTED},
-        {created, ERR_DAMAGED},
-        {name_not_utf8, ERR_DAMAGED},
-        {name_with_zero, ERR_DAMAGED},
-        {core_length, ERR_DAMAGED},
-        {context_unsorted, ERR_DAMAGED},
-        {context_twice, ERR_DAMAGED},
-        {no_slots, ERR_DAMAGED},
-        {one_slot_less, ERR_DAMAGED},
-        {slot_method, ERR_UNSUPPORTED},
-        {slot_key_version_zero, ERR_DAMAGED},
-        {slot_header_length, ERR_DAMAGED},
-    };
-
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        enum err_class class = after(cases[i].change);
-        CHECK(class == cases[i].class);
-        if (class != cases[i].class)
-            printf("# case %zu gives %d\n", i, class);
-    }
 }
 
 static void every_slot_field_has_its_caps(void)
@@ -459,11 +228,7 @@ int main(void)
     MUST(secret_random(&branch_key, KEY_SIZE, &err).ok);
     RUN(round_trip);
     RUN(another_branch_key_does_not_open_it);
-    RUN(the_newer_copy_counts);
-    RUN(larger_regions);
-    RUN(a_copy_inside_a_slot_is_not_taken);
     RUN(what_was_read_ahead_is_put_back);
-    RUN(what_breaks_a_rule_is_refused);
     RUN(every_slot_field_has_its_caps);
     RUN(context_pairs_have_caps);
     secret_free(&branch_key);

@@ -1,0 +1,17 @@
+/* login: logging in to a token, with a PIN that is tried once. For the module's thread. */
+#ifndef BULLA_KEYSTORE_PKCS11_LOGIN_H
+#define BULLA_KEYSTORE_PKCS11_LOGIN_H
+
+#include "keystore/pkcs11/token.h"
+
+/* token_login logs in, once; with a PIN that the URI or the user gives, or on the token's own pad.
+ * A PIN that a token refused is not tried again in this process. */
+FALLIBLE token_login(struct token *token, const struct uri *uri, const struct keystore_env *env,
+                     struct err *err);
+
+/* token_again gives the PIN once more if a key wants it at each use, after C_DecryptInit or
+ * C_EncryptInit; the value of the first refusal where the token refused it before.
+ * CKR_USER_NOT_LOGGED_IN where no PIN is known that it took. */
+CK_RV token_again(struct token *token, CK_OBJECT_HANDLE key);
+
+#endif

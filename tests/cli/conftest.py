@@ -1,0 +1,14 @@
+"""What the tests of the command line share."""
+
+import pytest
+
+
+@pytest.fixture
+def archive(bulla, ring, work):
+    """Thirty sealed files in folders."""
+    for number in range(30):
+        folder = work / "archive" / str(number % 4)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"file {number}").write_bytes(b"%d" % number)
+    bulla("encrypt", "-k", ring, "-r", "--remove-source", "archive")
+    return work / "archive"
