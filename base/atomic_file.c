@@ -154,7 +154,7 @@ static struct result check_over(const struct atomic_file *f, struct err *err)
     return OK;
 }
 
-static struct result put_in_place(struct atomic_file *f, struct err *err)
+struct result atomic_file_put(struct atomic_file *f, struct err *err)
 {
     int dir = f->place->dir, failed;
 
@@ -181,30 +181,34 @@ static struct result put_in_place(struct atomic_file *f, struct err *err)
     return OK;
 }
 
-struct result atomic_file_commit_unsynced(struct atomic_file *f, struct err *err)
+struct result atomic_file_sync(const struct atomic_file *f, struct err *err)
 {
-    if (!put_in_place(f, err).ok)
-        return FAIL;
+    if (fsync(f->fd) != 0)
+        return fail_errno(err, "cannot sync '%s'", f->place->path);
+    return OK;
+}
+
+struct result atomic_file_end(struct atomic_file *f, bool sync, struct err *err)
+{
     int fd = f->fd;
+
     f->fd = -1;
     if (close(fd) != 0)
         return fail_errno(err, "cannot close '%s'; it is in its place but may not be durable",
+                          f->place->path);
+    if (sync && fsync(f->place->dir) != 0)
+        return fail_errno(err,
+                          "cannot sync the folder of '%s'; it is in its place but may not be "
+                          "durable",
                           f->place->path);
     return OK;
 }
 
 struct result atomic_file_commit(struct atomic_file *f, struct err *err)
 {
-    if (fsync(f->fd) != 0)
-        return fail_errno(err, "cannot sync '%s'", f->place->path);
-    if (!atomic_file_commit_unsynced(f, err).ok)
+    if (!atomic_file_sync(f, err).ok || !atomic_file_put(f, err).ok)
         return FAIL;
-    if (fsync(f->place->dir) != 0)
-        return fail_errno(err,
-                          "cannot sync the folder of '%s'; it is in its place but may not be "
-                          "durable",
-                          f->place->path);
-    return OK;
+    return atomic_file_end(f, true, err);
 }
 
 void atomic_file_discard(struct atomic_file *f)
