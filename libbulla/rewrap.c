@@ -472,7 +472,7 @@ struct result rewrap_file(struct rewrap *r, const struct place *file, enum rewra
     struct job j __attribute__((cleanup(job_end))) = {.rewrap = r};
     int fd FD_CLEANUP = -1;
     struct session silent = {0};
-    struct stat st, now;
+    struct stat st;
 
     if (!sealed_open(&seen, &silent, &from, err).ok)
         return FAIL;
@@ -482,7 +482,8 @@ struct result rewrap_file(struct rewrap *r, const struct place *file, enum rewra
         return FAIL;
     if (f.separate != seen.separate)
         return fail(err, ERR_FAILED, "'%s' changed while it was looked at", place->path);
-    if (fstatat(place->dir, place->name, &now, AT_SYMLINK_NOFOLLOW) != 0 || !file_same(&st, &now))
+    /* Nor may the envelope of one file get into another. */
+    if (!file_same(&st, f.separate ? &f.envelope_st : &f.st))
         return fail(err, ERR_FAILED, "'%s' was replaced by another program", place->path);
     j.envelope = &f.envelope;
     j.whole = f.health.copy[0] == COPY_GOOD && f.health.copy[1] == COPY_GOOD;
