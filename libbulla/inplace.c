@@ -26,6 +26,18 @@ struct result inplace_open(const struct place *place, int *fd, struct stat *st, 
     return OK;
 }
 
+struct result inplace_check(const struct envelope_health *health, const char *name, struct err *err)
+{
+    for (unsigned i = 0; i < 2; i++)
+        if (health->copy[i] == COPY_UNSUPPORTED) {
+            (void)fail(err, ERR_UNSUPPORTED, "'%s': envelope copy %c is not for this bulla (%s)",
+                       name, "AB"[i], health -> fault[i]);
+            err_hint(err, "what it says would be lost; a newer bulla reads it");
+            return FAIL;
+        }
+    return OK;
+}
+
 static struct result write_copy(int fd, const char *name, const uint8_t *copy, size_t region,
                                 unsigned which, bool sync, struct err *err)
 {

@@ -485,6 +485,8 @@ struct result rewrap_file(struct rewrap *r, const struct place *file, enum rewra
     /* Nor may the envelope of one file get into another. */
     if (!file_same(&st, f.separate ? &f.envelope_st : &f.st))
         return fail(err, ERR_FAILED, "'%s' was replaced by another program", place->path);
+    if (!inplace_check(&f.health, place->path, err).ok)
+        return FAIL;
     j.envelope = &f.envelope;
     j.whole = f.health.copy[0] == COPY_GOOD && f.health.copy[1] == COPY_GOOD;
     pthread_mutex_lock(&r->lock);
