@@ -81,7 +81,7 @@ struct result atomic_file_open(struct atomic_file *f, const struct place *place,
 {
     struct atomic_file made = {.fd = -1, .place = place, .open = true, .replace = replace};
 
-    if (!check(place, replace, &made.there, err).ok)
+    if (!check(place, replace, &made.there, err).ok || !place_readable(place, err).ok)
         return FAIL;
     /* An unnamed file gets its name by way of /proc. */
     bool can_name = access("/proc/self/fd", X_OK) == 0;
