@@ -154,6 +154,18 @@ static struct result check_over(const struct atomic_file *f, struct err *err)
     return OK;
 }
 
+static struct result fail_put(const struct atomic_file *f, int error, struct err *err)
+{
+    bool cannot_link = error == EPERM || error == ENOSYS || error == EOPNOTSUPP;
+
+    errno = error;
+    (void)fail_errno(err, "cannot put '%s' in its place", f->place->path);
+    if (!f->replace && cannot_link)
+        err_hint(err, "this file system cannot refuse a name that is taken: use --force, "
+                      "where that is an option, or another file system");
+    return FAIL;
+}
+
 struct result atomic_file_put(struct atomic_file *f, struct err *err)
 {
     int dir = f->place->dir, failed;
@@ -175,7 +187,7 @@ struct result atomic_file_put(struct atomic_file *f, struct err *err)
     if (failed != 0 && errno == EEXIST)
         return fail(err, ERR_FAILED, "'%s' already exists", f->place->path);
     if (failed != 0)
-        return fail_errno(err, "cannot put '%s' in its place", f->place->path);
+        return fail_put(f, errno, err);
     f->named = false;
     f->placed = true;
     return OK;
