@@ -453,7 +453,8 @@ static struct result write_out(struct job *j, const struct place *place, int fd,
         return FAIL;
     if (j->rewrap->preserve_times && *outcome == REWRAP_DONE && !f->separate &&
         futimens(fd, times) != 0)
-        return fail_errno(err, "cannot set the times of '%s'", place->path);
+        return fail_errno(err, "the envelope of '%s' was written, but its times cannot be set",
+                          place->path);
     return OK;
 }
 
