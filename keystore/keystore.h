@@ -62,7 +62,8 @@ struct keystore_env {
 /* struct master_key: one key reference, opened. A store's own struct begins with it. */
 struct master_key {
     const struct keystore_ops *ops;
-    uint64_t calls; /* asked of a token or a service, which the store counts; for reports */
+    uint64_t calls;    /* asked of a token or a service, which the store counts; for reports */
+    uint64_t kdf_work; /* done on the slots of one file, whose opener sets it to 0 before */
 };
 
 /* struct branch_identity: what a wrap is bound to. */

@@ -1,10 +1,12 @@
 """What every test has: bulla in a world of its own, signals as a shell would leave them, and a deadline."""
 
+import pathlib
 import signal
+import subprocess
 
 import pytest
 
-from program import TIMEOUT, Bulla
+from program import SANITIZED, TIMEOUT, Bulla
 from sweep import ALL
 
 SWEEP_TIMEOUT = 3600  # seconds that one sweep may take when all its points are tried
@@ -27,6 +29,17 @@ def work(bulla):
 def ring(bulla):
     """A keyring with one key."""
     return bulla.new_key("backup.ring")
+
+
+@pytest.fixture(scope="session")
+def late(tmp_path_factory):
+    """The environment in which passphrases cost nothing, and a signal comes just before what is named; see cli/late.c."""
+    if SANITIZED:
+        pytest.skip("the sanitizers put themselves before these functions too")
+    library = tmp_path_factory.mktemp("late") / "late.so"
+    source = pathlib.Path(__file__).parent / "cli" / "late.c"
+    subprocess.run(["gcc", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    return lambda what="": {"LD_PRELOAD": str(library), "LATE": what}
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -314,7 +314,7 @@ def test_changed_cost_is_a_wrong_passphrase(bulla, said, locked, member, value):
 
 COSTS = [({"memory-kib": 4}, 4), ({"memory-kib": 2**22 + 1}, 4), ({"passes": 0}, 4), ({"passes": 1025}, 4)]
 COSTS += [({"salt": "00" * 15}, 4), ({"salt": "zz" * 16}, 4), ({"passes": "3"}, 4), ({"lanes": 1}, 4)]
-COSTS += [({"memory-kib": 2**20 + 1}, 7), ({"memory-kib": 2**22, "passes": 1024}, 7)]
+COSTS += [({"memory-kib": 2**16 + 1}, 7), ({"passes": 9}, 7), ({"memory-kib": 2**22, "passes": 1024}, 7)]
 
 
 @pytest.mark.parametrize("cost, status", COSTS)
@@ -377,20 +377,44 @@ def test_passphrase_of_a_file_is_not_asked_for_where_no_slot_takes_one(bulla, sa
     assert bulla.open("passphrase:", sealed, "-k", ring, start_new_session=True) == X
 
 
-def with_slot_memory(sealed, kib):
-    """Both copies with another memory cost in the only slot."""
+def with_slot_memory(sealed, kib, passes=3):
+    """Both copies with another cost in the last passphrase slot."""
     raw = sealed.read_bytes()
-    salt_end = raw.index((3).to_bytes(4, "big") + (65536).to_bytes(4, "big")) + 4
-    copy = raw[:salt_end] + kib.to_bytes(4, "big") + raw[salt_end + 4 : REGION]
+    cost = raw[:REGION].rindex((3).to_bytes(4, "big") + (65536).to_bytes(4, "big"))
+    copy = raw[:cost] + passes.to_bytes(4, "big") + kib.to_bytes(4, "big") + raw[cost + 8 : REGION]
     sealed.write_bytes(2 * with_checksum(copy) + raw[2 * REGION :])
 
 
-def test_costly_slot_is_refused_at_once(bulla, said):
+@pytest.mark.parametrize("kib, passes", [(2**21, 3), (2**16 + 1, 1), (2**16, 9)])
+def test_costly_slot_is_refused_at_once(bulla, said, kib, passes):
     sealed = sealed_by_passphrase(bulla, said)
-    with_slot_memory(sealed, 2**21)
+    with_slot_memory(sealed, kib, passes)
     begun = time.monotonic()
     assert b"--max-kdf-mem" in bulla("verify", "-k", "passphrase:", sealed, env=old(said), status=7).stderr
     assert time.monotonic() - begun < 5
+
+
+def test_slots_of_a_file_have_one_budget(bulla, said):
+    """The second is allowed by itself, but not after the first."""
+    sealed = sealed_by_passphrase(bulla, said, "a", "-k", "passphrase:b")
+    with_slot_memory(sealed, 2**20, 8)
+    allow = ["--max-kdf-mem", "1024"]
+    done = bulla("verify", "-k", "passphrase:", *allow, sealed, env=old(said, "wrong"), status=7)
+    assert b"its passphrase slots cost more than 8388608 KiB" in done.stderr and b"--max-kdf-mem" in done.stderr
+
+
+def test_files_have_a_budget_each(bulla, said, late, work):
+    """So many that together they are above it."""
+    sealed = sealed_by_passphrase(bulla, said)
+    for name in range(33):
+        (work / f"{name}.bulla").write_bytes(sealed.read_bytes())
+    done = bulla("verify", "-k", "passphrase:", "-r", ".", env=old(said, "wrong") | late(), status=3)
+    assert b"cost more" not in done.stderr and done.stderr.count(b"none of the given keys") == 34
+
+
+def test_signal_is_seen_before_each_slot(bulla, said, late):
+    sealed = sealed_by_passphrase(bulla, said, "a", "-k", "passphrase:b")
+    bulla("verify", "-k", "passphrase:", sealed, env=old(said) | late("crypto_pwhash"), status=130)
 
 
 def test_key_opens_beside_a_costly_slot(bulla, said, ring):
