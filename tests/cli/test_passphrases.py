@@ -306,6 +306,33 @@ def test_right_passphrase_is_asked_for_once(bulla, said, locked, work):
     assert (said / "log").read_text() == "asked\n"
 
 
+def two_keys(bulla, said, locked):
+    """The keyring with a second key, and a file for each of the two."""
+    bulla("key", "new", "-q", f"{locked}#b", env=old(said))
+    for name in ("locked", "b"):
+        bulla("encrypt", "-k", f"{locked}#{name}", "-o", f"{name}.bulla", stdin=X, env=old(said))
+
+
+@pytest.mark.parametrize("which, status", [("wrong", 3), ("old", 0)])
+def test_passphrase_of_a_keyring_named_twice_is_asked_for_once(bulla, said, locked, work, which, status):
+    two_keys(bulla, said, locked)
+    keys = ["-k", f"{locked}#locked", "-k", f"../{locked.parent.name}/{locked.name}#b"]
+    command = f"echo asked >>'{said}/log'; cat '{said}/{which}'"
+    done = bulla("verify", *keys, "--passphrase-command", command, "locked.bulla", "b.bulla", status=status)
+    assert (said / "log").read_text() == "asked\n"
+    assert done.stderr.count(b"wrong passphrase") == (2 if which == "wrong" else 0)
+    with open(said / which) as file:
+        bulla("verify", *keys, "--passphrase-fd", "0", "locked.bulla", "b.bulla", stdin_file=file, status=status)
+
+
+def test_passphrase_of_a_keyring_is_for_both_ends_of_a_reencryption(bulla, said, locked, work):
+    two_keys(bulla, said, locked)
+    with open(said / "old") as file:
+        to = ["-k", f"{locked}#locked", "--to", f"{locked}#b"]
+        bulla("reencrypt", *to, "--passphrase-fd", "0", "locked.bulla", stdin_file=file)
+    assert opened(bulla, f"{locked}#b", "locked.bulla", env=old(said)) == X
+
+
 @pytest.mark.parametrize("member, value", [("salt", "00" * 16), ("passes", 1), ("memory-kib", 8)])
 def test_changed_cost_is_a_wrong_passphrase(bulla, said, locked, member, value):
     edit_ring(locked, lambda r: r["passphrase"].update({member: value}))
