@@ -15,11 +15,22 @@
 #include "cmd/progress.h"
 #include "cmd/terminal.h"
 
-static void on_signal(int number)
+/* A thread that looked before the signal came, and blocks only now, was not woken then. */
+static void wake_again(int number)
 {
     (void)number;
-    stream_interrupt();
     threads_wake();
+    alarm(1);
+}
+
+/* An alarm of whoever started bulla ends it as ever, until here. */
+static void on_signal(int number)
+{
+    struct sigaction repeat = {.sa_handler = wake_again};
+
+    stream_interrupt();
+    sigaction(SIGALRM, &repeat, NULL);
+    wake_again(number);
 }
 
 /* It is enough that the system call is interrupted. */
@@ -35,7 +46,7 @@ static void catch_signals(void)
     struct sigaction stop = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
     struct sigaction ignore = {.sa_handler = SIG_IGN}, wake = {.sa_handler = on_wake};
 
-    static const int stopping[] = {SIGINT, SIGTERM, SIGHUP};
+    static const int stopping[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
     struct sigaction before;
 
     /* What is ignored, as under nohup, stays so. */
