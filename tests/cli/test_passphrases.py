@@ -8,7 +8,7 @@ import pytest
 
 from program import Bulla
 from sealed import REGION, content, edit_ring, snapshot, with_checksum
-from terminal import asked, on_terminal
+from terminal import IN_SHELL, asked, on_terminal
 
 X = b"content"
 OLD, NEW = "correct horse", "battery stäple"
@@ -483,6 +483,20 @@ def test_terminal_asks_once_for_an_old_one(bulla, said, locked, work):
     shown = on_terminal(bulla, "encrypt", "-k", "../keys/locked.ring", "plain", lines=[OLD + "\n"])
     assert asked(shown) == ["bulla: passphrase of keyring '../keys/locked.ring': "]
     assert bulla.open(locked, "plain.bulla", env=old(said)) == X
+
+
+def test_stop_at_the_question_leaves_the_terminal_as_it_was(bulla, said, locked, work):
+    lines = ["\x1a", "\x1a", OLD + "\n"]
+    shown = on_terminal(bulla, "encrypt", "-k", locked, "-o", "out", said / "wrong", lines=lines, under=IN_SHELL)
+    told = [line for line in shown.decode().split() if line in ("stopped", "ended", "True", "False")]
+    assert told == ["stopped", "True", "stopped", "True", "ended", "True"] and len(asked(shown)) == 3
+    assert opened(bulla, locked, "out", env=old(said)) == b"wrong"
+
+
+@pytest.mark.parametrize("key", ["\x03", "\x1c"], ids=["interrupt", "quit"])
+def test_end_at_the_question_leaves_the_terminal_as_it_was(bulla, said, locked, work, key):
+    shown = on_terminal(bulla, "encrypt", "-k", locked, said / "old", lines=[key], status=130, under=IN_SHELL)
+    assert b"ended True" in shown and b"interrupted" in shown
 
 
 def test_two_that_differ_are_refused(bulla, said):
