@@ -14,6 +14,7 @@
 #include "cmd/options.h"
 #include "cmd/progress.h"
 #include "cmd/terminal.h"
+#include "keystore/registry.h"
 
 /* A thread that looked before the signal came, and blocks only now, was not woken then. */
 static void wake_again(int number)
@@ -137,5 +138,7 @@ int main(int argc, char **argv)
     atomic_file_init();
     int status = terminal_finish(run(argc, argv, &o));
     options_free(&o);
+    if (registry_left_behind())
+        _exit(status);
     return status;
 }

@@ -223,6 +223,9 @@ struct keystore_ops {
     /* Tells all there is to know of an opened key that may help when it does not work, for 'bulla
      * key check'; it may ask the token or the service. Optional. */
     struct result (*describe)(struct master_key *key, const struct key_sink *sink, struct err *err);
+
+    /* Whether a thread that the store gave up on may still run code of others. Optional. */
+    bool (*left_behind)(void);
 };
 
 /* key_state_name gives the word for a state, a constant: in keyrings, in lists and in messages. */
