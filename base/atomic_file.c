@@ -81,7 +81,7 @@ struct result atomic_file_open(struct atomic_file *f, const struct place *place,
 {
     struct atomic_file made = {.fd = -1, .place = place, .open = true, .replace = replace};
 
-    if (!check(place, replace, &made.there, err).ok)
+    if (!check(place, replace, &made.there, err).ok || !place_readable(place, err).ok)
         return FAIL;
     /* An unnamed file gets its name by way of /proc. */
     bool can_name = access("/proc/self/fd", X_OK) == 0;
@@ -154,7 +154,19 @@ static struct result check_over(const struct atomic_file *f, struct err *err)
     return OK;
 }
 
-static struct result put_in_place(struct atomic_file *f, struct err *err)
+static struct result fail_put(const struct atomic_file *f, int error, struct err *err)
+{
+    bool cannot_link = error == EPERM || error == ENOSYS || error == EOPNOTSUPP;
+
+    errno = error;
+    (void)fail_errno(err, "cannot put '%s' in its place", f->place->path);
+    if (!f->replace && cannot_link)
+        err_hint(err, "this file system cannot refuse a name that is taken: use --force, "
+                      "where that is an option, or another file system");
+    return FAIL;
+}
+
+struct result atomic_file_put(struct atomic_file *f, struct err *err)
 {
     int dir = f->place->dir, failed;
 
@@ -175,36 +187,40 @@ static struct result put_in_place(struct atomic_file *f, struct err *err)
     if (failed != 0 && errno == EEXIST)
         return fail(err, ERR_FAILED, "'%s' already exists", f->place->path);
     if (failed != 0)
-        return fail_errno(err, "cannot put '%s' in its place", f->place->path);
+        return fail_put(f, errno, err);
     f->named = false;
     f->placed = true;
     return OK;
 }
 
-struct result atomic_file_commit_unsynced(struct atomic_file *f, struct err *err)
+struct result atomic_file_sync(const struct atomic_file *f, struct err *err)
 {
-    if (!put_in_place(f, err).ok)
-        return FAIL;
+    if (fsync(f->fd) != 0)
+        return fail_errno(err, "cannot sync '%s'", f->place->path);
+    return OK;
+}
+
+struct result atomic_file_end(struct atomic_file *f, bool sync, struct err *err)
+{
     int fd = f->fd;
+
     f->fd = -1;
     if (close(fd) != 0)
         return fail_errno(err, "cannot close '%s'; it is in its place but may not be durable",
+                          f->place->path);
+    if (sync && fsync(f->place->dir) != 0)
+        return fail_errno(err,
+                          "cannot sync the folder of '%s'; it is in its place but may not be "
+                          "durable",
                           f->place->path);
     return OK;
 }
 
 struct result atomic_file_commit(struct atomic_file *f, struct err *err)
 {
-    if (fsync(f->fd) != 0)
-        return fail_errno(err, "cannot sync '%s'", f->place->path);
-    if (!atomic_file_commit_unsynced(f, err).ok)
+    if (!atomic_file_sync(f, err).ok || !atomic_file_put(f, err).ok)
         return FAIL;
-    if (fsync(f->place->dir) != 0)
-        return fail_errno(err,
-                          "cannot sync the folder of '%s'; it is in its place but may not be "
-                          "durable",
-                          f->place->path);
-    return OK;
+    return atomic_file_end(f, true, err);
 }
 
 void atomic_file_discard(struct atomic_file *f)

@@ -62,9 +62,13 @@ FALLIBLE atomic_file_public(struct atomic_file *f, struct err *err);
  * the last step failed, which the text says. */
 FALLIBLE atomic_file_commit(struct atomic_file *f, struct err *err);
 
-/* atomic_file_commit_unsynced only puts it in its place: after a power cut the file may be there
- * without its bytes. */
-FALLIBLE atomic_file_commit_unsynced(struct atomic_file *f, struct err *err);
+/* The steps of atomic_file_commit, for who has something to do between them: atomic_file_sync makes
+ * the bytes durable, atomic_file_put puts the file in its place, atomic_file_end closes it there
+ * and with sync true syncs the directory. Without the syncs, after a power cut the file may be
+ * there without its bytes. */
+FALLIBLE atomic_file_sync(const struct atomic_file *f, struct err *err);
+FALLIBLE atomic_file_put(struct atomic_file *f, struct err *err);
+FALLIBLE atomic_file_end(struct atomic_file *f, bool sync, struct err *err);
 
 /* atomic_file_discard drops the file unless it was committed. */
 void atomic_file_discard(struct atomic_file *f);

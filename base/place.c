@@ -21,6 +21,14 @@ static struct result set_names(struct place *p, const char *name, const char *pa
     return OK;
 }
 
+/* One that may only be searched is good enough for what is only opened in it. */
+static int open_folder(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return fd >= 0 || errno != EACCES ? fd : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 struct result place_open(struct place *p, const char *path, struct err *err)
 {
     struct place made PLACE_CLEANUP = {.dir = -1, .open = true};
@@ -39,7 +47,7 @@ struct result place_open(struct place *p, const char *path, struct err *err)
         return FAIL;
     if (slash != NULL)
         slash[slash == copy ? 1 : 0] = '\0';
-    made.dir = open(slash == NULL ? "." : copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    made.dir = open_folder(slash == NULL ? "." : copy);
     if (made.dir < 0)
         return fail_errno(err, "cannot open the folder of '%s'", path);
     if (path[strlen(path) - 1] == '/' &&
@@ -95,6 +103,14 @@ void place_close(struct place *p)
     *p = (struct place){0};
 }
 
+struct result place_readable(const struct place *p, struct err *err)
+{
+    if ((fcntl(p->dir, F_GETFL) & O_PATH) == 0)
+        return OK;
+    errno = EACCES;
+    return fail_errno(err, "cannot read the folder of '%s'", p->path);
+}
+
 struct result place_open_file(const struct place *p, bool follow, int *fd, struct stat *st,
                               struct err *err)
 {
@@ -136,6 +152,8 @@ struct result place_remove(const struct place *p, const struct stat *st, struct 
         return fail_errno(err, "cannot look at '%s'", p->path);
     if (!file_same(st, &now))
         return fail(err, ERR_FAILED, "'%s' is another file than the one that was read", p->path);
+    if (!place_readable(p, err).ok)
+        return FAIL;
     if (unlinkat(p->dir, p->name, 0) != 0)
         return fail_errno(err, "cannot remove '%s'", p->path);
     return place_sync(p, err);

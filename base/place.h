@@ -9,7 +9,7 @@
 
 /* struct place: {0} is empty and safe to close. */
 struct place {
-    int dir;    /* the directory, readable */
+    int dir;    /* the directory; if it may only be searched, opened with O_PATH */
     char *name; /* the last component */
     char *path; /* as the user wrote it, for messages */
     bool open;
@@ -32,6 +32,10 @@ void place_close(struct place *p);
 
 /* place_take moves a place out of *p, which is empty then. */
 struct place place_take(struct place *p);
+
+/* place_readable fails unless the directory may be read, as it must be to be synced or locked: it
+ * comes before anything is made or removed there. */
+FALLIBLE place_readable(const struct place *p, struct err *err);
 
 /* place_open_file opens for reading what stands there, unless it is a directory, and fills *st.
  * With follow false what is not a regular file, a symbolic link too, is refused, without waiting.

@@ -3,7 +3,9 @@
 #if defined(__x86_64__) || defined(__aarch64__)
 
 #include <asm/ioctls.h>
+#include <asm/sockios.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -59,8 +61,9 @@ static const unsigned refused[] = {
 enum {
     FIRST = 4, /* comparison with a refused call */
     IOCTL = FIRST + REFUSED,
-    TGKILL = IOCTL + 4,
-    ALLOW = TGKILL + 3,
+    FCNTL = IOCTL + 6,
+    PROCESS = FCNTL + 5,
+    ALLOW = PROCESS + 5,
     REFUSE,
     SIZE
 };
@@ -83,15 +86,26 @@ bool seccomp_refuse(void)
         JUMP(1, BPF_JEQ, ARCHITECTURE, 2, REFUSE),
         LOAD(nr),
         JUMP(3, BPF_JGE, FOREIGN, REFUSE, FIRST),
-        /* Typing into the terminal that bulla was started from. */
-        [IOCTL] = JUMP(IOCTL, BPF_JEQ, SYS_ioctl, IOCTL + 1, TGKILL),
+        /* Typing into the terminal that bulla was started from, and who gets the signals of a
+         * socket. */
+        [IOCTL] = JUMP(IOCTL, BPF_JEQ, SYS_ioctl, IOCTL + 1, FCNTL),
         LOAD(args[1]),
         JUMP(IOCTL + 2, BPF_JEQ, TIOCSTI, REFUSE, IOCTL + 3),
-        JUMP(IOCTL + 3, BPF_JEQ, TIOCLINUX, REFUSE, ALLOW),
-        /* A signal to another process than this. */
-        [TGKILL] = JUMP(TGKILL, BPF_JEQ, SYS_tgkill, TGKILL + 1, ALLOW),
+        JUMP(IOCTL + 3, BPF_JEQ, TIOCLINUX, REFUSE, IOCTL + 4),
+        JUMP(IOCTL + 4, BPF_JEQ, FIOSETOWN, REFUSE, IOCTL + 5),
+        JUMP(IOCTL + 5, BPF_JEQ, SIOCSPGRP, REFUSE, ALLOW),
+        /* Who gets the signals of a descriptor, and which. */
+        [FCNTL] = JUMP(FCNTL, BPF_JEQ, SYS_fcntl, FCNTL + 1, PROCESS),
+        LOAD(args[1]),
+        JUMP(FCNTL + 2, BPF_JEQ, F_SETOWN, REFUSE, FCNTL + 3),
+        JUMP(FCNTL + 3, BPF_JEQ, F_SETOWN_EX, REFUSE, FCNTL + 4),
+        JUMP(FCNTL + 4, BPF_JEQ, F_SETSIG, REFUSE, ALLOW),
+        /* A signal to another process than this (0 is this), and limits that end it. */
+        [PROCESS] = JUMP(PROCESS, BPF_JEQ, SYS_tgkill, PROCESS + 2, PROCESS + 1),
+        JUMP(PROCESS + 1, BPF_JEQ, SYS_prlimit64, PROCESS + 2, ALLOW),
         LOAD(args[0]),
-        JUMP(TGKILL + 2, BPF_JEQ, (unsigned)getpid(), ALLOW, REFUSE),
+        JUMP(PROCESS + 3, BPF_JEQ, 0, ALLOW, PROCESS + 4),
+        JUMP(PROCESS + 4, BPF_JEQ, (unsigned)getpid(), ALLOW, REFUSE),
         [ALLOW] = RETURN(SECCOMP_RET_ALLOW),
         [REFUSE] = RETURN(SECCOMP_RET_ERRNO | EPERM),
     };

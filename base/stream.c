@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,15 @@ void source_forget(struct source *s)
     s->ahead_at = s->ahead_size = 0;
 }
 
+/* What to do after a call on a descriptor failed: true to do it again, at once or, where whoever
+ * shares it wants no call to block, once it may succeed. */
+static bool again(int fd, short events)
+{
+    struct pollfd ready = {.fd = fd, .events = events};
+
+    return errno == EINTR || (errno == EAGAIN && (poll(&ready, 1, -1) >= 0 || errno == EINTR));
+}
+
 struct result source_read(struct source *s, void *buf, size_t size, size_t *got, struct err *err)
 {
     size_t have = take_ahead(s, buf, size);
@@ -69,7 +79,7 @@ struct result source_read(struct source *s, void *buf, size_t size, size_t *got,
         if (stream_interrupted())
             return fail(err, ERR_INTERRUPTED, "interrupted");
         ssize_t n = read(s->fd, at + have, size - have);
-        if (n < 0 && errno == EINTR)
+        if (n < 0 && again(s->fd, POLLIN))
             continue;
         if (n < 0)
             return fail_errno(err, "cannot read '%s'", s->name);
@@ -202,7 +212,7 @@ static struct result fd_write(struct sink *self, const void *bytes, size_t size,
         if (stream_interrupted())
             return fail(err, ERR_INTERRUPTED, "interrupted");
         ssize_t n = write(s->fd, at, size);
-        if (n < 0 && errno == EINTR)
+        if (n < 0 && again(s->fd, POLLOUT))
             continue;
         if (n < 0)
             return fail_errno(err, "cannot write '%s'", s->name);

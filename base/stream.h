@@ -1,7 +1,7 @@
 /* stream: where bytes come from and where they go, in order.
  *
- * Both retry after EINTR and short counts, and give up with ERR_INTERRUPTED once stream_interrupt
- * was called. */
+ * Both wait for a descriptor that does not block, retry after EINTR and short counts, and give up
+ * with ERR_INTERRUPTED once stream_interrupt was called. */
 #ifndef BULLA_BASE_STREAM_H
 #define BULLA_BASE_STREAM_H
 

@@ -12,11 +12,11 @@ static atomic_int running[2 * THREADS_MAX];
 
 unsigned threads_allowed(void)
 {
-    cpu_set_t set;
+    cpu_set_t sets[8]; /* 8192 CPUs: a kernel that was built for more than fit in refuses */
 
-    if (sched_getaffinity(0, sizeof set, &set) != 0)
+    if (sched_getaffinity(0, sizeof sets, sets) != 0)
         return 1;
-    unsigned n = (unsigned)CPU_COUNT(&set);
+    unsigned n = (unsigned)CPU_COUNT_S(sizeof sets, sets);
     return n < 1 ? 1 : n > THREADS_MAX ? THREADS_MAX : n;
 }
 

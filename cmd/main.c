@@ -14,12 +14,24 @@
 #include "cmd/options.h"
 #include "cmd/progress.h"
 #include "cmd/terminal.h"
+#include "keystore/registry.h"
 
-static void on_signal(int number)
+/* A thread that looked before the signal came, and blocks only now, was not woken then. */
+static void wake_again(int number)
 {
     (void)number;
-    stream_interrupt();
     threads_wake();
+    alarm(1);
+}
+
+/* An alarm of whoever started bulla ends it as ever, until here. */
+static void on_signal(int number)
+{
+    struct sigaction repeat = {.sa_handler = wake_again};
+
+    stream_interrupt();
+    sigaction(SIGALRM, &repeat, NULL);
+    wake_again(number);
 }
 
 /* It is enough that the system call is interrupted. */
@@ -35,7 +47,7 @@ static void catch_signals(void)
     struct sigaction stop = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
     struct sigaction ignore = {.sa_handler = SIG_IGN}, wake = {.sa_handler = on_wake};
 
-    static const int stopping[] = {SIGINT, SIGTERM, SIGHUP};
+    static const int stopping[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
     struct sigaction before;
 
     /* What is ignored, as under nohup, stays so. */
@@ -126,5 +138,7 @@ int main(int argc, char **argv)
     atomic_file_init();
     int status = terminal_finish(run(argc, argv, &o));
     options_free(&o);
+    if (registry_left_behind())
+        _exit(status);
     return status;
 }

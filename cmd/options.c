@@ -224,7 +224,7 @@ static const struct row {
      "sha256 (the default), or sha1 for tokens that can do\n"
      "no other: the hash of RSA wraps"},
     {"max-kdf-mem", 0, "MIB", NUMBER, offsetof(struct options, max_kdf_mem), OPENS_KEYS,
-     "let a passphrase cost this much memory (1024)"},
+     "let a passphrase cost this much memory (64)"},
     {"endpoint", 0, "URL", TEXT, offsetof(struct options, endpoint), ASKS_KEYS,
      "where AWS KMS is, in place of its usual address and of\n"
      "AWS_ENDPOINT_URL_KMS"},

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,32 +94,83 @@ static struct result from_command(const char *text, const char *noun, struct sec
     return secret_typed(out, &all, size, noun, "its command", err);
 }
 
-/* Asks on the terminal, without showing what is typed. */
+/* struct question: what stands on the terminal while somebody types, one at a time. Static, for a
+ * signal handler can be given nothing. */
+static struct question {
+    int tty;
+    pthread_t asker;
+    struct termios shown, hidden;
+    char text[TEXT_ESCAPED(256) + sizeof "bulla: , once more: "];
+} question;
+
+static void question_put(void)
+{
+    tcsetattr(question.tty, TCSAFLUSH, &question.hidden);
+    if (write(question.tty, question.text, strlen(question.text)) < 0)
+        return; /* and who does not see it may still type */
+}
+
+/* Who stops bulla gets the terminal as it was, and is asked again when bulla goes on. On the thread
+ * that asks, so that it ends before the question does. */
+static void on_stop(int number)
+{
+    struct sigaction ours, usual = {.sa_handler = SIG_DFL};
+    int before = errno;
+
+    if (pthread_equal(pthread_self(), question.asker)) {
+        tcsetattr(question.tty, TCSAFLUSH, &question.shown);
+        sigaction(number, &usual, &ours);
+        raise(number);
+        sigaction(number, &ours, NULL);
+        question_put();
+    } else
+        pthread_kill(question.asker, number);
+    errno = before;
+}
+
+/* Reads a line without showing what is typed, and puts the terminal right; as read does. */
+static ssize_t read_hidden(struct secret *typed, size_t *size)
+{
+    struct sigaction stop = {.sa_handler = on_stop, .sa_flags = SA_NODEFER | SA_RESTART}, before;
+    ssize_t n = 0;
+
+    sigaction(SIGTSTP, NULL, &before);
+    if (before.sa_handler != SIG_IGN)
+        sigaction(SIGTSTP, &stop, NULL);
+    question_put();
+    while (*size < typed->size && !stream_interrupted() &&
+           (n = read(question.tty, typed->bytes + *size, 1)) == 1 &&
+           typed->bytes[(*size)++] != '\n')
+        continue;
+    int error = errno;
+    sigaction(SIGTSTP, &before, NULL);
+    tcsetattr(question.tty, TCSAFLUSH, &question.shown);
+    dprintf(question.tty, "\n");
+    errno = error;
+    return n;
+}
+
+/* Asks on the terminal. */
 static struct result prompt(int tty, const char *noun, const char *what, const char *again,
                             struct secret *out, struct err *err)
 {
     struct secret typed SECRET_CLEANUP = {0};
-    struct termios shown, hidden;
     size_t size = 0;
-    ssize_t n = 0;
 
+    question.tty = tty;
+    question.asker = pthread_self();
+    snprintf(question.text, sizeof question.text, "bulla: %s%s: ", what, again);
     if (!secret_new(&typed, SECRET_TYPED_MAX + 2, err).ok)
         return FAIL;
-    if (tcgetattr(tty, &shown) != 0)
+    if (tcgetattr(tty, &question.shown) != 0)
         return fail_errno(err, "cannot ask on the terminal");
-    hidden = shown;
-    hidden.c_lflag &= ~(tcflag_t)ECHO;
-    tcsetattr(tty, TCSAFLUSH, &hidden);
-    dprintf(tty, "bulla: %s%s: ", what, again);
-    while (size < typed.size && !stream_interrupted() &&
-           (n = read(tty, typed.bytes + size, 1)) == 1 && typed.bytes[size++] != '\n')
-        continue;
-    tcsetattr(tty, TCSAFLUSH, &shown);
-    dprintf(tty, "\n");
-    if (n < 0 && !stream_interrupted())
-        return fail_errno(err, "cannot read from the terminal");
+    question.hidden = question.shown;
+    question.hidden.c_lflag &= ~(tcflag_t)ECHO;
+    ssize_t n = read_hidden(&typed, &size);
     if (stream_interrupted())
         return fail(err, ERR_INTERRUPTED, "interrupted");
+    if (n < 0)
+        return fail_errno(err, "cannot read from the terminal");
     return secret_typed(out, &typed, size, noun, "the terminal", err);
 }
 

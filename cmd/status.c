@@ -1,6 +1,7 @@
 #include "cmd/status.h"
 
 #include <inttypes.h>
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,9 @@
 #include "cmd/verbs.h"
 #include "libbulla/open.h"
 
+/* What the names of keys and files may take, in bytes: anybody can write a file that names keys. */
+#define HELD_MAX ((size_t)8 << 20)
+
 /* struct tally: one master key, as the slots name it, and the files that have a slot of it. */
 struct tally {
     char *what;            /* "backup v3 (4f0c…)", escaped */
@@ -22,8 +26,8 @@ struct tally {
 
 struct run {
     const struct options *options;
-    struct tally *tallies;
-    size_t count;
+    void *tallies;         /* a tree (tsearch(3)) of them, by what they are of */
+    size_t held;           /* bytes that they take */
     uint64_t files, alone; /* files in all, and those that hang on a single key */
 
     /* --needs */
@@ -32,24 +36,57 @@ struct run {
     uint64_t needed;
 };
 
-/* The tally of a key, made for this file if there is none yet; NULL when memory is out. */
-static struct tally *find_tally(struct run *r, const char *what, const char *path, uint64_t time)
+static int by_what(const void *a, const void *b)
 {
-    for (size_t i = 0; i < r->count; i++)
-        if (strcmp(r->tallies[i].what, what) == 0)
-            return &r->tallies[i];
-    struct tally *grown = reallocarray(r->tallies, r->count + 1, sizeof *grown);
-    if (grown == NULL)
-        return NULL;
-    r->tallies = grown;
-    struct tally made = {.what = strdup(what), .oldest = strdup(path), .time = time};
-    if (made.what == NULL || made.oldest == NULL) {
-        free(made.what);
-        free(made.oldest);
-        return NULL;
+    return strcmp(((const struct tally *)a)->what, ((const struct tally *)b)->what);
+}
+
+static void tally_free(void *arg)
+{
+    struct tally *t = arg;
+
+    if (t == NULL)
+        return;
+    free(t->what);
+    free(t->oldest);
+    free(t);
+}
+
+/* A tally for a key that has none yet. */
+static struct result add_tally(struct run *r, struct tally **out, const char *what,
+                               const char *path, uint64_t time, struct err *err)
+{
+    size_t size = sizeof(struct tally) + strlen(what) + strlen(path);
+
+    if (r->held + size > HELD_MAX) {
+        (void)fail(err, ERR_FAILED, "'%s': too many different keys to count them all", path);
+        err_hint(err, "--shard takes a part of the files at a time");
+        return FAIL;
     }
-    grown[r->count] = made;
-    return &grown[r->count++];
+    struct tally *made = calloc(1, sizeof *made);
+    if (made != NULL)
+        *made = (struct tally){.what = strdup(what), .oldest = strdup(path), .time = time};
+    if (made == NULL || made->what == NULL || made->oldest == NULL ||
+        tsearch(made, &r->tallies, by_what) == NULL) {
+        tally_free(made);
+        return fail(err, ERR_FAILED, "out of memory");
+    }
+    r->held += size;
+    *out = made;
+    return OK;
+}
+
+/* The tally of a key, made for this file if there is none yet. */
+static struct result find_tally(struct run *r, struct tally **out, char *what, const char *path,
+                                uint64_t time, struct err *err)
+{
+    struct tally key = {.what = what};
+    struct tally *const *found = tfind(&key, &r->tallies, by_what);
+
+    if (found == NULL)
+        return add_tally(r, out, what, path, time, err);
+    *out = *found;
+    return OK;
 }
 
 static struct result count_slot(struct run *r, const struct slot *slot, const struct sealed *f,
@@ -57,15 +94,18 @@ static struct result count_slot(struct run *r, const struct slot *slot, const st
 {
     const struct envelope *e = &f->envelope;
     char what[SLOT_DESCRIBED_MAX], *older = NULL;
+    struct tally *t;
 
     slot_describe(slot, what);
-    struct tally *t = find_tally(r, what, path, e->core.created);
-    if (t == NULL || (e->core.created < t->time && (older = strdup(path)) == NULL))
+    if (!find_tally(r, &t, what, path, e->core.created, err).ok)
+        return FAIL;
+    if (e->core.created < t->time && (older = strdup(path)) == NULL)
         return fail(err, ERR_FAILED, "out of memory");
     t->files++;
     t->alone += e->slot_count == 1;
     if (older == NULL)
         return OK;
+    r->held = r->held - strlen(t->oldest) + strlen(older);
     free(t->oldest);
     t->oldest = older;
     t->time = e->core.created;
@@ -129,39 +169,38 @@ static const char *plural(uint64_t count)
     return count == 1 ? "" : "s";
 }
 
-static int by_what(const void *a, const void *b)
+static void show_one(const void *node, VISIT visit, int depth)
 {
-    return strcmp(((const struct tally *)a)->what, ((const struct tally *)b)->what);
-}
-
-static void show(struct run *r)
-{
+    const struct tally *t = *(const struct tally *const *)node;
     char time[TEXT_TIME_SIZE];
 
-    if (r->count > 0)
-        qsort(r->tallies, r->count, sizeof *r->tallies, by_what);
-    for (size_t i = 0; i < r->count; i++) {
-        const struct tally *t = &r->tallies[i];
-        printf("%" PRIu64 " file%s on %s, %" PRIu64 " of them on it alone; the oldest is ",
-               t->files, plural(t->files), t->what, t->alone);
-        terminal_show(t->oldest, strlen(t->oldest));
-        printf(" of %s\n", text_time(time, t->time));
-    }
+    (void)depth;
+    if (visit != postorder && visit != leaf) /* the two that come in order */
+        return;
+    printf("%" PRIu64 " file%s on %s, %" PRIu64 " of them on it alone; the oldest is ", t->files,
+           plural(t->files), t->what, t->alone);
+    terminal_show(t->oldest, strlen(t->oldest));
+    printf(" of %s\n", text_time(time, t->time));
+}
+
+static void show(const struct run *r)
+{
+    twalk(r->tallies, show_one);
     printf("%" PRIu64 " file%s, %" PRIu64 " of them on a single key\n", r->files, plural(r->files),
            r->alone);
 }
 
-static void show_json(const struct run *r)
+static void show_one_json(const void *node, VISIT visit, int depth)
 {
+    const struct tally *t = *(const struct tally *const *)node;
     char time[TEXT_TIME_SIZE];
 
-    for (size_t i = 0; i < r->count; i++) {
-        const struct tally *t = &r->tallies[i];
+    (void)depth;
+    if (visit == postorder || visit == leaf)
         terminal_json(json_pack("{s:s, s:I, s:I, s:o, s:s}", "key", t->what, "files",
                                 (json_int_t)t->files, "alone", (json_int_t)t->alone, "oldest",
                                 terminal_text(t->oldest, strlen(t->oldest)), "sealed",
                                 text_time(time, t->time)));
-    }
 }
 
 static int scan(struct run *r, const struct options *o)
@@ -183,11 +222,7 @@ static int scan(struct run *r, const struct options *o)
 
 static void run_end(struct run *r)
 {
-    for (size_t i = 0; i < r->count; i++) {
-        free(r->tallies[i].what);
-        free(r->tallies[i].oldest);
-    }
-    free(r->tallies);
+    tdestroy(r->tallies, tally_free);
 }
 
 int verb_status(const struct options *o)
@@ -219,7 +254,7 @@ int verb_status(const struct options *o)
             putchar('\n');
         }
     } else if (o->json) {
-        show_json(&r);
+        twalk(r.tallies, show_one_json);
     } else {
         show(&r);
     }

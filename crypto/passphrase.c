@@ -11,13 +11,18 @@ struct result kdf_cost_new(struct kdf_cost *cost, struct err *err)
     return random_bytes(cost->salt, KDF_SALT_SIZE, err);
 }
 
+uint64_t kdf_work(const struct kdf_cost *cost)
+{
+    return (uint64_t)cost->memory_kib * cost->passes;
+}
+
 struct result kdf_derive(const struct kdf_cost *cost, uint32_t allowed_kib,
                          const struct secret *passphrase, struct secret *key, struct err *err)
 {
     struct secret made SECRET_CLEANUP = {0};
 
     if (cost->memory_kib > allowed_kib ||
-        (uint64_t)cost->memory_kib * cost->passes > (uint64_t)allowed_kib * KDF_PASSES_ALLOWED ||
+        kdf_work(cost) > (uint64_t)allowed_kib * KDF_PASSES_ALLOWED ||
         cost->memory_kib > KDF_MEMORY_KIB_MAX || cost->passes > KDF_PASSES_MAX) {
         (void)fail(err, ERR_POLICY, "its passphrase costs %u KiB of memory and %u passes",
                    cost->memory_kib, cost->passes);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/stream.h"
+
 #define BRANCH_CACHE_MAX 1024
 
 enum unwrapped branch_unwrap_own(struct master_key *key, const struct branch_identity *identity,
@@ -175,10 +177,15 @@ static struct result open_any(struct branch_cache *cache, const struct crypto *c
         return FAIL;
     if (open_cached(cache, crypto, e, o))
         return OK;
-    for (size_t k = 0; k < keys->count; k++)
-        for (size_t s = 0; s < e->slot_count; s++)
+    for (size_t k = 0; k < keys->count; k++) {
+        keys->keys[k]->kdf_work = 0;
+        for (size_t s = 0; s < e->slot_count; s++) {
+            if (stream_interrupted()) /* slots may take long, one after the other */
+                return fail(err, ERR_INTERRUPTED, "interrupted");
             if (open_slot(cache, crypto, keys->keys[k], e, &e->slots[s], o, &failed))
                 return OK;
+        }
+    }
     if (failed.class != ERR_NONE) {
         *err = failed;
         return FAIL;

@@ -64,7 +64,8 @@ struct keystore_env {
 /* struct master_key: one key reference, opened. A store's own struct begins with it. */
 struct master_key {
     const struct keystore_ops *ops;
-    uint64_t calls; /* asked of a token or a service, which the store counts; for reports */
+    uint64_t calls;    /* asked of a token or a service, which the store counts; for reports */
+    uint64_t kdf_work; /* done on the slots of one file, whose opener sets it to 0 before */
 };
 
 /* struct branch_identity: what a wrap is bound to. */
@@ -225,6 +226,9 @@ struct keystore_ops {
     /* Tells all there is to know of an opened key that may help when it does not work, for 'bulla
      * key check'; it may ask the token or the service. Optional. */
     struct result (*describe)(struct master_key *key, const struct key_sink *sink, struct err *err);
+
+    /* Whether a thread that the store gave up on may still run code of others. Optional. */
+    bool (*left_behind)(void);
 };
 
 /* key_state_name gives the word for a state, a constant: in keyrings, in lists and in messages. */

@@ -93,6 +93,16 @@ struct result registry_find(const struct keystore_ops **ops, const char **rest,
     return OK;
 }
 
+bool registry_left_behind(void)
+{
+    for (size_t row = 0; row < sizeof schemes / sizeof *schemes; row++) {
+        const struct keystore_ops *ops = schemes[row].ops;
+        if (ops != NULL && ops->left_behind != NULL && ops->left_behind())
+            return true;
+    }
+    return false;
+}
+
 struct result keyset_open(struct keyset *set, const struct keystore_env *env,
                           const char *const *references, size_t count, struct err *err)
 {

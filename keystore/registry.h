@@ -9,6 +9,11 @@
 FALLIBLE registry_find(const struct keystore_ops **ops, const char **rest, const char *reference,
                        struct err *err);
 
+/* registry_left_behind is true if a store left a thread behind in code of others, as of a module
+ * that hangs: then the process must end without exit handlers, which take from that code what it
+ * works with. */
+bool registry_left_behind(void);
+
 /* struct keyset: the master keys a user named, in that order; {0} is empty and safe to close. */
 struct keyset {
     struct master_key **keys;

@@ -16,13 +16,26 @@ struct result inplace_open(const struct place *place, int *fd, struct stat *st, 
     if (!S_ISREG(st->st_mode))
         return fail(err, ERR_FAILED, "'%s' is not a regular file", place->path);
     if (flock(opened, LOCK_EX | LOCK_NB) != 0) {
-        if (errno == EWOULDBLOCK)
-            return fail(err, ERR_FAILED, "another program changes the envelope of '%s'",
-                        place->path);
-        return fail_errno(err, "cannot lock '%s'", place->path);
+        if (errno != EWOULDBLOCK)
+            return fail_errno(err, "cannot lock '%s'", place->path);
+        (void)fail(err, ERR_FAILED, "another program holds a lock on '%s'", place->path);
+        err_hint(err, "whoever may read the file can hold one; lslocks tells who does");
+        return FAIL;
     }
     *fd = opened;
     opened = -1;
+    return OK;
+}
+
+struct result inplace_check(const struct envelope_health *health, const char *name, struct err *err)
+{
+    for (unsigned i = 0; i < 2; i++)
+        if (health->copy[i] == COPY_UNSUPPORTED) {
+            (void)fail(err, ERR_UNSUPPORTED, "'%s': envelope copy %c is not for this bulla (%s)",
+                       name, "AB"[i], health -> fault[i]);
+            err_hint(err, "what it says would be lost; a newer bulla reads it");
+            return FAIL;
+        }
     return OK;
 }
 

@@ -9,6 +9,10 @@
  * change one envelope at once; ERR_FAILED if another has it. The caller closes *fd. */
 FALLIBLE inplace_open(const struct place *place, int *fd, struct stat *st, struct err *err);
 
+/* inplace_check fails with ERR_UNSUPPORTED if one of the copies is of a kind that this bulla does
+ * not know: what is in it would be lost. name is that of the file. */
+FALLIBLE inplace_check(const struct envelope_health *health, const char *name, struct err *err);
+
 /* inplace_write puts the envelope into both copies, the copy numbered first (0 = A) before the
  * other, and with sync true each is on the disk before the next thing happens: at every instant a
  * copy that was whole before, or that is whole now, stands. The envelope must fit the region it

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#define OWN_RESULT "another result of this run"
+
 /* What an existing file is to this run, if it must not be written over; else NULL. */
 static const char *input_of(const struct inputs *inputs, const struct stat *st)
 {
@@ -13,7 +15,7 @@ static const char *input_of(const struct inputs *inputs, const struct stat *st)
     if (inputs->session != NULL && keyset_lives_in(&inputs->session->keys, st))
         return "the keyring that is used";
     if (inputs->session != NULL && session_has_written(inputs->session, st))
-        return "another result of this run";
+        return OWN_RESULT;
     return NULL;
 }
 
@@ -61,6 +63,32 @@ struct result output_open(struct output *o, const struct place *place, bool repl
     return o->session == NULL ? OK : session_will_write(o->session, place->dir, place->path, err);
 }
 
+/* Another thread may have put a result of this run there since the output was opened. */
+static struct result put_over(struct output *o, struct err *err)
+{
+    struct stat st;
+    bool there;
+
+    if (!place_stat(o->file.place, &st, &there, err).ok)
+        return FAIL;
+    if (there && session_has_written(o->session, &st))
+        return fail(err, ERR_FAILED, "'%s' is " OWN_RESULT, o->fd.name);
+    if (fstat(o->file.fd, &st) != 0)
+        return fail_errno(err, "cannot look at '%s'", o->fd.name);
+    if (!session_wrote(o->session, &st, err).ok)
+        return FAIL;
+    return atomic_file_put(&o->file, err);
+}
+
+/* One thread at a time, so that no other puts its own there between the look and the renaming. */
+static struct result put_in_turn(struct output *o, struct err *err)
+{
+    pthread_mutex_lock(&o->session->turn);
+    struct result r = put_over(o, err);
+    pthread_mutex_unlock(&o->session->turn);
+    return r;
+}
+
 struct result output_commit(struct output *o, const struct stat *like, enum whose whose,
                             struct err *err)
 {
@@ -75,17 +103,15 @@ struct result output_commit(struct output *o, const struct stat *like, enum whos
     if (regular ? !atomic_file_like(&o->file, like, whose, err).ok
                 : !atomic_file_public(&o->file, err).ok)
         return FAIL;
-    struct stat st;
-    /* Only a run that replaces files can replace its own. */
-    if (o->session != NULL && o->file.replace) {
-        if (fstat(o->file.fd, &st) != 0)
-            return fail_errno(err, "cannot look at '%s'", o->fd.name);
-        if (!session_wrote(o->session, &st, err).ok)
-            return FAIL;
-    }
     /* The old file goes only for one that a power cut does not take. */
-    return sync_of(o) == SYNC_EACH || o->file.there ? atomic_file_commit(&o->file, err)
-                                                    : atomic_file_commit_unsynced(&o->file, err);
+    bool sync = sync_of(o) == SYNC_EACH || o->file.there;
+    if (sync && !atomic_file_sync(&o->file, err).ok)
+        return FAIL;
+    /* Only a run that replaces files can replace its own. */
+    bool own = o->session != NULL && o->file.replace;
+    if (own ? !put_in_turn(o, err).ok : !atomic_file_put(&o->file, err).ok)
+        return FAIL;
+    return atomic_file_end(&o->file, sync, err);
 }
 
 void output_close(struct output *o)

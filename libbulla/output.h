@@ -27,7 +27,8 @@ FALLIBLE output_open(struct output *o, const struct place *place, bool replace,
                      const struct inputs *inputs, struct err *err);
 
 /* output_commit makes what was written durable and, if it is a file, puts it in its place, like
- * *like (see fd_like) if that is a regular file, else with the permissions of any new file. */
+ * *like (see fd_like) if that is a regular file, else with the permissions of any new file. It
+ * fails if another result of the session is there by now. */
 FALLIBLE output_commit(struct output *o, const struct stat *like, enum whose whose,
                        struct err *err);
 

@@ -104,6 +104,8 @@ struct result reencrypt_file(struct session *from, struct session *to,
         return FAIL;
     if (!file_same(&st, &f.st))
         return fail(err, ERR_FAILED, "'%s' was replaced by another program", f.source.name);
+    if (!inplace_check(&f.health, f.source.name, err).ok)
+        return FAIL;
     if (f.separate) {
         (void)fail(err, ERR_FAILED, "'%s': a body and its envelope cannot be replaced in one step",
                    f.source.name);

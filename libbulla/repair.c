@@ -129,6 +129,8 @@ struct result repair_restore(struct session *s, const struct place *body, const 
         return FAIL;
     if (now.open && !file_same(&now.st, &st))
         return fail(err, ERR_FAILED, "'%s' was replaced by another program", body->path);
+    if (now.open && !inplace_check(&now.health, body->path, err).ok)
+        return FAIL;
     if (now.open ? !check(body, &now.envelope, &envelope.envelope, force, err).ok
                  : !prove(s, body, &st, &envelope, err).ok)
         return FAIL;

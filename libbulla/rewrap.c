@@ -453,7 +453,8 @@ static struct result write_out(struct job *j, const struct place *place, int fd,
         return FAIL;
     if (j->rewrap->preserve_times && *outcome == REWRAP_DONE && !f->separate &&
         futimens(fd, times) != 0)
-        return fail_errno(err, "cannot set the times of '%s'", place->path);
+        return fail_errno(err, "the envelope of '%s' was written, but its times cannot be set",
+                          place->path);
     return OK;
 }
 
@@ -494,7 +495,7 @@ struct result rewrap_file(struct rewrap *r, const struct place *file, enum rewra
     struct job j __attribute__((cleanup(job_end))) = {.rewrap = r};
     int fd FD_CLEANUP = -1;
     struct session silent = {0};
-    struct stat st, now;
+    struct stat st;
 
     if (!sealed_open(&seen, &silent, &from, err).ok)
         return FAIL;
@@ -504,8 +505,11 @@ struct result rewrap_file(struct rewrap *r, const struct place *file, enum rewra
         return FAIL;
     if (f.separate != seen.separate)
         return fail(err, ERR_FAILED, "'%s' changed while it was looked at", place->path);
-    if (fstatat(place->dir, place->name, &now, AT_SYMLINK_NOFOLLOW) != 0 || !file_same(&st, &now))
+    /* Nor may the envelope of one file get into another. */
+    if (!file_same(&st, f.separate ? &f.envelope_st : &f.st))
         return fail(err, ERR_FAILED, "'%s' was replaced by another program", place->path);
+    if (!inplace_check(&f.health, place->path, err).ok)
+        return FAIL;
     j.envelope = &f.envelope;
     j.whole = f.health.copy[0] == COPY_GOOD && f.health.copy[1] == COPY_GOOD;
     pthread_mutex_lock(&r->lock);

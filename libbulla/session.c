@@ -10,6 +10,7 @@ struct result session_open(struct session *s, const char *const *references, siz
                            struct err *err)
 {
     s->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    s->turn = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     crew_init(&s->own_crew, s->threads > 0 ? s->threads : 1, BODY_BLOCK_SIZE);
     if (s->crew == NULL)
         s->crew = &s->own_crew;

@@ -37,6 +37,7 @@ struct session {
     struct crew *crew; /* of these: the own one, or filled before with that of another session */
     struct crew own_crew;
 
+    pthread_mutex_t turn; /* of the thread that replaces a file; taken before the lock */
     pthread_mutex_t lock; /* for what follows and for the keys, which it gives to one thread at a
                            * time; those of two sessions may be used at once */
     struct branch branch; /* made when the first file is sealed */

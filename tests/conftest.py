@@ -1,10 +1,12 @@
 """What every test has: bulla in a world of its own, signals as a shell would leave them, and a deadline."""
 
+import pathlib
 import signal
+import subprocess
 
 import pytest
 
-from program import TIMEOUT, Bulla
+from program import SANITIZED, TIMEOUT, Bulla
 from sweep import ALL
 
 SWEEP_TIMEOUT = 3600  # seconds that one sweep may take when all its points are tried
@@ -29,12 +31,23 @@ def ring(bulla):
     return bulla.new_key("backup.ring")
 
 
+@pytest.fixture(scope="session")
+def late(tmp_path_factory):
+    """The environment in which passphrases cost nothing, and a signal comes just before what is named; see cli/late.c."""
+    if SANITIZED:
+        pytest.skip("the sanitizers put themselves before these functions too")
+    library = tmp_path_factory.mktemp("late") / "late.so"
+    source = pathlib.Path(__file__).parent / "cli" / "late.c"
+    subprocess.run(["gcc", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    return lambda what="": {"LD_PRELOAD": str(library), "LATE": what}
+
+
 @pytest.fixture(autouse=True, scope="session")
 def default_signals():
     """As a shell starts programs in the foreground: what is ignored here, a child would ignore too."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT})
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
 
 

@@ -8,6 +8,7 @@
 #include "keystore/age.h"
 #include "keystore/keyring/manage.h"
 #include "keystore/keyring/reference.h"
+#include "keystore/keyring/unlock.h"
 
 /* struct keyring: a keyring file, or a public key file, which can wrap only. */
 struct keyring {
@@ -15,7 +16,7 @@ struct keyring {
     const struct keystore_env *env;
     struct reference at;
     struct ring ring;
-    bool asked; /* for the passphrase: a wrong one is never tried twice */
+    struct unlock *unlock; /* NULL if it was not locked when it was opened */
     bool is_public;
     struct public_key public_key;
 };
@@ -24,6 +25,7 @@ static void keyring_close(struct master_key *key)
 {
     struct keyring *k = (struct keyring *)key;
 
+    unlock_drop(k->unlock);
     ring_free(&k->ring);
     reference_free(&k->at);
     free(k);
@@ -38,7 +40,8 @@ static struct result keyring_open(struct master_key **out, const struct keystore
         return fail(err, ERR_FAILED, "out of memory");
     k->key.ops = &keyring_ops;
     k->env = env;
-    if (!reference_load(&k->at, reference, &k->ring, &k->public_key, &k->is_public, err).ok) {
+    if (!reference_load(&k->at, reference, &k->ring, &k->public_key, &k->is_public, err).ok ||
+        (ring_locked(&k->ring) && !unlock_hold(&k->unlock, &k->ring.file, err).ok)) {
         if (env->seals && strcmp(reference, "passphrase") != 0 && k->at.path != NULL &&
             access(k->at.path, F_OK) != 0 && errno == ENOENT)
             err_hint(err, "'bulla key new %s' makes one", k->at.path);
@@ -97,10 +100,7 @@ static struct result need_unlocked(struct keyring *k, struct err *err)
 {
     if (!ring_locked(&k->ring))
         return OK;
-    if (k->asked)
-        return fail(err, ERR_NO_KEY, "keyring '%s' is locked", k->at.path);
-    k->asked = true;
-    return reference_unlock(&k->at, &k->ring, k->env, err);
+    return unlock_ring(k->unlock, &k->at, &k->ring, k->env, err);
 }
 
 /* struct wrapping: what a wrap is made with. */

@@ -49,6 +49,8 @@ static void fill_info(struct key_info *info, const struct ring_key *key,
  * may hold such a lock for ever: after a while we give up. */
 static struct result lock(const struct place *place, struct err *err)
 {
+    if (!place_readable(place, err).ok)
+        return FAIL;
     for (int tries = 0; flock(place->dir, LOCK_EX | LOCK_NB) != 0; tries++) {
         if (stream_interrupted())
             return fail(err, ERR_INTERRUPTED, "interrupted");

@@ -79,20 +79,33 @@ struct result reference_key(const struct reference *at, const struct ring *ring,
     return FAIL;
 }
 
+struct result reference_ask(const struct reference *at, const struct keystore_env *env,
+                            struct secret *passphrase, struct err *err)
+{
+    char what[ERR_TEXT_MAX / 2];
+
+    snprintf(what, sizeof what, "passphrase of keyring '%s'", at->path);
+    return env->passphrase(env->arg, what, WANT_PASSPHRASE, passphrase, err);
+}
+
+struct result reference_unlock_by(const struct reference *at, struct ring *ring,
+                                  const struct keystore_env *env, const struct secret *passphrase,
+                                  struct err *err)
+{
+    if (ring_unlock(ring, env->crypto, passphrase, env->kdf_memory_kib, err).ok)
+        return OK;
+    err_context(err, "keyring '%s'", at->path);
+    return FAIL;
+}
+
 struct result reference_unlock(const struct reference *at, struct ring *ring,
                                const struct keystore_env *env, struct err *err)
 {
     struct secret passphrase SECRET_CLEANUP = {0};
-    char what[ERR_TEXT_MAX / 2];
 
-    snprintf(what, sizeof what, "passphrase of keyring '%s'", at->path);
-    if (!env->passphrase(env->arg, what, WANT_PASSPHRASE, &passphrase, err).ok)
+    if (!reference_ask(at, env, &passphrase, err).ok)
         return FAIL;
-    if (!ring_unlock(ring, env->crypto, &passphrase, env->kdf_memory_kib, err).ok) {
-        err_context(err, "keyring '%s'", at->path);
-        return FAIL;
-    }
-    return OK;
+    return reference_unlock_by(at, ring, env, &passphrase, err);
 }
 
 struct result reference_load(struct reference *at, const char *text, struct ring *ring,

@@ -32,7 +32,16 @@ FALLIBLE reference_key(const struct reference *at, const struct ring *ring, stru
 /* reference_no_version is the error for a version that is not there. */
 FALLIBLE reference_no_version(const struct reference *at, struct err *err);
 
-/* reference_unlock opens a locked ring with its passphrase, which is asked for once. */
+/* reference_ask asks for the passphrase of a keyring; the caller frees it. */
+FALLIBLE reference_ask(const struct reference *at, const struct keystore_env *env,
+                       struct secret *passphrase, struct err *err);
+
+/* reference_unlock_by opens a locked ring with that. */
+FALLIBLE reference_unlock_by(const struct reference *at, struct ring *ring,
+                             const struct keystore_env *env, const struct secret *passphrase,
+                             struct err *err);
+
+/* reference_unlock opens a locked ring with its passphrase, which it asks for. */
 FALLIBLE reference_unlock(const struct reference *at, struct ring *ring,
                           const struct keystore_env *env, struct err *err);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "crypto/envelope.h"
 #include "crypto/passphrase.h"
 #include "crypto/xaes.h"
 
@@ -91,6 +92,23 @@ static struct result passphrase_wrap(struct master_key *key, const struct branch
                      branch_key->size, slot->wrap, err);
 }
 
+/* Whoever made the file says how many slots there are, and what each costs. As many as bulla itself
+ * can write are within the limit. */
+static struct result within_budget(const struct passphrase *p, const struct kdf_cost *cost,
+                                   struct err *err)
+{
+    uint64_t own = (uint64_t)SLOTS_MAX * KDF_MEMORY_KIB * KDF_PASSES;
+    uint64_t allowed = (uint64_t)p->env->kdf_memory_kib * KDF_PASSES_ALLOWED;
+    uint64_t limit = allowed > own ? allowed : own;
+
+    if (p->key.kdf_work + kdf_work(cost) <= limit)
+        return OK;
+    (void)fail(err, ERR_POLICY, "its passphrase slots cost more than %llu KiB times passes",
+               (unsigned long long)limit);
+    err_hint(err, "--max-kdf-mem MIB allows more than %u KiB", p->env->kdf_memory_kib);
+    return FAIL;
+}
+
 static struct result try_open(struct passphrase *p, const struct branch_identity *branch,
                               const struct slot *slot, struct secret *branch_key, struct err *err)
 {
@@ -100,9 +118,12 @@ static struct result try_open(struct passphrase *p, const struct branch_identity
     uint8_t aad[SLOT_AAD_MAX];
 
     memcpy(cost.salt, slot_view(slot, SLOT_SALT).bytes, KDF_SALT_SIZE);
-    if (!ask(p, WANT_PASSPHRASE, slot_view(slot, SLOT_HINT), err).ok ||
-        !kdf_derive(&cost, p->env->kdf_memory_kib, &p->text, &kek, err).ok ||
-        !secret_new(&opened, KEY_SIZE, err).ok ||
+    if (!within_budget(p, &cost, err).ok ||
+        !ask(p, WANT_PASSPHRASE, slot_view(slot, SLOT_HINT), err).ok ||
+        !kdf_derive(&cost, p->env->kdf_memory_kib, &p->text, &kek, err).ok)
+        return FAIL;
+    p->key.kdf_work += kdf_work(&cost);
+    if (!secret_new(&opened, KEY_SIZE, err).ok ||
         !xaes_open(p->env->crypto, kek.bytes, slot_aad(slot, branch->id, aad), slot->wrap,
                    slot->wrap_size, opened.bytes, err)
              .ok)

@@ -36,6 +36,7 @@ struct worker {
     struct job *gone; /* given up, kept in reach: the thread may still work on them */
     struct result result;
     bool done, stop, lost;
+    bool inside; /* its thread is in code of the module */
     struct result (*ask)(void *arg, struct err *err);
     void *ask_arg;
     struct err *ask_err;
@@ -50,11 +51,6 @@ struct worker {
 static struct worker *workers;
 static pthread_mutex_t workers_lock = PTHREAD_MUTEX_INITIALIZER;
 
-void module_moves(struct module *module)
-{
-    atomic_fetch_add(&((struct worker *)module)->moves, 1);
-}
-
 /* True once somebody gave up on it. */
 static bool is_lost(struct worker *w)
 {
@@ -64,12 +60,41 @@ static bool is_lost(struct worker *w)
     return lost;
 }
 
+/* Says whether its thread is in code of the module; true if nobody waits any more. */
+static bool set_inside(struct worker *w, bool inside)
+{
+    pthread_mutex_lock(&w->lock);
+    w->inside = inside;
+    bool lost = w->lost;
+    pthread_mutex_unlock(&w->lock);
+    return lost;
+}
+
+void module_enter(struct module *module)
+{
+    struct worker *w = (struct worker *)module;
+
+    atomic_fetch_add(&w->moves, 1);
+    (void)set_inside(w, true);
+}
+
 CK_RV module_back(struct module *module, CK_RV rv)
 {
-    if (is_lost((struct worker *)module))
+    if (set_inside((struct worker *)module, false))
         for (;;)
             pause();
     return rv;
+}
+
+bool module_left_behind(void)
+{
+    bool left = false;
+
+    pthread_mutex_lock(&workers_lock);
+    for (struct worker *w = workers; w != NULL; w = w->next)
+        left = left || is_lost(w);
+    pthread_mutex_unlock(&workers_lock);
+    return left;
 }
 
 void module_patience(struct module *module, bool patient)
@@ -103,21 +128,16 @@ struct result module_ask(struct module *module, struct result (*ask)(void *arg, 
                          void *arg, struct err *err)
 {
     struct worker *w = (struct worker *)module;
-    struct result r = FAIL;
 
     pthread_mutex_lock(&w->lock);
-    if (w->lost) {
-        (void)fail(err, ERR_STORE, "nobody waits for the token any more");
-    } else {
-        w->ask = ask;
-        w->ask_arg = arg;
-        w->ask_err = err;
-        w->asking = true;
-        pthread_cond_broadcast(&w->changed);
-        while (w->asking)
-            pthread_cond_wait(&w->changed, &w->lock);
-        r = w->answer;
-    }
+    w->ask = ask;
+    w->ask_arg = arg;
+    w->ask_err = err;
+    w->asking = true;
+    pthread_cond_broadcast(&w->changed);
+    while (w->asking)
+        pthread_cond_wait(&w->changed, &w->lock);
+    struct result r = w->answer;
     pthread_mutex_unlock(&w->lock);
     return r;
 }
@@ -140,7 +160,8 @@ static void glance(struct worker *w)
     (void)pthread_cond_timedwait(&w->changed, &w->lock, &t);
 }
 
-/* Waits until the job is done; false after too long a silence or a signal. With the lock held. */
+/* Waits until the job is done; false after too long a silence or a signal, with the thread in code
+ * of the module. With the lock held. */
 static bool wait_done(struct worker *w, unsigned timeout, struct err *err)
 {
     uint64_t since = clock_ms();
@@ -158,7 +179,7 @@ static bool wait_done(struct worker *w, unsigned timeout, struct err *err)
             moves = atomic_load(&w->moves);
             since = clock_ms();
         }
-        if (w->done || w->asking)
+        if (w->done || w->asking || !w->inside)
             continue;
         if (stream_interrupted()) {
             (void)fail(err, ERR_INTERRUPTED, "interrupted");
@@ -230,8 +251,11 @@ static struct result load(struct worker *w, struct err *err)
 {
     CK_C_GetFunctionList get = NULL;
 
-    /* It stays when it is closed: some modules leave code behind that runs when the thread ends. */
+    /* What it does when it is loaded may hang like any call of it. It stays when it is closed: some
+     * modules leave code behind that runs when the thread ends. */
+    module_enter(&w->module);
     w->handle = dlopen(w->path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    (void)module_back(&w->module, CKR_OK);
     if (w->handle == NULL) {
         (void)fail(err, ERR_STORE, "cannot load PKCS#11 module: %s", dlerror());
         err_hint(err, "install it, or name another by module-path, --module or "
@@ -245,7 +269,8 @@ static struct result load(struct worker *w, struct err *err)
         err_hint(err, "it has no function C_GetFunctionList");
         return FAIL;
     }
-    CK_RV rv = get(&w->module.functions);
+    module_enter(&w->module);
+    CK_RV rv = module_back(&w->module, get(&w->module.functions));
     if (rv != CKR_OK)
         return ckr_fail(err, rv, "PKCS#11 module '%s': C_GetFunctionList", w->path);
     if (w->module.functions == NULL || w->module.functions->version.major != 2)

@@ -2,9 +2,10 @@
  *
  * Modules are not to be trusted with threads, and some fall silent: all calls of a module are made
  * by a thread of its own, and whoever waits for one gives up after a time. From then on the module
- * is lost: it is not called again, and all that its thread may still touch stays where it is until
- * the process ends. What PKCS#11 knows of an application, like a login, is of the whole process, so
- * a module is loaded once, whoever asks for it. */
+ * is lost: it is not called again, all that it may still touch stays where it is until the process
+ * ends, and exit handlers must not run. Nobody gives up while the thread is in code of bulla, which
+ * ends soon: all that this uses can go as usual. What PKCS#11 knows of an application, like a
+ * login, is of the whole process, so a module is loaded once, whoever asks for it. */
 #ifndef BULLA_KEYSTORE_PKCS11_MODULE_H
 #define BULLA_KEYSTORE_PKCS11_MODULE_H
 
@@ -24,10 +25,10 @@ struct module {
 /* CALL calls a function of a module, on its thread, and lets who waits know that it moves. If
  * nobody waits any more when the function comes back, the thread goes no further. */
 #define CALL(module, function, ...)                                                                \
-    (module_moves(module), module_back(module, (module)->functions->function != NULL               \
+    (module_enter(module), module_back(module, (module)->functions->function != NULL               \
                                                    ? (module)->functions->function(__VA_ARGS__)    \
                                                    : CKR_FUNCTION_NOT_SUPPORTED))
-void module_moves(struct module *module);
+void module_enter(struct module *module);
 CK_RV module_back(struct module *module, CK_RV rv);
 
 /* module_get gives the module of a URI, loaded and initialised by its own thread; module_put gives
@@ -35,6 +36,9 @@ CK_RV module_back(struct module *module, CK_RV rv);
 FALLIBLE module_get(struct module **out, const struct uri *uri, const struct token_options *options,
                     struct err *err);
 void module_put(struct module *module, const struct token_options *options);
+
+/* module_left_behind is true if the thread of a lost module may still be in the module's code. */
+bool module_left_behind(void);
 
 /* struct job: something to be done on the module's thread. It lies on the heap with all that it
  * works on, since it may outlive the caller's patience. */

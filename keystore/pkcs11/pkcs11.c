@@ -9,6 +9,7 @@
 #include "keystore/pkcs11/ckr.h"
 #include "keystore/pkcs11/login.h"
 #include "keystore/pkcs11/manage.h"
+#include "keystore/pkcs11/module.h"
 #include "keystore/pkcs11/named.h"
 #include "keystore/pkcs11/private.h"
 #include "keystore/pkcs11/show.h"
@@ -346,4 +347,5 @@ const struct keystore_ops pkcs11_ops = {
     .export_public = pkcs11_export_public,
     .list = pkcs11_list,
     .describe = pkcs11_describe,
+    .left_behind = module_left_behind,
 };

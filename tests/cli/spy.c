@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -98,6 +99,58 @@ static long do_own_signal(const char *path)
     return syscall(SYS_tgkill, getpid(), getpid(), 0);
 }
 
+static long do_limit(const char *path)
+{
+    struct rlimit limit;
+
+    (void)path;
+    return prlimit(getppid(), RLIMIT_CPU, NULL, &limit);
+}
+
+static long do_own_limit(const char *path)
+{
+    struct rlimit limit;
+
+    (void)path;
+    return prlimit(0, RLIMIT_CPU, NULL, &limit) < 0 ? -1 : prlimit(getpid(), RLIMIT_CPU, &limit, NULL);
+}
+
+static long do_owner(const char *path)
+{
+    (void)path;
+    return fcntl(STDERR_FILENO, F_SETOWN, getppid());
+}
+
+static long do_owner_ex(const char *path)
+{
+    struct f_owner_ex owner = {F_OWNER_PID, getppid()};
+
+    (void)path;
+    return fcntl(STDERR_FILENO, F_SETOWN_EX, &owner);
+}
+
+static long do_owner_signal(const char *path)
+{
+    (void)path;
+    return fcntl(STDERR_FILENO, F_SETSIG, SIGKILL);
+}
+
+static long do_socket_owner(const char *path)
+{
+    pid_t owner = getppid();
+
+    (void)path;
+    return ioctl(STDERR_FILENO, FIOSETOWN, &owner); /* ENOTTY where it is allowed, and no socket is there */
+}
+
+static long do_socket_group(const char *path)
+{
+    pid_t owner = getppid();
+
+    (void)path;
+    return ioctl(STDERR_FILENO, SIOCSPGRP, &owner);
+}
+
 static long do_chmod(const char *path)
 {
     return chmod(path, 0600);
@@ -144,6 +197,8 @@ static const struct {
     {"fifo", do_fifo},     {"link", do_link},     {"run", do_run},   {"socket", do_socket},   {"signal", do_signal},
     {"peek", do_peek},     {"keyring", do_keyring}, {"uring", do_uring}, {"type", do_type},
     {"thread-signal", do_thread_signal}, {"queue-signal", do_queue_signal}, {"own-signal", do_own_signal},
+    {"limit", do_limit},   {"own-limit", do_own_limit}, {"owner", do_owner}, {"owner-ex", do_owner_ex},
+    {"owner-signal", do_owner_signal}, {"socket-owner", do_socket_owner}, {"socket-group", do_socket_group},
     {"chmod", do_chmod},   {"clock", do_clock},
 };
 

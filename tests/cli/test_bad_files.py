@@ -188,3 +188,46 @@ def test_files_in_a_folder_that_may_only_be_read_are_rewrapped(bulla, ring, work
     bulla("rewrap", "-k", ring, "--add", other, sealed, under=BOUND)
     (work / "ro").chmod(0o755)
     assert bulla("decrypt", "-k", other, sealed, "-o", "-").stdout == b"x"
+
+
+def test_files_in_a_folder_that_may_only_be_searched(bulla, work):
+    """Who knows their names can work with them."""
+    folder, ring = work / "x", "x/ring"
+    folder.mkdir()
+    bulla("key", "new", "-q", ring)
+    bulla("key", "rotate", ring)
+    (folder / "f").write_bytes(b"plain")
+    folder.chmod(0o100)
+    bulla("encrypt", "-k", ring, "-o", "s.bulla", "x/f", under=BOUND)
+    folder.chmod(0o700)
+    (work / "s.bulla").rename(folder / "s.bulla")
+    bulla("key", "rotate", ring)
+    folder.chmod(0o100)
+    bulla("rewrap", "-k", ring, "x/s.bulla", under=BOUND)
+    bulla("verify", "-k", ring, "x/s.bulla", under=BOUND)
+    bulla("decrypt", "-k", ring, "-o", "back", "x/s.bulla", under=BOUND)
+    folder.chmod(0o700)
+    assert (work / "back").read_bytes() == b"plain" and bulla.inspect("x/s.bulla")[0]["slots"][0]["key_version"] == 3
+
+
+NEED_TO_READ = [
+    (["encrypt", "-k", "ring", "x/f"], "x/f.bulla"),
+    (["encrypt", "-k", "ring", "--remove-source", "-o", "out", "x/f"], "x/f"),
+    (["key", "rotate", "x/ring"], "x/ring"),
+    (["key", "new", "x/new"], "x/new"),
+]
+
+
+@pytest.mark.parametrize("args, name", NEED_TO_READ)
+def test_change_of_a_folder_that_may_not_be_read(bulla, work, args, name):
+    """It could not be made durable: nothing is made or removed there."""
+    folder = work / "x"
+    folder.mkdir()
+    for ring in ("ring", "x/ring"):
+        bulla("key", "new", "-q", ring)
+    (folder / "f").write_bytes(b"plain")
+    before = snapshot(folder)
+    folder.chmod(0o300)
+    done = bulla(*args, status=1, under=BOUND)
+    folder.chmod(0o700)
+    assert f"cannot read the folder of '{name}': Permission denied".encode() in done.stderr and snapshot(folder) == before

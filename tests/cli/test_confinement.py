@@ -22,7 +22,8 @@ pytestmark = [
 
 # Calls that no run over files may make; where they are not refused, they end by the second.
 CALLS = {"run /bin/true": 0, "socket": 0, "signal": 0, "thread-signal": 0, "queue-signal": 0, "peek": 0, "keyring": 0,
-         "uring": errno.EFAULT, "type": errno.ENOTTY, "clock": errno.EINVAL, "chmod in/victim": 0}  # fmt: skip
+         "uring": errno.EFAULT, "type": errno.ENOTTY, "clock": errno.EINVAL, "chmod in/victim": 0, "limit": 0, "owner": 0,
+         "owner-ex": 0, "owner-signal": 0, "socket-owner": errno.ENOTTY, "socket-group": errno.ENOTTY}  # fmt: skip
 
 # A row for each verb: its arguments, and the folders that it may make files in. The keyring is keys/ring.
 VERBS = {
@@ -123,7 +124,7 @@ def check_confined(bulla, spy, args, makes, reads_all=False):
     for folder in ("in", "out"):
         expected |= {f"cut {folder}/other": errno.EACCES} if ABI >= 3 else {}
         expected[f"fifo {folder}/fifo"] = expected[f"link {folder}/link"] = errno.EACCES
-    expected |= dict.fromkeys(CALLS, errno.EPERM) | {"own-signal": 0}
+    expected |= dict.fromkeys(CALLS, errno.EPERM) | {"own-signal": 0, "own-limit": 0}
     assert spied(bulla, spy, args, expected, "must") == expected
 
 

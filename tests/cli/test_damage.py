@@ -76,6 +76,21 @@ def test_newer_copy_is_read(bulla, ring, sealed):
     assert b"envelope copy A is older than copy B" in done.stderr
 
 
+@pytest.mark.parametrize("copy", "AB")
+@pytest.mark.parametrize("verb", ["rewrap", "rewrap --dry-run", "reencrypt", "envelope restore --force"])
+def test_copy_of_a_newer_bulla_is_not_written_over(bulla, ring, sealed, verb, copy):
+    """The other copy opens the file, but who wrote the newer one may count on it."""
+    bulla("envelope", "export", sealed)
+    data = sealed.read_bytes()
+    newer = with_checksum(data[:8] + b"\0\x02" + data[10:REGION])
+    mixed = newer + data[REGION:] if copy == "A" else data[:REGION] + newer + data[BODY:]
+    sealed.write_bytes(mixed)
+    assert bulla("decrypt", "-k", ring, "-o", "-", sealed).stdout == content(SIZE)
+    done = bulla(*verb.split(), "-k", ring, sealed, status=8)
+    assert f"bulla: '{sealed}': envelope copy {copy} is not for this bulla (".encode() in done.stderr
+    assert sealed.read_bytes() == mixed
+
+
 # Keys.
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from program import Bulla
 from sealed import REGION, content, edit_ring, snapshot, with_checksum
-from terminal import asked, on_terminal
+from terminal import IN_SHELL, asked, on_terminal
 
 X = b"content"
 OLD, NEW = "correct horse", "battery stäple"
@@ -306,6 +306,33 @@ def test_right_passphrase_is_asked_for_once(bulla, said, locked, work):
     assert (said / "log").read_text() == "asked\n"
 
 
+def two_keys(bulla, said, locked):
+    """The keyring with a second key, and a file for each of the two."""
+    bulla("key", "new", "-q", f"{locked}#b", env=old(said))
+    for name in ("locked", "b"):
+        bulla("encrypt", "-k", f"{locked}#{name}", "-o", f"{name}.bulla", stdin=X, env=old(said))
+
+
+@pytest.mark.parametrize("which, status", [("wrong", 3), ("old", 0)])
+def test_passphrase_of_a_keyring_named_twice_is_asked_for_once(bulla, said, locked, work, which, status):
+    two_keys(bulla, said, locked)
+    keys = ["-k", f"{locked}#locked", "-k", f"../{locked.parent.name}/{locked.name}#b"]
+    command = f"echo asked >>'{said}/log'; cat '{said}/{which}'"
+    done = bulla("verify", *keys, "--passphrase-command", command, "locked.bulla", "b.bulla", status=status)
+    assert (said / "log").read_text() == "asked\n"
+    assert done.stderr.count(b"wrong passphrase") == (2 if which == "wrong" else 0)
+    with open(said / which) as file:
+        bulla("verify", *keys, "--passphrase-fd", "0", "locked.bulla", "b.bulla", stdin_file=file, status=status)
+
+
+def test_passphrase_of_a_keyring_is_for_both_ends_of_a_reencryption(bulla, said, locked, work):
+    two_keys(bulla, said, locked)
+    with open(said / "old") as file:
+        to = ["-k", f"{locked}#locked", "--to", f"{locked}#b"]
+        bulla("reencrypt", *to, "--passphrase-fd", "0", "locked.bulla", stdin_file=file)
+    assert opened(bulla, f"{locked}#b", "locked.bulla", env=old(said)) == X
+
+
 @pytest.mark.parametrize("member, value", [("salt", "00" * 16), ("passes", 1), ("memory-kib", 8)])
 def test_changed_cost_is_a_wrong_passphrase(bulla, said, locked, member, value):
     edit_ring(locked, lambda r: r["passphrase"].update({member: value}))
@@ -314,7 +341,7 @@ def test_changed_cost_is_a_wrong_passphrase(bulla, said, locked, member, value):
 
 COSTS = [({"memory-kib": 4}, 4), ({"memory-kib": 2**22 + 1}, 4), ({"passes": 0}, 4), ({"passes": 1025}, 4)]
 COSTS += [({"salt": "00" * 15}, 4), ({"salt": "zz" * 16}, 4), ({"passes": "3"}, 4), ({"lanes": 1}, 4)]
-COSTS += [({"memory-kib": 2**20 + 1}, 7), ({"memory-kib": 2**22, "passes": 1024}, 7)]
+COSTS += [({"memory-kib": 2**16 + 1}, 7), ({"passes": 9}, 7), ({"memory-kib": 2**22, "passes": 1024}, 7)]
 
 
 @pytest.mark.parametrize("cost, status", COSTS)
@@ -381,20 +408,44 @@ def test_passphrase_of_a_file_is_not_asked_for_where_no_slot_takes_one(bulla, sa
     assert bulla.open("passphrase:", sealed, "-k", ring, start_new_session=True) == X
 
 
-def with_slot_memory(sealed, kib):
-    """Both copies with another memory cost in the only slot."""
+def with_slot_memory(sealed, kib, passes=3):
+    """Both copies with another cost in the last passphrase slot."""
     raw = sealed.read_bytes()
-    salt_end = raw.index((3).to_bytes(4, "big") + (65536).to_bytes(4, "big")) + 4
-    copy = raw[:salt_end] + kib.to_bytes(4, "big") + raw[salt_end + 4 : REGION]
+    cost = raw[:REGION].rindex((3).to_bytes(4, "big") + (65536).to_bytes(4, "big"))
+    copy = raw[:cost] + passes.to_bytes(4, "big") + kib.to_bytes(4, "big") + raw[cost + 8 : REGION]
     sealed.write_bytes(2 * with_checksum(copy) + raw[2 * REGION :])
 
 
-def test_costly_slot_is_refused_at_once(bulla, said):
+@pytest.mark.parametrize("kib, passes", [(2**21, 3), (2**16 + 1, 1), (2**16, 9)])
+def test_costly_slot_is_refused_at_once(bulla, said, kib, passes):
     sealed = sealed_by_passphrase(bulla, said)
-    with_slot_memory(sealed, 2**21)
+    with_slot_memory(sealed, kib, passes)
     begun = time.monotonic()
     assert b"--max-kdf-mem" in bulla("verify", "-k", "passphrase:", sealed, env=old(said), status=7).stderr
     assert time.monotonic() - begun < 5
+
+
+def test_slots_of_a_file_have_one_budget(bulla, said):
+    """The second is allowed by itself, but not after the first."""
+    sealed = sealed_by_passphrase(bulla, said, "a", "-k", "passphrase:b")
+    with_slot_memory(sealed, 2**20, 8)
+    allow = ["--max-kdf-mem", "1024"]
+    done = bulla("verify", "-k", "passphrase:", *allow, sealed, env=old(said, "wrong"), status=7)
+    assert b"its passphrase slots cost more than 8388608 KiB" in done.stderr and b"--max-kdf-mem" in done.stderr
+
+
+def test_files_have_a_budget_each(bulla, said, late, work):
+    """So many that together they are above it."""
+    sealed = sealed_by_passphrase(bulla, said)
+    for name in range(33):
+        (work / f"{name}.bulla").write_bytes(sealed.read_bytes())
+    done = bulla("verify", "-k", "passphrase:", "-r", ".", env=old(said, "wrong") | late(), status=3)
+    assert b"cost more" not in done.stderr and done.stderr.count(b"none of the given keys") == 34
+
+
+def test_signal_is_seen_before_each_slot(bulla, said, late):
+    sealed = sealed_by_passphrase(bulla, said, "a", "-k", "passphrase:b")
+    bulla("verify", "-k", "passphrase:", sealed, env=old(said) | late("crypto_pwhash"), status=130)
 
 
 def test_key_opens_beside_a_costly_slot(bulla, said, ring):
@@ -436,6 +487,20 @@ def test_terminal_asks_once_for_an_old_one(bulla, said, locked, work):
     shown = on_terminal(bulla, "encrypt", "-k", "../keys/locked.ring", "plain", lines=[OLD + "\n"])
     assert asked(shown) == ["bulla: passphrase of keyring '../keys/locked.ring': "]
     assert bulla.open(locked, "plain.bulla", env=old(said)) == X
+
+
+def test_stop_at_the_question_leaves_the_terminal_as_it_was(bulla, said, locked, work):
+    lines = ["\x1a", "\x1a", OLD + "\n"]
+    shown = on_terminal(bulla, "encrypt", "-k", locked, "-o", "out", said / "wrong", lines=lines, under=IN_SHELL)
+    told = [line for line in shown.decode().split() if line in ("stopped", "ended", "True", "False")]
+    assert told == ["stopped", "True", "stopped", "True", "ended", "True"] and len(asked(shown)) == 3
+    assert opened(bulla, locked, "out", env=old(said)) == b"wrong"
+
+
+@pytest.mark.parametrize("key", ["\x03", "\x1c"], ids=["interrupt", "quit"])
+def test_end_at_the_question_leaves_the_terminal_as_it_was(bulla, said, locked, work, key):
+    shown = on_terminal(bulla, "encrypt", "-k", locked, said / "old", lines=[key], status=130, under=IN_SHELL)
+    assert b"ended True" in shown and b"interrupted" in shown
 
 
 def test_two_that_differ_are_refused(bulla, said):

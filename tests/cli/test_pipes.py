@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from held import wait_until_asleep
 from sealed import CHUNK, CHUNKS, SUITES, content, flip
 
 LARGE = 150 * 16384 + 100  # more than any buffer between the two ends; from chunk 64 on, other threads help
@@ -35,6 +36,30 @@ def test_streams_come_back(bulla, ring, size, suite, name):
     assert sealed.stderr == b""
     opened = bulla("decrypt", "-k", ring, *name, stdin=sealed.stdout)
     assert (opened.stdout, opened.stderr) == (content(size), b"")
+
+
+@pytest.mark.parametrize("verb", ["encrypt", "decrypt"])
+def test_pipes_that_do_not_block_are_waited_for(bulla, ring, verb):
+    """As a program leaves them that shares them and polls."""
+    size = 3 * 2**20  # more than the buffers of both
+    data = content(size) if verb == "encrypt" else sealed_bytes(bulla, ring, size)
+    theirs, feed = os.pipe()
+    drain, into = os.pipe()
+    os.set_blocking(theirs, False)
+    os.set_blocking(into, False)
+    process = bulla.start(verb, "-k", ring, stdin=theirs, stdout=into)
+    os.close(theirs)
+    os.close(into)
+    wait_until_asleep(process)  # for the first byte
+    with os.fdopen(feed, "wb") as pipe:
+        writer = threading.Thread(target=lambda: (pipe.write(data), pipe.close()))
+        writer.start()
+        wait_until_asleep(process)  # for room
+        with os.fdopen(drain, "rb") as out:
+            made = out.read()
+        writer.join()
+    bulla.finish(process)
+    assert (bulla("decrypt", "-k", ring, stdin=made).stdout if verb == "encrypt" else made) == content(size)
 
 
 def test_files_and_streams_mix(bulla, ring, work):

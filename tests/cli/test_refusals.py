@@ -285,6 +285,14 @@ def test_folder_that_may_not_be_written(ring, work, refused, source, verb):
     refused(*args, status=1, says="cannot create 'out/f': Permission denied", under=BOUND)
 
 
+@pytest.mark.parametrize("error", ["EPERM", "ENOSYS", "EOPNOTSUPP"])
+def test_file_system_without_links(bulla, ring, work, refused, error):
+    """No new name can be made there that would not replace an old one; that is for --force."""
+    (work / "f").write_bytes(b"x")
+    under = ["strace", "-f", "-o", "/dev/null", "-e", f"inject=linkat:error={error}"]
+    refused("encrypt", "-k", ring, "f", status=1, says="bulla: hint: this file system cannot refuse a name that is taken", under=under)
+
+
 @pytest.mark.parametrize("what", ["file", "folder"])
 def test_part_of_a_tree_that_may_not_be_read(bulla, ring, work, what):
     for name in ("t/a", "t/b", "t/c"):

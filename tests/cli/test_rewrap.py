@@ -557,11 +557,14 @@ def test_old_key_opens_by_the_stale_copy_when_the_new_one_is_torn(bulla, ring, o
     assert slots(bulla, sealed) == [("backup", 2)] and slot_bytes(ring, 1) not in sealed.read_bytes()
 
 
-def test_locked_file(bulla, ring, sealed):
+@pytest.mark.parametrize("how", [fcntl.LOCK_EX, fcntl.LOCK_SH])
+def test_locked_file(bulla, ring, sealed, how):
+    """The other may be one that only reads."""
     before = identity(sealed)
     with open(sealed, "rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        assert b"another program" in bulla("rewrap", "-k", ring, sealed, status=1).stderr
+        fcntl.flock(file, how)
+        said = bulla("rewrap", "-k", ring, sealed, status=1).stderr
+        assert f"another program holds a lock on '{sealed}'\n".encode() in said and b"whoever may read the file can" in said
         assert identity(sealed) == before
         bulla("verify", "-k", ring, sealed)
     bulla("rewrap", "-k", ring, sealed)

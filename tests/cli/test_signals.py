@@ -17,7 +17,7 @@ MIB = 2**20
 LARGE = 512 * MIB if not SANITIZED else 32 * MIB
 RSS_MAX = 32 * MIB
 INPUT = content(3 * MIB)
-SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
 
 
 def sealed_input(bulla, ring):
@@ -131,6 +131,12 @@ def test_kill_leaves_nothing(bulla, ring, work, verb, options):
     process = start_slow(bulla, ring, verb, "-o", "out", *options, data=data_for(bulla, ring, verb))
     process.kill()
     bulla.finish(process, status=-signal.SIGKILL)
+    assert os.listdir(work) == []
+
+
+def test_signal_just_before_a_read_is_not_lost(bulla, ring, work, late):
+    process = bulla.start("encrypt", "-k", ring, "-o", "out", env=late("read"))
+    assert process.wait(timeout=30) == 130
     assert os.listdir(work) == []
 
 

@@ -1,9 +1,13 @@
 """Status: on which keys sealed files hang, which would be lost with one of them, and a line for scripts."""
 
 import json
+import pathlib
+import sys
 
 import pytest
 
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "kit"))
+from encoder import File, Opaque, sized  # noqa: E402
 from sealed import BODY, REGION, content, flip, snapshot, with_checksum
 
 X = b"content"
@@ -84,6 +88,32 @@ def test_each_kind_of_slot_has_a_name(bulla, work):
     bulla("encrypt", "-k", host, "-k", "passphrase:hint", "-o", "f.bulla", stdin=X, env={"BULLA_NEW_PASSPHRASE_FILE": str(bulla.home / "p")})
     out = bulla("status", "f.bulla").stdout.decode()
     assert f"1 file on host v1 ({key_id(bulla, host)}), 0 of them" in out and "1 file on passphrase " in out
+
+
+def invent(work, files, arn):
+    """Files with 32 slots each, of keys that nobody has: those of arn, a function of a number."""
+    (work / "t").mkdir()
+    for number in range(files):
+        slots = [Opaque(0x21, [sized(arn(32 * number + k)), sized(b"")], b"x") for k in range(32)]
+        (work / f"t/{number:03}.bulla").write_bytes(File("invented", master=slots, exponent=16).bytes()[0])
+
+
+def test_many_keys(bulla, work):
+    """In the order of their names, whatever the order in which they are found."""
+    arn = lambda number: b"arn:aws:kms:x:1:key/%03d" % (number * 211 % 640)  # noqa: E731
+    invent(work, 20, arn)
+    lines = bulla("status", "-r", "t", "t").stdout.decode().splitlines()
+    assert [line.partition(",")[0] for line in lines[:-1]] == [f"2 files on arn:aws:kms:x:1:key/{n:03}" for n in range(640)]
+    keys = [json.loads(line) for line in bulla("status", "--json", "-r", "t").stdout.splitlines()]
+    assert [line["files"] for line in keys if "key" in line] == [1] * 640
+
+
+def test_more_keys_than_are_counted(bulla, work):
+    """Anybody can invent them: they must not take all memory."""
+    invent(work, 160, lambda number: b"%05d" % number + 500 * b"\x01")
+    done = bulla("status", "-r", "t", status=3)
+    assert b".bulla': too many different keys to count them all" in done.stderr and b"--shard" in done.stderr
+    assert bulla("status", "--shard", "1/2", "-r", "t").stdout.endswith(b" of them on a single key\n")
 
 
 def test_nothing_to_read(bulla, work):

@@ -284,7 +284,7 @@ SCENARIOS = [
     Scenario("verify/file", both(rings, sealed(LARGE)), ("verify", "-j4", *K, "f.bulla"), output=prints_nothing),
     Scenario("rewrap/version", both(rings, sealed(SMALL), rotated), ("rewrap", *K, "f.bulla"),
              is_moved("work/f.bulla", SMALL, to=RING), makes=("work/f.bulla",), repeats=True),
-    Scenario("rewrap/unsynced", both(rings, sealed(SMALL), rotated), ("rewrap", *K, "--sync=none", "f.bulla"),
+    Scenario("rewrap/unsynced", both(rings, sealed(SMALL), rotated), ("rewrap", *K, "--sync=none", "--preserve-times", "f.bulla"),
              is_moved("work/f.bulla", SMALL, to=RING), makes=("work/f.bulla",), repeats=True),
     Scenario("rewrap/tree", both(rings, sealed_tree, rotated), ("rewrap", "-j4", "-r", *K, "t"),
              all_of(*(is_moved(f"work/t/{name}.bulla", data, to=RING) for name, data in TREE.items())),

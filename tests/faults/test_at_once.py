@@ -397,3 +397,32 @@ def test_files_of_several_directories_are_done_at_once(bulla, ring, step_library
             break
     assert len(ready) == threads
     assert run.go_on()[0] == 0
+
+
+@pytest.mark.parametrize("last", [0, 1])
+@pytest.mark.parametrize("order", ["a b", "b a"])
+@pytest.mark.parametrize("verb", ["encrypt", "decrypt"])
+def test_two_sources_of_one_result(bulla, ring, step_library, verb, order, last):
+    """Both results are ready before either is put in the one place; the second is refused, and its source stays."""
+    work, plain = bulla.work, {"a": PLAIN, "b": OTHER}
+    name = "x" if verb == "encrypt" else "x.bulla"
+    for folder, what in plain.items():
+        (work / folder).mkdir()
+        (work / folder / "x").write_bytes(what)
+        if verb == "decrypt":
+            bulla("encrypt", "-k", ring, "--remove-source", work / folder / "x")
+    (work / "out").mkdir()
+    run = Stepped(bulla, step_library, verb, "-j2", "-k", ring, "--force", "--remove-source", "-o", "out", *(f"{o}/{name}" for o in order.split()))
+    ready, placed, patience = [], False, time.monotonic() + TIMEOUT / 2
+    for call in run:
+        if call.name == "fchmod" and call.inode not in ready:
+            ready.append(call.inode)
+        placed = placed or call.name == "renameat"
+        late = len(ready) < 2 or not placed and call.inode == ready[last]
+        run.waits = call.name == "fchmod" and late and time.monotonic() < patience
+    status, said = run.end()
+    assert len(ready) == 2 and status == 3 and "is another result of this run" in said
+    (kept,) = (o for o in plain if (work / o / name).exists())
+    (won,) = set(plain) - {kept}
+    back = bulla("decrypt", "-k", ring, "-o", "-", "out/x.bulla").stdout if verb == "encrypt" else (work / "out/x").read_bytes()
+    assert back == plain[won] and len(list((work / "out").iterdir())) == 1

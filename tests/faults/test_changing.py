@@ -137,3 +137,32 @@ def test_tree_that_changes_while_it_is_walked(bulla, ring, work, step_library):
     before = snapshot(tree)
     bulla("verify", "-q", "-k", ring, *(p for p in (tree / "sub").iterdir() if p.name.endswith(".bulla")))
     assert snapshot(tree) == before
+
+
+@pytest.mark.parametrize("how", [[], ["--detach"]])
+def test_names_that_are_swapped_during_a_rewrap(bulla, ring, work, step_library, how):
+    """The envelope of the one file, read under the name of the other, does not get into that."""
+    x, y = (bulla.seal(ring, n.encode(), *how, name=n) for n in "xy")
+    read = [work / (p.name + ".env") if how else p for p in (x, y)]
+    inodes = [p.stat().st_ino for p in read]
+    bulla("key", "rotate", ring)
+
+    def swap():
+        read[0].rename(work / "z")
+        read[1].rename(read[0])
+        (work / "z").rename(read[1])
+
+    run, step = Stepped(bulla, step_library, "rewrap", "-k", ring, x), 0
+    for call in run:
+        if step == 0 and call.name == "flock" and call.inode == inodes[0]:
+            step = 1
+        elif step == 1:
+            swap()
+            step = 2
+        elif step == 2 and call.inode == inodes[1]:
+            swap()
+            step = 3
+    status, said = run.end()
+    assert step == 3 and status == 1 and "was replaced by another program" in said
+    for path, plain in ((x, b"x"), (y, b"y")):
+        assert bulla("decrypt", "-k", ring, "-o", "-", path).stdout == plain

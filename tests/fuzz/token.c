@@ -27,14 +27,14 @@ static uint8_t point[67], modulus[256];
 static struct wire_reader *input;
 
 /* The linker puts these in the place of the functions (--wrap): no thread, no time. */
-void __wrap_module_moves(struct module *module);
+void __wrap_module_enter(struct module *module);
 CK_RV __wrap_module_back(struct module *module, CK_RV rv);
 void __wrap_module_patience(struct module *module, bool patient);
 struct result __wrap_module_ask(struct module *module,
                                 struct result (*ask)(void *arg, struct err *err), void *arg,
                                 struct err *err);
 
-void __wrap_module_moves(struct module *module)
+void __wrap_module_enter(struct module *module)
 {
     (void)module;
 }

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 import time
 
 import pytest
@@ -269,8 +270,6 @@ def test_timeout_that_is_none(bulla, softhsm, value):
 
 
 def test_interrupt_while_the_module_hangs(bulla, softhsm):
-    import signal
-
     operation = Operation(bulla, softhsm, "decrypt", "rsa")
     log = bulla.home / "log"
     process = bulla.start(*operation.args(), env=softhsm.mocked("C_Decrypt:1+:hang", log))
@@ -282,6 +281,39 @@ def test_interrupt_while_the_module_hangs(bulla, softhsm):
     begun = time.monotonic()
     bulla.finish(process, status=(130, -2))
     assert time.monotonic() - begun < 10 and os.listdir(bulla.work) == []
+
+
+def interrupted(bulla, operation, env, log, function, delay):
+    """Runs it, with a signal so many seconds after the first call of a function. Returns its exit status."""
+    log.unlink(missing_ok=True)
+    process = bulla.start(*operation.args(), "--force", env=env)
+    deadline = time.monotonic() + 20
+    while not (log.exists() and f"{function}\n" in log.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    _, err = bulla.finish(process, status=(0, 130))
+    assert err in (b"", b"bulla: interrupted\n")
+    return process.returncode
+
+
+def test_module_that_works_on_while_the_program_ends(bulla, softhsm):
+    """What the end takes away, it must not take from under the module."""
+    operation, log = Operation(bulla, softhsm, "decrypt", "rsa"), bulla.home / "log"
+    env = softhsm.mocked("C_Decrypt:1+:spin", log)
+    for _ in range(3 if SANITIZED else 10):
+        assert interrupted(bulla, operation, env, log, "C_Decrypt", 0) == 130
+    operation(softhsm.mocked("C_Decrypt:1+:spin"), ["--token-timeout", "1"], status=6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_interrupt_at_any_time(bulla, softhsm, kind):
+    """In a call of the module or between two: it comes at times that are as good as any."""
+    operation, log = Operation(bulla, softhsm, "decrypt", kind), bulla.home / "log"
+    env = softhsm.mocked(" ".join(f"{name}:1+:sleep=2" for name in ("C_GetAttributeValue", "C_FindObjects", "C_CloseSession")), log)
+    for number in range(4 if SANITIZED else 25):
+        interrupted(bulla, operation, env, log, "C_Initialize", number * 0.0037)
 
 
 # Fallback.

@@ -1,12 +1,15 @@
 /* The ground floor: wire, text, errors, secrets, places, atomic files, streams,
- * commands. */
+ * commands, threads. */
+#include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/stat.h>
 
 #include "base/atomic_file.h"
 #include "base/command.h"
 #include "base/stream.h"
 #include "base/text.h"
+#include "base/threads.h"
 #include "base/tree.h"
 #include "base/wire.h"
 #include "tests/unit/test.h"
@@ -412,6 +415,28 @@ static void what_is_the_callers_takes_no_orders(void)
     }
 }
 
+#define MANY 8192 /* CPUs */
+
+/* In the place of the C library's: a machine with room for many CPUs, of which it has three. */
+int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
+{
+    (void)pid;
+    if (size < MANY / 8) {
+        errno = EINVAL;
+        return -1;
+    }
+    CPU_ZERO_S(size, set);
+    CPU_SET_S(0, size, set);
+    CPU_SET_S(1, size, set);
+    CPU_SET_S(MANY - 1, size, set);
+    return 0;
+}
+
+static void threads_on_a_large_machine(void)
+{
+    CHECK(threads_allowed() == 3);
+}
+
 int main(void)
 {
     struct err err = {0};
@@ -432,6 +457,7 @@ int main(void)
     RUN(an_atomic_file_does_not_replace_what_came_meanwhile);
     RUN(compare_sinks);
     RUN(commands);
+    RUN(threads_on_a_large_machine);
     RUN(new_directories_wait_for_their_files_many_at_once);
     RUN(what_is_the_callers_takes_no_orders);
     return DONE();

@@ -9,6 +9,7 @@
  *     rv          answer VALUE and do nothing
  *     after       do it, then answer VALUE
  *     hang        never answer
+ *     spin        never answer, and have the real module work all the while
  *     sleep       answer VALUE milliseconds later
  *     length      say that the answer has VALUE bytes or elements
  *     flip        the answer's first byte is another
@@ -33,6 +34,7 @@ enum what {
     RV,
     AFTER,
     HANG,
+    SPIN,
     SLEEP,
     LENGTH,
     FLIP,
@@ -44,8 +46,8 @@ enum what {
     HOLES
 };
 
-static const char *const words[] = {"nothing", "rv",    "after", "hang", "sleep", "length", "flip",
-                                    "junk",    "flags", "clear", "hide", "null",  "holes"};
+static const char *const words[] = {"nothing", "rv",   "after", "hang",  "spin", "sleep", "length",
+                                    "flip",    "junk", "flags", "clear", "hide", "null",  "holes"};
 
 struct fault {
     enum what what;
@@ -118,6 +120,26 @@ static bool applies(const char *word, const char *function, unsigned long call, 
     return true;
 }
 
+static void spin(void)
+{
+    CK_SLOT_ID slots[16];
+    CK_ULONG count = 16, size;
+    CK_SESSION_HANDLE session;
+    CK_BYTE bytes[64];
+    CK_MECHANISM sha256 = {CKM_SHA256, NULL, 0};
+
+    if (real->C_GetSlotList(CK_TRUE, slots, &count) != CKR_OK || count == 0 ||
+        real->C_OpenSession(slots[0], CKF_SERIAL_SESSION, NULL, NULL, &session) != CKR_OK)
+        return;
+    for (int i = 0; i < 1000; i++) {
+        size = sizeof bytes;
+        (void)real->C_GenerateRandom(session, bytes, sizeof bytes);
+        if (real->C_DigestInit(session, &sha256) == CKR_OK)
+            (void)real->C_Digest(session, bytes, sizeof bytes, bytes, &size);
+    }
+    (void)real->C_CloseSession(session);
+}
+
 /* Counts and logs a call, waits if told so, and says what is to be wrong with it. */
 static struct fault consult(const char *function)
 {
@@ -133,6 +155,8 @@ static struct fault consult(const char *function)
             break;
     while (fault.what == HANG)
         pause();
+    while (fault.what == SPIN)
+        spin();
     if (fault.what == SLEEP)
         usleep((useconds_t)fault.value * 1000);
     return fault;
