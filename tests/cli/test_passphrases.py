@@ -330,7 +330,7 @@ def test_passphrase_of_a_keyring_is_for_both_ends_of_a_reencryption(bulla, said,
     with open(said / "old") as file:
         to = ["-k", f"{locked}#locked", "--to", f"{locked}#b"]
         bulla("reencrypt", *to, "--passphrase-fd", "0", "locked.bulla", stdin_file=file)
-    assert opened(bulla, f"{locked}#b", "locked.bulla", env=old(said)) == X
+    assert bulla.open(f"{locked}#b", "locked.bulla", env=old(said)) == X
 
 
 @pytest.mark.parametrize("member, value", [("salt", "00" * 16), ("passes", 1), ("memory-kib", 8)])
@@ -494,7 +494,7 @@ def test_stop_at_the_question_leaves_the_terminal_as_it_was(bulla, said, locked,
     shown = on_terminal(bulla, "encrypt", "-k", locked, "-o", "out", said / "wrong", lines=lines, under=IN_SHELL)
     told = [line for line in shown.decode().split() if line in ("stopped", "ended", "True", "False")]
     assert told == ["stopped", "True", "stopped", "True", "ended", "True"] and len(asked(shown)) == 3
-    assert opened(bulla, locked, "out", env=old(said)) == b"wrong"
+    assert bulla.open(locked, "out", env=old(said)) == b"wrong"
 
 
 @pytest.mark.parametrize("key", ["\x03", "\x1c"], ids=["interrupt", "quit"])
