@@ -434,6 +434,7 @@ def test_slots_of_a_file_have_one_budget(bulla, said):
     assert b"its passphrase slots cost more than 8388608 KiB" in done.stderr and b"--max-kdf-mem" in done.stderr
 
 
+@pytest.mark.plain
 def test_files_have_a_budget_each(bulla, said, late, work):
     """So many that together they are above it."""
     sealed = sealed_by_passphrase(bulla, said)
@@ -443,6 +444,7 @@ def test_files_have_a_budget_each(bulla, said, late, work):
     assert b"cost more" not in done.stderr and done.stderr.count(b"none of the given keys") == 34
 
 
+@pytest.mark.plain
 def test_signal_is_seen_before_each_slot(bulla, said, late):
     sealed = sealed_by_passphrase(bulla, said, "a", "-k", "passphrase:b")
     bulla("verify", "-k", "passphrase:", sealed, env=old(said) | late("crypto_pwhash"), status=130)

@@ -134,6 +134,7 @@ def test_kill_leaves_nothing(bulla, ring, work, verb, options):
     assert os.listdir(work) == []
 
 
+@pytest.mark.plain
 def test_signal_just_before_a_read_is_not_lost(bulla, ring, work, late):
     process = bulla.start("encrypt", "-k", ring, "-o", "out", env=late("read"))
     assert process.wait(timeout=30) == 130

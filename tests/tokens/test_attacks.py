@@ -10,7 +10,7 @@ from tokens import PIN, WRONG_PIN
 X = content(1000)
 NO_CHECK_VALUE = "C_GetAttributeValue:1+:length=0@0x90"
 SHORT_CHECK_VALUE = "C_GetAttributeValue:1+:length=1@0x90"
-PROXY = "/usr/lib/x86_64-linux-gnu/p11-kit-proxy.so"
+PROXY = "/usr/lib/x86_64-linux-gnu/libp11-kit.so.0"  # which p11-kit-proxy.so is a link to
 
 
 def contexts(bulla, key, count, *options):
@@ -160,8 +160,6 @@ def test_pin_that_nobody_looked_at_is_not_given_for_a_use(bulla, careful, sofths
 
 def test_token_is_known_again_behind_a_proxy(bulla, softhsm, tmp_path):
     """p11-kit-proxy gives the slots other numbers, but it is one token that counts its wrong PINs."""
-    if not os.path.exists(PROXY):
-        pytest.skip("p11-kit-proxy is not installed")
     modules = bulla.home / ".config" / "pkcs11" / "modules"
     modules.mkdir(parents=True)
     sealed = [bulla.at(softhsm).seal(softhsm.uri(kind), X, name=kind) for kind in ("rsa", "p256")]
