@@ -102,23 +102,23 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     return r;
 }
 
-static int run(const struct options *o, struct batch *batch, bool only_verify)
+static int run(const struct options *o, struct batch batch, bool only_verify)
 {
     struct decrypt d = {.options = o, .only_verify = only_verify};
     struct err err = {0};
     int status;
 
-    batch->options = o;
-    batch->each = each;
-    batch->arg = &d;
-    batch->session = &d.session;
-    batch->whose = o->same_owner ? WHOSE_SAME : WHOSE_CALLER;
+    batch.options = o;
+    batch.each = each;
+    batch.arg = &d;
+    batch.session = &d.session;
+    batch.whose = o->same_owner ? WHOSE_SAME : WHOSE_CALLER;
     d.session.env.token.may_be_away = o->keys.count > 1;
     if (!read_options(&d.open, o, &err).ok || !read_range(&d, o, &err).ok ||
         !common_sync(&d.session, o, &err).ok || !common_keys(&d.session, o, true, &err).ok)
         status = terminal_error(&err);
     else
-        status = common_finish(&d.session, batch_run(batch));
+        status = common_finish(&d.session, batch_run(&batch));
     common_calls(o, keyset_calls(&d.session.keys));
     session_close(&d.session);
     return status;
@@ -126,18 +126,19 @@ static int run(const struct options *o, struct batch *batch, bool only_verify)
 
 int verb_decrypt(const struct options *o)
 {
-    struct batch batch = {
-        .parallel = true, .done = "opened", .take = SEALED_SUFFIX, .only = SEALED_SUFFIX};
-
-    return run(o, &batch, false);
+    return run(
+        o,
+        (struct batch){
+            .parallel = true, .done = "opened", .take = SEALED_SUFFIX, .only = SEALED_SUFFIX},
+        false);
 }
 
 int verb_verify(const struct options *o)
 {
-    struct batch batch = {.parallel = true,
-                          .done = "verified",
-                          .only = SEALED_SUFFIX,
-                          .looks = 1u << LOOK_SEALED | 1u << LOOK_BODY};
-
-    return run(o, &batch, true);
+    return run(o,
+               (struct batch){.parallel = true,
+                              .done = "verified",
+                              .only = SEALED_SUFFIX,
+                              .looks = 1u << LOOK_SEALED | 1u << LOOK_BODY},
+               true);
 }
