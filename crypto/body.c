@@ -355,8 +355,10 @@ static void work(struct worker *w)
         pthread_mutex_lock(&r->lock);
         r->plain += b.plain;
         pthread_mutex_unlock(&r->lock);
-        if (w->helper == NULL && done >= HELP_AFTER && !b.last)
+        if (w->helper == NULL && done >= HELP_AFTER && !b.last) {
             ask_for_help(r);
+            sodium_stackzero(STACK_LEFT); /* libc saves the vector registers where it links */
+        }
         if (is_one_too_many(w))
             return;
     }
