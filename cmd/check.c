@@ -38,6 +38,8 @@ static struct result check_one(const char *given, const struct options *o, json_
     struct list one = {&given, 1};
     struct check c;
 
+    if (o->json && json == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
     if (!common_env(&s.env, o, err).ok || !session_open(&s, NULL, 0, err).ok ||
         !common_keyset(&keys, &s.env, &one, err).ok)
         return FAIL;

@@ -121,6 +121,16 @@ def test_key_check_without_memory_leaves_out_nothing(world, tools):
     assert all(done.stdout == whole for done in runs if done.returncode == 0)
 
 
+def test_key_check_without_memory_for_its_json(world, tools):
+    """It printed what is for people, with exit status 0."""
+    check = ("key", "check", "--json", "../keys/a.ring")
+    whole = world(*check).stdout
+    runs = [without(world, tools, n, *check) for n in range(2, 40)]  # the first is for the options
+    assert all(done.stdout == whole for done in runs if done.returncode == 0)
+    assert all(done.stdout.startswith(b"{") or not done.stdout for done in runs)
+    assert b"" in [done.stdout for done in runs if done.returncode == 1 and b"out of memory" in done.stderr]
+
+
 def test_a_walk_passes_by_what_a_killed_run_left(world):
     (world.work / "t").mkdir()
     for name in (".bulla-0123456789abcdef", ".bulla-0123456789abcdeg", ".bulla-0123456789abcdef0"):
