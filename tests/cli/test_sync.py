@@ -59,6 +59,18 @@ def test_end_syncs_a_directory_without_a_file(bulla, ring, work, trees):
     assert syncs(bulla, work, "encrypt", "-j1", "--sync=end", "-k", ring, "-r", *trees, "-o", "out") == ["syncfs"]
 
 
+@pytest.mark.parametrize("when, synced", [("each", ["0"]), ("end", ["0"]), ("none", [])])
+def test_standard_output_is_synced(bulla, ring, work, when, synced):
+    """A file; a pipe cannot be, and that is no failure."""
+    trace = work.parent / "trace"
+    under = ["strace", "-f", "-e", "trace=fsync", "-o", str(trace)]
+    with open(work / "out", "wb") as out:
+        bulla("encrypt", f"--sync={when}", "-k", ring, stdin=b"x", under=under, stdout=out)
+    assert re.findall(r"\bfsync\(1\) += (\d)", trace.read_text()) == synced
+    bulla("encrypt", f"--sync={when}", "-k", ring, stdin=b"x", under=under)
+    assert not re.findall(r"\bfsync\(\d+\) += 0", trace.read_text())
+
+
 @pytest.mark.parametrize("when", ["end", "none"])
 def test_what_replaces_a_file_is_durable_first(bulla, ring, work, when):
     """Or a power cut could take the old and the new."""
