@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/keyctl.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -55,6 +56,26 @@ static long do_fifo(const char *path)
 static long do_link(const char *path)
 {
     return symlink("/", path);
+}
+
+static long do_char(const char *path)
+{
+    return mknod(path, S_IFCHR | 0600, 0);
+}
+
+static long do_block(const char *path)
+{
+    return mknod(path, S_IFBLK | 0600, 0);
+}
+
+static long do_socket_file(const char *path)
+{
+    return mknod(path, S_IFSOCK | 0600, 0);
+}
+
+static long do_remove_folder(const char *path)
+{
+    return rmdir(path);
 }
 
 static long do_run(const char *path)
@@ -189,6 +210,34 @@ static long do_type(const char *path)
     return ioctl(STDERR_FILENO, TIOCSTI, "x"); /* ENOTTY where it is allowed, and no terminal is there */
 }
 
+/* By its number, with arguments that are no process, descriptor, address or flags: where it is allowed, it fails. */
+static long do_syscall(const char *number)
+{
+    return syscall(strtol(number, NULL, 10), -1L, -1L, -1L, -1L, -1L, -1L);
+}
+
+/* getpid by the numbers of 32-bit programs, which not every kernel has. */
+#ifdef __x86_64__
+static sigjmp_buf before_trap;
+
+static void trapped(int number)
+{
+    siglongjmp(before_trap, number);
+}
+
+static long do_foreign(const char *path)
+{
+    long got = -ENOSYS;
+
+    (void)path;
+    signal(SIGSEGV, trapped);
+    if (sigsetjmp(before_trap, 1) == 0)
+        __asm__ volatile("int $0x80" : "=a"(got) : "a"(20L) : "r8", "r9", "r10", "r11", "memory");
+    errno = got < 0 ? (int)-got : 0;
+    return got < 0 ? -1 : 0;
+}
+#endif
+
 static const struct {
     const char *name;
     long (*act)(const char *path);
@@ -199,7 +248,11 @@ static const struct {
     {"thread-signal", do_thread_signal}, {"queue-signal", do_queue_signal}, {"own-signal", do_own_signal},
     {"limit", do_limit},   {"own-limit", do_own_limit}, {"owner", do_owner}, {"owner-ex", do_owner_ex},
     {"owner-signal", do_owner_signal}, {"socket-owner", do_socket_owner}, {"socket-group", do_socket_group},
-    {"chmod", do_chmod},   {"clock", do_clock},
+    {"chmod", do_chmod},   {"clock", do_clock},   {"char", do_char}, {"block", do_block},     {"socket-file", do_socket_file},
+    {"remove-folder", do_remove_folder}, {"syscall", do_syscall},
+#ifdef __x86_64__
+    {"foreign", do_foreign},
+#endif
 };
 
 __attribute__((destructor)) static void spy(void)

@@ -4,6 +4,8 @@ import ctypes
 import errno
 import os
 import pathlib
+import platform
+import re
 import subprocess
 
 import pytest
@@ -20,10 +22,27 @@ pytestmark = [
     pytest.mark.skipif(ABI < 1, reason="this kernel has no Landlock"),
 ]
 
+on_x86_64 = pytest.mark.skipif(platform.machine() != "x86_64", reason="these are the numbers of x86-64")
+
 # Calls that no run over files may make; where they are not refused, they end by the second.
 CALLS = {"run /bin/true": 0, "socket": 0, "signal": 0, "thread-signal": 0, "queue-signal": 0, "peek": 0, "keyring": 0,
          "uring": errno.EFAULT, "type": errno.ENOTTY, "clock": errno.EINVAL, "chmod in/victim": 0, "limit": 0, "owner": 0,
          "owner-ex": 0, "owner-signal": 0, "socket-owner": errno.ENOTTY, "socket-group": errno.ENOTTY}  # fmt: skip
+
+# And those that do nothing, wherever they are allowed, as they are tried: by their numbers, without sensible arguments.
+HEADER = pathlib.Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")
+NUMBERS = {name: int(number) for name, number in re.findall(r"#define __NR_(\w+) (\d+)", HEADER.read_text() if HEADER.exists() else "")}
+NUMBERS |= {"fchmodat2": 452, "setxattrat": 463, "removexattrat": 466}  # newer than the header may be
+REFUSED = """
+execve execveat kill pidfd_getfd pidfd_send_signal process_vm_readv process_vm_writev ptrace rt_sigqueueinfo rt_tgsigqueueinfo tkill
+accept accept4 bind connect listen sendmmsg sendmsg sendto socket
+add_key bpf io_uring_enter io_uring_register io_uring_setup keyctl open_by_handle_at perf_event_open request_key userfaultfd
+chroot fsconfig fsmount fsopen fspick mount mount_setattr move_mount open_tree pivot_root setns umount2 unshare
+acct adjtimex clock_adjtime clock_settime delete_module finit_module init_module kexec_file_load kexec_load ioperm iopl
+reboot setdomainname sethostname settimeofday swapoff swapon
+fchmodat fchownat lremovexattr lsetxattr removexattr setxattr chmod chown lchown fchmodat2 setxattrat removexattrat
+""".split()
+X32 = 0x40000000  # and above: the calls of programs with short pointers
 
 # A row for each verb: its arguments, and the folders that it may make files in. The keyring is keys/ring.
 VERBS = {
@@ -79,7 +98,7 @@ def spy(tmp_path_factory):
 def world(bulla, work):
     """Folders in, out, keys and other; files with no business in a run, victim and fresh ones, are in each."""
     for folder in ("in", "out", "keys", "other"):
-        (work / folder).mkdir()
+        (work / folder / "empty").mkdir(parents=True)
         (work / folder / "victim").write_bytes(b"victim")
     bulla("key", "new", "-q", "keys/ring")
     (work / "in/sealed.bulla").write_bytes(bulla("encrypt", "-k", "keys/ring", stdin=b"text").stdout)
@@ -123,7 +142,8 @@ def check_confined(bulla, spy, args, makes, reads_all=False):
         (bulla.work / folder / "other").write_bytes(b"x")
     for folder in ("in", "out"):
         expected |= {f"cut {folder}/other": errno.EACCES} if ABI >= 3 else {}
-        expected[f"fifo {folder}/fifo"] = expected[f"link {folder}/link"] = errno.EACCES
+        expected |= {f"{deed} {folder}/{deed}": errno.EACCES for deed in ("fifo", "link", "char", "block", "socket-file")}
+        expected[f"remove-folder {folder}/empty"] = errno.EACCES
     expected |= dict.fromkeys(CALLS, errno.EPERM) | {"own-signal": 0, "own-limit": 0}
     assert spied(bulla, spy, args, expected, "must") == expected
 
@@ -140,6 +160,14 @@ def test_hostile_code_is_confined_in_other_forms(bulla, spy, world, form):
     check_confined(bulla, spy, args, makes, reads_all="--files-from" in args)
 
 
+@on_x86_64
+def test_calls_that_are_refused_by_their_numbers(bulla, spy, world):
+    expected = {f"syscall {NUMBERS[name]}": errno.EPERM for name in REFUSED} | {f"syscall {X32 + NUMBERS['getpid']}": errno.EPERM}
+    done = spied(bulla, spy, ["inspect", "in/sealed.bulla"], [*expected, "foreign"], "must")
+    assert done.pop("foreign") in (errno.EPERM, errno.ENOSYS)  # not there in all kernels
+    assert done == expected
+
+
 def test_every_verb_has_its_row(bulla):
     lines = bulla("help").stdout.decode().split("\n\n")[2].splitlines()
     assert sorted(line[2:20].strip() for line in lines) == sorted(VERBS)
@@ -148,10 +176,18 @@ def test_every_verb_has_its_row(bulla):
 def test_what_is_refused_works_where_nothing_is_confined(bulla, spy, world):
     """Else the tests above could not fail."""
     deeds = {"read other/victim": 0, "write other/victim": 0, "make other/fresh": 0, "cut other/victim": 0, "fifo other/fifo": 0,
-             "link other/link": 0, "remove other/victim": 0} | CALLS  # fmt: skip
+             "link other/link": 0, "remove other/victim": 0, "char other/char": 0, "socket-file other/socket": 0,
+             "remove-folder other/empty": 0} | CALLS  # fmt: skip
     done = spied(bulla, spy, ["inspect", "in/sealed.bulla"], deeds, "no")
     in_containers = dict.fromkeys(["peek", "keyring", "uring", "clock"], (errno.EPERM, errno.ENOSYS))
     assert not {deed: got for deed, got in done.items() if got != deeds[deed] and got not in in_containers.get(deed, ())}
+
+
+@on_x86_64
+def test_calls_by_their_numbers_fail_otherwise_where_nothing_is_confined(bulla, spy, world):
+    """Most: some are only for root, and not in all containers."""
+    done = spied(bulla, spy, ["inspect", "in/sealed.bulla"], [f"syscall {NUMBERS[name]}" for name in REFUSED], "no")
+    assert 0 not in done.values() and list(done.values()).count(errno.EPERM) < len(REFUSED) // 2
 
 
 # Files that are there by their turn.
