@@ -32,6 +32,9 @@ static const unsigned refused[] = {
     SYS_execve, SYS_execveat, SYS_kill, SYS_pidfd_getfd, SYS_pidfd_send_signal,
     SYS_process_vm_readv, SYS_process_vm_writev, SYS_ptrace, SYS_rt_sigqueueinfo,
     SYS_rt_tgsigqueueinfo, SYS_tkill,
+    /* how fast they run, and where */
+    SYS_ioprio_set, SYS_migrate_pages, SYS_move_pages, SYS_process_madvise, SYS_sched_setaffinity,
+    SYS_sched_setattr, SYS_sched_setparam, SYS_sched_setscheduler, SYS_setpriority,
     /* the network, and who listens on this machine */
     SYS_accept, SYS_accept4, SYS_bind, SYS_connect, SYS_listen, SYS_sendmmsg, SYS_sendmsg,
     SYS_sendto, SYS_socket,

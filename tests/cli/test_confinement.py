@@ -35,6 +35,7 @@ NUMBERS = {name: int(number) for name, number in re.findall(r"#define __NR_(\w+)
 NUMBERS |= {"fchmodat2": 452, "setxattrat": 463, "removexattrat": 466}  # newer than the header may be
 REFUSED = """
 execve execveat kill pidfd_getfd pidfd_send_signal process_vm_readv process_vm_writev ptrace rt_sigqueueinfo rt_tgsigqueueinfo tkill
+ioprio_set migrate_pages move_pages process_madvise sched_setaffinity sched_setattr sched_setparam sched_setscheduler setpriority
 accept accept4 bind connect listen sendmmsg sendmsg sendto socket
 add_key bpf io_uring_enter io_uring_register io_uring_setup keyctl open_by_handle_at perf_event_open request_key userfaultfd
 chroot fsconfig fsmount fsopen fspick mount mount_setattr move_mount open_tree pivot_root setns umount2 unshare
