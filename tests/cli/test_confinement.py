@@ -161,6 +161,12 @@ def test_hostile_code_is_confined_in_other_forms(bulla, spy, world, form):
     check_confined(bulla, spy, args, makes, reads_all="--files-from" in args)
 
 
+def test_every_call_of_the_filter_has_its_number():
+    table = re.search(r"refused\[\] = \{(.*?)\};", (HERE.parents[1] / "base/seccomp.c").read_text(), re.S)[1]
+    named = re.findall(r"\b(?:SYS_(\w+)|([A-Z]{4,}\d?)\b)", table)
+    assert sorted(call or other.lower() for call, other in named) == sorted(REFUSED)
+
+
 @on_x86_64
 def test_calls_that_are_refused_by_their_numbers(bulla, spy, world):
     expected = {f"syscall {NUMBERS[name]}": errno.EPERM for name in REFUSED} | {f"syscall {X32 + NUMBERS['getpid']}": errno.EPERM}
