@@ -49,6 +49,7 @@ class Bench:
         self.bulla = os.path.abspath(options.bulla)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="bulla-bench-", dir=folder))
         self.tools = pathlib.Path(tempfile.mkdtemp(prefix="bulla-bench-tools-"))
+        self.largest = size * MIB  # bytes that a command of the rows to come makes
         self.place = f"{size} MiB on {self.file_system()}"
         self.rows, self.missing, self.held, self.kms = [], [], [], None
         self.environment = {**os.environ, "GNUPGHOME": str(self.tools / "gnupg"), "LC_ALL": "C"}
@@ -137,7 +138,7 @@ class Bench:
     def hold(self):
         """Holds the memory that no command needs. A virtual machine gives free memory back to its host, and whoever uses it
         next pays for that with seconds; so little is left free, and that little is touched before each command."""
-        free, need = free_memory(), (max(self.size, self.options.large_files) * 5 // 4 + 1024) * MIB
+        free, need = free_memory(), self.largest * 5 // 4 + 1024 * MIB
         while free < need and self.held:
             free += len(self.held.pop())
         while free >= need + HELD:
@@ -231,6 +232,7 @@ class Bench:
         b, t = self.bulla, self.tools
         folder = self.folder / "many"
         folder.mkdir()
+        self.largest = count * size
         for number in range(count):
             (folder / f"f{number}").write_bytes(os.urandom(size))
         commands = [("bulla", f"mkdir o.d && {b} encrypt -q --sync=none -k {t}/ring -r -o o.d many", "rm -r o.d"),
