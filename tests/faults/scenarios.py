@@ -78,6 +78,10 @@ def rotated(world):
     world("key", "rotate", "-q", "../keys/a.ring")
 
 
+def disabled(world):
+    world("key", "disable", "-q", "../keys/a.ring#a:1")
+
+
 def exported(world):
     world("envelope", "export", "f.bulla")
 
@@ -234,11 +238,21 @@ def prints_json(check):
     return output
 
 
+def prints_all(lines):
+    """Lines for a person, which must be these when the run says that they are whole."""
+
+    def output(world, out, complete):
+        assert not complete or [line.split() for line in out.decode().splitlines()] == lines, f"this is not all: {out}"
+
+    return output
+
+
 def prints_nothing(world, out, complete):
     assert out == b""
 
 
 SEALED = prints_json(lambda facts: facts["copies"] == ["good", "good"] and len(facts["slots"]) == 1 and facts["bytes"] == len(SMALL))
+CHECKED = [["../keys/a.ring"], ["store", "keyring"], ["wraps", "yes"], ["unwraps", "yes"]]
 HANGS = prints_json(lambda facts: facts["files"] == facts["alone"] == 1)
 WIDE = ["--name", "n" * 150] + [f"--context=pad{i}={'x' * 510}" for i in range(7)]  # nearly fills a copy of the envelope
 
@@ -265,6 +279,8 @@ SCENARIOS = [
              is_sealed("work/f.bulla", SMALL), makes=("work/f.bulla",), repeats=True),
     Scenario("encrypt/public key", both(vault, plain(SMALL)), ("encrypt", "-k", "vault.pub", "f"),
              is_sealed("work/f.bulla", SMALL, ring="keys/vault.ring"), makes=("work/f.bulla",)),
+    Scenario("encrypt/passphrase", both(rings, passphrase, plain(SMALL)), ("encrypt", "-k", "passphrase:", "f"),
+             is_sealed("work/f.bulla", SMALL), makes=("work/f.bulla",), env=NEW_PASSPHRASE),
     Scenario("encrypt/detach", both(rings, plain(SMALL)), ("encrypt", "--detach", *K, "f"),
              is_sealed("work/f.bulla", SMALL, envelope="work/f.bulla.env"), makes=("work/f.bulla", "work/f.bulla.env"),
              by_hand=lambda world: (world.work / "f.bulla.env").unlink()),
@@ -277,11 +293,16 @@ SCENARIOS = [
     Scenario("decrypt/threads", both(rings, sealed(LARGE), plain(OTHER)), ("decrypt", "-j4", "--force", *K, "f.bulla"),
              is_plain("work/f", LARGE), makes=("work/f",), repeats=True),
     Scenario("decrypt/pipe", both(rings, sealed(LARGE)), ("decrypt", "-j2", *K, "-o", "-", "f.bulla"), output=prints_plain(LARGE)),
+    Scenario("decrypt/from a pipe", both(rings, sealed(LARGE)), ("decrypt", "-j2", *K, "-o", "f"), is_plain("work/f", LARGE), makes=("work/f",),
+             stdin="work/f.bulla"),
+    Scenario("decrypt/detached", both(rings, sealed(SMALL, "--detach")), ("decrypt", *K, "f.bulla"), is_plain("work/f", SMALL), makes=("work/f",)),
     Scenario("decrypt/range", both(rings, sealed(LARGE)), ("decrypt", "--offset", "600000", "--length", "900000", *K, "-o", "f", "f.bulla"),
              is_plain("work/f", LARGE[600_000:1_500_000]), makes=("work/f",)),
     Scenario("decrypt/remove source", both(rings, sealed(SMALL)), ("decrypt", "--remove-source", *K, "f.bulla"),
              source_gone(is_plain("work/f", SMALL), "work/f.bulla"), makes=("work/f", "work/f.bulla"), again=("--force",)),
     Scenario("verify/file", both(rings, sealed(LARGE)), ("verify", "-j4", *K, "f.bulla"), output=prints_nothing),
+    Scenario("verify/one thread", both(rings, sealed(LARGE)), ("verify", "-j1", *K, "f.bulla"), output=prints_nothing),
+    Scenario("verify/from a pipe", both(rings, sealed(LARGE)), ("verify", "-j2", *K), output=prints_nothing, stdin="work/f.bulla"),
     Scenario("rewrap/version", both(rings, sealed(SMALL), rotated), ("rewrap", *K, "f.bulla"),
              is_moved("work/f.bulla", SMALL, to=RING), makes=("work/f.bulla",), repeats=True),
     Scenario("rewrap/unsynced", both(rings, sealed(SMALL), rotated), ("rewrap", *K, "--sync=none", "--preserve-times", "f.bulla"),
@@ -297,6 +318,8 @@ SCENARIOS = [
              is_moved("work/f.bulla", SMALL, to=NEXT, envelope="work/f.bulla.env"), makes=("work/f.bulla.env",), repeats=True),
     Scenario("reencrypt/file", both(rings, sealed(LARGE)), ("reencrypt", "-j4", *K, "f.bulla"),
              is_sealed("work/f.bulla", LARGE), makes=("work/f.bulla",), repeats=True),
+    Scenario("reencrypt/one thread", both(rings, sealed(SMALL)), ("reencrypt", "-j1", *K, "f.bulla"),
+             is_sealed("work/f.bulla", SMALL), makes=("work/f.bulla",), repeats=True),
     Scenario("envelope/export", both(rings, sealed(SMALL)), ("envelope", "export", "f.bulla"),
              is_envelope("work/f.bulla.env", "work/f.bulla"), makes=("work/f.bulla.env",)),
     Scenario("envelope/restore", both(rings, sealed(SMALL), exported, damaged), ("envelope", "restore", *K, "f.bulla"),
@@ -311,6 +334,8 @@ SCENARIOS = [
     Scenario("key/rotate", rings, ("key", "rotate", "../keys/a.ring"), is_ring(RING, states("retired", "active")), makes=(RING,)),
     Scenario("key/retire", rings, ("key", "retire", "../keys/a.ring"), is_ring(RING, states("retired")), makes=(RING,)),
     Scenario("key/disable", both(rings, rotated), ("key", "disable", "../keys/a.ring#a:1"), is_ring(RING, states("disabled", "active")), makes=(RING,)),
+    Scenario("key/enable", both(rings, rotated, disabled), ("key", "enable", "../keys/a.ring#a:1"),
+             is_ring(RING, states("retired", "active")), makes=(RING,)),
     Scenario("key/destroy", both(rings, sealed(SMALL), rotated, lambda world: world("rewrap", *K, "f.bulla")),
              ("key", "destroy", "--force", "--check", ".", "../keys/a.ring#a:1"), is_ring(RING, states("destroyed", "active")), makes=(RING,)),
     Scenario("key/passphrase", both(rings, passphrase), ("key", "passphrase", "../keys/a.ring"),
@@ -321,4 +346,7 @@ SCENARIOS = [
     Scenario("key/export-public", vault, ("key", "export-public", "../keys/vault.ring", "-o", "again.pub"),
              lambda world: is_plain("work/again.pub", world.read("work/vault.pub"))(world), makes=("work/again.pub",)),
     Scenario("key/list", rings, ("key", "list", "--json", "../keys/a.ring"), output=prints_json(lambda key: key["state"] == "active")),
+    Scenario("key/check", rings, ("key", "check", "../keys/a.ring"), output=prints_all(CHECKED)),
+    Scenario("key/check json", rings, ("key", "check", "--json", "../keys/a.ring"),
+             output=prints_json(lambda key: key["wraps"] and key["unwraps"])),
 ]

@@ -58,8 +58,8 @@ class World(Bulla):
         return self.template.files.get(path, (None, 0))[0]
 
     def opened(self, path, ring, envelope=None):
-        """The plaintext of a sealed file, by the independent decoder; None if the keyring does not open it."""
-        return opened(self.read(path), self.read(ring), envelope and self.read(envelope), self.secrets)
+        """The plaintext of a sealed file, by the independent decoder; None if neither the keyring nor the passphrase opens it."""
+        return opened(self.read(path), self.read(ring), envelope and self.read(envelope), self.secrets, self.read("keys/passphrase"))
 
     def files(self):
         """All files below the folder: content and mode."""
@@ -93,12 +93,12 @@ class Template:
             self.secrets = world.secrets
 
 
-def opened(data, ring, envelope=None, secrets=None):
+def opened(data, ring, envelope=None, secrets=None, passphrase=None):
     """The plaintext, or None; the data key goes to the secrets, to be looked for."""
     read = decode.read_detached_envelope(envelope) if envelope is not None else decode.read_envelope(data)
     content = read.copy.content
     try:
-        key = decode.open_envelope(content, decode.read_keyring(ring, None), None)
+        key = decode.open_envelope(content, decode.read_keyring(ring, None), passphrase)
     except decode.NotOpened:
         return None
     if secrets is not None:
@@ -116,7 +116,7 @@ class Scenario:
     args: tuple
     state: typing.Callable = None  # of a world after the run: OLD, BETWEEN or NEW, or an AssertionError; None: it makes no file
     makes: tuple = ()  # paths that may be made, changed or removed
-    stdin: bytes = b""
+    stdin: typing.Union[bytes, str] = b""  # what comes in, or the path of a file of the template that does
     output: typing.Callable = None  # (world, bytes, complete): looks at standard output
     env: dict = dataclasses.field(default_factory=dict)
     repeats: bool = False  # run again after it was done, it succeeds again
@@ -124,7 +124,8 @@ class Scenario:
     by_hand: typing.Callable = lambda world: None  # and what must be done before
 
     def run(self, world, *more, under=(), env=None):
-        return world(*self.args, *more, stdin=self.stdin, env=self.env | (env or {}), status=ANY, under=under)
+        given = world.old(self.stdin) if isinstance(self.stdin, str) else self.stdin
+        return world(*self.args, *more, stdin=given, env=self.env | (env or {}), status=ANY, under=under)
 
     def judge(self, world, done, killed=False, mute=False):
         """What came of a run, in a word or two; an AssertionError if it is not allowed. A mute one perhaps could not say a word."""
