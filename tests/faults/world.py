@@ -1,6 +1,7 @@
 """A world that one fault happens in, and what must hold after any fault."""
 
 import dataclasses
+import itertools
 import os
 import pathlib
 import re
@@ -10,7 +11,7 @@ import sys
 import tempfile
 import typing
 
-from program import Bulla
+from program import Bulla, pieces
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "decoder"))
 import decode  # noqa: E402
@@ -84,27 +85,40 @@ class Template:
             prepare(world)
             self.files = world.files()
             world.learn()
-            for path in world.work.glob("*.bulla"):
-                for ring in world.keys.glob("*.ring"):
+            for path, ring in itertools.product(world.work.rglob("*.bulla"), world.keys.glob("*.ring")):
+                apart = path.with_name(path.name + ".env")
+                for envelope in [None, apart.read_bytes()] if apart.exists() else [None]:
                     try:
-                        opened(path.read_bytes(), ring.read_bytes(), None, world.secrets)
-                    except decode.Failure:  # it has no envelope of its own, or is no sealed file at all
+                        opened(path.read_bytes(), ring.read_bytes(), envelope, world.secrets)
+                    except decode.Failure:  # it has no envelope of its own, or none elsewhere, or is no sealed file at all
                         pass
             self.secrets = world.secrets
 
 
+def drawn(content, keyring, passphrase):
+    """The branch key and the data key, by way of the first slot that yields them; None if none does."""
+    for slot in content.slots:
+        secret = decode.find_secret(slot, keyring, passphrase)
+        try:
+            if secret is not None:
+                branch_key = decode.open_branch_key(content, slot, secret)
+                return branch_key, decode.open_data_key(content, branch_key)
+        except decode.InvalidTag:
+            pass
+    return None
+
+
 def opened(data, ring, envelope=None, secrets=None, passphrase=None):
-    """The plaintext, or None; the data key goes to the secrets, to be looked for."""
+    """The plaintext, or None; branch key and data key go to the secrets, to be looked for."""
     read = decode.read_detached_envelope(envelope) if envelope is not None else decode.read_envelope(data)
     content = read.copy.content
-    try:
-        key = decode.open_envelope(content, decode.read_keyring(ring, None), passphrase)
-    except decode.NotOpened:
+    keys = drawn(content, decode.read_keyring(ring, None), passphrase)
+    if keys is None:
         return None
     if secrets is not None:
-        secrets.add(key.hex())
+        secrets |= {key.hex() for key in keys}
     context = b"bulla/v1 body" + content.core.hash
-    return decode.open_body(data, [0 if envelope is not None else read.size], content.core.suite, key, context)
+    return decode.open_body(data, [0 if envelope is not None else read.size], content.core.suite, keys[1], context)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,9 +147,10 @@ class Scenario:
         state = self.state(world) if self.state else None
         now = world.files()
         left = self.strangers(world, now)
-        self.no_secrets(world, now)
         if self.output is not None:
             self.output(world, done.stdout, done.returncode == 0)
+        world.check(done.stdout, done.stderr)  # again: the keys that the run drew are known only now
+        self.no_secrets(world, now)
         if done.returncode < 0:
             assert all(TEMPORARY.fullmatch(path) for path in left), f"left behind: {left}"
             self.complete(world, state, left)
@@ -177,4 +192,7 @@ class Scenario:
             if path.startswith("keys/"):
                 assert mode == 0o600, f"{path} is for others to read"
             else:
-                assert not any(bytes.fromhex(key) in content for key in world.secrets), f"{path} holds a key"
+                low = content.lower()
+                for key in world.secrets:
+                    assert bytes.fromhex(key) not in content, f"{path} holds a key"
+                    assert not any(piece.encode() in low for piece in pieces(key)), f"{path} holds hex digits of a key"
