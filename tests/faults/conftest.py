@@ -9,13 +9,21 @@ from disk import disk, ram, small_disk  # noqa: F401 (fixtures)
 from step import step_library  # noqa: F401 (a fixture)
 
 HERE = pathlib.Path(__file__).parent
+STRICT = ["gcc", "-O2", "-Wall", "-Wextra", "-Werror"]
 
 
 @pytest.fixture(scope="session")
 def tools(tmp_path_factory):
-    """A folder with the tracer and the library for LD_PRELOAD."""
+    """A folder with the tracer and a library for LD_PRELOAD."""
     folder = tmp_path_factory.mktemp("tools")
-    strict = ["gcc", "-O2", "-Wall", "-Wextra", "-Werror"]
-    subprocess.run([*strict, "-o", folder / "tracer", HERE / "tracer.c"], check=True)
-    subprocess.run([*strict, "-shared", "-fPIC", "-o", folder / "failing.so", HERE / "failing.c"], check=True)
+    subprocess.run([*STRICT, "-o", folder / "tracer", HERE / "tracer.c"], check=True)
+    subprocess.run([*STRICT, "-shared", "-fPIC", "-o", folder / "failing.so", HERE / "failing.c"], check=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def named_library(tmp_path_factory):
+    """What is loaded into a program that is to find a file system without O_TMPFILE."""
+    library = tmp_path_factory.mktemp("named") / "named.so"
+    subprocess.run([*STRICT, "-shared", "-fPIC", "-o", library, HERE / "named.c"], check=True)
+    return library

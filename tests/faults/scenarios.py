@@ -284,6 +284,8 @@ SCENARIOS = [
     Scenario("encrypt/detach", both(rings, plain(SMALL)), ("encrypt", "--detach", *K, "f"),
              is_sealed("work/f.bulla", SMALL, envelope="work/f.bulla.env"), makes=("work/f.bulla", "work/f.bulla.env"),
              by_hand=lambda world: (world.work / "f.bulla.env").unlink()),
+    Scenario("encrypt/no O_TMPFILE", both(rings, plain(SMALL)), ("encrypt", *K, "f"),
+             is_sealed("work/f.bulla", SMALL), makes=("work/f.bulla",), named=True),
     Scenario("encrypt/remove source", both(rings, plain(SMALL)), ("encrypt", "--remove-source", *K, "f"),
              source_gone(is_sealed("work/f.bulla", SMALL), "work/f"), makes=("work/f.bulla", "work/f"), again=("--force",)),
     Scenario("encrypt/tree", both(rings, tree), ("encrypt", "-j4", "-r", "--sync=end", *K, "t"),

@@ -361,18 +361,27 @@ def meet(meeting, library, number):
     return ended, (second.returncode, err.decode())
 
 
-@pytest.mark.parametrize("meeting", MEETINGS, ids=title)
-def test_two_at_once(bulla, step_library, meeting):
-    m = meeting(bulla)
+def sweep_meeting(name, m, library):
     m.fresh()
-    alone = Stepped(bulla, step_library, *m.first())
+    alone = Stepped(m.bulla, library, *m.first())
     number = sum(1 for _ in m.steps(alone))
     assert alone.end()[0] == 0
-    with Sweep("two runs at once", title(meeting)) as sweep:
+    with Sweep("two runs at once", name) as sweep:
         for n in sample(range(number), SAMPLE):
-            first, second = meet(m, step_library, n)
+            first, second = meet(m, library, n)
             m.judge(first, second)
             sweep.point("both done" if first[0] == second[0] == 0 else "one done, the other told")
+
+
+@pytest.mark.parametrize("meeting", MEETINGS, ids=title)
+def test_two_at_once(bulla, step_library, meeting):
+    sweep_meeting(title(meeting), meeting(bulla), step_library)
+
+
+def test_two_at_once_without_o_tmpfile(bulla, step_library, named_library):
+    """A result has a name of its own from the beginning, and is renamed only where nothing is."""
+    bulla.environment["LD_PRELOAD"] = str(named_library)
+    sweep_meeting("encrypts, no O_TMPFILE", Encrypts(bulla), f"{step_library}:{named_library}")
 
 
 @pytest.mark.parametrize("verb", ["encrypt", "decrypt"])

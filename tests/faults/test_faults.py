@@ -28,14 +28,16 @@ OPENSSL, STRIDE = "verify/file", 37
 class Run:
     """A scenario with the tools: runs it with one fault, in a world of its own."""
 
-    def __init__(self, scenario, tools):
+    def __init__(self, scenario, tools, named_library):
         self.scenario, self.tools, self.template = scenario, tools, Template(scenario.prepare)
+        self.preloaded = [str(named_library)] if scenario.named else []
 
     def traced(self, *what):
         """The outcome of a run under the tracer."""
         with World(self.template) as world:
             report = world.home / "report"
-            done = self.scenario.run(world, under=[str(self.tools / "tracer"), str(report), *map(str, what)])
+            under = [str(self.tools / "tracer"), str(report), *map(str, what)]
+            done = self.scenario.run(world, under=under, env={"LD_PRELOAD": ":".join(self.preloaded)})
             outcome = self.scenario.judge(world, done, killed=what[0] == "kill", mute=what[1:2] == (WRITE,))
             return outcome if report.read_text() else "not reached", report.read_text()
 
@@ -49,7 +51,7 @@ class Run:
         """The outcome of a run in which these allocations fail, and what the library for LD_PRELOAD says of it."""
         with World(self.template) as world:
             report = world.home / "report"
-            env = {"LD_PRELOAD": str(self.tools / "failing.so"), "FAILING_REPORT": str(report)}
+            env = {"LD_PRELOAD": ":".join([str(self.tools / "failing.so"), *self.preloaded]), "FAILING_REPORT": str(report)}
             if first is not None:
                 env |= {"FAILING_FIRST": str(first), "FAILING_LAST": str(last)}
             done = self.scenario.run(world, env=env)
@@ -65,8 +67,8 @@ class Run:
 
 
 @pytest.fixture(scope="module", params=SCENARIOS, ids=lambda scenario: scenario.name)
-def run(request, tools):
-    return Run(request.param, tools)
+def run(request, tools, named_library):
+    return Run(request.param, tools, named_library)
 
 
 def sweep(group, run, points, attempt):

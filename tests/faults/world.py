@@ -133,6 +133,7 @@ class Scenario:
     stdin: typing.Union[bytes, str] = b""  # what comes in, or the path of a file of the template that does
     output: typing.Callable = None  # (world, bytes, complete): looks at standard output
     env: dict = dataclasses.field(default_factory=dict)
+    named: bool = False  # the file system has no files without a name
     repeats: bool = False  # run again after it was done, it succeeds again
     again: tuple = ()  # options it takes to run again when it was broken off and some of it is there
     by_hand: typing.Callable = lambda world: None  # and what must be done before
