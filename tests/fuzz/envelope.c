@@ -7,6 +7,7 @@
 
 static void check_slots(const struct envelope *e)
 {
+    char said[SLOT_DESCRIBED_MAX];
     uint8_t aad[SLOT_AAD_MAX];
 
     for (size_t i = 0; i < e->slot_count; i++) {
@@ -16,6 +17,9 @@ static void check_slots(const struct envelope *e)
             HOLDS(v.bytes == NULL ||
                   (v.bytes >= s->header && v.bytes + v.size <= s->header + s->header_size));
         }
+        slot_describe(s, said);
+        HOLDS(strlen(said) > 0 && strlen(said) + 1 < sizeof said);
+        HOLDS(text_is_utf8(said, strlen(said)) && strpbrk(said, "\n\r\033") == NULL);
         HOLDS(slot_aad(s, e->core.branch_id, aad).size == 37 + s->header_size);
     }
 }

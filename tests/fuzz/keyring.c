@@ -1,4 +1,8 @@
 /* A keyring file: what is read and written is read and written again as the same bytes. */
+#include <jansson.h>
+#include <sys/stat.h>
+
+#include "keystore/age.h"
 #include "keystore/keyring/ring_file.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -26,7 +30,18 @@ static void write_and_read(const struct ring *ring, const char *name, struct rin
     HOLDS(ring_save(ring, &place, true, &err).ok && ring_load(again, &place, &err).ok);
 }
 
-static void check_ring(struct ring *ring)
+/* What is written says what was read: no number was cut on the way. */
+static void check_same(const void *given, size_t given_size, const void *text, size_t size)
+{
+    json_t *before = json_loadb(given, given_size, 0, NULL);
+    json_t *after = json_loadb(text, size, 0, NULL);
+
+    HOLDS(json_equal(before, after));
+    json_decref(before);
+    json_decref(after);
+}
+
+static void check_ring(struct ring *ring, const void *given, size_t given_size)
 {
     struct ring second RING_CLEANUP = {0}, third RING_CLEANUP = {0};
     size_t size, again_size;
@@ -35,7 +50,7 @@ static void check_ring(struct ring *ring)
         const struct ring_key *key = &ring->keys[i];
         HOLDS(ring_name_allowed(key->name) && ring_find(ring, key->name) == key);
         HOLDS(ring_find_id(ring, key->id) == key);
-        HOLDS(key->version_count > 0);
+        HOLDS(key->version_count > 0 && key->rotate_after <= KEY_ROTATE_AFTER_MAX);
     }
     if (ring_locked(ring))
         unlock(ring);
@@ -44,7 +59,22 @@ static void check_ring(struct ring *ring)
     char *text STRING_CLEANUP = fuzz_read("again", &size);
     char *again STRING_CLEANUP = fuzz_read("third", &again_size);
     HOLDS(size == again_size && memcmp(text, again, size) == 0);
+    check_same(given, given_size, text, size);
     HOLDS(second.key_count == ring->key_count && second.protected == ring->protected);
+}
+
+/* What others may use is refused, and called a keyring only if it looks like one. */
+static void check_shared(const struct place *place, const uint8_t *data, size_t size)
+{
+    bool marked = memmem(data, size < 4096 ? size : 4096, "bulla-keyring", 13) != NULL;
+    struct ring ring RING_CLEANUP = {0};
+    struct err err = {0};
+
+    HOLDS(chmod("given", 0644) == 0);
+    HOLDS(!ring_load(&ring, place, &err).ok);
+    HOLDS(err.class == (marked ? ERR_POLICY : ERR_DAMAGED));
+    fuzz_refused(&err);
+    HOLDS(chmod("given", 0600) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -58,8 +88,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_write("given", data, size);
     fuzz_spoil(&ring, sizeof ring);
     HOLDS(place_open(&place, "given", &err).ok);
+    check_shared(&place, data, size);
     if (ring_load(&ring, &place, &err).ok) {
-        check_ring(&ring);
+        check_ring(&ring, data, size);
         ring_free(&ring);
         return 0;
     }

@@ -110,9 +110,9 @@ def odd_slots():
         yield [(code, header[:24] + sized(hint), wrap)]
     for label, key_id in ((b"a" * 33, b"1"), (b"a", b""), (b"a", b"1" * 129), (b"a", b"1")):
         yield [(0x15, sized(b"123") + sized(label) + sized("1") + sized("key") + sized(key_id), bytes(60))]
-    yield (2, [(code, header, wrap)])
-    yield (0, [])
-    yield (65, [(code, header, wrap)])
+    yield from ((2, [(code, header, wrap)]), (0, []), (65, [(code, header, wrap)]))
+    # Those that are as they must be, with what is not harmless to show.
+    yield from ([(1, bytes(16) + struct.pack(">I", 1) + sized(b"a\n\x1b"), wrap)], [(33, sized(ARN + "\n") + sized("m\x1b"), b"w")])
 
 
 def program(bulla, folder):
@@ -353,14 +353,14 @@ def arguments(_):
     for i, line in enumerate([
             "encrypt -k a -rq --context db=prod --context=a=b -o out --suite chacha20 --generation 7 -- -x", "decrypt --offset -5 --length 3 -j2",
             "verify", "decrypt -r --same-owner -o out in", "inspect --json", "key new a#b --kind x25519 --rotate-after 90d --passphrase", "key", "key nothing", "nothing", "help", "help key new",
-            "rewrap --to a --add b --remove c -n --sync none", "encrypt --sync end --remove-source", "key passphrase --remove x", "--help",
-            "status --needs a", "encrypt --unknown", "encrypt --force=1", "encrypt -o", "encrypt --output", "encrypt -o a -o b", "encrypt -j 0 x",
+            "rewrap --to a --add b --remove c -n --sync none", "encrypt --sync end --remove-source", "key passphrase --remove x", "--help", "status --needs a", "encrypt --unknown", "encrypt --force=1", "encrypt -o", "encrypt --output", "encrypt -o a -o b", "encrypt -j 0 x",
             "encrypt -j 99999999999999999999 x", "encrypt -j -1", "encrypt -j ''", "key destroy a:1 --check x --force", "encrypt -Z", "encrypt --help",
             "encrypt --kms-timeout 99999999", "encrypt --oaep md5", "encrypt --max-kdf-mem 9999999", "encrypt --context x", "encrypt --sync x",
             "encrypt -j 9223372036854775808", "encrypt --token-timeout 5 --max-kdf-mem 64 --oaep sha1", "encrypt --passphrase-fd 7", "decrypt -n", "", "-h", "encrypt -j 1 -j 2", "encrypt --jobs=", "key new", "key new a b", "key new -Z a",
-            "key new --force a", "encrypt -qk a -0", "encrypt -", "encrypt -kq -j18446744073709551616", "encrypt -j 18446744073709551615", "help nothing", "help key",
-            "encrypt --sync none", "encrypt --sync each", "encrypt -j0", "encrypt -j9x"]):
+            "key new --force a", "encrypt -qk a -0", "encrypt -", "encrypt -kq -j18446744073709551616", "encrypt -j 18446744073709551615", "help nothing", "help key", "encrypt --sync none", "encrypt --sync each", "encrypt -j0", "encrypt -j9x"]):
         yield str(i), line.replace("''", "").replace(" ", "\0").encode()
+    for i, line in enumerate(("key key", "key help", "key --help", "key -h", "help key nothing", "--help encrypt", "-h nothing", "encrypt -o  x", "encrypt --jobs= x")):
+        yield f"also-{i}", line.replace(" ", "\0").encode()
 
 
 def passphrases(_):
