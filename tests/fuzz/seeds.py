@@ -364,10 +364,8 @@ def arguments(_):
 
 
 def passphrases(_):
-    for how in range(6):
-        yield f"how{how}", bytes([how]) + b"correct horse\n"
-    for how in (8, 9, 16, 17):
-        yield f"odd{how}", bytes([how]) + b"7x"
+    yield from ((f"how{how}", bytes([how]) + b"correct horse\n") for how in range(6))
+    yield from ((f"odd{how}", bytes([how]) + b"7x") for how in (8, 9, 16, 17))
     for name, text in {"one": b"a", "empty": b"", "line": b"\n", "long": b"a" * 1025, "longest": b"a" * 1024 + b"\n", "binary": b"\xff\xfe"}.items():
         yield name, b"\0" + text
 
@@ -573,13 +571,15 @@ def tokens(_):
             for hole in range(1, 69):
                 yield f"{uri}-{handle}-{without}-hole{hole}", good[:1] + bytes([hole]) + good[2:]
     good = bytes([4]) + bytes(12) + bytes([1, 2]) + bytes(80)
-    yield "also-slots", good[:3] + b"\xf6" + good[4:]
-    yield "also-damaged", good[:40] + b"\xfa" + good[41:]
+    yield from (("also-slots", good[:3] + b"\xf6" + good[4:]), ("also-damaged", good[:40] + b"\xfa" + good[41:]), ("also-info6", b"\6" + good[1:]), ("also-info7", b"\7" + good[1:]))
     yield "also-halves", bytes(13) + bytes([1, 0]) + bytes(16) + b"\2\0\4" + bytes(3) + 2 * (b"\xe0" + sized(bytes(65))) + bytes(48)
-    for uri in (6, 7):
-        yield f"also-info{uri}", bytes([uri]) + good[1:]
-    many = b"\1\0\0" + b"".join(b"\xf8" + bytes(32) + b"\0" for _ in range(130))
-    yield "also-many", bytes(13) + many + bytes(500)
+    yield "also-many", bytes(13) + b"\1\0\0" + b"".join(b"\xf8" + bytes(32) + b"\0" for _ in range(130)) + bytes(500)
+    # The token undoes OAEP, gives a raw number or derives; each call goes well, fails, lies or is not there.
+    fails, claims = [b"\xf0", b"\xfa"], [b"\xf8" + number(n) for n in (0, 32, 1000)]
+    for how, key, without, found, calls in (("oaep", 1, 1, 31, {36: fails, 38: claims, 40: fails}), ("raw", 1, 0, 33, {38: fails, 40: claims, 42: fails}), ("derive", 0, 0, 31, {36: fails, 37: [b"\xfc\xf0", b"\xe0" + sized(bytes(31)), *claims], 38: fails})):
+        good = bytes(9) + bytes([without, 0, 0, 0, 1, key]) + bytes(found - 15) + bytes([1, key]) + bytes(90)
+        yield from ((f"also-{how}-hole{hole}", good[:1] + bytes([hole]) + good[2:]) for hole in (0, 23, 34, 35, 63))
+        yield from ((f"also-{how}-{at}-{i}", good[:at] + said[i] + good[at + 1 :]) for at, said in calls.items() for i in range(len(said)))
 
 
 TARGETS = {"arguments": arguments, "body": bodies, "config": configs, "credentials": credentials, "envelope": envelopes, "keyring": keyrings, "kms": kms,
