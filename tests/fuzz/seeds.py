@@ -163,7 +163,7 @@ def envelopes(bulla):
             pathlib.Path(bulla.folder, kind + ".pem").write_bytes(b"Token: t\nSerial: 1\nLabel: l\nCKA_ID: 01\n" + pem(key))
             yield kind, bulla("encrypt", "-k", kind + ".pem", stdin=b"x")
     whole = bulla("encrypt", "-k", "one.ring", stdin=b"")
-    yield "second", b"\1" + whole[1:]
+    yield "also-second", b"\1" + whole[1:]
     yield "cut", whole[:6000]
     yield "short", b"bull"
     yield "header", whole[:20]
@@ -359,7 +359,7 @@ def arguments(_):
             "encrypt -j 9223372036854775808", "encrypt --token-timeout 5 --max-kdf-mem 64 --oaep sha1", "encrypt --passphrase-fd 7", "decrypt -n", "", "-h", "encrypt -j 1 -j 2", "encrypt --jobs=", "key new", "key new a b", "key new -Z a",
             "key new --force a", "encrypt -qk a -0", "encrypt -", "encrypt -kq -j18446744073709551616", "encrypt -j 18446744073709551615", "help nothing", "help key", "encrypt --sync none", "encrypt --sync each", "encrypt -j0", "encrypt -j9x"]):
         yield str(i), line.replace("''", "").replace(" ", "\0").encode()
-    for i, line in enumerate(("key key", "key help", "key --help", "key -h", "help key nothing", "--help encrypt", "-h nothing", "encrypt -o  x", "encrypt --jobs= x")):
+    for i, line in enumerate(("key key", "key help", "key --help", "key -h", "help key nothing", "--help encrypt", "-h nothing", "encrypt -o  x", "encrypt --jobs= x", "key", "")):
         yield f"also-{i}", line.replace(" ", "\0").encode()
 
 
