@@ -279,8 +279,6 @@ SCENARIOS = [
              is_sealed("work/f.bulla", SMALL), makes=("work/f.bulla",), repeats=True),
     Scenario("encrypt/public key", both(vault, plain(SMALL)), ("encrypt", "-k", "vault.pub", "f"),
              is_sealed("work/f.bulla", SMALL, ring="keys/vault.ring"), makes=("work/f.bulla",)),
-    Scenario("encrypt/passphrase", both(rings, passphrase, plain(SMALL)), ("encrypt", "-k", "passphrase:", "f"),
-             is_sealed("work/f.bulla", SMALL), makes=("work/f.bulla",), env=NEW_PASSPHRASE),
     Scenario("encrypt/detach", both(rings, plain(SMALL)), ("encrypt", "--detach", *K, "f"),
              is_sealed("work/f.bulla", SMALL, envelope="work/f.bulla.env"), makes=("work/f.bulla", "work/f.bulla.env"),
              by_hand=lambda world: (world.work / "f.bulla.env").unlink()),
