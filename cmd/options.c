@@ -216,7 +216,7 @@ static bool is_in(const struct verb *v, const char *group)
 static bool is_group(const char *word)
 {
     for (size_t i = 0; i < option_verb_count; i++)
-        if (is_in(&option_verbs[i], word))
+        if (option_verbs[i].group != NULL && strcmp(option_verbs[i].group, word) == 0)
             return true;
     return false;
 }
