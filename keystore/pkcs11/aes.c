@@ -73,12 +73,12 @@ static struct result not_opened(CK_RV rv, struct err *err)
 
 static CK_GCM_PARAMS gcm_params(uint8_t *iv, struct view aad)
 {
-    return (CK_GCM_PARAMS){.iv_ptr = iv,
-                           .iv_len = AEAD_NONCE_SIZE,
-                           .iv_bits = 8 * AEAD_NONCE_SIZE,
-                           .aad_ptr = (unsigned char *)(uintptr_t)aad.bytes,
-                           .aad_len = aad.size,
-                           .tag_bits = 8 * AEAD_TAG_SIZE};
+    return (CK_GCM_PARAMS){.pIv = iv,
+                           .ulIvLen = AEAD_NONCE_SIZE,
+                           .ulIvBits = 8 * AEAD_NONCE_SIZE,
+                           .pAAD = (unsigned char *)(uintptr_t)aad.bytes,
+                           .ulAADLen = aad.size,
+                           .ulTagBits = 8 * AEAD_TAG_SIZE};
 }
 
 static struct result gcm_wrap(struct token *t, const struct token_key *key, struct view aad,

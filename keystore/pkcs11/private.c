@@ -154,7 +154,7 @@ static struct result decrypt_libp11(struct token *token, const struct token_key 
 static struct result decrypt_oaep(struct token *token, const struct token_key *key, bool sha1,
                                   struct view wrapped, struct secret *out, struct err *err)
 {
-    CK_RSA_PKCS_OAEP_PARAMS params = {.hash_alg = sha1 ? CKM_SHA_1 : CKM_SHA256,
+    CK_RSA_PKCS_OAEP_PARAMS params = {.hashAlg = sha1 ? CKM_SHA_1 : CKM_SHA256,
                                       .mgf = sha1 ? CKG_MGF1_SHA1 : CKG_MGF1_SHA256,
                                       .source = CKZ_DATA_SPECIFIED};
     CK_MECHANISM mechanism = {CKM_RSA_PKCS_OAEP, &params, sizeof params};
