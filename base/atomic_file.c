@@ -223,6 +223,29 @@ struct result atomic_file_commit(struct atomic_file *f, struct err *err)
     return atomic_file_end(f, true, err);
 }
 
+struct result atomic_file_link(const struct place *made, const struct place *place,
+                               const struct stat *over, struct err *err)
+{
+    char temp[32];
+    struct stat now;
+    bool there;
+
+    if (!place_readable(place, err).ok || !temporary_name(temp, err).ok)
+        return FAIL;
+    if (linkat(made->dir, made->name, place->dir, temp, 0) != 0)
+        return fail_errno(err, "cannot give '%s' the name '%s' too", made->path, place->path);
+    struct result r = place_stat(place, &now, &there, err);
+    if (r.ok && (!there || !file_same(&now, over)))
+        r = fail(err, ERR_FAILED, "'%s' was replaced by another program", place->path);
+    if (r.ok && renameat(place->dir, temp, place->dir, place->name) != 0)
+        r = fail_errno(err, "cannot replace '%s'", place->path);
+    if (!r.ok) {
+        (void)unlinkat(place->dir, temp, 0);
+        return FAIL;
+    }
+    return place_sync(place, err);
+}
+
 void atomic_file_discard(struct atomic_file *f)
 {
     if (!f->open)

@@ -41,6 +41,23 @@ static size_t take_ahead(struct source *s, void *buf, size_t size)
     return n;
 }
 
+struct result source_read_ahead(struct source *s, size_t *size, struct err *err)
+{
+    uint8_t *ahead = malloc(*size);
+    size_t got;
+
+    if (ahead == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    if (!source_read(s, ahead, *size, &got, err).ok) {
+        free(ahead);
+        return FAIL;
+    }
+    s->ahead = ahead;
+    s->ahead_at = 0;
+    s->ahead_size = *size = got;
+    return OK;
+}
+
 struct result source_unread(struct source *s, const void *bytes, size_t size, struct err *err)
 {
     if (size == 0)

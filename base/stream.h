@@ -52,8 +52,13 @@ FALLIBLE source_skip(struct source *s, uint64_t size, uint64_t *got, struct err 
 /* source_unread puts bytes back in front of what is still to be read; once for a source. */
 FALLIBLE source_unread(struct source *s, const void *bytes, size_t size, struct err *err);
 
+/* source_read_ahead reads *size bytes and puts them back; *size is less only at the end of the
+ * source. Instead of source_unread. */
+FALLIBLE source_read_ahead(struct source *s, size_t *size, struct err *err);
+
 /* source_forget drops what was put back. */
 void source_forget(struct source *s);
+#define SOURCE_CLEANUP __attribute__((cleanup(source_forget)))
 
 /* source_unchanged fails if the file behind a regular source is not as *before says (size, mtime).
  */

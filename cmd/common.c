@@ -214,6 +214,37 @@ int common_status(size_t count, int failed)
     return stream_interrupted() ? ERR_INTERRUPTED : count > 1 ? ERR_PARTIAL : failed;
 }
 
+/* struct left: what common_left counts. */
+struct left {
+    const struct options *options;
+    uint64_t count;
+};
+
+static void tell_left(void *arg, const char *path, size_t wanted, size_t found)
+{
+    struct left *left = arg;
+    struct err err = {0};
+
+    left->count++;
+    (void)fail(&err, ERR_PARTIAL,
+               "'%s' has %zu names (hard links), %zu of which were found: it was left as it is",
+               path, wanted, found);
+    err_hint(&err,
+             "give all its names in one run, as by a directory that has them and --recursive");
+    (void)terminal_error(&err);
+    if (left->options->json)
+        terminal_json(json_pack("{s:o, s:s, s:i}", "file", terminal_text(path, strlen(path)),
+                                "outcome", "left", "status", ERR_PARTIAL));
+}
+
+uint64_t common_left(const struct session *s, const struct options *o)
+{
+    struct left left = {.options = o};
+
+    links_left(&s->links, tell_left, &left);
+    return left.count;
+}
+
 int common_finish(const struct session *s, int status)
 {
     struct err err = {0};

@@ -49,13 +49,14 @@ static struct result read_range(struct decrypt *d, const struct options *o, stru
     return read_offset(o->offset, &d->range, err);
 }
 
-static struct result read_options(struct open_options *open, const struct options *o,
+static struct result read_options(struct open_options *open, const struct options *o, bool strict,
                                   struct err *err)
 {
     *open = (struct open_options){.require_name = o->require_name,
                                   .min_generation = o->min_generation,
                                   .replace = o->force,
                                   .remove_source = o->remove_source,
+                                  .strict = strict,
                                   .whose = o->same_owner ? WHOSE_SAME : WHOSE_CALLER};
     return common_context(&open->require_context, &o->require_context, err);
 }
@@ -114,7 +115,7 @@ static int run(const struct options *o, struct batch batch, bool only_verify)
     batch.session = &d.session;
     batch.whose = o->same_owner ? WHOSE_SAME : WHOSE_CALLER;
     d.session.env.token.may_be_away = o->keys.count > 1;
-    if (!read_options(&d.open, o, &err).ok || !read_range(&d, o, &err).ok ||
+    if (!read_options(&d.open, o, only_verify, &err).ok || !read_range(&d, o, &err).ok ||
         !common_sync(&d.session, o, &err).ok || !common_keys(&d.session, o, true, &err).ok)
         status = terminal_error(&err);
     else

@@ -49,7 +49,10 @@ static char *field_text(const struct slot *slot, enum slot_field field)
 
 static void show_slot(const struct slot *slot, size_t number)
 {
-    printf("  slot %zu       %s\n", number, slot->method->name);
+    printf("  slot %zu       %s", number, slot->method->name);
+    if (!slot_understood(slot))
+        printf(" (0x%04x), not understood by this bulla", slot->code);
+    putchar('\n');
     for (const enum slot_field *f = slot->method->fields; *f != SLOT_NO_FIELD; f++) {
         char *text STRING_CLEANUP = field_text(slot, *f);
         if (text == NULL)
@@ -81,10 +84,11 @@ static void show(const struct shown *shown)
 {
     const struct sealed *f = shown->sealed;
     const struct core *core = &f->envelope.core;
-    char time[TEXT_TIME_SIZE], id[2 * CORE_ID_SIZE + 1];
+    char time[TEXT_TIME_SIZE], id[2 * BRANCH_ID_SIZE + 1];
 
     terminal_show(shown->file, strlen(shown->file));
-    printf(": sealed, format 1, envelope %s\n", f->separate ? "separate" : "in the file");
+    printf(": sealed, format %d, envelope %s\n", FORMAT_VERSION,
+           f->separate ? "separate" : "in the file");
     show_line("sealed at", text_time(time, core->created));
     show_line("suite", suite_by_code(core->suite)->name);
     if (shown->has_size)
@@ -95,7 +99,7 @@ static void show(const struct shown *shown)
         printf("  %-13s%" PRIu64 "\n", "generation", core->generation);
     show_context(&core->context);
     show_line("file id", text_hex(id, core->file_id, CORE_ID_SIZE));
-    show_line("branch id", text_hex(id, core->branch_id, BRANCH_ID_SIZE));
+    show_line("branch id", text_hex(id, f->envelope.branch_id, BRANCH_ID_SIZE));
     printf("  %-13scopy A %s, copy B %s; sequence %" PRIu64 ", %zu bytes each\n", "envelope",
            copy_state(f, 0), copy_state(f, 1), f->envelope.sequence,
            envelope_size(&f->envelope) / 2);
@@ -108,7 +112,8 @@ static void show(const struct shown *shown)
 
 static json_t *slot_json(const struct slot *slot)
 {
-    json_t *json = json_pack("{s:s}", "method", slot->method->name);
+    json_t *json = json_pack("{s:s, s:i, s:b}", "method", slot->method->name, "code", slot->code,
+                             "understood", slot_understood(slot));
 
     for (const enum slot_field *f = slot->method->fields; *f != SLOT_NO_FIELD; f++) {
         char *text STRING_CLEANUP = field_text(slot, *f);
@@ -139,7 +144,6 @@ static void add_core(json_t *json, const struct core *core)
     terminal_put(json, "created", json_string(text_time(time, core->created)));
     terminal_put(json, "suite", json_string(suite_by_code(core->suite)->name));
     terminal_put(json, "file_id", json_string(text_hex(id, core->file_id, CORE_ID_SIZE)));
-    terminal_put(json, "branch_id", json_string(text_hex(id, core->branch_id, BRANCH_ID_SIZE)));
     terminal_put(json, "name", core->name[0] != '\0' ? json_string(core->name) : json_null());
     terminal_put(json, "generation",
                  core->generation != 0 ? json_integer((json_int_t)core->generation) : json_null());
@@ -152,11 +156,14 @@ static void add_core(json_t *json, const struct core *core)
 static void add_all(json_t *json, const struct shown *shown)
 {
     const struct sealed *f = shown->sealed;
+    char id[2 * BRANCH_ID_SIZE + 1];
     json_t *slots = json_array();
 
-    terminal_put(json, "format", json_integer(1));
+    terminal_put(json, "format", json_integer(FORMAT_VERSION));
     terminal_put(json, "envelope", json_string(f->separate ? "separate" : "inside"));
     add_core(json, &f->envelope.core);
+    terminal_put(json, "branch_id",
+                 json_string(text_hex(id, f->envelope.branch_id, BRANCH_ID_SIZE)));
     terminal_put(json, "bytes",
                  shown->has_size ? json_integer((json_int_t)shown->size) : json_null());
     terminal_put(json, "sequence", json_integer((json_int_t)f->envelope.sequence));

@@ -153,6 +153,9 @@ const struct row option_rows[] = {
      "seal to this key no more; may be repeated"},
     {"dry-run", 'n', NULL, FLAG, offsetof(struct options, dry_run), REWRAP,
      "only say what would be done"},
+    {"share-branch", 0, NULL, FLAG, offsetof(struct options, share_branch), REWRAP,
+     "with --add, where not all keys of a file are given: the new key may open all\n"
+     "files of that branch"},
     {"preserve-times", 0, NULL, FLAG, offsetof(struct options, preserve_times), REWRAP,
      "keep the modification times of the files"},
     {"sync", 0, "WHEN", TEXT, offsetof(struct options, sync), REWRAP,

@@ -25,7 +25,7 @@ struct options {
     uint64_t generation, min_generation, max_kdf_mem, jobs, length, kms_timeout, token_timeout;
     bool allow_pin_in_uri;
     bool detach, dry_run, force, help, json, null, passphrase, preserve_times, quiet, recursive,
-        remove, remove_source, same_owner;
+        share_branch, remove, remove_source, same_owner;
 };
 
 /* What a verb does with the files that it is given. */

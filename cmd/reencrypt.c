@@ -42,7 +42,9 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     if (!reencrypt_file(&r->from, r->other_keys ? &r->to : &r->from, &r->options, &at, &report, err)
              .ok)
         return FAIL;
-    if (json != NULL) {
+    if (json != NULL && report.waits) {
+        terminal_put(json, "outcome", json_string("waits"));
+    } else if (json != NULL) {
         terminal_put(json, "file_id", json_string(text_hex(id, report.file_id, CORE_ID_SIZE)));
         terminal_put(json, "bytes", json_integer((json_int_t)report.plain_size));
     }
@@ -61,6 +63,9 @@ int verb_reencrypt(const struct options *o)
                           .looks = 1u << LOOK_SEALED | 1u << LOOK_BODY};
     struct err err = {0};
     int status = read_options(&r, o, &err).ok ? batch_run(&batch) : terminal_error(&err);
+
+    if (common_left(&r.from, o) > 0 && status == ERR_NONE)
+        status = ERR_PARTIAL;
 
     common_calls(o, keyset_calls(&r.to.keys) + keyset_calls(&r.from.keys));
     session_close(&r.to);

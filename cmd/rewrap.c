@@ -11,7 +11,8 @@ struct run {
     const struct options *options;
     struct session session;
     struct rewrap rewrap;
-    atomic_uint_fast64_t done, current, other;
+    atomic_uint_fast64_t done, current, other, waited; /* files */
+    atomic_uint_fast64_t stayed, exported;
 };
 
 static struct result read_options(struct run *r, const struct options *o, struct err *err)
@@ -28,8 +29,9 @@ static struct result read_options(struct run *r, const struct options *o, struct
     r->rewrap.session = &r->session;
     r->rewrap.dry_run = o->dry_run;
     r->rewrap.preserve_times = o->preserve_times;
+    r->rewrap.share_branch = o->share_branch;
     r->session.env.token.rotating = true;
-    if (!common_keys(&r->session, o, o->remove_keys.count == 0, err).ok)
+    if (!common_keys(&r->session, o, true, err).ok)
         return FAIL;
     if (!common_keyset(&r->rewrap.to, &r->session.env, &o->to, err).ok ||
         !common_keyset(&r->rewrap.add, &r->session.env, &o->add, err).ok)
@@ -39,61 +41,116 @@ static struct result read_options(struct run *r, const struct options *o, struct
     return rewrap_start(&r->rewrap, err);
 }
 
+/* What still opens with the keys of before, and is not ours to change. */
+static void tell_exported(struct run *r, const struct item *item)
+{
+    struct err err = {0};
+
+    (void)fail(&err, ERR_PARTIAL, "'%s%s' is an exported envelope that still has the old slots",
+               item->source->path, ENVELOPE_SUFFIX);
+    err_hint(&err, "'bulla envelope export --force' makes it anew");
+    (void)terminal_error(&err);
+    atomic_fetch_add(&r->exported, 1);
+}
+
+static void count(struct run *r, const struct rewrap_report *report)
+{
+    atomic_uint_fast64_t *const counts[] = {[REWRAP_CURRENT] = &r->current,
+                                            [REWRAP_OTHER] = &r->other,
+                                            [REWRAP_DONE] = &r->done,
+                                            [REWRAP_GREW] = &r->done,
+                                            [REWRAP_WAITS] = &r->waited};
+
+    atomic_fetch_add(counts[report->outcome], 1);
+    atomic_fetch_add(&r->stayed, report->stayed);
+}
+
 static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)
 {
     static const char *const names[] = {[REWRAP_CURRENT] = "current",
                                         [REWRAP_OTHER] = "other",
                                         [REWRAP_DONE] = "rewrapped",
-                                        [REWRAP_GREW] = "copied"};
+                                        [REWRAP_GREW] = "copied",
+                                        [REWRAP_WAITS] = "waits"};
     struct run *r = arg;
-    enum rewrapped outcome;
+    struct rewrap_report report;
 
     if (item->source == NULL)
         return fail(err, ERR_USAGE, "standard input cannot be rewrapped; name a FILE");
-    if (!rewrap_file(&r->rewrap, item->source, &outcome, err).ok)
+    if (!rewrap_file(&r->rewrap, item->source, &report, err).ok)
         return FAIL;
+    enum rewrapped outcome = report.outcome;
     /* In a walk a file of other keys is passed by; one that was named should have been ours. */
     if (outcome == REWRAP_OTHER && item->follow) {
         (void)fail(err, ERR_NO_KEY, "'%s': none of the given keys opens it", item->source->path);
         err_hint(err, "'bulla inspect' shows the keys it was sealed to");
         return FAIL;
     }
-    atomic_fetch_add(outcome == REWRAP_CURRENT ? &r->current
-                     : outcome == REWRAP_OTHER ? &r->other
-                                               : &r->done,
-                     1);
-    if (json != NULL)
+    count(r, &report);
+    if (report.exported)
+        tell_exported(r, item);
+    if (json != NULL) {
         terminal_put(json, r->options->dry_run ? "would_be" : "outcome",
                      json_string(names[outcome]));
-    else if (r->options->dry_run && (outcome == REWRAP_DONE || outcome == REWRAP_GREW))
+        if (report.stayed)
+            terminal_put(json, "branch_stayed", json_true());
+    } else if (r->options->dry_run && (outcome == REWRAP_DONE || outcome == REWRAP_GREW)) {
         terminal_note("would rewrap '%s'", item->source->path);
+    }
     return OK;
+}
+
+static void summary(struct run *r, uint64_t left)
+{
+    const struct branch_table *table = &r->session.table;
+    uint64_t done = atomic_load(&r->done), stayed = atomic_load(&r->stayed);
+    uint64_t forgotten = table->forgotten + r->rewrap.made.forgotten;
+
+    if (r->options->json)
+        terminal_json(
+            json_pack("{s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}}", "summary", "rewrapped",
+                      (json_int_t)done, "current", (json_int_t)atomic_load(&r->current), "other",
+                      (json_int_t)atomic_load(&r->other), "left", (json_int_t)left, "unwraps",
+                      (json_int_t)table->unwraps, "wraps", (json_int_t)rewrap_wraps(&r->rewrap),
+                      "branch_stayed", (json_int_t)stayed, "forgotten", (json_int_t)forgotten));
+    terminal_note("%" PRIu64 " %s, %" PRIu64 " were current, %" PRIu64 " of other keys, %" PRIu64
+                  " left; %" PRIu64 " unwraps and %" PRIu64 " wraps by master keys",
+                  done, r->options->dry_run ? "would be rewrapped" : "rewrapped",
+                  (uint64_t)atomic_load(&r->current), (uint64_t)atomic_load(&r->other), left,
+                  table->unwraps, rewrap_wraps(&r->rewrap));
+    if (stayed > 0)
+        terminal_note("%" PRIu64
+                      " of them keep their branch key: whoever had it, by an old key, can "
+                      "still make files that open under the new ones",
+                      stayed);
+    if (forgotten > 0)
+        terminal_note("there were more branches than are remembered: %" PRIu64
+                      " were forgotten and may have been asked for again",
+                      forgotten);
+}
+
+static int run(struct run *r)
+{
+    struct batch batch = {.options = r->options,
+                          .each = each,
+                          .arg = r,
+                          .parallel = true,
+                          .done = "seen",
+                          .only = SEALED_SUFFIX,
+                          .looks = 1u << LOOK_SEALED | 1u << LOOK_BODY | 1u << LOOK_ALONE};
+    int status = batch_run(&batch);
+    uint64_t left = common_left(&r->session, r->options);
+
+    summary(r, left + atomic_load(&r->exported));
+    return status == ERR_NONE && left + atomic_load(&r->exported) > 0 ? ERR_PARTIAL : status;
 }
 
 int verb_rewrap(const struct options *o)
 {
     struct run r = {.options = o};
-    struct batch batch = {.options = o,
-                          .each = each,
-                          .arg = &r,
-                          .parallel = true,
-                          .done = "seen",
-                          .only = SEALED_SUFFIX,
-                          .looks = 1u << LOOK_SEALED | 1u << LOOK_BODY | 1u << LOOK_ALONE};
     struct err err = {0};
-    int status;
+    int status = read_options(&r, o, &err).ok ? run(&r) : terminal_error(&err);
 
-    if (!read_options(&r, o, &err).ok) {
-        status = terminal_error(&err);
-    } else {
-        status = batch_run(&batch);
-        terminal_note("%" PRIu64 " %s, %" PRIu64 " were current, %" PRIu64
-                      " of other keys; %" PRIu64 " unwraps and %" PRIu64 " wraps by master keys",
-                      (uint64_t)atomic_load(&r.done),
-                      o->dry_run ? "would be rewrapped" : "rewrapped",
-                      (uint64_t)atomic_load(&r.current), (uint64_t)atomic_load(&r.other),
-                      r.session.cache.unwraps, r.rewrap.wraps);
-    }
     common_calls(o, keyset_calls(&r.session.keys) + keyset_calls(&r.rewrap.to) +
                         keyset_calls(&r.rewrap.add) + keyset_calls(&r.rewrap.remove));
     rewrap_end(&r.rewrap);

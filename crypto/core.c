@@ -4,7 +4,7 @@
 
 #include "base/text.h"
 
-#define CORE_VERSION 1
+#define CORE_VERSION 2
 #define RESERVED_PREFIX "bulla-"
 
 static const struct suite_info suites[] = {
@@ -104,16 +104,23 @@ bool context_equal(const struct context *a, const struct context *b)
     return true;
 }
 
-size_t context_views(const struct context *context, struct view *views)
+static void encode_context(struct wire_writer *w, const struct context *context)
 {
-    size_t n = 0;
-
+    wire_put_u16(w, (uint16_t)context->count);
     for (size_t i = 0; i < context->count; i++) {
         const struct context_pair *pair = &context->pairs[i];
-        views[n++] = (struct view){(const uint8_t *)pair->key, strlen(pair->key) + 1};
-        views[n++] = (struct view){(const uint8_t *)pair->value, strlen(pair->value) + 1};
+        wire_put_sized(w, pair->key, strlen(pair->key));
+        wire_put_sized(w, pair->value, strlen(pair->value));
     }
-    return n;
+}
+
+void context_hash(const struct context *context, uint8_t out[SHA256_SIZE])
+{
+    uint8_t encoded[CONTEXT_SIZE_MAX];
+    struct wire_writer w = wire_writer(encoded, sizeof encoded);
+
+    encode_context(&w, context);
+    sha256(out, &(struct view){encoded, w.used}, 1);
 }
 
 struct result core_name_check(const char *name, struct err *err)
@@ -131,16 +138,10 @@ void core_encode(struct wire_writer *w, const struct core *core)
     wire_put_u16(w, CORE_VERSION);
     wire_put_u16(w, (uint16_t)core->suite);
     wire_put_bytes(w, core->file_id, CORE_ID_SIZE);
-    wire_put_bytes(w, core->branch_id, BRANCH_ID_SIZE);
     wire_put_u64(w, core->created);
     wire_put_u64(w, core->generation);
     wire_put_sized(w, core->name, strlen(core->name));
-    wire_put_u16(w, (uint16_t)core->context.count);
-    for (size_t i = 0; i < core->context.count; i++) {
-        const struct context_pair *pair = &core->context.pairs[i];
-        wire_put_sized(w, pair->key, strlen(pair->key));
-        wire_put_sized(w, pair->value, strlen(pair->value));
-    }
+    encode_context(w, &core->context);
 }
 
 static struct result decode_context(struct context *context, struct wire_reader *r, struct err *err)
@@ -177,7 +178,6 @@ struct result core_decode(struct core *core, struct view bytes, struct err *err)
         return fail(err, ERR_UNSUPPORTED, "body suite %u is not known to this bulla", suite);
     core->suite = suite;
     wire_get_bytes(&r, core->file_id, CORE_ID_SIZE);
-    wire_get_bytes(&r, core->branch_id, BRANCH_ID_SIZE);
     core->created = wire_get_u64(&r);
     if (core->created > TEXT_TIME_MAX)
         return fail(err, ERR_DAMAGED, "the creation time is after the year 9999");

@@ -7,15 +7,14 @@
 #include "crypto/primitives.h"
 
 /* Caps, the same for writing and reading, in bytes. */
-#define CORE_ID_SIZE 16 /* of both ids */
-#define BRANCH_ID_SIZE CORE_ID_SIZE
+#define CORE_ID_SIZE 16
 #define CORE_NAME_MAX 1024
 #define GENERATION_MAX (uint64_t) INT64_MAX /* what JSON readers can hold */
 #define CONTEXT_PAIRS_MAX 32
 #define CONTEXT_KEY_MAX 128
 #define CONTEXT_VALUE_MAX 512
-#define CORE_SIZE_MAX                                                                              \
-    (56 + CORE_NAME_MAX + CONTEXT_PAIRS_MAX * (4 + CONTEXT_KEY_MAX + CONTEXT_VALUE_MAX))
+#define CONTEXT_SIZE_MAX (2 + CONTEXT_PAIRS_MAX * (4 + CONTEXT_KEY_MAX + CONTEXT_VALUE_MAX))
+#define CORE_SIZE_MAX (38 + CORE_NAME_MAX + CONTEXT_SIZE_MAX)
 
 enum suite {
     SUITE_AES = 1,   /* Cobblestone-256 */
@@ -55,15 +54,12 @@ const char *context_get(const struct context *context, const char *key);
 
 bool context_equal(const struct context *a, const struct context *b);
 
-/* context_views gives views of the pairs, each key and value with its zero, and their number, at
- * most CONTEXT_VIEWS_MAX: what a hash of the context is made over. */
-size_t context_views(const struct context *context, struct view *views);
-#define CONTEXT_VIEWS_MAX (2 * CONTEXT_PAIRS_MAX)
+/* context_hash is SHA-256 of the context as it ends a core: section 3.1. */
+void context_hash(const struct context *context, uint8_t out[SHA256_SIZE]);
 
 struct core {
     enum suite suite;
     uint8_t file_id[CORE_ID_SIZE];
-    uint8_t branch_id[BRANCH_ID_SIZE];
     uint64_t created;    /* seconds since 1970 */
     uint64_t generation; /* 0 = none */
     char name[CORE_NAME_MAX + 1];

@@ -1,16 +1,18 @@
 #include "crypto/envelope.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define VERSION 1
 #define HEADER_SIZE 24
 #define REGION_MAX ((size_t)1 << REGION_EXPONENT_MAX)
 
 static const uint8_t magic[ENVELOPE_MAGIC_SIZE] = {'b', 'u', 'l', 'l', 'a', '\r', '\n', 0};
 
-static const char body_label[] = "bulla/v1 body";
-static const char key_label[] = "bulla/v1 data key";
+static const char body_label[] = "bulla/v2 body";
+static const char key_label[] = "bulla/v2 data key";
+
+#define KEY_AAD_SIZE (sizeof key_label - 1 + BRANCH_ID_SIZE + SHA256_SIZE)
 
 bool envelope_begins(const uint8_t bytes[ENVELOPE_MAGIC_SIZE])
 {
@@ -22,63 +24,86 @@ size_t envelope_size(const struct envelope *e)
     return (size_t)2 << e->exponent;
 }
 
-/* label || core hash, as the data key's AAD and the body's context have it. */
-static struct view bound(const struct envelope *e, const char *label, uint8_t *out, size_t room)
+struct view envelope_body_context(const struct envelope *e, uint8_t out[ENVELOPE_CONTEXT_SIZE])
 {
-    struct wire_writer w = wire_writer(out, room);
+    struct wire_writer w = wire_writer(out, ENVELOPE_CONTEXT_SIZE);
 
-    wire_put_bytes(&w, label, strlen(label));
+    wire_put_bytes(&w, body_label, strlen(body_label));
     wire_put_bytes(&w, e->core_hash, SHA256_SIZE);
     return (struct view){out, w.used};
 }
 
-struct view envelope_body_context(const struct envelope *e, uint8_t out[ENVELOPE_CONTEXT_SIZE])
+struct result envelope_new(struct envelope *e, const struct core *core, struct err *err)
 {
-    return bound(e, body_label, out, ENVELOPE_CONTEXT_SIZE);
-}
-
-struct result envelope_new(struct envelope *e, const struct crypto *crypto, const struct core *core,
-                           const struct slot *slots, size_t slot_count,
-                           const struct secret *branch_key, struct secret *data_key,
-                           struct err *err)
-{
-    struct envelope made ENVELOPE_CLEANUP = {
-        .core = *core, .exponent = REGION_EXPONENT_MIN, .sequence = 1};
-    struct secret key SECRET_CLEANUP = {0};
-    uint8_t encoded[CORE_SIZE_MAX], aad[sizeof key_label + SHA256_SIZE];
+    uint8_t encoded[CORE_SIZE_MAX];
     struct wire_writer w = wire_writer(encoded, sizeof encoded);
 
     core_encode(&w, core);
     if (w.bad)
         return fail(err, ERR_FAILED, "the core does not fit");
-    sha256(made.core_hash, &(struct view){encoded, w.used}, 1);
-    made.slots = calloc(slot_count, sizeof *slots);
-    if (made.slots == NULL)
+    *e = (struct envelope){.core = *core, .exponent = REGION_EXPONENT_USUAL, .sequence = 1};
+    sha256(e->core_hash, &(struct view){encoded, w.used}, 1);
+    return OK;
+}
+
+/* The additional data of the data key's wrap. */
+static struct view key_aad(const struct envelope *e, const uint8_t *branch_id,
+                           uint8_t out[KEY_AAD_SIZE])
+{
+    struct wire_writer w = wire_writer(out, KEY_AAD_SIZE);
+
+    wire_put_bytes(&w, key_label, strlen(key_label));
+    wire_put_bytes(&w, branch_id, BRANCH_ID_SIZE);
+    wire_put_bytes(&w, e->core_hash, SHA256_SIZE);
+    return (struct view){out, w.used};
+}
+
+static struct result copy_slots(struct envelope *e, const struct slot *slots, size_t count,
+                                struct err *err)
+{
+    e->slots = malloc(count * sizeof *slots);
+    if (e->slots == NULL)
         return fail(err, ERR_FAILED, "out of memory");
-    memcpy(made.slots, slots, slot_count * sizeof *slots);
-    made.slot_count = slot_count;
-    if (!secret_random(&key, KEY_SIZE, err).ok ||
-        !xaes_seal(crypto, branch_key->bytes, bound(&made, key_label, aad, sizeof aad), key.bytes,
+    memcpy(e->slots, slots, count * sizeof *slots);
+    e->slot_count = count;
+    return OK;
+}
+
+struct result envelope_wrap(struct envelope *e, const struct crypto *crypto,
+                            const struct branch_key *branch_key, const struct secret *data_key,
+                            const struct slot *slots, size_t slot_count, struct err *err)
+{
+    struct envelope made ENVELOPE_CLEANUP = *e;
+    const uint8_t *id = branch_key_id(branch_key);
+    uint8_t aad[KEY_AAD_SIZE];
+
+    made.slots = NULL;
+    memcpy(made.branch_id, id, BRANCH_ID_SIZE);
+    if (!copy_slots(&made, slots, slot_count, err).ok ||
+        !xaes_seal(crypto, branch_key_wrap_key(branch_key), key_aad(e, id, aad), data_key->bytes,
                    KEY_SIZE, made.wrapped_key, err)
-             .ok)
+             .ok ||
+        !envelope_tag(&made, branch_key, made.tag, err).ok)
         return FAIL;
-    *data_key = secret_take(&key);
+    free(e->slots);
     *e = made;
     made = (struct envelope){0};
     return OK;
 }
 
 struct result envelope_unwrap(const struct envelope *e, const struct crypto *crypto,
-                              const struct secret *branch_key, struct secret *data_key,
+                              const struct branch_key *branch_key, struct secret *data_key,
                               struct err *err)
 {
     struct secret key SECRET_CLEANUP = {0};
-    uint8_t aad[sizeof key_label + SHA256_SIZE];
+    uint8_t aad[KEY_AAD_SIZE];
 
+    if (memcmp(branch_key_id(branch_key), e->branch_id, BRANCH_ID_SIZE) != 0)
+        return fail(err, ERR_NO_KEY, "it is another branch key");
     if (!secret_new(&key, KEY_SIZE, err).ok)
         return FAIL;
-    if (!xaes_open(crypto, branch_key->bytes, bound(e, key_label, aad, sizeof aad), e->wrapped_key,
-                   WRAPPED_KEY_SIZE, key.bytes, err)
+    if (!xaes_open(crypto, branch_key_wrap_key(branch_key), key_aad(e, e->branch_id, aad),
+                   e->wrapped_key, WRAPPED_KEY_SIZE, key.bytes, err)
              .ok) {
         if (err->class == ERR_DAMAGED)
             return fail(err, ERR_NO_KEY, "the branch key does not open the data key");
@@ -88,50 +113,113 @@ struct result envelope_unwrap(const struct envelope *e, const struct crypto *cry
     return OK;
 }
 
-static void encode_content(struct wire_writer *w, const struct envelope *e)
+/* The size of the content without its tag, in bytes; 0 if the core cannot be encoded. */
+static size_t tagged_size(const struct envelope *e)
+{
+    uint8_t core[CORE_SIZE_MAX];
+    struct wire_writer w = wire_writer(core, sizeof core);
+
+    core_encode(&w, &e->core);
+    size_t size = 2 + w.used + BRANCH_ID_SIZE + WRAPPED_KEY_SIZE + 2;
+    for (size_t i = 0; i < e->slot_count; i++)
+        size += 6 + e->slots[i].header_size + e->slots[i].wrap_size;
+    return w.bad ? 0 : size;
+}
+
+static bool has_caps(const struct envelope *e)
+{
+    size_t passphrases = 0;
+
+    for (size_t i = 0; i < e->slot_count; i++)
+        passphrases += e->slots[i].code == SLOT_PASSPHRASE;
+    return e->slot_count >= 1 && e->slot_count <= SLOTS_MAX && passphrases <= SLOT_PASSPHRASES_MAX;
+}
+
+/* The content without its tag. For the tag, of a slot that a key store may move by itself only that
+ * it is there. */
+static void encode_tagged(struct wire_writer *w, const struct envelope *e, bool for_tag)
 {
     uint8_t core[CORE_SIZE_MAX];
     struct wire_writer c = wire_writer(core, sizeof core);
 
     core_encode(&c, &e->core);
-    w->bad = w->bad || c.bad || e->sequence < 1 || e->sequence > SEQUENCE_MAX ||
-             e->slot_count < 1 || e->slot_count > SLOTS_MAX;
+    w->bad = w->bad || c.bad || !has_caps(e);
     wire_put_sized(w, core, c.used);
+    wire_put_bytes(w, e->branch_id, BRANCH_ID_SIZE);
     wire_put_bytes(w, e->wrapped_key, WRAPPED_KEY_SIZE);
     wire_put_u16(w, (uint16_t)e->slot_count);
-    for (size_t i = 0; i < e->slot_count; i++)
-        slot_encode(w, &e->slots[i]);
+    for (size_t i = 0; i < e->slot_count; i++) {
+        if (!for_tag || !slot_moves(&e->slots[i])) {
+            slot_encode(w, &e->slots[i]);
+            continue;
+        }
+        wire_put_u16(w, e->slots[i].code);
+        wire_put_u32(w, 0);
+    }
 }
 
-struct result envelope_encode(struct envelope *e, uint8_t **copy, struct err *err)
+struct result envelope_tag(const struct envelope *e, const struct branch_key *branch_key,
+                           uint8_t out[SHA256_SIZE], struct err *err)
 {
-    uint8_t *out = calloc(1, REGION_MAX);
-    unsigned exponent = e->exponent;
+    size_t room = tagged_size(e);
+    uint8_t *content = malloc(room + 1);
+    struct wire_writer w = wire_writer(content, room);
+
+    if (content == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    encode_tagged(&w, e, true);
+    if (!w.bad)
+        hmac_sha256(out, branch_key_tag_key(branch_key), (struct view){content, w.used});
+    free(content);
+    return w.bad ? fail(err, ERR_FAILED, "the slots do not fit an envelope") : OK;
+}
+
+bool envelope_tag_fits(const struct envelope *e, const struct branch_key *branch_key)
+{
+    uint8_t tag[SHA256_SIZE];
+    struct err ignored;
+
+    return envelope_tag(e, branch_key, tag, &ignored).ok &&
+           sodium_memcmp(tag, e->tag, SHA256_SIZE) == 0;
+}
+
+struct result envelope_fit(struct envelope *e, struct err *err)
+{
+    size_t size = HEADER_SIZE + tagged_size(e) + SHA256_SIZE + SHA256_SIZE;
+
+    if (size > REGION_MAX)
+        return fail(err, ERR_FAILED, "the envelope does not fit into %zu bytes", REGION_MAX);
+    while (size > (size_t)1 << e->exponent)
+        e->exponent++;
+    return OK;
+}
+
+struct result envelope_encode(const struct envelope *e, uint8_t **copy, struct err *err)
+{
+    size_t region = envelope_size(e) / 2;
+    uint8_t *out = calloc(1, region);
+    struct wire_writer w = wire_writer(out, region);
 
     if (out == NULL)
         return fail(err, ERR_FAILED, "out of memory");
-    struct wire_writer content =
-        wire_writer(out + HEADER_SIZE, REGION_MAX - HEADER_SIZE - SHA256_SIZE);
-    encode_content(&content, e);
-    if (content.bad) {
-        free(out);
-        return fail(err, ERR_FAILED, "the envelope does not fit into %zu bytes", REGION_MAX);
-    }
-    while (HEADER_SIZE + content.used + SHA256_SIZE > (size_t)1 << exponent)
-        exponent++;
-    struct wire_writer w = wire_writer(out, HEADER_SIZE);
     wire_put_bytes(&w, magic, sizeof magic);
-    wire_put_u16(&w, VERSION);
-    wire_put_u16(&w, (uint16_t)exponent);
-    wire_put_u32(&w, (uint32_t)content.used);
+    wire_put_u16(&w, FORMAT_VERSION);
+    wire_put_u16(&w, (uint16_t)e->exponent);
+    wire_put_u32(&w, (uint32_t)(tagged_size(e) + SHA256_SIZE));
     wire_put_u64(&w, e->sequence);
-    sha256(out + HEADER_SIZE + content.used, &(struct view){out, HEADER_SIZE + content.used}, 1);
-    e->exponent = exponent;
+    encode_tagged(&w, e, false);
+    wire_put_bytes(&w, e->tag, SHA256_SIZE);
+    w.bad = w.bad || e->sequence < 1 || e->sequence > SEQUENCE_MAX || region - w.used < SHA256_SIZE;
+    if (w.bad) {
+        free(out);
+        return fail(err, ERR_FAILED, "the envelope does not fit into %zu bytes", region);
+    }
+    sha256(out + w.used, &(struct view){out, w.used}, 1);
     *copy = out;
     return OK;
 }
 
-struct result envelope_write(struct envelope *e, struct sink *sink, struct err *err)
+struct result envelope_write(const struct envelope *e, struct sink *sink, struct err *err)
 {
     uint8_t *copy;
 
@@ -145,6 +233,20 @@ struct result envelope_write(struct envelope *e, struct sink *sink, struct err *
     return r;
 }
 
+static struct result decode_slots(struct envelope *e, size_t count, struct wire_reader *r,
+                                  struct err *err)
+{
+    e->slots = malloc(count * sizeof *e->slots);
+    if (e->slots == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    for (; e->slot_count < count; e->slot_count++)
+        if (!slot_decode(&e->slots[e->slot_count], r, err).ok)
+            return FAIL;
+    if (!has_caps(e))
+        return fail(err, ERR_DAMAGED, "it has more than %d passphrases", SLOT_PASSPHRASES_MAX);
+    return OK;
+}
+
 static struct result decode_content(struct envelope *e, struct view content, struct err *err)
 {
     struct wire_reader r = wire_reader(content.bytes, content.size);
@@ -155,16 +257,14 @@ static struct result decode_content(struct envelope *e, struct view content, str
     if (!core_decode(&e->core, core, err).ok)
         return FAIL;
     sha256(e->core_hash, &core, 1);
+    wire_get_bytes(&r, e->branch_id, BRANCH_ID_SIZE);
     wire_get_bytes(&r, e->wrapped_key, WRAPPED_KEY_SIZE);
     size_t count = wire_get_u16(&r);
     if (r.bad || count < 1 || count > SLOTS_MAX)
         return fail(err, ERR_DAMAGED, "its content has a wrong length");
-    e->slots = calloc(count, sizeof *e->slots);
-    if (e->slots == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
-    for (; e->slot_count < count; e->slot_count++)
-        if (!slot_decode(&e->slots[e->slot_count], &r, err).ok)
-            return FAIL;
+    if (!decode_slots(e, count, &r, err).ok)
+        return FAIL;
+    wire_get_bytes(&r, e->tag, SHA256_SIZE);
     if (!wire_at_end(&r))
         return fail(err, ERR_DAMAGED, "its content has a wrong length");
     return OK;
@@ -202,8 +302,12 @@ static struct result decode_copy(struct envelope *e, const uint8_t *bytes, unsig
     sha256(hash, &(struct view){bytes, HEADER_SIZE + size}, 1);
     if (memcmp(wire_get_view(&r, SHA256_SIZE).bytes, hash, SHA256_SIZE) != 0)
         return fail(err, ERR_DAMAGED, "its checksum does not match");
-    if (version != VERSION)
-        return fail(err, ERR_UNSUPPORTED, "format version %u is not known to this bulla", version);
+    if (version != FORMAT_VERSION)
+        return fail(err, ERR_UNSUPPORTED,
+                    version < FORMAT_VERSION
+                        ? "it has format %u, of a bulla from before the first release"
+                        : "it has format %u, which this bulla does not know",
+                    version);
     if (made.exponent != exponent)
         return fail(err, ERR_DAMAGED, "its region size is not the file's");
     if (made.sequence == 0 || made.sequence > SEQUENCE_MAX)
@@ -211,7 +315,7 @@ static struct result decode_copy(struct envelope *e, const uint8_t *bytes, unsig
     if (!decode_content(&made, content, err).ok)
         return FAIL;
     if (!all_zero(r.at, r.left))
-        return fail(err, ERR_DAMAGED, "the bytes behind it are not zero");
+        return fail(err, ERR_DAMAGED, "the bytes after it are not zero");
     *e = made;
     made = (struct envelope){0};
     return OK;
@@ -341,9 +445,7 @@ static struct result none_counts(const struct envelope_health *h, const struct s
 {
     for (unsigned i = 0; i < 2; i++)
         if (h->copy[i] == COPY_UNSUPPORTED) {
-            (void)fail(err, ERR_UNSUPPORTED, "'%s': %s", source->name, h->fault[i]);
-            err_hint(err, "a newer bulla reads it");
-            return FAIL;
+            return fail(err, ERR_UNSUPPORTED, "'%s': %s", source->name, h->fault[i]);
         }
     if (!has_magic)
         return fail(err, ERR_DAMAGED,
@@ -353,7 +455,7 @@ static struct result none_counts(const struct envelope_health *h, const struct s
                 source->name, h->fault[0], h->fault[1]);
 }
 
-struct result envelope_read(struct envelope *e, struct source *source,
+struct result envelope_read(struct envelope *e, struct envelope *other, struct source *source,
                             struct envelope_health *health, struct err *err)
 {
     struct reading r __attribute__((cleanup(reading_end))) = {.source = source};
@@ -371,6 +473,10 @@ struct result envelope_read(struct envelope *e, struct source *source,
         return FAIL;
     *e = r.copies[health->used];
     r.copies[health->used] = (struct envelope){0};
+    if (other != NULL && health->copy[!health->used] != COPY_GOOD) {
+        *other = r.copies[!health->used];
+        r.copies[!health->used] = (struct envelope){0};
+    }
     return OK;
 }
 

@@ -5,25 +5,31 @@
 
 #include "base/secret.h"
 #include "base/stream.h"
-#include "crypto/core.h"
-#include "crypto/slot.h"
+#include "crypto/branch_key.h"
 #include "crypto/xaes.h"
 
+#define FORMAT_VERSION 2 /* of the envelope and of what is in it */
+
 /* Caps: a region is 2^e bytes. */
-#define REGION_EXPONENT_MIN 12
+#define REGION_EXPONENT_MIN 9
 #define REGION_EXPONENT_MAX 18
+#define REGION_EXPONENT_USUAL 12 /* a writer takes no less, so that a torn sector hurts one copy,  \
+                                  */
+#define SMALL_BODY_MAX 65536     /* unless the body has fewer bytes than this */
 #define SLOTS_MAX 32
 #define SEQUENCE_MAX (uint64_t) INT64_MAX /* what JSON readers can hold */
 #define WRAPPED_KEY_SIZE (KEY_SIZE + XAES_OVERHEAD)
-#define ENVELOPE_CONTEXT_SIZE (13 + SHA256_SIZE) /* "bulla/v1 body" || core hash */
+#define ENVELOPE_CONTEXT_SIZE (13 + SHA256_SIZE) /* "bulla/v2 body" || core hash */
 
 /* struct envelope: {0} is empty and safe to free. */
 struct envelope {
     struct core core;
     uint8_t core_hash[SHA256_SIZE];
+    uint8_t branch_id[BRANCH_ID_SIZE];
     uint8_t wrapped_key[WRAPPED_KEY_SIZE];
     struct slot *slots; /* owned */
     size_t slot_count;
+    uint8_t tag[SHA256_SIZE];
     unsigned exponent;
     uint64_t sequence;
 };
@@ -53,31 +59,47 @@ bool envelope_begins(const uint8_t bytes[ENVELOPE_MAGIC_SIZE]);
 /* envelope_size is the size of both copies in bytes. */
 size_t envelope_size(const struct envelope *e);
 
-/* envelope_new makes an envelope of a core, with sequence number 1, a copy of the slots, and a
- * fresh data key, wrapped by branch_key; *data_key is that key. */
-FALLIBLE envelope_new(struct envelope *e, const struct crypto *crypto, const struct core *core,
-                      const struct slot *slots, size_t slot_count, const struct secret *branch_key,
-                      struct secret *data_key, struct err *err);
+/* envelope_new makes an envelope of a core, with sequence number 1 and no slots: envelope_wrap
+ * comes next. */
+FALLIBLE envelope_new(struct envelope *e, const struct core *core, struct err *err);
 
-/* envelope_unwrap opens the data key; ERR_NO_KEY if branch_key does not. */
+/* envelope_wrap wraps data_key (KEY_SIZE bytes) under a branch key and gives the envelope a copy of
+ * its slots, and the tag. On failure *e is as it was. */
+FALLIBLE envelope_wrap(struct envelope *e, const struct crypto *crypto,
+                       const struct branch_key *branch_key, const struct secret *data_key,
+                       const struct slot *slots, size_t slot_count, struct err *err);
+
+/* envelope_unwrap opens the data key, which the caller frees; ERR_NO_KEY if branch_key, or its id,
+ * is not that of the envelope. */
 FALLIBLE envelope_unwrap(const struct envelope *e, const struct crypto *crypto,
-                         const struct secret *branch_key, struct secret *data_key, struct err *err);
+                         const struct branch_key *branch_key, struct secret *data_key,
+                         struct err *err);
+
+/* envelope_tag computes the tag, which stands for number, order and bytes of the slots that no key
+ * store moves by itself; envelope_tag_fits compares it. */
+FALLIBLE envelope_tag(const struct envelope *e, const struct branch_key *branch_key,
+                      uint8_t out[SHA256_SIZE], struct err *err);
+bool envelope_tag_fits(const struct envelope *e, const struct branch_key *branch_key);
 
 /* envelope_body_context writes the context of the body. */
 struct view envelope_body_context(const struct envelope *e, uint8_t out[ENVELOPE_CONTEXT_SIZE]);
 
-/* envelope_encode makes one copy of envelope_size(e) / 2 bytes, which the caller frees; e->exponent
- * is raised to the smallest region that holds it. */
-FALLIBLE envelope_encode(struct envelope *e, uint8_t **copy, struct err *err);
+/* envelope_fit raises e->exponent to the smallest region that holds the envelope. */
+FALLIBLE envelope_fit(struct envelope *e, struct err *err);
+
+/* envelope_encode makes one copy of envelope_size(e) / 2 bytes, which the caller frees, after an
+ * envelope_fit. */
+FALLIBLE envelope_encode(const struct envelope *e, uint8_t **copy, struct err *err);
 
 /* envelope_write writes both copies. */
-FALLIBLE envelope_write(struct envelope *e, struct sink *sink, struct err *err);
+FALLIBLE envelope_write(const struct envelope *e, struct sink *sink, struct err *err);
 
 /* envelope_read reads both copies from the beginning of a source and leaves it at the first byte
- * behind them. *health is filled in any case. ERR_DAMAGED if neither copy is whole,
- * ERR_UNSUPPORTED. */
-FALLIBLE envelope_read(struct envelope *e, struct source *source, struct envelope_health *health,
-                       struct err *err);
+ * after them. *other, which may be NULL, gets the copy that does not count if that is whole too and
+ * has other bytes; else it stays empty. *health is filled in any case. ERR_DAMAGED if neither copy
+ * is whole, ERR_UNSUPPORTED. */
+FALLIBLE envelope_read(struct envelope *e, struct envelope *other, struct source *source,
+                       struct envelope_health *health, struct err *err);
 
 void envelope_free(struct envelope *e);
 

@@ -128,6 +128,11 @@ void sha256(uint8_t out[SHA256_SIZE], const struct view *parts, size_t count)
     sodium_memzero(&state, sizeof state);
 }
 
+void hmac_sha256(uint8_t out[SHA256_SIZE], const uint8_t key[KEY_SIZE], struct view bytes)
+{
+    (void)crypto_auth_hmacsha256(out, bytes.bytes, bytes.size, key); /* it cannot fail */
+}
+
 const struct hkdf_hash hkdf_sha256 = {"SHA256", SHA256_SIZE};
 const struct hkdf_hash hkdf_sha384 = {"SHA384", SHA384_SIZE};
 const struct hkdf_hash hkdf_sha512 = {"SHA512", SHA512_SIZE};

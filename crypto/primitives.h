@@ -39,6 +39,9 @@ struct ossl_lib_ctx_st *crypto_library(const struct crypto *crypto);
 /* sha256 hashes the parts one after the other (FIPS 180-4). */
 void sha256(uint8_t out[SHA256_SIZE], const struct view *parts, size_t count);
 
+/* hmac_sha256 authenticates bytes by a key of KEY_SIZE bytes (RFC 2104). */
+void hmac_sha256(uint8_t out[SHA256_SIZE], const uint8_t key[KEY_SIZE], struct view bytes);
+
 /* struct hkdf_hash: a hash that HKDF is made of. */
 struct hkdf_hash {
     const char *name; /* as OpenSSL has it */

@@ -11,8 +11,8 @@ static const struct slot_field_info fields[] = {
     [SLOT_KEY_VERSION] = {"key version", SLOT_NUMBER, 1, UINT32_MAX},
     [SLOT_KEY_NAME] = {"key name", SLOT_TEXT, 1, SLOT_KEY_NAME_MAX},
     [SLOT_SALT] = {"salt", SLOT_FIXED, KDF_SALT_SIZE, KDF_SALT_SIZE},
-    [SLOT_PASSES] = {"passes", SLOT_NUMBER, 1, KDF_PASSES_MAX},
-    [SLOT_MEMORY] = {"memory KiB", SLOT_NUMBER, KDF_MEMORY_KIB_MIN, KDF_MEMORY_KIB_MAX},
+    [SLOT_PASSES] = {"passes", SLOT_NUMBER, KDF_PASSES, KDF_PASSES_MAX},
+    [SLOT_MEMORY] = {"memory KiB", SLOT_NUMBER, KDF_MEMORY_KIB, KDF_MEMORY_KIB_MAX},
     [SLOT_HINT] = {"hint", SLOT_TEXT, 0, SLOT_HINT_MAX},
     [SLOT_SPKI_HASH] = {"SPKI SHA-256", SLOT_FIXED, SHA256_SIZE, SHA256_SIZE},
     [SLOT_TOKEN_LABEL] = {"token label", SLOT_TEXT, 0, SLOT_TOKEN_LABEL_MAX},
@@ -42,6 +42,7 @@ static const struct slot_method methods[] = {
     {SLOT_KEYRING_XAES, "keyring-xaes", 72, 72, KEYRING_FIELDS},
     {SLOT_KEYRING_X25519, "keyring-x25519", 80, 80, KEYRING_FIELDS},
     {SLOT_PASSPHRASE, "passphrase", 72, 72, {SLOT_SALT, SLOT_PASSES, SLOT_MEMORY, SLOT_HINT}},
+    {SLOT_KEYRING_MLKEM768_X25519, "keyring-mlkem768-x25519", 1168, 1168, KEYRING_FIELDS},
     {SLOT_PKCS11_RSA_OAEP_SHA256, "pkcs11-rsa-oaep-sha256", 256, 512, TOKEN_PAIR_FIELDS},
     {SLOT_PKCS11_RSA_OAEP_SHA1, "pkcs11-rsa-oaep-sha1", 256, 512, TOKEN_PAIR_FIELDS},
     {SLOT_PKCS11_P256_HPKE, "pkcs11-p256-hpke", 113, 113, TOKEN_PAIR_FIELDS},
@@ -49,21 +50,38 @@ static const struct slot_method methods[] = {
     {SLOT_PKCS11_AES_GCM, "pkcs11-aes-gcm", 60, 60, TOKEN_AES_FIELDS},
     {SLOT_PKCS11_AES_KW, "pkcs11-aes-kw", 40, 40, TOKEN_AES_FIELDS},
     {SLOT_AWSKMS, "awskms", 1, SLOT_WRAP_MAX, {SLOT_KEY_ARN, SLOT_MATERIAL_ID}},
+    {0, "unknown", 0, SLOT_WRAP_MAX, {SLOT_NO_FIELD}}, /* the last: all other codes */
 };
 
 static const struct slot_method *method_by_code(unsigned code)
 {
-    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
-        if (methods[i].code == code)
-            return &methods[i];
-    return NULL;
+    const struct slot_method *row = methods;
+
+    while (row->code != 0 && row->code != code)
+        row++;
+    return row;
 }
 
 const char *slot_method_name(enum slot_code code)
 {
-    const struct slot_method *method = method_by_code(code);
+    return method_by_code(code)->name;
+}
 
-    return method != NULL ? method->name : "";
+bool slot_understood(const struct slot *slot)
+{
+    return slot->method->code != 0 && slot->method->code != SLOT_KEYRING_MLKEM768_X25519;
+}
+
+bool slot_moves(const struct slot *slot)
+{
+    return slot->code >= 0x0020 && slot->code <= 0x003f;
+}
+
+bool slot_equal(const struct slot *a, const struct slot *b)
+{
+    return a->code == b->code && a->header_size == b->header_size && a->wrap_size == b->wrap_size &&
+           memcmp(a->header, b->header, a->header_size) == 0 &&
+           memcmp(a->wrap, b->wrap, a->wrap_size) == 0;
 }
 
 const struct slot_field_info *slot_field_info(enum slot_field field)
@@ -105,8 +123,8 @@ static bool well_formed(const struct slot *slot)
 
     for (const enum slot_field *f = slot->method->fields; *f != SLOT_NO_FIELD; f++)
         (void)get_field(&r, *f);
-    return wire_at_end(&r) && slot->wrap_size >= slot->method->wrap_min &&
-           slot->wrap_size <= slot->method->wrap_max;
+    return (slot->method->code == 0 || wire_at_end(&r)) &&
+           slot->wrap_size >= slot->method->wrap_min && slot->wrap_size <= slot->method->wrap_max;
 }
 
 void slot_encode(struct wire_writer *w, const struct slot *slot)
@@ -115,7 +133,7 @@ void slot_encode(struct wire_writer *w, const struct slot *slot)
         w->bad = true;
         return;
     }
-    wire_put_u16(w, (uint16_t)slot->method->code);
+    wire_put_u16(w, slot->code);
     wire_put_sized(w, slot->header, slot->header_size);
     wire_put_sized(w, slot->wrap, slot->wrap_size);
 }
@@ -125,8 +143,6 @@ struct result slot_decode(struct slot *slot, struct wire_reader *r, struct err *
     uint16_t code = wire_get_u16(r);
 
     slot_begin(slot, code);
-    if (!r->bad && slot->method == NULL)
-        return fail(err, ERR_UNSUPPORTED, "slot method 0x%04x is not known to this bulla", code);
     struct view header = wire_get_sized(r), wrap = wire_get_sized(r);
     if (r->bad)
         return fail(err, ERR_DAMAGED, "a slot ends too early");
@@ -142,8 +158,9 @@ struct result slot_decode(struct slot *slot, struct wire_reader *r, struct err *
 
 void slot_begin(struct slot *slot, enum slot_code code)
 {
-    memset(slot, 0, sizeof *slot);
     slot->method = method_by_code(code);
+    slot->code = (uint16_t)code;
+    slot->header_size = slot->wrap_size = 0;
 }
 
 /* What does not fit leaves a header that is too short, which slot_encode refuses. */
@@ -203,7 +220,7 @@ struct view slot_aad(const struct slot *slot, const uint8_t branch_id[BRANCH_ID_
 
     wire_put_bytes(&w, BRANCH_KEY_LABEL, strlen(BRANCH_KEY_LABEL));
     wire_put_bytes(&w, branch_id, BRANCH_ID_SIZE);
-    wire_put_u16(&w, (uint16_t)slot->method->code);
+    wire_put_u16(&w, slot->code);
     wire_put_bytes(&w, slot->header, slot->header_size);
     return (struct view){out, w.used};
 }
@@ -232,6 +249,8 @@ void slot_describe(const struct slot *slot, char out[SLOT_DESCRIBED_MAX])
                  slot_number(slot, SLOT_KEY_VERSION), text_hex(hex, id.bytes, id.size));
     else if (arn.size > 0)
         describe_arn(slot, text_escape(text, sizeof text, arn.bytes, arn.size), out, room);
+    else if (slot->method->code == 0)
+        snprintf(out, room, "unknown method 0x%04x", slot->code);
     else {
         struct view v = spki.size > 0 ? spki : cka.size > 0 ? cka : salt;
         snprintf(out, room, "%s %s", slot->method->name, text_hex(hex, v.bytes, v.size));

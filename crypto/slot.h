@@ -2,7 +2,7 @@
  *
  * A method is a row of a table: its code, its header fields in order, the sizes its wrap may have.
  * Writing, reading and showing a slot all follow that row. How a method wraps is the key stores'.
- */
+ * A slot of a method that has no row is carried along as it is. */
 #ifndef BULLA_CRYPTO_SLOT_H
 #define BULLA_CRYPTO_SLOT_H
 
@@ -26,16 +26,19 @@
 #define SLOT_KEY_ARN_MIN 20
 #define SLOT_KEY_ARN_MAX 512
 #define SLOT_MATERIAL_ID_MAX 128
-#define SLOT_FIELDS_MAX 5 /* of a method */
+#define SLOT_FIELDS_MAX 5      /* of a method */
+#define SLOT_PASSPHRASES_MAX 4 /* of an envelope: each guess at one costs a reader 64 MiB */
+#define BRANCH_ID_SIZE 32
 #define SLOT_AAD_MAX (sizeof BRANCH_KEY_LABEL - 1 + BRANCH_ID_SIZE + 2 + SLOT_HEADER_MAX)
 
 /* How the additional data of a wrap begins, and the info of HPKE: FORMAT.md section 5. */
-#define BRANCH_KEY_LABEL "bulla/v1 branch key"
+#define BRANCH_KEY_LABEL "bulla/v2 branch key"
 
 enum slot_code {
     SLOT_KEYRING_XAES = 0x0001,
     SLOT_KEYRING_X25519 = 0x0002,
     SLOT_PASSPHRASE = 0x0003,
+    SLOT_KEYRING_MLKEM768_X25519 = 0x0004,
     SLOT_PKCS11_RSA_OAEP_SHA256 = 0x0011,
     SLOT_PKCS11_RSA_OAEP_SHA1 = 0x0012,
     SLOT_PKCS11_P256_HPKE = 0x0013,
@@ -79,15 +82,16 @@ struct slot_field_info {
 };
 
 struct slot_method {
-    enum slot_code code;
+    enum slot_code code; /* 0 in the row of all that have none */
     const char *name;
     uint16_t wrap_min, wrap_max; /* bytes */
     enum slot_field fields[SLOT_FIELDS_MAX + 1];
 };
 
 struct slot {
-    const struct slot_method *method;
-    size_t header_size, wrap_size; /* bytes */
+    const struct slot_method *method; /* never NULL once a slot was begun or decoded */
+    uint16_t code;                    /* as the file has it */
+    size_t header_size, wrap_size;    /* bytes */
     uint8_t header[SLOT_HEADER_MAX];
     uint8_t wrap[SLOT_WRAP_MAX];
 };
@@ -98,8 +102,18 @@ const struct slot_field_info *slot_field_info(enum slot_field field);
 /* slot_encode puts a slot; one that breaks its method's row makes the writer bad. */
 void slot_encode(struct wire_writer *w, const struct slot *slot);
 
-/* slot_decode takes one slot; ERR_DAMAGED or ERR_UNSUPPORTED. */
+/* slot_decode takes one slot; ERR_DAMAGED. */
 FALLIBLE slot_decode(struct slot *slot, struct wire_reader *r, struct err *err);
+
+/* slot_understood is false for a slot that no key store of this bulla can open, whatever the key.
+ */
+bool slot_understood(const struct slot *slot);
+
+/* slot_moves is true for a slot that a key store may move to another key by itself: the tag of an
+ * envelope leaves out what is in it. */
+bool slot_moves(const struct slot *slot);
+
+bool slot_equal(const struct slot *a, const struct slot *b);
 
 /* slot_begin makes *slot an empty slot of a method; the slot_put_ functions add its header fields,
  * in the order of the method's row. */

@@ -5,21 +5,29 @@
 #include "crypto/envelope.h"
 #include "keystore/registry.h"
 
-/* struct branch: a branch key with its wraps, for sealing; {0} is empty and safe to free. */
+/* struct branch: a branch key with its wraps, for sealing and rewrapping; {0} is empty and safe to
+ * free. */
 struct branch {
-    uint8_t id[BRANCH_ID_SIZE];
-    struct secret key;
-    struct context context; /* that the wraps are bound to */
-    struct slot *slots;     /* one for each master key */
+    struct branch_key key;
+    struct context context;
+    struct slot *slots; /* one for each master key */
     size_t slot_count;
 };
 
 #define BRANCH_CLEANUP __attribute__((cleanup(branch_free)))
 
 /* branch_new draws a branch key and wraps it by every key of the set. */
-FALLIBLE branch_new(struct branch *b, const struct keyset *keys, const struct context *context,
-                    struct err *err);
+FALLIBLE branch_new(struct branch *b, const struct crypto *crypto, const struct keyset *keys,
+                    const struct context *context, struct err *err);
 void branch_free(struct branch *b);
+
+/* struct branches: those that a run made, one for each set of master keys and each context; {0} is
+ * empty. Of many contexts the oldest are forgotten. */
+struct branches {
+    struct made_branch *list;
+    size_t count, next;
+    uint64_t wraps; /* by master keys */
+};
 
 /* branch_wrap wraps a branch key by one master key, and where that can unwrap, sees that it does.
  */
@@ -32,26 +40,59 @@ enum unwrapped branch_unwrap_own(struct master_key *key, const struct branch_ide
                                  const struct slot *slot, const struct secret *branch_key,
                                  struct err *err);
 
-/* struct branch_cache: the branch keys that were opened in this run, by id; {0} is empty. */
-struct branch_cache {
-    struct secret keys; /* BRANCH_CACHE_MAX of KEY_SIZE */
-    uint8_t (*ids)[BRANCH_ID_SIZE];
-    size_t count, next;
-    uint64_t unwraps; /* calls to a master key that gave a key */
+/* struct branch_table: the branch keys that were opened or made in this run, by branch id and slot,
+ * to the byte: a key serves no file whose own slots did not give it. {0} is empty. */
+#define BRANCH_TABLE_MAX 131072 /* entries of 64 bytes */
+struct branch_table {
+    struct secret entries;
+    uint32_t *index; /* an open hash of entry numbers, from 1 */
+    size_t count, room;
+    uint64_t unwraps;   /* calls to a master key that gave a key */
+    uint64_t forgotten; /* keys that did not fit any more */
 };
 
-#define BRANCH_CACHE_CLEANUP __attribute__((cleanup(branch_cache_free)))
+#define BRANCH_TABLE_CLEANUP __attribute__((cleanup(branch_table_free)))
 
-/* branch_open opens the branch key (not given out if branch_key is NULL) and the data key of an
- * envelope by any key of the set and any slot, asking a master key only if no cached branch key
- * does. ERR_NO_KEY, in the same words whatever the reason, if none does; but if a store failed on
- * the way (ERR_STORE, ERR_POLICY), its error. */
-FALLIBLE branch_open(struct branch_cache *cache, const struct crypto *crypto,
-                     const struct keyset *keys, const struct envelope *e, struct secret *branch_key,
-                     struct secret *data_key, struct err *err);
+/* struct branch_opened: the keys of an envelope; {0} is empty and safe to free. */
+struct branch_opened {
+    struct branch_key branch;
+    struct secret data_key;
+    bool tag_fits; /* nobody without the branch key changed the slots */
+};
 
-/* branch_remember lets the cache open what a branch of this run sealed. */
-FALLIBLE branch_remember(struct branch_cache *cache, const struct branch *b, struct err *err);
-void branch_cache_free(struct branch_cache *cache);
+#define BRANCH_OPENED_CLEANUP __attribute__((cleanup(branch_opened_free)))
+
+/* branch_open opens an envelope by any key of the set and any slot, asking a master key only for
+ * slots that are not in the table; the caller frees *o. ERR_NO_KEY, in the same words whatever the
+ * reason, if none does; ERR_UNSUPPORTED if a slot that is not understood might; but if a store
+ * failed on the way (ERR_STORE, ERR_POLICY), its error. */
+FALLIBLE branch_open(struct branch_table *table, const struct crypto *crypto,
+                     const struct keyset *keys, const struct envelope *e, struct branch_opened *o,
+                     struct err *err);
+
+/* branches_need gives the branch of this run for the keys, in their order, and the context; it
+ * makes one if there is none, and puts that into the table. *out is valid until the next call. */
+FALLIBLE branches_need(struct branches *b, struct branch_table *table, const struct crypto *crypto,
+                       const struct keyset *keys, const struct context *context,
+                       const struct branch **out, struct err *err);
+void branches_free(struct branches *b);
+
+/* branch_slot_known is true if a slot of an envelope gave the branch key in *o in this run already.
+ */
+bool branch_slot_known(const struct branch_table *table, const struct envelope *e,
+                       const struct slot *slot, const struct branch_opened *o);
+
+/* branch_slot_opens tells whether one slot of an envelope that *o holds the keys of gives that
+ * branch key by a master key, or did in this run. Else *err, if it is touched, says why the key
+ * failed. */
+bool branch_slot_opens(struct branch_table *table, struct master_key *key, const struct envelope *e,
+                       const struct slot *slot, const struct branch_opened *o, struct err *err);
+
+/* branch_remember lets the table open what has a slot of a branch of this run. */
+FALLIBLE branch_remember(struct branch_table *table, const struct branch_key *key,
+                         const struct slot *slots, size_t count, struct err *err);
+
+void branch_opened_free(struct branch_opened *o);
+void branch_table_free(struct branch_table *table);
 
 #endif

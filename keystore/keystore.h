@@ -98,10 +98,11 @@ enum key_change {
 
 /* What a slot is to a key. */
 enum slot_match {
-    SLOT_OTHER,  /* of another key */
-    SLOT_MAYBE,  /* looks like one of this key, but that is not to be seen (a passphrase) */
-    SLOT_OLD,    /* of this key, but not what it would wrap now */
-    SLOT_CURRENT /* of this key's active version */
+    SLOT_OTHER,   /* of another key */
+    SLOT_MAYBE,   /* looks like one of this key, but that is not to be seen (a passphrase) */
+    SLOT_OLD,     /* of this key, but not what it would wrap now */
+    SLOT_CURRENT, /* of this key's active version */
+    SLOT_NEWER    /* of this key, but of a version that it does not know: the keyring is older */
 };
 
 /* struct key_info: one version of a key, for lists. */
@@ -164,12 +165,20 @@ struct keystore_ops {
     enum unwrapped (*unwrap)(struct master_key *key, const struct branch_identity *branch,
                              const struct slot *slot, struct secret *branch_key, struct err *err);
 
+    /* Whether the key can only wrap, as the public half of a pair. Optional: NULL = it can do both.
+     */
+    bool (*seals_only)(const struct master_key *key);
+
     /* Whether a fresh wrap is unwrapped at once, to see that it opens. Not where the key can only
      * wrap, nor where each unwrap costs a call or a PIN. Required. */
     bool (*reopens)(const struct master_key *key);
 
     /* Tells what a slot is to the key, without using the key. Required. */
     enum slot_match (*match)(const struct master_key *key, const struct slot *slot);
+
+    /* Looks once more, after a wrap, whether the version that made it may still be used: before a
+     * result takes its place and before a source goes. ERR_POLICY if not. Optional. */
+    struct result (*still_active)(struct master_key *key, struct err *err);
 
     /* Frees what open gave, but for what a module that hangs may still touch. It cannot fail.
      * Required. */

@@ -141,6 +141,16 @@ struct result keyset_locate(const struct keyset *set, bool version, struct err *
     return OK;
 }
 
+struct result keyset_still_active(const struct keyset *set, struct err *err)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        struct master_key *key = set->keys[i];
+        if (key->ops->still_active != NULL && !key->ops->still_active(key, err).ok)
+            return FAIL;
+    }
+    return OK;
+}
+
 uint64_t keyset_calls(const struct keyset *set)
 {
     uint64_t calls = 0;

@@ -30,6 +30,9 @@ void keyset_close(struct keyset *set);
 /* keyset_locate asks every key that can for what match goes by, up to the first that fails. */
 FALLIBLE keyset_locate(const struct keyset *set, bool version, struct err *err);
 
+/* keyset_still_active is still_active of every key that has it, up to the first that fails. */
+FALLIBLE keyset_still_active(const struct keyset *set, struct err *err);
+
 /* keyset_calls gives how often the keys asked a token or a service. */
 uint64_t keyset_calls(const struct keyset *set);
 

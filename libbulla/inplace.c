@@ -53,18 +53,15 @@ static struct result write_copy(int fd, const char *name, const uint8_t *copy, s
     return OK;
 }
 
-struct result inplace_write(int fd, const char *name, struct envelope *e, unsigned first, bool sync,
-                            struct err *err)
+struct result inplace_write(int fd, const char *name, const struct envelope *e, unsigned first,
+                            bool sync, struct err *err)
 {
-    unsigned exponent = e->exponent;
     uint8_t *copy;
 
     if (!envelope_encode(e, &copy, err).ok)
         return FAIL;
     size_t region = envelope_size(e) / 2;
-    struct result r = e->exponent == exponent
-                          ? write_copy(fd, name, copy, region, first, sync, err)
-                          : fail(err, ERR_FAILED, "the envelope outgrew its region");
+    struct result r = write_copy(fd, name, copy, region, first, sync, err);
     if (r.ok)
         r = write_copy(fd, name, copy, region, !first, sync, err);
     free(copy);

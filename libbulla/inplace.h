@@ -15,9 +15,8 @@ FALLIBLE inplace_check(const struct envelope_health *health, const char *name, s
 
 /* inplace_write puts the envelope into both copies, the copy numbered first (0 = A) before the
  * other, and with sync true each is on the disk before the next thing happens: at every instant a
- * copy that was whole before, or that is whole now, stands. The envelope must fit the region it
- * has. */
-FALLIBLE inplace_write(int fd, const char *name, struct envelope *e, unsigned first, bool sync,
-                       struct err *err);
+ * copy that was whole before, or that is whole now, stands. */
+FALLIBLE inplace_write(int fd, const char *name, const struct envelope *e, unsigned first,
+                       bool sync, struct err *err);
 
 #endif

@@ -17,6 +17,7 @@ void sealed_close(struct sealed *f)
     source_forget(&f->source);
     place_close(&f->beside);
     envelope_free(&f->envelope);
+    envelope_free(&f->other);
     *f = (struct sealed){0};
 }
 
@@ -31,14 +32,14 @@ static struct result read_separate(struct sealed *f, const struct session *s,
     if (!place_open_file(place, !beside, &fd, &f->envelope_st, err).ok)
         return FAIL;
     struct source source = {.fd = fd, .name = place->path};
-    struct result r = envelope_read(&f->envelope, &source, &f->health, err);
+    struct result r = envelope_read(&f->envelope, &f->other, &source, &f->health, err);
     if (r.ok)
         r = source_read(&source, &more, 1, &got, err);
     source_forget(&source);
     if (!r.ok)
         return FAIL;
     if (got != 0)
-        return fail(err, ERR_DAMAGED, "'%s' goes on behind the envelope", place->path);
+        return fail(err, ERR_DAMAGED, "'%s' has data after the envelope", place->path);
     f->separate = true;
     session_warn_health(s, place->path, &f->health);
     return OK;
@@ -73,7 +74,7 @@ static struct result read_envelope(struct sealed *f, const struct session *s,
 {
     if (from->envelope != NULL)
         return read_separate(f, s, from->envelope, false, err);
-    if (envelope_read(&f->envelope, &f->source, &f->health, err).ok) {
+    if (envelope_read(&f->envelope, &f->other, &f->source, &f->health, err).ok) {
         session_warn_health(s, f->source.name, &f->health);
         return OK;
     }
@@ -114,7 +115,7 @@ struct result sealed_read(struct sealed *f, const struct session *s, int fd, con
 
     if (fstat(fd, &made.st) != 0)
         return fail_errno(err, "cannot look at '%s'", name);
-    if (!envelope_read(&made.envelope, &made.source, &made.health, err).ok)
+    if (!envelope_read(&made.envelope, &made.other, &made.source, &made.health, err).ok)
         return FAIL;
     session_warn_health(s, name, &made.health);
     *f = made;
@@ -243,6 +244,18 @@ static struct result check_required(const struct open_options *o, const struct c
     return OK;
 }
 
+#define CHANGED_SLOTS "its slots were changed by somebody who does not have its branch key"
+
+/* The slots only lead to the data key, which is authentic: a file that opens is whole. But what
+ * else they say of who can open it is not to be believed. */
+static void warn_of_slots(const struct sealed *f, const struct session *s,
+                          const struct open_options *options)
+{
+    if (!f->tag_fits && !options->strict)
+        session_warn(s, "'%s': " CHANGED_SLOTS "; 'bulla rewrap' gives it new ones",
+                     f->source.name);
+}
+
 /* Reads the prefix at the source's position and checks its commitment. */
 static struct result check_prefix(struct sealed *f, const struct session *s,
                                   const struct secret *data_key, struct cobblestone *c,
@@ -294,15 +307,25 @@ static struct result name_it(const struct sealed *f, struct err *err)
     return FAIL;
 }
 
+struct result sealed_check_body(struct sealed *f, const struct session *s,
+                                const struct secret *data_key, struct err *err)
+{
+    struct cobblestone c COBBLESTONE_CLEANUP = {0};
+
+    return find_body(f, s, data_key, &c, err).ok ? OK : name_it(f, err);
+}
+
 struct result open_start(struct session *s, const struct open_options *options, struct sealed *f,
                          struct cobblestone *c, struct err *err)
 {
-    struct secret data_key SECRET_CLEANUP = {0};
+    struct branch_opened o BRANCH_OPENED_CLEANUP = {0};
 
-    if (!session_open_keys(s, NULL, &f->envelope, NULL, &data_key, err).ok ||
+    if (!session_open_keys(s, &f->envelope, &o, err).ok ||
         !check_required(options, &f->envelope.core, err).ok ||
-        !find_body(f, s, &data_key, c, err).ok)
+        !find_body(f, s, &o.data_key, c, err).ok)
         return name_it(f, err);
+    f->tag_fits = o.tag_fits;
+    warn_of_slots(f, s, options);
     return OK;
 }
 
@@ -322,7 +345,11 @@ struct result open_stream(struct session *s, const struct open_options *options,
     if (!open_start(s, options, f, &c, err).ok)
         return FAIL;
     struct body body = {.open = &c, .sink = sink, .range = options->range};
-    return open_body(s, f, &body, size, err);
+    if (!open_body(s, f, &body, size, err).ok)
+        return FAIL;
+    if (options->strict && !f->tag_fits)
+        return fail(err, ERR_DAMAGED, "'%s': " CHANGED_SLOTS, f->source.name);
+    return OK;
 }
 
 /* Removes the sealed file after the result was read back, and the envelope that lay beside it. */
@@ -373,7 +400,7 @@ struct result open_compare(struct session *s, const struct sealed_place *from,
 {
     struct sealed f SEALED_CLEANUP = {0};
     struct compare_sink compare = compare_sink(*plain);
-    struct open_options any = {0};
+    struct open_options any = {.strict = true};
     uint64_t size;
 
     if (!sealed_open(&f, s, from, err).ok)

@@ -22,7 +22,10 @@ struct sealed {
     struct source source;
     struct stat st;
     struct envelope envelope;
+    struct envelope
+        other; /* the copy that does not count, if it is whole and differs; else empty */
     struct envelope_health health;
+    bool tag_fits;           /* known after open_start */
     bool separate;           /* the envelope came from a file of its own */
     struct stat envelope_st; /* that file */
     struct place beside;     /* and that was found beside the body, here */
@@ -53,6 +56,8 @@ struct open_options {
     struct context require_context; /* pairs that the file must have */
     uint64_t min_generation;        /* 0 = any */
     bool replace, remove_source;
+    bool
+        strict; /* slots that somebody without the branch key changed fail it, not only a warning */
     enum whose whose;               /* the plaintext is */
     const struct body_range *range; /* what is wanted of the plaintext; NULL = all */
 };
@@ -80,6 +85,11 @@ enum look open_look(const struct place *file);
  * commitment: the source of *f stands at chunk 0 then, and the caller ends *c. */
 FALLIBLE open_start(struct session *s, const struct open_options *options, struct sealed *f,
                     struct cobblestone *c, struct err *err);
+
+/* sealed_check_body fails with ERR_DAMAGED unless the body begins as one of this data key and this
+ * envelope does. The source of *f is in it then. */
+FALLIBLE sealed_check_body(struct sealed *f, const struct session *s, const struct secret *data_key,
+                           struct err *err);
 
 /* open_body runs a body whose source is *f after open_start. That the file may change meanwhile, as
  * its envelope does in a rewrap, is no matter: what is opened is authentic to its last chunk. */

@@ -46,6 +46,15 @@ static struct result check_keys(const struct sealed *f, struct session *to, stru
     return OK;
 }
 
+static uint64_t plain_size_of(const struct sealed *f)
+{
+    uint64_t size;
+
+    return cobblestone_plain_size((uint64_t)f->st.st_size - envelope_size(&f->envelope), &size)
+               ? size
+               : SEAL_SIZE_UNKNOWN;
+}
+
 /* From the old body straight into the new one. */
 static struct result pump(struct session *from, struct session *to, struct sealed *f,
                           const struct seal_options *seal, bool any_keys, struct sink *out,
@@ -56,7 +65,7 @@ static struct result pump(struct session *from, struct session *to, struct seale
 
     /* The old key is asked for before a new one. */
     if (!open_start(from, &any, f, &old, err).ok || (!any_keys && !check_keys(f, to, err).ok) ||
-        !seal_start(to, seal, out, &fresh, report, err).ok)
+        !seal_start(to, seal, plain_size_of(f), out, &fresh, report, err).ok)
         return FAIL;
     struct body body = {.open = &old, .seal = &fresh, .sink = out};
     /* A change of the old file would go with it. */
@@ -72,7 +81,7 @@ static struct result read_back(struct session *to, int fd, const char *name, uin
 {
     struct sealed f SEALED_CLEANUP = {0};
     struct sink nowhere = null_sink();
-    struct open_options any = {0};
+    struct open_options any = {.strict = true};
     uint64_t size;
 
     if (fsync(fd) != 0)
@@ -90,39 +99,61 @@ static struct result read_back(struct session *to, int fd, const char *name, uin
     return OK;
 }
 
+/* What stands in the way of a new file in place of the old one. */
+static struct result check_file(const struct sealed *f, const struct stat *locked, struct err *err)
+{
+    if (!file_same(locked, &f->st))
+        return fail(err, ERR_FAILED, "'%s' was replaced by another program", f->source.name);
+    if (!inplace_check(&f->health, f->source.name, err).ok)
+        return FAIL;
+    if (!f->separate)
+        return OK;
+    (void)fail(err, ERR_FAILED, "'%s': a body and its envelope cannot be replaced in one step",
+               f->source.name);
+    err_hint(err, "decrypt it, and encrypt that under another name");
+    return FAIL;
+}
+
+/* Makes the new file and puts it in the place of the old one. */
+static struct result replace(struct session *from, struct session *to,
+                             const struct reencrypt_options *options, const struct place *place,
+                             struct sealed *f, struct seal_report *report, struct err *err)
+{
+    struct atomic_file out ATOMIC_FILE_CLEANUP = {0};
+    struct seal_options seal;
+
+    if (!carry_over(&f->envelope.core, options, &seal, err).ok) {
+        err_context(err, "'%s'", f->source.name);
+        return FAIL;
+    }
+    if (!atomic_file_open(&out, place, true, err).ok)
+        return FAIL;
+    out.over = &f->st;
+    struct fd_sink sink = new_file_sink(out.fd, place->path);
+    if (!pump(from, to, f, &seal, options->any_keys, &sink.sink, report, err).ok ||
+        !read_back(to, out.fd, place->path, report->plain_size, err).ok ||
+        !atomic_file_like(&out, &f->st, WHOSE_SAME, err).ok || !session_still_active(to, err).ok)
+        return FAIL;
+    return atomic_file_commit(&out, err);
+}
+
 struct result reencrypt_file(struct session *from, struct session *to,
                              const struct reencrypt_options *options, const struct sealed_place *at,
                              struct seal_report *report, struct err *err)
 {
-    struct atomic_file out ATOMIC_FILE_CLEANUP = {0};
+    struct link_group *links LINK_GROUP_CLEANUP = NULL;
     struct sealed f SEALED_CLEANUP = {0};
     int locked FD_CLEANUP = -1; /* against a rewrap of the same file */
-    struct seal_options seal;
-    struct stat st;
+    struct stat st = {0};
+    bool there;
 
-    if (!inplace_open(at->body, &locked, &st, err).ok || !sealed_open(&f, from, at, err).ok)
+    if (!place_stat(at->body, &st, &there, err).ok ||
+        !session_find_names(from, &st, at->body, &links, &report->waits, err).ok)
         return FAIL;
-    if (!file_same(&st, &f.st))
-        return fail(err, ERR_FAILED, "'%s' was replaced by another program", f.source.name);
-    if (!inplace_check(&f.health, f.source.name, err).ok)
+    if (report->waits)
+        return OK;
+    if (!inplace_open(at->body, &locked, &st, err).ok || !sealed_open(&f, from, at, err).ok ||
+        !check_file(&f, &st, err).ok || !replace(from, to, options, at->body, &f, report, err).ok)
         return FAIL;
-    if (f.separate) {
-        (void)fail(err, ERR_FAILED, "'%s': a body and its envelope cannot be replaced in one step",
-                   f.source.name);
-        err_hint(err, "decrypt it, and encrypt that under another name");
-        return FAIL;
-    }
-    if (!carry_over(&f.envelope.core, options, &seal, err).ok) {
-        err_context(err, "'%s'", f.source.name);
-        return FAIL;
-    }
-    if (!atomic_file_open(&out, at->body, true, err).ok)
-        return FAIL;
-    out.over = &f.st;
-    struct fd_sink sink = new_file_sink(out.fd, at->body->path);
-    if (!pump(from, to, &f, &seal, options->any_keys, &sink.sink, report, err).ok ||
-        !read_back(to, out.fd, at->body->path, report->plain_size, err).ok ||
-        !atomic_file_like(&out, &f.st, WHOSE_SAME, err).ok)
-        return FAIL;
-    return atomic_file_commit(&out, err);
+    return links == NULL ? OK : link_group_move(links, at->body, err);
 }

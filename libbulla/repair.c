@@ -46,20 +46,14 @@ static struct result prove(struct session *s, const struct place *body, const st
     return open_start(s, &any, envelope, &c, err);
 }
 
-static bool same_slot(const struct slot *a, const struct slot *b)
-{
-    return a->method == b->method && a->header_size == b->header_size &&
-           a->wrap_size == b->wrap_size && memcmp(a->header, b->header, a->header_size) == 0 &&
-           memcmp(a->wrap, b->wrap, a->wrap_size) == 0;
-}
-
 /* Whether two envelopes of one file differ in their sequence numbers alone. */
 static bool same_slots(const struct envelope *a, const struct envelope *b)
 {
-    bool same = a->slot_count == b->slot_count;
+    bool same = a->slot_count == b->slot_count &&
+                memcmp(a->wrapped_key, b->wrapped_key, WRAPPED_KEY_SIZE) == 0;
 
     for (size_t i = 0; i < a->slot_count && same; i++)
-        same = same_slot(&a->slots[i], &b->slots[i]);
+        same = slot_equal(&a->slots[i], &b->slots[i]);
     return same;
 }
 
@@ -68,8 +62,7 @@ static bool same_slots(const struct envelope *a, const struct envelope *b)
 static struct result check(const struct place *body, const struct envelope *now, struct envelope *e,
                            bool force, struct err *err)
 {
-    if (memcmp(now->core_hash, e->core_hash, SHA256_SIZE) != 0 ||
-        memcmp(now->wrapped_key, e->wrapped_key, WRAPPED_KEY_SIZE) != 0)
+    if (memcmp(now->core_hash, e->core_hash, SHA256_SIZE) != 0)
         return fail(err, ERR_POLICY, "'%s' has the envelope of another file", body->path);
     if (now->exponent != e->exponent)
         return fail(err, ERR_FAILED, "'%s' has envelope copies of another size", body->path);

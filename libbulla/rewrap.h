@@ -1,22 +1,10 @@
 /* rewrap: other master keys or key versions for a sealed file. The core, the data key and the body
- * stay as they are, and the body is neither read nor written. */
+ * stay as they are, and the body is neither read nor written, but for its first 56 bytes. */
 #ifndef BULLA_LIBBULLA_REWRAP_H
 #define BULLA_LIBBULLA_REWRAP_H
 
 #include "libbulla/open.h"
-
-#define WRAP_CACHE_MAX 256
-
-/* struct wrap_cache: what was wrapped in this run, so that a branch key is wrapped once by each
- * key. */
-struct wrap_cache {
-    struct wrapped {
-        const struct master_key *key;
-        uint8_t what[SHA256_SIZE]; /* hash of id, context, and branch key or old slot */
-        struct slot slot;
-    } * entries; /* WRAP_CACHE_MAX, or NULL */
-    size_t count, next;
-};
+#include "libbulla/slot_table.h"
 
 /* struct rewrap: what is to be done. Without any of the three sets, every slot of one of the
  * session's keys moves to that key's active version. {0} is empty and safe to end. */
@@ -25,17 +13,27 @@ struct rewrap {
     struct keyset to;          /* exactly these */
     struct keyset add, remove; /* these more, these no more */
     bool dry_run, preserve_times;
+    bool share_branch; /* a key that is added may open all files of a branch that stays */
 
-    pthread_mutex_t lock; /* for what follows */
-    struct wrap_cache cache;
-    uint64_t wraps; /* calls to a master key that made a slot */
+    /* Under the session's lock. */
+    struct slot_table made; /* by key stores, for branches that stay */
+    struct slot *scratch;
+    uint64_t wraps; /* calls to a master key that made a slot of a branch that stays */
 };
 
 enum rewrapped {
     REWRAP_CURRENT, /* nothing was to be done */
     REWRAP_OTHER,   /* neither, for it is sealed to other keys */
-    REWRAP_DONE,    /* in place, or for a detached envelope by a new file */
-    REWRAP_GREW     /* by a copy with larger regions */
+    REWRAP_DONE,    /* in place, or by a new file where that is how it is done */
+    REWRAP_GREW,    /* by a copy with larger regions */
+    REWRAP_WAITS    /* until the other names of the file are found */
+};
+
+/* struct rewrap_report: what became of one file. */
+struct rewrap_report {
+    enum rewrapped outcome;
+    bool stayed;   /* the branch key */
+    bool exported; /* an exported envelope beside it still has the slots of before */
 };
 
 /* rewrap_start comes before rewrap_file, once all sets are there: it asks the keys what that goes
@@ -43,11 +41,14 @@ enum rewrapped {
 FALLIBLE rewrap_start(struct rewrap *r, struct err *err);
 
 /* rewrap_file rewraps one file. Where a key store can move a slot from one of its keys to another
- * by itself, the branch key does not come here. ERR_POLICY if no key would be left; ERR_NO_KEY if a
- * wrap is needed and none of the session's keys opens the file. At every instant the file opens
- * with the keys it had or with those it gets. */
-FALLIBLE rewrap_file(struct rewrap *r, const struct place *file, enum rewrapped *outcome,
+ * by itself, the branch key does not come here. ERR_POLICY if no key would be left; ERR_NO_KEY if
+ * none of the session's keys opens the file. At every instant the file opens with the keys it had
+ * or with those it gets. A file that is replaced whole is so when the last of its names comes. */
+FALLIBLE rewrap_file(struct rewrap *r, const struct place *file, struct rewrap_report *report,
                      struct err *err);
+
+/* rewrap_wraps gives the calls to master keys that made a slot. */
+uint64_t rewrap_wraps(const struct rewrap *r);
 
 void rewrap_end(struct rewrap *r);
 

@@ -90,15 +90,14 @@ static struct result outputs_commit(struct outputs *o, const struct seal_place *
     return FAIL;
 }
 
-static struct result fill_core(struct core *core, const struct session *s,
-                               const struct seal_options *options, struct err *err)
+static struct result fill_core(struct core *core, const struct seal_options *options,
+                               struct err *err)
 {
     *core = (struct core){.suite = options->suite,
                           .created = (uint64_t)time(NULL),
                           .generation = options->generation,
                           .context = options->context};
     memcpy(core->name, options->name, strlen(options->name) + 1);
-    memcpy(core->branch_id, s->branch.id, BRANCH_ID_SIZE);
     return random_bytes(core->file_id, CORE_ID_SIZE, err);
 }
 
@@ -116,44 +115,49 @@ static void warn_overdue(const struct session *s)
     }
 }
 
-static struct result ready_branch(struct session *s, const struct context *context, struct err *err)
+/* Wraps a data key by the branch key of the file's context. */
+static struct result wrap_data_key(struct session *s, struct envelope *e,
+                                   const struct secret *data_key, struct err *err)
 {
-    if (s->branch.slots != NULL && context_equal(&s->branch.context, context))
-        return OK;
-    if (s->branch.slots == NULL)
-        warn_overdue(s);
-    branch_free(&s->branch);
-    if (!branch_new(&s->branch, &s->keys, context, err).ok)
-        return FAIL;
-    return branch_remember(&s->cache, &s->branch, err);
-}
-
-/* Draws what is new for a file, under the branch key of its context. */
-static struct result new_envelope(struct session *s, const struct seal_options *options,
-                                  struct envelope *e, struct secret *data_key, struct err *err)
-{
-    struct core core;
+    const struct branch *branch;
 
     pthread_mutex_lock(&s->lock);
-    struct result r = ready_branch(s, &options->context, err);
+    if (s->branches.count == 0)
+        warn_overdue(s);
+    struct result r =
+        branches_need(&s->branches, &s->table, s->crypto, &s->keys, &e->core.context, &branch, err);
     if (r.ok)
-        r = fill_core(&core, s, options, err);
-    if (r.ok)
-        r = envelope_new(e, s->crypto, &core, s->branch.slots, s->branch.slot_count, &s->branch.key,
-                         data_key, err);
+        r = envelope_wrap(e, s->crypto, &branch->key, data_key, branch->slots, branch->slot_count,
+                          err);
     pthread_mutex_unlock(&s->lock);
     return r;
 }
 
-struct result seal_start(struct session *s, const struct seal_options *options, struct sink *sink,
-                         struct cobblestone *c, struct seal_report *report, struct err *err)
+/* Draws what is new for a file. */
+static struct result new_envelope(struct session *s, const struct seal_options *options,
+                                  uint64_t plain_size, struct envelope *e, struct secret *data_key,
+                                  struct err *err)
+{
+    struct core core;
+
+    if (!fill_core(&core, options, err).ok || !envelope_new(e, &core, err).ok ||
+        !secret_random(data_key, KEY_SIZE, err).ok || !wrap_data_key(s, e, data_key, err).ok)
+        return FAIL;
+    if (plain_size < SMALL_BODY_MAX && cobblestone_message_size(plain_size) < SMALL_BODY_MAX)
+        e->exponent = REGION_EXPONENT_MIN;
+    return envelope_fit(e, err);
+}
+
+struct result seal_start(struct session *s, const struct seal_options *options, uint64_t plain_size,
+                         struct sink *sink, struct cobblestone *c, struct seal_report *report,
+                         struct err *err)
 {
     struct envelope e ENVELOPE_CLEANUP = {0};
     struct secret data_key SECRET_CLEANUP = {0};
     uint8_t salt[COBBLESTONE_SALT_SIZE], context[ENVELOPE_CONTEXT_SIZE];
 
-    if (!new_envelope(s, options, &e, &data_key, err).ok || !envelope_write(&e, sink, err).ok ||
-        !random_bytes(salt, sizeof salt, err).ok)
+    if (!new_envelope(s, options, plain_size, &e, &data_key, err).ok ||
+        !envelope_write(&e, sink, err).ok || !random_bytes(salt, sizeof salt, err).ok)
         return FAIL;
     memcpy(report->file_id, e.core.file_id, CORE_ID_SIZE);
     return cobblestone_derive(c, s->crypto, suite_by_code(e.core.suite)->algorithm,
@@ -175,6 +179,22 @@ static struct result open_source(const struct seal_place *at, struct source *sou
     return OK;
 }
 
+/* How many bytes a source has, if that is known before they are all read: of a pipe, if they are
+ * few. Of a detached envelope nothing is to be saved. */
+static struct result expected_size(const struct seal_place *at, struct source *source,
+                                   uint64_t *size, struct err *err)
+{
+    uint64_t offset;
+
+    *size = SEAL_SIZE_UNKNOWN;
+    if (at->envelope != NULL || source_extent(source, &offset, size))
+        return OK;
+    size_t got = SMALL_BODY_MAX;
+    struct result r = source_read_ahead(source, &got, err);
+    *size = got < SMALL_BODY_MAX ? got : SEAL_SIZE_UNKNOWN;
+    return r;
+}
+
 /* Removes the source after what was sealed was read back and compared with it. */
 static struct result remove_source(struct session *s, const struct seal_place *at,
                                    const struct source *source, const struct stat *before,
@@ -184,7 +204,8 @@ static struct result remove_source(struct session *s, const struct seal_place *a
     struct stat sealed;
 
     if (!open_compare(s, &from, source, &sealed, err).ok ||
-        !source_unchanged(source, before, err).ok || !place_remove(at->source, before, err).ok) {
+        !source_unchanged(source, before, err).ok || !session_still_active(s, err).ok ||
+        !place_remove(at->source, before, err).ok) {
         err_context(err, "'%s' is not removed", source->name);
         return FAIL;
     }
@@ -197,7 +218,8 @@ struct result seal_file(struct session *s, const struct seal_options *options,
     struct outputs outputs OUTPUTS_CLEANUP = {0};
     struct cobblestone c COBBLESTONE_CLEANUP = {0};
     int owned FD_CLEANUP = -1;
-    struct source source;
+    struct source source SOURCE_CLEANUP = {0};
+    uint64_t expected;
     struct stat st;
 
     if (!open_source(at, &source, &owned, &st, err).ok)
@@ -214,13 +236,14 @@ struct result seal_file(struct session *s, const struct seal_options *options,
     source.watch = s->watch;
     struct sink *envelope =
         at->envelope != NULL ? &outputs.envelope.fd.sink : &outputs.body.fd.sink;
-    if (!seal_start(s, options, envelope, &c, report, err).ok ||
+    if (!expected_size(at, &source, &expected, err).ok ||
+        !seal_start(s, options, expected, envelope, &c, report, err).ok ||
         !body_run(
              &(struct body){
                  .seal = &c, .source = &source, .sink = &outputs.body.fd.sink, .crew = s->crew},
              &report->plain_size, err)
              .ok ||
-        !source_unchanged(&source, &st, err).ok ||
+        !source_unchanged(&source, &st, err).ok || !session_still_active(s, err).ok ||
         !outputs_commit(&outputs, at, at->source != NULL ? &st : NULL, err).ok)
         return FAIL;
     return options->remove_source ? remove_source(s, at, &source, &st, err) : OK;

@@ -24,12 +24,17 @@ struct seal_place {
 struct seal_report {
     uint8_t file_id[CORE_ID_SIZE];
     uint64_t plain_size; /* bytes */
+    bool waits;          /* nothing was done yet: other names of the file are still to come */
 };
 
-/* seal_start draws file id, data key and salt, writes the envelope to the sink, and readies *c,
- * which the caller ends. The session makes a branch key when there is none for this context. */
-FALLIBLE seal_start(struct session *s, const struct seal_options *options, struct sink *sink,
-                    struct cobblestone *c, struct seal_report *report, struct err *err);
+#define SEAL_SIZE_UNKNOWN UINT64_MAX
+
+/* seal_start draws file id, data key and salt, writes the envelope to the sink, in small regions if
+ * the plaintext will have so few bytes, and readies *c, which the caller ends. The session makes a
+ * branch key when there is none for this context. */
+FALLIBLE seal_start(struct session *s, const struct seal_options *options, uint64_t plain_size,
+                    struct sink *sink, struct cobblestone *c, struct seal_report *report,
+                    struct err *err);
 
 /* seal_file seals one source. Outputs appear only when they are whole and durable. */
 FALLIBLE seal_file(struct session *s, const struct seal_options *options,

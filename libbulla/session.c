@@ -24,9 +24,10 @@ void session_close(struct session *s)
 {
     free(s->written.slots);
     s->written = (struct written){0};
+    links_free(&s->links);
     file_systems_close(&s->file_systems);
-    branch_cache_free(&s->cache);
-    branch_free(&s->branch);
+    branch_table_free(&s->table);
+    branches_free(&s->branches);
     keyset_close(&s->keys);
     crypto_free(&s->crypto);
     crew_free(&s->own_crew);
@@ -99,14 +100,33 @@ bool session_has_written(struct session *s, const struct stat *st)
     return has;
 }
 
-struct result session_open_keys(struct session *s, const struct keyset *keys,
-                                const struct envelope *e, struct secret *branch_key,
-                                struct secret *data_key, struct err *err)
+struct result session_find_names(struct session *s, const struct stat *st, const struct place *name,
+                                 struct link_group **all, bool *waits, struct err *err)
 {
-    if (keys == NULL)
-        keys = &s->keys;
+    *waits = false;
+    *all = NULL;
+    if (st->st_nlink < 2)
+        return OK;
     pthread_mutex_lock(&s->lock);
-    struct result r = branch_open(&s->cache, s->crypto, keys, e, branch_key, data_key, err);
+    struct result r = links_found(&s->links, st, name, all, err);
+    pthread_mutex_unlock(&s->lock);
+    *waits = *all == NULL;
+    return r;
+}
+
+struct result session_open_keys(struct session *s, const struct envelope *e,
+                                struct branch_opened *o, struct err *err)
+{
+    pthread_mutex_lock(&s->lock);
+    struct result r = branch_open(&s->table, s->crypto, &s->keys, e, o, err);
+    pthread_mutex_unlock(&s->lock);
+    return r;
+}
+
+struct result session_still_active(struct session *s, struct err *err)
+{
+    pthread_mutex_lock(&s->lock);
+    struct result r = keyset_still_active(&s->keys, err);
     pthread_mutex_unlock(&s->lock);
     return r;
 }

@@ -8,6 +8,7 @@
 #include "base/place.h"
 #include "base/threads.h"
 #include "keystore/branch.h"
+#include "libbulla/links.h"
 
 /* struct written: the files that this run put in their places, so that it does not replace its own
  * results by others of the same name. An open hash of inodes; {0} is empty. */
@@ -40,9 +41,10 @@ struct session {
     pthread_mutex_t turn; /* of the thread that replaces a file; taken before the lock */
     pthread_mutex_t lock; /* for what follows and for the keys, which it gives to one thread at a
                            * time; those of two sessions may be used at once */
-    struct branch branch; /* made when the first file is sealed */
-    struct branch_cache cache;
+    struct branches branches; /* made when the first file of their keys and context is */
+    struct branch_table table;
     struct written written;
+    struct links links;               /* of files that are replaced whole */
     struct file_systems file_systems; /* for SYNC_END */
 
     const struct watch
@@ -67,9 +69,18 @@ FALLIBLE session_sync(const struct session *s, struct err *err);
 FALLIBLE session_wrote(struct session *s, const struct stat *st, struct err *err);
 bool session_has_written(struct session *s, const struct stat *st);
 
-/* session_open_keys is branch_open with these keys, or with the session's if keys is NULL. */
-FALLIBLE session_open_keys(struct session *s, const struct keyset *keys, const struct envelope *e,
-                           struct secret *branch_key, struct secret *data_key, struct err *err);
+/* session_find_names notes a name of a file that is to be replaced whole, where that has several:
+ * *all is links_found's, NULL if there is one alone. *waits is true until the last was found. */
+FALLIBLE session_find_names(struct session *s, const struct stat *st, const struct place *name,
+                            struct link_group **all, bool *waits, struct err *err);
+
+/* session_open_keys is branch_open with the session's keys. */
+FALLIBLE session_open_keys(struct session *s, const struct envelope *e, struct branch_opened *o,
+                           struct err *err);
+
+/* session_still_active looks once more whether what the keys wrapped by may still be used: before a
+ * result takes its place, and before a source goes. ERR_POLICY if not. */
+FALLIBLE session_still_active(struct session *s, struct err *err);
 
 /* session_warn tells the user, by the warn of env. */
 __attribute__((format(printf, 2, 3))) void session_warn(const struct session *s, const char *fmt,

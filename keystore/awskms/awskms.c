@@ -79,17 +79,18 @@ static struct result fill_slot(struct kms_master *k, const struct blob *blob, st
 static void hash_question(uint8_t out[SHA256_SIZE], const char *operation,
                           const struct branch_identity *branch, struct view wrapped)
 {
-    uint8_t size[4];
-    struct view parts[4 + CONTEXT_VIEWS_MAX] = {
-        {(const uint8_t *)operation, strlen(operation) + 1},
-        {size, sizeof size},
-        wrapped,
-        {branch->id, wrapped.size > 0 ? BRANCH_ID_SIZE : 0},
-    };
+    uint8_t size[4], context[SHA256_SIZE];
     struct wire_writer w = wire_writer(size, sizeof size);
 
     wire_put_u32(&w, (uint32_t)wrapped.size);
-    sha256(out, parts, 4 + context_views(branch->context, parts + 4));
+    context_hash(branch->context, context);
+    sha256(out,
+           (struct view[]){{(const uint8_t *)operation, strlen(operation) + 1},
+                           {size, sizeof size},
+                           wrapped,
+                           {branch->id, wrapped.size > 0 ? BRANCH_ID_SIZE : 0},
+                           {context, sizeof context}},
+           5);
 }
 
 static bool was_refused(const struct kms_master *k, const uint8_t what[SHA256_SIZE],

@@ -63,6 +63,11 @@ static struct result keyring_file(const char *reference, char **path, struct err
     return OK;
 }
 
+static bool keyring_seals_only(const struct master_key *key)
+{
+    return ((const struct keyring *)key)->is_public;
+}
+
 static bool keyring_reopens(const struct master_key *key)
 {
     const struct keyring *k = (const struct keyring *)key;
@@ -276,6 +281,7 @@ const struct keystore_ops keyring_ops = {
     .open = keyring_open,
     .wrap = keyring_wrap,
     .unwrap = keyring_unwrap,
+    .seals_only = keyring_seals_only,
     .reopens = keyring_reopens,
     .match = keyring_match,
     .close = keyring_close,

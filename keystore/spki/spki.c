@@ -126,6 +126,12 @@ static struct result spki_file_path(const char *reference, char **path, struct e
     return *path != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
 }
 
+static bool spki_seals_only(const struct master_key *key)
+{
+    (void)key;
+    return true;
+}
+
 static bool spki_reopens(const struct master_key *key)
 {
     (void)key;
@@ -169,6 +175,7 @@ const struct keystore_ops spki_ops = {
     .open = spki_open,
     .wrap = spki_wrap,
     .unwrap = spki_unwrap,
+    .seals_only = spki_seals_only,
     .reopens = spki_reopens,
     .match = spki_match,
     .close = spki_close,
