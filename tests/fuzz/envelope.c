@@ -20,7 +20,7 @@ static void check_slots(const struct envelope *e)
         slot_describe(s, said);
         HOLDS(strlen(said) > 0 && strlen(said) + 1 < sizeof said);
         HOLDS(text_is_utf8(said, strlen(said)) && strpbrk(said, "\n\r\033") == NULL);
-        HOLDS(slot_aad(s, e->core.branch_id, aad).size == 37 + s->header_size);
+        HOLDS(slot_aad(s, e->branch_id, aad).size == 53 + s->header_size);
     }
 }
 
@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     (void)fuzz_crypto();
     fuzz_spoil(&e, sizeof e);
-    if (envelope_read(&e, &source, &health, &err).ok) {
+    if (envelope_read(&e, NULL, &source, &health, &err).ok) {
         check_read(&e, &health, &source, data, size);
         envelope_free(&e);
     } else {
@@ -93,7 +93,8 @@ static void mutate_copy(uint8_t *copy, size_t region)
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t room, unsigned seed)
 {
-    size_t exponent = REGION_EXPONENT_MIN + seed / 16 % 32 / 31, region = (size_t)1 << exponent;
+    size_t exponent = seed / 16 % 2 ? REGION_EXPONENT_MIN : REGION_EXPONENT_USUAL,
+           region = (size_t)1 << exponent;
     unsigned which = seed / 4 % 2;
 
     (void)fuzz_crypto();
@@ -104,7 +105,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t room, unsigned
         size = 2 * region;
     }
     if (seed / 512 % 16 != 0) {
-        put_number(data + which * region + 8, 2, 1);
+        put_number(data + which * region + 8, 2, FORMAT_VERSION);
         put_number(data + which * region + 10, 2, exponent);
     }
     mutate_copy(data + which * region, region);

@@ -7,7 +7,7 @@
 #include "tests/unit/test.h"
 
 static struct crypto *crypto;
-static struct secret branch_key;
+static struct branch_key branch_key;
 
 /* A core that uses everything a core has. */
 static void fill_core(struct core *core)
@@ -17,7 +17,6 @@ static void fill_core(struct core *core)
     *core = (struct core){.suite = SUITE_CHACHA, .created = 1795460700, .generation = 7};
     memcpy(core->name, "nightly", 8);
     memset(core->file_id, 1, CORE_ID_SIZE);
-    memset(core->branch_id, 2, BRANCH_ID_SIZE);
     MUST(context_add(&core->context, "db", 2, "prod", &err).ok);
     MUST(context_add(&core->context, "a", 1, "", &err).ok);
 }
@@ -32,6 +31,7 @@ static size_t fill_slots(struct slot *slots)
         {SLOT_KEYRING_XAES, 72},
         {SLOT_KEYRING_X25519, 80},
         {SLOT_PASSPHRASE, 72},
+        {SLOT_KEYRING_MLKEM768_X25519, 1168},
         {SLOT_PKCS11_RSA_OAEP_SHA256, 256},
         {SLOT_PKCS11_RSA_OAEP_SHA1, 512},
         {SLOT_PKCS11_P256_HPKE, 113},
@@ -39,6 +39,7 @@ static size_t fill_slots(struct slot *slots)
         {SLOT_PKCS11_AES_GCM, 60},
         {SLOT_PKCS11_AES_KW, 40},
         {SLOT_AWSKMS, 200},
+        {0x0abc, 17},
     };
     static const uint8_t id[32] = {9};
     size_t count = sizeof methods / sizeof *methods;
@@ -70,8 +71,19 @@ static void make(struct envelope *e, struct secret *data_key)
     MUST(slots != NULL);
     fill_core(&core);
     size_t count = fill_slots(slots);
-    MUST(envelope_new(e, crypto, &core, slots, count, &branch_key, data_key, &err).ok);
+    MUST(secret_random(data_key, KEY_SIZE, &err).ok && envelope_new(e, &core, &err).ok);
+    MUST(envelope_wrap(e, crypto, &branch_key, data_key, slots, count, &err).ok);
+    MUST(envelope_fit(e, &err).ok);
     free(slots);
+}
+
+static void make_branch_key(struct branch_key *b, const struct context *context)
+{
+    struct secret key SECRET_CLEANUP = {0};
+    struct err err = {0};
+
+    MUST(secret_random(&key, KEY_SIZE, &err).ok);
+    MUST(branch_key_derive(b, crypto, &key, context, &err).ok);
 }
 
 /* Reads an envelope out of bytes, as from a pipe. */
@@ -82,7 +94,7 @@ static struct result read_bytes(struct envelope *e, const uint8_t *bytes, size_t
 
     MUST(fd >= 0 && write(fd, bytes, size) == (ssize_t)size && lseek(fd, 0, SEEK_SET) == 0);
     struct source source = {.fd = fd, .name = "memory"};
-    struct result r = envelope_read(e, &source, h, err);
+    struct result r = envelope_read(e, NULL, &source, h, err);
     source_forget(&source);
     close(fd);
     return r;
@@ -119,8 +131,9 @@ static void round_trip(void)
     CHECK(h.copy[0] == COPY_GOOD && h.copy[1] == COPY_GOOD && h.used == 0);
     CHECK(memcmp(&got.core, &e.core, sizeof e.core) == 0 && got.slot_count == e.slot_count);
     for (size_t i = 0; i < e.slot_count; i++)
-        CHECK(memcmp(&got.slots[i], &e.slots[i], sizeof e.slots[i]) == 0);
+        CHECK(slot_equal(&got.slots[i], &e.slots[i]));
     CHECK(envelope_unwrap(&got, crypto, &branch_key, &again, &err).ok);
+    CHECK(envelope_tag_fits(&got, &branch_key));
     CHECK(again.size == KEY_SIZE && memcmp(again.bytes, key.bytes, KEY_SIZE) == 0);
     free(bytes);
 }
@@ -128,14 +141,71 @@ static void round_trip(void)
 static void another_branch_key_does_not_open_it(void)
 {
     struct envelope e ENVELOPE_CLEANUP = {0};
-    struct secret key SECRET_CLEANUP = {0}, other SECRET_CLEANUP = {0}, none = {0};
+    struct secret key SECRET_CLEANUP = {0}, none = {0};
+    struct branch_key other BRANCH_KEY_CLEANUP = {0};
     struct err err = {0};
 
     make(&e, &key);
-    MUST(secret_random(&other, KEY_SIZE, &err).ok);
+    make_branch_key(&other, &e.core.context);
     CHECK(!envelope_unwrap(&e, crypto, &other, &none, &err).ok && err.class == ERR_NO_KEY);
     e.core_hash[0] ^= 1;
     CHECK(!envelope_unwrap(&e, crypto, &branch_key, &none, &err).ok && err.class == ERR_NO_KEY);
+}
+
+/* The tag stands for number, order and bytes of the slots, but for those that key stores move. */
+static void the_tag_covers_slots(void)
+{
+    struct envelope e ENVELOPE_CLEANUP = {0};
+    struct secret key SECRET_CLEANUP = {0};
+
+    make(&e, &key);
+    for (size_t i = 0; i < e.slot_count; i++) {
+        e.slots[i].wrap[0] ^= 1;
+        CHECK(envelope_tag_fits(&e, &branch_key) == slot_moves(&e.slots[i]));
+        e.slots[i].wrap[0] ^= 1;
+    }
+    CHECK(envelope_tag_fits(&e, &branch_key));
+    struct slot first = e.slots[0];
+    e.slots[0] = e.slots[1];
+    e.slots[1] = first;
+    CHECK(!envelope_tag_fits(&e, &branch_key));
+    e.slots[1] = e.slots[0];
+    e.slots[0] = first;
+    CHECK(envelope_tag_fits(&e, &branch_key));
+    e.slot_count--;
+    CHECK(!envelope_tag_fits(&e, &branch_key));
+}
+
+/* One branch key has another id in another context. */
+static void a_branch_has_one_context(void)
+{
+    struct envelope e ENVELOPE_CLEANUP = {0};
+    struct secret key SECRET_CLEANUP = {0}, none = {0};
+    struct branch_key elsewhere BRANCH_KEY_CLEANUP = {0};
+    struct context context = {0};
+    struct err err = {0};
+
+    make(&e, &key);
+    MUST(branch_key_derive(&elsewhere, crypto, &branch_key.key, &context, &err).ok);
+    CHECK(memcmp(branch_key_id(&elsewhere), branch_key_id(&branch_key), BRANCH_ID_SIZE) != 0);
+    CHECK(!envelope_unwrap(&e, crypto, &elsewhere, &none, &err).ok && err.class == ERR_NO_KEY);
+}
+
+static void an_envelope_has_few_passphrases(void)
+{
+    struct envelope e ENVELOPE_CLEANUP = {0};
+    struct secret key SECRET_CLEANUP = {0};
+    struct err err = {0};
+    uint8_t *copy;
+
+    make(&e, &key);
+    e.slot_count = SLOT_PASSPHRASES_MAX;
+    for (size_t i = 0; i < e.slot_count; i++)
+        e.slots[i] = e.slots[2];
+    CHECK(envelope_encode(&e, &copy, &err).ok);
+    free(copy);
+    e.slots[e.slot_count++] = e.slots[2];
+    CHECK(!envelope_encode(&e, &copy, &err).ok);
 }
 
 /* With copy A damaged, a reader may look far ahead for copy B: what follows the envelope is not
@@ -156,7 +226,7 @@ static void what_was_read_ahead_is_put_back(void)
     MUST(fd >= 0 && write(fd, bytes, size) == (ssize_t)size && write(fd, "behind", 6) == 6 &&
          lseek(fd, 0, SEEK_SET) == 0);
     struct source source = {.fd = fd, .name = "memory"};
-    CHECK(envelope_read(&got, &source, &h, &err).ok && h.used == 1);
+    CHECK(envelope_read(&got, NULL, &source, &h, &err).ok && h.used == 1);
     CHECK(source_read(&source, after, sizeof after, &n, &err).ok && n == 6);
     CHECK(strcmp(after, "behind") == 0);
     source_forget(&source);
@@ -225,13 +295,18 @@ int main(void)
     struct err err = {0};
 
     MUST(secret_init(&err).ok && crypto_new(&crypto, &err).ok);
-    MUST(secret_random(&branch_key, KEY_SIZE, &err).ok);
+    struct core core;
+    fill_core(&core);
+    make_branch_key(&branch_key, &core.context);
     RUN(round_trip);
     RUN(another_branch_key_does_not_open_it);
+    RUN(the_tag_covers_slots);
+    RUN(a_branch_has_one_context);
+    RUN(an_envelope_has_few_passphrases);
     RUN(what_was_read_ahead_is_put_back);
     RUN(every_slot_field_has_its_caps);
     RUN(context_pairs_have_caps);
-    secret_free(&branch_key);
+    branch_key_free(&branch_key);
     crypto_free(&crypto);
     return DONE();
 }
