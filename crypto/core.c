@@ -114,13 +114,25 @@ static void encode_context(struct wire_writer *w, const struct context *context)
     }
 }
 
+/* In parts, for it is made of every file that is opened. */
 void context_hash(const struct context *context, uint8_t out[SHA256_SIZE])
 {
-    uint8_t encoded[CONTEXT_SIZE_MAX];
-    struct wire_writer w = wire_writer(encoded, sizeof encoded);
+    uint8_t numbers[2 + 4 * CONTEXT_PAIRS_MAX];
+    struct view parts[1 + 4 * CONTEXT_PAIRS_MAX] = {{numbers, 2}};
+    struct wire_writer w = wire_writer(numbers, sizeof numbers);
+    size_t n = 1;
 
-    encode_context(&w, context);
-    sha256(out, &(struct view){encoded, w.used}, 1);
+    wire_put_u16(&w, (uint16_t)context->count);
+    for (size_t i = 0; i < context->count; i++) {
+        struct view texts[] = {view_text(context->pairs[i].key),
+                               view_text(context->pairs[i].value)};
+        for (size_t t = 0; t < 2; t++) {
+            parts[n++] = (struct view){numbers + w.used, 2};
+            parts[n++] = texts[t];
+            wire_put_u16(&w, (uint16_t)texts[t].size);
+        }
+    }
+    sha256(out, parts, n);
 }
 
 struct result core_name_check(const char *name, struct err *err)
@@ -130,6 +142,15 @@ struct result core_name_check(const char *name, struct err *err)
     if (fault != NULL)
         return fail(err, ERR_USAGE, "%s", fault);
     return OK;
+}
+
+size_t core_size(const struct core *core)
+{
+    size_t size = 2 + 2 + CORE_ID_SIZE + 8 + 8 + 2 + strlen(core->name) + 2;
+
+    for (size_t i = 0; i < core->context.count; i++)
+        size += 4 + strlen(core->context.pairs[i].key) + strlen(core->context.pairs[i].value);
+    return size;
 }
 
 void core_encode(struct wire_writer *w, const struct core *core)

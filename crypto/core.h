@@ -13,8 +13,6 @@
 #define CONTEXT_PAIRS_MAX 32
 #define CONTEXT_KEY_MAX 128
 #define CONTEXT_VALUE_MAX 512
-#define CONTEXT_SIZE_MAX (2 + CONTEXT_PAIRS_MAX * (4 + CONTEXT_KEY_MAX + CONTEXT_VALUE_MAX))
-#define CORE_SIZE_MAX (38 + CORE_NAME_MAX + CONTEXT_SIZE_MAX)
 
 enum suite {
     SUITE_AES = 1,   /* Cobblestone-256 */
@@ -69,7 +67,8 @@ struct core {
 /* core_name_check is ERR_USAGE unless the name may stand in a core. */
 FALLIBLE core_name_check(const char *name, struct err *err);
 
-/* core_encode puts the one encoding of a core. */
+/* core_size is the size of that in bytes, and core_encode puts the one encoding of a core. */
+size_t core_size(const struct core *core);
 void core_encode(struct wire_writer *w, const struct core *core);
 
 /* core_decode reads an encoded core; ERR_DAMAGED or ERR_UNSUPPORTED. */

@@ -35,15 +35,17 @@ struct view envelope_body_context(const struct envelope *e, uint8_t out[ENVELOPE
 
 struct result envelope_new(struct envelope *e, const struct core *core, struct err *err)
 {
-    uint8_t encoded[CORE_SIZE_MAX];
-    struct wire_writer w = wire_writer(encoded, sizeof encoded);
+    size_t size = core_size(core);
+    uint8_t *encoded = malloc(size);
+    struct wire_writer w = wire_writer(encoded, size);
 
+    if (encoded == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
     core_encode(&w, core);
-    if (w.bad)
-        return fail(err, ERR_FAILED, "the core does not fit");
     *e = (struct envelope){.core = *core, .exponent = REGION_EXPONENT_USUAL, .sequence = 1};
     sha256(e->core_hash, &(struct view){encoded, w.used}, 1);
-    return OK;
+    free(encoded);
+    return !w.bad ? OK : fail(err, ERR_FAILED, "the core does not fit");
 }
 
 /* The additional data of the data key's wrap. */
@@ -113,17 +115,13 @@ struct result envelope_unwrap(const struct envelope *e, const struct crypto *cry
     return OK;
 }
 
-/* The size of the content without its tag, in bytes; 0 if the core cannot be encoded. */
+/* The size of the content without its tag, in bytes. */
 static size_t tagged_size(const struct envelope *e)
 {
-    uint8_t core[CORE_SIZE_MAX];
-    struct wire_writer w = wire_writer(core, sizeof core);
-
-    core_encode(&w, &e->core);
-    size_t size = 2 + w.used + BRANCH_ID_SIZE + WRAPPED_KEY_SIZE + 2;
+    size_t size = 2 + core_size(&e->core) + BRANCH_ID_SIZE + WRAPPED_KEY_SIZE + 2;
     for (size_t i = 0; i < e->slot_count; i++)
         size += 6 + e->slots[i].header_size + e->slots[i].wrap_size;
-    return w.bad ? 0 : size;
+    return size;
 }
 
 static bool has_caps(const struct envelope *e)
@@ -139,12 +137,9 @@ static bool has_caps(const struct envelope *e)
  * it is there. */
 static void encode_tagged(struct wire_writer *w, const struct envelope *e, bool for_tag)
 {
-    uint8_t core[CORE_SIZE_MAX];
-    struct wire_writer c = wire_writer(core, sizeof core);
-
-    core_encode(&c, &e->core);
-    w->bad = w->bad || c.bad || !has_caps(e);
-    wire_put_sized(w, core, c.used);
+    w->bad = w->bad || !has_caps(e);
+    wire_put_u16(w, (uint16_t)core_size(&e->core));
+    core_encode(w, &e->core);
     wire_put_bytes(w, e->branch_id, BRANCH_ID_SIZE);
     wire_put_bytes(w, e->wrapped_key, WRAPPED_KEY_SIZE);
     wire_put_u16(w, (uint16_t)e->slot_count);
@@ -162,7 +157,7 @@ struct result envelope_tag(const struct envelope *e, const struct branch_key *br
                            uint8_t out[SHA256_SIZE], struct err *err)
 {
     size_t room = tagged_size(e);
-    uint8_t *content = malloc(room + 1);
+    uint8_t *content = malloc(room);
     struct wire_writer w = wire_writer(content, room);
 
     if (content == NULL)

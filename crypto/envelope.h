@@ -13,9 +13,10 @@
 /* Caps: a region is 2^e bytes. */
 #define REGION_EXPONENT_MIN 9
 #define REGION_EXPONENT_MAX 18
-#define REGION_EXPONENT_USUAL 12 /* a writer takes no less, so that a torn sector hurts one copy,  \
-                                  */
-#define SMALL_BODY_MAX 65536     /* unless the body has fewer bytes than this */
+#define REGION_EXPONENT_USUAL                                                                      \
+    12                       /* a writer takes no less, so that a torn sector hurts one copy,      \
+                              */
+#define SMALL_BODY_MAX 65536 /* unless the body has fewer bytes than this */
 #define SLOTS_MAX 32
 #define SEQUENCE_MAX (uint64_t) INT64_MAX /* what JSON readers can hold */
 #define WRAPPED_KEY_SIZE (KEY_SIZE + XAES_OVERHEAD)
