@@ -1,5 +1,6 @@
 #include "crypto/core.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -66,23 +67,50 @@ struct result context_add(struct context *context, const char *key, size_t key_s
 {
     struct view k = {(const uint8_t *)key, key_size}, v = view_text(value);
     const char *fault = pair_fault(k, v);
-    struct context_pair fresh = {0};
+    struct context_pair *pairs;
     size_t at = 0;
 
     if (fault != NULL)
         return fail(err, ERR_USAGE, "%s", fault);
     if (context->count == CONTEXT_PAIRS_MAX)
         return fail(err, ERR_USAGE, "more than %d context pairs", CONTEXT_PAIRS_MAX);
-    copy_text(fresh.key, k);
-    copy_text(fresh.value, v);
-    while (at < context->count && strcmp(context->pairs[at].key, fresh.key) < 0)
+    pairs = realloc(context->pairs, (context->count + 1) * sizeof *pairs);
+    if (pairs == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    context->pairs = pairs;
+    struct context_pair *fresh = &pairs[context->count];
+    copy_text(fresh->key, k);
+    copy_text(fresh->value, v);
+    while (strcmp(pairs[at].key, fresh->key) < 0)
         at++;
-    if (at < context->count && strcmp(context->pairs[at].key, fresh.key) == 0)
-        return fail(err, ERR_USAGE, "context key '%s' is given twice", fresh.key);
-    memmove(&context->pairs[at + 1], &context->pairs[at], (context->count - at) * sizeof fresh);
-    context->pairs[at] = fresh;
+    if (at < context->count && strcmp(pairs[at].key, fresh->key) == 0)
+        return fail(err, ERR_USAGE, "context key '%s' is given twice", fresh->key);
+    struct context_pair moved = *fresh;
+    memmove(&pairs[at + 1], &pairs[at], (context->count - at) * sizeof moved);
+    pairs[at] = moved;
     context->count++;
     return OK;
+}
+
+struct result context_copy(struct context *out, const struct context *context, struct err *err)
+{
+    size_t size = context->count * sizeof *context->pairs;
+
+    *out = (struct context){0};
+    if (size == 0)
+        return OK;
+    out->pairs = malloc(size);
+    if (out->pairs == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    memcpy(out->pairs, context->pairs, size);
+    out->count = context->count;
+    return OK;
+}
+
+void context_free(struct context *context)
+{
+    free(context->pairs);
+    *context = (struct context){0};
 }
 
 const char *context_get(const struct context *context, const char *key)
@@ -171,6 +199,9 @@ static struct result decode_context(struct context *context, struct wire_reader 
 
     if (count > CONTEXT_PAIRS_MAX)
         return fail(err, ERR_DAMAGED, "more than %d context pairs", CONTEXT_PAIRS_MAX);
+    context->pairs = count > 0 ? malloc(count * sizeof *context->pairs) : NULL;
+    if (count > 0 && context->pairs == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
     for (size_t i = 0; i < count; i++) {
         struct context_pair *pair = &context->pairs[i];
         struct view key = wire_get_sized(r), value = wire_get_sized(r);

@@ -45,7 +45,9 @@ struct result envelope_new(struct envelope *e, const struct core *core, struct e
     *e = (struct envelope){.core = *core, .exponent = REGION_EXPONENT_USUAL, .sequence = 1};
     sha256(e->core_hash, &(struct view){encoded, w.used}, 1);
     free(encoded);
-    return !w.bad ? OK : fail(err, ERR_FAILED, "the core does not fit");
+    if (!context_copy(&e->core.context, &core->context, err).ok)
+        return FAIL;
+    return w.bad ? fail(err, ERR_FAILED, "the core does not fit") : OK;
 }
 
 /* The additional data of the data key's wrap. */
@@ -75,21 +77,22 @@ struct result envelope_wrap(struct envelope *e, const struct crypto *crypto,
                             const struct branch_key *branch_key, const struct secret *data_key,
                             const struct slot *slots, size_t slot_count, struct err *err)
 {
-    struct envelope made ENVELOPE_CLEANUP = *e;
+    struct envelope made = *e; /* but for the slots it shares what *e has */
     const uint8_t *id = branch_key_id(branch_key);
     uint8_t aad[KEY_AAD_SIZE];
 
-    made.slots = NULL;
     memcpy(made.branch_id, id, BRANCH_ID_SIZE);
-    if (!copy_slots(&made, slots, slot_count, err).ok ||
-        !xaes_seal(crypto, branch_key_wrap_key(branch_key), key_aad(e, id, aad), data_key->bytes,
+    if (!copy_slots(&made, slots, slot_count, err).ok)
+        return FAIL;
+    if (!xaes_seal(crypto, branch_key_wrap_key(branch_key), key_aad(e, id, aad), data_key->bytes,
                    KEY_SIZE, made.wrapped_key, err)
              .ok ||
-        !envelope_tag(&made, branch_key, made.tag, err).ok)
+        !envelope_tag(&made, branch_key, made.tag, err).ok) {
+        free(made.slots);
         return FAIL;
+    }
     free(e->slots);
     *e = made;
-    made = (struct envelope){0};
     return OK;
 }
 
@@ -478,5 +481,6 @@ struct result envelope_read(struct envelope *e, struct envelope *other, struct s
 void envelope_free(struct envelope *e)
 {
     free(e->slots);
+    context_free(&e->core.context);
     *e = (struct envelope){0};
 }

@@ -60,8 +60,8 @@ bool envelope_begins(const uint8_t bytes[ENVELOPE_MAGIC_SIZE]);
 /* envelope_size is the size of both copies in bytes. */
 size_t envelope_size(const struct envelope *e);
 
-/* envelope_new makes an envelope of a core, with sequence number 1 and no slots: envelope_wrap
- * comes next. */
+/* envelope_new makes an envelope of a copy of a core, with sequence number 1 and no slots:
+ * envelope_wrap comes next. */
 FALLIBLE envelope_new(struct envelope *e, const struct core *core, struct err *err);
 
 /* envelope_wrap wraps data_key (KEY_SIZE bytes) under a branch key and gives the envelope a copy of

@@ -490,6 +490,7 @@ struct result plan_make(struct plan *p, struct rewrap *r, const struct sealed *f
 
 void plan_end(struct plan *p)
 {
-    envelope_free(&p->envelope);
+    free(p->envelope.slots);
+    p->envelope = (struct envelope){0};
     branch_opened_free(&p->opened);
 }
