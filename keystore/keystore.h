@@ -98,10 +98,12 @@ enum key_change {
 
 /* What a slot is to a key. */
 enum slot_match {
-    SLOT_OTHER,  /* of another key */
-    SLOT_MAYBE,  /* looks like one of this key, but that is not to be seen (a passphrase) */
-    SLOT_OLD,    /* of this key, but not what it would wrap now */
-    SLOT_CURRENT /* of this key's active version */
+    SLOT_OTHER,   /* of another key */
+    SLOT_MAYBE,   /* looks like one of this key, but that is not to be seen (a passphrase) */
+    SLOT_OLD,     /* of this key, but not what it would wrap now */
+    SLOT_CURRENT, /* of this key's active version */
+    SLOT_NEWER    /* of a version above all that are known of this key: what says so is out of date,
+                   * and moves nothing */
 };
 
 /* struct key_info: one version of a key, for lists. */

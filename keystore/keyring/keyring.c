@@ -167,18 +167,20 @@ static bool slot_kind(const struct slot *slot, enum ring_kind *kind)
     return slot->method->code == SLOT_KEYRING_X25519 || slot->method->code == SLOT_KEYRING_XAES;
 }
 
-/* The key that a slot is of, if this ring and this reference have it. */
-static const struct ring_key *slot_owner(const struct keyring *k, const struct slot *slot)
+/* The key that a slot is of, in whatever version, if this ring has it. */
+static const struct ring_key *slot_key(const struct keyring *k, const struct slot *slot)
 {
     enum ring_kind kind;
 
-    if (!slot_kind(slot, &kind) ||
-        (k->at.version != 0 && k->at.version != slot_number(slot, SLOT_KEY_VERSION)))
+    if (!slot_kind(slot, &kind))
         return NULL;
     const struct ring_key *key = ring_find_id(&k->ring, slot_view(slot, SLOT_KEY_ID).bytes);
-    if (key == NULL || key->kind != kind)
-        return NULL;
-    return k->at.name[0] == '\0' || strcmp(key->name, k->at.name) == 0 ? key : NULL;
+    return key != NULL && key->kind == kind ? key : NULL;
+}
+
+static bool is_named(const struct keyring *k, const struct ring_key *key)
+{
+    return k->at.name[0] == '\0' || strcmp(key->name, k->at.name) == 0;
 }
 
 static enum slot_match public_match(const struct public_key *key, const struct slot *slot)
@@ -188,36 +190,38 @@ static enum slot_match public_match(const struct public_key *key, const struct s
     if (!slot_kind(slot, &kind) || kind != RING_X25519 ||
         memcmp(slot_view(slot, SLOT_KEY_ID).bytes, key->id, SLOT_KEY_ID_SIZE) != 0)
         return SLOT_OTHER;
-    return slot_number(slot, SLOT_KEY_VERSION) == key->version ? SLOT_CURRENT : SLOT_OLD;
+    uint32_t number = slot_number(slot, SLOT_KEY_VERSION);
+    return number > key->version ? SLOT_NEWER : number < key->version ? SLOT_OLD : SLOT_CURRENT;
 }
 
-/* For a reference to one version: whether a slot is of a version of this ring that is there no
- * more, so that it is no other way into a file. */
-static bool is_dead(const struct keyring *k, const struct slot *slot)
+/* For a reference to one version, what any other version of the ring is: dead, so that it is no
+ * other way into a file, or not. */
+static enum slot_match match_beside(const struct ring_version *v)
 {
-    enum ring_kind kind;
+    return v == NULL || v->state == KEY_DESTROYED ? SLOT_OLD : SLOT_OTHER;
+}
 
-    if (k->at.version == 0 || !slot_kind(slot, &kind))
-        return false;
-    const struct ring_key *key = ring_find_id(&k->ring, slot_view(slot, SLOT_KEY_ID).bytes);
-    if (key == NULL)
-        return false;
-    const struct ring_version *v = ring_version(key, slot_number(slot, SLOT_KEY_VERSION));
-    return v == NULL || v->state == KEY_DESTROYED;
+static enum slot_match ring_match(const struct keyring *k, const struct slot *slot)
+{
+    const struct ring_key *key = slot_key(k, slot);
+    bool one = k->at.version != 0;
+
+    if (key == NULL || (!one && !is_named(k, key)))
+        return SLOT_OTHER;
+    uint32_t number = slot_number(slot, SLOT_KEY_VERSION);
+    const struct ring_version *v = ring_version(key, number);
+    if (number > ring_highest(key))
+        return SLOT_NEWER;
+    if (one && (number != k->at.version || !is_named(k, key)))
+        return match_beside(v);
+    return v != NULL && v->state == KEY_ACTIVE ? SLOT_CURRENT : SLOT_OLD;
 }
 
 static enum slot_match keyring_match(const struct master_key *key, const struct slot *slot)
 {
     const struct keyring *k = (const struct keyring *)key;
-    const struct ring_key *owner = slot_owner(k, slot);
 
-    if (k->is_public)
-        return public_match(&k->public_key, slot);
-    if (owner == NULL)
-        return is_dead(k, slot) ? SLOT_OLD : SLOT_OTHER;
-    const struct ring_version *active = ring_active(owner);
-    return active != NULL && active->number == slot_number(slot, SLOT_KEY_VERSION) ? SLOT_CURRENT
-                                                                                   : SLOT_OLD;
+    return k->is_public ? public_match(&k->public_key, slot) : ring_match(k, slot);
 }
 
 static struct result open_wrap(struct keyring *k, const struct ring_version *v,
@@ -242,17 +246,33 @@ static struct result open_wrap(struct keyring *k, const struct ring_version *v,
     return r;
 }
 
+/* The newer copy of the ring opens it: that is what to look for, not another key. */
+static enum unwrapped too_old(const struct keyring *k, const struct ring_key *key, uint32_t number,
+                              struct err *err)
+{
+    (void)fail(err, ERR_POLICY,
+               "keyring '%s' is older than the file: the file is sealed to version %u of key '%s', "
+               "and the keyring has it up to version %u",
+               k->at.path, number, key->name, ring_highest(key));
+    err_hint(err, "use the newer copy of the keyring");
+    return UNWRAP_FAILED;
+}
+
 static enum unwrapped keyring_unwrap(struct master_key *key, const struct branch_identity *branch,
                                      const struct slot *slot, struct secret *branch_key,
                                      struct err *err)
 {
     struct keyring *k = (struct keyring *)key;
-    const struct ring_key *owner = slot_owner(k, slot);
-    const struct ring_version *v =
-        owner == NULL ? NULL : ring_version(owner, slot_number(slot, SLOT_KEY_VERSION));
+    const struct ring_key *owner = slot_key(k, slot);
     struct err why = {0};
 
-    if (v == NULL || v->state == KEY_DESTROYED)
+    if (owner == NULL || !is_named(k, owner))
+        return UNWRAP_NOT_MINE;
+    uint32_t number = slot_number(slot, SLOT_KEY_VERSION);
+    if (number > ring_highest(owner))
+        return too_old(k, owner, number, err);
+    const struct ring_version *v = ring_version(owner, number);
+    if (v == NULL || v->state == KEY_DESTROYED || (k->at.version != 0 && k->at.version != number))
         return UNWRAP_NOT_MINE;
     if (v->state == KEY_DISABLED) {
         (void)fail(err, ERR_POLICY, "version %u of key '%s' in keyring '%s' is disabled", v->number,
