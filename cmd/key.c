@@ -321,8 +321,10 @@ static struct result destroy(const struct options *o, struct err *err)
 {
     struct target t TARGET_CLEANUP = {0};
 
-    if (!read_target(&t, o->operands.items[0], o, err).ok || !check_needed(o, &t, err).ok ||
-        !may_destroy(&t, err).ok || !confirm(o, &t, err).ok)
+    /* Runs that seal to it are looked for before the files: what one of them makes meanwhile would
+     * be missed. */
+    if (!read_target(&t, o->operands.items[0], o, err).ok || !may_destroy(&t, err).ok ||
+        !check_needed(o, &t, err).ok || !confirm(o, &t, err).ok)
         return FAIL;
     return change(o, &t, KEY_DESTROY, err);
 }

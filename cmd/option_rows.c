@@ -93,8 +93,8 @@ const struct verb option_verbs[] = {
      USE_NOTHING, false},
     {DESTROY, "key", "destroy", "KEY:VERSION", 1, 1, "wipe a version from its keyring, for ever",
      "Asks for the number of the version, or takes --force. KEY:VERSION is\n"
-     "PATH#NAME:VERSION. With --check, refuses while a file there needs it. Copies of the\n"
-     "keyring in other places still have it.\n",
+     "PATH#NAME:VERSION. Refuses while a run on this host seals to it, and with --check while\n"
+     "a file there needs it. Copies of the keyring in other places still have it.\n",
      verb_key_destroy, USE_NEW_KEY, USE_NOTHING, false},
     {PROTECT, "key", "passphrase", "KEYRING", 1, 1, "set or change the passphrase of a keyring",
      "With --remove, takes it away.\n", verb_key_passphrase, USE_NEW_KEY, USE_NOTHING, false},

@@ -189,6 +189,12 @@ struct keystore_ops {
      * goes by, where that takes a call to a service. Optional. */
     struct result (*locate)(struct master_key *key, bool version, struct err *err);
 
+    /* Looks again whether the version that wrap used is still the one to wrap by, as its user does
+     * before a result takes its place and before a source is removed. ERR_POLICY if it is not; OK
+     * if nothing was wrapped. It is called for every file, so it is cheap unless something changed,
+     * and asks for nothing. Optional. */
+    struct result (*still_active)(struct master_key *key, struct err *err);
+
     /* Whether *st is the file that the key lives in, which must not be removed or written over.
      * Optional. */
     bool (*lives_in)(const struct master_key *key, const struct stat *st);
@@ -217,7 +223,8 @@ struct keystore_ops {
 
     /* Changes the state of the version that the reference names; without a version, KEY_RETIRE
      * means the active one. *info tells of it, but for KEY_MAY_DESTROY. ERR_POLICY if its state
-     * does not allow that. Optional. */
+     * does not allow that, or it is to be destroyed and a run on this host seals to it. Optional.
+     */
     struct result (*change)(const struct keystore_env *env, const char *reference,
                             enum key_change change, struct key_info *info, struct err *err);
 

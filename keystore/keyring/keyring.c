@@ -9,6 +9,7 @@
 #include "keystore/keyring/manage.h"
 #include "keystore/keyring/reference.h"
 #include "keystore/keyring/unlock.h"
+#include "keystore/keyring/used.h"
 
 /* struct keyring: a keyring file, or a public key file, which can wrap only. */
 struct keyring {
@@ -19,12 +20,14 @@ struct keyring {
     struct unlock *unlock; /* NULL if it was not locked when it was opened */
     bool is_public;
     struct public_key public_key;
+    struct used used;
 };
 
 static void keyring_close(struct master_key *key)
 {
     struct keyring *k = (struct keyring *)key;
 
+    used_drop(&k->used);
     unlock_drop(k->unlock);
     ring_free(&k->ring);
     reference_free(&k->at);
@@ -40,6 +43,7 @@ static struct result keyring_open(struct master_key **out, const struct keystore
         return fail(err, ERR_FAILED, "out of memory");
     k->key.ops = &keyring_ops;
     k->env = env;
+    k->used.held = -1;
     if (!reference_load(&k->at, reference, &k->ring, &k->public_key, &k->is_public, err).ok ||
         (ring_locked(&k->ring) && !unlock_hold(&k->unlock, &k->ring.file, err).ok)) {
         if (env->seals && strcmp(reference, "passphrase") != 0 && k->at.path != NULL &&
@@ -133,6 +137,27 @@ static struct result ring_wrapping(struct keyring *k, struct wrapping *w, struct
     return need_unlocked(k, err);
 }
 
+static struct result keyring_still_active(struct master_key *key, struct err *err)
+{
+    return used_check(&((struct keyring *)key)->used, err);
+}
+
+/* The version is the same for every wrap. */
+static struct result use_version(struct keyring *k, const struct wrapping *w, struct err *err)
+{
+    struct used *u = &k->used;
+
+    if (u->version == 0) {
+        u->path = k->at.path;
+        u->is_public = k->is_public;
+        u->seen = k->is_public ? k->public_key.file : k->ring.file;
+        memcpy(u->name, w->name, strlen(w->name) + 1);
+        memcpy(u->id, w->id, SLOT_KEY_ID_SIZE);
+        u->version = w->version;
+    }
+    return used_take(u, err);
+}
+
 static struct result keyring_wrap(struct master_key *key, const struct branch_identity *branch,
                                   const struct secret *branch_key, struct slot *slot,
                                   struct err *err)
@@ -142,7 +167,7 @@ static struct result keyring_wrap(struct master_key *key, const struct branch_id
     struct wrapping w = {p->name, p->id, p->bytes, NULL, p->version};
     uint8_t aad[SLOT_AAD_MAX];
 
-    if (!k->is_public && !ring_wrapping(k, &w, err).ok)
+    if ((!k->is_public && !ring_wrapping(k, &w, err).ok) || !use_version(k, &w, err).ok)
         return FAIL;
     slot_begin(slot, w.public_key != NULL ? SLOT_KEYRING_X25519 : SLOT_KEYRING_XAES);
     slot_put_fixed(slot, w.id, SLOT_KEY_ID_SIZE);
@@ -298,6 +323,7 @@ const struct keystore_ops keyring_ops = {
     .unwrap = keyring_unwrap,
     .reopens = keyring_reopens,
     .match = keyring_match,
+    .still_active = keyring_still_active,
     .close = keyring_close,
     .lives_in = keyring_lives_in,
     .overdue = keyring_overdue,
