@@ -112,6 +112,7 @@ struct key_info {
     const char *kind; /* a constant */
     char id[33];      /* hex; of a longer one the beginning */
     uint32_t version;
+    uint32_t highest; /* version of this key that its file knows of; 0 = it is not told */
     enum key_state state;
     uint64_t created;      /* seconds since 1970 */
     uint32_t rotate_after; /* days that a version should be active at most; 0 = not stated */

@@ -39,6 +39,7 @@ static void fill_info(struct key_info *info, const struct ring_key *key,
 {
     *info = (struct key_info){.kind = ring_kind_name(key->kind),
                               .version = v->number,
+                              .highest = ring_highest(key),
                               .state = v->state,
                               .created = v->created,
                               .rotate_after = key->rotate_after};
@@ -314,6 +315,7 @@ static void list_public(const struct public_key *key, const struct key_sink *sin
 {
     struct key_info info = {.kind = "x25519 public",
                             .version = key->version,
+                            .highest = key->version,
                             .state = KEY_ACTIVE,
                             .created = key->created};
 

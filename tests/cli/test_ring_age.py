@@ -12,22 +12,21 @@ import pytest
 
 from held import held
 from program import BOUND
-from sealed import content, edit_ring, set_state, snapshot
+from sealed import content, edit_ring, snapshot
 
 X = b"content"
 ROTATED = "key 'backup' was rotated meanwhile: version 2 is active, not 1"
 
 
-def old_copy(bulla, ring, name="old.ring"):
+def old_copy(ring):
     """A copy of a keyring, which will be the old one."""
-    copy = ring.with_name(name)
+    copy = ring.with_name("old.ring")
     shutil.copy(ring, copy)
     return copy
 
 
-def rotate(bulla, ring, times=1):
-    for _ in range(times):
-        bulla("key", "rotate", "-q", ring)
+def rotate(bulla, ring):
+    bulla("key", "rotate", "-q", ring)
 
 
 def version_of(bulla, sealed):
@@ -45,7 +44,7 @@ def states(bulla, ring):
 def newer(bulla, ring):
     """A file that is sealed to version 3, and a copy of its ring that has versions 1 and 2."""
     rotate(bulla, ring)
-    old = old_copy(bulla, ring)
+    old = old_copy(ring)
     rotate(bulla, ring)
     return old, bulla.seal(ring, X)
 
@@ -62,7 +61,7 @@ def test_old_ring_says_so(bulla, newer, work, args, key):
 
 
 def test_old_ring_does_not_hinder_another_key(bulla, ring):
-    old = old_copy(bulla, ring)
+    old = old_copy(ring)
     other = bulla.new_key("other.ring")
     rotate(bulla, ring)
     sealed = bulla.seal(ring, X, "-k", other)
@@ -103,7 +102,7 @@ MOVES = {
 
 @pytest.mark.parametrize("args", MOVES.values(), ids=MOVES)
 def test_old_ring_moves_nothing_back(bulla, ring, work, args):
-    old, other = old_copy(bulla, ring), bulla.new_key("other.ring")
+    old, other = old_copy(ring), bulla.new_key("other.ring")
     rotate(bulla, ring)
     sealed = bulla.seal(ring, X, "-k", other)
     before = snapshot(work)
@@ -113,7 +112,7 @@ def test_old_ring_moves_nothing_back(bulla, ring, work, args):
 
 
 def test_old_ring_reencrypts_nothing_back(bulla, ring, work):
-    old, other = old_copy(bulla, ring), bulla.new_key("other.ring")
+    old, other = old_copy(ring), bulla.new_key("other.ring")
     rotate(bulla, ring)
     sealed = bulla.seal(ring, X, "-k", other)
     before = snapshot(work)
