@@ -77,7 +77,8 @@ const struct verb option_verbs[] = {
      verb_key_new, USE_NEW_KEY, USE_NOTHING, false},
     {LIST, "key", "list", "[KEY...]", 0, MANY, "show the keys of a keyring or a token",
      "Shows no key bytes. Without KEY, that of BULLA_KEY. 'pkcs11:' shows all tokens of a\n"
-     "module, with a token's name its private keys too.\n",
+     "module, with a token's name its private keys too. Of several keyrings, tells which is\n"
+     "older than another that has the same key, and then exits 7.\n",
      verb_key_list, USE_KEY, USE_NOTHING, true},
     {ROTATE, "key", "rotate", "KEY", 1, 1, "make the next version of a key",
      "The new version is active, the old one retires: it opens, but seals no more. 'bulla\n"
@@ -94,8 +95,8 @@ const struct verb option_verbs[] = {
      USE_NOTHING, false},
     {DESTROY, "key", "destroy", "KEY:VERSION", 1, 1, "wipe a version from its keyring, for ever",
      "Asks for the number of the version, or takes --force. KEY:VERSION is\n"
-     "PATH#NAME:VERSION. With --check, refuses while a file there needs it. Copies of the\n"
-     "keyring in other places still have it.\n",
+     "PATH#NAME:VERSION. Refuses while a run on this host seals to it, and with --check while\n"
+     "a file there needs it. Copies of the keyring in other places still have it.\n",
      verb_key_destroy, USE_NEW_KEY, USE_NOTHING, false},
     {PROTECT, "key", "passphrase", "KEYRING", 1, 1, "set or change the passphrase of a keyring",
      "With --remove, takes it away.\n", verb_key_passphrase, USE_NEW_KEY, USE_NOTHING, false},
