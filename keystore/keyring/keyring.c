@@ -102,7 +102,11 @@ static bool keyring_lives_in(const struct master_key *key, const struct stat *st
 {
     const struct keyring *k = (const struct keyring *)key;
 
-    return file_same(k->is_public ? &k->public_key.file : &k->ring.file, st);
+    struct stat now;
+
+    /* It may have been replaced since it was read. */
+    return file_same(k->is_public ? &k->public_key.file : &k->ring.file, st) ||
+           (stat(k->at.path, &now) == 0 && file_same(&now, st));
 }
 
 static struct result need_unlocked(struct keyring *k, struct err *err)

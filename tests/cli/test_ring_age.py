@@ -479,3 +479,16 @@ def test_ring_is_read_again_while_other_threads_report(bulla, ring, work):
     assert sorted(json.loads(line)["status"] for line in out.splitlines()) == [0] * count
     bulla("verify", "-q", "-k", ring, "-r", work)
     assert sorted(os.listdir(work)) == sorted(f"f{number}.bulla" for number in range(count))
+
+
+def test_keyring_that_was_replaced_meanwhile_is_still_the_keyring(bulla, ring, work):
+    """Removed after it was sealed to itself, it would take all with it."""
+    (work / "a").write_bytes(X)
+    run = bulla.start("encrypt", "-j1", "--remove-source", "-k", ring, "-o", work, "--files-from", "-")
+    run.stdin.write(b"a\n")
+    run.stdin.flush()
+    while (work / "a").exists():
+        time.sleep(0.01)
+    bulla("key", "new", "-q", f"{ring}#other")
+    _, err = bulla.finish(run, f"{ring}\n".encode(), status=3)
+    assert b"is the keyring that is used and is not removed" in err and ring.exists()
