@@ -16,7 +16,7 @@
 #include "cmd/progress.h"
 #include "cmd/terminal.h"
 #include "crypto/primitives.h"
-#include "libbulla/open.h"
+#include "libbulla/look.h"
 
 struct run {
     const struct batch *batch;
@@ -216,10 +216,11 @@ static bool is_ours(const struct run *r, const char *path)
 static bool passes_by(const struct batch *b, const struct place *file)
 {
     if (b->add != NULL)
-        return open_looks_sealed(file);
+        return look_is_sealed(file);
     if (b->only == NULL || text_ends_with(file->name, b->only))
         return false;
-    return b->looks == 0 || ((b->looks | 1u << LOOK_UNKNOWN) & 1u << open_look(file)) == 0;
+    return b->looks == 0 ||
+           ((b->looks | 1u << LOOK_UNKNOWN | 1u << LOOK_BROKEN) & 1u << look_at(file)) == 0;
 }
 
 /* Why a file that was passed by should be named: OUT will lack it. Else NULL. */
@@ -231,7 +232,7 @@ static const char *worth_telling(const struct run *r, const struct place *file)
         return r->to_directory ? "sealed already" : NULL;
     if (b->take == NULL)
         return NULL;
-    enum look look = open_look(file);
+    enum look look = look_at(file);
     return look == LOOK_SEALED || look == LOOK_BODY
                ? "sealed, but its name does not end in " SEALED_SUFFIX
                : NULL;

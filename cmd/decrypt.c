@@ -8,7 +8,7 @@
 #include "cmd/common.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
-#include "libbulla/open.h"
+#include "libbulla/look.h"
 
 /* What decrypt and verify share: they differ in where the plaintext goes. */
 struct decrypt {

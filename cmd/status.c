@@ -11,7 +11,7 @@
 #include "cmd/common.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
-#include "libbulla/open.h"
+#include "libbulla/look.h"
 
 /* What the names of keys and files may take, in bytes: anybody can write a file that names keys. */
 #define HELD_MAX ((size_t)8 << 20)
