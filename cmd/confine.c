@@ -108,7 +108,7 @@ static void allow_key(struct plan *p, enum use use, const char *given)
 static void allow_keys(struct plan *p, const struct verb *v)
 {
     const struct options *o = p->options;
-    const struct list lists[] = {o->keys, o->to, o->add, o->remove_keys};
+    const struct list lists[] = {o->keys, o->to, o->add, o->remove_keys, o->needs};
     bool is_key = v->operand == USE_KEY || v->operand == USE_NEW_KEY;
     const char *fallback = common_fallback(is_key ? &o->operands : &o->keys);
 
@@ -117,8 +117,6 @@ static void allow_keys(struct plan *p, const struct verb *v)
             allow_key(p, USE_KEY, lists[k].items[i]);
     for (size_t i = 0; is_key && i < o->operands.count; i++)
         allow_key(p, v->operand, o->operands.items[i]);
-    if (o->needs != NULL)
-        allow_key(p, USE_KEY, o->needs);
     if (v->fallback && fallback != NULL)
         allow_key(p, USE_KEY, fallback);
 }

@@ -65,9 +65,10 @@ const struct verb option_verbs[] = {
      "with -k. Name and context stay; the generation stays or is raised. The old file\n"
      "goes when the new one is durable and was read back.\n",
      verb_reencrypt, USE_CHANGE, USE_NOTHING, true},
-    {STATUS, NULL, "status", "[FILE...]", 0, MANY, "show which keys sealed files hang on",
+    {STATUS, NULL, "status", "[FILE...]", 0, MANY, "show which keys sealed files depend on",
      "Counts the files for each key and version. With --needs, lists the files that would\n"
-     "be lost with a key, and exits 0 only if there is none.\n",
+     "be lost with a key, and exits 0 only if all were looked at and there is none; 7 if\n"
+     "there are some, 3 if some could not be looked at.\n",
      verb_status, USE_READ, USE_NOTHING, false},
     {NEW, "key", "new", "KEY", 1, 1, "make a master key",
      "KEY is PATH for a new keyring, or PATH#NAME for one more key in it. Keep a copy\n"
@@ -93,8 +94,8 @@ const struct verb option_verbs[] = {
      USE_NOTHING, false},
     {DESTROY, "key", "destroy", "KEY:VERSION", 1, 1, "wipe a version from its keyring, for ever",
      "Asks for the number of the version, or takes --force. KEY:VERSION is\n"
-     "PATH#NAME:VERSION. With --check, refuses while a file there needs it. Copies of the\n"
-     "keyring in other places still have it.\n",
+     "PATH#NAME:VERSION. With --check, refuses while a file there needs it, or could not\n"
+     "be looked at. Copies of the keyring in other places still have it.\n",
      verb_key_destroy, USE_NEW_KEY, USE_NOTHING, false},
     {PROTECT, "key", "passphrase", "KEYRING", 1, 1, "set or change the passphrase of a keyring",
      "With --remove, takes it away.\n", verb_key_passphrase, USE_NEW_KEY, USE_NOTHING, false},
@@ -168,8 +169,9 @@ const struct row option_rows[] = {
      "-N before the end; needs -o"},
     {"length", 0, "N", NUMBER, offsetof(struct options, length), DECRYPT,
      "open at most N bytes; needs -o"},
-    {"needs", 0, "KEY", TEXT, offsetof(struct options, needs), STATUS,
-     "list the files that only this KEY or KEY:VERSION opens"},
+    {"needs", 0, "KEY", LIST_OF_TEXT, offsetof(struct options, needs), STATUS,
+     "list the files that only this KEY or KEY:VERSION opens;\n"
+     "may be repeated"},
     {"kind", 0, "KIND", TEXT, offsetof(struct options, kind), NEW,
      "symmetric (the default), or x25519, which hosts with\n"
      "the public key alone can seal to; on a token p256 (the\n"

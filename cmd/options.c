@@ -25,6 +25,7 @@ void options_free(struct options *o)
     free(o->add.items);
     free(o->remove_keys.items);
     free(o->check.items);
+    free(o->needs.items);
     free(o->context.items);
     free(o->require_context.items);
     free(o->operands.items);
