@@ -127,11 +127,11 @@ static void allow_operands(struct plan *p, const struct verb *v)
 
     for (size_t i = 0; i < o->operands.count; i++)
         allow_use(p, v->operand, o->operands.items[i]);
-    /* What is in a list is known when the first files of it are done already. */
-    if (o->files_from != NULL) {
+    /* What is in a list, and where links lead, is known when the first files are done already. */
+    if (o->files_from != NULL)
         allow_use(p, USE_READ, o->files_from);
+    if (o->files_from != NULL || o->follow)
         allow_use(p, v->operand, "/");
-    }
 }
 
 /* A configuration that comes by a pipe can be read only once, which is for the verb to do. */
@@ -177,7 +177,7 @@ static void allow_files(struct plan *p, const struct verb *v)
     allow_use(p, v->envelope, o->envelope);
     allow_use(p, USE_CHANGE, o->output);
     for (size_t i = 0; i < o->check.count; i++)
-        allow_use(p, USE_READ, o->check.items[i]);
+        allow_use(p, USE_READ, o->follow ? "/" : o->check.items[i]);
 }
 
 /* True if all was done that the keys let us do. */

@@ -126,11 +126,13 @@ static int run(const struct options *o, struct batch batch, bool only_verify)
 
 int verb_decrypt(const struct options *o)
 {
-    return run(
-        o,
-        (struct batch){
-            .parallel = true, .done = "opened", .take = SEALED_SUFFIX, .only = SEALED_SUFFIX},
-        false);
+    return run(o,
+               (struct batch){.parallel = true,
+                              .done = "opened",
+                              .take = SEALED_SUFFIX,
+                              .only = SEALED_SUFFIX,
+                              .proof = true},
+               false);
 }
 
 int verb_verify(const struct options *o)
@@ -139,6 +141,7 @@ int verb_verify(const struct options *o)
                (struct batch){.parallel = true,
                               .done = "verified",
                               .only = SEALED_SUFFIX,
-                              .looks = 1u << LOOK_SEALED | 1u << LOOK_BODY},
+                              .looks = 1u << LOOK_SEALED | 1u << LOOK_BODY,
+                              .proof = true},
                true);
 }

@@ -26,6 +26,8 @@ enum {
 #define OPENING (DECRYPT | VERIFY)
 #define FILES (ENCRYPT | OPENING)
 #define BATCHES (FILES | INSPECT | REWRAP | REENCRYPT | STATUS)
+#define LOOKS (OPENING | REWRAP | REENCRYPT | STATUS)
+#define PROVES (OPENING | STATUS | DESTROY)
 #define KEY_VERBS (NEW | LIST | ROTATE | CHANGE | DESTROY | CHECK)
 #define OPENS_KEYS (FILES | RESTORE | REWRAP | REENCRYPT | NEW | ROTATE | PROTECT | CHECK)
 #define ASKS_KEYS (FILES | RESTORE | REWRAP | REENCRYPT | CHECK | STATUS)
@@ -137,6 +139,12 @@ const struct row option_rows[] = {
      "put the envelope into a file of its own, OUT.env"},
     {"recursive", 'r', NULL, FLAG, offsetof(struct options, recursive), BATCHES,
      "take all files below FILE that is a directory"},
+    {"follow", 0, NULL, FLAG, offsetof(struct options, follow), LOOKS | DESTROY,
+     "follow symbolic links below a directory; without it, one\n"
+     "that leads elsewhere counts as not looked at"},
+    {"allow-empty", 0, NULL, FLAG, offsetof(struct options, allow_empty), PROVES,
+     "take a directory or LIST without sealed files for an\n"
+     "answer"},
     {"files-from", 0, "LIST", TEXT, offsetof(struct options, files_from), BATCHES,
      "take the names in LIST too, one a line; - is standard\n"
      "input"},

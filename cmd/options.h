@@ -23,9 +23,9 @@ struct options {
         *oaep;
     const char *group; /* "key": whose verbs the help shows; NULL = all */
     uint64_t generation, min_generation, max_kdf_mem, jobs, length, kms_timeout, token_timeout;
-    bool allow_pin_in_uri;
-    bool detach, dry_run, force, help, json, null, passphrase, preserve_times, quiet, recursive,
-        remove, remove_source, same_owner;
+    bool allow_empty, allow_pin_in_uri;
+    bool detach, dry_run, follow, force, help, json, null, passphrase, preserve_times, quiet,
+        recursive, remove, remove_source, same_owner;
 };
 
 /* What a verb does with the files that it is given. */

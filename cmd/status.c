@@ -273,7 +273,8 @@ static int scan(struct run *r, const struct options *o)
                           .done = "read",
                           .only = SEALED_SUFFIX,
                           .looks = 1u << LOOK_SEALED | 1u << LOOK_BODY | 1u << LOOK_EXPORTED |
-                                   1u << LOOK_ALONE};
+                                   1u << LOOK_ALONE,
+                          .proof = true};
 
     r->options = o;
     return batch_run(&batch);
@@ -353,7 +354,10 @@ struct result status_needs(const struct master_key *key, const struct options *o
 {
     struct need need = {.key = key};
     struct run r = {.needs = &need, .need_count = 1};
-    struct options paths = {.operands = o->check, .recursive = true};
+    struct options paths = {.operands = o->check,
+                            .recursive = true,
+                            .follow = o->follow,
+                            .allow_empty = o->allow_empty};
     int status = scan(&r, &paths);
 
     *needed = need.files;

@@ -39,14 +39,14 @@ def names(bulla, ring, tree):
 
 
 def test_counts(bulla, tree, names):
-    """What is skipped is the plain file and the envelope that lies beside its body."""
+    """The envelope that lies beside its body is not counted by itself."""
     before = snapshot(bulla.work)
     done = bulla("status", "-r", "t")
     lines = done.stdout.decode().splitlines()
     for line, name, files, alone in zip(lines, names, (2, 1, 2), (2, 0, 1)):
         assert line.startswith(f"{files} {'file' if files == 1 else 'files'} on {name}, {alone} of them on it alone; the oldest is t/"), line
     assert lines[3:] == ["4 files, 3 of them on a single key"]
-    assert b"4 read, 2 skipped, 0 failed" in done.stderr and snapshot(bulla.work) == before
+    assert b"4 read, 1 not sealed, 0 skipped, 0 failed" in done.stderr and snapshot(bulla.work) == before
 
 
 def test_json(bulla, tree, names):
@@ -118,7 +118,8 @@ def test_more_keys_than_are_counted(bulla, work):
 
 def test_nothing_to_read(bulla, work):
     (work / "t").mkdir()
-    assert bulla("status", "-r", "t").stdout == b"0 files, 0 of them on a single key\n"
+    assert bulla("status", "-r", "--allow-empty", "t").stdout == b"0 files, 0 of them on a single key\n"
+    assert bulla("status", "-r", "t", status=3).stdout == b""
 
 
 # Needs.

@@ -321,6 +321,12 @@ static void late_skip(void *arg, const char *path, const char *what)
     l->others++;
 }
 
+static bool late_follow(void *arg, const char *path)
+{
+    late_skip(arg, path, "a symbolic link");
+    return false;
+}
+
 static void late_failed(void *arg, const char *path, const struct err *err)
 {
     struct late *l = arg;
@@ -338,6 +344,7 @@ static void late_walk(struct late *l)
         .whose = WHOSE_SAME,
         .settle = late_settle,
         .skip = late_skip,
+        .follow = late_follow,
         .failed = late_failed,
         .arg = l,
     };
