@@ -80,6 +80,12 @@ def snapshot(folder):
     return found
 
 
+def identity(path):
+    """What a file has that is not touched."""
+    st = path.stat()
+    return st.st_ino, st.st_mtime_ns, st.st_mode, st.st_uid, path.read_bytes()
+
+
 def make_null(path):
     """A device like /dev/null, which a broken program may spoil; /dev/null itself is never an output in a test."""
     if os.geteuid() != 0:
@@ -116,6 +122,13 @@ def many_keys(bulla, count=30):
 
     edit_ring(ring, add)
     return [f"{ring}#{name}" for name in names]
+
+
+def slot_bytes(ring, version, name=None):
+    """How a slot of that version begins: the key id and the number."""
+    keys = json.loads(ring.read_text())["keys"]
+    (key_id,) = [key["id"] for key in keys if name in (None, key["name"])]
+    return bytes.fromhex(key_id) + version.to_bytes(4, "big")
 
 
 def set_state(path, state, version=0):
