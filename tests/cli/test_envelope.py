@@ -315,6 +315,42 @@ def test_restore_to_what_is_not_a_file(bulla, ring, exported, work, special):
     refuse(bulla, "-k", ring, "--envelope", exported, path, status=1, says=f"'{path}'")
 
 
+# Rewrapped.
+
+
+def test_exported_envelope_is_rewrapped_by_itself(bulla, ring, sealed, exported, size):
+    """It has no body that could be compared, and needs none."""
+    whole = sealed.read_bytes()
+    sealed.unlink()
+    bulla("key", "rotate", ring)
+    bulla("rewrap", "-k", ring, "-r", ".")
+    set_state(ring, "destroyed")
+    sealed.write_bytes(bytes(layout(whole).body) + whole[layout(whole).body :])
+    bulla("envelope", "restore", "-k", ring, sealed)
+    assert opens(bulla, ring, sealed, size=size)
+
+
+@pytest.mark.parametrize("left", [0, 55])
+def test_file_without_the_beginning_of_its_body_is_not_rewrapped(bulla, ring, sealed, left):
+    whole = sealed.read_bytes()
+    sealed.write_bytes(whole[: layout(whole).body + left])
+    bulla("key", "rotate", ring)
+    before = snapshot(bulla.work)
+    done = bulla("rewrap", "-k", ring, sealed, status=4)
+    assert f"'{sealed}': it ends {left} bytes into its body, before its first chunk\n".encode() in done.stderr
+    assert snapshot(bulla.work) == before
+
+
+def test_envelope_over_the_body_of_another_file_is_not_rewrapped(bulla, ring, sealed):
+    """The keys open it, but not the body that follows."""
+    whole, other = sealed.read_bytes(), bulla.seal(ring, content(100), name="other").read_bytes()
+    sealed.write_bytes(whole[: layout(whole).body] + other[layout(other).body :])
+    bulla("key", "rotate", ring)
+    before = snapshot(bulla.work)
+    done = bulla("rewrap", "-k", ring, sealed, status=4)
+    assert b"the body does not belong to this envelope" in done.stderr and snapshot(bulla.work) == before
+
+
 # Broken separate envelopes.
 
 BROKEN = {
