@@ -9,11 +9,12 @@ import stat
 
 import pytest
 
+# Of a file whose body is 64 KiB or longer; a shorter one has smaller regions: ask body_at() and copies().
 REGION = 4096
 BODY = 2 * REGION
 CHUNKS = BODY + 56
 CHUNK = 16384 + 16
-GENERATION = 24 + 2 + 2 + 2 + 16 + 16 + 8
+GENERATION = 24 + 2 + 2 + 2 + 16 + 8
 SUITES = ["aes", "chacha20"]
 
 
@@ -25,6 +26,22 @@ def content(size, seed=0):
 def flip(data, offset, bit=0):
     offset %= len(data)
     return data[:offset] + bytes([data[offset] ^ 1 << bit]) + data[offset + 1 :]
+
+
+def body_at(data):
+    """Where the body of a self-contained file begins; its first copy must not be damaged."""
+    return 2 << int.from_bytes(data[10:12], "big")
+
+
+def copies(data):
+    """Copy A and copy B of the envelope."""
+    region = body_at(data) // 2
+    return data[:region], data[region : 2 * region]
+
+
+def put_copies(data, a, b=None):
+    """The file with these copies in place of its own; B is as A where it is not given."""
+    return a + (a if b is None else b) + data[body_at(data) :]
 
 
 def with_checksum(copy):

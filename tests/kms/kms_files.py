@@ -6,7 +6,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "decoder"))
 import decode  # noqa: E402
-from sealed import BODY, REGION, content, with_checksum  # noqa: E402
+from sealed import content, copies, put_copies, with_checksum  # noqa: E402
 
 CONTENT = content(40_000)
 
@@ -35,15 +35,16 @@ def wraps(sealed):
 
 def context(sealed):
     """The encryption context, as docs/FORMAT.md says."""
-    core = decode.read_envelope(sealed.read_bytes()).copy.content.core
-    return {"bulla-branch": core.branch_id.hex()} | core.context
+    content = decode.read_envelope(sealed.read_bytes()).copy.content
+    return {"bulla-branch": content.branch_id.hex()} | content.core.context
 
 
 def altered(sealed, old, new):
     """Both copies of the envelope with these bytes changed, and the checksums made right."""
     raw = sealed.read_bytes()
-    assert len(old) == len(new) and old in raw[:REGION]
-    sealed.write_bytes(2 * with_checksum(raw[:REGION].replace(old, new)) + raw[BODY:])
+    copy = copies(raw)[0]
+    assert len(old) == len(new) and old in copy
+    sealed.write_bytes(put_copies(raw, with_checksum(copy.replace(old, new))))
 
 
 def digest(path):
