@@ -56,13 +56,13 @@ def test_limit_of_locked_memory(bulla, ring, work, limits, warns):
 def keys_of(ring, sealed):
     """Every key that opens a sealed file, found by the independent decoder."""
     envelope = decode.read_envelope(sealed)
-    content, suite = envelope.copy.content, decode.SUITES[envelope.copy.content.core.suite][0]
+    content = envelope.copy.content
     master = bytes.fromhex(re.search(r'"key"\s*:\s*"([0-9a-f]{64})"', ring.read_text())[1])
     branch = decode.open_branch_key(content, content.slots[0], master)
     data = decode.open_data_key(content, branch)
-    info = b"c2sp.org/chunked-encryption@v1+" + suite + b"\0" + sealed[envelope.size :][:24] + b"bulla/v1 body" + content.core.hash
-    body = decode.HKDFExpand(decode.SHA512(), 76, info).derive(data)[:32]
-    return {"master": master, "branch": branch, "data": data, "body": body}
+    body = decode.derive_body(data, content.core, sealed[envelope.size :][:24])[:32]
+    derived = decode.derive_branch(branch, content.core)
+    return {"master": master, "branch": branch, "wrap": derived.wrap_key, "tag": derived.tag_key, "data": data, "body": body}
 
 
 def holds(memory, secret):
