@@ -121,6 +121,7 @@ static int run(const struct options *o, struct batch batch, bool only_verify)
     else
         status = common_finish(&d.session, batch_run(&batch));
     common_calls(o, keyset_calls(&d.session.keys));
+    context_free(&d.open.require_context);
     session_close(&d.session);
     return status;
 }

@@ -92,6 +92,7 @@ int verb_encrypt(const struct options *o)
     else
         status = common_finish(&e.session, batch_run(&batch));
     common_calls(o, keyset_calls(&e.session.keys));
+    context_free(&e.seal.context);
     session_close(&e.session);
     return status;
 }

@@ -129,10 +129,9 @@ static json_t *slot_json(const struct slot *slot)
                      : kind == SLOT_TEXT ? terminal_text(v.bytes, v.size)
                                          : json_string(text));
     }
-    /* AWS's own tools can open it. */
+    /* The tools of a token or of AWS can open it. */
     char wrap[2 * SLOT_WRAP_MAX + 1];
-    if (slot_view(slot, SLOT_KEY_ARN).size > 0)
-        terminal_put(json, "wrap", json_string(text_hex(wrap, slot->wrap, slot->wrap_size)));
+    terminal_put(json, "wrap", json_string(text_hex(wrap, slot->wrap, slot->wrap_size)));
     return json;
 }
 

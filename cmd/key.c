@@ -7,6 +7,7 @@
 
 #include "base/place.h"
 #include "base/text.h"
+#include "cmd/ages.h"
 #include "cmd/common.h"
 #include "cmd/passphrase.h"
 #include "cmd/status.h"
@@ -321,8 +322,10 @@ static struct result destroy(const struct options *o, struct err *err)
 {
     struct target t TARGET_CLEANUP = {0};
 
-    if (!read_target(&t, o->operands.items[0], o, err).ok || !check_needed(o, &t, err).ok ||
-        !may_destroy(&t, err).ok || !confirm(o, &t, err).ok)
+    /* Runs that seal to it are looked for before the files: what one of them makes meanwhile would
+     * be missed. */
+    if (!read_target(&t, o->operands.items[0], o, err).ok || !may_destroy(&t, err).ok ||
+        !check_needed(o, &t, err).ok || !confirm(o, &t, err).ok)
         return FAIL;
     return change(o, &t, KEY_DESTROY, err);
 }
@@ -338,6 +341,7 @@ struct listing {
     bool json;
     bool *headed;   /* the heading is printed */
     json_t *object; /* that facts go to */
+    struct ages *ages;
 };
 
 static void row(void *arg, const struct key_info *info)
@@ -345,6 +349,7 @@ static void row(void *arg, const struct key_info *info)
     const struct listing *l = arg;
     char created[TEXT_TIME_SIZE];
 
+    ages_add(l->ages, info);
     if (l->json) {
         terminal_json(info_json(l->reference, info));
         return;
@@ -388,7 +393,7 @@ static void fact(void *arg, const char *name, const char *value)
 }
 
 static struct result list_one(const char *given, const struct options *o, bool *headed,
-                              struct err *err)
+                              struct ages *ages, struct err *err)
 {
     struct target t TARGET_CLEANUP = {0};
 
@@ -396,7 +401,9 @@ static struct result list_one(const char *given, const struct options *o, bool *
         return FAIL;
     if (t.ops->list == NULL)
         return no_such(&t, "list keys", err);
-    struct listing listing = {t.reference, o->json, headed, NULL};
+    if (!ages_ring(ages, t.reference, err).ok)
+        return FAIL;
+    struct listing listing = {t.reference, o->json, headed, NULL, ages};
     struct key_sink sink = {row, begin, fact, &listing};
     struct result r = t.ops->list(&t.session.env, t.rest, &sink, err);
     end_object(&listing);
@@ -408,6 +415,7 @@ int verb_key_list(const struct options *o)
     const char *fallback = common_fallback(&o->operands);
     const struct list env = {&fallback, 1};
     const struct list *from = fallback != NULL ? &env : &o->operands;
+    struct ages ages AGES_CLEANUP = {0};
     bool headed = false;
     int status = ERR_NONE;
 
@@ -419,8 +427,9 @@ int verb_key_list(const struct options *o)
     }
     for (size_t i = 0; i < from->count && status != ERR_INTERRUPTED; i++) {
         struct err err = {0};
-        if (!list_one(from->items[i], o, &headed, &err).ok)
+        if (!list_one(from->items[i], o, &headed, &ages, &err).ok)
             status = common_status(from->count, terminal_error(&err));
     }
-    return status;
+    int older = ages_tell(&ages, o->json);
+    return status != ERR_NONE ? status : older;
 }

@@ -55,9 +55,10 @@ const struct verb option_verbs[] = {
      "move sealed files to other keys or key versions",
      "Without --to, --add and --remove, whatever is sealed to an old version of the given\n"
      "keys moves to their active version. Data keys and bodies stay as they are, so that\n"
-     "the time does not depend on the size of the files. A run that was killed is just\n"
-     "started again. Not a revocation: who had the old key and has an old copy can still\n"
-     "open that.\n",
+     "the time does not depend on the size of the files. A new branch key is made for the\n"
+     "run, where all keys of a file are given. A run that was killed is just started\n"
+     "again. Not a revocation: whoever had the old key and an old copy can still open\n"
+     "that copy.\n",
      verb_rewrap, USE_CHANGE, USE_NOTHING, true},
     {REENCRYPT, NULL, "reencrypt", "[FILE...]", 0, MANY,
      "give sealed files a new data key and a new body",
@@ -76,7 +77,8 @@ const struct verb option_verbs[] = {
      verb_key_new, USE_NEW_KEY, USE_NOTHING, false},
     {LIST, "key", "list", "[KEY...]", 0, MANY, "show the keys of a keyring or a token",
      "Shows no key bytes. Without KEY, that of BULLA_KEY. 'pkcs11:' shows all tokens of a\n"
-     "module, with a token's name its private keys too.\n",
+     "module, with a token's name its private keys too. Of several keyrings, tells which is\n"
+     "older than another that has the same key, and then exits 7.\n",
      verb_key_list, USE_KEY, USE_NOTHING, true},
     {ROTATE, "key", "rotate", "KEY", 1, 1, "make the next version of a key",
      "The new version is active, the old one retires: it opens, but seals no more. 'bulla\n"
@@ -93,8 +95,8 @@ const struct verb option_verbs[] = {
      USE_NOTHING, false},
     {DESTROY, "key", "destroy", "KEY:VERSION", 1, 1, "wipe a version from its keyring, for ever",
      "Asks for the number of the version, or takes --force. KEY:VERSION is\n"
-     "PATH#NAME:VERSION. With --check, refuses while a file there needs it. Copies of the\n"
-     "keyring in other places still have it.\n",
+     "PATH#NAME:VERSION. Refuses while a run on this host seals to it, and with --check while\n"
+     "a file there needs it. Copies of the keyring in other places still have it.\n",
      verb_key_destroy, USE_NEW_KEY, USE_NOTHING, false},
     {PROTECT, "key", "passphrase", "KEYRING", 1, 1, "set or change the passphrase of a keyring",
      "With --remove, takes it away.\n", verb_key_passphrase, USE_NEW_KEY, USE_NOTHING, false},
@@ -154,10 +156,11 @@ const struct row option_rows[] = {
     {"dry-run", 'n', NULL, FLAG, offsetof(struct options, dry_run), REWRAP,
      "only say what would be done"},
     {"share-branch", 0, NULL, FLAG, offsetof(struct options, share_branch), REWRAP,
-     "with --add, where not all keys of a file are given: the new key may open all\n"
-     "files of that branch"},
+     "let --add add a key where not all keys of a file are\n"
+     "given: that key may open all files of that branch"},
     {"preserve-times", 0, NULL, FLAG, offsetof(struct options, preserve_times), REWRAP,
-     "keep the modification times of the files"},
+     "keep the modification times of the files; a sync by size\n"
+     "and time will not see that they changed"},
     {"sync", 0, "WHEN", TEXT, offsetof(struct options, sync), REWRAP,
      "each (the default) or none: whether each copy of an\n"
      "envelope is made durable before the next is touched;\n"

@@ -1,5 +1,6 @@
 #include "crypto/core.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -66,23 +67,50 @@ struct result context_add(struct context *context, const char *key, size_t key_s
 {
     struct view k = {(const uint8_t *)key, key_size}, v = view_text(value);
     const char *fault = pair_fault(k, v);
-    struct context_pair fresh = {0};
+    struct context_pair *pairs;
     size_t at = 0;
 
     if (fault != NULL)
         return fail(err, ERR_USAGE, "%s", fault);
     if (context->count == CONTEXT_PAIRS_MAX)
         return fail(err, ERR_USAGE, "more than %d context pairs", CONTEXT_PAIRS_MAX);
-    copy_text(fresh.key, k);
-    copy_text(fresh.value, v);
-    while (at < context->count && strcmp(context->pairs[at].key, fresh.key) < 0)
+    pairs = realloc(context->pairs, (context->count + 1) * sizeof *pairs);
+    if (pairs == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    context->pairs = pairs;
+    struct context_pair *fresh = &pairs[context->count];
+    copy_text(fresh->key, k);
+    copy_text(fresh->value, v);
+    while (strcmp(pairs[at].key, fresh->key) < 0)
         at++;
-    if (at < context->count && strcmp(context->pairs[at].key, fresh.key) == 0)
-        return fail(err, ERR_USAGE, "context key '%s' is given twice", fresh.key);
-    memmove(&context->pairs[at + 1], &context->pairs[at], (context->count - at) * sizeof fresh);
-    context->pairs[at] = fresh;
+    if (at < context->count && strcmp(pairs[at].key, fresh->key) == 0)
+        return fail(err, ERR_USAGE, "context key '%s' is given twice", fresh->key);
+    struct context_pair moved = *fresh;
+    memmove(&pairs[at + 1], &pairs[at], (context->count - at) * sizeof moved);
+    pairs[at] = moved;
     context->count++;
     return OK;
+}
+
+struct result context_copy(struct context *out, const struct context *context, struct err *err)
+{
+    size_t size = context->count * sizeof *context->pairs;
+
+    *out = (struct context){0};
+    if (size == 0)
+        return OK;
+    out->pairs = malloc(size);
+    if (out->pairs == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    memcpy(out->pairs, context->pairs, size);
+    out->count = context->count;
+    return OK;
+}
+
+void context_free(struct context *context)
+{
+    free(context->pairs);
+    *context = (struct context){0};
 }
 
 const char *context_get(const struct context *context, const char *key)
@@ -114,13 +142,25 @@ static void encode_context(struct wire_writer *w, const struct context *context)
     }
 }
 
+/* In parts, for it is made of every file that is opened. */
 void context_hash(const struct context *context, uint8_t out[SHA256_SIZE])
 {
-    uint8_t encoded[CONTEXT_SIZE_MAX];
-    struct wire_writer w = wire_writer(encoded, sizeof encoded);
+    uint8_t numbers[2 + 4 * CONTEXT_PAIRS_MAX];
+    struct view parts[1 + 4 * CONTEXT_PAIRS_MAX] = {{numbers, 2}};
+    struct wire_writer w = wire_writer(numbers, sizeof numbers);
+    size_t n = 1;
 
-    encode_context(&w, context);
-    sha256(out, &(struct view){encoded, w.used}, 1);
+    wire_put_u16(&w, (uint16_t)context->count);
+    for (size_t i = 0; i < context->count; i++) {
+        struct view texts[] = {view_text(context->pairs[i].key),
+                               view_text(context->pairs[i].value)};
+        for (size_t t = 0; t < 2; t++) {
+            parts[n++] = (struct view){numbers + w.used, 2};
+            parts[n++] = texts[t];
+            wire_put_u16(&w, (uint16_t)texts[t].size);
+        }
+    }
+    sha256(out, parts, n);
 }
 
 struct result core_name_check(const char *name, struct err *err)
@@ -130,6 +170,15 @@ struct result core_name_check(const char *name, struct err *err)
     if (fault != NULL)
         return fail(err, ERR_USAGE, "%s", fault);
     return OK;
+}
+
+size_t core_size(const struct core *core)
+{
+    size_t size = 2 + 2 + CORE_ID_SIZE + 8 + 8 + 2 + strlen(core->name) + 2;
+
+    for (size_t i = 0; i < core->context.count; i++)
+        size += 4 + strlen(core->context.pairs[i].key) + strlen(core->context.pairs[i].value);
+    return size;
 }
 
 void core_encode(struct wire_writer *w, const struct core *core)
@@ -150,6 +199,9 @@ static struct result decode_context(struct context *context, struct wire_reader 
 
     if (count > CONTEXT_PAIRS_MAX)
         return fail(err, ERR_DAMAGED, "more than %d context pairs", CONTEXT_PAIRS_MAX);
+    context->pairs = count > 0 ? malloc(count * sizeof *context->pairs) : NULL;
+    if (count > 0 && context->pairs == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
     for (size_t i = 0; i < count; i++) {
         struct context_pair *pair = &context->pairs[i];
         struct view key = wire_get_sized(r), value = wire_get_sized(r);

@@ -13,8 +13,6 @@
 #define CONTEXT_PAIRS_MAX 32
 #define CONTEXT_KEY_MAX 128
 #define CONTEXT_VALUE_MAX 512
-#define CONTEXT_SIZE_MAX (2 + CONTEXT_PAIRS_MAX * (4 + CONTEXT_KEY_MAX + CONTEXT_VALUE_MAX))
-#define CORE_SIZE_MAX (38 + CORE_NAME_MAX + CONTEXT_SIZE_MAX)
 
 enum suite {
     SUITE_AES = 1,   /* Cobblestone-256 */
@@ -38,16 +36,22 @@ struct context_pair {
     char value[CONTEXT_VALUE_MAX + 1];
 };
 
-/* struct context: the user's pairs, sorted by key, each key once; {0} is empty. */
+/* struct context: the user's pairs, sorted by key, each key once; {0} is empty and safe to free. */
 struct context {
     size_t count;
-    struct context_pair pairs[CONTEXT_PAIRS_MAX];
+    struct context_pair *pairs; /* owned */
 };
+
+#define CONTEXT_CLEANUP __attribute__((cleanup(context_free)))
 
 /* context_add puts a pair in its place; ERR_USAGE if it is not allowed. key is key_size bytes,
  * value ends with a zero. */
 FALLIBLE context_add(struct context *context, const char *key, size_t key_size, const char *value,
                      struct err *err);
+
+/* context_copy makes *out a copy, which the caller frees. */
+FALLIBLE context_copy(struct context *out, const struct context *context, struct err *err);
+void context_free(struct context *context);
 
 /* context_get gives the value of a key, or NULL. */
 const char *context_get(const struct context *context, const char *key);
@@ -69,10 +73,12 @@ struct core {
 /* core_name_check is ERR_USAGE unless the name may stand in a core. */
 FALLIBLE core_name_check(const char *name, struct err *err);
 
-/* core_encode puts the one encoding of a core. */
+/* core_size is the size of that in bytes, and core_encode puts the one encoding of a core. */
+size_t core_size(const struct core *core);
 void core_encode(struct wire_writer *w, const struct core *core);
 
-/* core_decode reads an encoded core; ERR_DAMAGED or ERR_UNSUPPORTED. */
+/* core_decode reads an encoded core, whose context the caller frees, on failure too; ERR_DAMAGED or
+ * ERR_UNSUPPORTED. */
 FALLIBLE core_decode(struct core *core, struct view bytes, struct err *err);
 
 #endif

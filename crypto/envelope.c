@@ -35,15 +35,19 @@ struct view envelope_body_context(const struct envelope *e, uint8_t out[ENVELOPE
 
 struct result envelope_new(struct envelope *e, const struct core *core, struct err *err)
 {
-    uint8_t encoded[CORE_SIZE_MAX];
-    struct wire_writer w = wire_writer(encoded, sizeof encoded);
+    size_t size = core_size(core);
+    uint8_t *encoded = malloc(size);
+    struct wire_writer w = wire_writer(encoded, size);
 
+    if (encoded == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
     core_encode(&w, core);
-    if (w.bad)
-        return fail(err, ERR_FAILED, "the core does not fit");
     *e = (struct envelope){.core = *core, .exponent = REGION_EXPONENT_USUAL, .sequence = 1};
     sha256(e->core_hash, &(struct view){encoded, w.used}, 1);
-    return OK;
+    free(encoded);
+    if (!context_copy(&e->core.context, &core->context, err).ok)
+        return FAIL;
+    return w.bad ? fail(err, ERR_FAILED, "the core does not fit") : OK;
 }
 
 /* The additional data of the data key's wrap. */
@@ -86,21 +90,23 @@ struct result envelope_wrap(struct envelope *e, const struct crypto *crypto,
                             const struct branch_key *branch_key, const struct secret *data_key,
                             const struct slot *slots, size_t slot_count, struct err *err)
 {
-    struct envelope made ENVELOPE_CLEANUP = *e;
+    struct envelope made = *e; /* but for the slots it shares what *e has */
     const uint8_t *id = branch_key_id(branch_key);
     uint8_t aad[KEY_AAD_SIZE];
 
-    made.slots = NULL;
     memcpy(made.branch_id, id, BRANCH_ID_SIZE);
-    if (!copy_slots(&made, slots, slot_count, err).ok || !check_caps(&made, err).ok ||
+    if (!copy_slots(&made, slots, slot_count, err).ok)
+        return FAIL;
+    if (!check_caps(&made, err).ok ||
         !xaes_seal(crypto, branch_key_wrap_key(branch_key), key_aad(e, id, aad), data_key->bytes,
                    KEY_SIZE, made.wrapped_key, err)
              .ok ||
-        !envelope_tag(&made, branch_key, made.tag, err).ok)
+        !envelope_tag(&made, branch_key, made.tag, err).ok) {
+        free(made.slots);
         return FAIL;
+    }
     free(e->slots);
     *e = made;
-    made = (struct envelope){0};
     return OK;
 }
 
@@ -126,30 +132,24 @@ struct result envelope_unwrap(const struct envelope *e, const struct crypto *cry
     return OK;
 }
 
-/* The size of the content without its tag, in bytes; 0 if the core cannot be encoded. */
+/* The size of the content without its tag, in bytes. */
 static size_t tagged_size(const struct envelope *e)
 {
-    uint8_t core[CORE_SIZE_MAX];
-    struct wire_writer w = wire_writer(core, sizeof core);
-
-    core_encode(&w, &e->core);
-    size_t size = 2 + w.used + BRANCH_ID_SIZE + WRAPPED_KEY_SIZE + 2;
+    size_t size = 2 + core_size(&e->core) + BRANCH_ID_SIZE + WRAPPED_KEY_SIZE + 2;
     for (size_t i = 0; i < e->slot_count; i++)
         size += 6 + e->slots[i].header_size + e->slots[i].wrap_size;
-    return w.bad ? 0 : size;
+    return size;
 }
 
 /* The content without its tag. For the tag, of a slot that a key store may move by itself only that
  * it is there. */
 static void encode_tagged(struct wire_writer *w, const struct envelope *e, bool for_tag)
 {
-    uint8_t core[CORE_SIZE_MAX];
-    struct wire_writer c = wire_writer(core, sizeof core);
     struct err ignored;
 
-    core_encode(&c, &e->core);
-    w->bad = w->bad || c.bad || !check_caps(e, &ignored).ok;
-    wire_put_sized(w, core, c.used);
+    w->bad = w->bad || !check_caps(e, &ignored).ok;
+    wire_put_u16(w, (uint16_t)core_size(&e->core));
+    core_encode(w, &e->core);
     wire_put_bytes(w, e->branch_id, BRANCH_ID_SIZE);
     wire_put_bytes(w, e->wrapped_key, WRAPPED_KEY_SIZE);
     wire_put_u16(w, (uint16_t)e->slot_count);
@@ -167,7 +167,7 @@ struct result envelope_tag(const struct envelope *e, const struct branch_key *br
                            uint8_t out[SHA256_SIZE], struct err *err)
 {
     size_t room = tagged_size(e);
-    uint8_t *content = malloc(room + 1);
+    uint8_t *content = malloc(room);
     struct wire_writer w = wire_writer(content, room);
 
     if (content == NULL)
@@ -490,5 +490,6 @@ struct result envelope_read(struct envelope *e, struct envelope *other, struct s
 void envelope_free(struct envelope *e)
 {
     free(e->slots);
+    context_free(&e->core.context);
     *e = (struct envelope){0};
 }

@@ -13,9 +13,10 @@
 /* Caps: a region is 2^e bytes. */
 #define REGION_EXPONENT_MIN 9
 #define REGION_EXPONENT_MAX 18
-#define REGION_EXPONENT_USUAL 12 /* a writer takes no less, so that a torn sector hurts one copy,  \
-                                  */
-#define SMALL_BODY_MAX 65536     /* unless the body has fewer bytes than this */
+#define REGION_EXPONENT_USUAL                                                                      \
+    12                       /* a writer takes no less, so that a torn sector hurts one copy,      \
+                              */
+#define SMALL_BODY_MAX 65536 /* unless the body has fewer bytes than this */
 #define SLOTS_MAX 32
 #define SEQUENCE_MAX (uint64_t) INT64_MAX /* what JSON readers can hold */
 #define WRAPPED_KEY_SIZE (KEY_SIZE + XAES_OVERHEAD)
@@ -59,8 +60,8 @@ bool envelope_begins(const uint8_t bytes[ENVELOPE_MAGIC_SIZE]);
 /* envelope_size is the size of both copies in bytes. */
 size_t envelope_size(const struct envelope *e);
 
-/* envelope_new makes an envelope of a core, with sequence number 1 and no slots: envelope_wrap
- * comes next. */
+/* envelope_new makes an envelope of a copy of a core, with sequence number 1 and no slots:
+ * envelope_wrap comes next. */
 FALLIBLE envelope_new(struct envelope *e, const struct core *core, struct err *err);
 
 /* envelope_wrap wraps data_key (KEY_SIZE bytes) under a branch key and gives the envelope a copy of

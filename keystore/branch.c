@@ -41,7 +41,7 @@ struct result branch_wrap(struct master_key *key, const struct branch_identity *
 struct result branch_new(struct branch *b, const struct crypto *crypto, const struct keyset *keys,
                          const struct context *context, struct err *err)
 {
-    struct branch made BRANCH_CLEANUP = {.context = *context};
+    struct branch made BRANCH_CLEANUP = {0};
     struct secret key SECRET_CLEANUP = {0};
 
     if (keys->count > SLOTS_MAX)
@@ -49,7 +49,7 @@ struct result branch_new(struct branch *b, const struct crypto *crypto, const st
     made.slots = malloc(keys->count * sizeof *made.slots);
     if (made.slots == NULL)
         return fail(err, ERR_FAILED, "out of memory");
-    if (!secret_random(&key, KEY_SIZE, err).ok ||
+    if (!context_copy(&made.context, context, err).ok || !secret_random(&key, KEY_SIZE, err).ok ||
         !branch_key_derive(&made.key, crypto, &key, context, err).ok)
         return FAIL;
     struct branch_identity identity = {branch_key_id(&made.key), context};
@@ -66,6 +66,7 @@ struct result branch_new(struct branch *b, const struct crypto *crypto, const st
 void branch_free(struct branch *b)
 {
     branch_key_free(&b->key);
+    context_free(&b->context);
     free(b->slots);
     *b = (struct branch){0};
 }

@@ -102,7 +102,8 @@ enum slot_match {
     SLOT_MAYBE,   /* looks like one of this key, but that is not to be seen (a passphrase) */
     SLOT_OLD,     /* of this key, but not what it would wrap now */
     SLOT_CURRENT, /* of this key's active version */
-    SLOT_NEWER    /* of this key, but of a version that it does not know: the keyring is older */
+    SLOT_NEWER    /* of a version above all that are known of this key: what says so is out of date,
+                   * and moves nothing */
 };
 
 /* struct key_info: one version of a key, for lists. */
@@ -111,6 +112,7 @@ struct key_info {
     const char *kind; /* a constant */
     char id[33];      /* hex; of a longer one the beginning */
     uint32_t version;
+    uint32_t highest; /* version of this key that its file knows of; 0 = it is not told */
     enum key_state state;
     uint64_t created;      /* seconds since 1970 */
     uint32_t rotate_after; /* days that a version should be active at most; 0 = not stated */
@@ -176,10 +178,6 @@ struct keystore_ops {
     /* Tells what a slot is to the key, without using the key. Required. */
     enum slot_match (*match)(const struct master_key *key, const struct slot *slot);
 
-    /* Looks once more, after a wrap, whether the version that made it may still be used: before a
-     * result takes its place and before a source goes. ERR_POLICY if not. Optional. */
-    struct result (*still_active)(struct master_key *key, struct err *err);
-
     /* Frees what open gave, but for what a module that hangs may still touch. It cannot fail.
      * Required. */
     void (*close)(struct master_key *key);
@@ -195,6 +193,12 @@ struct keystore_ops {
     /* Learns which key is named, and with version true what it would wrap with now: what match then
      * goes by, where that takes a call to a service. Optional. */
     struct result (*locate)(struct master_key *key, bool version, struct err *err);
+
+    /* Looks again whether the version that wrap used is still the one to wrap by, as its user does
+     * before a result takes its place and before a source is removed. ERR_POLICY if it is not; OK
+     * if nothing was wrapped. It is called for every file, so it is cheap unless something changed,
+     * and asks for nothing. Optional. */
+    struct result (*still_active)(struct master_key *key, struct err *err);
 
     /* Whether *st is the file that the key lives in, which must not be removed or written over.
      * Optional. */
@@ -224,7 +228,8 @@ struct keystore_ops {
 
     /* Changes the state of the version that the reference names; without a version, KEY_RETIRE
      * means the active one. *info tells of it, but for KEY_MAY_DESTROY. ERR_POLICY if its state
-     * does not allow that. Optional. */
+     * does not allow that, or it is to be destroyed and a run on this host seals to it. Optional.
+     */
     struct result (*change)(const struct keystore_env *env, const char *reference,
                             enum key_change change, struct key_info *info, struct err *err);
 

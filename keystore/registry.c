@@ -170,6 +170,24 @@ bool keyset_lives_in(const struct keyset *set, const struct stat *st)
     return false;
 }
 
+struct result keyset_check_age(const struct keyset *set, const struct slot *slots, size_t count,
+                               struct err *err)
+{
+    char what[SLOT_DESCRIBED_MAX];
+
+    for (size_t k = 0; k < set->count; k++)
+        for (size_t s = 0; s < count; s++) {
+            if (set->keys[k]->ops->match(set->keys[k], &slots[s]) != SLOT_NEWER)
+                continue;
+            slot_describe(&slots[s], what);
+            (void)fail(err, ERR_POLICY, "the given keyring is older than the file: it lacks %s",
+                       what);
+            err_hint(err, "use the newest copy of the keyring");
+            return FAIL;
+        }
+    return OK;
+}
+
 bool keyset_matches(const struct keyset *set, const struct slot *slot)
 {
     for (size_t i = 0; i < set->count; i++)

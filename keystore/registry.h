@@ -39,6 +39,11 @@ uint64_t keyset_calls(const struct keyset *set);
 /* keyset_lives_in is true if one of the keys lives in the file *st. */
 bool keyset_lives_in(const struct keyset *set, const struct stat *st);
 
+/* keyset_check_age fails with ERR_POLICY if a slot is of a later version than one of the keys knows
+ * of: that key would move the file back. */
+FALLIBLE keyset_check_age(const struct keyset *set, const struct slot *slots, size_t count,
+                          struct err *err);
+
 /* keyset_matches is true if a slot is, or may be, of one of the keys. */
 bool keyset_matches(const struct keyset *set, const struct slot *slot);
 

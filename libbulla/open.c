@@ -274,25 +274,53 @@ static struct result check_prefix(struct sealed *f, const struct session *s,
                              envelope_body_context(&f->envelope, context), err);
 }
 
-/* Finds the body: behind the envelope, or at the beginning of its own file, or, where the copies
- * inside a file are destroyed and a separate envelope stands in, behind those. */
+/* Looks for the body where an envelope of each size would end; the file had copies of its own, of
+ * which the separate envelope need not have the size. */
+static struct result find_after_copies(struct sealed *f, const struct session *s,
+                                       const struct secret *data_key, struct cobblestone *c,
+                                       struct err *err)
+{
+    uint64_t at = COBBLESTONE_PREFIX_SIZE, got;
+
+    for (unsigned e = REGION_EXPONENT_MIN; e <= REGION_EXPONENT_MAX; e++) {
+        struct err why = {0};
+        uint64_t skip = ((uint64_t)2 << e) - at;
+        if (!source_skip(&f->source, skip, &got, err).ok)
+            return FAIL;
+        if (got < skip)
+            return OK;
+        if (check_prefix(f, s, data_key, c, &why).ok) {
+            f->body_at = at + skip;
+            return OK;
+        }
+        if (why.class != ERR_DAMAGED) {
+            *err = why;
+            return FAIL;
+        }
+        at += skip + COBBLESTONE_PREFIX_SIZE;
+    }
+    return OK;
+}
+
+/* Finds the body: after the envelope, or at the beginning of its own file, or, where the copies
+ * inside a file are destroyed and a separate envelope is used instead, after those. */
 static struct result find_body(struct sealed *f, const struct session *s,
                                const struct secret *data_key, struct cobblestone *c,
                                struct err *err)
 {
-    uint64_t skip = envelope_size(&f->envelope) - COBBLESTONE_PREFIX_SIZE, got;
-    struct err second;
+    struct err second = {0};
 
+    f->body_at = f->separate ? 0 : envelope_size(&f->envelope);
     if (check_prefix(f, s, data_key, c, err).ok)
         return OK;
     if (!f->separate || err->class != ERR_DAMAGED)
         return FAIL;
-    if (!source_skip(&f->source, skip, &got, &second).ok ||
-        !check_prefix(f, s, data_key, c, &second).ok) {
-        if (second.class != ERR_DAMAGED)
-            *err = second;
+    if (!find_after_copies(f, s, data_key, c, &second).ok) {
+        *err = second;
         return FAIL;
     }
+    if (f->body_at == 0)
+        return FAIL;
     warn_of_copies(f, s);
     return OK;
 }

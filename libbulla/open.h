@@ -25,7 +25,8 @@ struct sealed {
     struct envelope
         other; /* the copy that does not count, if it is whole and differs; else empty */
     struct envelope_health health;
-    bool tag_fits;           /* known after open_start */
+    bool tag_fits;           /* known after open_start, as */
+    uint64_t body_at;        /* where the body begins in its file */
     bool separate;           /* the envelope came from a file of its own */
     struct stat envelope_st; /* that file */
     struct place beside;     /* and that was found beside the body, here */

@@ -23,27 +23,30 @@ static struct result carry_over(const struct core *core, const struct reencrypt_
     return OK;
 }
 
-/* Under the session's lock: another file may be having a key look for more on its token. */
-static bool is_kept(struct session *to, const struct slot *slot)
+/* Nobody who could open the file shall lose it unseen, nor shall it go back to an old version. */
+static struct result check_slots(const struct envelope *e, const struct keyset *keys, bool any_keys,
+                                 struct err *err)
 {
-    pthread_mutex_lock(&to->lock);
-    bool kept = keyset_matches(&to->keys, slot);
-    pthread_mutex_unlock(&to->lock);
-    return kept;
-}
-
-/* Nobody who could open the file shall lose it unseen. */
-static struct result check_keys(const struct sealed *f, struct session *to, struct err *err)
-{
-    for (size_t i = 0; i < f->envelope.slot_count; i++) {
-        if (!is_kept(to, &f->envelope.slots[i])) {
-            (void)fail(err, ERR_POLICY, "'%s' is sealed to keys that were not given",
-                       f->source.name);
+    for (size_t i = 0; i < e->slot_count && !any_keys; i++) {
+        if (!keyset_matches(keys, &e->slots[i])) {
+            (void)fail(err, ERR_POLICY, "it is sealed to keys that were not given");
             err_hint(err, "--to names the keys that it shall have");
             return FAIL;
         }
     }
-    return OK;
+    return keyset_check_age(keys, e->slots, e->slot_count, err);
+}
+
+/* Under the session's lock: another file may be having a key look for more on its token. */
+static struct result check_keys(const struct sealed *f, struct session *to, bool any_keys,
+                                struct err *err)
+{
+    pthread_mutex_lock(&to->lock);
+    struct result r = check_slots(&f->envelope, &to->keys, any_keys, err);
+    pthread_mutex_unlock(&to->lock);
+    if (!r.ok)
+        err_context(err, "'%s'", f->source.name);
+    return r;
 }
 
 static uint64_t plain_size_of(const struct sealed *f)
@@ -64,7 +67,7 @@ static struct result pump(struct session *from, struct session *to, struct seale
     struct open_options any = {0};
 
     /* The old key is asked for before a new one. */
-    if (!open_start(from, &any, f, &old, err).ok || (!any_keys && !check_keys(f, to, err).ok) ||
+    if (!open_start(from, &any, f, &old, err).ok || !check_keys(f, to, any_keys, err).ok ||
         !seal_start(to, seal, plain_size_of(f), out, &fresh, report, err).ok)
         return FAIL;
     struct body body = {.open = &old, .seal = &fresh, .sink = out};

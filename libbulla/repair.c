@@ -19,6 +19,24 @@ struct result repair_export(struct sealed *f, const struct place *out, bool repl
     return output_commit(&output, &f->st, WHOSE_SAME, err);
 }
 
+/* The envelope is written where the file has room for its copies, whatever it had when it was
+ * exported. */
+static struct result fit_copies(struct envelope *e, uint64_t body_at, const struct place *body,
+                                struct err *err)
+{
+    e->exponent = REGION_EXPONENT_MIN;
+    if (!envelope_fit(e, err).ok)
+        return FAIL;
+    if (envelope_size(e) > body_at) {
+        (void)fail(err, ERR_FAILED, "'%s' has no room for an envelope of this size", body->path);
+        err_hint(err, "'bulla decrypt --envelope' opens it with the envelope as it is");
+        return FAIL;
+    }
+    while (envelope_size(e) < body_at)
+        e->exponent++;
+    return OK;
+}
+
 /* Shows by the keys that the body at its place behind the copies belongs to the envelope. Without
  * that nothing is written: a body without envelope looks like any other file, and would be
  * destroyed. */
@@ -39,11 +57,12 @@ static struct result prove(struct session *s, const struct place *body, const st
         return FAIL;
     if (!file_same(&opened, st))
         return fail(err, ERR_FAILED, "'%s' was replaced by another program", body->path);
-    if (lseek(fd, (off_t)envelope_size(&envelope->envelope), SEEK_SET) < 0)
-        return fail_errno(err, "cannot seek in '%s'", body->path);
     source_forget(&envelope->source);
     envelope->source = (struct source){.fd = fd, .name = body->path};
-    return open_start(s, &any, envelope, &c, err);
+    envelope->separate = true;
+    if (!open_start(s, &any, envelope, &c, err).ok)
+        return FAIL;
+    return fit_copies(&envelope->envelope, envelope->body_at, body, err);
 }
 
 /* Whether two envelopes of one file differ in their sequence numbers alone. */
@@ -64,17 +83,17 @@ static struct result check(const struct place *body, const struct envelope *now,
 {
     if (memcmp(now->core_hash, e->core_hash, SHA256_SIZE) != 0)
         return fail(err, ERR_POLICY, "'%s' has the envelope of another file", body->path);
-    if (now->exponent != e->exponent)
-        return fail(err, ERR_FAILED, "'%s' has envelope copies of another size", body->path);
+    if (!fit_copies(e, envelope_size(now), body, err).ok)
+        return FAIL;
     if (now->sequence > e->sequence && !same_slots(now, e) && !force) {
         (void)fail(err, ERR_POLICY, "'%s' has a newer envelope", body->path);
         err_hint(err, "--force puts the older one in all the same");
         return FAIL;
     }
-    if (now->sequence >= SEQUENCE_MAX)
-        return fail(err, ERR_FAILED, "'%s' has the last sequence number", body->path);
+    /* After the last number comes the first: until both copies have it, the one that is there still
+     * counts. */
     if (now->sequence >= e->sequence)
-        e->sequence = now->sequence + 1;
+        e->sequence = now->sequence == SEQUENCE_MAX ? 1 : now->sequence + 1;
     return OK;
 }
 
@@ -116,8 +135,6 @@ struct result repair_restore(struct session *s, const struct place *body, const 
 
     if (!inplace_open(body, &fd, &st, err).ok || !read_envelope(&envelope, s, from, err).ok)
         return FAIL;
-    if (st.st_size < envelope.st.st_size)
-        return fail(err, ERR_FAILED, "'%s' is too short to have this envelope", body->path);
     if (!sealed_open(&now, s, &at, err).ok && err->class != ERR_DAMAGED)
         return FAIL;
     if (now.open && !file_same(&now.st, &st))

@@ -128,22 +128,6 @@ static struct result target_to(struct work *w, struct err *err)
     return OK;
 }
 
-/* A keyring that does not know a version would move the file back. */
-static struct result check_age(const struct work *w, struct err *err)
-{
-    char what[SLOT_DESCRIBED_MAX];
-
-    for (size_t i = 0; i < w->count; i++)
-        if (w->targets[i].match == SLOT_NEWER) {
-            slot_describe(w->targets[i].old, what);
-            (void)fail(err, ERR_POLICY, "the given keyring is older than the file: it lacks %s",
-                       what);
-            err_hint(err, "use the newest copy of the keyring");
-            return FAIL;
-        }
-    return OK;
-}
-
 static struct result find_targets(struct work *w, struct err *err)
 {
     const struct rewrap *r = w->rewrap;
@@ -158,7 +142,17 @@ static struct result find_targets(struct work *w, struct err *err)
         err_hint(err, "--add another first");
         return FAIL;
     }
-    return check_age(w, err);
+    return OK;
+}
+
+static struct result check_age(const struct work *w, struct err *err)
+{
+    const struct keyset *sets[] = {&w->session->keys, &w->rewrap->to, &w->rewrap->add};
+
+    for (size_t i = 0; i < 3; i++)
+        if (!keyset_check_age(sets[i], w->e->slots, w->e->slot_count, err).ok)
+            return FAIL;
+    return OK;
 }
 
 /* Whether the slots that are to be are, in their order, those that are there. */
@@ -460,7 +454,7 @@ static struct result plan_slots(struct work *w, struct err *err)
 {
     struct move m = {0};
 
-    if (!find_targets(w, err).ok)
+    if (!check_age(w, err).ok || !find_targets(w, err).ok)
         return FAIL;
     if (w->plan->other)
         return OK;
@@ -490,6 +484,7 @@ struct result plan_make(struct plan *p, struct rewrap *r, const struct sealed *f
 
 void plan_end(struct plan *p)
 {
-    envelope_free(&p->envelope);
+    free(p->envelope.slots);
+    p->envelope = (struct envelope){0};
     branch_opened_free(&p->opened);
 }

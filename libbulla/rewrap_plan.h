@@ -9,7 +9,8 @@
 
 /* struct plan: {0} is empty and safe to end. */
 struct plan {
-    struct envelope envelope;    /* as the file is to have it, but for region and sequence number */
+    struct envelope envelope; /* as the file is to have it, but for region and sequence number; its
+                               * core is the file's */
     struct branch_opened opened; /* the keys of the file, if they were needed */
     bool other;   /* none of its slots is of our keys, and no key was named to change that */
     bool changed; /* it is to have other slots than it has */

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #define BLOCK_SIZE ((size_t)65536)
-#define ENTRY_MAX (SHA256_SIZE + 6 + SLOT_HEADER_MAX + SLOT_WRAP_MAX)
 #define INDEX_START 512
 
 void slot_table_name(const struct master_key *key, const uint8_t branch_id[BRANCH_ID_SIZE],
@@ -50,7 +49,9 @@ bool slot_table_find(const struct slot_table *t, const uint8_t name[SHA256_SIZE]
 
     if (t->room == 0 || *find(t, name) == 0)
         return false;
-    struct wire_reader r = wire_reader(entry(t, *find(t, name)) + SHA256_SIZE, ENTRY_MAX);
+    uint32_t at = *find(t, name);
+    size_t left = BLOCK_SIZE - (at - 1) % BLOCK_SIZE - SHA256_SIZE;
+    struct wire_reader r = wire_reader(entry(t, at) + SHA256_SIZE, left);
     return slot_decode(slot, &r, &ignored).ok;
 }
 
@@ -70,10 +71,10 @@ static struct result grow_index(struct slot_table *t, struct err *err)
     return OK;
 }
 
-/* A block that has room for one more entry. */
-static struct result need_block(struct slot_table *t, struct err *err)
+/* A block that has room for so many bytes. */
+static struct result need_block(struct slot_table *t, size_t size, struct err *err)
 {
-    if (t->block_count > 0 && BLOCK_SIZE - t->used >= ENTRY_MAX)
+    if (t->block_count > 0 && BLOCK_SIZE - t->used >= size)
         return OK;
     /* NOLINTNEXTLINE(bugprone-sizeof-expression): a list of pointers */
     uint8_t **blocks = realloc(t->blocks, (t->block_count + 1) * sizeof *blocks);
@@ -91,19 +92,21 @@ static struct result need_block(struct slot_table *t, struct err *err)
 struct result slot_table_add(struct slot_table *t, const uint8_t name[SHA256_SIZE],
                              const struct slot *slot, struct err *err)
 {
+    size_t size = SHA256_SIZE + 6 + slot->header_size + slot->wrap_size;
+
     if ((t->block_count + 1) * BLOCK_SIZE > SLOT_TABLE_BYTES_MAX) {
         t->forgotten++;
         return OK;
     }
-    if ((2 * t->count >= t->room && !grow_index(t, err).ok) || !need_block(t, err).ok)
+    if ((2 * t->count >= t->room && !grow_index(t, err).ok) || !need_block(t, size, err).ok)
         return FAIL;
     size_t at = (t->block_count - 1) * BLOCK_SIZE + t->used;
-    struct wire_writer w = wire_writer(t->blocks[t->block_count - 1] + t->used, ENTRY_MAX);
+    struct wire_writer w = wire_writer(t->blocks[t->block_count - 1] + t->used, size);
     wire_put_bytes(&w, name, SHA256_SIZE);
     slot_encode(&w, slot);
     if (w.bad)
         return fail(err, ERR_FAILED, "a key store made a slot that is not allowed");
-    t->used += w.used;
+    t->used += size;
     t->count++;
     *find(t, name) = (uint32_t)at + 1;
     return OK;

@@ -9,6 +9,7 @@
 #include "keystore/keyring/manage.h"
 #include "keystore/keyring/reference.h"
 #include "keystore/keyring/unlock.h"
+#include "keystore/keyring/used.h"
 
 /* struct keyring: a keyring file, or a public key file, which can wrap only. */
 struct keyring {
@@ -19,12 +20,14 @@ struct keyring {
     struct unlock *unlock; /* NULL if it was not locked when it was opened */
     bool is_public;
     struct public_key public_key;
+    struct used used;
 };
 
 static void keyring_close(struct master_key *key)
 {
     struct keyring *k = (struct keyring *)key;
 
+    used_drop(&k->used);
     unlock_drop(k->unlock);
     ring_free(&k->ring);
     reference_free(&k->at);
@@ -40,6 +43,7 @@ static struct result keyring_open(struct master_key **out, const struct keystore
         return fail(err, ERR_FAILED, "out of memory");
     k->key.ops = &keyring_ops;
     k->env = env;
+    k->used.held = -1;
     if (!reference_load(&k->at, reference, &k->ring, &k->public_key, &k->is_public, err).ok ||
         (ring_locked(&k->ring) && !unlock_hold(&k->unlock, &k->ring.file, err).ok)) {
         if (env->seals && strcmp(reference, "passphrase") != 0 && k->at.path != NULL &&
@@ -98,7 +102,11 @@ static bool keyring_lives_in(const struct master_key *key, const struct stat *st
 {
     const struct keyring *k = (const struct keyring *)key;
 
-    return file_same(k->is_public ? &k->public_key.file : &k->ring.file, st);
+    struct stat now;
+
+    /* It may have been replaced since it was read. */
+    return file_same(k->is_public ? &k->public_key.file : &k->ring.file, st) ||
+           (stat(k->at.path, &now) == 0 && file_same(&now, st));
 }
 
 static struct result need_unlocked(struct keyring *k, struct err *err)
@@ -138,6 +146,27 @@ static struct result ring_wrapping(struct keyring *k, struct wrapping *w, struct
     return need_unlocked(k, err);
 }
 
+static struct result keyring_still_active(struct master_key *key, struct err *err)
+{
+    return used_check(&((struct keyring *)key)->used, err);
+}
+
+/* The version is the same for every wrap. */
+static struct result use_version(struct keyring *k, const struct wrapping *w, struct err *err)
+{
+    struct used *u = &k->used;
+
+    if (u->version == 0) {
+        u->path = k->at.path;
+        u->is_public = k->is_public;
+        u->seen = k->is_public ? k->public_key.file : k->ring.file;
+        memcpy(u->name, w->name, strlen(w->name) + 1);
+        memcpy(u->id, w->id, SLOT_KEY_ID_SIZE);
+        u->version = w->version;
+    }
+    return used_take(u, err);
+}
+
 static struct result keyring_wrap(struct master_key *key, const struct branch_identity *branch,
                                   const struct secret *branch_key, struct slot *slot,
                                   struct err *err)
@@ -147,7 +176,7 @@ static struct result keyring_wrap(struct master_key *key, const struct branch_id
     struct wrapping w = {p->name, p->id, p->bytes, NULL, p->version};
     uint8_t aad[SLOT_AAD_MAX];
 
-    if (!k->is_public && !ring_wrapping(k, &w, err).ok)
+    if ((!k->is_public && !ring_wrapping(k, &w, err).ok) || !use_version(k, &w, err).ok)
         return FAIL;
     slot_begin(slot, w.public_key != NULL ? SLOT_KEYRING_X25519 : SLOT_KEYRING_XAES);
     slot_put_fixed(slot, w.id, SLOT_KEY_ID_SIZE);
@@ -172,18 +201,20 @@ static bool slot_kind(const struct slot *slot, enum ring_kind *kind)
     return slot->method->code == SLOT_KEYRING_X25519 || slot->method->code == SLOT_KEYRING_XAES;
 }
 
-/* The key that a slot is of, if this ring and this reference have it. */
-static const struct ring_key *slot_owner(const struct keyring *k, const struct slot *slot)
+/* The key that a slot is of, in whatever version, if this ring has it. */
+static const struct ring_key *slot_key(const struct keyring *k, const struct slot *slot)
 {
     enum ring_kind kind;
 
-    if (!slot_kind(slot, &kind) ||
-        (k->at.version != 0 && k->at.version != slot_number(slot, SLOT_KEY_VERSION)))
+    if (!slot_kind(slot, &kind))
         return NULL;
     const struct ring_key *key = ring_find_id(&k->ring, slot_view(slot, SLOT_KEY_ID).bytes);
-    if (key == NULL || key->kind != kind)
-        return NULL;
-    return k->at.name[0] == '\0' || strcmp(key->name, k->at.name) == 0 ? key : NULL;
+    return key != NULL && key->kind == kind ? key : NULL;
+}
+
+static bool is_named(const struct keyring *k, const struct ring_key *key)
+{
+    return k->at.name[0] == '\0' || strcmp(key->name, k->at.name) == 0;
 }
 
 static enum slot_match public_match(const struct public_key *key, const struct slot *slot)
@@ -193,36 +224,38 @@ static enum slot_match public_match(const struct public_key *key, const struct s
     if (!slot_kind(slot, &kind) || kind != RING_X25519 ||
         memcmp(slot_view(slot, SLOT_KEY_ID).bytes, key->id, SLOT_KEY_ID_SIZE) != 0)
         return SLOT_OTHER;
-    return slot_number(slot, SLOT_KEY_VERSION) == key->version ? SLOT_CURRENT : SLOT_OLD;
+    uint32_t number = slot_number(slot, SLOT_KEY_VERSION);
+    return number > key->version ? SLOT_NEWER : number < key->version ? SLOT_OLD : SLOT_CURRENT;
 }
 
-/* For a reference to one version: whether a slot is of a version of this ring that is there no
- * more, so that it is no other way into a file. */
-static bool is_dead(const struct keyring *k, const struct slot *slot)
+/* For a reference to one version, what any other version of the ring is: dead, so that it is no
+ * other way into a file, or not. */
+static enum slot_match match_beside(const struct ring_version *v)
 {
-    enum ring_kind kind;
+    return v == NULL || v->state == KEY_DESTROYED ? SLOT_OLD : SLOT_OTHER;
+}
 
-    if (k->at.version == 0 || !slot_kind(slot, &kind))
-        return false;
-    const struct ring_key *key = ring_find_id(&k->ring, slot_view(slot, SLOT_KEY_ID).bytes);
-    if (key == NULL)
-        return false;
-    const struct ring_version *v = ring_version(key, slot_number(slot, SLOT_KEY_VERSION));
-    return v == NULL || v->state == KEY_DESTROYED;
+static enum slot_match ring_match(const struct keyring *k, const struct slot *slot)
+{
+    const struct ring_key *key = slot_key(k, slot);
+    bool one = k->at.version != 0;
+
+    if (key == NULL || (!one && !is_named(k, key)))
+        return SLOT_OTHER;
+    uint32_t number = slot_number(slot, SLOT_KEY_VERSION);
+    const struct ring_version *v = ring_version(key, number);
+    if (number > ring_highest(key))
+        return SLOT_NEWER;
+    if (one && (number != k->at.version || !is_named(k, key)))
+        return match_beside(v);
+    return v != NULL && v->state == KEY_ACTIVE ? SLOT_CURRENT : SLOT_OLD;
 }
 
 static enum slot_match keyring_match(const struct master_key *key, const struct slot *slot)
 {
     const struct keyring *k = (const struct keyring *)key;
-    const struct ring_key *owner = slot_owner(k, slot);
 
-    if (k->is_public)
-        return public_match(&k->public_key, slot);
-    if (owner == NULL)
-        return is_dead(k, slot) ? SLOT_OLD : SLOT_OTHER;
-    const struct ring_version *active = ring_active(owner);
-    return active != NULL && active->number == slot_number(slot, SLOT_KEY_VERSION) ? SLOT_CURRENT
-                                                                                   : SLOT_OLD;
+    return k->is_public ? public_match(&k->public_key, slot) : ring_match(k, slot);
 }
 
 static struct result open_wrap(struct keyring *k, const struct ring_version *v,
@@ -247,17 +280,33 @@ static struct result open_wrap(struct keyring *k, const struct ring_version *v,
     return r;
 }
 
+/* The newer copy of the ring opens it: that is what to look for, not another key. */
+static enum unwrapped too_old(const struct keyring *k, const struct ring_key *key, uint32_t number,
+                              struct err *err)
+{
+    (void)fail(err, ERR_POLICY,
+               "keyring '%s' is older than the file: the file is sealed to version %u of key '%s', "
+               "and the keyring has it up to version %u",
+               k->at.path, number, key->name, ring_highest(key));
+    err_hint(err, "use the newer copy of the keyring");
+    return UNWRAP_FAILED;
+}
+
 static enum unwrapped keyring_unwrap(struct master_key *key, const struct branch_identity *branch,
                                      const struct slot *slot, struct secret *branch_key,
                                      struct err *err)
 {
     struct keyring *k = (struct keyring *)key;
-    const struct ring_key *owner = slot_owner(k, slot);
-    const struct ring_version *v =
-        owner == NULL ? NULL : ring_version(owner, slot_number(slot, SLOT_KEY_VERSION));
+    const struct ring_key *owner = slot_key(k, slot);
     struct err why = {0};
 
-    if (v == NULL || v->state == KEY_DESTROYED)
+    if (owner == NULL || !is_named(k, owner))
+        return UNWRAP_NOT_MINE;
+    uint32_t number = slot_number(slot, SLOT_KEY_VERSION);
+    if (number > ring_highest(owner))
+        return too_old(k, owner, number, err);
+    const struct ring_version *v = ring_version(owner, number);
+    if (v == NULL || v->state == KEY_DESTROYED || (k->at.version != 0 && k->at.version != number))
         return UNWRAP_NOT_MINE;
     if (v->state == KEY_DISABLED) {
         (void)fail(err, ERR_POLICY, "version %u of key '%s' in keyring '%s' is disabled", v->number,
@@ -284,6 +333,7 @@ const struct keystore_ops keyring_ops = {
     .seals_only = keyring_seals_only,
     .reopens = keyring_reopens,
     .match = keyring_match,
+    .still_active = keyring_still_active,
     .close = keyring_close,
     .lives_in = keyring_lives_in,
     .overdue = keyring_overdue,

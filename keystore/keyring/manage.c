@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/stream.h"
 #include "base/text.h"
+#include "keystore/keyring/in_use.h"
 #include "keystore/keyring/public.h"
 #include "keystore/keyring/reference.h"
 #include "keystore/keyring/ring_file.h"
@@ -38,6 +39,7 @@ static void fill_info(struct key_info *info, const struct ring_key *key,
 {
     *info = (struct key_info){.kind = ring_kind_name(key->kind),
                               .version = v->number,
+                              .highest = ring_highest(key),
                               .state = v->state,
                               .created = v->created,
                               .rotate_after = key->rotate_after};
@@ -218,6 +220,17 @@ static struct result changed_version(const struct change *c, enum key_change cha
     return FAIL;
 }
 
+static struct result check_unused(const struct change *c, const struct ring_version *version,
+                                  struct err *err)
+{
+    if (!in_use_anywhere(&c->place, c->key->id, version->number))
+        return OK;
+    (void)fail(err, ERR_POLICY, "version %u of key '%s' is in use: a run on this host seals to it",
+               version->number, c->key->name);
+    err_hint(err, "wait until that run ends; 'ps -fC bulla' shows what runs");
+    return FAIL;
+}
+
 struct result manage_change(const struct keystore_env *env, const char *reference,
                             enum key_change change, struct key_info *info, struct err *err)
 {
@@ -226,9 +239,11 @@ struct result manage_change(const struct keystore_env *env, const char *referenc
     struct ring_version *version;
 
     (void)env;
+    change = asked ? KEY_DESTROY : change;
     if (!change_begin(&c, reference, err).ok || !reference_key(&c.at, &c.ring, &c.key, err).ok ||
         !changed_version(&c, change, &version, err).ok ||
-        !ring_change(c.key, version, asked ? KEY_DESTROY : change, err).ok)
+        !ring_change(c.key, version, change, err).ok ||
+        (change == KEY_DESTROY && !check_unused(&c, version, err).ok))
         return FAIL;
     if (asked)
         return OK;
@@ -300,6 +315,7 @@ static void list_public(const struct public_key *key, const struct key_sink *sin
 {
     struct key_info info = {.kind = "x25519 public",
                             .version = key->version,
+                            .highest = key->version,
                             .state = KEY_ACTIVE,
                             .created = key->created};
 

@@ -191,7 +191,7 @@ static struct result fill_version(const struct ring *ring, const struct crypto *
 static struct result add_version(const struct ring *ring, const struct crypto *crypto,
                                  struct ring_key *key, uint64_t now, struct err *err)
 {
-    uint32_t last = key->version_count == 0 ? 0 : key->versions[key->version_count - 1].number;
+    uint32_t last = ring_highest(key);
     struct ring_version fresh = {.number = last + 1, .state = KEY_ACTIVE, .created = now};
 
     if (key->version_count == RING_VERSIONS_MAX || last == UINT32_MAX)
@@ -305,6 +305,11 @@ struct ring_version *ring_version(const struct ring_key *key, uint32_t number)
         if (key->versions[i].number == number)
             return &key->versions[i];
     return NULL;
+}
+
+uint32_t ring_highest(const struct ring_key *key)
+{
+    return key->version_count == 0 ? 0 : key->versions[key->version_count - 1].number;
 }
 
 void ring_free(struct ring *ring)

@@ -1,7 +1,7 @@
 /* secret_json: JSON whose every byte, parsed or printed, lies in protected memory.
  *
- * Between secret_json_begin and secret_json_end jansson allocates from one secret, which is zeroed
- * at the end; no json_t may outlive that. One thread at a time. */
+ * Between secret_json_begin and secret_json_end jansson gives the calling thread memory of one
+ * secret, which is zeroed at the end; no json_t may outlive that, nor go to another thread. */
 #ifndef BULLA_KEYSTORE_KEYRING_SECRET_JSON_H
 #define BULLA_KEYSTORE_KEYRING_SECRET_JSON_H
 

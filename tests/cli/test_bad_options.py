@@ -31,7 +31,7 @@ COMMANDS = {
     "key retire": [KEYS + "ring"],
     "key disable": [KEYS + "ring#ring:1"],
     "key enable": [KEYS + "ring#ring:1"],
-    "key destroy": ["--force", KEYS + "ring#ring:1"],
+    "key destroy": ["--force", KEYS + "gone#gone:1"],
     "key passphrase": ["--new-passphrase-command", "echo new", KEYS + "ring"],
     "key export-public": [KEYS + "pair"],
     "key check": [KEYS + "ring"],
@@ -183,6 +183,7 @@ def world(bulla, work):
     """The files that the commands name."""
     bulla.new_key("ring")
     bulla("key", "new", "-q", "--kind", "x25519", f"{bulla.keys}/pair")
+    bulla("key", "retire", "-q", bulla.new_key("gone"))
     bulla.seal(bulla.keys / "ring", b"sealed", name="sealed")
     bulla("envelope", "export", "sealed.bulla")
     (work / "plain").write_bytes(b"plain")
@@ -276,7 +277,7 @@ def test_the_command_itself_is_good(bulla, world, verb):
     """Or all of the above would be refused for another reason."""
     if verb == "envelope export":
         (world / "sealed.bulla.env").unlink()
-    if verb in ("key enable", "key destroy"):
+    if verb == "key enable":
         bulla("key", "disable", f"{bulla.keys}/ring#ring:1")
     more = ["-o", "out"] if verb in ("decrypt", "key export-public") else []
     bulla(*verb.split(), *(word.replace(KEYS, f"{bulla.keys}/") for word in COMMANDS[verb]), *more)

@@ -8,11 +8,10 @@
 static void check_taken(const struct options *o)
 {
     struct keystore_env env = {0};
-    static struct context context;
+    struct context context CONTEXT_CLEANUP = {0};
     struct session session = {0};
     struct err err = {0};
 
-    memset(&context, 0, sizeof context);
     if (!common_env(&env, o, &err).ok)
         HOLDS(err.class == ERR_USAGE);
     else

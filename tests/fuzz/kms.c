@@ -61,7 +61,8 @@ static void given_slot(struct slot *slot)
 
 static void ask(struct master_key *key, struct master_key *other, unsigned what)
 {
-    static const struct context context = {1, {{"db", "prod"}}};
+    static struct context_pair pair = {"db", "prod"};
+    const struct context context = {1, &pair};
     struct branch_identity branch = {(const uint8_t *)"0123456789abcdef0123456789abcdef", &context};
     const struct key_sink facts = {.fact = on_fact};
     struct secret branch_key SECRET_CLEANUP = {0}, opened SECRET_CLEANUP = {0};

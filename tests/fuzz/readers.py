@@ -93,7 +93,7 @@ OTHERS = {
                                      "asks for its passphrase and unlocks it": "reference_unlock reference_unlock_by"},
     "keystore/keyring/ring_file.c": {"opens the file, and looks whose it is": "check_private open_private ring_load",
                                      "says what was not found": "no_keyring", "writes": "key_json ring_save ring_text set_hex version_json write_text"},
-    "keystore/keyring/secret_json.c": {"gives jansson its memory": "leave secret_json_begin secret_json_end take"},
+    "keystore/keyring/secret_json.c": {"gives jansson its memory": "in_arena install leave secret_json_begin secret_json_end take"},
     "keystore/pem.c": {"writes": "pem_text put put_hint"},
     "keystore/pkcs11/keys.c": {"asks for objects, each of which add reads": "all_classes keys_find pass search",
                                "says what was found": "add_unusable keys_hint_two keys_newest keys_uri"},

@@ -206,12 +206,11 @@ static void on_shown(const char *text, size_t size)
 
 static void on_context(const char *text, size_t size)
 {
-    static struct context context;
+    struct context context CONTEXT_CLEANUP = {0};
     const char *equals = strchr(text, '=');
     struct err err = {0};
 
     (void)size;
-    memset(&context, 0, sizeof context);
     if (equals == NULL || core_name_check(text, &err).ok != text_is_utf8(text, strlen(text)))
         return;
     if (!context_add(&context, text, (size_t)(equals - text), equals + 1, &err).ok) {

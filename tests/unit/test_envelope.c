@@ -74,6 +74,7 @@ static void make(struct envelope *e, struct secret *data_key)
     MUST(secret_random(data_key, KEY_SIZE, &err).ok && envelope_new(e, &core, &err).ok);
     MUST(envelope_wrap(e, crypto, &branch_key, data_key, slots, count, &err).ok);
     MUST(envelope_fit(e, &err).ok);
+    context_free(&core.context);
     free(slots);
 }
 
@@ -129,7 +130,9 @@ static void round_trip(void)
     CHECK(size == 8192);
     CHECK(read_bytes(&got, bytes, size, &h, &err).ok);
     CHECK(h.copy[0] == COPY_GOOD && h.copy[1] == COPY_GOOD && h.used == 0);
-    CHECK(memcmp(&got.core, &e.core, sizeof e.core) == 0 && got.slot_count == e.slot_count);
+    CHECK(memcmp(got.core_hash, e.core_hash, SHA256_SIZE) == 0 && got.slot_count == e.slot_count);
+    CHECK(strcmp(got.core.name, "nightly") == 0 && got.core.generation == 7);
+    CHECK(context_equal(&got.core.context, &e.core.context) && got.core.context.count == 2);
     for (size_t i = 0; i < e.slot_count; i++)
         CHECK(slot_equal(&got.slots[i], &e.slots[i]));
     CHECK(envelope_unwrap(&got, crypto, &branch_key, &again, &err).ok);
@@ -268,10 +271,9 @@ static void every_slot_field_has_its_caps(void)
 static void context_pairs_have_caps(void)
 {
     char key[CONTEXT_KEY_MAX + 2], value[CONTEXT_VALUE_MAX + 2];
-    struct context *c = calloc(1, sizeof *c);
+    struct context pairs CONTEXT_CLEANUP = {0}, *c = &pairs;
     struct err err = {0};
 
-    MUST(c != NULL);
     memset(key, 'k', sizeof key);
     memset(value, 'v', sizeof value - 1);
     value[sizeof value - 1] = '\0';
@@ -287,7 +289,6 @@ static void context_pairs_have_caps(void)
     CHECK(!context_add(c, "z", 1, "", &err).ok && c->count == CONTEXT_PAIRS_MAX);
     for (size_t i = 1; i < c->count; i++)
         CHECK(strcmp(c->pairs[i - 1].key, c->pairs[i].key) < 0);
-    free(c);
 }
 
 int main(void)
@@ -298,6 +299,7 @@ int main(void)
     struct core core;
     fill_core(&core);
     make_branch_key(&branch_key, &core.context);
+    context_free(&core.context);
     RUN(round_trip);
     RUN(another_branch_key_does_not_open_it);
     RUN(the_tag_covers_slots);
