@@ -309,6 +309,8 @@ static struct result decode_copy(struct envelope *e, const uint8_t *bytes, unsig
     sha256(hash, &(struct view){bytes, HEADER_SIZE + size}, 1);
     if (memcmp(wire_get_view(&r, SHA256_SIZE).bytes, hash, SHA256_SIZE) != 0)
         return fail(err, ERR_DAMAGED, "its checksum does not match");
+    if (made.exponent < REGION_EXPONENT_MIN || made.exponent > REGION_EXPONENT_MAX)
+        return fail(err, ERR_DAMAGED, "its region size is impossible");
     if (version != FORMAT_VERSION)
         return fail(err, ERR_UNSUPPORTED,
                     version < FORMAT_VERSION

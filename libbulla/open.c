@@ -169,15 +169,15 @@ static struct result check_required(const struct open_options *o, const struct c
     return OK;
 }
 
-#define CHANGED_SLOTS "its slots were changed by somebody who does not have its branch key"
-
 /* The slots only lead to the data key, which is authentic: a file that opens is whole. But what
  * else they say of who can open it is not to be believed. */
 static void warn_of_slots(const struct sealed *f, const struct session *s,
                           const struct open_options *options)
 {
     if (!f->tag_fits && !options->strict)
-        session_warn(s, "'%s': " CHANGED_SLOTS "; 'bulla rewrap' gives it new ones",
+        session_warn(s,
+                     "'%s': its slots were changed by somebody who does not have its branch key: "
+                     "its tag does not match; 'bulla rewrap' gives it new ones",
                      f->source.name);
 }
 
@@ -301,7 +301,11 @@ struct result open_stream(struct session *s, const struct open_options *options,
     if (!open_body(s, f, &body, size, err).ok)
         return FAIL;
     if (options->strict && !f->tag_fits)
-        return fail(err, ERR_DAMAGED, "'%s': " CHANGED_SLOTS, f->source.name);
+        return fail(
+            err, ERR_DAMAGED,
+            "'%s': its slots were changed by somebody who does not have its branch key: its "
+            "tag does not match",
+            f->source.name);
     return OK;
 }
 
