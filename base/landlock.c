@@ -11,6 +11,9 @@
 
 #include "base/cleanup.h"
 
+#ifndef LANDLOCK_ACCESS_FS_REFER
+#define LANDLOCK_ACCESS_FS_REFER (UINT64_C(1) << 13)
+#endif
 #ifndef LANDLOCK_ACCESS_FS_TRUNCATE
 #define LANDLOCK_ACCESS_FS_TRUNCATE (UINT64_C(1) << 14)
 #endif
@@ -29,6 +32,7 @@ static const uint64_t rights[] = {
     [ALLOW_READ] = LANDLOCK_ACCESS_FS_READ_FILE,
     [ALLOW_READ_WRITE] = ON_FILES,
     [ALLOW_CHANGE] = ON_FILES | ON_FOLDERS,
+    [ALLOW_LINK] = ON_FILES | ON_FOLDERS | LANDLOCK_ACCESS_FS_REFER,
 };
 
 void ruleset_drop(struct ruleset *r)
@@ -43,10 +47,13 @@ struct ruleset ruleset_new(void)
         syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_CREATE_RULESET_VERSION);
 
     if (abi < 1)
-        return (struct ruleset){-1};
+        return (struct ruleset){.fd = -1};
+    if (abi >= 2)
+        attr.handled_access_fs |= LANDLOCK_ACCESS_FS_REFER;
     if (abi >= 3)
         attr.handled_access_fs |= LANDLOCK_ACCESS_FS_TRUNCATE;
-    return (struct ruleset){(int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0)};
+    return (struct ruleset){.fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0),
+                            .links = abi >= 2};
 }
 
 /* What cannot be opened by its name now is for the run to find out, which can open it no better. */
@@ -58,6 +65,9 @@ static bool is_not_there(int error)
 
 void ruleset_allow(struct ruleset *r, const char *path, enum ruleset_access access)
 {
+    /* A kernel that cannot allow such links refuses them all. */
+    if (access == ALLOW_LINK && !r->links)
+        ruleset_drop(r);
     if (r->fd < 0)
         return;
 

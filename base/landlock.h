@@ -12,7 +12,8 @@
 
 /* struct ruleset: to be made by ruleset_new. */
 struct ruleset {
-    int fd; /* -1: the kernel has no Landlock, or the ruleset was dropped */
+    int fd;     /* -1: the kernel has no Landlock, or the ruleset was dropped */
+    bool links; /* the kernel can allow links from one directory to another (since 5.19) */
 };
 
 #define RULESET_CLEANUP __attribute__((cleanup(ruleset_drop)))
@@ -20,7 +21,8 @@ struct ruleset {
 enum ruleset_access {
     ALLOW_READ,       /* files */
     ALLOW_READ_WRITE, /* files that are there, as a terminal */
-    ALLOW_CHANGE      /* files, and making and removing them */
+    ALLOW_CHANGE,     /* files, and making and removing them */
+    ALLOW_LINK        /* all that, and names in several such directories for one file */
 };
 
 struct ruleset ruleset_new(void);

@@ -45,14 +45,14 @@ static void allow_around(struct plan *p, const char *path, enum ruleset_access a
 
 /* What is made appears under another name first, so its whole folder must be open to us; if it is a
  * folder, all below it. */
-static void allow_change(struct plan *p, const char *path)
+static void allow_change(struct plan *p, const char *path, enum ruleset_access access)
 {
     struct stat st;
 
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-        ruleset_allow(&p->files, path, ALLOW_CHANGE);
+        ruleset_allow(&p->files, path, access);
     else
-        allow_around(p, path, ALLOW_CHANGE);
+        allow_around(p, path, access);
 }
 
 /* What is read at its turn. Its folder is open to us, not only the file: another program may put a
@@ -73,11 +73,10 @@ static void allow_use(struct plan *p, enum use use, const char *path)
 
     if (path == NULL || is_stdio(path) || use == USE_NOTHING)
         return;
-    if (use == USE_CHANGE && o->dry_run)
-        use = USE_READ;
-    if (use == USE_CHANGE || beside)
-        allow_change(p, path);
-    if (use != USE_CHANGE)
+    bool changes = (use == USE_CHANGE || use == USE_REPLACE) && !o->dry_run;
+    if (changes || beside)
+        allow_change(p, path, use == USE_REPLACE ? ALLOW_LINK : ALLOW_CHANGE);
+    if (!changes)
         allow_source(p, path);
 }
 
@@ -207,7 +206,7 @@ struct result confine(const struct verb *verb, const struct options *o, struct e
     bool unknown = passphrase_by_command(o) || config_by_pipe();
     struct plan p = {.options = o,
                      .reach = unknown ? REACH_PROGRAMS : REACH_FILES,
-                     .files = no ? (struct ruleset){-1} : ruleset_new()};
+                     .files = no ? (struct ruleset){.fd = -1} : ruleset_new()};
     if (!unknown)
         allow_keys(&p, verb);
     if (p.reach == REACH_FILES)

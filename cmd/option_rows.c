@@ -61,13 +61,13 @@ const struct verb option_verbs[] = {
      "run, where all keys of a file are given. A run that was killed is just started\n"
      "again. Not a revocation: whoever had the old key and an old copy can still open\n"
      "that copy.\n",
-     verb_rewrap, USE_CHANGE, USE_NOTHING, true},
+     verb_rewrap, USE_REPLACE, USE_NOTHING, true},
     {REENCRYPT, NULL, "reencrypt", "[FILE...]", 0, MANY,
      "give sealed files a new data key and a new body",
      "What a leaked data key needs. Sealed to the keys of --to, or else to those given\n"
      "with -k. Name and context stay; the generation stays or is raised. The old file\n"
      "goes when the new one is durable and was read back.\n",
-     verb_reencrypt, USE_CHANGE, USE_NOTHING, true},
+     verb_reencrypt, USE_REPLACE, USE_NOTHING, true},
     {STATUS, NULL, "status", "[FILE...]", 0, MANY, "show which keys sealed files depend on",
      "Counts the files for each key and version. With --needs, lists the files that would\n"
      "be lost with a key, and exits 0 only if all were looked at and there is none; 7 if\n"

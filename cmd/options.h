@@ -32,10 +32,11 @@ struct options {
 enum use {
     USE_NOTHING,
     USE_READ,
-    USE_CHANGE, /* or makes it */
-    USE_BESIDE, /* reads it, and makes others beside it where -o names no other place */
-    USE_KEY,    /* it is a key, which is read */
-    USE_NEW_KEY /* or changed, or made */
+    USE_CHANGE,  /* or makes it */
+    USE_REPLACE, /* changes it, or replaces it in all directories that have a name of it */
+    USE_BESIDE,  /* reads it, and makes others beside it where -o names no other place */
+    USE_KEY,     /* it is a key, which is read */
+    USE_NEW_KEY  /* or changed, or made */
 };
 
 struct verb {
