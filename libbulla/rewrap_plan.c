@@ -39,19 +39,21 @@ static struct target *target_of(struct work *w, const struct master_key *key)
     return NULL;
 }
 
-/* The key of some sets that a slot is of, the surest match first; NULL if it is of none. */
+/* The key of some sets that a slot is of, the surest match first; NULL if it is of none. What may
+ * be a slot of a key that is added, as one of another passphrase, is not taken for it. */
 static struct master_key *owner_of(const struct keyset *const *sets, const struct slot *slot,
                                    enum slot_match *match)
 {
     struct master_key *owner = NULL;
 
     *match = SLOT_OTHER;
-    for (; *sets != NULL; sets++)
-        for (size_t i = 0; i < (*sets)->count; i++) {
-            enum slot_match m = (*sets)->keys[i]->ops->match((*sets)->keys[i], slot);
-            if (m == SLOT_OTHER || (owner != NULL && (*match == SLOT_CURRENT || m == SLOT_MAYBE)))
+    for (size_t n = 0; sets[n] != NULL; n++)
+        for (size_t i = 0; i < sets[n]->count; i++) {
+            enum slot_match m = sets[n]->keys[i]->ops->match(sets[n]->keys[i], slot);
+            if (m == SLOT_OTHER || (m == SLOT_MAYBE && n > 0) ||
+                (owner != NULL && (*match == SLOT_CURRENT || m == SLOT_MAYBE)))
                 continue;
-            owner = (*sets)->keys[i];
+            owner = sets[n]->keys[i];
             *match = m;
         }
     return owner;
