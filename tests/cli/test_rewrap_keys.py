@@ -1,6 +1,26 @@
 """Which keys a rewrap leaves a file with, where one key is named twice, or one name is of two keys."""
 
+import pytest
+
 X = b"what is sealed"
+
+
+@pytest.fixture
+def two(bulla):
+    """A keyring of two keys."""
+    for name in ("one", "two"):
+        ring = str(bulla.new_key(f"two.ring#{name}")).split("#")[0]
+    return ring
+
+
+@pytest.mark.parametrize("others", [[], ["other.ring"]], ids=["alone", "with another"])
+def test_refresh_by_a_whole_keyring_drops_none_of_its_keys(bulla, two, others):
+    others = [bulla.new_key(other) for other in others]
+    sealed = bulla.seal(f"{two}#one", X, "-k", f"{two}#two", *(word for other in others for word in ("-k", other)))
+    before = sealed.read_bytes()
+    done = bulla("rewrap", "-k", two, sealed)
+    assert b"0 rewrapped, 1 were current" in done.stderr and sealed.read_bytes() == before
+    assert [bulla.open(key, sealed) for key in (f"{two}#one", f"{two}#two", *others)] == [X] * (2 + len(others))
 
 
 def test_passphrase_is_added_beside_one_of_the_same_hint(bulla, ring):
