@@ -31,14 +31,6 @@ static struct result add_target(struct work *w, const struct slot *old, struct m
     return OK;
 }
 
-static struct target *target_of(struct work *w, const struct master_key *key)
-{
-    for (size_t i = 0; i < w->count; i++)
-        if (w->targets[i].key == key)
-            return &w->targets[i];
-    return NULL;
-}
-
 /* The key of some sets that a slot is of, the surest match first; NULL if it is of none. What may
  * be a slot of a key that is added, as one of another passphrase, is not taken for it. */
 static struct master_key *owner_of(const struct keyset *const *sets, const struct slot *slot,
@@ -103,6 +95,19 @@ static struct result target_refresh(struct work *w, struct err *err)
     return OK;
 }
 
+/* Whether a key that is added has a slot: its own, or one that stays and is of another reference to
+ * the same version. */
+static bool has_slot(const struct work *w, const struct master_key *key)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        const struct target *t = &w->targets[i];
+        if (t->key == key || (t->match == SLOT_CURRENT && t->key != NULL &&
+                              key->ops->match(key, t->old) == SLOT_CURRENT))
+            return true;
+    }
+    return false;
+}
+
 /* --add and --remove. */
 static struct result target_change(struct work *w, struct err *err)
 {
@@ -114,7 +119,7 @@ static struct result target_change(struct work *w, struct err *err)
             !add_slot(w, sets, &w->e->slots[i], err).ok)
             return FAIL;
     for (size_t i = 0; i < r->add.count; i++)
-        if (target_of(w, r->add.keys[i]) == NULL &&
+        if (!has_slot(w, r->add.keys[i]) &&
             !add_target(w, NULL, r->add.keys[i], SLOT_OTHER, err).ok)
             return FAIL;
     return OK;

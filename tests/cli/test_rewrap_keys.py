@@ -5,6 +5,10 @@ import pytest
 X = b"what is sealed"
 
 
+def slots(bulla, sealed):
+    return [slot.get("key_name") for slot in bulla.inspect(sealed)[0]["slots"]]
+
+
 @pytest.fixture
 def two(bulla):
     """A keyring of two keys."""
@@ -21,6 +25,16 @@ def test_refresh_by_a_whole_keyring_drops_none_of_its_keys(bulla, two, others):
     done = bulla("rewrap", "-k", two, sealed)
     assert b"0 rewrapped, 1 were current" in done.stderr and sealed.read_bytes() == before
     assert [bulla.open(key, sealed) for key in (f"{two}#one", f"{two}#two", *others)] == [X] * (2 + len(others))
+
+
+def test_key_that_opens_and_is_added_has_one_slot(bulla, ring):
+    partner = bulla.new_key("partner.ring")
+    sealed = bulla.seal(ring, X)
+    bulla("rewrap", "-k", ring, "--add", partner, sealed)
+    before = sealed.read_bytes()
+    done = bulla("rewrap", "-k", ring, "-k", partner, "--add", partner, sealed)
+    assert b"0 rewrapped, 1 were current" in done.stderr and sealed.read_bytes() == before
+    assert slots(bulla, sealed) == ["backup", "partner"]
 
 
 def test_passphrase_is_added_beside_one_of_the_same_hint(bulla, ring):
