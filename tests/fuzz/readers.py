@@ -13,7 +13,7 @@ READERS = {
     "crypto/body.c": ["take", "open_piece", "open_batch", "cut_to_range", "prove_size", "find_range"],
     "crypto/cobblestone.c": ["cobblestone_check", "cobblestone_open", "cobblestone_plain_size"],
     "crypto/core.c": ["suite_by_code", "pair_fault", "name_fault", "copy_text", "decode_context", "core_decode"],
-    "crypto/envelope.c": ["has_caps", "decode_slots", "decode_content", "all_zero", "decode_copy", "whole", "choose", "read_up_to", "try_copy",
+    "crypto/envelope.c": ["check_caps", "decode_slots", "decode_content", "all_zero", "decode_copy", "whole", "choose", "read_up_to", "try_copy",
                           "recorded_exponent", "find_b", "find_copies", "none_counts", "envelope_read"],
     "crypto/slot.c": ["method_by_code", "get_field", "well_formed", "slot_decode", "slot_understood", "slot_moves", "slot_equal", "slot_view",
                       "slot_number", "describe_arn", "slot_describe"],
