@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/stream.h"
+#include "keystore/awskms/refusal.h"
 #include "keystore/awskms/xml.h"
 
 #define ATTEMPTS 3
@@ -135,7 +136,8 @@ static void read_fault(struct fault *f, const struct http_answer *a, const struc
         snprintf(f->name, sizeof f->name, "HTTP status %ld%s", a->status,
                  a->status >= 300 && a->status < 400 ? ", a redirect, which is not followed" : "");
     memcpy(f->request_id, a->request_id, sizeof f->request_id);
-    f->passing = is_among(passing, f->name) || a->status >= 500 || a->status == 429;
+    f->passing = is_among(passing, f->name) ||
+                 ((a->status >= 500 || a->status == 429) && refusal_find(f->name) == NULL);
     f->expired = is_among(expired, f->name);
 }
 

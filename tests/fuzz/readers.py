@@ -31,6 +31,7 @@ READERS = {
     "keystore/awskms/kms.c": ["refused", "from_base64", "take_arn", "take_word", "take_blob", "take_plain", "kms_describe"],
     "keystore/awskms/metadata.c": ["check_host", "one_line", "ask_container", "container_credentials", "open_session", "read_role", "role_credentials"],
     "keystore/awskms/profile.c": ["trim", "section_profile", "read_line", "read_lines", "find", "profile_exists", "profile_get_in", "profile_get"],
+    "keystore/awskms/refusal.c": None,
     "keystore/awskms/sts.c": ["refused", "take", "sts_caller"],
     "keystore/awskms/words.c": None,
     "keystore/awskms/xml.c": None,

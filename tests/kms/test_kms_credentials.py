@@ -222,6 +222,17 @@ def test_wrong_external_id(anonymous, cloud, aws, key, base):
     assert aws.calls["AssumeRole"] == 1 and aws.calls["Encrypt"] == 0
 
 
+@pytest.mark.parametrize("name, hint", [("AccessDenied", "the role's trust policy must name the caller"), ("RequestExpired", "set the clock of this machine"),
+                                        ("RequestTimeTooSkewed", "set the clock of this machine"), ("SignatureDoesNotMatch", "or the clock of this machine"),
+                                        ("InvalidClientTokenId", "AWS does not know these credentials")])  # fmt: skip
+def test_hint_of_a_refused_role(anonymous, cloud, aws, key, base, name, hint):
+    role = cloud.role("night", "kms:*", trusts=[base.arn])
+    anonymous.config(f"[profile night]\nrole_arn = {role}\nsource_profile = base\n", f"[base]\n{keys_of(base)}")
+    aws.fault("AssumeRole", error(name, "no", 403), times=9)
+    said = refused(anonymous, key, 7, f"sts:AssumeRole: {name}", AWS_PROFILE="night")
+    assert hint in said and aws.calls["AssumeRole"] == 1 and aws.calls["Encrypt"] == 0
+
+
 def test_chain_of_roles(anonymous, cloud, aws, key, base, who):
     first = cloud.role("first", trusts=[base.arn])
     second = cloud.role("second", "kms:*", trusts=[first])
