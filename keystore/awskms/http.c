@@ -183,8 +183,10 @@ static void set_security(struct setting *s, const struct http *h, const struct h
     set_long(s, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
     set_long(s, CURLOPT_SSL_VERIFYPEER, 1);
     set_long(s, CURLOPT_SSL_VERIFYHOST, 2);
-    if (h->ca_bundle != NULL)
+    if (h->ca_bundle != NULL) {
         set_pointer(s, CURLOPT_CAINFO, h->ca_bundle);
+        set_pointer(s, CURLOPT_CAPATH, NULL); /* the system's directory would count too */
+    }
     if (r->near || !tls) /* what is not protected does not leave the machine */
         set_pointer(s, CURLOPT_PROXY, "");
 }

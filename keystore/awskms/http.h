@@ -40,7 +40,7 @@ struct http_answer {
 #define HTTP_ANSWER_CLEANUP __attribute__((cleanup(http_answer_free)))
 
 /* http_new makes a client. ca_bundle is a file of certificates to be
- * trusted in place of the system's; NULL for those. */
+ * trusted in place of the system's, of which none is then; NULL for those. */
 FALLIBLE http_new(struct http **out, const char *ca_bundle, struct err *err);
 void http_free(struct http **http);
 

@@ -1,8 +1,11 @@
 """Where bulla goes and whom it trusts: endpoints of every partition, proxies, certificates, redirects."""
 
 import contextlib
+import os
+import shutil
 import socket
 import ssl
+import subprocess
 
 import botocore.config
 import botocore.session
@@ -250,6 +253,34 @@ def test_without_the_bundle(bulla, aws, key):
 def test_bundle_of_a_profile(bulla, authority, key):
     bulla.config(f"[profile near]\nca_bundle = {authority.bundle}\n")
     bulla("encrypt", "-k", key.arn, "-o", "-", stdin=b"x", env={"AWS_PROFILE": "near", "AWS_CA_BUNDLE": ""})
+
+
+@pytest.fixture
+def believed(tmp_path):
+    """A stranger's authority, and a command under which it is in the system's directory of authorities."""
+    stranger, folder = Authority(tmp_path, "stranger"), tmp_path / "certs"
+    folder.mkdir()
+    name = subprocess.run(["openssl", "x509", "-noout", "-hash", "-in", stranger.bundle], check=True, capture_output=True, text=True).stdout.strip()
+    shutil.copy(stranger.bundle, folder / f"{name}.0")
+    shutil.copy(Authority(tmp_path, "another").bundle, folder / "ca-certificates.crt")
+    own = ["--map-root-user"] if os.geteuid() != 0 else []
+    under = ["unshare", "--mount", *own, "sh", "-c", 'mount --bind "$0" /etc/ssl/certs && exec "$@"', folder]
+    if subprocess.run([*under, "true"], capture_output=True).returncode != 0:
+        pytest.skip("no mounts of its own for a program")
+    return stranger, under
+
+
+@pytest.mark.parametrize("how", ["AWS_CA_BUNDLE", "ca_bundle"])
+def test_bundle_replaces_the_authorities_of_the_system(bulla, serve, authority, key, believed, how):
+    stranger, under = believed
+    server = serve(tls=stranger.server("127.0.0.1"))
+    command = ["encrypt", "--kms-timeout", "3", "--endpoint", server.url, "-k", key.arn, "-o", "out.bulla"]
+    bulla.config(f"[profile strict]\nca_bundle = {authority.bundle}\n")
+    env = {"AWS_CA_BUNDLE": str(authority.bundle)} if how == "AWS_CA_BUNDLE" else {"AWS_CA_BUNDLE": "", "AWS_PROFILE": "strict"}
+    done = bulla(*command, stdin=b"x", env=env, under=under, status=7)
+    assert b"' is not trusted: " in done.stderr and server.requests == [] and not (bulla.work / "out.bulla").exists()
+    bulla(*command, stdin=b"x", env={"AWS_CA_BUNDLE": ""}, under=under)
+    assert server.calls["Encrypt"] == 1
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
