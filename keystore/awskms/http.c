@@ -198,6 +198,7 @@ static void set_request(struct setting *s, const struct http_request *r, const s
     set_pointer(s, CURLOPT_USERAGENT, "bulla/" BULLA_VERSION);
     set_long(s, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
     set_long(s, CURLOPT_NOSIGNAL, 1);
+    set_long(s, CURLOPT_QUICK_EXIT, 1); /* a name server that is silent is not waited for */
     set_long(s, CURLOPT_TIMEOUT_MS, r->timeout);
     set_long(s, CURLOPT_CONNECTTIMEOUT_MS,
              r->timeout < CONNECT_TIMEOUT ? r->timeout : CONNECT_TIMEOUT);

@@ -3,9 +3,11 @@
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
+import time
 
 import botocore.config
 import botocore.session
@@ -305,3 +307,47 @@ def test_nobody_listens(bulla, key):
     server.close()
     done = bulla("encrypt", "--kms-timeout", "1", "--endpoint", server.url, "-k", key.arn, "-o", "-", stdin=b"x", status=6)
     assert server.url.encode() in done.stderr
+
+
+# A name server that does not answer. The guard's never comes back, so bulla must not wait for it; the C library gives a real one ten seconds.
+
+NAME = "kms.us-east-1.amazonaws.com"
+SILENT_SERVER = """
+import os, socket, subprocess, sys
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+subprocess.run(["mount", "--bind", sys.argv[1], "/etc/resolv.conf"], check=True)
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("127.0.0.1", 53))
+os.set_inheritable(server.fileno(), True)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
+@pytest.fixture(params=["guard", "server"])
+def silent(request, bulla, tmp_path):
+    """Options for bulla under which no name is ever found."""
+    bulla.environment["AWS_ENDPOINT_URL"] = ""
+    if request.param == "guard":
+        bulla.environment["LOOPBACK_SILENT"] = "1"
+        return {}
+    bulla.environment["LD_PRELOAD"] = ""
+    (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\n")
+    own = ["--map-root-user"] if os.geteuid() != 0 else []
+    under = ["unshare", "--mount", "--net", *own, "/usr/bin/python3", "-c", SILENT_SERVER, tmp_path / "resolv.conf"]
+    if subprocess.run([*under, "true"], capture_output=True).returncode != 0:
+        pytest.skip("no mounts and no network of its own for a program")
+    return {"under": under}
+
+
+def test_silent_name_server(bulla, key, silent):
+    done = bulla("encrypt", "--kms-timeout", "2", "-k", key.arn, "-o", "out.bulla", stdin=b"x", status=6, **silent)
+    assert f"'https://{NAME}/': Resolving timed out".encode() in done.stderr and not (bulla.work / "out.bulla").exists()
+
+
+def test_interrupted_while_a_name_is_looked_for(bulla, key, silent):
+    process = bulla.start("encrypt", "--kms-timeout", "3600", "-k", key.arn, "-o", "out.bulla", stdin=subprocess.DEVNULL, **silent)
+    while bulla.program not in os.readlink(f"/proc/{process.pid}/exe") or len(os.listdir(f"/proc/{process.pid}/task")) < 2:
+        time.sleep(0.02)  # the thread that looks for the name
+    process.send_signal(signal.SIGINT)
+    bulla.finish(process, status=130)
+    assert not (bulla.work / "out.bulla").exists()
