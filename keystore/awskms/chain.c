@@ -38,6 +38,11 @@ static const char *value_of(const struct search *s, const char *key)
     return profile_get(&s->chain->aws->profiles, s->profile, key);
 }
 
+static bool is_set(const char *value)
+{
+    return value != NULL && value[0] != '\0';
+}
+
 static struct result from_environment(const struct search *s, struct credentials *out, bool *found,
                                       struct err *err)
 {
@@ -46,15 +51,16 @@ static struct result from_environment(const struct search *s, struct credentials
                                     getenv("AWS_CREDENTIAL_EXPIRATION")};
 
     (void)s;
-    *found = text.access_key != NULL && text.access_key[0] != '\0';
+    *found = is_set(text.access_key) || is_set(text.secret_key);
     if (!*found)
         return OK;
-    if (text.expiration != NULL && text.expiration[0] == '\0')
+    if (!is_set(text.expiration))
         text.expiration = NULL;
     return credentials_make(out, &text, err, "the environment");
 }
 
-/* Both keys of a pair in one file. */
+/* Both keys of a pair in one file. Half of one is found too, and refused: it is a mistake that the
+ * next source must not hide. */
 static struct result from_file(const struct search *s, const struct profile_file *file,
                                const char *name, struct credentials *out, bool *found,
                                struct err *err)
@@ -66,7 +72,7 @@ static struct result from_file(const struct search *s, const struct profile_file
         NULL,
     };
 
-    *found = text.access_key != NULL;
+    *found = text.access_key != NULL || text.secret_key != NULL;
     if (!*found)
         return OK;
     return credentials_make(out, &text, err, "profile '%s' of the %s file", s->profile, name);
@@ -102,7 +108,7 @@ static const char *either(const struct search *s, const char *variable, const ch
 {
     const char *value = s->first ? getenv(variable) : NULL;
 
-    return value != NULL && value[0] != '\0' ? value : value_of(s, key);
+    return is_set(value) ? value : value_of(s, key);
 }
 
 static struct result read_web_token(struct secret *token, const char *path, struct err *err)
@@ -132,6 +138,26 @@ static struct result from_web_identity(const struct search *s, struct credential
         return FAIL;
     return sts_assume_role_with_web_identity(s->chain->aws, s->chain->region, &role,
                                              (const char *)token.bytes, out, err);
+}
+
+/* What says where credentials come from, or has them. */
+static const char *const deciding[] = {
+    "aws_access_key_id", "aws_secret_access_key",   "role_arn",      "source_profile",
+    "credential_source", "web_identity_token_file", "sso_session",   "sso_start_url",
+    "sso_account_id",    "sso_role_name",           "login_session", "credential_process",
+};
+
+/* A name without a value is a mistake, of a template perhaps, that must not lead to the next
+ * source. */
+static struct result refuse_empty(const struct search *s, struct credentials *out, bool *found,
+                                  struct err *err)
+{
+    (void)out;
+    *found = false;
+    for (size_t i = 0; i < sizeof deciding / sizeof *deciding; i++)
+        if (profile_is_empty(&s->chain->aws->profiles, s->profile, deciding[i]))
+            return fail(err, ERR_USAGE, "profile '%s': '%s' has no value", s->profile, deciding[i]);
+    return OK;
 }
 
 /* The AWS CLI knows how to sign on; we take what it got. */
@@ -170,10 +196,9 @@ static struct result from_role(const struct search *s, struct credentials *out, 
                                struct err *err);
 
 static const struct provider providers[] = {
-    {from_environment, false},     {from_role, true},
-    {from_web_identity, true},     {from_sso, true},
-    {from_credentials_file, true}, {from_process, true},
-    {from_config_file, true},      {from_container, false},
+    {from_environment, false},  {refuse_empty, true},          {from_role, true},
+    {from_web_identity, true},  {from_sso, true},              {from_credentials_file, true},
+    {from_process, true},       {from_config_file, true},      {from_container, false},
     {from_instance, false},
 };
 
@@ -266,7 +291,8 @@ static struct result from_role(const struct search *s, struct credentials *out, 
     };
 
     /* A source_profile that has keys of its own is used by them, as botocore does. */
-    bool has_keys = s->from != NULL && value_of(s, "aws_access_key_id") != NULL;
+    bool has_keys = s->from != NULL && (value_of(s, "aws_access_key_id") != NULL ||
+                                        value_of(s, "aws_secret_access_key") != NULL);
     *found = role.arn != NULL && value_of(s, "web_identity_token_file") == NULL && !has_keys;
     if (!*found)
         return OK;
