@@ -160,24 +160,39 @@ static struct result refuse_empty(const struct search *s, struct credentials *ou
     return OK;
 }
 
-/* The AWS CLI knows how to sign on; we take what it got. */
-static struct result from_sso(const struct search *s, struct credentials *out, bool *found,
-                              struct err *err)
+/* The AWS CLI knows how to get such credentials; we take what it got. */
+static struct result leave_to_cli(const struct search *s, const char *how, struct err *err)
 {
-    bool sso = value_of(s, "sso_session") != NULL || value_of(s, "sso_start_url") != NULL;
-
-    (void)out;
-    *found = sso && value_of(s, "credential_process") == NULL &&
-             value_of(s, "aws_access_key_id") == NULL;
-    if (!*found)
-        return OK;
-    (void)fail(err, ERR_USAGE, "profile '%s' signs on by SSO, which bulla does not do itself",
-               s->profile);
+    (void)fail(err, ERR_USAGE, "profile '%s' %s, which bulla does not do itself", s->profile, how);
     err_hint(err,
              "make another profile with: credential_process = aws configure export-credentials "
              "--profile %s --format process",
              s->profile);
     return FAIL;
+}
+
+/* An account or a role makes it a profile of SSO whatever else it has, as for the AWS tools; a
+ * session alone only where nothing else is there. */
+static struct result from_sso(const struct search *s, struct credentials *out, bool *found,
+                              struct err *err)
+{
+    bool has_role = value_of(s, "sso_account_id") != NULL || value_of(s, "sso_role_name") != NULL;
+    bool has_session = value_of(s, "sso_session") != NULL || value_of(s, "sso_start_url") != NULL;
+    bool has_other =
+        value_of(s, "credential_process") != NULL || value_of(s, "aws_access_key_id") != NULL;
+
+    (void)out;
+    *found = has_role || (has_session && !has_other);
+    return *found ? leave_to_cli(s, "signs on by SSO", err) : OK;
+}
+
+/* Of "aws login". */
+static struct result from_login(const struct search *s, struct credentials *out, bool *found,
+                                struct err *err)
+{
+    (void)out;
+    *found = value_of(s, "login_session") != NULL;
+    return *found ? leave_to_cli(s, "signs on by login_session", err) : OK;
 }
 
 static struct result from_container(const struct search *s, struct credentials *out, bool *found,
@@ -196,10 +211,10 @@ static struct result from_role(const struct search *s, struct credentials *out, 
                                struct err *err);
 
 static const struct provider providers[] = {
-    {from_environment, false},  {refuse_empty, true},          {from_role, true},
-    {from_web_identity, true},  {from_sso, true},              {from_credentials_file, true},
-    {from_process, true},       {from_config_file, true},      {from_container, false},
-    {from_instance, false},
+    {from_environment, false}, {refuse_empty, true},   {from_role, true},
+    {from_web_identity, true}, {from_sso, true},       {from_credentials_file, true},
+    {from_login, true},        {from_process, true},   {from_config_file, true},
+    {from_container, false},   {from_instance, false},
 };
 
 /* What credential_source may name. */
@@ -296,15 +311,8 @@ static struct result from_role(const struct search *s, struct credentials *out, 
     *found = role.arn != NULL && value_of(s, "web_identity_token_file") == NULL && !has_keys;
     if (!*found)
         return OK;
-    if (value_of(s, "mfa_serial") != NULL) {
-        (void)fail(err, ERR_USAGE, "profile '%s' asks for MFA, which bulla does not do itself",
-                   s->profile);
-        err_hint(err,
-                 "credential_process = aws configure export-credentials --profile %s --format "
-                 "process, in another profile, does",
-                 s->profile);
-        return FAIL;
-    }
+    if (value_of(s, "mfa_serial") != NULL)
+        return leave_to_cli(s, "asks for MFA", err);
     if (!role_source(s, &with, err).ok)
         return FAIL;
     snprintf(source, sizeof source, "profile '%s', by %.100s", s->profile, with.source);

@@ -21,7 +21,7 @@ READERS = {
                       "spki_from_certificate"],
     "keystore/awskms/arn.c": None,
     "keystore/awskms/call.c": ["is_among", "tells", "may_be_said", "take_name", "take_message", "read_json_fault", "read_xml_fault", "read_fault"],
-    "keystore/awskms/chain.c": ["read_web_token", "from_file", "from_web_identity", "refuse_empty", "from_sso", "from_role", "role_source", "from_source_profile",
+    "keystore/awskms/chain.c": ["read_web_token", "from_file", "from_web_identity", "refuse_empty", "from_sso", "from_login", "from_role", "role_source", "from_source_profile",
                                 "from_named_source", "search_all", "either"],
     "keystore/awskms/credentials.c": ["read_zone", "expiry_read", "missing", "is_word", "credentials_make", "credentials_from_json"],
     "keystore/awskms/endpoint.c": None,

@@ -90,6 +90,15 @@ FILES = {
                                      bulla=(2, "there is no source_profile 'nowhere'"), botocore=REFUSED),
     "process in two lines": Case("", "[default]\ncredential_process = $HOME/get\n  --twice\n", bulla=FILED, make=lambda home, user: program(
         home / "get", f"#!/bin/sh\n[ \"$*\" = --twice ] && echo '{{\"Version\": 1, \"AccessKeyId\": \"{user.key_id}\", \"SecretAccessKey\": \"{user.secret}\"}}'\n")),
+    # SSO.
+    "SSO with keys": Case("[default]\nKEYS", "[default]\nsso_start_url = https://x.example\nsso_region = us-east-1\nsso_account_id = 1\nsso_role_name = r\n",
+                          bulla=(2, "signs on by SSO, which bulla does not do itself"), botocore=REFUSED),
+    "SSO with keys beside": Case("", "[default]\nsso_start_url = https://x.example\nsso_region = us-east-1\nsso_account_id = 1\nsso_role_name = r\nKEYS",
+                                 bulla=(2, "signs on by SSO, which bulla does not do itself"), botocore=REFUSED),
+    "half of SSO with keys": Case("[default]\nsso_role_name = r\nKEYS", bulla=(2, "signs on by SSO"), botocore=REFUSED),
+    "session of SSO with keys": Case("[default]\nKEYS", "[default]\nsso_session = s\n[sso-session s]\nsso_region = us-east-1\nsso_start_url = https://x.example\n"),
+    "session of SSO alone": Case("", "[default]\nsso_session = s\n[sso-session s]\nsso_region = us-east-1\nsso_start_url = https://x.example\n",
+                                 bulla=(2, "signs on by SSO"), botocore=MACHINE),
 }  # fmt: skip
 
 
