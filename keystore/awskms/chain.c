@@ -271,9 +271,13 @@ static struct result from_source_profile(const struct search *s, const char *nam
             return FAIL;
     } else {
         for (const struct search *before = s; before != NULL; before = before->from, depth++)
-            if (strcmp(before->profile, name) == 0 || depth == ROLES_MAX)
+            if (strcmp(before->profile, name) == 0)
                 return fail(err, ERR_USAGE, "profile '%s': source_profile goes round in a circle",
                             name);
+        if (depth > ROLES_MAX)
+            return fail(err, ERR_USAGE,
+                        "profile '%s': more than %d roles follow each other by source_profile",
+                        s->chain->aws->profile, ROLES_MAX);
         if (!search_all(&next, out, &found, err).ok)
             return FAIL;
     }
