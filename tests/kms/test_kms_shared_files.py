@@ -86,6 +86,9 @@ FILES = {
     "profile that is not there": Case("[default]\nKEYS", bulla=(2, "there is no AWS profile 'nowhere'"), botocore=REFUSED, environment={"AWS_PROFILE": "nowhere"}),
     "profile without its word": Case("", "[night]\nKEYS", bulla=(2, "there is no AWS profile 'night'"), botocore=REFUSED, environment={"AWS_PROFILE": "night"}),
     "default profile": Case("[night]\nKEYS", environment={"AWS_DEFAULT_PROFILE": "night"}),
+    "two profiles are named": Case("[night]\nKEYS[day]\n", environment={"AWS_DEFAULT_PROFILE": "night", "AWS_PROFILE": "day"}),
+    "default profile that is not there": Case("[default]\nKEYS", bulla=(2, "there is no AWS profile 'nowhere'"), botocore=REFUSED,
+                                              environment={"AWS_DEFAULT_PROFILE": "nowhere", "AWS_PROFILE": "default"}),
     "source that is not there": Case("[default]\nKEYS", "[default]\nrole_arn = r\nsource_profile = nowhere\n",
                                      bulla=(2, "there is no source_profile 'nowhere'"), botocore=REFUSED),
     "process in two lines": Case("", "[default]\ncredential_process = $HOME/get\n  --twice\n", bulla=FILED, make=lambda home, user: program(
