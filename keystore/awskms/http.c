@@ -11,6 +11,8 @@
 
 #define CONNECT_TIMEOUT 5000L /* milliseconds */
 #define FIRST_ROOM 8192       /* bytes */
+#define UNRESERVED                                                                                 \
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~" /* RFC 3986 */
 
 struct http {
     const struct library *curl;
@@ -328,6 +330,17 @@ static bool fill_place(struct http_place *p, const char *scheme, const char *hos
     return p->tls || strcmp(scheme, "http") == 0;
 }
 
+/* The path of a URL that is nothing else behind the host: "/" and characters that are the same
+ * however they are signed. */
+static void fill_path(struct http_place *p, const char *path, bool has_more)
+{
+    const char *text = path != NULL ? path : "/";
+    bool same = strspn(text, UNRESERVED "/") == strlen(text) && strstr(text, "//") == NULL;
+
+    if (!has_more && same && strlen(text) < sizeof p->path)
+        memcpy(p->path, text, strlen(text) + 1);
+}
+
 static bool read_place(const struct library *curl, CURLU *u, struct http_place *p, const char *url)
 {
     enum { SCHEME, HOST, PORT, USER, PASSWORD, PATH, QUERY, FRAGMENT, PARTS };
@@ -343,8 +356,7 @@ static bool read_place(const struct library *curl, CURLU *u, struct http_place *
         got[i] = part_of(curl, u, parts[i]);
     good = good && got[SCHEME] != NULL && got[HOST] != NULL && got[USER] == NULL &&
            got[PASSWORD] == NULL && fill_place(p, got[SCHEME], got[HOST], got[PORT]);
-    p->bare = (got[PATH] == NULL || strcmp(got[PATH], "/") == 0) && got[QUERY] == NULL &&
-              got[FRAGMENT] == NULL;
+    fill_path(p, got[PATH], got[QUERY] != NULL || got[FRAGMENT] != NULL);
     for (size_t i = 0; i < PARTS; i++)
         curl->free(got[i]);
     return good;
@@ -372,7 +384,7 @@ struct result http_place_of(struct http_place *place, const char *url, struct er
 
 struct result http_check_bare(const struct http_place *place, const char *url, struct err *err)
 {
-    if (place->bare)
+    if (strcmp(place->path, "/") == 0)
         return OK;
     return fail(err, ERR_USAGE, "endpoint '%s' is more than a scheme, a host and a port", url);
 }

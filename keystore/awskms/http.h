@@ -52,9 +52,11 @@ void http_answer_free(struct http_answer *answer);
 
 /* struct http_place: a URL taken apart. */
 struct http_place {
-    bool tls, bare; /* bare: nothing but scheme, host and port */
+    bool tls;
     char host[256]; /* lower case; an IPv6 address without brackets */
     char root[320]; /* scheme, host and port, without a slash at the end */
+    char path[128]; /* "/", or that of the URL; empty if the URL has more than a path, or one that
+                     * not all ways of signing take for the same */
 };
 
 /* http_place_of takes a URL apart as libcurl does. ERR_USAGE if it is not http or https, or names a

@@ -25,7 +25,7 @@ READERS = {
                                 "from_named_source", "search_all", "either"],
     "keystore/awskms/credentials.c": ["read_zone", "expiry_read", "missing", "is_word", "credentials_make", "credentials_from_json"],
     "keystore/awskms/endpoint.c": None,
-    "keystore/awskms/http.c": ["make_room", "on_body", "on_header", "transport_fault", "http_is_loopback", "fill_place", "read_place",
+    "keystore/awskms/http.c": ["make_room", "on_body", "on_header", "transport_fault", "http_is_loopback", "fill_place", "fill_path", "read_place",
                                 "http_check_bare"],
     "keystore/awskms/json.c": ["json_read", "json_text"],
     "keystore/awskms/kms.c": ["refused", "from_base64", "take_arn", "take_word", "take_blob", "take_plain", "kms_describe"],

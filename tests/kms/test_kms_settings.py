@@ -5,6 +5,7 @@ import pytest
 import other
 from cloud import REGION
 from faults import throttle
+from kms_files import CONTENT, opened
 from test_kms_credentials import refused
 from test_kms_shared_files import FILED, REFUSED, Case, compare
 
@@ -63,6 +64,30 @@ def test_option_beats_what_is_ignored(outside, proxy, key):
     """--endpoint is no configured one."""
     outside("encrypt", "--endpoint", "https://127.0.0.1:4001", "-k", key.arn, "-o", "-", stdin=b"x", env={"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"})
     assert proxy.asked == ["127.0.0.1:4001"]
+
+
+# An endpoint with a path, as gateways have.
+
+
+@pytest.mark.parametrize("path", ["/kms", "/kms/", "/a-b_c.d~e/1"])
+@pytest.mark.parametrize("how", ["option", "environment"])
+def test_endpoint_with_a_path(bulla, serve, key, path, how):
+    near = serve()
+    near.path = path
+    env = {"AWS_ENDPOINT_URL_KMS": near.url + path} if how == "environment" else {}
+    options = ["--endpoint", near.url + path] if how == "option" else []
+    sealed = bulla.seal(key.arn, CONTENT, *options, env=env)
+    assert opened(bulla, key, sealed=sealed, options=options, env=env).stdout == CONTENT
+    assert (near.calls["Encrypt"], near.calls["Decrypt"]) == (1, 1)
+    found = other.look(bulla.environment | {"AWS_ENDPOINT_URL_KMS": near.url + path}, "kms", other.newest())
+    assert found["found"] == near.url + path
+
+
+@pytest.mark.parametrize("path", ["/kms?x=1", "/?", "/#x", "//kms", "/kms//x", "/a%20b", "/\u00fc", "/a:b", "/" + "x" * 128])
+def test_paths_that_are_refused(bulla, aws, key, path):
+    """What is signed is not written by all in the same way, or is no path."""
+    said = refused(bulla, key, 2, "has more than a plain path behind the host", ["--endpoint", aws.url + path])
+    assert "hint: https://HOST:PORT/PATH" in said and aws.requests == []
 
 
 # Attempts.
