@@ -256,6 +256,7 @@ static struct result perform(struct http *h, const struct http_request *r, struc
 {
     struct setting s = {h->curl, h->curl->easy_init(), false};
     char detail[CURL_ERROR_SIZE] = "";
+    curl_off_t connect_time = 0;
 
     if (s.handle == NULL)
         return fail(err, ERR_FAILED, "out of memory");
@@ -266,6 +267,8 @@ static struct result perform(struct http *h, const struct http_request *r, struc
     set_callbacks(&s, t);
     CURLcode code = s.bad ? CURLE_UNKNOWN_OPTION : h->curl->easy_perform(s.handle);
     h->curl->easy_getinfo(s.handle, CURLINFO_RESPONSE_CODE, &t->answer->status);
+    h->curl->easy_getinfo(s.handle, CURLINFO_CONNECT_TIME_T, &connect_time);
+    t->answer->reached = connect_time > 0;
     h->curl->easy_cleanup(s.handle);
     if (s.bad)
         return fail(err, ERR_UNSUPPORTED, "the libcurl of this machine is too old");
@@ -283,6 +286,7 @@ struct result http_send(struct http *h, const struct http_request *request,
     struct result r = add_headers(h, &t, request) ? perform(h, request, &t, err)
                                                   : fail(err, ERR_FAILED, "out of memory");
     h->curl->slist_free_all(t.headers);
+    answer->reached = made.reached;
     if (!r.ok)
         return FAIL;
     made.body.bytes[made.body_size] = '\0';

@@ -35,6 +35,7 @@ struct http_answer {
     struct secret body; /* zero-terminated behind body_size bytes */
     size_t body_size;
     char request_id[HTTP_REQUEST_ID_MAX + 1]; /* printable ASCII; empty if none came */
+    bool reached; /* there is somebody: the connection was taken, whatever became of the rest */
 };
 
 #define HTTP_ANSWER_CLEANUP __attribute__((cleanup(http_answer_free)))
@@ -45,7 +46,8 @@ FALLIBLE http_new(struct http **out, const char *ca_bundle, struct err *err);
 void http_free(struct http **http);
 
 /* http_send sends a request and takes the answer, whatever its status. ERR_STORE where a retry may
- * help; ERR_POLICY where the server is not trusted; ERR_INTERRUPTED. */
+ * help; ERR_POLICY where the server is not trusted; ERR_INTERRUPTED. answer->reached is set on
+ * failure too. */
 FALLIBLE http_send(struct http *http, const struct http_request *request,
                    struct http_answer *answer, struct err *err);
 void http_answer_free(struct http_answer *answer);

@@ -29,7 +29,7 @@ READERS = {
                                 "http_check_bare"],
     "keystore/awskms/json.c": ["json_read", "json_text"],
     "keystore/awskms/kms.c": ["refused", "from_base64", "take_arn", "take_word", "take_blob", "take_plain", "kms_describe"],
-    "keystore/awskms/metadata.c": ["check_host", "one_line", "ask_container", "container_credentials", "open_session", "read_role", "role_credentials"],
+    "keystore/awskms/metadata.c": ["check_host", "one_line", "ask", "ask_container", "container_credentials", "no_session", "open_session", "read_role", "role_credentials"],
     "keystore/awskms/profile.c": ["trim", "unquote", "has_word", "begin_section", "more_value", "is_name", "read_key", "read_line", "next_line", "read_lines",
                                   "compare", "compare_by_line", "sort", "find", "find_in_both", "value_in", "profile_is_empty"],
     "keystore/awskms/refusal.c": None,
@@ -89,7 +89,7 @@ OTHERS = {
     "keystore/awskms/kms.c": {"writes a request": "context_json kms_decrypt kms_encrypt kms_reencrypt to_base64 with_dry_run",
                               "sends it, and says what failed": "ask id_or_none remember_down"},
     "keystore/awskms/metadata.c": {"gets what the environment or the user's files set":
-                                   "container_token container_url instance_credentials instance_root instance_timeout"},
+                                   "ask_instance container_token container_url instance_credentials instance_root"},
     "keystore/awskms/profile.c": {"finds and opens the files": "find_path is_absent profiles_read read_file read_text", "keeps what was read": "add_pair"},
     "keystore/awskms/sts.c": {"writes a request": "make_form sts_assume_role sts_assume_role_with_web_identity", "sends it": "ask lend"},
     "keystore/keyring/public.c": {"opens the file": "public_load", "writes": "public_text"},
