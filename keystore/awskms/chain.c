@@ -11,7 +11,8 @@
 #include "keystore/awskms/sts.h"
 
 /* As botocore: from 15 minutes before the end fresh ones are looked for, from 10 minutes before it
- * they are needed. */
+ * they are needed. Of those that last less than half an hour, from the half and the third of their
+ * time: else they would be got anew for each call. */
 #define ADVISORY 900
 #define MANDATORY 600
 
@@ -347,24 +348,38 @@ static uint64_t left(const struct credentials *c)
 {
     uint64_t now = (uint64_t)time(NULL);
 
-    if (c->expires == 0)
+    if (c->expires == EXPIRES_NEVER)
         return UINT64_MAX;
     return c->expires > now ? c->expires - now : 0;
+}
+
+/* Whether no more is left than a limit, or than a part of the time that they had when they came. */
+static bool runs_out(const struct chain *chain, uint64_t limit, unsigned part)
+{
+    uint64_t share = chain->lasts / part;
+
+    return left(&chain->now) <= (share < limit ? share : limit);
+}
+
+static void keep(struct chain *chain, struct credentials *fresh)
+{
+    credentials_free(&chain->now);
+    chain->now = *fresh;
+    chain->lasts = left(fresh);
+    *fresh = (struct credentials){0};
 }
 
 struct result chain_credentials(struct chain *chain, bool renew, const struct credentials **out,
                                 struct err *err)
 {
     struct credentials fresh CREDENTIALS_CLEANUP = {0};
-    bool have = chain->now.access_key.bytes != NULL;
+    bool needed = renew || chain->now.access_key.bytes == NULL;
     struct err why = {0};
 
-    if (!have || renew || left(&chain->now) < ADVISORY) {
+    if (needed || runs_out(chain, ADVISORY, 2)) {
         if (find(chain, &fresh, &why).ok) {
-            credentials_free(&chain->now);
-            chain->now = fresh;
-            fresh = (struct credentials){0};
-        } else if (!have || renew || left(&chain->now) < MANDATORY) {
+            keep(chain, &fresh);
+        } else if (needed || runs_out(chain, MANDATORY, 3)) {
             *err = why;
             return FAIL;
         }

@@ -23,7 +23,7 @@ READERS = {
     "keystore/awskms/call.c": ["is_among", "tells", "may_be_said", "take_name", "take_message", "read_json_fault", "read_xml_fault", "read_fault"],
     "keystore/awskms/chain.c": ["read_web_token", "from_file", "from_web_identity", "refuse_empty", "from_sso", "from_login", "from_role", "role_source", "from_source_profile",
                                 "from_named_source", "search_all", "either"],
-    "keystore/awskms/credentials.c": ["read_zone", "expiry_read", "missing", "is_word", "credentials_make", "credentials_from_json"],
+    "keystore/awskms/credentials.c": ["take_two", "read_zone", "text_or_bad", "expiry_read", "missing", "is_word", "credentials_make", "credentials_from_json"],
     "keystore/awskms/endpoint.c": None,
     "keystore/awskms/http.c": ["make_room", "on_body", "on_header", "transport_fault", "http_is_loopback", "fill_place", "fill_path", "read_place",
                                 "http_check_bare"],
@@ -79,7 +79,7 @@ OTHERS = {
     "crypto/slot.c": {"writes": "put slot_encode", "names a method": "slot_method_name"},
     "crypto/spki.c": {"gets a key that was read": "agree number spki_numbers spki_seal_ec spki_seal_rsa"},
     "keystore/awskms/call.c": {"sends, waits and tries again": "attempt attempt_time back_off call_send"},
-    "keystore/awskms/chain.c": {"chooses the source": "chain_credentials chain_region find from_environment from_process is_set left"},
+    "keystore/awskms/chain.c": {"chooses the source": "chain_credentials chain_region find from_environment from_process is_set left runs_out"},
     "keystore/awskms/http.c": {
         "sends": "add_header add_headers http_send perform set_callbacks set_long set_pointer set_request set_security set_signature",
         "makes and frees": "http_free http_new",

@@ -4,6 +4,7 @@ Each case is put to botocore too. Where the two differ, bulla is the one that re
 """
 
 import dataclasses
+import json
 import os
 import pathlib
 
@@ -31,6 +32,16 @@ class Case:
 def wide(text, codec="utf-16"):
     """In another coding; the keys come later, so they are coded later too."""
     return lambda keys: text.replace("KEYS", keys).encode(codec)
+
+
+def printing(**members):
+    """A program that prints the credentials with these members changed; False takes one away."""
+
+    def make(home, user):
+        given = {"Version": 1, "AccessKeyId": user.key_id, "SecretAccessKey": user.secret} | members
+        program(home / "get", f"#!/bin/sh\ncat <<'X'\n{json.dumps({k: v for k, v in given.items() if v is not False})}\nX\n")
+
+    return Case("", f"[default]\ncredential_process = $HOME/get\n", make=make)
 
 
 def line(number, words, name="credentials", status=2):
@@ -196,3 +207,43 @@ def test_no_line_is_repeated(anonymous, key):
     """It may be a secret that lost its name."""
     anonymous.config("", "[default]\npa55word\n")
     assert "pa55word" not in refused(anonymous, key, 2, NO_SIGN)
+
+
+EXPIRY = "have an expiry time that cannot be read"
+EXPIRED = "the credentials from the credential_process of profile 'default' have expired"
+PRINTED = {  # members, what bulla says or None if it takes them, whether botocore does
+    "no end": ({}, None, True),
+    "null": ({"Expiration": None, "SessionToken": None}, None, True),
+    "Z": ({"Expiration": "2099-11-23T19:05:00Z"}, None, True),
+    "zone": ({"Expiration": "2099-11-23T19:05:00+01:00"}, None, True),
+    "zone without a colon": ({"Expiration": "2099-11-23T19:05:00+0000"}, None, True),
+    "zone of hours": ({"Expiration": "2099-11-23T19:05:00-04"}, None, True),
+    "blank": ({"Expiration": "2099-11-23 19:05:00Z"}, None, True),
+    "blanks": ({"Expiration": "2099-11-23 19:05:00 +0000"}, None, True),
+    "UTC": ({"Expiration": "2099-11-23 19:05:00 UTC"}, None, True),
+    "no seconds": ({"Expiration": "2099-11-23T19:05Z"}, None, True),
+    "fraction": ({"Expiration": "2099-11-23T19:05:00.123456Z"}, None, True),
+    "no zone": ({"Expiration": "2099-11-23T19:05:00"}, EXPIRY, False),
+    "number": ({"Expiration": 4099059900}, EXPIRY, False),
+    "number as text": ({"Expiration": "4099059900"}, EXPIRY, False),
+    "words": ({"Expiration": "tomorrow"}, EXPIRY, False),
+    "empty": ({"Expiration": ""}, EXPIRY, False),
+    "list": ({"Expiration": ["2099-11-23T19:05:00Z"]}, EXPIRY, False),
+    "1970": ({"Expiration": "1970-01-01T00:00:00Z"}, EXPIRED, False),
+    "before 1970": ({"Expiration": "1960-01-01T00:00:00Z"}, EXPIRED, False),
+    "year 1": ({"Expiration": "0001-01-01T00:00:00Z"}, EXPIRED, False),
+    "token is a number": ({"SessionToken": 7}, "are not well-formed", True),
+    "access key is a number": ({"AccessKeyId": 7}, "have no AccessKeyId", True),
+    "no secret": ({"SecretAccessKey": False}, "have no SecretAccessKey", False),
+    "version is a text": ({"Version": "1"}, "it does not print credentials of version 1", False),
+}
+
+
+@pytest.mark.parametrize("what", PRINTED)
+def test_what_a_process_prints(imds, anonymous, aws, key, filed, what):
+    """A time in any form that has one meaning; what botocore cannot read is refused."""
+    members, words, takes = PRINTED[what]
+    case = printing(**members)
+    case.bulla = FILED if words is None else (7, words)
+    case.botocore = REFUSED if not takes or what == "access key is a number" else FILED
+    compare(anonymous, key, imds, aws, filed, case)

@@ -1,7 +1,12 @@
 /* What the key store of AWS KMS reads of others: names, profiles, answers, command lines, times. */
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "keystore/awskms/arn.h"
+#include "keystore/awskms/chain.h"
 #include "keystore/awskms/credentials.h"
 #include "keystore/awskms/endpoint.h"
 #include "keystore/awskms/profile.h"
@@ -324,8 +329,81 @@ static void expiries(void)
     CHECK(expiry_read(&t, "2026-11-23T14:35:00-04:30") && t == 1795460700);
     CHECK(!expiry_read(&t, "") && !expiry_read(&t, "2026-11-23") && !expiry_read(&t, "soon"));
     CHECK(!expiry_read(&t, "2026-11-23T19:05:00") && !expiry_read(&t, "2026-11-23T19:05:00Zx"));
-    CHECK(!expiry_read(&t, "2026-11-23T19:05:00+1") && !expiry_read(&t, "1960-01-01T00:00:00Z"));
-    CHECK(!expiry_read(&t, "2026-11-23T19:05:00*01:00"));
+    CHECK(expiry_read(&t, "2026-11-23 19:05Z") && t == 1795460700);
+    CHECK(expiry_read(&t, "2026-11-23 20:05:00 +0100") && t == 1795460700);
+    CHECK(expiry_read(&t, "2026-11-23T18:05:00-01") && t == 1795460700);
+    CHECK(expiry_read(&t, "2026-11-23 19:05:00.5 UTC") && t == 1795460700);
+    CHECK(expiry_read(&t, "1970-01-01T00:00:00Z") && t == 0);
+    CHECK(expiry_read(&t, "0001-01-01T00:00:00Z") && t == 0);
+    CHECK(!expiry_read(&t, "2026-11-23T19:05:00+1") && !expiry_read(&t, "2026-11-23T19:05:00+010"));
+    CHECK(!expiry_read(&t, "2026-11-23T19:05:00*01:00") && !expiry_read(&t, "1795460700"));
+    CHECK(!expiry_read(&t, "2026-11-23T19:05:00+24:00") &&
+          !expiry_read(&t, "2026-11-23T19:05:00+00:60"));
+    CHECK(!expiry_read(&t, "2026-11-23T19Z") && !expiry_read(&t, "2026-11-23T19:05:Z"));
+    CHECK(!expiry_read(&t, "2026-11-23T19:05:00  +0000") &&
+          !expiry_read(&t, "2026-11-23T19:05:00 "));
+}
+
+/* A program that gives credentials for so many seconds, and notes each time that it does, or fails
+ * if there is a file "fail". */
+static void write_process(uint64_t seconds)
+{
+    char text[400], until[TEXT_TIME_SIZE];
+    int size = snprintf(text, sizeof text,
+                        "#!/bin/sh\n[ ! -e fail ] || exit 1\necho >>runs\n"
+                        "echo '{\"Version\":1,\"AccessKeyId\":\"a\",\"SecretAccessKey\":\"b\","
+                        "\"Expiration\":\"%s\"}'\n",
+                        text_time(until, (uint64_t)time(NULL) + seconds));
+
+    test_write("get", text, (size_t)size);
+    CHECK(chmod("get", 0700) == 0);
+    unlink("runs");
+    unlink("fail");
+}
+
+/* How often the program has run. */
+static size_t runs(void)
+{
+    struct stat st;
+
+    return stat("runs", &st) == 0 ? (size_t)st.st_size : 0;
+}
+
+/* Asks for credentials when so many seconds of them are left. */
+static bool ask_with_left(struct chain *chain, uint64_t left)
+{
+    const struct credentials *c;
+    struct err err = {0};
+
+    chain->now.expires = (uint64_t)time(NULL) + left;
+    return chain_credentials(chain, false, &c, &err).ok;
+}
+
+static void renewals(void)
+{
+    static const struct {
+        uint64_t lasts, keeps, renews, needs; /* seconds: when they came, and later */
+    } cases[] = {
+        {3600, 960, 840, 540}, {1800, 960, 840, 540}, {600, 360, 240, 120}, {60, 50, 25, 15}};
+    struct err err = {0};
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct credentials *c;
+        struct profiles p = {0};
+        write_process(cases[i].lasts);
+        MUST(read_profiles(&p, "[default]\ncredential_process = ./get\n", "", &err).ok);
+        struct aws aws = {.profiles = p, .profile = "default", .timeout = 10};
+        struct chain chain = {.aws = &aws};
+        MUST(chain_credentials(&chain, false, &c, &err).ok && runs() == 1);
+        CHECK(chain_credentials(&chain, false, &c, &err).ok && runs() == 1);
+        CHECK(ask_with_left(&chain, cases[i].keeps) && runs() == 1);
+        CHECK(ask_with_left(&chain, cases[i].renews) && runs() == 2);
+        test_write("fail", "", 0);
+        CHECK(ask_with_left(&chain, cases[i].renews) && runs() == 2);
+        CHECK(!ask_with_left(&chain, cases[i].needs) && runs() == 2);
+        chain_free(&chain);
+        profiles_free(&p);
+    }
 }
 
 int main(void)
@@ -344,5 +422,6 @@ int main(void)
     RUN(too_many_words);
     RUN(elements);
     RUN(expiries);
+    RUN(renewals);
     return DONE();
 }
