@@ -12,6 +12,7 @@ from certificates import Authority
 from faults import redirect
 from kms_files import CONTENT, opened
 from proxy import Proxy
+from sealed import layout
 from server import Server
 
 PLACES = [
@@ -159,7 +160,8 @@ def test_verbs_that_take_the_options(bulla, serve, aws, cloud, key):
     bulla("reencrypt", *options, "-k", third, "--to", key.arn, sealed)
     bulla("status", *options, "--needs", "alias/nightly", sealed, status=7)
     bulla("envelope", "export", sealed)
-    sealed.write_bytes(bytes(8192) + sealed.read_bytes()[8192:])
+    raw = sealed.read_bytes()
+    sealed.write_bytes(bytes(layout(raw).body) + raw[layout(raw).body :])
     bulla("envelope", "restore", *options, "-k", key.arn, sealed)
     assert opened(bulla, key, sealed=sealed, options=options).stdout == CONTENT and aws.requests == []
 
