@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from disk import CUTS
-from sealed import BODY, REGION, content, flip, many_keys
+from sealed import BODY, REGION, content, flip, layout, many_keys
 from step import WRITES, Stepped, title
 from sweep import ALL, Sweep, sample
 
@@ -268,23 +268,29 @@ class Reencrypt(Scene):
 class Restore(Scene):
     """An envelope put back where both copies are gone."""
 
+    content = PLAIN
+
     def prepare(self):
-        self.seal("x", PLAIN)
+        self.seal("x", self.content)
         self.env = self.bulla.work / "env"
         self.bulla("envelope", "export", "-o", self.env, self.at / "x")
         whole = (self.at / "x").read_bytes()
-        (self.at / "x").write_bytes(flip(flip(whole, 100), REGION + 100))
+        (self.at / "x").write_bytes(flip(flip(whole, 100), layout(whole).region + 100))
 
     def command(self):
         return ["envelope", "restore", "-k", self.ring, "--envelope", self.env, self.at / "x"]
 
     def state(self):
-        assert self.holds("x", "--envelope", self.env) == PLAIN
+        assert self.holds("x", "--envelope", self.env) == self.content
         return "new" if self.bulla("verify", "-q", "-k", self.ring, self.at / "x", status=(0, 4)).returncode == 0 else "old"
 
     def again(self):
         self.bulla(*self.command())
         assert self.state() == "new"
+
+
+class RestoreSmall(Restore):
+    content = OTHER
 
 
 class Export(Scene):
@@ -345,7 +351,7 @@ class Passphrase(Rotate):
 
 
 SCENES = [Encrypt, EncryptOver, EncryptOverAtTheEnd, EncryptDetached, EncryptAndRemove, Decrypt, DecryptOver, Tree, TreeEach,
-          Rewrap, RewrapSmall, RewrapNames, RewrapDetached, RewrapDetachedUnsynced, RewrapThatGrows, Reencrypt, Restore, Export, NewKey, Rotate, Passphrase]  # fmt: skip
+          Rewrap, RewrapSmall, RewrapNames, RewrapDetached, RewrapDetachedUnsynced, RewrapThatGrows, Reencrypt, Restore, RestoreSmall, Export, NewKey, Rotate, Passphrase]  # fmt: skip
 BODIES = [Encrypt, EncryptOver, EncryptDetached, EncryptAndRemove, Decrypt, DecryptOver, Tree, TreeEach, Reencrypt]  # that threads share
 
 
@@ -407,7 +413,7 @@ def test_power_cut(bulla, disk, step_library, name):
 # What the sweep above is worth: a bulla that leaves out a sync is caught by it.
 
 SYNCS = {"fsync", "fdatasync", "syncfs"}
-NEW_FILES = [Encrypt, EncryptOver, EncryptDetached, Decrypt, DecryptOver, RewrapSmall, RewrapNames, RewrapDetached, RewrapThatGrows, Export, NewKey, Rotate, Passphrase]
+NEW_FILES = [Encrypt, EncryptOver, EncryptDetached, Decrypt, DecryptOver, RewrapSmall, RewrapNames, RewrapDetached, RewrapThatGrows, RestoreSmall, Export, NewKey, Rotate, Passphrase]
 READ_BACK = [EncryptAndRemove, Reencrypt]  # the system writes their bytes when they are to be read from the disk again
 
 
