@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/secret.h"
@@ -97,6 +98,9 @@ struct result atomic_file_open(struct atomic_file *f, const struct place *place,
     }
     if (made.fd < 0)
         return fail_errno(err, "cannot create '%s'", place->path);
+    /* As long as it has its temporary name, no run may change it that finds it in a walk. Where
+     * locks cannot be had, such a run cannot have one either. */
+    (void)flock(made.fd, LOCK_EX | LOCK_NB);
     *f = made;
     return OK;
 }

@@ -30,10 +30,18 @@ struct walk {
     size_t unfinished_count;
 };
 
-/* struct pair: a directory and its twin (-1 if none), with their paths. */
+/* struct paths: of a name, and of its twin (NULL if none). */
+struct paths {
+    const char *path, *twin_path;
+};
+
+/* struct pair: a directory and its twin (-1 if none); up is what it lies in. */
 struct pair {
     int dir, twin;
-    const char *path, *twin_path;
+    struct paths at;
+    const struct stat *st; /* of dir */
+    const struct pair *up; /* NULL at the root */
+    unsigned depth;
 };
 
 struct names {
@@ -103,7 +111,7 @@ static struct result read_names(struct names *n, int dir, const char *path, stru
     return r;
 }
 
-static void walk_below(struct walk *w, const struct pair *here, unsigned depth);
+static void walk_below(struct walk *w, const struct pair *here);
 
 /* Opens the twin of a directory, making it if it is not there. */
 static struct result open_twin(const struct walk *w, const struct pair *here, const char *name,
@@ -148,10 +156,10 @@ static void finish_all(struct walk *w)
 }
 
 /* Takes over *twin, which is -1 then. */
-static struct result finish_later(struct walk *w, int *twin, const char *path,
-                                  const char *twin_path, const struct stat *like, struct err *err)
+static struct result finish_later(struct walk *w, int *twin, const struct paths *at,
+                                  const struct stat *like, struct err *err)
 {
-    char *own STRING_CLEANUP = strdup(path), *twin_own STRING_CLEANUP = strdup(twin_path);
+    char *own STRING_CLEANUP = strdup(at->path), *twin_own STRING_CLEANUP = strdup(at->twin_path);
 
     if (own == NULL || twin_own == NULL)
         return fail(err, ERR_FAILED, "out of memory");
@@ -163,25 +171,37 @@ static struct result finish_later(struct walk *w, int *twin, const char *path,
     return OK;
 }
 
-static struct result walk_directory(struct walk *w, const struct pair *here, const char *name,
-                                    const char *path, const char *twin_path, unsigned depth,
-                                    struct err *err)
+/* Whether a directory is one of those that we are in. */
+static bool is_above(const struct pair *here, const struct stat *st)
 {
-    int dir FD_CLEANUP = openat(here->dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    int twin FD_CLEANUP = -1;
+    for (; here != NULL; here = here->up)
+        if (file_same(here->st, st))
+            return true;
+    return false;
+}
+
+static struct result walk_directory(struct walk *w, const struct pair *here, const char *name,
+                                    bool link, const struct paths *at, struct err *err)
+{
+    int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (link ? 0 : O_NOFOLLOW);
+    int dir FD_CLEANUP = openat(here->dir, name, flags), twin FD_CLEANUP = -1;
     bool made = false;
     struct stat st;
 
     if (dir < 0 || fstat(dir, &st) != 0)
-        return fail_errno(err, "cannot open directory '%s'", path);
+        return fail_errno(err, "cannot open directory '%s'", at->path);
     if (w->has_twin && file_same(&st, &w->twin_root))
         return OK;
-    if (depth == DEPTH_MAX)
-        return fail(err, ERR_FAILED, "directory '%s' is more than %d deep", path, DEPTH_MAX);
-    if (here->twin >= 0 && !open_twin(w, here, name, twin_path, &twin, &made, err).ok)
+    if (link && is_above(here, &st)) {
+        w->visitor->skip(w->visitor->arg, at->path, "a symbolic link to a directory that it is in");
+        return OK;
+    }
+    if (here->depth == DEPTH_MAX)
+        return fail(err, ERR_FAILED, "directory '%s' is more than %d deep", at->path, DEPTH_MAX);
+    if (here->twin >= 0 && !open_twin(w, here, name, at->twin_path, &twin, &made, err).ok)
         return FAIL;
-    walk_below(w, &(struct pair){dir, twin, path, twin_path}, depth + 1);
-    return made ? finish_later(w, &twin, path, twin_path, &st, err) : OK;
+    walk_below(w, &(struct pair){dir, twin, *at, &st, here, here->depth + 1});
+    return made ? finish_later(w, &twin, at, &st, err) : OK;
 }
 
 static void visit_file(struct walk *w, const struct pair *here, const char *name, const char *path)
@@ -191,50 +211,62 @@ static void visit_file(struct walk *w, const struct pair *here, const char *name
 
     if (!place_in(&file, here->dir, name, path, &err).ok)
         w->visitor->failed(w->visitor->arg, path, &err);
-    else if (!w->visitor->file(w->visitor->arg, &file, here->twin, here->twin_path))
+    else if (!w->visitor->file(w->visitor->arg, &file, here->twin, here->at.twin_path))
         w->stopped = true;
 }
 
-static void visit(struct walk *w, const struct pair *here, const char *name, unsigned depth)
+/* What a name is, or what a link of that name leads to. */
+static void visit_as(struct walk *w, const struct pair *here, const char *name,
+                     const struct paths *at, bool link)
 {
     const struct tree_visitor *v = w->visitor;
-    char *path STRING_CLEANUP = NULL, *twin_path STRING_CLEANUP = NULL;
     struct err err = {0};
     struct stat st;
 
-    if (asprintf(&path, "%s/%s", here->path, name) < 0 ||
-        (here->twin >= 0 && asprintf(&twin_path, "%s/%s", here->twin_path, name) < 0)) {
-        (void)fail(&err, ERR_FAILED, "out of memory");
-        v->failed(v->arg, here->path, &err);
-    } else if (fstatat(here->dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (fstatat(here->dir, name, &st, link ? 0 : AT_SYMLINK_NOFOLLOW) != 0) {
         /* Gone since the directory was read, perhaps by what this very run did. */
-        if (errno == ENOENT)
+        if (errno == ENOENT && !link)
             return;
-        (void)fail_errno(&err, "cannot look at '%s'", path);
-        v->failed(v->arg, path, &err);
+        (void)fail_errno(&err, "cannot look at '%s'", at->path);
+        v->failed(v->arg, at->path, &err);
+    } else if (S_ISLNK(st.st_mode)) {
+        if (v->follow(v->arg, at->path))
+            visit_as(w, here, name, at, true);
     } else if (S_ISDIR(st.st_mode)) {
-        if (!walk_directory(w, here, name, path, twin_path, depth, &err).ok)
-            v->failed(v->arg, path, &err);
+        if (!walk_directory(w, here, name, link, at, &err).ok)
+            v->failed(v->arg, at->path, &err);
     } else if (!S_ISREG(st.st_mode)) {
-        v->skip(v->arg, path, S_ISLNK(st.st_mode) ? "a symbolic link" : "not a regular file");
-    } else if (atomic_file_is_temporary(name)) {
-        v->skip(v->arg, path, "a temporary file of a run that goes on, or was killed");
+        v->skip(v->arg, at->path, "not a regular file");
     } else {
-        visit_file(w, here, name, path);
+        visit_file(w, here, name, at->path);
     }
 }
 
-static void walk_below(struct walk *w, const struct pair *here, unsigned depth)
+static void visit(struct walk *w, const struct pair *here, const char *name)
+{
+    char *path STRING_CLEANUP = NULL, *twin_path STRING_CLEANUP = NULL;
+    struct err err = {0};
+
+    if (asprintf(&path, "%s/%s", here->at.path, name) < 0 ||
+        (here->twin >= 0 && asprintf(&twin_path, "%s/%s", here->at.twin_path, name) < 0)) {
+        (void)fail(&err, ERR_FAILED, "out of memory");
+        w->visitor->failed(w->visitor->arg, here->at.path, &err);
+        return;
+    }
+    visit_as(w, here, name, &(struct paths){path, twin_path}, false);
+}
+
+static void walk_below(struct walk *w, const struct pair *here)
 {
     struct names names __attribute__((cleanup(names_free))) = {0};
     struct err err = {0};
 
-    if (!read_names(&names, here->dir, here->path, &err).ok) {
-        w->visitor->failed(w->visitor->arg, here->path, &err);
+    if (!read_names(&names, here->dir, here->at.path, &err).ok) {
+        w->visitor->failed(w->visitor->arg, here->at.path, &err);
         return;
     }
     for (size_t i = 0; i < names.count && !w->stopped; i++)
-        visit(w, here, names.list[i], depth);
+        visit(w, here, names.list[i]);
 }
 
 static struct result open_root(const struct place *place, int *fd, struct stat *st, struct err *err)
@@ -257,7 +289,7 @@ static char *prefix(const char *path)
 
 /* Walks root with its twin in a directory of root's name. */
 static struct result walk_named(struct walk *w, const struct place *root, const struct pair *top,
-                                const struct stat *st, struct err *err)
+                                struct err *err)
 {
     char *path STRING_CLEANUP = NULL;
     int inner FD_CLEANUP = -1;
@@ -265,12 +297,13 @@ static struct result walk_named(struct walk *w, const struct place *root, const 
 
     if (strcmp(root->name, ".") == 0 || strcmp(root->name, "..") == 0)
         return fail(err, ERR_USAGE, "'%s' has no name of its own to go by", root->path);
-    if (asprintf(&path, "%s/%s", top->twin_path, root->name) < 0)
+    if (asprintf(&path, "%s/%s", top->at.twin_path, root->name) < 0)
         return fail(err, ERR_FAILED, "out of memory");
     if (!open_twin(w, top, root->name, path, &inner, &made, err).ok)
         return FAIL;
-    walk_below(w, &(struct pair){top->dir, inner, top->path, path}, 0);
-    return made ? finish_later(w, &inner, top->path, path, st, err) : OK;
+    struct pair pair = {top->dir, inner, {top->at.path, path}, top->st, NULL, 0};
+    walk_below(w, &pair);
+    return made ? finish_later(w, &inner, &pair.at, top->st, err) : OK;
 }
 
 struct result tree_walk(const struct place *root, const struct place *twin, bool named,
@@ -289,12 +322,12 @@ struct result tree_walk(const struct place *root, const struct place *twin, bool
         return FAIL;
     if (twin != NULL && file_same(&st, &w.twin_root))
         return fail(err, ERR_FAILED, "'%s' and '%s' are one directory", root->path, twin->path);
-    struct pair top = {dir, twin_dir, path, twin_path};
+    struct pair top = {dir, twin_dir, {path, twin_path}, &st, NULL, 0};
     struct result r = OK;
     if (named)
-        r = walk_named(&w, root, &top, &st, err);
+        r = walk_named(&w, root, &top, err);
     else
-        walk_below(&w, &top, 0);
+        walk_below(&w, &top);
     finish_all(&w);
     return r;
 }

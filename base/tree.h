@@ -1,8 +1,8 @@
 /* tree: all files below a directory, in the order of their names, with a second tree built beside
  * it.
  *
- * Nothing is looked up by a path twice and no symbolic link is followed. The names of one directory
- * at a time are held in memory. */
+ * Nothing is looked up by a path twice, and no symbolic link is followed unless the visitor says
+ * so. The names of one directory at a time are held in memory. */
 #ifndef BULLA_BASE_TREE_H
 #define BULLA_BASE_TREE_H
 
@@ -10,9 +10,9 @@
 #include "base/place.h"
 
 struct tree_visitor {
-    /* A regular file. twin is the directory of the other tree that goes with the file's, open for
-     * reading, and its path; -1 and NULL if there is no other tree. Both places are valid during
-     * the call only. False stops the walk. */
+    /* A regular file, or a symbolic link to one that is followed. twin is the directory of the
+     * other tree that goes with the file's, open for reading, and its path; -1 and NULL if there is
+     * no other tree. Both places are valid during the call only. False stops the walk. */
     bool (*file)(void *arg, const struct place *file, int twin, const char *twin_path);
 
     /* A directory may be made at path, in the directory twin of the other tree. If this fails, it
@@ -25,8 +25,13 @@ struct tree_visitor {
      * their times then. Called once for many of them, so that it seldom has to wait. */
     void (*settle)(void *arg);
 
-    /* Something that is neither a file nor a directory, or a temporary file of bulla's. */
+    /* Something that is neither a file nor a directory nor a link; or a link that was to be
+     * followed, but leads to such a thing or to a directory that it lies in. */
     void (*skip)(void *arg, const char *path, const char *what);
+
+    /* Whether the symbolic link at path is followed; if not, all that is to be said of it was said.
+     */
+    bool (*follow)(void *arg, const char *path);
 
     /* A directory that could not be read, made or finished; the walk goes on beside it. */
     void (*failed)(void *arg, const char *path, const struct err *err);

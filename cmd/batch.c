@@ -1,8 +1,6 @@
 #include "cmd/batch.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,24 +10,25 @@
 #include "base/stream.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "cmd/account.h"
 #include "cmd/common.h"
+#include "cmd/links.h"
+#include "cmd/names.h"
 #include "cmd/progress.h"
 #include "cmd/terminal.h"
-#include "crypto/primitives.h"
-#include "libbulla/open.h"
+#include "libbulla/look.h"
 
 struct run {
     const struct batch *batch;
     struct place out; /* the directory that -o names, if it is one, */
     int out_dir;      /* and that directory, opened */
-    bool to_directory, many;
-    uint64_t share, shares; /* --shard; shares is 0 without */
-    struct pool *pool;      /* NULL: files are done as they come */
-    bool stdin_taken;       /* as a file or as a list */
-
-    pthread_mutex_t lock; /* for what follows */
-    size_t done, skipped, failed;
-    int status; /* of the last failure */
+    bool to_directory;
+    struct shard shard;
+    struct pool *pool; /* NULL: files are done as they come */
+    bool stdin_taken;  /* as a file or as a list */
+    struct roots roots;
+    size_t found; /* sealed files, and all that was told instead of one */
+    struct account account;
 };
 
 /* struct task: an item with the places it points to. */
@@ -38,50 +37,22 @@ struct task {
     struct place source, target;
 };
 
-static json_t *report_for(const char *file)
-{
-    json_t *report = json_object();
-
-    terminal_put(report, "file", terminal_text(file, strlen(file)));
-    return report;
-}
-
-static void finish_report(json_t *report, const struct err *err)
-{
-    terminal_put(report, "status", json_integer(err->class));
-    if (err->class != ERR_NONE)
-        terminal_put(report, "error", terminal_text(err->text, strlen(err->text)));
-    terminal_json(report);
-}
-
 static bool writes(const struct batch *b)
 {
     return b->add != NULL || b->take != NULL;
 }
 
-static void failed(struct run *r, const struct err *err)
+/* Whether what a walk meets is told to be sealed or not, so that nothing sealed is missed. */
+static bool looks(const struct batch *b)
 {
-    int status = terminal_error(err);
-
-    pthread_mutex_lock(&r->lock);
-    r->failed++;
-    r->status = status;
-    pthread_mutex_unlock(&r->lock);
-}
-
-static void count(struct run *r, size_t *what)
-{
-    pthread_mutex_lock(&r->lock);
-    (*what)++;
-    pthread_mutex_unlock(&r->lock);
+    return b->only != NULL;
 }
 
 /* A file that failed before it came to the verb. */
 static void failed_early(struct run *r, const char *file, const struct err *err)
 {
-    failed(r, err);
-    if (r->batch->options->json)
-        finish_report(report_for(file), err);
+    r->found++;
+    account_failed(&r->account, r->account.json ? account_report(file) : NULL, err);
 }
 
 /* The name of a result, which the caller frees. */
@@ -150,7 +121,7 @@ static void each(struct run *r, const struct item *item)
 {
     const struct batch *b = r->batch;
     const char *file = item->source != NULL ? item->source->path : "-";
-    json_t *report = b->options->json ? report_for(file) : NULL;
+    json_t *report = b->options->json ? account_report(file) : NULL;
     struct err err = {0};
 
     if (report != NULL && item->target != NULL)
@@ -159,14 +130,10 @@ static void each(struct run *r, const struct item *item)
     if (b->options->json && writes(b) && item->target == NULL)
         (void)fail(&err, ERR_USAGE, "--json and the result cannot both go to standard output");
     progress_file(item->source != NULL ? item->source->path : "standard input", item->size);
-    if (err.class == ERR_NONE && b->each(b->arg, item, report, &err).ok) {
-        count(r, &r->done);
-        err = (struct err){0}; /* of a first way that failed, where a second did not */
-    } else {
-        failed(r, &err);
-    }
-    if (b->options->json)
-        finish_report(report, &err);
+    if (err.class == ERR_NONE && b->each(b->arg, item, report, &err).ok)
+        account_done(&r->account, report);
+    else
+        account_failed(&r->account, report, &err);
     progress_file_done();
 }
 
@@ -199,55 +166,75 @@ static struct result submit(struct run *r, struct item item, struct place *sourc
     return OK;
 }
 
-/* Whether a file is in our share: by the hash of its name, so that no list has to be agreed on. */
-static bool is_ours(const struct run *r, const char *path)
+static void unseen(struct run *r, const char *path, const char *why)
 {
-    uint8_t hash[SHA256_SIZE];
-
-    if (r->shares == 0)
-        return true;
-    sha256(hash, &(struct view){(const uint8_t *)path, strlen(path)}, 1);
-    struct wire_reader reader = wire_reader(hash, sizeof hash);
-    return wire_get_u64(&reader) % r->shares == r->share - 1;
+    r->found++;
+    account_unseen(&r->account, path, why);
 }
 
-/* Whether a walk passes a file by: when sealing, what is sealed already by its name and its looks;
- * else what is sealed by neither. */
-static bool passes_by(const struct batch *b, const struct place *file)
+/* Why a file is not for a run that seals; NULL if it is. */
+static const char *why_not_sealed(const struct place *file)
 {
-    if (b->add != NULL)
-        return open_looks_sealed(file);
-    if (b->only == NULL || text_ends_with(file->name, b->only))
-        return false;
-    return b->looks == 0 || ((b->looks | 1u << LOOK_UNKNOWN) & 1u << open_look(file)) == 0;
+    if (atomic_file_is_temporary(file->name))
+        return "a temporary file of a run that still runs or was killed";
+    return look_is_sealed(file) ? "sealed already" : NULL;
 }
 
-/* Why a file that was passed by should be named: OUT will lack it. Else NULL. */
-static const char *worth_telling(const struct run *r, const struct place *file)
+/* What is sealed already in OUT's source is worth telling: OUT lacks it. */
+static bool seals(struct run *r, const struct place *file)
 {
+    const char *why = why_not_sealed(file);
+
+    if (why != NULL)
+        account_skipped(&r->account, file->path,
+                        r->to_directory || atomic_file_is_temporary(file->name) ? why : NULL);
+    return why == NULL;
+}
+
+/* Whether the verb takes a file of a walk; if not, that is counted. */
+static bool takes(struct run *r, const struct place *named, const struct place *file)
+{
+    /* Why one that the verb does not take may be missed. The others are no sealed files, or the
+     * envelope of a file that is seen. */
+    static const char *const missed[] = {
+        [LOOK_UNKNOWN] = "it cannot be read",
+        [LOOK_SEALED] = "sealed, but its name does not end in " SEALED_SUFFIX,
+        [LOOK_BODY] = "sealed, but its name does not end in " SEALED_SUFFIX,
+        [LOOK_BROKEN] = "named like an envelope, but it is none",
+        [LOOK_ALONE] = "an envelope without the file that it opens",
+        [LOOK_EXPORTED] = NULL,
+    };
+    const unsigned failing = 1u << LOOK_UNKNOWN | 1u << LOOK_BROKEN;
     const struct batch *b = r->batch;
 
     if (b->add != NULL)
-        return r->to_directory ? "sealed already" : NULL;
-    if (b->take == NULL)
-        return NULL;
-    enum look look = open_look(file);
-    return look == LOOK_SEALED || look == LOOK_BODY
-               ? "sealed, but its name does not end in " SEALED_SUFFIX
-               : NULL;
+        return seals(r, file);
+    if (b->only == NULL || text_ends_with(named->name, b->only))
+        return true;
+    enum look look = look_at(file);
+    if (b->take == NULL && ((b->looks | failing) & 1u << look) != 0)
+        return true;
+    if (missed[look] != NULL)
+        unseen(r, file->path, missed[look]);
+    else if (look == LOOK_PLAIN)
+        account_plain(&r->account);
+    return false;
 }
 
-static void skipped(struct run *r, const char *path, const char *why)
+/* Where a file of a walk really is: what a link leads to, so that its envelope is looked for
+ * there, and changed there. */
+static struct result real_place(const struct run *r, const struct place *file, struct place *real,
+                                struct err *err)
 {
-    count(r, &r->skipped);
-    if (why == NULL)
-        return;
-    terminal_note("skipped '%s': %s", path, why);
-    if (!r->batch->options->json)
-        return;
-    json_t *report = report_for(path);
-    terminal_put(report, "skipped", json_string(why));
-    terminal_json(report);
+    struct stat st;
+
+    if (!r->batch->options->follow ||
+        fstatat(file->dir, file->name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISLNK(st.st_mode))
+        return place_in(real, file->dir, file->name, file->path, err);
+    char *path STRING_CLEANUP = realpath(file->path, NULL);
+    if (path == NULL)
+        return fail_errno(err, "cannot follow '%s'", file->path);
+    return place_open(real, path, err);
 }
 
 /* One file of a walk, which lends us its place. */
@@ -255,16 +242,18 @@ static struct result do_found(struct run *r, const struct place *file, int twin,
                               const char *twin_path, struct err *err)
 {
     struct place source PLACE_CLEANUP = {0}, target PLACE_CLEANUP = {0};
-    struct item item = {.size = size_of(file, false)};
 
-    if (!place_in(&source, file->dir, file->name, file->path, err).ok)
+    if (!real_place(r, file, &source, err).ok)
         return FAIL;
+    if (!takes(r, file, &source))
+        return OK;
+    r->found++;
     if (writes(r->batch) &&
         !(twin >= 0 ? result_in(r->batch, file->name, twin, twin_path, &target, err)
                     : result_beside(r->batch, file, &target, err))
              .ok)
         return FAIL;
-    return submit(r, item, &source, &target, err);
+    return submit(r, (struct item){.size = size_of(&source, false)}, &source, &target, err);
 }
 
 static bool on_file(void *arg, const struct place *file, int twin, const char *twin_path)
@@ -272,10 +261,8 @@ static bool on_file(void *arg, const struct place *file, int twin, const char *t
     struct run *r = arg;
     struct err err = {0};
 
-    if (!is_ours(r, file->path))
-        return true;
-    if (passes_by(r->batch, file))
-        skipped(r, file->path, worth_telling(r, file));
+    if (!shard_has(&r->shard, file->path))
+        r->found += text_ends_with(file->name, SEALED_SUFFIX); /* another run sees it */
     else if (!do_found(r, file, twin, twin_path, &err).ok)
         failed_early(r, file->path, &err);
     return !stream_interrupted();
@@ -296,9 +283,43 @@ static void on_settle(void *arg)
         pool_wait(r->pool);
 }
 
+/* What is neither a file nor a directory. */
+static void pass_by(struct run *r, const char *path, const char *why, bool missed)
+{
+    if (!shard_has(&r->shard, path))
+        return;
+    if (missed)
+        unseen(r, path, why);
+    else
+        account_skipped(&r->account, path, why);
+}
+
 static void on_skip(void *arg, const char *path, const char *what)
 {
-    skipped(arg, path, what);
+    struct run *r = arg;
+
+    pass_by(r, path, what, looks(r->batch) && look_is_named(path));
+}
+
+/* What a link leads to inside of what is looked at is seen by itself; it is followed only where it
+ * is to have a result of its own. */
+static bool on_link(void *arg, const char *path)
+{
+    static const char *const why[] = {
+        [LEADS_INSIDE] = "a symbolic link",
+        [LEADS_OUT] = "a symbolic link that leads elsewhere; --follow follows it",
+        [LEADS_NOWHERE] = "a symbolic link to nothing",
+        [LEADS_SPECIAL] = "a symbolic link to no regular file",
+    };
+    struct run *r = arg;
+    const struct batch *b = r->batch;
+    enum leads leads = looks(b) ? links_lead(&r->roots, &b->options->operands, path) : LEADS_INSIDE;
+
+    if (b->options->follow && (leads == LEADS_OUT || (leads == LEADS_INSIDE && writes(b))))
+        return true;
+    pass_by(r, path, why[leads],
+            leads == LEADS_OUT || (leads != LEADS_INSIDE && look_is_named(path)));
+    return false;
 }
 
 static void on_fail(void *arg, const char *path, const struct err *err)
@@ -306,7 +327,20 @@ static void on_fail(void *arg, const char *path, const struct err *err)
     failed_early(arg, path, err);
 }
 
-/* With -o, one named directory has what is below it put right into OUT; several get a folder each.
+/* A walk or a list in which nothing sealed was found, as in an archive that is not mounted, is no
+ * proof of anything. */
+static struct result check_found(const struct run *r, size_t before, const char *where,
+                                 struct err *err)
+{
+    if (!r->batch->proof || r->batch->options->allow_empty || r->found > before ||
+        stream_interrupted())
+        return OK;
+    (void)fail(err, ERR_PARTIAL, "'%s' has no sealed files, which proves nothing", where);
+    err_hint(err, "if that is as it should be, add --allow-empty");
+    return FAIL;
+}
+
+/* With -o, what is below one named directory is put right into OUT; several get a directory each.
  */
 static struct result do_directory(struct run *r, const struct place *root, struct err *err)
 {
@@ -317,12 +351,17 @@ static struct result do_directory(struct run *r, const struct place *root, struc
                                    .whose = r->batch->whose,
                                    .settle = on_settle,
                                    .skip = on_skip,
+                                   .follow = on_link,
                                    .failed = on_fail,
                                    .arg = r};
     bool named = r->to_directory &&
                  (r->batch->options->operands.count > 1 || r->batch->options->files_from != NULL);
+    size_t before = r->found;
 
-    return tree_walk(root, r->to_directory ? &r->out : NULL, named, &visitor, err);
+    roots_walk(&r->roots, root->path);
+    if (!tree_walk(root, r->to_directory ? &r->out : NULL, named, &visitor, err).ok)
+        return FAIL;
+    return check_found(r, before, root->path, err);
 }
 
 /* One operand that is not a directory. */
@@ -372,8 +411,10 @@ static struct result do_operand(struct run *r, const char *operand, struct err *
         return FAIL;
     if (fstatat(source.dir, source.name, &st, 0) != 0)
         return fail_errno(err, "cannot open '%s'", operand);
-    if (!S_ISDIR(st.st_mode))
-        return is_ours(r, operand) ? do_file(r, &source, err) : OK;
+    if (!S_ISDIR(st.st_mode)) {
+        r->found++;
+        return shard_has(&r->shard, operand) ? do_file(r, &source, err) : OK;
+    }
     if (!r->batch->options->recursive) {
         (void)fail(err, ERR_FAILED, "'%s' is a directory", operand);
         err_hint(err, "--recursive takes all files below it");
@@ -387,12 +428,12 @@ static struct result check_output(struct run *r, struct err *err)
 {
     const struct options *o = r->batch->options;
 
-    if (o->envelope != NULL && r->many)
+    if (o->envelope != NULL && r->account.many)
         return fail(err, ERR_USAGE, "--envelope goes with one file");
     if (o->output == NULL)
         return OK;
     if (is_stdio(o->output)) {
-        if (r->many && (o->recursive || r->batch->add != NULL))
+        if (r->account.many && (o->recursive || r->batch->add != NULL))
             return fail(err, ERR_USAGE, "several files cannot be written to standard output");
         return o->remove_source ? fail(err, ERR_USAGE, "--remove-source needs a file to read back")
                                 : OK;
@@ -402,7 +443,7 @@ static struct result check_output(struct run *r, struct err *err)
         r->to_directory = true;
         return place_open(&r->out, o->output, err);
     }
-    if (r->many) {
+    if (r->account.many) {
         (void)fail(err, ERR_USAGE, "several files need a directory for -o");
         err_hint(err, "mkdir '%s'", o->output);
         return FAIL;
@@ -410,91 +451,24 @@ static struct result check_output(struct run *r, struct err *err)
     return OK;
 }
 
-/* I/N, both 1 or more and I at most N. */
-static struct result read_shard(struct run *r, const char *text, struct err *err)
+static void do_name(void *arg, const char *name)
 {
-    char *slash, *end;
+    struct run *r = arg;
+    struct err err = {0};
 
-    if (text == NULL)
-        return OK;
-    errno = 0;
-    r->share = strtoull(text, &slash, 10);
-    r->shares = *slash == '/' ? strtoull(slash + 1, &end, 10) : 0;
-    if (errno != 0 || *slash != '/' || *end != '\0' || strspn(text, "0123456789/") < strlen(text) ||
-        r->share < 1 || r->share > r->shares)
-        return fail(err, ERR_USAGE, "--shard is I/N with I from 1 to N, not '%s'", text);
-    return OK;
-}
-
-#define LISTED_MAX 8192 /* bytes of a name in a list; no longer one can be opened */
-
-/* The next name of a list; *more is false behind the last. */
-static struct result next_name(FILE *file, const char *path, int end, char name[LISTED_MAX + 1],
-                               bool *more, struct err *err)
-{
-    size_t size = 0;
-    int c;
-
-    while ((c = getc(file)) != EOF && c != end) {
-        if (c == '\0') {
-            (void)fail(err, ERR_USAGE, "a name in '%s' has a zero byte in it", path);
-            err_hint(err, "with -0, zero bytes end the names");
-            return FAIL;
-        }
-        if (size == LISTED_MAX)
-            return fail(err, ERR_USAGE, "a name in '%s' is longer than %d bytes", path, LISTED_MAX);
-        name[size++] = (char)c;
-    }
-    if (c == EOF && ferror(file))
-        return fail_errno(err, "cannot read '%s'", path);
-    name[size] = '\0';
-    *more = c != EOF || size > 0;
-    return OK;
-}
-
-static struct result do_names(struct run *r, FILE *file, const char *path, struct err *err)
-{
-    int end = r->batch->options->null ? '\0' : '\n';
-    char name[LISTED_MAX + 1];
-    bool more = true;
-
-    while (!stream_interrupted()) {
-        struct err own = {0};
-        if (!next_name(file, path, end, name, &more, err).ok)
-            return FAIL;
-        if (!more)
-            return OK;
-        if (name[0] != '\0' && !do_operand(r, name, &own).ok)
-            failed_early(r, name, &own);
-    }
-    return OK;
+    if (!do_operand(r, name, &err).ok)
+        failed_early(r, name, &err);
 }
 
 /* The names in a list, as operands. */
 static struct result do_list(struct run *r, const char *path, struct err *err)
 {
-    if (is_stdio(path)) {
-        r->stdin_taken = true;
-        return do_names(r, stdin, "standard input", err);
-    }
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return fail_errno(err, "cannot open '%s'", path);
-    struct result done = do_names(r, file, path, err);
-    (void)fclose(file); /* it was only read */
-    return done;
-}
+    size_t before = r->found;
 
-static int summary(const struct run *r)
-{
-    if (r->many || r->failed + r->done > 1)
-        terminal_note("%zu %s, %zu skipped, %zu failed", r->done, r->batch->done, r->skipped,
-                      r->failed);
-    if (stream_interrupted())
-        return ERR_INTERRUPTED;
-    if (r->failed == 0)
-        return ERR_NONE;
-    return r->many ? ERR_PARTIAL : r->status;
+    r->stdin_taken = is_stdio(path);
+    if (!names_read(path, r->batch->options->null, do_name, r, err).ok)
+        return FAIL;
+    return check_found(r, before, is_stdio(path) ? "standard input" : path, err);
 }
 
 /* Several files are done at once, unless their results come one behind the other, or there can be
@@ -507,37 +481,49 @@ static struct result start_pool(struct run *r, struct err *err)
 
     if (!common_threads(o, &threads, err).ok)
         return FAIL;
-    if (!r->batch->parallel || !r->many || to_stdout || threads == 1)
+    if (!r->batch->parallel || !r->account.many || to_stdout || threads == 1)
         return OK;
     progress_at_once(threads);
     r->pool = pool_start(threads, run_task, r);
     return OK;
 }
 
-int batch_run(const struct batch *b)
+/* Every operand, or standard input if there is none. */
+static void do_operands(struct run *r)
 {
-    const struct list *operands = &b->options->operands;
-    struct run r = {.batch = b,
-                    .lock = PTHREAD_MUTEX_INITIALIZER,
-                    .out_dir = -1,
-                    .many = operands->count > 1 || b->options->recursive ||
-                            b->options->files_from != NULL};
+    const struct options *o = r->batch->options;
     struct err err = {0};
 
-    if (!check_output(&r, &err).ok || !read_shard(&r, b->options->shard, &err).ok ||
+    if (o->files_from != NULL) {
+        if (!do_list(r, o->files_from, &err).ok)
+            account_failed(&r->account, NULL, &err);
+    } else if (o->operands.count == 0 && !do_stdin(r, &err).ok) {
+        account_failed(&r->account, NULL, &err);
+    }
+    for (size_t i = 0; i < o->operands.count && !stream_interrupted(); i++)
+        do_name(r, o->operands.items[i]);
+}
+
+int batch_run(const struct batch *b)
+{
+    const struct options *o = b->options;
+    struct run r = {
+        .batch = b,
+        .out_dir = -1,
+        .account = {.done_word = b->done,
+                    .json = o->json,
+                    .many = o->operands.count > 1 || o->recursive || o->files_from != NULL,
+                    .looks = looks(b),
+                    .lock = PTHREAD_MUTEX_INITIALIZER}};
+    struct err err = {0};
+
+    if (!check_output(&r, &err).ok || !shard_read(&r.shard, o->shard, &err).ok ||
         !start_pool(&r, &err).ok)
         return terminal_error(&err);
-    if (b->options->files_from != NULL) {
-        if (!do_list(&r, b->options->files_from, &err).ok)
-            failed(&r, &err);
-    } else if (operands->count == 0 && !do_stdin(&r, &err).ok) {
-        failed(&r, &err);
-    }
-    for (size_t i = 0; i < operands->count && !stream_interrupted(); i++)
-        if (!do_operand(&r, operands->items[i], &err).ok)
-            failed_early(&r, operands->items[i], &err);
+    do_operands(&r);
     pool_finish(&r.pool);
     place_close(&r.out);
     fd_close(&r.out_dir);
-    return summary(&r);
+    roots_free(&r.roots);
+    return account_end(&r.account);
 }

@@ -1,6 +1,6 @@
 /* batch: from the operands of a command line to files one by one, and where each result goes.
  *
- * A failing file is reported, and the rest goes on. */
+ * A failing file is reported, and the rest is done. */
 #ifndef BULLA_CMD_BATCH_H
 #define BULLA_CMD_BATCH_H
 
@@ -35,10 +35,14 @@ struct batch {
     /* How a result is named after its source: by one of the two; neither if nothing is written. */
     const char *add, *take;
 
-    /* What a walk takes: names with this ending (NULL = all), and with it what has one of these
-     * looks (1 << enum look), whatever its name; then too what cannot be looked at. */
+    /* What a walk takes: names with this ending (NULL = all), and unless take is set, what has one
+     * of these looks (1 << enum look), whatever its name, and what fails when it is opened. What
+     * else may be sealed, or was not looked at, keeps the run from ending with status 0. */
     const char *only;
     unsigned looks;
+
+    /* A walk or a list in which nothing sealed was found fails, unless --allow-empty. */
+    bool proof;
 };
 
 /* batch_run does all operands, standard input if there is none, and returns the exit status. */

@@ -107,7 +107,7 @@ static void allow_key(struct plan *p, enum use use, const char *given)
 static void allow_keys(struct plan *p, const struct verb *v)
 {
     const struct options *o = p->options;
-    const struct list lists[] = {o->keys, o->to, o->add, o->remove_keys};
+    const struct list lists[] = {o->keys, o->to, o->add, o->remove_keys, o->needs};
     bool is_key = v->operand == USE_KEY || v->operand == USE_NEW_KEY;
     const char *fallback = common_fallback(is_key ? &o->operands : &o->keys);
 
@@ -116,8 +116,6 @@ static void allow_keys(struct plan *p, const struct verb *v)
             allow_key(p, USE_KEY, lists[k].items[i]);
     for (size_t i = 0; is_key && i < o->operands.count; i++)
         allow_key(p, v->operand, o->operands.items[i]);
-    if (o->needs != NULL)
-        allow_key(p, USE_KEY, o->needs);
     if (v->fallback && fallback != NULL)
         allow_key(p, USE_KEY, fallback);
 }
@@ -128,11 +126,11 @@ static void allow_operands(struct plan *p, const struct verb *v)
 
     for (size_t i = 0; i < o->operands.count; i++)
         allow_use(p, v->operand, o->operands.items[i]);
-    /* What is in a list is known when the first files of it are done already. */
-    if (o->files_from != NULL) {
+    /* What is in a list, and where links lead, is known when the first files are done already. */
+    if (o->files_from != NULL)
         allow_use(p, USE_READ, o->files_from);
+    if (o->files_from != NULL || o->follow)
         allow_use(p, v->operand, "/");
-    }
 }
 
 /* A configuration that comes by a pipe can be read only once, which is for the verb to do. */
@@ -178,7 +176,7 @@ static void allow_files(struct plan *p, const struct verb *v)
     allow_use(p, v->envelope, o->envelope);
     allow_use(p, USE_CHANGE, o->output);
     for (size_t i = 0; i < o->check.count; i++)
-        allow_use(p, USE_READ, o->check.items[i]);
+        allow_use(p, USE_READ, o->follow ? "/" : o->check.items[i]);
 }
 
 /* True if all was done that the keys let us do. */

@@ -8,7 +8,7 @@
 #include "cmd/common.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
-#include "libbulla/open.h"
+#include "libbulla/look.h"
 
 /* What decrypt and verify share: they differ in where the plaintext goes. */
 struct decrypt {
@@ -128,11 +128,13 @@ static int run(const struct options *o, struct batch batch, bool only_verify)
 
 int verb_decrypt(const struct options *o)
 {
-    return run(
-        o,
-        (struct batch){
-            .parallel = true, .done = "opened", .take = SEALED_SUFFIX, .only = SEALED_SUFFIX},
-        false);
+    return run(o,
+               (struct batch){.parallel = true,
+                              .done = "opened",
+                              .take = SEALED_SUFFIX,
+                              .only = SEALED_SUFFIX,
+                              .proof = true},
+               false);
 }
 
 int verb_verify(const struct options *o)
@@ -141,6 +143,7 @@ int verb_verify(const struct options *o)
                (struct batch){.parallel = true,
                               .done = "verified",
                               .only = SEALED_SUFFIX,
-                              .looks = 1u << LOOK_SEALED | 1u << LOOK_BODY},
+                              .looks = 1u << LOOK_SEALED | 1u << LOOK_BODY,
+                              .proof = true},
                true);
 }

@@ -287,8 +287,8 @@ static struct result confirm(const struct options *o, const struct target *t, st
     return strcmp(typed, colon + 1) == 0 ? OK : fail(err, ERR_FAILED, "not destroyed");
 }
 
-/* --check: no file there may need the version. */
-static struct result check_needed(const struct options *o, const struct target *t, struct err *err)
+/* --check: no file there may need the version, and all must have been looked at. */
+static struct result check_needed(const struct options *o, struct target *t, struct err *err)
 {
     struct keyset keys KEYSET_CLEANUP = {0};
     const char *reference = t->reference;
@@ -297,7 +297,7 @@ static struct result check_needed(const struct options *o, const struct target *
     if (o->check.count == 0)
         return OK;
     if (!keyset_open(&keys, &t->session.env, &reference, 1, err).ok ||
-        !status_needs(keys.keys[0], &o->check, &needed, err).ok)
+        !status_needs(&t->session, keys.keys[0], reference, o, &needed, err).ok)
         return FAIL;
     if (needed == 0)
         return OK;

@@ -26,8 +26,10 @@ enum {
 #define OPENING (DECRYPT | VERIFY)
 #define FILES (ENCRYPT | OPENING)
 #define BATCHES (FILES | INSPECT | REWRAP | REENCRYPT | STATUS)
+#define LOOKS (OPENING | REWRAP | REENCRYPT | STATUS)
+#define PROVES (OPENING | STATUS | DESTROY)
 #define KEY_VERBS (NEW | LIST | ROTATE | CHANGE | DESTROY | CHECK)
-#define OPENS_KEYS (FILES | RESTORE | REWRAP | REENCRYPT | NEW | ROTATE | PROTECT | CHECK)
+#define OPENS_KEYS (FILES | RESTORE | REWRAP | REENCRYPT | NEW | ROTATE | PROTECT | CHECK | DESTROY)
 #define ASKS_KEYS (FILES | RESTORE | REWRAP | REENCRYPT | CHECK | STATUS)
 #define USES_TOKENS (OPENS_KEYS | LIST | STATUS | PUBLIC | DESTROY)
 #define MAKES_SECRETS (ENCRYPT | REWRAP | REENCRYPT | NEW | PROTECT)
@@ -66,9 +68,10 @@ const struct verb option_verbs[] = {
      "with -k. Name and context stay; the generation stays or is raised. The old file\n"
      "goes when the new one is durable and was read back.\n",
      verb_reencrypt, USE_REPLACE, USE_NOTHING, true},
-    {STATUS, NULL, "status", "[FILE...]", 0, MANY, "show which keys sealed files hang on",
+    {STATUS, NULL, "status", "[FILE...]", 0, MANY, "show which keys sealed files depend on",
      "Counts the files for each key and version. With --needs, lists the files that would\n"
-     "be lost with a key, and exits 0 only if there is none.\n",
+     "be lost with a key, and exits 0 only if all were looked at and there is none; 7 if\n"
+     "there are some, 3 if some could not be looked at.\n",
      verb_status, USE_READ, USE_NOTHING, false},
     {NEW, "key", "new", "KEY", 1, 1, "make a master key",
      "KEY is PATH for a new keyring, or PATH#NAME for one more key in it. Keep a copy\n"
@@ -96,7 +99,8 @@ const struct verb option_verbs[] = {
     {DESTROY, "key", "destroy", "KEY:VERSION", 1, 1, "wipe a version from its keyring, for ever",
      "Asks for the number of the version, or takes --force. KEY:VERSION is\n"
      "PATH#NAME:VERSION. Refuses while a run on this host seals to it, and with --check while\n"
-     "a file there needs it. Copies of the keyring in other places still have it.\n",
+     "a file there needs it, or could not be looked at. Copies of the keyring in other\n"
+     "places still have it.\n",
      verb_key_destroy, USE_NEW_KEY, USE_NOTHING, false},
     {PROTECT, "key", "passphrase", "KEYRING", 1, 1, "set or change the passphrase of a keyring",
      "With --remove, takes it away.\n", verb_key_passphrase, USE_NEW_KEY, USE_NOTHING, false},
@@ -138,6 +142,12 @@ const struct row option_rows[] = {
      "put the envelope into a file of its own, OUT.env"},
     {"recursive", 'r', NULL, FLAG, offsetof(struct options, recursive), BATCHES,
      "take all files below FILE that is a directory"},
+    {"follow", 0, NULL, FLAG, offsetof(struct options, follow), LOOKS | DESTROY,
+     "follow symbolic links below a directory; without it, one\n"
+     "that leads elsewhere counts as not looked at"},
+    {"allow-empty", 0, NULL, FLAG, offsetof(struct options, allow_empty), PROVES,
+     "take a directory or LIST without sealed files for an\n"
+     "answer"},
     {"files-from", 0, "LIST", TEXT, offsetof(struct options, files_from), BATCHES,
      "take the names in LIST too, one a line; - is standard\n"
      "input"},
@@ -174,8 +184,9 @@ const struct row option_rows[] = {
      "-N before the end; needs -o"},
     {"length", 0, "N", NUMBER, offsetof(struct options, length), DECRYPT,
      "open at most N bytes; needs -o"},
-    {"needs", 0, "KEY", TEXT, offsetof(struct options, needs), STATUS,
-     "list the files that only this KEY or KEY:VERSION opens"},
+    {"needs", 0, "KEY", LIST_OF_TEXT, offsetof(struct options, needs), STATUS,
+     "list the files that only this KEY or KEY:VERSION opens;\n"
+     "may be repeated"},
     {"kind", 0, "KIND", TEXT, offsetof(struct options, kind), NEW,
      "symmetric (the default), or x25519, which hosts with\n"
      "the public key alone can seal to; on a token p256 (the\n"

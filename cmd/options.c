@@ -25,6 +25,7 @@ void options_free(struct options *o)
     free(o->add.items);
     free(o->remove_keys.items);
     free(o->check.items);
+    free(o->needs.items);
     free(o->context.items);
     free(o->require_context.items);
     free(o->operands.items);
@@ -299,9 +300,10 @@ static void print_overview(const char *group)
             printf("  %-18s%s\n", full_name(&option_verbs[i], name), option_verbs[i].summary);
     printf("\n'bulla VERB --help' shows a verb's options.\n");
     if (group == NULL)
-        printf("\nexit status: 0 done; 1 failed; 2 usage; 3 part of a batch failed; 4 damaged or\n"
-               "forged data; 5 none of the given keys opens it; 6 key store not reachable;\n"
-               "7 refused by policy; 8 not supported by this bulla; 130 interrupted\n");
+        printf(
+            "\nexit status: 0 done; 1 failed; 2 usage; 3 part of a batch failed or was not seen; 4 damaged or\n"
+            "forged data; 5 none of the given keys opens it; 6 key store not reachable;\n"
+            "7 refused by policy; 8 not supported by this bulla; 130 interrupted\n");
 }
 
 void options_help(const struct options *o, const struct verb *verb)

@@ -16,16 +16,16 @@ struct list {
 
 /* struct options: what the command line says; strings belong to argv. */
 struct options {
-    struct list keys, to, add, remove_keys, context, require_context, check, operands;
-    const char *output, *envelope, *name, *require_name, *suite, *files_from, *shard, *needs,
-        *rotate_after, *sync, *kind, *progress, *passphrase_fd, *passphrase_command,
-        *new_passphrase_fd, *new_passphrase_command, *offset, *endpoint, *pin_fd, *pin_command,
-        *module, *module_args, *oaep;
+    struct list keys, to, add, remove_keys, context, require_context, check, needs, operands;
+    const char *output, *envelope, *name, *require_name, *suite, *files_from, *shard, *rotate_after,
+        *sync, *kind, *progress, *passphrase_fd, *passphrase_command, *new_passphrase_fd,
+        *new_passphrase_command, *offset, *endpoint, *pin_fd, *pin_command, *module, *module_args,
+        *oaep;
     const char *group; /* "key": whose verbs the help shows; NULL = all */
     uint64_t generation, min_generation, max_kdf_mem, jobs, length, kms_timeout, token_timeout;
-    bool allow_pin_in_uri;
-    bool detach, dry_run, force, help, json, null, passphrase, preserve_times, quiet, recursive,
-        share_branch, remove, remove_source, same_owner;
+    bool allow_empty, allow_pin_in_uri;
+    bool detach, dry_run, follow, force, help, json, null, passphrase, preserve_times, quiet,
+        recursive, remove, remove_source, same_owner, share_branch;
 };
 
 /* What a verb does with the files that it is given. */

@@ -5,6 +5,7 @@
 #include "cmd/common.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
+#include "libbulla/look.h"
 
 struct run {
     struct session from, to;

@@ -11,7 +11,8 @@
 #include "cmd/common.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
-#include "libbulla/open.h"
+#include "keystore/shown.h"
+#include "libbulla/look.h"
 
 /* What the names of keys and files may take, in bytes: anybody can write a file that names keys. */
 #define HELD_MAX ((size_t)8 << 20)
@@ -24,16 +25,23 @@ struct tally {
     uint64_t files, alone; /* files with a slot of it, and of those the ones with no other slot */
 };
 
+/* struct need: a key of --needs, and the files that only it opens. */
+struct need {
+    struct master_key *key;
+    const char *reference;
+    uint64_t files;
+};
+
 struct run {
     const struct options *options;
     void *tallies;         /* a tree (tsearch(3)) of them, by what they are of */
     size_t held;           /* bytes that they take */
-    uint64_t files, alone; /* files in all, and those that hang on a single key */
+    uint64_t files, alone; /* files in all, and those that depend on a single key */
 
-    /* --needs */
-    const struct master_key *key;
-    const char *key_name;
-    uint64_t needed;
+    struct need *needs; /* of --needs; borrowed */
+    size_t need_count;
+    bool names;            /* the files that need one are listed */
+    struct session *opens; /* lets the keys open files; NULL: only what slots say counts */
 };
 
 static int by_what(const void *a, const void *b)
@@ -112,22 +120,130 @@ static struct result count_slot(struct run *r, const struct slot *slot, const st
     return OK;
 }
 
-/* Whether every slot of a file is of the key. */
-static bool needs(const struct envelope *e, const struct master_key *key)
+/* In the order of what is told of a file whose two copies differ. */
+enum needed { NEEDED_NOT, NEEDED_UNCLEAR, NEEDED };
+
+/* The master key alone in a set. */
+static struct keyset only(struct need *need)
 {
-    for (size_t i = 0; i < e->slot_count; i++)
-        if (key->ops->match(key, &e->slots[i]) == SLOT_OTHER)
-            return false;
-    return true;
+    return (struct keyset){&need->key, 1};
 }
 
-static void show_needed(struct run *r, const struct item *item)
+/* What the slots say: whether an envelope has no other way in than the key. A slot that is not
+ * understood is none, but may be one: with no other the answer is not clear. */
+static enum needed said(const struct envelope *e, const struct keyset *key)
 {
-    r->needed++;
-    if (r->options->json || r->key_name == NULL)
+    size_t mine = 0, unknown = 0;
+
+    for (size_t i = 0; i < e->slot_count; i++) {
+        mine += keyset_matches(key, &e->slots[i]);
+        unknown += !slot_understood(&e->slots[i]);
+    }
+    if (mine == 0 || mine + unknown < e->slot_count)
+        return mine == e->slot_count ? NEEDED : NEEDED_NOT;
+    return unknown > 0 ? NEEDED_UNCLEAR : NEEDED;
+}
+
+/* Whether the other ways in that an envelope names are true: anybody can put a slot there. The key
+ * itself shows that, by the tag, which leaves out slots that a key store can move. */
+static bool is_vouched_for(struct session *s, struct need *need, const struct envelope *e)
+{
+    const struct keyset key = only(need);
+    struct branch_opened o BRANCH_OPENED_CLEANUP = {0};
+    struct err ignored = {0};
+
+    if (!branch_open(&s->table, s->crypto, &key, e, &o, &ignored).ok || !o.tag_fits)
+        return false;
+    for (size_t i = 0; i < e->slot_count; i++)
+        if (!keyset_matches(&key, &e->slots[i]) && slot_understood(&e->slots[i]) &&
+            !slot_moves(&e->slots[i]))
+            return true;
+    return false;
+}
+
+static enum needed needs_of(struct run *r, struct need *need, const struct envelope *e)
+{
+    const struct keyset key = only(need);
+    enum needed needed = said(e, &key);
+    bool has = false;
+
+    for (size_t i = 0; i < e->slot_count; i++)
+        has = has || keyset_matches(&key, &e->slots[i]);
+    return needed == NEEDED_NOT && has && r->opens != NULL && !is_vouched_for(r->opens, need, e)
+               ? NEEDED_UNCLEAR
+               : needed;
+}
+
+/* Of both copies of an envelope: the one that does not count now may be the last that is left. */
+static enum needed needs(struct run *r, struct need *need, const struct sealed *f)
+{
+    enum needed needed = needs_of(r, need, &f->envelope), other = NEEDED_NOT;
+
+    if (f->other.slots != NULL)
+        other = needs_of(r, need, &f->other);
+    return needed > other ? needed : other;
+}
+
+static void show_needed(const struct run *r, const struct need *need, const struct item *item)
+{
+    if (r->options->json || !r->names)
         return;
     terminal_show(item->source->path, strlen(item->source->path));
+    if (r->need_count > 1) {
+        putchar('\t');
+        terminal_reference(need->reference);
+    }
     putchar('\n');
+}
+
+static struct result unclear(const struct need *need, const struct item *item, struct err *err)
+{
+    char *shown STRING_CLEANUP = reference_shown(need->reference);
+
+    (void)fail(err, ERR_PARTIAL, "'%s': nothing shows that it opens without %s", item->source->path,
+               shown != NULL ? shown : "that key");
+    err_hint(err, "'bulla rewrap' makes it so");
+    return FAIL;
+}
+
+/* Counts a file for each key that it needs; json may be NULL. */
+static struct result count_needs(struct run *r, const struct sealed *f, const struct item *item,
+                                 json_t *json, struct err *err)
+{
+    json_t *list = json != NULL ? json_array() : NULL;
+    struct result done = OK;
+
+    for (size_t i = 0; i < r->need_count; i++) {
+        struct need *need = &r->needs[i];
+        const struct keyset key = only(need);
+        enum needed needed = needs(r, need, f);
+        if (needed == NEEDED_UNCLEAR)
+            done = unclear(need, item, err);
+        if (!keyset_check_age(&key, f->envelope.slots, f->envelope.slot_count, err).ok) {
+            err_context(err, "'%s'", item->source->path);
+            done = FAIL;
+        } else if (needed == NEEDED) {
+            need->files++;
+            show_needed(r, need, item);
+            if (json != NULL)
+                terminal_append(list, terminal_reference_text(need->reference));
+        }
+    }
+    if (json != NULL)
+        terminal_put(json, "needs", list);
+    return done;
+}
+
+static void put_keys(json_t *json, const struct envelope *e)
+{
+    json_t *keys = json_array();
+    char what[SLOT_DESCRIBED_MAX];
+
+    for (size_t i = 0; i < e->slot_count; i++) {
+        slot_describe(&e->slots[i], what);
+        terminal_append(keys, json_string(what));
+    }
+    terminal_put(json, "keys", keys);
 }
 
 static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)
@@ -144,23 +260,13 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     const struct envelope *e = &f.envelope;
     r->files++;
     r->alone += e->slot_count == 1;
-    bool needed = r->key != NULL && needs(e, r->key);
-    if (needed)
-        show_needed(r, item);
-    if (json != NULL && r->key != NULL)
-        terminal_put(json, "needs", json_boolean(needed));
-    for (size_t i = 0; i < e->slot_count && r->key == NULL; i++)
+    if (json != NULL)
+        put_keys(json, e);
+    if (r->need_count > 0)
+        return count_needs(r, &f, item, json, err);
+    for (size_t i = 0; i < e->slot_count; i++)
         if (!count_slot(r, &e->slots[i], &f, item->source->path, err).ok)
             return FAIL;
-    if (json != NULL) {
-        json_t *keys = json_array();
-        char what[SLOT_DESCRIBED_MAX];
-        for (size_t i = 0; i < e->slot_count; i++) {
-            slot_describe(&e->slots[i], what);
-            terminal_append(keys, json_string(what));
-        }
-        terminal_put(json, "keys", keys);
-    }
     return OK;
 }
 
@@ -203,6 +309,15 @@ static void show_one_json(const void *node, VISIT visit, int depth)
                                 text_time(time, t->time)));
 }
 
+static bool any_needed(const struct run *r)
+{
+    uint64_t files = 0;
+
+    for (size_t i = 0; i < r->need_count; i++)
+        files += r->needs[i].files;
+    return files > 0;
+}
+
 static int scan(struct run *r, const struct options *o)
 {
     struct batch batch = {.options = o,
@@ -211,66 +326,97 @@ static int scan(struct run *r, const struct options *o)
                           .done = "read",
                           .only = SEALED_SUFFIX,
                           .looks = 1u << LOOK_SEALED | 1u << LOOK_BODY | 1u << LOOK_EXPORTED |
-                                   1u << LOOK_ALONE};
+                                   1u << LOOK_ALONE,
+                          .proof = true};
 
     r->options = o;
-    int status = batch_run(&batch);
-    if (r->key != NULL && status == ERR_NONE && r->needed > 0)
-        return ERR_POLICY;
-    return status;
+    return batch_run(&batch);
+}
+
+/* The answer for one key. That no file needs it is one only if all were looked at. */
+static void show_need(const struct run *r, const struct need *need, bool all)
+{
+    if (r->options->json) {
+        terminal_json(json_pack("{s:o, s:I, s:b}", "key", terminal_reference_text(need->reference),
+                                "needed", (json_int_t)need->files, "all_seen", all));
+        return;
+    }
+    if (need->files == 0 && !all)
+        return;
+    printf("%" PRIu64 " file%s still need%s ", need->files, plural(need->files),
+           need->files == 1 ? "s" : "");
+    terminal_reference(need->reference);
+    putchar('\n');
 }
 
 static void run_end(struct run *r)
 {
     tdestroy(r->tallies, tally_free);
+    free(r->needs);
+}
+
+#define RUN_CLEANUP __attribute__((cleanup(run_end)))
+
+static struct result take_needs(struct run *r, const struct keyset *keys, const struct options *o,
+                                struct err *err)
+{
+    if (!keyset_locate(keys, false, err).ok)
+        return FAIL;
+    r->needs = calloc(keys->count, sizeof *r->needs);
+    if (r->needs == NULL && keys->count > 0)
+        return fail(err, ERR_FAILED, "out of memory");
+    for (; r->need_count < keys->count; r->need_count++)
+        r->needs[r->need_count] =
+            (struct need){keys->keys[r->need_count], o->needs.items[r->need_count], 0};
+    r->names = true;
+    return OK;
+}
+
+static void show_all(const struct run *r, bool all)
+{
+    for (size_t i = 0; i < r->need_count; i++)
+        show_need(r, &r->needs[i], all);
+    if (r->need_count > 0)
+        return;
+    if (r->options->json)
+        twalk(r->tallies, show_one_json);
+    else
+        show(r);
 }
 
 int verb_status(const struct options *o)
 {
-    struct run r __attribute__((cleanup(run_end))) = {0};
-    struct list needed = {.items = (const char *[]){o->needs}, .count = o->needs != NULL};
     struct session s SESSION_CLEANUP = {0};
-    struct keyset needs_keys KEYSET_CLEANUP = {0};
+    struct keyset keys KEYSET_CLEANUP = {0};
+    struct run r RUN_CLEANUP = {0};
     struct err err = {0};
 
     if (!common_env(&s.env, o, &err).ok || !session_open(&s, NULL, 0, &err).ok ||
-        !common_keyset(&needs_keys, &s.env, &needed, &err).ok)
+        !common_keyset(&keys, &s.env, &o->needs, &err).ok || !take_needs(&r, &keys, o, &err).ok)
         return terminal_error(&err);
-    if (needed.count > 0) {
-        if (!keyset_locate(&needs_keys, false, &err).ok)
-            return terminal_error(&err);
-        r.key = needs_keys.keys[0];
-        r.key_name = o->needs;
-    }
     int status = scan(&r, o);
     /* A count of nothing that could be read would look like an answer. */
     if (status != ERR_NONE && r.files == 0)
         return status;
-    if (r.key != NULL) {
-        if (!o->json && (status == ERR_NONE || status == ERR_POLICY)) {
-            printf("%" PRIu64 " file%s still need%s ", r.needed, plural(r.needed),
-                   r.needed == 1 ? "s" : "");
-            terminal_reference(r.key_name);
-            putchar('\n');
-        }
-    } else if (o->json) {
-        twalk(r.tallies, show_one_json);
-    } else {
-        show(&r);
-    }
-    return status;
+    show_all(&r, status == ERR_NONE);
+    return any_needed(&r) && status != ERR_INTERRUPTED ? ERR_POLICY : status;
 }
 
-struct result status_needs(const struct master_key *key, const struct list *paths, uint64_t *needed,
-                           struct err *err)
+struct result status_needs(struct session *s, struct master_key *key, const char *reference,
+                           const struct options *o, uint64_t *needed, struct err *err)
 {
-    struct run r = {.key = key};
-    struct options o = {.operands = *paths, .recursive = true};
-    int status = scan(&r, &o);
+    struct need need = {.key = key, .reference = reference};
+    struct run r = {.needs = &need, .need_count = 1, .opens = s};
+    struct options paths = {.operands = o->check,
+                            .recursive = true,
+                            .follow = o->follow,
+                            .allow_empty = o->allow_empty};
+    int status = scan(&r, &paths);
 
-    run_end(&r);
-    *needed = r.needed;
-    if (status != ERR_NONE && status != ERR_POLICY)
-        return fail(err, ERR_FAILED, "not every file could be read, so some may need it");
+    *needed = need.files;
+    if (status == ERR_INTERRUPTED)
+        return fail(err, ERR_INTERRUPTED, "interrupted");
+    if (status != ERR_NONE && need.files == 0)
+        return fail(err, ERR_PARTIAL, "not all could be looked at, so some files may need it");
     return OK;
 }

@@ -1,14 +1,16 @@
-/* status: which files hang on which keys; what 'bulla status' and 'bulla key destroy --check'
+/* status: which files depend on which keys; what 'bulla status' and 'bulla key destroy --check'
  * share. */
 #ifndef BULLA_CMD_STATUS_H
 #define BULLA_CMD_STATUS_H
 
 #include "cmd/options.h"
-#include "keystore/keystore.h"
+#include "libbulla/session.h"
 
-/* status_needs counts in *needed the files at or below the paths that only this key opens. A file
- * that could not be read makes it fail; *needed has those that could. */
-FALLIBLE status_needs(const struct master_key *key, const struct list *paths, uint64_t *needed,
-                      struct err *err);
+/* status_needs counts in *needed the files at or below the paths of --check that only this key, of
+ * the reference, opens. Of files that name other keys too, the key opens the envelope to see
+ * whether that is true. ERR_PARTIAL if none needs it, but not all could be looked at or believed.
+ */
+FALLIBLE status_needs(struct session *s, struct master_key *key, const char *reference,
+                      const struct options *o, uint64_t *needed, struct err *err);
 
 #endif

@@ -73,6 +73,19 @@ static struct result copy_slots(struct envelope *e, const struct slot *slots, si
     return OK;
 }
 
+static struct result check_caps(const struct envelope *e, struct err *err)
+{
+    size_t passphrases = 0;
+
+    for (size_t i = 0; i < e->slot_count; i++)
+        passphrases += e->slots[i].code == SLOT_PASSPHRASE;
+    if (passphrases > SLOT_PASSPHRASES_MAX)
+        return fail(err, ERR_USAGE, "an envelope has at most %d passphrases", SLOT_PASSPHRASES_MAX);
+    if (e->slot_count < 1 || e->slot_count > SLOTS_MAX)
+        return fail(err, ERR_USAGE, "an envelope has 1 to %d keys", SLOTS_MAX);
+    return OK;
+}
+
 struct result envelope_wrap(struct envelope *e, const struct crypto *crypto,
                             const struct branch_key *branch_key, const struct secret *data_key,
                             const struct slot *slots, size_t slot_count, struct err *err)
@@ -84,7 +97,8 @@ struct result envelope_wrap(struct envelope *e, const struct crypto *crypto,
     memcpy(made.branch_id, id, BRANCH_ID_SIZE);
     if (!copy_slots(&made, slots, slot_count, err).ok)
         return FAIL;
-    if (!xaes_seal(crypto, branch_key_wrap_key(branch_key), key_aad(e, id, aad), data_key->bytes,
+    if (!check_caps(&made, err).ok ||
+        !xaes_seal(crypto, branch_key_wrap_key(branch_key), key_aad(e, id, aad), data_key->bytes,
                    KEY_SIZE, made.wrapped_key, err)
              .ok ||
         !envelope_tag(&made, branch_key, made.tag, err).ok) {
@@ -127,20 +141,13 @@ static size_t tagged_size(const struct envelope *e)
     return size;
 }
 
-static bool has_caps(const struct envelope *e)
-{
-    size_t passphrases = 0;
-
-    for (size_t i = 0; i < e->slot_count; i++)
-        passphrases += e->slots[i].code == SLOT_PASSPHRASE;
-    return e->slot_count >= 1 && e->slot_count <= SLOTS_MAX && passphrases <= SLOT_PASSPHRASES_MAX;
-}
-
 /* The content without its tag. For the tag, of a slot that a key store may move by itself only that
  * it is there. */
 static void encode_tagged(struct wire_writer *w, const struct envelope *e, bool for_tag)
 {
-    w->bad = w->bad || !has_caps(e);
+    struct err ignored;
+
+    w->bad = w->bad || !check_caps(e, &ignored).ok;
     wire_put_u16(w, (uint16_t)core_size(&e->core));
     core_encode(w, &e->core);
     wire_put_bytes(w, e->branch_id, BRANCH_ID_SIZE);
@@ -240,8 +247,10 @@ static struct result decode_slots(struct envelope *e, size_t count, struct wire_
     for (; e->slot_count < count; e->slot_count++)
         if (!slot_decode(&e->slots[e->slot_count], r, err).ok)
             return FAIL;
-    if (!has_caps(e))
-        return fail(err, ERR_DAMAGED, "it has more than %d passphrases", SLOT_PASSPHRASES_MAX);
+    if (!check_caps(e, err).ok) {
+        err->class = ERR_DAMAGED;
+        return FAIL;
+    }
     return OK;
 }
 
@@ -300,6 +309,8 @@ static struct result decode_copy(struct envelope *e, const uint8_t *bytes, unsig
     sha256(hash, &(struct view){bytes, HEADER_SIZE + size}, 1);
     if (memcmp(wire_get_view(&r, SHA256_SIZE).bytes, hash, SHA256_SIZE) != 0)
         return fail(err, ERR_DAMAGED, "its checksum does not match");
+    if (made.exponent < REGION_EXPONENT_MIN || made.exponent > REGION_EXPONENT_MAX)
+        return fail(err, ERR_DAMAGED, "its region size is impossible");
     if (version != FORMAT_VERSION)
         return fail(err, ERR_UNSUPPORTED,
                     version < FORMAT_VERSION

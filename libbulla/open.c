@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/text.h"
 #include "libbulla/output.h"
 
 void sealed_close(struct sealed *f)
@@ -148,80 +147,6 @@ bool sealed_remains(const struct sealed *f, const struct session *s)
     return true;
 }
 
-static bool begins_sealed(int fd)
-{
-    uint8_t start[ENVELOPE_MAGIC_SIZE];
-
-    return pread(fd, start, sizeof start, 0) == (ssize_t)sizeof start && envelope_begins(start);
-}
-
-bool open_looks_sealed(const struct place *file)
-{
-    bool body = text_ends_with(file->name, SEALED_SUFFIX), there = false;
-    struct place beside PLACE_CLEANUP = {0};
-    int fd FD_CLEANUP = -1;
-    struct stat st;
-    struct err err;
-
-    if (!body && !text_ends_with(file->name, SEALED_SUFFIX ENVELOPE_SUFFIX))
-        return false;
-    if (!place_open_file(file, false, &fd, &st, &err).ok)
-        return false;
-    if (begins_sealed(fd))
-        return true;
-    return body && place_beside(&beside, file, ENVELOPE_SUFFIX, &err).ok &&
-           place_stat(&beside, &st, &there, &err).ok && there;
-}
-
-/* Whether a file is an envelope and nothing else. */
-static bool is_envelope(const struct place *file)
-{
-    const struct sealed_place from = {.body = file, .alone = true};
-    struct sealed f SEALED_CLEANUP = {0};
-    struct session silent = {0};
-    struct err err;
-
-    return sealed_open(&f, &silent, &from, &err).ok &&
-           (uint64_t)f.st.st_size == envelope_size(&f.envelope);
-}
-
-/* Whose envelope that is: what has its name without the ending tells. */
-static enum look look_of_envelope(const struct place *envelope)
-{
-    char *name STRING_CLEANUP =
-        strndup(envelope->name, strlen(envelope->name) - strlen(ENVELOPE_SUFFIX));
-    struct place body PLACE_CLEANUP = {0};
-    int fd FD_CLEANUP = -1;
-    bool there = false;
-    struct stat st;
-    struct err err;
-
-    if (name == NULL || !place_in(&body, envelope->dir, name, envelope->path, &err).ok ||
-        !place_stat(&body, &st, &there, &err).ok || !there)
-        return LOOK_ALONE;
-    return place_open_file(&body, false, &fd, &st, &err).ok && begins_sealed(fd) ? LOOK_EXPORTED
-                                                                                 : LOOK_DETACHED;
-}
-
-enum look open_look(const struct place *file)
-{
-    struct place beside PLACE_CLEANUP = {0};
-    int fd FD_CLEANUP = -1;
-    bool there = true;
-    struct stat st;
-    struct err err;
-
-    if (!place_open_file(file, false, &fd, &st, &err).ok)
-        return place_stat(file, &st, &there, &err).ok && !there ? LOOK_PLAIN : LOOK_UNKNOWN;
-    if (begins_sealed(fd))
-        return text_ends_with(file->name, ENVELOPE_SUFFIX) && is_envelope(file)
-                   ? look_of_envelope(file)
-                   : LOOK_SEALED;
-    return place_beside(&beside, file, ENVELOPE_SUFFIX, &err).ok && is_envelope(&beside)
-               ? LOOK_BODY
-               : LOOK_PLAIN;
-}
-
 static struct result check_required(const struct open_options *o, const struct core *core,
                                     struct err *err)
 {
@@ -244,15 +169,15 @@ static struct result check_required(const struct open_options *o, const struct c
     return OK;
 }
 
-#define CHANGED_SLOTS "its slots were changed by somebody who does not have its branch key"
-
 /* The slots only lead to the data key, which is authentic: a file that opens is whole. But what
  * else they say of who can open it is not to be believed. */
 static void warn_of_slots(const struct sealed *f, const struct session *s,
                           const struct open_options *options)
 {
     if (!f->tag_fits && !options->strict)
-        session_warn(s, "'%s': " CHANGED_SLOTS "; 'bulla rewrap' gives it new ones",
+        session_warn(s,
+                     "'%s': its slots were changed by somebody who does not have its branch key: "
+                     "its tag does not match; 'bulla rewrap' gives it new ones",
                      f->source.name);
 }
 
@@ -376,7 +301,11 @@ struct result open_stream(struct session *s, const struct open_options *options,
     if (!open_body(s, f, &body, size, err).ok)
         return FAIL;
     if (options->strict && !f->tag_fits)
-        return fail(err, ERR_DAMAGED, "'%s': " CHANGED_SLOTS, f->source.name);
+        return fail(
+            err, ERR_DAMAGED,
+            "'%s': its slots were changed by somebody who does not have its branch key: its "
+            "tag does not match",
+            f->source.name);
     return OK;
 }
 

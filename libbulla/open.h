@@ -63,25 +63,6 @@ struct open_options {
     const struct body_range *range; /* what is wanted of the plaintext; NULL = all */
 };
 
-/* open_looks_sealed is true for a file that a run of sealing has no more to do with: one named like
- * a sealed file or an envelope that begins as an envelope does, or is named like a body and has an
- * envelope beside it. */
-bool open_looks_sealed(const struct place *file);
-
-/* enum look: what a file seems to be, whatever its name. */
-enum look {
-    LOOK_PLAIN,    /* not sealed */
-    LOOK_UNKNOWN,  /* cannot be read */
-    LOOK_SEALED,   /* begins with an envelope */
-    LOOK_BODY,     /* its envelope lies beside it */
-    LOOK_DETACHED, /* the envelope of a body beside it, which has none of its own */
-    LOOK_EXPORTED, /* an envelope beside a file that has its own */
-    LOOK_ALONE     /* an envelope with no file beside it */
-};
-
-/* open_look tells that by how the file begins and what lies beside it. */
-enum look open_look(const struct place *file);
-
 /* open_start opens the data key, checks what the options require, and finds the body by its
  * commitment: the source of *f stands at chunk 0 then, and the caller ends *c. */
 FALLIBLE open_start(struct session *s, const struct open_options *options, struct sealed *f,

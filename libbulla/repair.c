@@ -90,10 +90,10 @@ static struct result check(const struct place *body, const struct envelope *now,
         err_hint(err, "--force puts the older one in all the same");
         return FAIL;
     }
-    if (now->sequence >= SEQUENCE_MAX)
-        return fail(err, ERR_FAILED, "'%s' has the last sequence number", body->path);
+    /* After the last number comes the first: until both copies have it, the one that is there still
+     * counts. */
     if (now->sequence >= e->sequence)
-        e->sequence = now->sequence + 1;
+        e->sequence = now->sequence == SEQUENCE_MAX ? 1 : now->sequence + 1;
     return OK;
 }
 

@@ -29,6 +29,12 @@ def expect(got, status, stderr):
     assert got in allowed, f"exit status {got}, not {status}: {stderr}"
 
 
+def reports(done):
+    """What a run with --json told of each file; its other lines are of the run."""
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    return [line for line in lines if "file" in line]
+
+
 class Bulla:
     """Calls bulla; keyrings that it should keep secret lie in self.keys."""
 

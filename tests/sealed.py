@@ -1,5 +1,6 @@
 """What the tests know of the format: where things stand in a sealed file, and how to break them. See docs/FORMAT.md."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -9,12 +10,44 @@ import stat
 
 import pytest
 
-REGION = 4096
+REGION = 4096  # of a file with a body of SMALL or more, and of a detached envelope
 BODY = 2 * REGION
 CHUNKS = BODY + 56
 CHUNK = 16384 + 16
-GENERATION = 24 + 2 + 2 + 2 + 16 + 16 + 8
+SMALL = 64 << 10  # a body below it has the smallest region that holds its envelope
+GENERATION = 24 + 2 + 2 + 2 + 16 + 8
 SUITES = ["aes", "chacha20"]
+
+
+@dataclasses.dataclass
+class Layout:
+    """Where things are in a sealed file: sizes and offsets in bytes, those of the content in copy A."""
+
+    region: int
+    body: int
+    chunks: int
+    core: int
+    generation: int
+    branch_id: int
+    wrapped_key: int
+    slots: int  # the number of slots, and then the slots
+    tag: int
+    end: int  # of the content, where the hash is; zeros follow the hash
+
+
+def layout(data):
+    """The layout of a sealed file, or of an envelope alone, with a good copy A."""
+    region = 1 << int.from_bytes(data[10:12], "big")
+    end = 24 + int.from_bytes(data[12:16], "big")
+    branch_id = 26 + int.from_bytes(data[24:26], "big")
+    starts = {"core": 26, "generation": 26 + 2 + 2 + 16 + 8, "branch_id": branch_id, "wrapped_key": branch_id + 32}
+    starts |= {"slots": branch_id + 32 + 72, "tag": end - 32, "end": end}
+    return Layout(region=region, body=2 * region, chunks=2 * region + 56, **starts)
+
+
+def with_copies(data, copy):
+    """A sealed file with both of its envelope copies made this one, under the right checksum."""
+    return 2 * with_checksum(copy) + data[2 * len(copy) :]
 
 
 def content(size, seed=0):
@@ -25,6 +58,22 @@ def content(size, seed=0):
 def flip(data, offset, bit=0):
     offset %= len(data)
     return data[:offset] + bytes([data[offset] ^ 1 << bit]) + data[offset + 1 :]
+
+
+def body_at(data):
+    """Where the body of a self-contained file begins; its first copy must not be damaged."""
+    return 2 << int.from_bytes(data[10:12], "big")
+
+
+def copies(data):
+    """Copy A and copy B of the envelope."""
+    region = body_at(data) // 2
+    return data[:region], data[region : 2 * region]
+
+
+def put_copies(data, a, b=None):
+    """The file with these copies in place of its own; B is as A where it is not given."""
+    return a + (a if b is None else b) + data[body_at(data) :]
 
 
 def with_checksum(copy):
@@ -46,6 +95,12 @@ def snapshot(folder):
                     what += [st.st_mtime_ns, hashlib.sha256(file.read()).hexdigest()]
             found[path] = what
     return found
+
+
+def identity(path):
+    """What a file has that is not touched."""
+    st = path.stat()
+    return st.st_ino, st.st_mtime_ns, st.st_mode, st.st_uid, path.read_bytes()
 
 
 def make_null(path):
@@ -84,6 +139,13 @@ def many_keys(bulla, count=30):
 
     edit_ring(ring, add)
     return [f"{ring}#{name}" for name in names]
+
+
+def slot_bytes(ring, version, name=None):
+    """How a slot of that version begins: the key id and the number."""
+    keys = json.loads(ring.read_text())["keys"]
+    (key_id,) = [key["id"] for key in keys if name in (None, key["name"])]
+    return bytes.fromhex(key_id) + version.to_bytes(4, "big")
 
 
 def set_state(path, state, version=0):

@@ -7,7 +7,7 @@ import pytest
 
 from held import wait_until_asleep
 from program import BOUND
-from sealed import make_socket, snapshot
+from sealed import SMALL, content, make_socket, snapshot
 
 # Standard input, which is there once.
 
@@ -179,15 +179,19 @@ def test_folder_that_may_only_be_read(bulla, work, args, says):
     folder.chmod(0o755)
 
 
-def test_files_in_a_folder_that_may_only_be_read_are_rewrapped(bulla, ring, work):
-    """In place, where only the file is written."""
+def test_large_files_in_a_folder_that_may_only_be_read_are_rewrapped(bulla, ring, work):
+    """In place, where only the file is written; a small one would be replaced."""
     other = bulla.new_key("other")
     (work / "ro").mkdir()
-    sealed = bulla.seal(ring, b"x", name="ro/s")
+    large, small = (bulla.seal(ring, content(size), name=f"ro/{size}") for size in (SMALL, 1))
+    before = snapshot(work)
     (work / "ro").chmod(0o555)
-    bulla("rewrap", "-k", ring, "--add", other, sealed, under=BOUND)
+    bulla("rewrap", "-k", ring, "--add", other, large, under=BOUND)
+    done = bulla("rewrap", "-k", ring, "--add", other, small, under=BOUND, status=1)
     (work / "ro").chmod(0o755)
-    assert bulla("decrypt", "-k", other, sealed, "-o", "-").stdout == b"x"
+    assert f"cannot create '{small}': Permission denied".encode() in done.stderr
+    assert bulla.open(other, large) == content(SMALL)
+    assert {name for name, what in snapshot(work).items() if before.get(name) != what} == {os.fsencode(large)}
 
 
 def test_files_in_a_folder_that_may_only_be_searched(bulla, work):
@@ -196,7 +200,7 @@ def test_files_in_a_folder_that_may_only_be_searched(bulla, work):
     folder.mkdir()
     bulla("key", "new", "-q", ring)
     bulla("key", "rotate", ring)
-    (folder / "f").write_bytes(b"plain")
+    (folder / "f").write_bytes(content(SMALL))
     folder.chmod(0o100)
     bulla("encrypt", "-k", ring, "-o", "s.bulla", "x/f", under=BOUND)
     folder.chmod(0o700)
@@ -207,7 +211,7 @@ def test_files_in_a_folder_that_may_only_be_searched(bulla, work):
     bulla("verify", "-k", ring, "x/s.bulla", under=BOUND)
     bulla("decrypt", "-k", ring, "-o", "back", "x/s.bulla", under=BOUND)
     folder.chmod(0o700)
-    assert (work / "back").read_bytes() == b"plain" and bulla.inspect("x/s.bulla")[0]["slots"][0]["key_version"] == 3
+    assert (work / "back").read_bytes() == content(SMALL) and bulla.inspect("x/s.bulla")[0]["slots"][0]["key_version"] == 3
 
 
 NEED_TO_READ = [

@@ -162,7 +162,7 @@ BAD = {
     "oaep": usage(WORDS, "--oaep is sha256 or sha1"),
     "max-kdf-mem": [*NUMBERS, ("4097", 2, "is at most 4096 MiB")],
     "rotate-after": usage(DAYS, "--rotate-after is like 90d"),
-    "check": [(path, 1, "not every file could be read") for path in ("missing", "missing/f", "garbage", "socket.bulla", LONG, DEEP, NASTY)],
+    "check": [(path, 3, "not all could be looked at") for path in ("missing", "missing/f", "garbage", "socket.bulla", LONG, DEEP, NASTY)],
     "context": PAIRS,
     "require-context": PAIRS,
     "name": [(b"\xff", 2, "the name is not UTF-8"), ("n" * 1025, 2, "name")],
@@ -173,7 +173,7 @@ BAD = {
     "jobs": [*NUMBERS, ("65", 2, "is at most 64")],
     "progress": usage(WORDS, "--progress is auto, json or none"),
 }
-REPEATED = {"key", "to", "add", "remove", "check", "context", "require-context"}
+REPEATED = {"key", "to", "add", "remove", "check", "needs", "context", "require-context"}
 BESIDES = {"offset": ["-o", "out"], "length": ["-o", "out"]}  # what an option needs beside it
 
 

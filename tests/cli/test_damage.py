@@ -4,38 +4,46 @@ import json
 
 import pytest
 
-from sealed import BODY, REGION, content, edit_ring, flip, set_state, with_checksum
+from sealed import REGION, content, edit_ring, flip, layout, set_state, snapshot, with_checksum, with_copies
 
-SIZE = 3 * 16384 + 100
-USED = 24 + 238 + 32  # bytes of a copy that are not filling
-IN_COPY = [0, 9, 11, 15, 23, 24, 100, USED - 1, USED, REGION - 1]
+SMALLER, LARGER = 3 * 16384 + 100, 5 * 16384 + 100
+USED = 24 + 286 + 32  # bytes of a copy that are not filling
+IN_COPY = [0, 9, 11, 15, 23, 24, 100, USED - 1, USED, -1]
+
+
+@pytest.fixture(params=[SMALLER, LARGER], ids=["small", "large"])
+def size(request):
+    return request.param
 
 
 @pytest.fixture
-def sealed(bulla, ring):
-    return bulla.seal(ring, content(SIZE))
+def sealed(bulla, ring, size):
+    return bulla.seal(ring, content(size))
 
 
 # Envelope copies.
 
 
-def test_the_offsets_above_are_right(sealed):
+def test_the_offsets_above_are_right(sealed, size):
     data = sealed.read_bytes()
-    assert 24 + int.from_bytes(data[12:16], "big") + 32 == USED
-    assert data[:REGION] == data[REGION:BODY] and not any(data[USED:REGION])
+    at = layout(data)
+    assert at.region == (512 if size == SMALLER else REGION) and at.end + 32 == USED
+    assert data[: at.region] == data[at.region : at.body] and not any(data[USED : at.region])
 
 
 @pytest.mark.parametrize("offset", IN_COPY)
 @pytest.mark.parametrize("copy, other", ["AB", "BA"])
-def test_one_damaged_copy_costs_nothing(bulla, ring, sealed, copy, other, offset):
-    data = flip(sealed.read_bytes(), offset + (REGION if copy == "B" else 0), offset % 8)
+def test_one_damaged_copy_costs_nothing(bulla, ring, sealed, size, copy, other, offset):
+    data = sealed.read_bytes()
+    region = layout(data).region
+    data = flip(data, offset % region + (region if copy == "B" else 0), offset % 8)
     sealed.write_bytes(data)
     warning = f"warning: '%s': envelope copy {copy} is damaged ("
     for done, name in (
         (bulla("decrypt", "-k", ring, sealed, "-o", "-"), sealed),
         (bulla("decrypt", "-k", ring, stdin=data), "standard input"),
     ):
-        assert done.stdout == content(SIZE)
+        assert done.stdout == content(size)
         assert (warning % name).encode() in done.stderr
         assert f"; opened from copy {other}\n".encode() in done.stderr
     states = {"A": ["damaged", "good"], "B": ["good", "damaged"]}[copy]
@@ -55,40 +63,56 @@ def test_quiet_keeps_warnings_back(bulla, ring, sealed):
 
 
 def test_zeroed_sector_costs_nothing(bulla, ring, sealed):
-    sealed.write_bytes(bytes(REGION) + sealed.read_bytes()[REGION:])
+    data = sealed.read_bytes()
+    sealed.write_bytes(bytes(512) + data[512:])
     bulla("decrypt", "-k", ring, sealed)
 
 
-def test_two_different_copies_are_told(bulla, ring, sealed):
+def test_two_different_copies_are_told(bulla, ring, sealed, size):
     """Either opens; which was read is said."""
-    other = bulla.seal(ring, content(SIZE), name="other").read_bytes()
+    other = bulla.seal(ring, content(size), name="other").read_bytes()
     data = sealed.read_bytes()
-    mixed = data[:REGION] + other[REGION:BODY] + data[BODY:]
+    at = layout(data)
+    mixed = data[: at.region] + other[at.region : at.body] + data[at.body :]
     done = bulla("decrypt", "-k", ring, stdin=mixed)
-    assert done.stdout == content(SIZE) and b"copies A and B differ" in done.stderr
+    assert done.stdout == content(size) and b"copies A and B differ" in done.stderr
 
 
-def test_newer_copy_is_read(bulla, ring, sealed):
+def test_newer_copy_is_read(bulla, ring, sealed, size):
     data = sealed.read_bytes()
-    newer = with_checksum(data[:23] + b"\x02" + data[24:REGION])
-    done = bulla("decrypt", "-k", ring, stdin=data[:REGION] + newer + data[BODY:])
-    assert done.stdout == content(SIZE)
+    at = layout(data)
+    newer = with_checksum(data[:23] + b"\x02" + data[24 : at.region])
+    done = bulla("decrypt", "-k", ring, stdin=data[: at.region] + newer + data[at.body :])
+    assert done.stdout == content(size)
     assert b"envelope copy A is older than copy B" in done.stderr
 
 
 @pytest.mark.parametrize("copy", "AB")
 @pytest.mark.parametrize("verb", ["rewrap", "rewrap --dry-run", "reencrypt", "envelope restore --force"])
-def test_copy_of_a_newer_bulla_is_not_written_over(bulla, ring, sealed, verb, copy):
+def test_copy_of_a_newer_bulla_is_not_written_over(bulla, ring, sealed, size, verb, copy):
     """The other copy opens the file, but who wrote the newer one may count on it."""
     bulla("envelope", "export", sealed)
     data = sealed.read_bytes()
-    newer = with_checksum(data[:8] + b"\0\x02" + data[10:REGION])
-    mixed = newer + data[REGION:] if copy == "A" else data[:REGION] + newer + data[BODY:]
+    at = layout(data)
+    newer = with_checksum(data[:8] + b"\0\x03" + data[10 : at.region])
+    mixed = newer + data[at.region :] if copy == "A" else data[: at.region] + newer + data[at.body :]
     sealed.write_bytes(mixed)
-    assert bulla("decrypt", "-k", ring, "-o", "-", sealed).stdout == content(SIZE)
+    assert bulla("decrypt", "-k", ring, "-o", "-", sealed).stdout == content(size)
     done = bulla(*verb.split(), "-k", ring, sealed, status=8)
     assert f"bulla: '{sealed}': envelope copy {copy} is not for this bulla (".encode() in done.stderr
     assert sealed.read_bytes() == mixed
+
+
+@pytest.mark.parametrize("number, says", [(1, "of a bulla from before the first release"), (3, "which this bulla does not know")])
+@pytest.mark.parametrize("verb", ["decrypt", "verify", "inspect", "rewrap", "reencrypt"])
+def test_other_format_is_refused(bulla, ring, sealed, verb, number, says):
+    data = sealed.read_bytes()
+    other = with_copies(data, data[:9] + bytes([number]) + data[10 : layout(data).region])
+    sealed.write_bytes(other)
+    before = snapshot(bulla.work)
+    done = bulla(verb, *([] if verb == "inspect" else ["-k", ring]), "plain.bulla", status=8)
+    assert f"it has format {number}, {says}\n".encode() in done.stderr and done.stdout == b""
+    assert snapshot(bulla.work) == before
 
 
 # Keys.

@@ -5,14 +5,21 @@ import os
 
 import pytest
 
-from sealed import BODY, CHUNK, REGION, content, edit_ring, flip, make_null, set_state, snapshot, with_checksum
+from program import reports
+from sealed import BODY, CHUNK, content, edit_ring, flip, layout, make_null, set_state, snapshot, with_checksum
 
-SIZE = 2 * 16384 + 5
+SIZE = 2 * 16384 + 5  # with a small region
+LARGE = 4 * 16384 + 5
+
+
+@pytest.fixture(params=[SIZE, LARGE], ids=["small", "large"])
+def size(request):
+    return request.param
 
 
 @pytest.fixture
-def sealed(bulla, ring):
-    return bulla.seal(ring, content(SIZE))
+def sealed(bulla, ring, size):
+    return bulla.seal(ring, content(size))
 
 
 @pytest.fixture
@@ -24,24 +31,31 @@ def exported(bulla, sealed):
 
 def destroy(path, copies="AB"):
     data = bytearray(path.read_bytes())
+    region = layout(data).region
     for copy in copies:
-        at = "AB".index(copy) * REGION
-        data[at : at + REGION] = bytes(REGION)
+        at = "AB".index(copy) * region
+        data[at : at + region] = bytes(region)
     path.write_bytes(data)
     return path
 
 
-def opens(bulla, ring, path, *options):
+def opens(bulla, ring, path, *options, size=SIZE):
     """The file opens without a warning."""
     done = bulla("decrypt", "-k", ring, "-o", "-", *options, path)
-    return (done.stdout, done.stderr) == (content(SIZE), b"")
+    return (done.stdout, done.stderr) == (content(size), b"")
+
+
+def own_envelope(path):
+    """Both copies, as they are in the sealed file."""
+    data = path.read_bytes()
+    return data[: layout(data).body]
 
 
 # Detached.
 
 
-def detach(bulla, ring, *options):
-    (bulla.work / "f").write_bytes(content(SIZE))
+def detach(bulla, ring, *options, size=SIZE):
+    (bulla.work / "f").write_bytes(content(size))
     bulla("encrypt", "-k", ring, "--detach", "--remove-source", *options, "f")
     return bulla.work / "f.bulla", bulla.work / "f.bulla.env"
 
@@ -64,7 +78,7 @@ def test_json_of_a_detached_pair_tells_of_no_error(bulla, ring, verb):
     """That the body has no envelope in it is what was expected."""
     body, _ = detach(bulla, ring)
     key = [] if verb == "inspect" else ["-k", ring]
-    (report,) = map(json.loads, bulla(verb, "--json", *key, body).stdout.splitlines())
+    (report,) = reports(bulla(verb, "--json", *key, body))
     assert report["status"] == 0 and "error" not in report
 
 
@@ -106,13 +120,13 @@ def test_tree_of_detached_pairs(bulla, ring, work):
 
 
 def test_export_is_the_envelope(sealed, exported):
-    assert exported.read_bytes() == sealed.read_bytes()[:BODY]
+    assert exported.read_bytes() == own_envelope(sealed)
 
 
 def test_export_to_a_name_and_to_standard_output(bulla, sealed, work):
     bulla("envelope", "export", sealed, "-o", "e")
     data = bulla("envelope", "export", sealed, "-o", "-").stdout
-    assert data == (work / "e").read_bytes() == sealed.read_bytes()[:BODY]
+    assert data == (work / "e").read_bytes() == own_envelope(sealed)
 
 
 def test_export_does_not_overwrite(bulla, sealed, exported):
@@ -120,12 +134,12 @@ def test_export_does_not_overwrite(bulla, sealed, exported):
     bulla("envelope", "export", sealed, status=1)
     assert exported.read_bytes() == b"old"
     bulla("envelope", "export", "--force", sealed)
-    assert exported.read_bytes() == sealed.read_bytes()[:BODY]
+    assert exported.read_bytes() == own_envelope(sealed)
 
 
 def test_export_repairs_its_copy(bulla, ring, sealed):
     """From a file with one damaged copy comes an envelope with two good ones."""
-    good = sealed.read_bytes()[:BODY]
+    good = own_envelope(sealed)
     sealed.write_bytes(flip(sealed.read_bytes(), 50))
     assert b"copy A is damaged" in bulla("envelope", "export", sealed).stderr
     assert sealed.with_name("plain.bulla.env").read_bytes() == good
@@ -139,7 +153,7 @@ def test_export_from_a_file_without_envelope(bulla, sealed, work):
 
 
 @pytest.mark.parametrize("where", ["beside", "elsewhere"])
-def test_exported_envelope_opens_a_file_without_its_own(bulla, ring, sealed, exported, work, where):
+def test_exported_envelope_opens_a_file_without_its_own(bulla, ring, sealed, exported, work, where, size):
     options = []
     if where == "elsewhere":
         exported.rename(work / "e")
@@ -150,7 +164,7 @@ def test_exported_envelope_opens_a_file_without_its_own(bulla, ring, sealed, exp
         if where == "beside" and not args:
             continue
         done = bulla("decrypt", "-k", ring, *options, "-o", "-", *args, stdin=data)
-        assert done.stdout == content(SIZE)
+        assert done.stdout == content(size)
         assert b"envelope copies in this file were not used; 'bulla envelope restore'" in done.stderr
     assert snapshot(work) == before
 
@@ -162,11 +176,11 @@ def test_exported_envelope_opens_a_whole_file(bulla, ring, sealed, exported):
 # Restore.
 
 
-def test_restore_after_total_loss(bulla, ring, sealed, exported):
+def test_restore_after_total_loss(bulla, ring, sealed, exported, size):
     whole = sealed.read_bytes()
     destroy(sealed)
     bulla("envelope", "restore", "-k", ring, sealed)
-    assert sealed.read_bytes() == whole and opens(bulla, ring, sealed)
+    assert sealed.read_bytes() == whole and opens(bulla, ring, sealed, size=size)
 
 
 def test_restore_from_a_named_envelope(bulla, ring, sealed, exported, work):
@@ -185,17 +199,17 @@ def test_restore_keeps_the_mode(bulla, ring, sealed, exported):
 
 @pytest.mark.parametrize("key", [[], ["-k"]], ids=["without a key", "with a key"])
 @pytest.mark.parametrize("copies", ["A", "B"])
-def test_restore_repairs_one_copy(bulla, ring, sealed, exported, copies, key):
+def test_restore_repairs_one_copy(bulla, ring, sealed, exported, copies, key, size):
     destroy(sealed, copies)
     bulla("envelope", "restore", *key, *([ring] if key else []), sealed)
     assert bulla.inspect(sealed)[0]["copies"] == ["good", "good"]
-    assert opens(bulla, ring, sealed)
+    assert opens(bulla, ring, sealed, size=size)
 
 
-def test_restore_of_an_equal_envelope(bulla, ring, sealed, exported):
+def test_restore_of_an_equal_envelope(bulla, ring, sealed, exported, size):
     bulla("envelope", "restore", sealed)
     assert bulla.inspect(sealed)[0]["copies"] == ["good", "good"]
-    assert opens(bulla, ring, sealed)
+    assert opens(bulla, ring, sealed, size=size)
 
 
 def refuse(bulla, *args, status, says):
@@ -254,19 +268,24 @@ def test_envelope_into_a_detached_body(bulla, ring):
     assert opens(bulla, ring, body)
 
 
-def test_older_envelope_does_not_replace_a_newer(bulla, ring, sealed, exported):
+def move_on(bulla, ring, sealed):
+    """To a new version, which the exported envelope lacks."""
     bulla("key", "rotate", ring)
-    bulla("rewrap", "-k", ring, sealed)
+    done = bulla("rewrap", "-k", ring, sealed, status=3)
+    assert f"'{sealed}.env' is an exported envelope that still has the old slots\n".encode() in done.stderr
+
+
+def test_older_envelope_does_not_replace_a_newer(bulla, ring, sealed, exported):
+    move_on(bulla, ring, sealed)
     refuse(bulla, sealed, status=7, says="has a newer envelope")
 
 
-def test_older_envelope_by_force_gets_a_newer_number(bulla, ring, sealed, exported):
-    bulla("key", "rotate", ring)
-    bulla("rewrap", "-k", ring, sealed)
+def test_older_envelope_by_force_gets_a_newer_number(bulla, ring, sealed, exported, size):
+    move_on(bulla, ring, sealed)
     bulla("envelope", "restore", "--force", sealed)
     (shown,) = bulla.inspect(sealed)
     assert (shown["sequence"], shown["copies"]) == (3, ["good", "good"])
-    assert opens(bulla, ring, sealed)
+    assert opens(bulla, ring, sealed, size=size)
 
 
 def test_restore_to_a_file_too_short(bulla, ring, sealed, exported):
@@ -296,18 +315,54 @@ def test_restore_to_what_is_not_a_file(bulla, ring, exported, work, special):
     refuse(bulla, "-k", ring, "--envelope", exported, path, status=1, says=f"'{path}'")
 
 
+# Rewrapped.
+
+
+def test_exported_envelope_is_rewrapped_by_itself(bulla, ring, sealed, exported, size):
+    """It has no body that could be compared, and needs none."""
+    whole = sealed.read_bytes()
+    sealed.unlink()
+    bulla("key", "rotate", ring)
+    bulla("rewrap", "-k", ring, "-r", ".")
+    set_state(ring, "destroyed")
+    sealed.write_bytes(bytes(layout(whole).body) + whole[layout(whole).body :])
+    bulla("envelope", "restore", "-k", ring, sealed)
+    assert opens(bulla, ring, sealed, size=size)
+
+
+@pytest.mark.parametrize("left", [0, 55])
+def test_file_without_the_beginning_of_its_body_is_not_rewrapped(bulla, ring, sealed, left):
+    whole = sealed.read_bytes()
+    sealed.write_bytes(whole[: layout(whole).body + left])
+    bulla("key", "rotate", ring)
+    before = snapshot(bulla.work)
+    done = bulla("rewrap", "-k", ring, sealed, status=4)
+    assert f"'{sealed}': it ends {left} bytes into its body, before its first chunk\n".encode() in done.stderr
+    assert snapshot(bulla.work) == before
+
+
+def test_envelope_over_the_body_of_another_file_is_not_rewrapped(bulla, ring, sealed):
+    """The keys open it, but not the body that follows."""
+    whole, other = sealed.read_bytes(), bulla.seal(ring, content(100), name="other").read_bytes()
+    sealed.write_bytes(whole[: layout(whole).body] + other[layout(other).body :])
+    bulla("key", "rotate", ring)
+    before = snapshot(bulla.work)
+    done = bulla("rewrap", "-k", ring, sealed, status=4)
+    assert b"the body does not belong to this envelope" in done.stderr and snapshot(bulla.work) == before
+
+
 # Broken separate envelopes.
 
 BROKEN = {
     "empty": lambda d: b"",
     "one byte": lambda d: d[:1],
-    "less than a copy": lambda d: d[: REGION - 1],
-    "both damaged": lambda d: flip(flip(d, 30), REGION + 30),
+    "less than a copy": lambda d: d[: len(d) // 2 - 1],
+    "both damaged": lambda d: flip(flip(d, 30), len(d) // 2 + 30),
     "zeros": lambda d: bytes(len(d)),
-    "second copy cut, first destroyed": lambda d: bytes(REGION) + d[REGION:-1],
+    "second copy cut, first destroyed": lambda d: bytes(len(d) // 2) + d[len(d) // 2 : -1],
 }
-LONGER = {"a byte more": lambda d: d + b"\0", "a copy more": lambda d: d + d[:REGION], "twice": lambda d: d * 2}
-SHORTER = {"one copy": lambda d: d[:REGION], "less than two copies": lambda d: d[:-1]}
+LONGER = {"a byte more": lambda d: d + b"\0", "a copy more": lambda d: d + d[: len(d) // 2], "twice": lambda d: d * 2}
+SHORTER = {"one copy": lambda d: d[: len(d) // 2], "less than two copies": lambda d: d[:-1]}
 
 
 @pytest.mark.parametrize("shorten", SHORTER.values(), ids=SHORTER)
@@ -332,19 +387,21 @@ def test_envelope_of_a_wrong_size_is_not_restored(bulla, ring, sealed, exported,
     refuse(bulla, "-k", ring, destroy(sealed), status=(1, 4), says=f"'{exported}'")
 
 
-BREAKS = {"zeros": bytes(BODY), "random headers": content(600).ljust(BODY, b"\0"), "of a detached body": None}
+BREAKS = {"zeros": lambda size: bytes(size), "random headers": lambda size: content(300).ljust(size, b"\0"), "of a detached body": None}
 
 
 @pytest.mark.parametrize("start", BREAKS.values(), ids=BREAKS)
-def test_inspect_sees_that_an_exported_envelope_stands_in(bulla, ring, sealed, exported, start):
+def test_inspect_sees_that_an_exported_envelope_stands_in(bulla, ring, sealed, exported, start, size):
     """And does not count what is left of the one in the file as data."""
     if start is None:
-        sealed, _ = detach(bulla, ring)
+        sealed, _ = detach(bulla, ring, size=size)
     else:
-        sealed.write_bytes(start + sealed.read_bytes()[BODY:])
+        data = sealed.read_bytes()
+        body = layout(data).body
+        sealed.write_bytes(start(body) + data[body:])
     done = bulla("inspect", "--json", sealed)
     (shown,) = (json.loads(line) for line in done.stdout.splitlines())
-    assert (shown["envelope"], shown["bytes"]) == ("separate", SIZE)
+    assert (shown["envelope"], shown["bytes"]) == ("separate", size)
     told = b"'bulla envelope restore' puts good ones back"
     assert (told in done.stderr) == (told in bulla("verify", "-k", ring, sealed).stderr) == (start is not None)
 

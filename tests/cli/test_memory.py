@@ -56,13 +56,13 @@ def test_limit_of_locked_memory(bulla, ring, work, limits, warns):
 def keys_of(ring, sealed):
     """Every key that opens a sealed file, found by the independent decoder."""
     envelope = decode.read_envelope(sealed)
-    content, suite = envelope.copy.content, decode.SUITES[envelope.copy.content.core.suite][0]
+    content = envelope.copy.content
     master = bytes.fromhex(re.search(r'"key"\s*:\s*"([0-9a-f]{64})"', ring.read_text())[1])
     branch = decode.open_branch_key(content, content.slots[0], master)
+    derived = decode.derive_branch(branch, content.core)
     data = decode.open_data_key(content, branch)
-    info = b"c2sp.org/chunked-encryption@v1+" + suite + b"\0" + sealed[envelope.size :][:24] + b"bulla/v1 body" + content.core.hash
-    body = decode.HKDFExpand(decode.SHA512(), 76, info).derive(data)[:32]
-    return {"master": master, "branch": branch, "data": data, "body": body}
+    body = decode.derive_body(data, content.core, sealed[envelope.size :][:24])[:32]
+    return {"master": master, "branch": branch, "wrap": derived.wrap_key, "tag": derived.tag_key, "data": data, "body": body}
 
 
 def holds(memory, secret):
@@ -96,13 +96,13 @@ def check_places(pid, secrets, expected):
 @pytest.mark.parametrize("fed", FED)
 @pytest.mark.parametrize("suite", SUITES)
 def test_keys_lie_only_in_locked_memory(bulla, ring, work, suite, fed):
-    """Not in what OpenSSL makes of them either. The data key is needed no more once the body is being opened."""
+    """Not in what OpenSSL makes of them either. The data key is needed no more once the body is being opened, but the branch is for the next file that is sealed."""
     sealed = bulla("encrypt", "-k", ring, "--suite", suite, stdin=content(4 << 20)).stdout
     process = hold(bulla, "decrypt", "-k", ring, "-o", "out", given=sealed[:fed])
     check_places(process.pid, keys_of(ring, sealed), ["master", "branch", "body"])
     process = hold(bulla, "encrypt", "-k", ring, "--suite", suite, given=content(fed), stdout=open(work / "sealed", "wb"))
     sealed = (work / "sealed").read_bytes()
-    check_places(process.pid, keys_of(ring, sealed), ["master", "branch", "body"])
+    check_places(process.pid, keys_of(ring, sealed), ["master", "branch", "wrap", "tag", "body"])
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may look into the process")

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from program import Bulla
-from sealed import REGION, content, edit_ring, snapshot, with_checksum
+from sealed import content, edit_ring, identity, layout, snapshot, with_copies
 from terminal import IN_SHELL, asked, on_terminal
 
 X = b"content"
@@ -411,12 +411,32 @@ def test_passphrase_of_a_file_is_not_asked_for_where_no_slot_takes_one(bulla, sa
 def with_slot_memory(sealed, kib, passes=3):
     """Both copies with another cost in the last passphrase slot."""
     raw = sealed.read_bytes()
-    cost = raw[:REGION].rindex((3).to_bytes(4, "big") + (65536).to_bytes(4, "big"))
-    copy = raw[:cost] + passes.to_bytes(4, "big") + kib.to_bytes(4, "big") + raw[cost + 8 : REGION]
-    sealed.write_bytes(2 * with_checksum(copy) + raw[2 * REGION :])
+    region = layout(raw).region
+    cost = raw[:region].rindex((3).to_bytes(4, "big") + (65536).to_bytes(4, "big"))
+    sealed.write_bytes(with_copies(raw, raw[:cost] + passes.to_bytes(4, "big") + kib.to_bytes(4, "big") + raw[cost + 8 : region]))
 
 
-@pytest.mark.parametrize("kib, passes", [(2**21, 3), (2**16 + 1, 1), (2**16, 9)])
+@pytest.mark.parametrize("kib, passes", [(2**16 - 1, 3), (2**16, 2), (8, 1)])
+def test_cheap_slot_is_damage(bulla, said, kib, passes):
+    """bulla writes none: it would let a file ask about many guesses."""
+    sealed = sealed_by_passphrase(bulla, said)
+    with_slot_memory(sealed, kib, passes)
+    done = bulla("verify", "-k", "passphrase:", sealed, env=old(said), status=4)
+    assert b"both copies of the envelope of " in done.stderr and b" are damaged: A: a slot" in done.stderr
+
+
+def test_no_more_than_four_passphrases(bulla, said, work):
+    keys = [word for hint in "abcde" for word in ("-k", f"passphrase:{hint}")]
+    done = bulla("encrypt", *keys, "-o", "p.bulla", stdin=X, env=new(said, "old"), status=2)
+    assert done.stderr == b"bulla: an envelope has at most 4 passphrases\n" and os.listdir(work) == []
+    sealed = sealed_by_passphrase(bulla, said, "a", *keys[2:8])
+    before = identity(sealed)
+    change = ["-k", "passphrase:a", "--add", "passphrase:e", "--share-branch"]
+    done = bulla("rewrap", *change, sealed, env=old(said) | new(said), status=2)
+    assert b"an envelope has at most 4 passphrases\n" in done.stderr and identity(sealed) == before
+
+
+@pytest.mark.parametrize("kib, passes", [(2**21, 3), (2**16 + 1, 3), (2**16, 9)])
 def test_costly_slot_is_refused_at_once(bulla, said, kib, passes):
     sealed = sealed_by_passphrase(bulla, said)
     with_slot_memory(sealed, kib, passes)
@@ -465,13 +485,18 @@ def test_passphrase_is_added_and_taken_away(bulla, said, ring):
     assert bulla.open(ring, sealed) == X
 
 
-@pytest.mark.parametrize("other", [False, True], ids=["alone", "beside a keyring"])
-def test_passphrase_of_a_file_is_changed(bulla, said, ring, other):
-    sealed = sealed_by_passphrase(bulla, said, "h", *(["-k", ring] if other else []))
-    change = ["-k", "passphrase:h", "--remove", "passphrase:h", "--add", "passphrase:h"]
-    bulla("rewrap", *change, sealed, env=old(said) | new(said))
+@pytest.mark.parametrize("more", [[], ["-k", "RING"], ["--share-branch"]], ids=["alone", "beside a keyring", "beside a keyring that is not at hand"])
+def test_passphrase_of_a_file_is_changed(bulla, said, ring, more):
+    sealed = sealed_by_passphrase(bulla, said, "h", *(["-k", ring] if more else []))
+    change = ["-k", "passphrase:h", "--remove", "passphrase:h", "--add", "passphrase:h", sealed]
+    before = identity(sealed)
+    if more:
+        done = bulla("rewrap", *change, env=old(said) | new(said), status=7)
+        assert b"not all keys that it has are given" in done.stderr and identity(sealed) == before
+    bulla("rewrap", *(ring if word == "RING" else word for word in more), *change, env=old(said) | new(said))
     assert bulla.open("passphrase:", sealed, env=old(said, "new")) == X
     bulla.open("passphrase:", sealed, env=old(said), status=5)
+    assert not more or bulla.open(ring, sealed) == X
 
 
 # The terminal.

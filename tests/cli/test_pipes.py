@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from held import wait_until_asleep
-from sealed import CHUNK, CHUNKS, SUITES, content, flip
+from sealed import CHUNK, CHUNKS, SMALL, SUITES, content, flip, layout
 
 LARGE = 150 * 16384 + 100  # more than any buffer between the two ends; from chunk 64 on, other threads help
 
@@ -36,6 +36,15 @@ def test_streams_come_back(bulla, ring, size, suite, name):
     assert sealed.stderr == b""
     opened = bulla("decrypt", "-k", ring, *name, stdin=sealed.stdout)
     assert (opened.stdout, opened.stderr) == (content(size), b"")
+
+
+def test_region_is_that_of_a_file_of_this_size(bulla, ring, work):
+    """Whether a body is small is known of a pipe after as many bytes."""
+    for size in range(SMALL - 200, SMALL + 2, 8):
+        (work / "f").write_bytes(content(size))
+        file = bulla("encrypt", "-k", ring, "-o", "-", "f").stdout
+        assert layout(sealed_bytes(bulla, ring, size)) == layout(file)
+        assert layout(file).region == (512 if len(file) - layout(file).body < SMALL else 4096)
 
 
 @pytest.mark.parametrize("verb", ["encrypt", "decrypt"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sealed import BODY, GENERATION, REGION, content, flip, snapshot, with_checksum
+from sealed import content, flip, layout, snapshot, with_copies
 
 STORED = ["--name", "nightly", "--generation", "7", "--context", "db=prod", "--context", "a=", "--context", "x=1=2"]
 CONTEXT = {"db": "prod", "a": "", "x": "1=2"}
@@ -96,16 +96,16 @@ def test_refused_file_does_not_stop_a_batch(bulla, ring, work):
     for number in (1, 2, 3):
         bulla.seal(ring, b"x", "--generation", str(number), name=f"g{number}")
     done = bulla("decrypt", "-k", ring, "--min-generation", "2", *work.glob("*.bulla"), status=3)
-    assert b"2 opened, 0 skipped, 1 failed" in done.stderr
+    assert b"2 opened, 0 not sealed, 0 skipped, 1 failed" in done.stderr
     assert sorted(p.name for p in work.iterdir() if p.suffix != ".bulla") == ["g2", "g3"]
 
 
 def test_stored_values_are_authenticated(bulla, ring, sealed):
     """A forged generation, in both copies and with its checksum made right, does not open."""
     data = sealed.read_bytes()
-    assert data[GENERATION : GENERATION + 8] == (7).to_bytes(8, "big")
-    copy = with_checksum(flip(data[:REGION], GENERATION + 7, 3))
-    sealed.write_bytes(copy * 2 + data[BODY:])
+    at = layout(data)
+    assert data[at.generation : at.generation + 8] == (7).to_bytes(8, "big")
+    sealed.write_bytes(with_copies(data, flip(data[: at.region], at.generation + 7, 3)))
     assert bulla.inspect(sealed)[0]["generation"] == 15
     bulla("decrypt", "-k", ring, "--min-generation", "8", sealed, status=5)
 
@@ -235,7 +235,7 @@ def test_file_names_are_escaped(bulla, ring, work, name):
 
 def test_key_names_of_a_file_are_escaped(bulla, ring):
     """A slot's key name is any text, whatever bulla itself would write there."""
-    copy = bulla.seal(ring, b"x").read_bytes()[:REGION]
-    forged = with_checksum(copy.replace(b"\x00\x06backup", b"\x00\x06\x1b[31m\n"))
-    out = bulla("inspect", stdin=forged * 2).stdout
+    data = bulla.seal(ring, b"x").read_bytes()
+    forged = data[: layout(data).region].replace(b"\x00\x06backup", b"\x00\x06\x1b[31m\n")
+    out = bulla("inspect", stdin=with_copies(data, forged)).stdout
     assert b"\x1b" not in out and b"\\x1b[31m\\x0a" in out

@@ -157,7 +157,7 @@ def test_batch(bulla, ring, work):
     done = bulla("reencrypt", "-k", ring, "--json", "-r", ".", status=3)
     lines = {os.path.basename(line["file"]): line for line in map(json.loads, done.stdout.splitlines())}
     assert {name: line["status"] for name, line in lines.items()} == {"a.bulla": 0, "b.bulla": 4, "c.bulla": 0}
-    assert b"2 reencrypted, 0 skipped, 1 failed" in done.stderr
+    assert b"2 reencrypted, 0 not sealed, 0 skipped, 1 failed" in done.stderr
     assert [name for name in "abc" if (work / f"{name}.bulla").read_bytes() == before[name]] == ["b"]
     for name in "ac":
         assert lines[f"{name}.bulla"]["bytes"] == len(X) and bulla.open(ring, f"{name}.bulla") == X

@@ -39,14 +39,14 @@ def names(bulla, ring, tree):
 
 
 def test_counts(bulla, tree, names):
-    """What is skipped is the plain file and the envelope that lies beside its body."""
+    """The envelope that lies beside its body is not counted by itself."""
     before = snapshot(bulla.work)
     done = bulla("status", "-r", "t")
     lines = done.stdout.decode().splitlines()
     for line, name, files, alone in zip(lines, names, (2, 1, 2), (2, 0, 1)):
         assert line.startswith(f"{files} {'file' if files == 1 else 'files'} on {name}, {alone} of them on it alone; the oldest is t/"), line
     assert lines[3:] == ["4 files, 3 of them on a single key"]
-    assert b"4 read, 2 skipped, 0 failed" in done.stderr and snapshot(bulla.work) == before
+    assert b"4 read, 1 not sealed, 0 skipped, 0 failed" in done.stderr and snapshot(bulla.work) == before
 
 
 def test_json(bulla, tree, names):
@@ -118,7 +118,8 @@ def test_more_keys_than_are_counted(bulla, work):
 
 def test_nothing_to_read(bulla, work):
     (work / "t").mkdir()
-    assert bulla("status", "-r", "t").stdout == b"0 files, 0 of them on a single key\n"
+    assert bulla("status", "-r", "--allow-empty", "t").stdout == b"0 files, 0 of them on a single key\n"
+    assert bulla("status", "-r", "t", status=3).stdout == b""
 
 
 # Needs.
@@ -146,11 +147,51 @@ def test_needs(bulla, tree, key, files):
 
 
 def test_needs_in_json(bulla, ring, tree):
-    out = bulla("status", "--json", "--needs", f"{ring}#backup:1", "-r", "t", status=7).stdout
+    old = f"{ring}#backup:1"
+    out = bulla("status", "--json", "--needs", old, "-r", "t", status=7).stdout
+    *lines, last = [json.loads(line) for line in out.splitlines()]
+    assert {line["file"]: line["needs"] for line in lines} == {
+        "t/a.bulla": [old], "t/deep/b.bulla": [old], "t/c.bulla": [], "t/d.bulla": []
+    }  # fmt: skip
+    assert last == {"key": old, "needed": 2, "all_seen": True}
+
+
+SEVERAL = ["backup.ring#backup:1", "backup.ring#backup:2", "other.ring"]
+
+
+def test_needs_of_several_keys(bulla, tree):
+    """In one pass; each file is named with the key that it needs."""
+    first, second, other = keys = [f"{bulla.keys}/{key}" for key in SEVERAL]
+    done = bulla("status", *(word for key in keys for word in ("--needs", key)), "-r", "t", status=7)
+    *files, a, b, c = done.stdout.decode().splitlines()
+    assert sorted(files) == [f"t/a.bulla\t{first}", f"t/d.bulla\t{other}", f"t/deep/b.bulla\t{first}"]
+    assert [a, b, c] == [f"2 files still need {first}", f"0 files still need {second}", f"1 file still needs {other}"]
+    assert b"4 read" in done.stderr
+
+
+def test_needs_of_several_keys_in_json(bulla, tree):
+    first, second, other = keys = [f"{bulla.keys}/{key}" for key in SEVERAL]
+    out = bulla("status", "--json", *(word for key in keys for word in ("--needs", key)), "-r", "t", status=7).stdout
     lines = [json.loads(line) for line in out.splitlines()]
     assert {line["file"]: line["needs"] for line in lines if "file" in line} == {
-        "t/a.bulla": True, "t/deep/b.bulla": True, "t/c.bulla": False, "t/d.bulla": False
+        "t/a.bulla": [first], "t/deep/b.bulla": [first], "t/c.bulla": [], "t/d.bulla": [other]
     }  # fmt: skip
+    assert {line["key"]: line["needed"] for line in lines if "key" in line} == {first: 2, second: 0, other: 1}
+
+
+def test_several_keys_of_which_none_is_needed(bulla, ring, tree):
+    bulla("rewrap", "-k", ring, "-r", "t")
+    (tree / "d.bulla").unlink()
+    keys = [f"{ring}#backup:1", bulla.keys / "other.ring"]
+    assert bulla("status", "--needs", keys[0], "--needs", keys[1], "-r", "t").stdout.count(b"0 files still need ") == 2
+
+
+def test_several_keys_and_a_file_that_cannot_be_read(bulla, ring, tree):
+    """What is needed is told with status 7; that another key is not needed is not known."""
+    damage(tree, "damaged")
+    done = bulla("status", "--needs", f"{ring}#backup:1", "--needs", f"{ring}#backup:2", "-r", "t", status=7)
+    assert f"2 files still need {ring}#backup:1\n".encode() in done.stdout and b"0 files" not in done.stdout
+    assert b"bad.bulla" in done.stderr
 
 
 def test_nothing_is_needed_after_a_rewrap(bulla, ring, tree):

@@ -15,6 +15,7 @@ from program import Bulla, pieces
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "decoder"))
 import decode  # noqa: E402
+from decoding import open_body  # noqa: E402
 
 ANY = tuple(range(-64, 256))  # exit statuses
 OLD, BETWEEN, NEW = "old", "between", "new"
@@ -95,30 +96,17 @@ class Template:
             self.secrets = world.secrets
 
 
-def drawn(content, keyring, passphrase):
-    """The branch key and the data key, by way of the first slot that yields them; None if none does."""
-    for slot in content.slots:
-        secret = decode.find_secret(slot, keyring, passphrase)
-        try:
-            if secret is not None:
-                branch_key = decode.open_branch_key(content, slot, secret)
-                return branch_key, decode.open_data_key(content, branch_key)
-        except decode.InvalidTag:
-            pass
-    return None
-
-
 def opened(data, ring, envelope=None, secrets=None, passphrase=None):
     """The plaintext, or None; branch key and data key go to the secrets, to be looked for."""
     read = decode.read_detached_envelope(envelope) if envelope is not None else decode.read_envelope(data)
     content = read.copy.content
-    keys = drawn(content, decode.read_keyring(ring, None), passphrase)
-    if keys is None:
+    try:
+        branch_key, data_key = decode.open_envelope(content, decode.Keys(decode.read_keyring(ring, None), passphrase))
+    except (decode.NotOpened, decode.Refused, decode.Unsupported):
         return None
     if secrets is not None:
-        secrets |= {key.hex() for key in keys}
-    context = b"bulla/v1 body" + content.core.hash
-    return decode.open_body(data, [0 if envelope is not None else read.size], content.core.suite, keys[1], context)
+        secrets |= {branch_key.hex(), data_key.hex()}
+    return open_body(data, 0 if envelope is not None else read.size, content.core, data_key)
 
 
 @dataclasses.dataclass(frozen=True)

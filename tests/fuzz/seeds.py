@@ -21,7 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 
-FIXTURES = pathlib.Path(__file__).resolve().parents[1] / "fixtures" / "v1"
+FIXTURES = pathlib.Path(__file__).resolve().parents[1] / "fixtures" / "v2"
 ARN = "arn:aws:kms:eu-west-1:111122223333:key/a"
 P256_GENERATOR = bytes.fromhex("046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
                                "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5")

@@ -3,7 +3,9 @@
 Nothing is random: what should be is drawn from the name of the file, so that each run makes the same bytes.
 """
 
+import functools
 import hashlib
+import hmac
 import pathlib
 import sys
 
@@ -23,7 +25,7 @@ CHUNK = 16384
 
 
 def drawn(name, size):
-    """Bytes that stand for random ones."""
+    """Bytes that take the place of random ones."""
     return hashlib.shake_256(f"bulla test kit: {name}".encode()).digest(size)
 
 
@@ -47,9 +49,12 @@ def sha256(data):
     return hashlib.sha256(data).digest()
 
 
+def hkdf_expand(key, size, info):
+    return HKDFExpand(SHA512(), size, info).derive(key)
+
+
 def xaes_seal(key, nonce, plaintext, aad):
-    subkey = decode.cmac(key, b"\x00\x01X\x00" + nonce[:12]) + decode.cmac(key, b"\x00\x02X\x00" + nonce[:12])
-    return nonce + AESGCM(subkey).encrypt(nonce[12:], plaintext, aad)
+    return nonce + AESGCM(decode.xaes_subkey(key, nonce)).encrypt(nonce[12:], plaintext, aad)
 
 
 def hpke_seal(public, plaintext, info, aad, ephemeral=None, enc=None, shared=None):
@@ -86,7 +91,12 @@ class Keyring:
     def seal(self, file, aad):
         if self.kind == 1:
             return xaes_seal(self.key, file.drawn("nonce of the slot", 24), file.branch_key, aad)
-        return hpke_seal(x25519_public(self.key), file.branch_key, b"bulla/v1 branch key", aad, file.drawn("ephemeral", 32))
+        return hpke_seal(x25519_public(self.key), file.branch_key, b"bulla/v2 branch key", aad, file.drawn("ephemeral", 32))
+
+
+@functools.cache
+def stretched(text):
+    return decode.argon2id(text.encode(), drawn("salt", 16), 3, 65536)
 
 
 class Passphrase:
@@ -101,11 +111,10 @@ class Passphrase:
         return "passphrase", self.text
 
     def header(self):
-        return [drawn("salt", 16), u32(1), u32(8), sized(b"kit")]
+        return [drawn("salt", 16), u32(3), u32(65536), sized(b"kit")]
 
     def seal(self, file, aad):
-        key = decode.argon2id(self.text.encode(), drawn("salt", 16), 1, 8)
-        return xaes_seal(key, file.drawn("nonce of the slot", 24), file.branch_key, aad)
+        return xaes_seal(stretched(self.text), file.drawn("nonce of the slot", 24), file.branch_key, aad)
 
 
 class Slot:
@@ -117,16 +126,16 @@ class Slot:
 
     def bytes(self, file):
         header = b"".join(self.header or self.key.header())
-        for what, value in self.instead.items():
-            file = file.but(**{what: value})
-        aad = b"bulla/v1 branch key" + file.branch_id + u16(self.method) + header
-        return u16(self.method) + sized(header) + sized(self.wrap(self.key.seal(file, aad)))
+        branch_id = self.instead.get("branch_id", file.branch_id)
+        aad = b"bulla/v2 branch key" + branch_id + u16(self.method) + header
+        return u16(self.method) + sized(header) + sized(self.wrap(self.key.seal(file.but(**self.instead), aad)))
 
 
 class Opaque:
     """A slot as it is: of a method whose keys are elsewhere."""
 
-    def __init__(self, method, header, wrap):
+    def __init__(self, method, header=(), wrap=b""):
+        self.method = method
         self.raw = u16(method) + sized(b"".join(header)) + sized(wrap)
 
     def bytes(self, file):
@@ -137,17 +146,16 @@ class File:
     """A sealed file in the making. Every stage is a method and takes what the stages before it gave, so what was changed early
     is bound and hashed as if it were right: a file breaks the one rule that it is there for."""
 
-    STAGES = ("core", "wrapped", "slots", "content", "copy", "copy_a", "copy_b", "pieces", "chunks", "body", "whole", "separate")
+    STAGES = ("core", "wrapped", "tag", "content", "copy", "copy_a", "copy_b", "pieces", "chunks", "body", "whole", "separate")
 
     def __init__(self, label, /, **given):
         self.label = label
         self.given = given
         self.fields = {
-            "core_version": 1, "suite": 1, "file_id": self.drawn("file id", 16), "branch_id": self.drawn("branch id", 16),
-            "branch_key": self.drawn("branch key", 32), "data_key": self.drawn("data key", 32), "created": 1795460700,
-            "generation": 0, "name": b"", "pairs": [], "pair_count": None, "slot_count": None, "master": [],
-            "version": 1, "exponent": 12, "recorded": None, "sequence": 1, "sequence_b": None, "length": None, "padding": None,
-            "aead": None, "body_key": None, "plaintext": b"", "detached": False,
+            "core_version": 2, "suite": 1, "file_id": self.drawn("file id", 16), "created": 1795460700, "generation": 0, "name": b"",
+            "pairs": [], "pair_count": None, "branch_key": self.drawn("branch key", 32), "data_key": self.drawn("data key", 32),
+            "slot_count": None, "master": [], "version": 2, "exponent": 12, "recorded": None, "sequence": 1, "sequence_b": None,
+            "length": None, "padding": None, "aead": None, "body_key": None, "plaintext": b"", "detached": False,
         }
         self.fields |= {k: v for k, v in given.items() if k not in self.STAGES}
 
@@ -168,19 +176,38 @@ class File:
         """What a stage made, or what the defect makes of it."""
         return self.given.get(name, lambda made: made)(made)
 
-    def core_bytes(self):
-        pairs = b"".join(sized(key) + sized(value) for key, value in self.pairs)
+    def context_bytes(self):
         count = len(self.pairs) if self.pair_count is None else self.pair_count
-        core = u16(self.core_version) + u16(self.suite) + self.file_id + self.branch_id + u64(self.created) + u64(self.generation)
-        return self.stage("core", core + sized(self.name) + u16(count) + pairs)
+        return u16(count) + b"".join(sized(key) + sized(value) for key, value in self.pairs)
+
+    def core_bytes(self):
+        core = u16(self.core_version) + u16(self.suite) + self.file_id + u64(self.created) + u64(self.generation)
+        return self.stage("core", core + sized(self.name) + self.context_bytes())
+
+    @property
+    def branch(self):
+        """Wrap key, branch id and tag key, as they follow from the branch key."""
+        made = hkdf_expand(self.branch_key, 96, b"bulla/v2 branch" + sha256(self.context_bytes()))
+        return made[:32], made[32:64], made[64:]
+
+    @property
+    def branch_id(self):
+        return self.fields.get("branch_id", self.branch[1])
+
+    def front_bytes(self, slots):
+        """The content before the tag."""
+        core = self.core_bytes()
+        aad = b"bulla/v2 data key" + self.branch_id + sha256(core)
+        wrapped = xaes_seal(self.branch[0], self.drawn("nonce of the data key", 24), self.data_key, aad)
+        count = len(self.master) if self.slot_count is None else self.slot_count
+        return sized(core) + self.branch_id + self.stage("wrapped", wrapped) + u16(count) + b"".join(slots)
+
+    def tag_bytes(self):
+        slots = [u16(slot.method) + bytes(4) if 0x20 <= slot.method <= 0x3F else slot.bytes(self) for slot in self.master]
+        return self.stage("tag", hmac.digest(self.branch[2], self.front_bytes(slots), "sha256"))
 
     def content_bytes(self):
-        core = self.core_bytes()
-        aad = b"bulla/v1 data key" + sha256(core)
-        wrapped = self.stage("wrapped", xaes_seal(self.branch_key, self.drawn("nonce of the data key", 24), self.data_key, aad))
-        slots = self.stage("slots", [slot.bytes(self) for slot in self.master])
-        count = len(slots) if self.slot_count is None else self.slot_count
-        return self.stage("content", sized(core) + wrapped + u16(count) + b"".join(slots))
+        return self.stage("content", self.front_bytes([slot.bytes(self) for slot in self.master]) + self.tag_bytes())
 
     def copy_bytes(self, sequence):
         content, region = self.content_bytes(), 1 << self.exponent
@@ -197,9 +224,9 @@ class File:
 
     def body_bytes(self):
         aead, cipher = decode.SUITES.get(self.suite, decode.SUITES[1])
-        salt, context = self.drawn("salt", 24), b"bulla/v1 body" + sha256(self.core_bytes())
+        salt, context = self.drawn("salt", 24), b"bulla/v2 body" + sha256(self.core_bytes())
         info = b"c2sp.org/chunked-encryption@v1+" + (self.aead or aead) + b"\x00" + salt + context
-        derived = HKDFExpand(SHA512(), 76, info).derive(self.body_key or self.data_key)
+        derived = hkdf_expand(self.body_key or self.data_key, 76, info)
         seal, base = cipher(derived[:32]), int.from_bytes(derived[32:44], "big")
         pieces = self.stage("pieces", [self.plaintext[at : at + CHUNK] for at in range(0, len(self.plaintext) + 1, CHUNK)])
         chunks = [seal.encrypt((base ^ k).to_bytes(12, "big"), piece, None) for k, piece in enumerate(pieces)]

@@ -2,11 +2,17 @@
 
 import hashlib
 import pathlib
+import sys
 import zlib
 from dataclasses import dataclass, field
 
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "decoder"))
+
+import decode  # noqa: E402
+
 FOLDER = pathlib.Path(__file__).with_name("vectors")
-STATUS = {"opened": 0, "envelope": 4, "no key": 5, "commitment": 4, "chunk": 4, "truncated": 4, "trailing": 4, "unsupported": 8}
+STATUS = {"opened": 0, "tag": 0, "envelope": 4, "commitment": 4, "chunk": 4, "truncated": 4, "trailing": 4, "no key": 5, "older keyring": 7,
+          "unsupported": 8}
 
 
 @dataclass
@@ -24,6 +30,12 @@ class Vector:
     @property
     def released(self):
         return int(self.plaintext.split()[0]) if self.plaintext else 0
+
+    @property
+    def is_refused_unread(self):
+        """Whether the envelope itself is refused, so that it is not even shown."""
+        opens_by_no_known_slot = self.expect == "unsupported" and self.name.startswith("method_")
+        return (self.expect in ("envelope", "unsupported") and not opens_by_no_known_slot) or self.name.startswith("trailing_separate")
 
     def is_plaintext(self, data):
         """Whether this is what authenticates of the file, all of it and no more."""
@@ -59,3 +71,21 @@ def read(path):
 
 def read_all():
     return [read(path) for path in sorted(FOLDER.iterdir())]
+
+
+def keyring(lines):
+    """The keys of a vector as a keyring; versions of one key must be next to each other."""
+    keys = {}
+    for line in lines:
+        method, key_id, version, secret = line.split()
+        kind, made = {"keyring-xaes": "symmetric", "keyring-x25519": "x25519"}[method], "2026-11-24T00:00:00Z"
+        key = {"name": f"k{len(keys)}", "id": key_id, "kind": kind, "created": made, "versions": []}
+        raw = bytes.fromhex(secret)
+        row = {"version": int(version), "state": "retired", "created": made, "key": secret}
+        row["check"] = decode.sha256(b"bulla/v1 key check" + raw)[:4].hex()
+        if kind == "x25519":
+            public = decode.x25519_public(raw)
+            named = bytes.fromhex(key_id) + int(version).to_bytes(4, "big") + public
+            row |= {"public": public.hex(), "public-check": decode.sha256(b"bulla/v1 public key check" + named)[:4].hex()}
+        keys.setdefault(key_id, key)["versions"].append(row)
+    return {"bulla-keyring": 1, "keys": list(keys.values())}

@@ -2,11 +2,13 @@
 
 import hashlib
 import pathlib
+import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "decoder"))
 import decode  # noqa: E402
-from sealed import BODY, REGION, content, with_checksum  # noqa: E402
+from document import blocks, section  # noqa: E402
+from sealed import content, copies, put_copies, with_checksum  # noqa: E402
 
 CONTENT = content(40_000)
 
@@ -35,16 +37,28 @@ def wraps(sealed):
 
 def context(sealed):
     """The encryption context, as docs/FORMAT.md says."""
-    core = decode.read_envelope(sealed.read_bytes()).copy.content.core
-    return {"bulla-branch": core.branch_id.hex()} | core.context
+    content = decode.read_envelope(sealed.read_bytes()).copy.content
+    return {"bulla-branch": content.branch_id.hex()} | content.core.context
 
 
 def altered(sealed, old, new):
     """Both copies of the envelope with these bytes changed, and the checksums made right."""
     raw = sealed.read_bytes()
-    assert len(old) == len(new) and old in raw[:REGION]
-    sealed.write_bytes(2 * with_checksum(raw[:REGION].replace(old, new)) + raw[BODY:])
+    copy = copies(raw)[0]
+    assert len(old) == len(new) and old in copy
+    sealed.write_bytes(put_copies(raw, with_checksum(copy.replace(old, new))))
 
 
 def digest(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def when_bulla_is_gone(bulla, arn, url, authority, credentials):
+    """Types what docs/KMS.md says, and opens work/dump.bulla with nothing but the AWS CLI and the independent decoder."""
+    (lines,) = blocks(section("KMS.md", "When bulla is gone"))
+    lines = lines.replace("--key-id KEY", f"--key-id {arn} --endpoint-url {url}")
+    (bulla.work / "decode.py").write_bytes(pathlib.Path(decode.__file__).read_bytes())
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(bulla.home), "AWS_CA_BUNDLE": str(authority.bundle), "AWS_DEFAULT_REGION": "us-east-1", **credentials}
+    done = subprocess.run(["bash", "-e", "-o", "pipefail", "-c", lines], env=env, cwd=bulla.work, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (bulla.work / "dump").read_bytes() == CONTENT

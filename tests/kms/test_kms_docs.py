@@ -1,47 +1,25 @@
 """docs/KMS.md keeps its word: its policies are enough, and its way to open a file without bulla works."""
 
-import os
-import pathlib
 import re
-import subprocess
-import textwrap
 
 import pytest
 
-from kms_files import CONTENT, arns, decode, opened
+from document import blocks, section
+from kms_files import CONTENT, arns, opened, when_bulla_is_gone
 
-DOCS = (pathlib.Path(__file__).parents[2] / "docs" / "KMS.md").read_text()
-
-
-def section(title):
-    return re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", DOCS, re.M | re.S)[1]
+POLICIES = section("KMS.md", "Policies")
 
 
-def code(text):
-    """The first block of code."""
-    return textwrap.dedent(re.search(r"^(?:    .*\n|\n)+", text[text.index("\n    ") + 1 :], re.M)[0])
-
-
-def test_without_bulla(bulla, aws, key, user, authority):
-    """The wrap by 'aws kms decrypt' as the document says, the body by the decoder that knows nothing of bulla."""
-    sealed = bulla.seal(key.arn, CONTENT, "--context", "db=prod", "--context", "a=", "--context", 'q="\u00fc', name="dump")
-    env = {"PATH": f"{os.path.dirname(bulla.program)}:/usr/bin:/bin", "HOME": str(bulla.home), "AWS_CA_BUNDLE": str(authority.bundle),
-           "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", **user.environment()}  # fmt: skip
-    script = code(section("Without bulla")).replace("--key-id KEY", f"--key-id {key.arn} --endpoint-url {aws.url}")
-    done = subprocess.run(["bash", "-e", "-o", "pipefail", "-c", script], env=env, cwd=bulla.work, capture_output=True)
-    assert done.returncode == 0, done.stderr
-    branch_key = bytes.fromhex(done.stdout.decode().strip().replace("\n", ""))
-    assert len(branch_key) == 32 and aws.calls["Decrypt"] == 1
-    raw = sealed.read_bytes()
-    envelope = decode.read_envelope(raw)
-    core = envelope.copy.content.core
-    data_key = decode.open_data_key(envelope.copy.content, branch_key)
-    assert decode.open_body(raw, [envelope.size], core.suite, data_key, b"bulla/v1 body" + core.hash) == CONTENT
+def test_when_bulla_is_gone(bulla, aws, key, user, authority):
+    """The wrap by 'aws kms decrypt' as the document says, and the rest by the decoder that knows nothing of bulla."""
+    bulla.seal(key.arn, CONTENT, "--context", "db=prod", "--context", "a=", "--context", 'q="\u00fc', name="dump")
+    when_bulla_is_gone(bulla, key.arn, aws.url, authority, user.environment())
+    assert aws.calls["Decrypt"] == 1
 
 
 def allowed():
     """The actions of each policy in the document, with the key of each."""
-    found = [code(part) for part in re.split(r"^A host", section("Policies"), flags=re.M)[1:]]
+    found = [blocks(part)[0] for part in re.split(r"^A host", POLICIES, flags=re.M)[1:]]
     return [re.findall(r'"Action": "([^"]+)", "Resource": "([^"]+)"', text) for text in found]
 
 
@@ -72,7 +50,7 @@ def test_policies(bulla, cloud, key):
 @pytest.mark.parametrize("database, status", [("prod", 0), ("test", 7)])
 def test_policy_with_a_context(bulla, cloud, key, database, status):
     """What a file says of its context, KMS checks."""
-    assert '"kms:EncryptionContext:db": "prod"' in section("Policies")
+    assert '"kms:EncryptionContext:db": "prod"' in POLICIES
     user = cloud.user("prod")
     cloud.allow(user.arn, "kms:Decrypt", context={"db": "prod"})
     sealed = bulla.seal(key.arn, CONTENT, "--context", f"db={database}", "--context", "x=y")

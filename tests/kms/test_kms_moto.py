@@ -5,7 +5,7 @@ the server of our own."""
 
 import pytest
 
-from kms_files import CONTENT, altered, arns, opened
+from kms_files import CONTENT, altered, arns, opened, when_bulla_is_gone
 from moto import Moto, install
 
 pytestmark = pytest.mark.xdist_group("moto")  # one moto serves them all
@@ -48,6 +48,11 @@ def test_seal_and_open(host, world, name):
     assert arns(host, sealed) == [world.keys[0]]
     assert opened(host, name, sealed=sealed).stdout == CONTENT
     assert opened(host, world.keys[1], sealed=sealed, status=5).stdout == b""
+
+
+def test_when_bulla_is_gone(host, world, authority):
+    host.seal(world.keys[0], CONTENT, "--context", "db=prod", name="dump")
+    when_bulla_is_gone(host, world.keys[0], world.url, authority, world.backup)
 
 
 def test_region_of_the_arn(host, world):

@@ -5,7 +5,7 @@ It shares nothing with bulla. What does not concern tokens is read by the decode
 import hashlib
 import hmac
 import pathlib
-import runpy
+import sys
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
@@ -13,8 +13,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-DECODER = runpy.run_path(str(pathlib.Path(__file__).resolve().parents[1] / "decoder/decode.py"))
-INFO = b"bulla/v1 branch key"
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "decoder"))
+import decode  # noqa: E402
+from decoding import open_body  # noqa: E402
+
+INFO = b"bulla/v2 branch key"
 RSA_OAEP_SHA256, RSA_OAEP_SHA1, P256_HPKE, P384_HPKE, AES_GCM, AES_KW = range(0x11, 0x17)
 
 # RFC 9180, 7.1: curve, hash and secret size of the KEM, its number, size of enc
@@ -78,14 +81,14 @@ def branch_key(slot, branch_id, private):
 
 def read(path):
     """The content of the envelope, and where the body begins."""
-    envelope = DECODER["read_envelope"](path.read_bytes())
+    envelope = decode.read_envelope(path.read_bytes())
     return envelope.copy.content, envelope.size
 
 
 def opened(path, private, number=0):
     """The plaintext of a sealed file, by way of one of its slots."""
     content, size = read(path)
-    key = branch_key(content.slots[number], content.core.branch_id, private)
-    data_key = DECODER["open_data_key"](content, key)
-    context = b"bulla/v1 body" + content.core.hash
-    return DECODER["open_body"](path.read_bytes(), [size], content.core.suite, data_key, context)
+    key = branch_key(content.slots[number], content.branch_id, private)
+    data_key = decode.open_data_key(content, key)
+    assert decode.tag_matches(content, key)
+    return open_body(path.read_bytes(), size, content.core, data_key)

@@ -59,7 +59,7 @@ def test_python_opens_what_bulla_sealed(bulla, known):
     key = token.uri(f"known {kind}")
     sealed = bulla.seal(key, X)
     envelope, _ = independent.read(sealed)
-    assert independent.DECODER["METHODS"][envelope.slots[0].method][0] == METHODS[kind]
+    assert independent.decode.METHODS[envelope.slots[0].method][0] == METHODS[kind]
     assert independent.opened(sealed, private) == X
     assert bulla("decrypt", "-k", key, "-o", "-", sealed).stdout == X
 
@@ -122,7 +122,7 @@ def test_slot_is_bound_to_its_header(bulla, known, work):
 
 def method(sealed):
     content, _ = independent.read(sealed)
-    return independent.DECODER["METHODS"][content.slots[0].method][0]
+    return independent.decode.METHODS[content.slots[0].method][0]
 
 
 def test_sha1_where_it_is_asked_for(bulla, softhsm, privates):

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "base/atomic_file.h"
@@ -212,6 +213,22 @@ static void an_atomic_file_does_not_replace_what_came_meanwhile(void)
     CHECK(!atomic_file_commit(&f, &err).ok && holds("late", "theirs"));
 }
 
+/* By another descriptor, as another run has one that finds the file by its temporary name. */
+static void an_atomic_file_is_locked_until_it_is_closed(void)
+{
+    struct place place PLACE_CLEANUP = {0};
+    struct atomic_file f ATOMIC_FILE_CLEANUP = {0};
+    struct err err = {0};
+    char path[32];
+
+    MUST(place_open(&place, "locked", &err).ok && atomic_file_open(&f, &place, false, &err).ok);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", f.fd);
+    int other = open(path, O_RDONLY | O_CLOEXEC);
+    CHECK(flock(other, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK);
+    CHECK(atomic_file_commit(&f, &err).ok && flock(other, LOCK_EX | LOCK_NB) == 0);
+    close(other);
+}
+
 static void compare_sinks(void)
 {
     static const struct {
@@ -304,6 +321,12 @@ static void late_skip(void *arg, const char *path, const char *what)
     l->others++;
 }
 
+static bool late_follow(void *arg, const char *path)
+{
+    late_skip(arg, path, "a symbolic link");
+    return false;
+}
+
 static void late_failed(void *arg, const char *path, const struct err *err)
 {
     struct late *l = arg;
@@ -321,6 +344,7 @@ static void late_walk(struct late *l)
         .whose = WHOSE_SAME,
         .settle = late_settle,
         .skip = late_skip,
+        .follow = late_follow,
         .failed = late_failed,
         .arg = l,
     };
@@ -455,6 +479,7 @@ int main(void)
     RUN(secrets);
     RUN(atomic_files);
     RUN(an_atomic_file_does_not_replace_what_came_meanwhile);
+    RUN(an_atomic_file_is_locked_until_it_is_closed);
     RUN(compare_sinks);
     RUN(commands);
     RUN(threads_on_a_large_machine);
