@@ -100,6 +100,8 @@ enum key_change {
 enum slot_match {
     SLOT_OTHER,   /* of another key */
     SLOT_MAYBE,   /* looks like one of this key, but that is not to be seen (a passphrase) */
+    SLOT_DEAD,    /* for a reference to one version: of another that is destroyed, and so no other
+                   * way into a file */
     SLOT_OLD,     /* of this key, but not what it would wrap now */
     SLOT_CURRENT, /* of this key's active version */
     SLOT_NEWER    /* of a version above all that are known of this key: what says so is out of date,

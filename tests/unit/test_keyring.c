@@ -131,10 +131,10 @@ static void slots_of_versions_above_are_newer(void)
     } rows[] = {
         {"old", {SLOT_OLD, SLOT_OLD, SLOT_CURRENT, SLOT_NEWER}},
         {"old#r", {SLOT_OLD, SLOT_OLD, SLOT_CURRENT, SLOT_NEWER}},
-        {"old#r:2", {SLOT_OLD, SLOT_OLD, SLOT_OTHER, SLOT_NEWER}},
-        {"old#r:3", {SLOT_OLD, SLOT_OTHER, SLOT_CURRENT, SLOT_NEWER}},
+        {"old#r:2", {SLOT_DEAD, SLOT_OLD, SLOT_OTHER, SLOT_NEWER}},
+        {"old#r:3", {SLOT_DEAD, SLOT_OTHER, SLOT_CURRENT, SLOT_NEWER}},
         {"old#s", {SLOT_OTHER, SLOT_OTHER, SLOT_OTHER, SLOT_OTHER}},
-        {"old#s:1", {SLOT_OLD, SLOT_OTHER, SLOT_OTHER, SLOT_NEWER}},
+        {"old#s:1", {SLOT_DEAD, SLOT_OTHER, SLOT_OTHER, SLOT_NEWER}},
     };
     struct slot slots[4];
 
