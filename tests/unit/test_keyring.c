@@ -35,6 +35,8 @@ static struct result change(const char *reference, enum key_change what, struct 
     struct key_info info;
 
     *err = (struct err){0};
+    if (what == KEY_DESTROY && !ops->change(&env, reference, KEY_MAY_DESTROY, &info, err).ok)
+        return FAIL;
     return ops->change(&env, reference, what, &info, err);
 }
 
