@@ -70,8 +70,8 @@ FALLIBLE atomic_file_sync(const struct atomic_file *f, struct err *err);
 FALLIBLE atomic_file_put(struct atomic_file *f, struct err *err);
 FALLIBLE atomic_file_end(struct atomic_file *f, bool sync, struct err *err);
 
-/* atomic_file_link makes the name at place another name (hard link) of the file at made, in one step,
- * and durable; place must be the file *over until then. Both are in one file system. */
+/* atomic_file_link makes the name at place another name (hard link) of the file at made, in one
+ * step, and durable; place must be the file *over until then. Both are in one file system. */
 FALLIBLE atomic_file_link(const struct place *made, const struct place *place,
                           const struct stat *over, struct err *err);
 

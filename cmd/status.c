@@ -12,6 +12,7 @@
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
 #include "keystore/shown.h"
+#include "libbulla/inplace.h"
 #include "libbulla/look.h"
 
 /* What the names of keys and files may take, in bytes: anybody can write a file that names keys. */
@@ -266,7 +267,9 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
 
     if (item->source == NULL)
         return fail(err, ERR_USAGE, "name a FILE, or a directory with --recursive");
-    if (!sealed_open(&f, &no_keys, &from, err).ok)
+    /* What a copy that is not understood needs is not known. */
+    if (!sealed_open(&f, &no_keys, &from, err).ok ||
+        !inplace_check(&f.health, item->source->path, err).ok)
         return FAIL;
     const struct envelope *e = &f.envelope;
     r->files++;

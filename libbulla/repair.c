@@ -24,6 +24,11 @@ struct result repair_export(struct sealed *f, const struct place *out, bool repl
 static struct result fit_copies(struct envelope *e, uint64_t body_at, const struct place *body,
                                 struct err *err)
 {
+    if (body_at == 0)
+        return fail(err, ERR_FAILED,
+                    "'%s' has no envelope of its own: it is a body that belongs "
+                    "beside one",
+                    body->path);
     e->exponent = REGION_EXPONENT_MIN;
     if (!envelope_fit(e, err).ok)
         return FAIL;

@@ -31,30 +31,38 @@ static struct result add_target(struct work *w, const struct slot *old, struct m
     return OK;
 }
 
-static struct target *target_of(struct work *w, const struct master_key *key)
-{
-    for (size_t i = 0; i < w->count; i++)
-        if (w->targets[i].key == key)
-            return &w->targets[i];
-    return NULL;
-}
-
-/* The key of some sets that a slot is of, the surest match first; NULL if it is of none. */
+/* The key of some sets that a slot is of, the surest match first; NULL if it is of none. What may
+ * be a slot of a key that is added, as one of another passphrase, is not taken for it. */
 static struct master_key *owner_of(const struct keyset *const *sets, const struct slot *slot,
                                    enum slot_match *match)
 {
     struct master_key *owner = NULL;
 
     *match = SLOT_OTHER;
-    for (; *sets != NULL; sets++)
-        for (size_t i = 0; i < (*sets)->count; i++) {
-            enum slot_match m = (*sets)->keys[i]->ops->match((*sets)->keys[i], slot);
-            if (m == SLOT_OTHER || (owner != NULL && (*match == SLOT_CURRENT || m == SLOT_MAYBE)))
+    for (size_t n = 0; sets[n] != NULL; n++)
+        for (size_t i = 0; i < sets[n]->count; i++) {
+            enum slot_match m = sets[n]->keys[i]->ops->match(sets[n]->keys[i], slot);
+            if (m == SLOT_OTHER || (m == SLOT_MAYBE && n > 0) ||
+                (owner != NULL && (*match == SLOT_CURRENT || m == SLOT_MAYBE)))
                 continue;
-            owner = (*sets)->keys[i];
+            owner = sets[n]->keys[i];
             *match = m;
         }
     return owner;
+}
+
+/* The target of the same key. One reference may name a keyring of several. */
+static struct target *twin_of(struct work *w, const struct master_key *key, const struct slot *slot)
+{
+    struct view id = slot_view(slot, SLOT_KEY_ID);
+
+    for (size_t i = 0; i < w->count; i++) {
+        struct view other = slot_view(w->targets[i].old, SLOT_KEY_ID);
+        if (w->targets[i].key == key && other.size == id.size &&
+            (id.size == 0 || memcmp(other.bytes, id.bytes, id.size) == 0))
+            return &w->targets[i];
+    }
+    return NULL;
 }
 
 /* A slot that stays, or is wrapped anew where its key is at hand; of two of one key one is enough,
@@ -64,7 +72,7 @@ static struct result add_slot(struct work *w, const struct keyset *const *sets,
 {
     enum slot_match match;
     struct master_key *key = owner_of(sets, slot, &match);
-    struct target *twin = key != NULL && match != SLOT_MAYBE ? target_of(w, key) : NULL;
+    struct target *twin = key != NULL && match != SLOT_MAYBE ? twin_of(w, key, slot) : NULL;
 
     if (twin == NULL)
         return add_target(w, slot, key, match, err);
@@ -87,6 +95,19 @@ static struct result target_refresh(struct work *w, struct err *err)
     return OK;
 }
 
+/* Whether a key that is added has a slot: its own, or one that stays and is of another reference to
+ * the same version. */
+static bool has_slot(const struct work *w, const struct master_key *key)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        const struct target *t = &w->targets[i];
+        if (t->key == key || (t->match == SLOT_CURRENT && t->key != NULL &&
+                              key->ops->match(key, t->old) == SLOT_CURRENT))
+            return true;
+    }
+    return false;
+}
+
 /* --add and --remove. */
 static struct result target_change(struct work *w, struct err *err)
 {
@@ -98,7 +119,7 @@ static struct result target_change(struct work *w, struct err *err)
             !add_slot(w, sets, &w->e->slots[i], err).ok)
             return FAIL;
     for (size_t i = 0; i < r->add.count; i++)
-        if (target_of(w, r->add.keys[i]) == NULL &&
+        if (!has_slot(w, r->add.keys[i]) &&
             !add_target(w, NULL, r->add.keys[i], SLOT_OTHER, err).ok)
             return FAIL;
     return OK;

@@ -186,7 +186,8 @@ def test_ways_to_give_the_option(bulla, ring, given):
 def test_slot_records_the_key(bulla, ring):
     (slot,) = bulla.inspect(bulla.seal(ring, X))[0]["slots"]
     (row,) = bulla.list_keys(ring)
-    assert slot == {"method": "keyring-xaes", "key_id": row["id"], "key_version": 1, "key_name": "backup"}
+    assert len(slot.pop("wrap")) == 2 * 72
+    assert slot == {"method": "keyring-xaes", "code": 1, "understood": True, "key_id": row["id"], "key_version": 1, "key_name": "backup"}
 
 
 def test_ring_of_two_keys_must_be_told_which_seals(bulla, ring):

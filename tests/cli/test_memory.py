@@ -59,9 +59,9 @@ def keys_of(ring, sealed):
     content = envelope.copy.content
     master = bytes.fromhex(re.search(r'"key"\s*:\s*"([0-9a-f]{64})"', ring.read_text())[1])
     branch = decode.open_branch_key(content, content.slots[0], master)
-    derived = decode.derive_branch(branch, content.core)
     data = decode.open_data_key(content, branch)
     body = decode.derive_body(data, content.core, sealed[envelope.size :][:24])[:32]
+    derived = decode.derive_branch(branch, content.core)
     return {"master": master, "branch": branch, "wrap": derived.wrap_key, "tag": derived.tag_key, "data": data, "body": body}
 
 

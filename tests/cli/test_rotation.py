@@ -1,5 +1,6 @@
 """Rotation as docs/ROTATION.md describes it: the script as it stands."""
 
+import fcntl
 import os
 import pathlib
 import subprocess
@@ -9,20 +10,24 @@ import pytest
 SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "docs" / "rotate-backups"
 
 
-def rotate(ring, archive):
+USAGE = b"usage: rotate-backups --copy COMMAND KEYRING#NAME ARCHIVE\n"
+
+
+def rotate(ring, archive, copy='cp "$KEYRING" "$KEYRING.copy"'):
     path = f"{pathlib.Path(os.environ['BULLA']).parent}:{os.environ['PATH']}"
-    return subprocess.run([SCRIPT, f"{ring}#backup", archive], capture_output=True, env={"PATH": path})
+    return subprocess.run([SCRIPT, "--copy", copy, f"{ring}#backup", archive], capture_output=True, env={"PATH": path})
 
 
-@pytest.mark.parametrize("args", [[], ["ring#backup"], ["ring", "archive"], ["ring#", "archive"], ["a#b", "c", "d"]])
+@pytest.mark.parametrize("args", [[], ["a#b", "c"], ["--copy", "true", "ring", "archive"], ["--copy", "true", "ring#", "archive"],
+                                  ["--copy", "", "a#b", "c"], ["--copy", "true", "a#b", "c", "d"]])  # fmt: skip
 def test_script_tells_how_it_is_called(work, args):
     done = subprocess.run([SCRIPT, *args], capture_output=True, cwd=work)
-    assert (done.returncode, done.stderr) == (2, b"usage: rotate-backups KEYRING#NAME ARCHIVE\n")
+    assert (done.returncode, done.stderr) == (2, USAGE)
 
 
 def test_script_finds_bulla_from_cron():
     """Whose PATH is /usr/bin:/bin."""
-    trace = subprocess.run(["sh", "-x", SCRIPT, "a#b", "/nowhere"], capture_output=True, env={"PATH": "/usr/bin:/bin"})
+    trace = subprocess.run(["sh", "-x", SCRIPT, "--copy", "true", "a#b", "/nowhere"], capture_output=True, env={"PATH": "/usr/bin:/bin"})
     assert b"+ PATH=/usr/bin:/bin:/usr/local/bin\n" in trace.stderr
 
 
@@ -36,6 +41,7 @@ def test_script_rotates_and_is_silent(bulla, ring, archive):
         done = rotate(ring, archive)
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
         assert versions(bulla, archive) == {expected}
+        assert pathlib.Path(f"{ring}.copy").read_bytes() == ring.read_bytes()
     bulla("verify", "-r", "-k", ring, archive)
 
 
@@ -47,9 +53,39 @@ def test_script_goes_on_after_an_interrupted_run(bulla, ring, archive):
     assert versions(bulla, archive) == {3}
 
 
-def test_script_tells_of_a_damaged_file(bulla, ring, archive):
+def test_nothing_is_moved_before_the_keyring_was_copied(bulla, ring, archive):
+    done = rotate(ring, archive, "echo unreachable; exit 9")
+    assert done.returncode == 30 and b"unreachable\n" in done.stderr and done.stdout == b""
+    assert b"the copy command failed with status 9" in done.stderr and versions(bulla, archive) == {1}
+    assert rotate(ring, archive).returncode == 0 and versions(bulla, archive) == {3}
+
+
+def test_damaged_file_does_not_stop_the_rotation(bulla, ring, archive):
     broken = sorted(archive.rglob("*.bulla"))[3]
     broken.write_bytes(b"not sealed any more" * 1000)
+    for expected in (2, 3):
+        done = rotate(ring, archive)
+        assert done.returncode == 31 and broken.name.encode() in done.stderr and done.stdout == b""
+        assert b"not every file could be looked at" in done.stderr
+    broken.unlink()
+    assert versions(bulla, archive) == {expected}
+
+
+def test_files_that_need_an_old_version_are_named(bulla, ring, archive):
+    """A file that another program locks stays where it is."""
+    stays = sorted(archive.rglob("*.bulla"))[3]
+    with open(stays, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        done = rotate(ring, archive)
+    assert done.returncode == 32 and b"files still need a retired version" in done.stderr
+    assert done.stderr.count(os.fsencode(stays)) >= 2 and b"holds a lock" in done.stderr
+    assert rotate(ring, archive).returncode == 0
+
+
+@pytest.mark.parametrize("what", ["nothing there", "nothing sealed"])
+def test_archive_that_is_not_mounted_is_no_success(bulla, ring, work, what):
+    archive = work / "mount"
+    if what == "nothing sealed":
+        archive.mkdir()
     done = rotate(ring, archive)
-    assert done.returncode == 3 and broken.name.encode() in done.stderr
-    assert b"still on an old version" in done.stderr
+    assert done.returncode == 31 and done.stdout == b"" and b"mount" in done.stderr

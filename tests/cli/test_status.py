@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "kit"))
 from encoder import File, Opaque, sized  # noqa: E402
-from sealed import BODY, REGION, content, flip, snapshot, with_checksum
+from sealed import body_at, content, copies, flip, put_copies, snapshot, with_checksum
 
 X = b"content"
 
@@ -62,9 +62,8 @@ def test_json(bulla, tree, names):
 def aged(path, seconds):
     """Both copies with another creation time: status shows what nobody vouches for."""
     raw = path.read_bytes()
-    at = 26 + 2 + 2 + 16 + 16
-    copy = with_checksum(raw[:at] + seconds.to_bytes(8, "big") + raw[at + 8 : REGION])
-    path.write_bytes(2 * copy + raw[BODY:])
+    at = 26 + 2 + 2 + 16
+    path.write_bytes(put_copies(raw, with_checksum(raw[:at] + seconds.to_bytes(8, "big") + raw[at + 8 : body_at(raw) // 2])))
 
 
 @pytest.mark.parametrize("oldest", ["a", "b", "c"])
@@ -219,14 +218,17 @@ def damage(tree, what):
     if what == "damaged":
         path.write_bytes(bytes(9000))
     elif what == "unsupported":
-            path.write_bytes(2 * with_checksum(raw[:9] + b"\x09" + raw[10:REGION]) + raw[BODY:])
+        path.write_bytes(put_copies(raw, with_checksum(raw[:9] + b"\x09" + raw[10 : body_at(raw) // 2])))
+    elif what == "half unsupported":
+        a, b = copies(raw)
+        path.write_bytes(put_copies(raw, with_checksum(a[:9] + b"\x09" + a[10:]), b))
     elif what == "cut short":
         path.write_bytes(raw[:100])
     return path
 
 
 @pytest.mark.parametrize("how", ["tree", "name"])
-@pytest.mark.parametrize("what", ["damaged", "unsupported", "cut short", "missing"])
+@pytest.mark.parametrize("what", ["damaged", "unsupported", "half unsupported", "cut short", "missing"])
 @pytest.mark.parametrize("needs", [False, True])
 def test_file_that_cannot_be_read_is_not_passed_over(bulla, ring, tree, what, how, needs):
     bad = damage(tree, what)

@@ -1,0 +1,49 @@
+"""Which keys a rewrap leaves a file with, where one key is named twice, or one name is of two keys."""
+
+import pytest
+
+X = b"what is sealed"
+
+
+def slots(bulla, sealed):
+    return [slot.get("key_name") for slot in bulla.inspect(sealed)[0]["slots"]]
+
+
+@pytest.fixture
+def two(bulla):
+    """A keyring of two keys."""
+    for name in ("one", "two"):
+        ring = str(bulla.new_key(f"two.ring#{name}")).split("#")[0]
+    return ring
+
+
+@pytest.mark.parametrize("others", [[], ["other.ring"]], ids=["alone", "with another"])
+def test_refresh_by_a_whole_keyring_drops_none_of_its_keys(bulla, two, others):
+    others = [bulla.new_key(other) for other in others]
+    sealed = bulla.seal(f"{two}#one", X, "-k", f"{two}#two", *(word for other in others for word in ("-k", other)))
+    before = sealed.read_bytes()
+    done = bulla("rewrap", "-k", two, sealed)
+    assert b"0 rewrapped, 1 were current" in done.stderr and sealed.read_bytes() == before
+    assert [bulla.open(key, sealed) for key in (f"{two}#one", f"{two}#two", *others)] == [X] * (2 + len(others))
+
+
+def test_key_that_opens_and_is_added_has_one_slot(bulla, ring):
+    partner = bulla.new_key("partner.ring")
+    sealed = bulla.seal(ring, X)
+    bulla("rewrap", "-k", ring, "--add", partner, sealed)
+    before = sealed.read_bytes()
+    done = bulla("rewrap", "-k", ring, "-k", partner, "--add", partner, sealed)
+    assert b"0 rewrapped, 1 were current" in done.stderr and sealed.read_bytes() == before
+    assert slots(bulla, sealed) == ["backup", "partner"]
+
+
+def test_passphrase_is_added_beside_one_of_the_same_hint(bulla, ring):
+    said = {name: bulla.home / name for name in ("first", "second")}
+    for name, path in said.items():
+        path.write_text(f"{name} passphrase\n")
+    sealed = bulla.seal(ring, X, "-k", "passphrase:", env={"BULLA_NEW_PASSPHRASE_FILE": str(said["first"])})
+    env = {"BULLA_PASSPHRASE_FILE": str(said["first"]), "BULLA_NEW_PASSPHRASE_FILE": str(said["second"])}
+    done = bulla("rewrap", "-k", ring, "--share-branch", "--add", "passphrase:", sealed, env=env)
+    assert b"1 rewrapped, 0 were current" in done.stderr
+    for path in said.values():
+        assert bulla.open("passphrase:", sealed, env={"BULLA_PASSPHRASE_FILE": str(path)}) == X
