@@ -51,16 +51,18 @@ static struct master_key *owner_of(const struct keyset *const *sets, const struc
     return owner;
 }
 
-/* The target of the same key. One reference may name a keyring of several. */
-static struct target *twin_of(struct work *w, const struct master_key *key, const struct slot *slot)
+/* The target of the same key. One reference may name a keyring of several, and two the same key. */
+static struct target *twin_of(struct work *w, const struct slot *slot)
 {
     struct view id = slot_view(slot, SLOT_KEY_ID);
 
     for (size_t i = 0; i < w->count; i++) {
-        struct view other = slot_view(w->targets[i].old, SLOT_KEY_ID);
-        if (w->targets[i].key == key && other.size == id.size &&
+        struct target *t = &w->targets[i];
+        struct view other = slot_view(t->old, SLOT_KEY_ID);
+        enum slot_match m = t->key == NULL ? SLOT_OTHER : t->key->ops->match(t->key, slot);
+        if ((m == SLOT_CURRENT || m == SLOT_OLD) && other.size == id.size &&
             (id.size == 0 || memcmp(other.bytes, id.bytes, id.size) == 0))
-            return &w->targets[i];
+            return t;
     }
     return NULL;
 }
@@ -72,7 +74,7 @@ static struct result add_slot(struct work *w, const struct keyset *const *sets,
 {
     enum slot_match match;
     struct master_key *key = owner_of(sets, slot, &match);
-    struct target *twin = key != NULL && match != SLOT_MAYBE ? twin_of(w, key, slot) : NULL;
+    struct target *twin = key != NULL && match != SLOT_MAYBE ? twin_of(w, slot) : NULL;
 
     if (twin == NULL)
         return add_target(w, slot, key, match, err);
