@@ -6,7 +6,7 @@ import os
 import pytest
 
 from program import reports
-from sealed import BODY, CHUNK, content, edit_ring, flip, layout, make_null, set_state, snapshot, with_checksum
+from sealed import BODY, CHUNK, content, edit_ring, flip, layout, make_null, set_state, snapshot
 
 SIZE = 2 * 16384 + 5  # with a small region
 LARGE = 4 * 16384 + 5
