@@ -37,6 +37,19 @@ def test_key_that_opens_and_is_added_has_one_slot(bulla, ring):
     assert slots(bulla, sealed) == ["backup", "partner"]
 
 
+@pytest.mark.parametrize("order", [1, -1], ids=["old first", "new first"])
+def test_two_versions_of_a_key_that_is_added_become_one_slot(bulla, ring, order):
+    before = bulla.keys / "before.ring"
+    before.write_bytes(ring.read_bytes())
+    before.chmod(0o600)
+    bulla("key", "rotate", "-q", ring)
+    one, two = (before, ring)[::order]
+    sealed = bulla.seal(one, X, "-k", two)
+    bulla("rewrap", "-k", ring, "--add", ring, sealed)
+    assert slots(bulla, sealed) == ["backup"] and bulla.open(ring, sealed) == X
+    assert b"1 were current" in bulla("rewrap", "-k", ring, "--add", ring, sealed).stderr
+
+
 def test_passphrase_is_added_beside_one_of_the_same_hint(bulla, ring):
     said = {name: bulla.home / name for name in ("first", "second")}
     for name, path in said.items():

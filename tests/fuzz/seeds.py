@@ -4,7 +4,6 @@ usage: seeds.py BULLA FOLDER
 Writes FOLDER/TARGET/NAME. tests/fuzz/run calls it; what of them reaches more than others is in the corpus.
 """
 
-import datetime
 import json
 import os
 import pathlib
@@ -13,54 +12,16 @@ import subprocess
 import sys
 import tempfile
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from aws_seeds import credentials, kms, profiles  # noqa: E402
-from parts import ARN, broken_json, sized  # noqa: E402
-from sealed import REGION, with_checksum  # noqa: E402
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa, x25519
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
+from aws_seeds import credentials, kms, profiles
+from parts import ARN, broken_json, sized
+from seed_files import FIXTURES, der, envelopes, pem, public_keys, rewraps
 
-FIXTURES = pathlib.Path(__file__).resolve().parents[1] / "fixtures" / "v2"
 P256_GENERATOR = bytes.fromhex("046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
                                "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5")
 PASSPHRASE = b"fuzz"  # as keyring.c has it
-
-
-def broken_copies(whole):
-    """Both copies of an envelope with one byte of header or content in turn changed, under a right checksum."""
-    size = 24 + int.from_bytes(whole[12:16], "big")
-    for at in range(8, size):
-        for value in (0, 255):
-            made = with_checksum(whole[:at] + bytes([value]) + whole[at + 1 : REGION]) if not 12 <= at < 16 else whole[:at] + bytes([value]) + whole[at + 1 : REGION]
-            yield made * 2
-
-
-def with_slots(whole, slots, exponent=12):
-    """An envelope with other slots: code, header and wrap of each, or as many as are said."""
-    count, slots = slots if isinstance(slots, tuple) else (len(slots), slots)
-    at = 24 + 2 + int.from_bytes(whole[24:26], "big") + 72
-    data = whole[24:at] + struct.pack(">H", count) + b"".join(struct.pack(">H", code) + sized(header) + sized(wrap) for code, header, wrap in slots)
-    copy = whole[:10] + struct.pack(">H", exponent) + len(data).to_bytes(4, "big") + whole[16:24] + data
-    return with_checksum((copy + bytes(32)).ljust(1 << exponent, b"\0")) * 2
-
-
-def odd_slots():
-    """Slots that break a rule of their method by a little."""
-    code, header, wrap = 3, bytes(16) + struct.pack(">II", 1, 8) + sized("hint"), bytes(72)
-    yield from ([(code, header, wrap)], [(code, header, wrap)] * 2, [(7, header, wrap)], [(code, header + b"x", wrap)], [(code, header[:-1], wrap)])
-    yield from ([(code, header, wrap + b"x")], [(code, header, wrap[:-1])], [(code, header, b"")], [(code, b"", wrap)])
-    yield from ([(code, bytes(1025), wrap)], [(33, sized(ARN) + sized(""), bytes(3000))], [(33, sized(ARN) + sized(""), b"")])
-    for passes, memory in ((0, 8), (1025, 8), (1, 7), (1, 4194305)):
-        yield [(code, bytes(16) + struct.pack(">II", passes, memory) + sized("hint"), wrap)]
-    for hint in (b"", b"a" * 65, b"\xff"):
-        yield [(code, header[:24] + sized(hint), wrap)]
-    for label, key_id in ((b"a" * 33, b"1"), (b"a", b""), (b"a", b"1" * 129), (b"a", b"1")):
-        yield [(0x15, sized(b"123") + sized(label) + sized("1") + sized("key") + sized(key_id), bytes(60))]
-    yield from ((2, [(code, header, wrap)]), (0, []), (65, [(code, header, wrap)]))
-    # Those that are as they must be, with what is not harmless to show.
-    yield from ([(1, bytes(16) + struct.pack(">I", 1) + sized(b"a\n\x1b"), wrap)], [(33, sized(ARN + "\n") + sized("m\x1b"), b"w")])
 
 
 def program(bulla, folder):
@@ -74,65 +35,6 @@ def program(bulla, folder):
 
     run.folder = folder
     return run
-
-
-def public_keys():
-    """DER of public keys by name, and a certificate."""
-    keys = {"p256": ec.generate_private_key(ec.SECP256R1()), "p384": ec.generate_private_key(ec.SECP384R1()),
-            "p521": ec.generate_private_key(ec.SECP521R1()), "rsa2048": rsa.generate_private_key(65537, 2048),
-            "rsa1024": rsa.generate_private_key(65537, 1024)}
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "backup")])
-    day = datetime.datetime(2026, 1, 1)
-    certificate = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(keys["p256"].public_key())
-                   .serial_number(1).not_valid_before(day).not_valid_after(day.replace(year=2030))
-                   .sign(keys["p256"], hashes.SHA256()))
-    return {n: k.public_key() for n, k in keys.items()}, certificate.public_bytes(serialization.Encoding.DER)
-
-
-def der(key):
-    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-
-
-def pem(key):
-    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-
-
-def envelopes(bulla):
-    yield "aes", (FIXTURES / "aes.bulla").read_bytes()
-    yield "detached", (FIXTURES / "detached.bulla.env").read_bytes()
-    bulla("key", "new", "one.ring")
-    bulla("key", "new", "two.ring", "--kind", "x25519")
-    bulla("key", "export-public", "two.ring", "-o", "two.pub")
-    yield "all", bulla("encrypt", "-k", "one.ring", "-k", "two.pub", "--context", "db=prod", "--context", "a=", "--name", "n",
-                       "--generation", "7", "--suite", "chacha20", stdin=b"plain")
-    yield "passphrase", bulla("encrypt", "-k", "passphrase:hint", stdin=b"")
-    for kind, key in public_keys()[0].items():
-        if kind in ("p256", "p384", "rsa2048"):
-            pathlib.Path(bulla.folder, kind + ".pem").write_bytes(b"Token: t\nSerial: 1\nLabel: l\nCKA_ID: 01\n" + pem(key))
-            yield kind, bulla("encrypt", "-k", kind + ".pem", stdin=b"x")
-    whole = bulla("encrypt", "-k", "one.ring", stdin=b"")
-    yield "also-second", b"\1" + whole[1:]
-    yield "cut", whole[:6000]
-    yield "short", b"bull"
-    yield "header", whole[:20]
-    for i, made in enumerate(broken_copies(bulla("encrypt", "-k", "passphrase:hint", stdin=b""))):
-        yield f"broken-passphrase{i}", made
-    for i, made in enumerate(broken_copies((FIXTURES / "aes.bulla").read_bytes())):
-        yield f"broken{i}", made
-    everything = bulla("encrypt", "-k", "one.ring", "--context", "db=prod", "--context", "a=", "--name", "n", "--generation", "7")
-    for i, made in enumerate(broken_copies(everything)):
-        yield f"broken-core{i}", made
-    behind = 24 + int.from_bytes(everything[12:16], "big") + 32
-    for i, at in enumerate((behind, REGION - 1)):
-        yield f"also-padding{i}", (everything[:at] + b"\1" + everything[at + 1 : REGION]) * 2
-    for i, slots in enumerate(odd_slots()):
-        yield f"also-slots{i}", with_slots(everything, slots)
-    yield "also-wrap", with_slots(everything, [(33, sized(ARN) + sized(""), bytes(6145))], 13)
-    older, newer = everything[:REGION], with_checksum(everything[:23] + b"\2" + everything[24:REGION])
-    yield "stale", newer + older
-    yield "newer", older + newer
-    yield "differs", older + with_checksum(older[:40] + bytes([older[40] ^ 1]) + older[41:])
-    yield "large", bulla("encrypt", "-k", "one.ring", *(w for i in range(12) for w in ("--context", f"k{i:02}=" + "v" * 400)))
 
 
 def keyrings(bulla):
@@ -355,7 +257,7 @@ def tokens(_):
 
 
 TARGETS = {"arguments": arguments, "body": bodies, "config": configs, "credentials": credentials, "envelope": envelopes, "keyring": keyrings, "kms": kms,
-           "passphrase": passphrases, "pem": pems, "profile": profiles, "public_key": public_key_files, "spki": spkis, "token": tokens,
+           "passphrase": passphrases, "pem": pems, "profile": profiles, "public_key": public_key_files, "rewrap": rewraps, "spki": spkis, "token": tokens,
            "uri": uris, "words": words}
 
 

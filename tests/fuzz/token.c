@@ -409,8 +409,9 @@ static struct result use_pair(struct trial *t, struct err *err)
 
 static void use(struct token *token, const struct token_key *key, const struct uri *uri)
 {
+    static const uint8_t id[BRANCH_ID_SIZE];
     static const struct context none;
-    struct trial t = {token, key, {(const uint8_t *)"0123456789abcdef", &none}, {0}, {0}, {0}};
+    struct trial t = {token, key, {id, &none}, {0}, {0}, {0}};
     char *text STRING_CLEANUP = keys_uri(key, token, uri);
     uint8_t how = fuzz_byte(input);
     struct err err = {0};
