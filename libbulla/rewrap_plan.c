@@ -5,10 +5,9 @@
 
 /* struct target: a slot that the file is to have. */
 struct target {
-    const struct slot *old;  /* the one in its place; NULL if there is none */
-    struct master_key *key;  /* that wraps it anew; NULL: the slot stays, its key is not at hand */
-    enum slot_match match;   /* of the two */
-    const struct slot *made; /* what a key store moved it to; points into the work's list */
+    const struct slot *old; /* the one in its place; NULL if there is none */
+    struct master_key *key; /* that wraps it anew; NULL: the slot stays, its key is not at hand */
+    enum slot_match match;  /* of the two */
 };
 
 /* struct work: one file being planned. */
