@@ -174,26 +174,23 @@ int verb_key_rotate(const struct options *o)
     return common_run(rotate, o);
 }
 
-static struct result change(const struct options *o, const struct target *t, enum key_change what,
+static struct result change(const struct target *t, enum key_change what, struct key_info *info,
                             struct err *err)
 {
-    struct key_info info;
-
     if (t->ops->change == NULL)
         return no_such(t, "keep states of keys", err);
-    if (!t->ops->change(&t->session.env, t->rest, what, &info, err).ok)
-        return FAIL;
-    tell(o, t, &info);
-    return OK;
+    return t->ops->change(&t->session.env, t->rest, what, info, err);
 }
 
 static int change_state(const struct options *o, enum key_change what)
 {
     struct target t TARGET_CLEANUP = {0};
+    struct key_info info;
     struct err err = {0};
 
-    if (!read_target(&t, o->operands.items[0], o, &err).ok || !change(o, &t, what, &err).ok)
+    if (!read_target(&t, o->operands.items[0], o, &err).ok || !change(&t, what, &info, &err).ok)
         return terminal_error(&err);
+    tell(o, &t, &info);
     return ERR_NONE;
 }
 
@@ -308,26 +305,19 @@ static struct result check_needed(const struct options *o, struct target *t, str
     return FAIL;
 }
 
-/* Before anything is asked. */
-static struct result may_destroy(const struct target *t, struct err *err)
-{
-    struct key_info none;
-
-    if (t->ops->change == NULL)
-        return no_such(t, "keep states of keys", err);
-    return t->ops->change(&t->session.env, t->rest, KEY_MAY_DESTROY, &none, err);
-}
-
 static struct result destroy(const struct options *o, struct err *err)
 {
     struct target t TARGET_CLEANUP = {0};
+    struct key_info info;
 
     /* Runs that seal to it are looked for before the files: what one of them makes meanwhile would
      * be missed. */
-    if (!read_target(&t, o->operands.items[0], o, err).ok || !may_destroy(&t, err).ok ||
-        !check_needed(o, &t, err).ok || !confirm(o, &t, err).ok)
+    if (!read_target(&t, o->operands.items[0], o, err).ok ||
+        !change(&t, KEY_MAY_DESTROY, &info, err).ok || !check_needed(o, &t, err).ok ||
+        !confirm(o, &t, err).ok || !change(&t, KEY_DESTROY, &info, err).ok)
         return FAIL;
-    return change(o, &t, KEY_DESTROY, err);
+    tell(o, &t, &info);
+    return OK;
 }
 
 int verb_key_destroy(const struct options *o)

@@ -130,8 +130,8 @@ static struct keyset only(struct need *need)
     return (struct keyset){&need->key, 1};
 }
 
-/* What the slots say: whether an envelope has no other way in than the key. A slot that is not
- * understood is none, but may be one: with no other the answer is not clear. */
+/* What the slots say: whether an envelope with a slot of the key has no other way in. A slot that
+ * is not understood is none, but may be one: with no other the answer is not clear. */
 static enum needed said(const struct envelope *e, const struct keyset *key)
 {
     size_t mine = 0, unknown = 0;
@@ -140,8 +140,8 @@ static enum needed said(const struct envelope *e, const struct keyset *key)
         mine += keyset_matches(key, &e->slots[i]);
         unknown += !slot_understood(&e->slots[i]);
     }
-    if (mine == 0 || mine + unknown < e->slot_count)
-        return mine == e->slot_count ? NEEDED : NEEDED_NOT;
+    if (mine + unknown < e->slot_count)
+        return NEEDED_NOT;
     return unknown > 0 ? NEEDED_UNCLEAR : NEEDED;
 }
 
@@ -162,15 +162,26 @@ static bool is_vouched_for(struct session *s, struct need *need, const struct en
     return false;
 }
 
+/* Whether an envelope has a slot of the key itself, and not only of what is dead already. */
+static bool has_slot(const struct envelope *e, const struct master_key *key)
+{
+    bool has = false;
+
+    for (size_t i = 0; i < e->slot_count; i++) {
+        enum slot_match match = key->ops->match(key, &e->slots[i]);
+        has = has || (match != SLOT_OTHER && match != SLOT_DEAD);
+    }
+    return has;
+}
+
 static enum needed needs_of(struct run *r, struct need *need, const struct envelope *e)
 {
     const struct keyset key = only(need);
-    enum needed needed = said(e, &key);
-    bool has = false;
 
-    for (size_t i = 0; i < e->slot_count; i++)
-        has = has || keyset_matches(&key, &e->slots[i]);
-    return needed == NEEDED_NOT && has && r->opens != NULL && !is_vouched_for(r->opens, need, e)
+    if (!has_slot(e, need->key))
+        return NEEDED_NOT;
+    enum needed needed = said(e, &key);
+    return needed == NEEDED_NOT && r->opens != NULL && !is_vouched_for(r->opens, need, e)
                ? NEEDED_UNCLEAR
                : needed;
 }

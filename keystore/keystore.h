@@ -100,6 +100,8 @@ enum key_change {
 enum slot_match {
     SLOT_OTHER,   /* of another key */
     SLOT_MAYBE,   /* looks like one of this key, but that is not to be seen (a passphrase) */
+    SLOT_DEAD,    /* for a reference to one version: of another that is destroyed, and so no other
+                   * way into a file */
     SLOT_OLD,     /* of this key, but not what it would wrap now */
     SLOT_CURRENT, /* of this key's active version */
     SLOT_NEWER    /* of a version above all that are known of this key: what says so is out of date,
@@ -113,6 +115,7 @@ struct key_info {
     char id[33];      /* hex; of a longer one the beginning */
     uint32_t version;
     uint32_t highest; /* version of this key that its file knows of; 0 = it is not told */
+    size_t destroyed; /* versions in its file, of whatever key */
     enum key_state state;
     uint64_t created;      /* seconds since 1970 */
     uint32_t rotate_after; /* days that a version should be active at most; 0 = not stated */
@@ -227,9 +230,10 @@ struct keystore_ops {
                                    char **text, struct err *err);
 
     /* Changes the state of the version that the reference names; without a version, KEY_RETIRE
-     * means the active one. *info tells of it, but for KEY_MAY_DESTROY. ERR_POLICY if its state
-     * does not allow that, or it is to be destroyed and a run on this host seals to it. Optional.
-     */
+     * means the active one. *info tells of it; KEY_MAY_DESTROY tells what KEY_DESTROY would make,
+     * and KEY_DESTROY takes that *info. ERR_POLICY if the state does not allow the change, or the
+     * version is to be destroyed and a run on this host seals to it, or another was destroyed since
+     * KEY_MAY_DESTROY: a file that was looked at in between may need this one now. Optional. */
     struct result (*change)(const struct keystore_env *env, const char *reference,
                             enum key_change change, struct key_info *info, struct err *err);
 

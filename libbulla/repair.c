@@ -5,6 +5,7 @@
 
 #include "libbulla/inplace.h"
 #include "libbulla/output.h"
+#include "libbulla/replace.h"
 
 struct result repair_export(struct sealed *f, const struct place *out, bool replace,
                             struct err *err)
@@ -130,6 +131,16 @@ static struct result read_back(const struct session *s, const struct sealed_plac
     return OK;
 }
 
+/* One sector may have both copies of a small file, and the beginning of its body: it is replaced
+ * whole. Not if it has other names, which would keep the old one. */
+static struct result put(const struct place *body, int fd, const struct stat *st,
+                         const struct envelope *e, unsigned first, struct err *err)
+{
+    if (e->exponent < REGION_EXPONENT_USUAL && st->st_nlink == 1)
+        return replace_file(body, st, e, fd, envelope_size(e), false, err);
+    return inplace_write(fd, body->path, e, first, true, err);
+}
+
 struct result repair_restore(struct session *s, const struct place *body, const struct place *from,
                              bool force, struct err *err)
 {
@@ -149,8 +160,7 @@ struct result repair_restore(struct session *s, const struct place *body, const 
     if (now.open ? !check(body, &now.envelope, &envelope.envelope, force, err).ok
                  : !prove(s, body, &st, &envelope, err).ok)
         return FAIL;
-    unsigned first = now.open ? !now.health.used : 0;
-    if (!inplace_write(fd, body->path, &envelope.envelope, first, true, err).ok)
+    if (!put(body, fd, &st, &envelope.envelope, now.open ? !now.health.used : 0, err).ok)
         return FAIL;
     if (read_back(s, &at, &envelope.envelope, err).ok)
         return OK;

@@ -5,12 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/atomic_file.h"
 #include "base/text.h"
 #include "libbulla/inplace.h"
+#include "libbulla/replace.h"
 #include "libbulla/rewrap_plan.h"
-
-#define COPY_STEP (1u << 20) /* bytes */
 
 /* struct job: one file being rewrapped, by one thread. */
 struct job {
@@ -64,46 +62,14 @@ static struct result look(struct job *j, const struct sealed_place *from,
     return planned;
 }
 
-/* Copies the body after the envelope of a new file. */
-static struct result copy_body(int from, uint64_t offset, int to, const char *name, struct err *err)
-{
-    struct source source = {.fd = from, .name = name};
-    struct fd_sink sink = fd_sink(to, name);
-    uint8_t *step = malloc(COPY_STEP);
-    struct result r = step != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
-    size_t got = COPY_STEP;
-
-    if (r.ok && lseek(from, (off_t)offset, SEEK_SET) < 0)
-        r = fail_errno(err, "cannot seek in '%s'", name);
-    while (r.ok && got == COPY_STEP) {
-        r = source_read(&source, step, COPY_STEP, &got, err);
-        if (r.ok)
-            r = sink_write(&sink.sink, step, got, err);
-    }
-    free(step);
-    return r;
-}
-
-/* A new file with the envelope, and the body if that is in the file, in the place of the old one
- * and all its names; changed now, unless its times are to be kept. */
+/* A new file in the place of the old one and of all its names. */
 static struct result replace(struct job *j, const struct envelope *e, struct err *err)
 {
-    const struct rewrap *r = j->rewrap;
-    struct atomic_file f ATOMIC_FILE_CLEANUP = {0};
+    int body = j->sealed.separate ? -1 : j->fd;
 
-    if (!atomic_file_open(&f, j->place, true, err).ok)
-        return FAIL;
-    f.over = &j->st;
-    struct fd_sink sink = fd_sink(f.fd, j->place->path);
-    if (!envelope_write(e, &sink.sink, err).ok ||
-        (!j->sealed.separate &&
-         !copy_body(j->fd, envelope_size(&j->sealed.envelope), f.fd, j->place->path, err).ok) ||
-        !atomic_file_like(&f, &j->st, WHOSE_SAME, err).ok)
-        return FAIL;
-    if (!r->preserve_times && futimens(f.fd, NULL) != 0)
-        return fail_errno(err, "cannot set the times of '%s'", j->place->path);
-    /* The old file goes only for one that a power cut does not take. */
-    if (!atomic_file_commit(&f, err).ok)
+    if (!replace_file(j->place, &j->st, e, body, envelope_size(&j->sealed.envelope),
+                      j->rewrap->preserve_times, err)
+             .ok)
         return FAIL;
     return j->links == NULL ? OK : link_group_move(j->links, j->place, err);
 }

@@ -5,10 +5,9 @@
 
 /* struct target: a slot that the file is to have. */
 struct target {
-    const struct slot *old;  /* the one in its place; NULL if there is none */
-    struct master_key *key;  /* that wraps it anew; NULL: the slot stays, its key is not at hand */
-    enum slot_match match;   /* of the two */
-    const struct slot *made; /* what a key store moved it to; points into the work's list */
+    const struct slot *old; /* the one in its place; NULL if there is none */
+    struct master_key *key; /* that wraps it anew; NULL: the slot stays, its key is not at hand */
+    enum slot_match match;  /* of the two */
 };
 
 /* struct work: one file being planned. */
@@ -302,28 +301,65 @@ static struct result finish_moved(struct work *w, struct err *err)
     return OK;
 }
 
-/* Opens the file by the keys whose stores cannot move slots, and then by the others; but after a
- * store should have moved a slot and could not, it is not asked for the branch key instead, which
- * would take, and ask for, a permission that nobody meant to give. Why it could not is said if no
- * other key opens the file either. */
-static struct result open_keys(struct work *w, const struct err *failed, struct err *err)
+static bool says_to_be_of(const struct slot *slot, const struct master_key *key)
+{
+    enum slot_match m = key->ops->match(key, slot);
+
+    return m == SLOT_CURRENT || m == SLOT_OLD;
+}
+
+/* Whether a slot says that it is of a new key, and of none that is named to open. */
+static bool owns_slot(const struct work *w, const struct master_key *key)
 {
     const struct keyset *mine = &w->session->keys;
-    /* NOLINTNEXTLINE(bugprone-sizeof-expression): a list of pointers */
-    struct keyset keys = {.keys = calloc(mine->count + 1, sizeof *keys.keys)};
-    bool moved = failed->class != ERR_NONE;
 
-    if (keys.keys == NULL)
+    for (size_t i = 0; i < w->e->slot_count; i++) {
+        const struct slot *slot = &w->e->slots[i];
+        bool asked = false;
+        for (size_t k = 0; k < mine->count; k++)
+            asked = asked || says_to_be_of(slot, mine->keys[k]);
+        if (!asked && says_to_be_of(slot, key))
+            return true;
+    }
+    return false;
+}
+
+/* The keys that may open the file, those whose stores cannot move slots first: the keys named to
+ * open, and then the new ones that it has already, as after a run that did it before. */
+static struct result opening_keys(const struct work *w, bool movers_too, struct keyset *out,
+                                  struct err *err)
+{
+    const struct keyset *sets[] = {&w->session->keys, &w->rewrap->to, &w->rewrap->add};
+
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): a list of pointers */
+    out->keys = calloc(sets[0]->count + sets[1]->count + sets[2]->count + 1, sizeof *out->keys);
+    if (out->keys == NULL)
         return fail(err, ERR_FAILED, "out of memory");
-    for (int movers = 0; movers < (moved ? 1 : 2); movers++)
-        for (size_t i = 0; i < mine->count; i++)
-            if ((mine->keys[i]->ops->move != NULL) == (movers == 1))
-                keys.keys[keys.count++] = mine->keys[i];
+    for (size_t n = 0; n < 3; n++)
+        for (int movers = 0; movers < (movers_too ? 2 : 1); movers++)
+            for (size_t i = 0; i < sets[n]->count; i++) {
+                struct master_key *key = sets[n]->keys[i];
+                if ((key->ops->move != NULL) == (movers == 1) && (n == 0 || owns_slot(w, key)))
+                    out->keys[out->count++] = key;
+            }
+    return OK;
+}
+
+/* Opens the file. After a store should have moved a slot and could not, it is not asked for the
+ * branch key instead, which would take, and ask for, a permission that nobody meant to give. Why it
+ * could not is said if no other key opens the file either. */
+static struct result open_keys(struct work *w, const struct err *failed, struct err *err)
+{
+    bool moved = failed->class != ERR_NONE;
+    struct keyset keys = {0};
+
+    if (!opening_keys(w, !moved, &keys, err).ok)
+        return FAIL;
     struct result r =
         branch_open(&w->session->table, w->session->crypto, &keys, w->e, &w->plan->opened, err);
     if (!r.ok && moved && err->class == ERR_NO_KEY)
         *err = *failed;
-    free(keys.keys); /* the keys are the session's */
+    free(keys.keys); /* the keys are the session's and the run's */
     return r;
 }
 

@@ -15,7 +15,6 @@ BODY = 2 * REGION
 CHUNKS = BODY + 56
 CHUNK = 16384 + 16
 SMALL = 64 << 10  # a body below it has the smallest region that holds its envelope
-GENERATION = 24 + 2 + 2 + 2 + 16 + 8
 SUITES = ["aes", "chacha20"]
 
 
@@ -45,9 +44,15 @@ def layout(data):
     return Layout(region=region, body=2 * region, chunks=2 * region + 56, **starts)
 
 
-def with_copies(data, copy):
-    """A sealed file with both of its envelope copies made this one, under the right checksum."""
-    return 2 * with_checksum(copy) + data[2 * len(copy) :]
+def copies(data):
+    """Copy A and copy B of the envelope."""
+    region = layout(data).region
+    return data[:region], data[region : 2 * region]
+
+
+def with_copies(data, a, b=None):
+    """A sealed file with these copies of the envelope in place of its own, under the right checksums; B is as A where it is not given."""
+    return with_checksum(a) + with_checksum(a if b is None else b) + data[layout(data).body :]
 
 
 def content(size, seed=0):
@@ -58,22 +63,6 @@ def content(size, seed=0):
 def flip(data, offset, bit=0):
     offset %= len(data)
     return data[:offset] + bytes([data[offset] ^ 1 << bit]) + data[offset + 1 :]
-
-
-def body_at(data):
-    """Where the body of a self-contained file begins; its first copy must not be damaged."""
-    return 2 << int.from_bytes(data[10:12], "big")
-
-
-def copies(data):
-    """Copy A and copy B of the envelope."""
-    region = body_at(data) // 2
-    return data[:region], data[region : 2 * region]
-
-
-def put_copies(data, a, b=None):
-    """The file with these copies in place of its own; B is as A where it is not given."""
-    return a + (a if b is None else b) + data[body_at(data) :]
 
 
 def with_checksum(copy):

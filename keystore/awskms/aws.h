@@ -12,10 +12,12 @@
 struct aws {
     struct http *http;
     struct profiles profiles;
-    const char *profile;         /* AWS_PROFILE, or "default" */
+    const char *profile;         /* AWS_DEFAULT_PROFILE, AWS_PROFILE or "default" */
     char region[REGION_MAX + 1]; /* that the user set; empty if none */
     bool fips, dual_stack;
-    unsigned timeout; /* seconds that one operation may take, with its retries */
+    bool ignores_endpoints; /* of the environment and the profile */
+    unsigned attempts;      /* of one operation, the first included */
+    unsigned timeout;       /* seconds that one operation may take, with its retries */
 };
 
 /* aws_open reads the environment and the profiles. */
@@ -26,8 +28,14 @@ void aws_close(struct aws *aws);
  * either may be NULL. */
 const char *aws_setting(const struct aws *aws, const char *variable, const char *key);
 
+/* aws_number gives a setting that is a number from 1 to most, or one that is usual. ERR_USAGE if it
+ * is anything else. */
+FALLIBLE aws_number(unsigned *out, const struct aws *aws, const char *variable, const char *key,
+                    unsigned most, unsigned usual, struct err *err);
+
 /* aws_endpoint writes the URL of a service ("kms" or "sts") in a region: custom if that is not
- * NULL, else what the user's settings say. It fails as endpoint_find. */
+ * NULL, else what the user's settings say. It fails as endpoint_find, and with ERR_USAGE if the
+ * profile names a "services" section that is not there. */
 FALLIBLE aws_endpoint(char out[ENDPOINT_MAX], const struct aws *aws, const char *service,
                       const char *region, const char *custom, struct err *err);
 

@@ -5,9 +5,9 @@
 
 #include "base/clock.h"
 #include "base/stream.h"
+#include "keystore/awskms/refusal.h"
 #include "keystore/awskms/xml.h"
 
-#define ATTEMPTS 3
 #define BACKOFF_MAX 20000u  /* milliseconds */
 #define PIECE 8             /* bytes of a secret that no message may have */
 #define ATTEMPT_LEAST 1000u /* milliseconds that an attempt gets at least */
@@ -135,7 +135,8 @@ static void read_fault(struct fault *f, const struct http_answer *a, const struc
         snprintf(f->name, sizeof f->name, "HTTP status %ld%s", a->status,
                  a->status >= 300 && a->status < 400 ? ", a redirect, which is not followed" : "");
     memcpy(f->request_id, a->request_id, sizeof f->request_id);
-    f->passing = is_among(passing, f->name) || a->status >= 500 || a->status == 429;
+    f->passing = is_among(passing, f->name) ||
+                 ((a->status >= 500 || a->status == 429) && refusal_find(f->name) == NULL);
     f->expired = is_among(expired, f->name);
 }
 
@@ -143,12 +144,10 @@ static void read_fault(struct fault *f, const struct http_answer *a, const struc
  * the operation would be over by then. */
 static bool back_off(unsigned attempt, uint64_t deadline)
 {
-    uint64_t most = 1000u << (attempt - 1), now = clock_ms();
+    uint64_t most = attempt <= 5 ? 1000u << (attempt - 1) : BACKOFF_MAX, now = clock_ms();
     struct err ignored;
     uint32_t random;
 
-    if (most > BACKOFF_MAX)
-        most = BACKOFF_MAX;
     if (!random_bytes(&random, sizeof random, &ignored).ok)
         return false;
     uint64_t wait = most * random / UINT32_MAX;
@@ -157,11 +156,11 @@ static bool back_off(unsigned attempt, uint64_t deadline)
     return clock_wait(wait);
 }
 
-/* The time one attempt may take: a third of all, so that there is time for three. */
+/* The time one attempt may take: its share of all, so that there is time for the others. */
 static long attempt_time(const struct aws *aws, uint64_t deadline)
 {
     uint64_t now = clock_ms(), left = deadline > now ? deadline - now : 0;
-    uint64_t share = (uint64_t)aws->timeout * 1000 / ATTEMPTS;
+    uint64_t share = (uint64_t)aws->timeout * 1000 / aws->attempts;
 
     if (share < ATTEMPT_LEAST)
         share = ATTEMPT_LEAST;
@@ -210,7 +209,7 @@ struct result call_send(const struct aws *aws, const struct call *call, const st
             continue;
         }
         bool again = r.ok ? fault->passing : err->class == ERR_STORE;
-        if (again && n < ATTEMPTS && back_off(n, deadline))
+        if (again && n < aws->attempts && back_off(n, deadline))
             continue;
         if (stream_interrupted())
             return fail(err, ERR_INTERRUPTED, "interrupted");

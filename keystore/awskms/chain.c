@@ -11,7 +11,8 @@
 #include "keystore/awskms/sts.h"
 
 /* As botocore: from 15 minutes before the end fresh ones are looked for, from 10 minutes before it
- * they are needed. */
+ * they are needed. Of those that last less than half an hour, from the half and the third of their
+ * time: else they would be got anew for each call. */
 #define ADVISORY 900
 #define MANDATORY 600
 
@@ -38,6 +39,11 @@ static const char *value_of(const struct search *s, const char *key)
     return profile_get(&s->chain->aws->profiles, s->profile, key);
 }
 
+static bool is_set(const char *value)
+{
+    return value != NULL && value[0] != '\0';
+}
+
 static struct result from_environment(const struct search *s, struct credentials *out, bool *found,
                                       struct err *err)
 {
@@ -46,15 +52,16 @@ static struct result from_environment(const struct search *s, struct credentials
                                     getenv("AWS_CREDENTIAL_EXPIRATION")};
 
     (void)s;
-    *found = text.access_key != NULL && text.access_key[0] != '\0';
+    *found = is_set(text.access_key) || is_set(text.secret_key);
     if (!*found)
         return OK;
-    if (text.expiration != NULL && text.expiration[0] == '\0')
+    if (!is_set(text.expiration))
         text.expiration = NULL;
     return credentials_make(out, &text, err, "the environment");
 }
 
-/* Both keys of a pair in one file. */
+/* Both keys of a pair in one file. Half of one is found too, and refused: it is a mistake that the
+ * next source must not hide. */
 static struct result from_file(const struct search *s, const struct profile_file *file,
                                const char *name, struct credentials *out, bool *found,
                                struct err *err)
@@ -66,7 +73,7 @@ static struct result from_file(const struct search *s, const struct profile_file
         NULL,
     };
 
-    *found = text.access_key != NULL;
+    *found = text.access_key != NULL || text.secret_key != NULL;
     if (!*found)
         return OK;
     return credentials_make(out, &text, err, "profile '%s' of the %s file", s->profile, name);
@@ -102,7 +109,7 @@ static const char *either(const struct search *s, const char *variable, const ch
 {
     const char *value = s->first ? getenv(variable) : NULL;
 
-    return value != NULL && value[0] != '\0' ? value : value_of(s, key);
+    return is_set(value) ? value : value_of(s, key);
 }
 
 static struct result read_web_token(struct secret *token, const char *path, struct err *err)
@@ -134,24 +141,59 @@ static struct result from_web_identity(const struct search *s, struct credential
                                              (const char *)token.bytes, out, err);
 }
 
-/* The AWS CLI knows how to sign on; we take what it got. */
-static struct result from_sso(const struct search *s, struct credentials *out, bool *found,
-                              struct err *err)
-{
-    bool sso = value_of(s, "sso_session") != NULL || value_of(s, "sso_start_url") != NULL;
+/* What says where credentials come from, or has them. */
+static const char *const deciding[] = {
+    "aws_access_key_id", "aws_secret_access_key",   "role_arn",      "source_profile",
+    "credential_source", "web_identity_token_file", "sso_session",   "sso_start_url",
+    "sso_account_id",    "sso_role_name",           "login_session", "credential_process",
+};
 
+/* A name without a value is a mistake, of a template perhaps, that must not lead to the next
+ * source. */
+static struct result refuse_empty(const struct search *s, struct credentials *out, bool *found,
+                                  struct err *err)
+{
     (void)out;
-    *found = sso && value_of(s, "credential_process") == NULL &&
-             value_of(s, "aws_access_key_id") == NULL;
-    if (!*found)
-        return OK;
-    (void)fail(err, ERR_USAGE, "profile '%s' signs on by SSO, which bulla does not do itself",
-               s->profile);
+    *found = false;
+    for (size_t i = 0; i < sizeof deciding / sizeof *deciding; i++)
+        if (profile_is_empty(&s->chain->aws->profiles, s->profile, deciding[i]))
+            return fail(err, ERR_USAGE, "profile '%s': '%s' has no value", s->profile, deciding[i]);
+    return OK;
+}
+
+/* The AWS CLI knows how to get such credentials; we take what it got. */
+static struct result leave_to_cli(const struct search *s, const char *how, struct err *err)
+{
+    (void)fail(err, ERR_USAGE, "profile '%s' %s, which bulla does not do itself", s->profile, how);
     err_hint(err,
              "make another profile with: credential_process = aws configure export-credentials "
              "--profile %s --format process",
              s->profile);
     return FAIL;
+}
+
+/* An account or a role makes it a profile of SSO whatever else it has, as for the AWS tools; a
+ * session alone only where nothing else is there. */
+static struct result from_sso(const struct search *s, struct credentials *out, bool *found,
+                              struct err *err)
+{
+    bool has_role = value_of(s, "sso_account_id") != NULL || value_of(s, "sso_role_name") != NULL;
+    bool has_session = value_of(s, "sso_session") != NULL || value_of(s, "sso_start_url") != NULL;
+    bool has_other =
+        value_of(s, "credential_process") != NULL || value_of(s, "aws_access_key_id") != NULL;
+
+    (void)out;
+    *found = has_role || (has_session && !has_other);
+    return *found ? leave_to_cli(s, "signs on by SSO", err) : OK;
+}
+
+/* Of "aws login". */
+static struct result from_login(const struct search *s, struct credentials *out, bool *found,
+                                struct err *err)
+{
+    (void)out;
+    *found = value_of(s, "login_session") != NULL;
+    return *found ? leave_to_cli(s, "signs on by login_session", err) : OK;
 }
 
 static struct result from_container(const struct search *s, struct credentials *out, bool *found,
@@ -170,11 +212,10 @@ static struct result from_role(const struct search *s, struct credentials *out, 
                                struct err *err);
 
 static const struct provider providers[] = {
-    {from_environment, false},     {from_role, true},
-    {from_web_identity, true},     {from_sso, true},
-    {from_credentials_file, true}, {from_process, true},
-    {from_config_file, true},      {from_container, false},
-    {from_instance, false},
+    {from_environment, false}, {refuse_empty, true},   {from_role, true},
+    {from_web_identity, true}, {from_sso, true},       {from_credentials_file, true},
+    {from_login, true},        {from_process, true},   {from_config_file, true},
+    {from_container, false},   {from_instance, false},
 };
 
 /* What credential_source may name. */
@@ -231,9 +272,13 @@ static struct result from_source_profile(const struct search *s, const char *nam
             return FAIL;
     } else {
         for (const struct search *before = s; before != NULL; before = before->from, depth++)
-            if (strcmp(before->profile, name) == 0 || depth == ROLES_MAX)
+            if (strcmp(before->profile, name) == 0)
                 return fail(err, ERR_USAGE, "profile '%s': source_profile goes round in a circle",
                             name);
+        if (depth > ROLES_MAX)
+            return fail(err, ERR_USAGE,
+                        "profile '%s': more than %d roles follow each other by source_profile",
+                        s->chain->aws->profile, ROLES_MAX);
         if (!search_all(&next, out, &found, err).ok)
             return FAIL;
     }
@@ -266,19 +311,13 @@ static struct result from_role(const struct search *s, struct credentials *out, 
     };
 
     /* A source_profile that has keys of its own is used by them, as botocore does. */
-    bool has_keys = s->from != NULL && value_of(s, "aws_access_key_id") != NULL;
+    bool has_keys = s->from != NULL && (value_of(s, "aws_access_key_id") != NULL ||
+                                        value_of(s, "aws_secret_access_key") != NULL);
     *found = role.arn != NULL && value_of(s, "web_identity_token_file") == NULL && !has_keys;
     if (!*found)
         return OK;
-    if (value_of(s, "mfa_serial") != NULL) {
-        (void)fail(err, ERR_USAGE, "profile '%s' asks for MFA, which bulla does not do itself",
-                   s->profile);
-        err_hint(err,
-                 "credential_process = aws configure export-credentials --profile %s --format "
-                 "process, in another profile, does",
-                 s->profile);
-        return FAIL;
-    }
+    if (value_of(s, "mfa_serial") != NULL)
+        return leave_to_cli(s, "asks for MFA", err);
     if (!role_source(s, &with, err).ok)
         return FAIL;
     snprintf(source, sizeof source, "profile '%s', by %.100s", s->profile, with.source);
@@ -309,24 +348,38 @@ static uint64_t left(const struct credentials *c)
 {
     uint64_t now = (uint64_t)time(NULL);
 
-    if (c->expires == 0)
+    if (c->expires == EXPIRES_NEVER)
         return UINT64_MAX;
     return c->expires > now ? c->expires - now : 0;
+}
+
+/* Whether no more is left than a limit, or than a part of the time that they had when they came. */
+static bool runs_out(const struct chain *chain, uint64_t limit, unsigned part)
+{
+    uint64_t share = chain->lasts / part;
+
+    return left(&chain->now) <= (share < limit ? share : limit);
+}
+
+static void keep(struct chain *chain, struct credentials *fresh)
+{
+    credentials_free(&chain->now);
+    chain->now = *fresh;
+    chain->lasts = left(fresh);
+    *fresh = (struct credentials){0};
 }
 
 struct result chain_credentials(struct chain *chain, bool renew, const struct credentials **out,
                                 struct err *err)
 {
     struct credentials fresh CREDENTIALS_CLEANUP = {0};
-    bool have = chain->now.access_key.bytes != NULL;
+    bool needed = renew || chain->now.access_key.bytes == NULL;
     struct err why = {0};
 
-    if (!have || renew || left(&chain->now) < ADVISORY) {
+    if (needed || runs_out(chain, ADVISORY, 2)) {
         if (find(chain, &fresh, &why).ok) {
-            credentials_free(&chain->now);
-            chain->now = fresh;
-            fresh = (struct credentials){0};
-        } else if (!have || renew || left(&chain->now) < MANDATORY) {
+            keep(chain, &fresh);
+        } else if (needed || runs_out(chain, MANDATORY, 3)) {
             *err = why;
             return FAIL;
         }

@@ -9,11 +9,12 @@ struct chain {
     const struct aws *aws;
     char region[REGION_MAX + 1]; /* for STS */
     struct credentials now;
+    uint64_t lasts; /* seconds that those were good for when they came */
 };
 
-/* chain_credentials gives credentials that are good for ten minutes at least, if they can be had;
- * with renew true fresh ones, because the old were refused as expired. *out belongs to the chain
- * and is good until the next call. */
+/* chain_credentials gives credentials that are good for ten minutes at least, or for a third of the
+ * time they had, if they can be had; with renew true fresh ones, because the old were refused as
+ * expired. *out belongs to the chain and is good until the next call. */
 FALLIBLE chain_credentials(struct chain *chain, bool renew, const struct credentials **out,
                            struct err *err);
 /* chain_region sets the region for STS, to that of the user if there is one, unless it is set. */

@@ -1,5 +1,6 @@
 #include "keystore/awskms/credentials.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,39 +35,58 @@ static bool is_word(const char *text)
     return size > 0 && size <= CREDENTIALS_TEXT_MAX;
 }
 
-/* "Z" or "+01:00", in seconds east of Greenwich. */
+/* Two digits at *at, which is moved behind them; -1 if there are none. */
+static long take_two(const char **at)
+{
+    const char *text = *at;
+
+    if (!isdigit((unsigned char)text[0]) || !isdigit((unsigned char)text[1]))
+        return -1;
+    *at += 2;
+    return (text[0] - '0') * 10L + (text[1] - '0');
+}
+
+/* "Z", "UTC", "+01:00", "+0100" or "+01", in seconds east of Greenwich. */
 static bool read_zone(long *east, const char *text)
 {
-    int hours, minutes;
-    char sign, end;
+    long hours, minutes = 0;
+    char sign = *text;
 
     *east = 0;
-    if (strcmp(text, "Z") == 0)
+    if (strcmp(text, "Z") == 0 || strcmp(text, "UTC") == 0)
         return true;
-    /* NOLINTNEXTLINE(cert-err34-c): two characters do not overflow */
-    if (sscanf(text, "%c%2d:%2d%c", &sign, &hours, &minutes, &end) != 3 ||
-        (sign != '+' && sign != '-'))
+    if (sign != '+' && sign != '-')
         return false;
-    *east = (sign == '-' ? -60L : 60L) * (hours * 60L + minutes);
-    return true;
+    text++;
+    hours = take_two(&text);
+    if (*text != '\0') {
+        text += *text == ':';
+        minutes = take_two(&text);
+    }
+    *east = (sign == '-' ? -60 : 60) * (hours * 60 + minutes);
+    return *text == '\0' && hours >= 0 && hours < 24 && minutes >= 0 && minutes < 60;
 }
 
 bool expiry_read(uint64_t *seconds, const char *text)
 {
     struct tm tm = {0};
-    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+    const char *end = strptime(text, "%Y-%m-%d", &tm), *more;
     long east;
 
+    if (end == NULL || (*end != 'T' && *end != ' '))
+        return false;
+    end = strptime(end + 1, "%H:%M", &tm);
     if (end == NULL)
         return false;
-    if (*end == '.')
+    more = strptime(end, ":%S", &tm);
+    if (more != NULL)
+        end = more;
+    if (more != NULL && *end == '.')
         end += 1 + strspn(end + 1, "0123456789");
-    if (!read_zone(&east, end))
+    if (!read_zone(&east, end + (*end == ' ')))
         return false;
     time_t t = timegm(&tm) - east;
-    if (t < 0)
-        return false;
-    *seconds = (uint64_t)t;
+    *seconds = t > 0 ? (uint64_t)t : 0;
     return true;
 }
 
@@ -80,7 +100,7 @@ static struct result keep(struct secret *s, const char *text, struct err *err)
 struct result credentials_make(struct credentials *c, const struct credentials_text *text,
                                struct err *err, const char *source, ...)
 {
-    struct credentials made CREDENTIALS_CLEANUP = {0};
+    struct credentials made CREDENTIALS_CLEANUP = {.expires = EXPIRES_NEVER};
     bool has_token = text->token != NULL && text->token[0] != '\0';
     va_list ap;
 
@@ -94,8 +114,8 @@ struct result credentials_make(struct credentials *c, const struct credentials_t
         (has_token && !is_word(text->token)))
         return fail(err, ERR_POLICY, "the credentials from %s are not well-formed", made.source);
     if (text->expiration != NULL && !expiry_read(&made.expires, text->expiration))
-        return fail(err, ERR_POLICY, "the credentials from %s expire at no time that can be read",
-                    made.source);
+        return fail(err, ERR_POLICY,
+                    "the credentials from %s have an expiry time that cannot be read", made.source);
     if (!keep(&made.access_key, text->access_key, err).ok ||
         !keep(&made.secret_key, text->secret_key, err).ok ||
         (has_token && !keep(&made.token, text->token, err).ok))
@@ -106,12 +126,23 @@ struct result credentials_make(struct credentials *c, const struct credentials_t
     return OK;
 }
 
+/* A member that may be missing or null; one that is no text, a number say, is not taken for missing
+ * but for a text that nothing is made of. */
+static const char *text_or_bad(const json_t *json, const char *name)
+{
+    const json_t *member = json_object_get(json, name);
+
+    return member == NULL || json_is_null(member) || json_is_string(member)
+               ? json_string_value(member)
+               : "not a text";
+}
+
 struct result credentials_from_json(struct credentials *c, const json_t *json, const char *token,
                                     const char *source, struct err *err)
 {
     struct credentials_text text = {json_text(json, "AccessKeyId"),
-                                    json_text(json, "SecretAccessKey"), json_text(json, token),
-                                    json_text(json, "Expiration")};
+                                    json_text(json, "SecretAccessKey"), text_or_bad(json, token),
+                                    text_or_bad(json, "Expiration")};
 
     return credentials_make(c, &text, err, "%s", source);
 }

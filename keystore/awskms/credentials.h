@@ -7,12 +7,13 @@
 
 #define CREDENTIALS_SOURCE_MAX 256 /* bytes, with the terminating zero */
 #define CREDENTIALS_TEXT_MAX 16384 /* bytes of each of the three secrets */
+#define EXPIRES_NEVER UINT64_MAX   /* or nobody said when */
 
 /* struct credentials: texts that end with a zero; {0} is none and safe to free. */
 struct credentials {
     struct secret access_key, secret_key;
     struct secret token;                 /* empty for long-lived ones */
-    uint64_t expires;                    /* seconds since 1970; 0 = not known or never */
+    uint64_t expires;                    /* seconds since 1970, or EXPIRES_NEVER */
     char source[CREDENTIALS_SOURCE_MAX]; /* for people */
 };
 
@@ -37,9 +38,9 @@ __attribute__((format(printf, 4, 5))) FALLIBLE credentials_make(struct credentia
 FALLIBLE credentials_from_json(struct credentials *c, const json_t *json, const char *token,
                                const char *source, struct err *err);
 
-/* expiry_read reads a time in seconds since 1970: RFC 3339, with or without a fraction, in any
- * zone.
- */
+/* expiry_read reads a time in seconds since 1970, 0 for one before: RFC 3339 in any zone, and what
+ * programs make of it: a blank in place of the "T" or before the zone, no seconds, "+0000", "+00",
+ * "UTC". */
 bool expiry_read(uint64_t *seconds, const char *text);
 
 /* credentials_signature gives what a request is signed with; it points into *c. */

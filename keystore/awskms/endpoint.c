@@ -25,14 +25,19 @@ static struct result custom(char out[ENDPOINT_MAX], const char *url, struct err 
 {
     struct http_place place;
 
-    if (!http_place_of(&place, url, err).ok || !http_check_bare(&place, url, err).ok)
+    if (!http_place_of(&place, url, err).ok)
         return FAIL;
+    if (place.path[0] == '\0') {
+        (void)fail(err, ERR_USAGE, "endpoint '%s' has more than a plain path behind the host", url);
+        err_hint(err, "https://HOST:PORT/PATH, of letters, digits and -._~/");
+        return FAIL;
+    }
     if (!place.tls && !http_is_loopback(place.host)) {
         (void)fail(err, ERR_USAGE, "endpoint '%s' is not https", url);
         err_hint(err, "plain http is for tests on this machine alone");
         return FAIL;
     }
-    snprintf(out, ENDPOINT_MAX, "%s/", place.root);
+    snprintf(out, ENDPOINT_MAX, "%s%s", place.root, place.path);
     return OK;
 }
 

@@ -6,7 +6,7 @@
 
 #include "base/err.h"
 
-#define ENDPOINT_MAX 320 /* bytes, with the terminating zero */
+#define ENDPOINT_MAX 448 /* bytes, with the terminating zero */
 
 /* struct endpoint_wish: what the user wants of an endpoint. */
 struct endpoint_wish {
@@ -17,7 +17,7 @@ struct endpoint_wish {
 };
 
 /* endpoint_find writes the URL of a service in a region of any partition. ERR_USAGE if a custom one
- * is not https, nor http to this machine. */
+ * is not https, nor http to this machine, or has more than a path of unreserved characters. */
 FALLIBLE endpoint_find(char out[ENDPOINT_MAX], const struct endpoint_wish *wish, struct err *err);
 
 #endif

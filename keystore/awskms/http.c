@@ -11,6 +11,8 @@
 
 #define CONNECT_TIMEOUT 5000L /* milliseconds */
 #define FIRST_ROOM 8192       /* bytes */
+#define UNRESERVED                                                                                 \
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~" /* RFC 3986 */
 
 struct http {
     const struct library *curl;
@@ -183,8 +185,10 @@ static void set_security(struct setting *s, const struct http *h, const struct h
     set_long(s, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
     set_long(s, CURLOPT_SSL_VERIFYPEER, 1);
     set_long(s, CURLOPT_SSL_VERIFYHOST, 2);
-    if (h->ca_bundle != NULL)
+    if (h->ca_bundle != NULL) {
         set_pointer(s, CURLOPT_CAINFO, h->ca_bundle);
+        set_pointer(s, CURLOPT_CAPATH, NULL); /* the system's directory would count too */
+    }
     if (r->near || !tls) /* what is not protected does not leave the machine */
         set_pointer(s, CURLOPT_PROXY, "");
 }
@@ -196,6 +200,7 @@ static void set_request(struct setting *s, const struct http_request *r, const s
     set_pointer(s, CURLOPT_USERAGENT, "bulla/" BULLA_VERSION);
     set_long(s, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
     set_long(s, CURLOPT_NOSIGNAL, 1);
+    set_long(s, CURLOPT_QUICK_EXIT, 1); /* a name server that is silent is not waited for */
     set_long(s, CURLOPT_TIMEOUT_MS, r->timeout);
     set_long(s, CURLOPT_CONNECTTIMEOUT_MS,
              r->timeout < CONNECT_TIMEOUT ? r->timeout : CONNECT_TIMEOUT);
@@ -251,6 +256,7 @@ static struct result perform(struct http *h, const struct http_request *r, struc
 {
     struct setting s = {h->curl, h->curl->easy_init(), false};
     char detail[CURL_ERROR_SIZE] = "";
+    curl_off_t connect_time = 0;
 
     if (s.handle == NULL)
         return fail(err, ERR_FAILED, "out of memory");
@@ -261,6 +267,8 @@ static struct result perform(struct http *h, const struct http_request *r, struc
     set_callbacks(&s, t);
     CURLcode code = s.bad ? CURLE_UNKNOWN_OPTION : h->curl->easy_perform(s.handle);
     h->curl->easy_getinfo(s.handle, CURLINFO_RESPONSE_CODE, &t->answer->status);
+    h->curl->easy_getinfo(s.handle, CURLINFO_CONNECT_TIME_T, &connect_time);
+    t->answer->reached = connect_time > 0;
     h->curl->easy_cleanup(s.handle);
     if (s.bad)
         return fail(err, ERR_UNSUPPORTED, "the libcurl of this machine is too old");
@@ -278,6 +286,7 @@ struct result http_send(struct http *h, const struct http_request *request,
     struct result r = add_headers(h, &t, request) ? perform(h, request, &t, err)
                                                   : fail(err, ERR_FAILED, "out of memory");
     h->curl->slist_free_all(t.headers);
+    answer->reached = made.reached;
     if (!r.ok)
         return FAIL;
     made.body.bytes[made.body_size] = '\0';
@@ -325,6 +334,17 @@ static bool fill_place(struct http_place *p, const char *scheme, const char *hos
     return p->tls || strcmp(scheme, "http") == 0;
 }
 
+/* The path of a URL that is nothing else behind the host: "/" and characters that are the same
+ * however they are signed. */
+static void fill_path(struct http_place *p, const char *path, bool has_more)
+{
+    const char *text = path != NULL ? path : "/";
+    bool same = strspn(text, UNRESERVED "/") == strlen(text) && strstr(text, "//") == NULL;
+
+    if (!has_more && same && strlen(text) < sizeof p->path)
+        memcpy(p->path, text, strlen(text) + 1);
+}
+
 static bool read_place(const struct library *curl, CURLU *u, struct http_place *p, const char *url)
 {
     enum { SCHEME, HOST, PORT, USER, PASSWORD, PATH, QUERY, FRAGMENT, PARTS };
@@ -340,8 +360,7 @@ static bool read_place(const struct library *curl, CURLU *u, struct http_place *
         got[i] = part_of(curl, u, parts[i]);
     good = good && got[SCHEME] != NULL && got[HOST] != NULL && got[USER] == NULL &&
            got[PASSWORD] == NULL && fill_place(p, got[SCHEME], got[HOST], got[PORT]);
-    p->bare = (got[PATH] == NULL || strcmp(got[PATH], "/") == 0) && got[QUERY] == NULL &&
-              got[FRAGMENT] == NULL;
+    fill_path(p, got[PATH], got[QUERY] != NULL || got[FRAGMENT] != NULL);
     for (size_t i = 0; i < PARTS; i++)
         curl->free(got[i]);
     return good;
@@ -369,7 +388,7 @@ struct result http_place_of(struct http_place *place, const char *url, struct er
 
 struct result http_check_bare(const struct http_place *place, const char *url, struct err *err)
 {
-    if (place->bare)
+    if (strcmp(place->path, "/") == 0)
         return OK;
     return fail(err, ERR_USAGE, "endpoint '%s' is more than a scheme, a host and a port", url);
 }

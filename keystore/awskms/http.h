@@ -35,26 +35,30 @@ struct http_answer {
     struct secret body; /* zero-terminated behind body_size bytes */
     size_t body_size;
     char request_id[HTTP_REQUEST_ID_MAX + 1]; /* printable ASCII; empty if none came */
+    bool reached; /* there is somebody: the connection was taken, whatever became of the rest */
 };
 
 #define HTTP_ANSWER_CLEANUP __attribute__((cleanup(http_answer_free)))
 
 /* http_new makes a client. ca_bundle is a file of certificates to be
- * trusted in place of the system's; NULL for those. */
+ * trusted in place of the system's, of which none is then; NULL for those. */
 FALLIBLE http_new(struct http **out, const char *ca_bundle, struct err *err);
 void http_free(struct http **http);
 
 /* http_send sends a request and takes the answer, whatever its status. ERR_STORE where a retry may
- * help; ERR_POLICY where the server is not trusted; ERR_INTERRUPTED. */
+ * help; ERR_POLICY where the server is not trusted; ERR_INTERRUPTED. answer->reached is set on
+ * failure too. */
 FALLIBLE http_send(struct http *http, const struct http_request *request,
                    struct http_answer *answer, struct err *err);
 void http_answer_free(struct http_answer *answer);
 
 /* struct http_place: a URL taken apart. */
 struct http_place {
-    bool tls, bare; /* bare: nothing but scheme, host and port */
+    bool tls;
     char host[256]; /* lower case; an IPv6 address without brackets */
     char root[320]; /* scheme, host and port, without a slash at the end */
+    char path[128]; /* "/", or that of the URL; empty if the URL has more than a path, or one that
+                     * not all ways of signing take for the same */
 };
 
 /* http_place_of takes a URL apart as libcurl does. ERR_USAGE if it is not http or https, or names a

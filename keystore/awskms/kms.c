@@ -26,38 +26,6 @@ static const struct operation reencrypt_operation = {
 static const struct operation describe_operation = {"DescribeKey", "kms:DescribeKey",
                                                     "kms:DescribeKey on this key"};
 
-/* What refusals mean; one that is not here is ERR_POLICY, unless it may pass. */
-static const struct {
-    const char *name;
-    enum err_class class;
-    enum kms_refusal refusal;
-    const char *hint;
-} refusals[] = {
-    {"AccessDeniedException", ERR_POLICY, KMS_DENIED, NULL},
-    {"AccessDenied", ERR_POLICY, KMS_DENIED, NULL},
-    {"DryRunOperationException", ERR_POLICY, KMS_DRY_RUN, NULL},
-    {"IncorrectKeyException", ERR_NO_KEY, KMS_OTHER_KEY, "it was sealed to another key"},
-    {"InvalidCiphertextException", ERR_NO_KEY, KMS_REFUSED,
-     "the wrap or the context of the file is not as it was sealed"},
-    {"NotFoundException", ERR_NO_KEY, KMS_REFUSED,
-     "there is no such key in this account and region"},
-    {"DisabledException", ERR_POLICY, KMS_REFUSED, "'aws kms enable-key' enables it"},
-    {"KMSInvalidStateException", ERR_POLICY, KMS_REFUSED,
-     "the key may be waiting for its deletion, or have no key material"},
-    {"InvalidKeyUsageException", ERR_POLICY, KMS_REFUSED,
-     "the key must be symmetric, for ENCRYPT_DECRYPT"},
-    {"UnrecognizedClientException", ERR_POLICY, KMS_REFUSED,
-     "AWS does not know these credentials; 'bulla key check' shows where they are from"},
-    {"InvalidClientTokenId", ERR_POLICY, KMS_REFUSED,
-     "AWS does not know these credentials; 'bulla key check' shows where they are from"},
-    {"InvalidSignatureException", ERR_POLICY, KMS_REFUSED,
-     "the secret key is wrong, or the clock of this machine"},
-    {"SignatureDoesNotMatch", ERR_POLICY, KMS_REFUSED,
-     "the secret key is wrong, or the clock of this machine"},
-    {"ExpiredTokenException", ERR_POLICY, KMS_REFUSED, "the credentials have expired"},
-    {"ExpiredToken", ERR_POLICY, KMS_REFUSED, "the credentials have expired"},
-};
-
 static const char *id_or_none(const char *request_id)
 {
     return request_id[0] != '\0' ? request_id : "without an id";
@@ -66,26 +34,24 @@ static const char *id_or_none(const char *request_id)
 static struct result refused(const struct operation *op, const char *key_id, const struct fault *f,
                              enum kms_refusal *refusal, struct err *err)
 {
-    size_t i = 0, rows = sizeof refusals / sizeof *refusals;
+    const struct refusal *known = refusal_find(f->name);
     const char *colon = f->message[0] != '\0' ? ": " : "";
 
-    while (i < rows && strcmp(refusals[i].name, f->name) != 0)
-        i++;
     if (refusal != NULL)
-        *refusal = i < rows ? refusals[i].refusal : KMS_REFUSED;
+        *refusal = known != NULL ? known->kind : KMS_REFUSED;
     (void)fail(err,
-               f->passing ? ERR_STORE
-               : i < rows ? refusals[i].class
-                          : ERR_POLICY,
+               f->passing      ? ERR_STORE
+               : known != NULL ? known->class
+                               : ERR_POLICY,
                "key '%s': %s: %s%s%s (request %s)", key_id, op->what, f->name, colon, f->message,
                id_or_none(f->request_id));
     if (f->passing)
         err_hint(err, "the service may answer later; --kms-timeout is how long to try");
-    else if (i < rows && refusals[i].refusal == KMS_DENIED)
+    else if (known != NULL && known->kind == KMS_DENIED)
         err_hint(err, "a policy must allow %s, for this caller and this encryption context",
                  op->permission);
-    else if (i < rows && refusals[i].hint != NULL)
-        err_hint(err, "%s", refusals[i].hint);
+    else if (known != NULL && known->hint != NULL)
+        err_hint(err, "%s", known->hint);
     return FAIL;
 }
 

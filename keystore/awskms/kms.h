@@ -5,6 +5,7 @@
 #include "crypto/slot.h"
 #include "keystore/awskms/account.h"
 #include "keystore/awskms/endpoint.h"
+#include "keystore/awskms/refusal.h"
 #include "keystore/keystore.h"
 
 /* struct kms: KMS in one region, and who asks it. */
@@ -23,15 +24,6 @@ struct blob {
     char material[SLOT_MATERIAL_ID_MAX + 1]; /* KeyMaterialId; empty where KMS did not say */
     uint8_t bytes[SLOT_WRAP_MAX];            /* CiphertextBlob */
     size_t size;
-};
-
-/* enum kms_refusal: what of a refusal matters to those who ask. */
-enum kms_refusal {
-    KMS_NOT_REFUSED,
-    KMS_OTHER_KEY, /* the blob is not of the key that was named */
-    KMS_DENIED,    /* no permission */
-    KMS_DRY_RUN,   /* it would have been done */
-    KMS_REFUSED    /* anything else */
 };
 
 /* Each of these asks for one operation. key_id is what the user named. *refusal, which may be NULL,

@@ -11,13 +11,13 @@
 
 #define CONTAINER_HOST "http://169.254.170.2"
 #define CONTAINER_TIMEOUT 2000L /* milliseconds, as botocore has it */
-#define CONTAINER_ATTEMPTS 3
-#define CONTAINER_PAUSE 500    /* milliseconds */
+#define ATTEMPTS 3
+#define PAUSE 500              /* milliseconds between them */
 #define CONTAINER_URL_MAX 2047 /* bytes */
 #define TOKEN_FILE_MAX 16384   /* bytes */
 #define INSTANCE_V4 "http://169.254.169.254"
 #define INSTANCE_V6 "http://[fd00:ec2::254]"
-#define INSTANCE_TIMEOUT 1000L /* milliseconds */
+#define INSTANCE_TIMEOUT 1 /* seconds */
 #define ROLE_MAX 128
 #define ROLE_PATH "/latest/meta-data/iam/security-credentials/"
 
@@ -84,7 +84,23 @@ static struct result container_url(char *out, size_t room, struct err *err)
                       "the URL of the container's endpoint is longer than %zu bytes", room - 1);
 }
 
-/* Asks until it answers with 200, three times at most. */
+/* Asks until something answers, and not with "later", so many times at most. Where nothing takes
+ * the connection, it asks again only if something is known to be there. */
+static struct result ask(const struct aws *aws, const struct http_request *request,
+                         unsigned attempts, bool is_there, struct http_answer *answer,
+                         struct err *err)
+{
+    for (unsigned n = 1;; n++) {
+        struct result r = http_send(aws->http, request, answer, err);
+        is_there = is_there || answer->reached;
+        answer->reached = is_there;
+        if (n == attempts || (r.ok ? answer->status < 500 : err->class != ERR_STORE || !is_there))
+            return r;
+        if (!clock_wait(PAUSE))
+            return fail(err, ERR_INTERRUPTED, "interrupted");
+    }
+}
+
 static struct result ask_container(const struct aws *aws, const char *url, const char *token,
                                    struct http_answer *answer, struct err *err)
 {
@@ -95,18 +111,11 @@ static struct result ask_container(const struct aws *aws, const char *url, const
                                    .near = true,
                                    .timeout = CONTAINER_TIMEOUT};
 
-    for (unsigned n = 1;; n++) {
-        struct result r = http_send(aws->http, &request, answer, err);
-        if (r.ok && answer->status == 200)
-            return OK;
-        if (r.ok)
-            r = fail(err, answer->status >= 500 ? ERR_STORE : ERR_POLICY,
-                     "'%s' answers with HTTP status %ld", url, answer->status);
-        if (err->class != ERR_STORE || n == CONTAINER_ATTEMPTS)
-            return r;
-        if (!clock_wait(CONTAINER_PAUSE))
-            return fail(err, ERR_INTERRUPTED, "interrupted");
-    }
+    if (!ask(aws, &request, ATTEMPTS, true, answer, err).ok)
+        return FAIL;
+    return answer->status == 200 ? OK
+                                 : fail(err, answer->status >= 500 ? ERR_STORE : ERR_POLICY,
+                                        "'%s' answers with HTTP status %ld", url, answer->status);
 }
 
 struct result container_credentials(const struct aws *aws, struct credentials *out, bool *found,
@@ -151,26 +160,37 @@ static struct result instance_root(const struct aws *aws, char *out, size_t room
     return OK;
 }
 
-/* The seconds in a variable, 1 to 60, in milliseconds. */
-static long instance_timeout(const struct aws *aws)
-{
-    const char *said = aws_setting(aws, "AWS_METADATA_SERVICE_TIMEOUT", "metadata_service_timeout");
-    long seconds = said != NULL ? strtol(said, NULL, 10) : 0;
-
-    return seconds >= 1 && seconds <= 60 ? seconds * 1000 : INSTANCE_TIMEOUT;
-}
-
 static struct result ask_instance(const struct aws *aws, const char *method, const char *url,
                                   const char *header, struct http_answer *answer, struct err *err)
 {
     const char *const headers[] = {header, NULL};
-    struct http_request request = {.method = method,
-                                   .url = url,
-                                   .headers = headers,
-                                   .near = true,
-                                   .timeout = instance_timeout(aws)};
+    unsigned seconds, attempts;
 
-    return http_send(aws->http, &request, answer, err);
+    if (!aws_number(&seconds, aws, "AWS_METADATA_SERVICE_TIMEOUT", "metadata_service_timeout", 60,
+                    INSTANCE_TIMEOUT, err)
+             .ok ||
+        !aws_number(&attempts, aws, "AWS_METADATA_SERVICE_NUM_ATTEMPTS",
+                    "metadata_service_num_attempts", 100, ATTEMPTS, err)
+             .ok)
+        return FAIL;
+    struct http_request request = {
+        .method = method, .url = url, .headers = headers, .near = true, .timeout = seconds * 1000L};
+    return ask(aws, &request, attempts, false, answer, err);
+}
+
+/* Nobody there is no error, for most machines are no instance of EC2; somebody who does not answer
+ * is: the next place must not be taken, nor none, because he is slow. */
+static struct result no_session(const struct http_answer *answer, const struct err *why,
+                                struct err *err)
+{
+    if (why->class == ERR_STORE && !answer->reached)
+        return OK;
+    *err = *why;
+    err_context(err, "the instance metadata service");
+    if (why->class == ERR_STORE)
+        err_hint(err, "AWS_METADATA_SERVICE_TIMEOUT is how many seconds to wait; a container is "
+                      "reached only with a hop limit of 2");
+    return FAIL;
 }
 
 /* The header with a session's token, which version 1 has not; NULL in *header if nothing answers.
@@ -184,17 +204,15 @@ static struct result open_session(const struct aws *aws, const char *root, char 
 
     snprintf(url, sizeof url, "%s/latest/api/token", root);
     if (!ask_instance(aws, "PUT", url, "X-aws-ec2-metadata-token-ttl-seconds: 21600", &answer, &why)
-             .ok) {
-        if (why.class == ERR_STORE)
-            return OK; /* not an instance of EC2 */
-        *err = why;
-        return FAIL;
-    }
+             .ok)
+        return no_session(&answer, &why, err);
     const char *token = (const char *)answer.body.bytes;
     if (answer.status != 200 || token[0] == '\0' || !one_line(token)) {
         (void)fail(err, answer.status >= 500 ? ERR_STORE : ERR_POLICY,
                    "'%s' gives no token: HTTP status %ld", root, answer.status);
-        err_hint(err, "version 1 of the instance metadata service is not used; enable version 2");
+        if (answer.status < 500)
+            err_hint(err,
+                     "version 1 of the instance metadata service is not used; enable version 2");
         return FAIL;
     }
     if (asprintf(header, "X-aws-ec2-metadata-token: %s", token) < 0) {

@@ -1,7 +1,8 @@
 /* profile: the config and credentials files that AWS tools share.
  *
  * They are read here and not by inih, which as Debian builds it cuts lines at 200 bytes (a session
- * token is longer) and values at " ;". */
+ * token is longer) and values at " ;". What the Python tools of AWS refuse is refused: a line that
+ * is passed over may be the one that says whose credentials to use. */
 #ifndef BULLA_KEYSTORE_AWSKMS_PROFILE_H
 #define BULLA_KEYSTORE_AWSKMS_PROFILE_H
 
@@ -11,13 +12,15 @@
 struct profiles {
     struct profile_file {
         struct secret text;         /* cut up by zeros */
-        struct profile_pair *pairs; /* into text */
+        struct profile_pair *pairs; /* into text, sorted */
         size_t count;
     } config, credentials;
 };
 
 /* profiles_read reads AWS_CONFIG_FILE (~/.aws/config) and AWS_SHARED_CREDENTIALS_FILE
- * (~/.aws/credentials). A file that is not there is empty. */
+ * (~/.aws/credentials). A file that neither is there nor was named is empty, and so is a device as
+ * /dev/null. ERR_FAILED if one cannot be read, ERR_USAGE if it is no such file; the message has the
+ * line. */
 FALLIBLE profiles_read(struct profiles *profiles, struct err *err);
 void profiles_free(struct profiles *profiles);
 
@@ -29,5 +32,14 @@ const char *profile_get(const struct profiles *profiles, const char *profile, co
 
 /* profile_get_in looks in one of the two files alone. */
 const char *profile_get_in(const struct profile_file *file, const char *profile, const char *key);
+
+/* profile_is_empty is true if the value that profile_get looks for is there and empty. */
+bool profile_is_empty(const struct profiles *profiles, const char *profile, const char *key);
+
+/* profile_has_services tells whether the config file has this "services" section, and
+ * profile_service_get gives a value from the lines below a service in it, or NULL. */
+bool profile_has_services(const struct profiles *profiles, const char *section);
+const char *profile_service_get(const struct profiles *profiles, const char *section,
+                                const char *service, const char *key);
 
 #endif

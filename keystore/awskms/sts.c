@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/text.h"
+#include "keystore/awskms/refusal.h"
 #include "keystore/awskms/wiped.h"
 #include "keystore/awskms/xml.h"
 
@@ -41,7 +42,10 @@ static struct result refused(const struct call *call, const struct fault *f, str
     (void)fail(err, f->passing ? ERR_STORE : ERR_POLICY, "%s: %s%s%s (request %s)", call->what,
                f->name, f->message[0] != '\0' ? ": " : "", f->message,
                f->request_id[0] != '\0' ? f->request_id : "without an id");
-    if (!f->passing)
+    const struct refusal *known = refusal_find(f->name);
+    if (!f->passing && known != NULL && known->hint != NULL)
+        err_hint(err, "%s", known->hint);
+    else if (!f->passing)
         err_hint(err, "whoever calls needs %s, and the role's trust policy must name the caller",
                  call->what);
     return FAIL;

@@ -228,11 +228,10 @@ static enum slot_match public_match(const struct public_key *key, const struct s
     return number > key->version ? SLOT_NEWER : number < key->version ? SLOT_OLD : SLOT_CURRENT;
 }
 
-/* For a reference to one version, what any other version of the ring is: dead, so that it is no
- * other way into a file, or not. */
+/* For a reference to one version, what any other version of the ring is. */
 static enum slot_match match_beside(const struct ring_version *v)
 {
-    return v == NULL || v->state == KEY_DESTROYED ? SLOT_OLD : SLOT_OTHER;
+    return v == NULL || v->state == KEY_DESTROYED ? SLOT_DEAD : SLOT_OTHER;
 }
 
 static enum slot_match ring_match(const struct keyring *k, const struct slot *slot)

@@ -34,12 +34,13 @@ static void default_name(const struct place *place, char name[SLOT_KEY_NAME_MAX 
         memcpy(name, candidate, size + 1);
 }
 
-static void fill_info(struct key_info *info, const struct ring_key *key,
+static void fill_info(struct key_info *info, const struct ring *ring, const struct ring_key *key,
                       const struct ring_version *v)
 {
     *info = (struct key_info){.kind = ring_kind_name(key->kind),
                               .version = v->number,
                               .highest = ring_highest(key),
+                              .destroyed = ring_destroyed(ring),
                               .state = v->state,
                               .created = v->created,
                               .rotate_after = key->rotate_after};
@@ -108,7 +109,7 @@ static struct result save(const struct ring *ring, const struct place *place, bo
     const struct ring_version *v = key == NULL ? NULL : ring_version(key, version);
     if (v == NULL)
         return fail(err, ERR_FAILED, "keyring '%s' was changed by another program", place->path);
-    fill_info(info, key, v);
+    fill_info(info, &saved, key, v);
     return OK;
 }
 
@@ -231,23 +232,36 @@ static struct result check_unused(const struct change *c, const struct ring_vers
     return FAIL;
 }
 
+/* What was a way into a file when the files were looked at must still be one. */
+static struct result check_others(const struct change *c, const struct key_info *looked,
+                                  struct err *err)
+{
+    if (ring_destroyed(&c->ring) == looked->destroyed)
+        return OK;
+    (void)fail(err, ERR_POLICY, "another version in keyring '%s' was destroyed meanwhile",
+               c->at.path);
+    err_hint(err, "run it again: files may need this one now");
+    return FAIL;
+}
+
 struct result manage_change(const struct keystore_env *env, const char *reference,
                             enum key_change change, struct key_info *info, struct err *err)
 {
     struct change c CHANGE_CLEANUP = {0};
-    bool asked = change == KEY_MAY_DESTROY;
+    bool asks = change == KEY_MAY_DESTROY, destroys = change == KEY_DESTROY;
     struct ring_version *version;
 
     (void)env;
-    change = asked ? KEY_DESTROY : change;
+    change = asks ? KEY_DESTROY : change;
     if (!change_begin(&c, reference, err).ok || !reference_key(&c.at, &c.ring, &c.key, err).ok ||
         !changed_version(&c, change, &version, err).ok ||
         !ring_change(c.key, version, change, err).ok ||
-        (change == KEY_DESTROY && !check_unused(&c, version, err).ok))
+        ((asks || destroys) && !check_unused(&c, version, err).ok) ||
+        (destroys && !check_others(&c, info, err).ok))
         return FAIL;
-    if (asked)
-        return OK;
-    return save(&c.ring, &c.place, true, c.key->name, version->number, info, err);
+    if (asks)
+        fill_info(info, &c.ring, c.key, version);
+    return asks ? OK : save(&c.ring, &c.place, true, c.key->name, version->number, info, err);
 }
 
 struct result manage_protect(const struct keystore_env *env, const char *reference, bool remove,
@@ -335,7 +349,7 @@ static void list_ring(const struct ring *ring, const struct reference *at,
             struct key_info info;
             if (at->version != 0 && key->versions[v].number != at->version)
                 continue;
-            fill_info(&info, key, &key->versions[v]);
+            fill_info(&info, ring, key, &key->versions[v]);
             sink->row(sink->arg, &info);
         }
     }

@@ -312,6 +312,16 @@ uint32_t ring_highest(const struct ring_key *key)
     return key->version_count == 0 ? 0 : key->versions[key->version_count - 1].number;
 }
 
+size_t ring_destroyed(const struct ring *ring)
+{
+    size_t count = 0;
+
+    for (size_t k = 0; k < ring->key_count; k++)
+        for (size_t v = 0; v < ring->keys[k].version_count; v++)
+            count += ring->keys[k].versions[v].state == KEY_DESTROYED;
+    return count;
+}
+
 void ring_free(struct ring *ring)
 {
     for (size_t i = 0; i < ring->key_count; i++) {

@@ -96,6 +96,9 @@ struct ring_version *ring_version(const struct ring_key *key, uint32_t number);
 /* ring_highest gives the highest number of a version that the ring knows, a destroyed one too. */
 uint32_t ring_highest(const struct ring_key *key);
 
+/* ring_destroyed counts the versions of all keys that are destroyed. */
+size_t ring_destroyed(const struct ring *ring);
+
 /* ring_check_pair is ERR_DAMAGED if the public key of a version is not that of its private key. */
 FALLIBLE ring_check_pair(enum ring_kind kind, const struct ring_version *v, struct err *err);
 

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from program import reports
-from sealed import BODY, CHUNK, content, edit_ring, flip, layout, make_null, set_state, snapshot, with_checksum
+from sealed import BODY, CHUNK, content, edit_ring, flip, layout, make_null, set_state, snapshot
 
 SIZE = 2 * 16384 + 5  # with a small region
 LARGE = 4 * 16384 + 5
@@ -204,6 +204,19 @@ def test_restore_repairs_one_copy(bulla, ring, sealed, exported, copies, key, si
     bulla("envelope", "restore", *key, *([ring] if key else []), sealed)
     assert bulla.inspect(sealed)[0]["copies"] == ["good", "good"]
     assert opens(bulla, ring, sealed, size=size)
+
+
+@pytest.mark.parametrize("names", [1, 2])
+def test_restore_writes_over_a_large_file_and_replaces_a_small_one(bulla, ring, sealed, exported, work, size, names):
+    """Both copies of a small one may be in one sector, with the beginning of the body. But its other names are not left behind."""
+    if names == 2:
+        (work / "other").hardlink_to(sealed)
+    os.utime(destroy(sealed), ns=(10**18, 10**18))
+    inode = sealed.stat().st_ino
+    bulla("envelope", "restore", "-k", ring, sealed)
+    assert (sealed.stat().st_ino == inode) == (size == LARGE or names == 2) and sealed.stat().st_mtime_ns > 10**18
+    assert opens(bulla, ring, sealed, size=size) and (names == 1 or (work / "other").samefile(sealed))
+    assert sorted(os.listdir(work)) == ["other"] * (names - 1) + ["plain.bulla", "plain.bulla.env"]
 
 
 def test_restore_of_an_equal_envelope(bulla, ring, sealed, exported, size):

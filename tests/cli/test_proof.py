@@ -6,7 +6,7 @@ import os
 import pytest
 
 from program import BOUND, SANITIZED
-from sealed import body_at, flip, make_socket, put_copies, snapshot, with_checksum
+from sealed import flip, layout, make_socket, snapshot, with_copies
 from test_status import File, Opaque, sized
 
 X = b"content"
@@ -67,7 +67,7 @@ def test_all_was_seen(bulla, ring, tree, verb):
 
 def unsupported(work):
     raw = (work / "else/a.bulla").read_bytes()
-    (work / "t/hidden.bulla").write_bytes(put_copies(raw, with_checksum(raw[:9] + b"\x09" + raw[10 : body_at(raw) // 2])))
+    (work / "t/hidden.bulla").write_bytes(with_copies(raw, raw[:9] + b"\x09" + raw[10 : layout(raw).region]))
 
 
 def unreadable(name):
@@ -195,7 +195,7 @@ def first_copy(raw, region):
 def test_one_copy_is_enough_to_be_seen(bulla, ring, tree, work, old, damage):
     """Whatever the name; the file opens by the other copy."""
     raw = (work / "else/a.bulla").read_bytes()
-    (tree / "dump").write_bytes(damage(raw, body_at(raw) // 2))
+    (tree / "dump").write_bytes(damage(raw, layout(raw).region))
     assert prove(bulla, ring, "needs", status=7).stdout.decode() == f"t/dump\n1 file still needs {old}\n"
     assert b"1 file still needs" in prove(bulla, ring, "destroy", status=7).stderr
     assert b"2 verified" in prove(bulla, ring, "verify", status=0).stderr
@@ -385,7 +385,7 @@ def test_verbs_that_follow_no_links(bulla, ring, tree, verb):
 def test_verify_says_of_each_what_it_says_of_it_alone(bulla, ring, work):
     sealed = [bulla.seal(ring, X, name=name) for name in ("good", "copy", "both", "chunk", "cut")]
     other = bulla.seal(bulla.new_key("other.ring"), X, name="other")
-    for path, change in zip(sealed[1:], (lambda raw: flip(raw, 0), lambda raw: flip(flip(raw, 50), body_at(raw) // 2 + 50), lambda raw: flip(raw, -1), lambda raw: raw[:-1])):
+    for path, change in zip(sealed[1:], (lambda raw: flip(raw, 0), lambda raw: flip(flip(raw, 50), layout(raw).region + 50), lambda raw: flip(raw, -1), lambda raw: raw[:-1])):
         path.write_bytes(change(path.read_bytes()))
     paths = [path.name for path in (*sealed, other)] + ["missing.bulla"]
     alone = [json.loads(bulla("verify", "-k", ring, "--json", path, status=tuple(range(9))).stdout) for path in paths]

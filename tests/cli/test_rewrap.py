@@ -473,6 +473,20 @@ def test_half_written_rewrap(bulla, ring, old_ring, new_ring, sealed, which, pla
 
 
 @pytest.mark.parametrize("which", ["A", "B"])
+@pytest.mark.parametrize("change", [["--to", "OTHER"], ["--remove", "RING", "--add", "OTHER"]], ids=" ".join)
+def test_run_that_was_broken_off_is_run_again(bulla, ring, sealed, which, change, plain):
+    """The file has no key of -k any more; those it was to have open it. The third run finds nothing to do."""
+    other = bulla.new_key("second.ring")
+    command = ["rewrap", "-k", ring, *({"OTHER": other, "RING": ring}.get(word, word) for word in change), "-r", "."]
+    old = sealed.read_bytes()
+    bulla(*command)
+    sealed.write_bytes(copies(old, sealed.read_bytes(), which))
+    for says in (b"1 rewrapped, 0 were current", b"0 rewrapped, 1 were current"):
+        assert says in bulla(*command).stderr
+    assert slots(bulla, sealed) == [("second", 1)] and has_equal_copies(sealed.read_bytes()) and bulla.open(other, sealed) == plain
+
+
+@pytest.mark.parametrize("which", ["A", "B"])
 def test_old_key_opens_by_the_stale_copy_when_the_new_one_is_torn(bulla, ring, old_ring, sealed, which, plain):
     old = sealed.read_bytes()
     bulla("rewrap", "-k", ring, sealed)

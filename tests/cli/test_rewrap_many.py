@@ -1,11 +1,13 @@
 """Rewrap of many files: trees, lists, shards, and what a run says of all of them."""
 
+import contextlib
+import fcntl
 import json
 import os
 
 import pytest
 
-from program import reports
+from program import BOUND, reports
 from sealed import content, identity, slot_bytes, snapshot
 
 
@@ -30,6 +32,50 @@ def test_one_unwrap_for_each_branch_and_one_wrap_in_all(bulla, ring, tree):
     done = bulla("rewrap", "-k", ring, "-r", "t")
     assert b"0 rewrapped, 7 were current, 0 of other keys, 0 left; 2 unwraps and 0 wraps by master keys" in done.stderr
     bulla("verify", "-k", ring, "-r", "t")
+
+
+@pytest.mark.parametrize("change", [[], ["--to", "RING"], ["--add", "RING"]], ids=" ".join)
+@pytest.mark.parametrize("options", [[], ["--detach"]], ids=["", "detached"])
+@pytest.mark.parametrize("size", [100, 70_000])
+def test_what_needs_nothing_is_neither_locked_nor_written_to(bulla, ring, work, tmp_path, size, options, change):
+    """Another program has it, and it may only be read: the run is clean all the same."""
+    (work / "t").mkdir()
+    bulla("encrypt", "-k", ring, *options, "-o", "t/x.bulla", stdin=content(size))
+    paths, log = list((work / "t").iterdir()), tmp_path / "log"
+    before = [identity(path) for path in paths]
+    change = [ring if word == "RING" else word for word in change]
+    with contextlib.ExitStack() as stack:
+        for path in paths:
+            path.chmod(0o444)
+            fcntl.flock(stack.enter_context(open(path, "rb")), fcntl.LOCK_EX)
+        (work / "t").chmod(0o555)
+        trace = ["strace", "-f", "-y", "-e", "trace=openat,flock,linkat,renameat,unlinkat,utimensat", "-o", log, *BOUND]
+        done = bulla("rewrap", "-k", ring, *change, "-r", "t", under=trace)
+        (work / "t").chmod(0o755)
+    assert b"0 rewrapped, 1 were current, 0 of other keys, 0 left" in done.stderr
+    for path, was in zip(paths, before):
+        path.chmod(0o644)
+        assert identity(path) == was
+    calls = [line for line in log.read_text().splitlines() if "x.bulla" in line]
+    assert any("O_RDONLY" in line for line in calls)
+    assert not [line for line in calls if "openat" not in line or "O_RDWR" in line or "O_WRONLY" in line]
+
+
+def test_many_small_files_grow_little(bulla, ring, work):
+    """By 1.5 KiB at most, also when they are moved."""
+
+    def check():
+        sizes = [path.stat().st_size for path in (work / "t").glob("*.bulla")]
+        assert len(sizes) == 1000 and max(sizes) <= 400 + 1536
+
+    (work / "t").mkdir()
+    for number in range(1000):
+        (work / f"t/{number}").write_bytes(content(400, number))
+    bulla("encrypt", "-k", ring, "-r", "--sync=none", "t")
+    check()
+    bulla("key", "rotate", ring)
+    assert b"1000 rewrapped" in bulla("rewrap", "-k", ring, "-r", "--sync=none", "t").stderr
+    check()
 
 
 def test_files_that_are_not_sealed_are_not_touched(bulla, ring, tree):

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "kit"))
 from encoder import File, Opaque, sized  # noqa: E402
-from sealed import body_at, content, copies, flip, put_copies, snapshot, with_checksum
+from sealed import content, copies, flip, layout, snapshot, with_copies
 
 X = b"content"
 
@@ -63,7 +63,7 @@ def aged(path, seconds):
     """Both copies with another creation time: status shows what nobody vouches for."""
     raw = path.read_bytes()
     at = 26 + 2 + 2 + 16
-    path.write_bytes(put_copies(raw, with_checksum(raw[:at] + seconds.to_bytes(8, "big") + raw[at + 8 : body_at(raw) // 2])))
+    path.write_bytes(with_copies(raw, raw[:at] + seconds.to_bytes(8, "big") + raw[at + 8 : layout(raw).region]))
 
 
 @pytest.mark.parametrize("oldest", ["a", "b", "c"])
@@ -218,10 +218,10 @@ def damage(tree, what):
     if what == "damaged":
         path.write_bytes(bytes(9000))
     elif what == "unsupported":
-        path.write_bytes(put_copies(raw, with_checksum(raw[:9] + b"\x09" + raw[10 : body_at(raw) // 2])))
+        path.write_bytes(with_copies(raw, raw[:9] + b"\x09" + raw[10 : layout(raw).region]))
     elif what == "half unsupported":
         a, b = copies(raw)
-        path.write_bytes(put_copies(raw, with_checksum(a[:9] + b"\x09" + a[10:]), b))
+        path.write_bytes(with_copies(raw, a[:9] + b"\x09" + a[10:], b))
     elif what == "cut short":
         path.write_bytes(raw[:100])
     return path

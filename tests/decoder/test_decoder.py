@@ -8,7 +8,7 @@ import pytest
 
 from decoding import DECODER, decode, program
 from program import Bulla
-from sealed import SUITES, body_at, content, copies, flip, put_copies, with_checksum
+from sealed import SUITES, content, copies, flip, layout, with_copies
 
 SIZES = [0, 1, 16383, 16384, 16385, 32768, 65535 - 56 - 64, 100_000]
 
@@ -72,7 +72,7 @@ def flip_each(sealed):
     used = 24 + int.from_bytes(copy[12:16], "big")
     for offset in range(used):
         for value in {0, 0xFF, copy[offset] ^ 1, copy[offset] ^ 0x80} - {copy[offset]}:
-            yield f"byte {offset} = {value}", put_copies(sealed, with_checksum(change(copy, offset, value)))
+            yield f"byte {offset} = {value}", with_copies(sealed, change(copy, offset, value))
 
 
 def test_both_refuse_the_same_envelopes(bulla, ring, work):
@@ -97,7 +97,7 @@ def test_both_warn_of_a_tag_that_does_not_match(bulla, ring, work):
     sealed = bulla.seal(ring, CONTENT)
     copy = copies(sealed.read_bytes())[0]
     end = 24 + int.from_bytes(copy[12:16], "big")
-    sealed.write_bytes(put_copies(sealed.read_bytes(), with_checksum(flip(copy, end - 1))))
+    sealed.write_bytes(with_copies(sealed.read_bytes(), flip(copy, end - 1)))
     assert statuses(bulla, ring, sealed) == OPENED
     assert b"the tag of the envelope does not match" in decode("--keyring", ring, sealed).stderr
     assert b"tag" in bulla("decrypt", "-k", ring, "-o", "-", sealed).stderr
@@ -108,7 +108,7 @@ def test_salvages_what_bulla_refuses(bulla, ring, work):
     """All but the damaged chunk, at its place."""
     sealed = bulla.seal(ring, CONTENT)
     data = sealed.read_bytes()
-    sealed.write_bytes(flip(data, body_at(data) + 56 + 16400))
+    sealed.write_bytes(flip(data, layout(data).body + 56 + 16400))
     assert bulla("decrypt", "-k", ring, sealed, "-o", "out", status=4) and not (work / "out").exists()
     assert decode("--keyring", ring, "--salvage", work / "out", sealed).returncode == 4
     assert (work / "out").read_bytes() == CONTENT[:16384] + bytes(16384) + CONTENT[32768:]
@@ -118,7 +118,7 @@ def test_opens_by_an_exported_envelope(bulla, ring, work):
     sealed = bulla.seal(ring, CONTENT)
     bulla("envelope", "export", "-q", "-o", "kept.env", sealed)
     data = sealed.read_bytes()
-    sealed.write_bytes(bytes(body_at(data)) + data[body_at(data) :])
+    sealed.write_bytes(bytes(layout(data).body) + data[layout(data).body :])
     assert decode("--keyring", ring, sealed).returncode == 4
     assert decode("--keyring", ring, "--envelope", work / "kept.env", sealed).stdout == CONTENT
 

@@ -23,6 +23,8 @@ ERRORS = {
     "fdatasync": "EIO ENOSPC",
     "syncfs": "EIO ENOSPC",
     "newfstatat": "EACCES EIO",
+    "getcwd": "ENOENT ENOMEM",
+    "readlink": "EACCES EIO",
     "fstat": "EIO",
     "linkat": "EIO ENOSPC EACCES EEXIST EMLINK",
     "renameat": "EIO ENOSPC EACCES EXDEV",

@@ -2,10 +2,11 @@
 
 import json
 
-from sealed import content
+from sealed import content, layout
 from world import BETWEEN, NEW, OLD, Scenario, decode
 
-SMALL = content(40_000, "small")
+SMALL = content(40_000, "small")  # is replaced by a rewrap
+MIDDLE = content(70_000, "middle")  # has its envelope written over in its place
 LARGE = content(2_000_000, "large")  # eight batches: from the fifth on, other threads help
 OTHER = content(3_000, "other")
 TREE = {"a": LARGE, "b": SMALL, "c": OTHER}
@@ -95,10 +96,9 @@ def damaged(world):
 
 def destroyed(world):
     """Both are."""
-    damaged(world)
-    with open(world.work / "f.bulla", "r+b") as sealed_file:
-        sealed_file.seek(4096)
-        sealed_file.write(bytes(4096))
+    path = world.work / "f.bulla"
+    raw = path.read_bytes()
+    path.write_bytes(bytes(layout(raw).body) + raw[layout(raw).body :])
 
 
 # What is there after it.
@@ -305,15 +305,17 @@ SCENARIOS = [
     Scenario("verify/from a pipe", both(rings, sealed(LARGE)), ("verify", "-j2", *K), output=prints_nothing, stdin="work/f.bulla"),
     Scenario("rewrap/version", both(rings, sealed(SMALL), rotated), ("rewrap", *K, "f.bulla"),
              is_moved("work/f.bulla", SMALL, to=RING), makes=("work/f.bulla",), repeats=True),
-    Scenario("rewrap/unsynced", both(rings, sealed(SMALL), rotated), ("rewrap", *K, "--sync=none", "--preserve-times", "f.bulla"),
-             is_moved("work/f.bulla", SMALL, to=RING), makes=("work/f.bulla",), repeats=True),
+    Scenario("rewrap/in place", both(rings, sealed(MIDDLE), rotated), ("rewrap", *K, "f.bulla"),
+             is_moved("work/f.bulla", MIDDLE, to=RING), makes=("work/f.bulla",), repeats=True),
+    Scenario("rewrap/unsynced", both(rings, sealed(MIDDLE), rotated), ("rewrap", *K, "--sync=none", "--preserve-times", "f.bulla"),
+             is_moved("work/f.bulla", MIDDLE, to=RING), makes=("work/f.bulla",), repeats=True),
     Scenario("rewrap/tree", both(rings, sealed_tree, rotated), ("rewrap", "-j4", "-r", *K, "t"),
              all_of(*(is_moved(f"work/t/{name}.bulla", data, to=RING) for name, data in TREE.items())),
              makes=tuple(f"work/t/{name}.bulla" for name in TREE), repeats=True),
     Scenario("rewrap/other key", both(rings, sealed(SMALL)), ("rewrap", *K, "--to", "../keys/b.ring", "f.bulla"),
              is_moved("work/f.bulla", SMALL, to=NEXT), makes=("work/f.bulla",), repeats=True),
-    Scenario("rewrap/grow", both(rings, sealed(SMALL, *WIDE)), ("rewrap", *K, "--add", "../keys/b.ring", "f.bulla"),
-             is_moved("work/f.bulla", SMALL, to=NEXT), makes=("work/f.bulla",), repeats=True),
+    Scenario("rewrap/grow", both(rings, sealed(MIDDLE, *WIDE)), ("rewrap", *K, "--add", "../keys/b.ring", "f.bulla"),
+             is_moved("work/f.bulla", MIDDLE, to=NEXT), makes=("work/f.bulla",), repeats=True),
     Scenario("rewrap/detached", both(rings, sealed(SMALL, "--detach")), ("rewrap", *K, "--to", "../keys/b.ring", "f.bulla"),
              is_moved("work/f.bulla", SMALL, to=NEXT, envelope="work/f.bulla.env"), makes=("work/f.bulla.env",), repeats=True),
     Scenario("reencrypt/file", both(rings, sealed(LARGE)), ("reencrypt", "-j4", *K, "f.bulla"),
@@ -322,9 +324,11 @@ SCENARIOS = [
              is_sealed("work/f.bulla", SMALL), makes=("work/f.bulla",), repeats=True),
     Scenario("envelope/export", both(rings, sealed(SMALL)), ("envelope", "export", "f.bulla"),
              is_envelope("work/f.bulla.env", "work/f.bulla"), makes=("work/f.bulla.env",)),
-    Scenario("envelope/restore", both(rings, sealed(SMALL), exported, damaged), ("envelope", "restore", *K, "f.bulla"),
-             is_moved("work/f.bulla", SMALL, to=RING), makes=("work/f.bulla",), repeats=True),
-    Scenario("envelope/restore by key", both(rings, sealed(SMALL), exported, destroyed), ("envelope", "restore", *K, "f.bulla"),
+    Scenario("envelope/restore", both(rings, sealed(MIDDLE), exported, damaged), ("envelope", "restore", *K, "f.bulla"),
+             is_moved("work/f.bulla", MIDDLE, to=RING), makes=("work/f.bulla",), repeats=True),
+    Scenario("envelope/restore by key", both(rings, sealed(MIDDLE), exported, destroyed), ("envelope", "restore", *K, "f.bulla"),
+             is_moved("work/f.bulla", MIDDLE, to=RING), makes=("work/f.bulla",), repeats=True),
+    Scenario("envelope/restore small", both(rings, sealed(SMALL), exported, destroyed), ("envelope", "restore", *K, "f.bulla"),
              is_moved("work/f.bulla", SMALL, to=RING), makes=("work/f.bulla",), repeats=True),
     Scenario("inspect/json", both(rings, sealed(SMALL)), ("inspect", "--json", "f.bulla"), output=SEALED),
     Scenario("status/json", both(rings, sealed(SMALL)), ("status", "--json", "f.bulla"), output=HANGS),

@@ -152,6 +152,14 @@ class RewrapsDetached(Rewraps):
     options = ["--detach"]
 
 
+class RewrapsSmall(Rewraps):
+    """Each replaces the file: one that waited for a file that is gone says so."""
+
+    def seal(self):
+        (self.work / "one").write_bytes(PLAIN[:1000])
+        super().seal()
+
+
 class RewrapBesideDecrypt(Rewraps):
     """What is opened is authentic, whatever happens to the envelope meanwhile."""
 
@@ -259,10 +267,11 @@ class VerifyBesideReencrypt(ReencryptBesideVerify):
 class RestoreBesideRewrap(Rewraps):
     def prepare(self):
         super().prepare()
-        self.bulla("envelope", "export", "x")
+        self.envelope = self.bulla.home / "kept.env"
+        self.bulla("envelope", "export", "-o", self.envelope, "x")
 
     def first(self):
-        return ["envelope", "restore", "-k", self.ring, "--force", "x"]
+        return ["envelope", "restore", "-k", self.ring, "--envelope", self.envelope, "--force", "x"]
 
     def second(self):
         return ["rewrap", "-k", self.ring, "x"]
@@ -341,7 +350,7 @@ class NewKeysInOneRing(NewKeys):
         assert self.bulla("key", "list", self.ring).stdout.count(b"active") == 3
 
 
-MEETINGS = [Encrypts, EncryptsDetached, EncryptsByForce, Decrypts, Rewraps, RewrapsDetached, RewrapBesideDecrypt, DecryptBesideRewrap,
+MEETINGS = [Encrypts, EncryptsDetached, EncryptsByForce, Decrypts, Rewraps, RewrapsDetached, RewrapsSmall, RewrapBesideDecrypt, DecryptBesideRewrap,
             RewrapBesideEncrypt, RewrapBesideANewPair, ReencryptBesideEncrypt, Reencrypts, ReencryptBesideRewrap, RewrapBesideReencrypt,
             ReencryptBesideVerify, VerifyBesideReencrypt, RestoreBesideRewrap, Rotates, RotateBesideEncrypt, EncryptBesideRotate,
             NewKeys, NewKeysInOneRing]  # fmt: skip

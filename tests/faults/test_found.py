@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 import calls
-from scenarios import SMALL, both, exported, plain, rings, sealed
+from scenarios import MIDDLE, SMALL, both, exported, plain, rings, sealed
 from world import ANY, Template, World
 
 K = ("-k", "../keys/a.ring")
@@ -15,7 +15,7 @@ K = ("-k", "../keys/a.ring")
 @pytest.fixture
 def world():
     """A world with two keyrings, and a file both plain and sealed."""
-    with World(Template(both(rings, plain(SMALL), sealed(SMALL), exported))) as made:
+    with World(Template(both(rings, plain(SMALL), sealed(MIDDLE), exported))) as made:
         yield made
 
 

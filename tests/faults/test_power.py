@@ -8,11 +8,12 @@ import shutil
 import pytest
 
 from disk import CUTS
-from sealed import BODY, REGION, content, flip, many_keys
+from sealed import BODY, REGION, content, flip, layout, many_keys
 from step import WRITES, Stepped, title
 from sweep import ALL, Sweep, sample
 
 PLAIN, OTHER = content(2_000_000), content(50_000)  # PLAIN has eight batches: from the fifth on, other threads help
+IN_PLACE = content(70_000)  # OTHER is smaller: its envelope is not written over, but the file replaced
 OLD = 1_000_000_000  # seconds: the time of a directory
 SAMPLE = 9  # points of a sweep in an ordinary run
 
@@ -182,10 +183,10 @@ class TreeEach(Tree):
 class Rewrap(Scene):
     """Opens by the old version of the key or the new one; and the same rewrap, done again, completes."""
 
-    options = []
+    options, content = [], PLAIN
 
     def prepare(self):
-        self.seal("x", PLAIN, *self.options)
+        self.seal("x", self.content, *self.options)
         self.old = self.bulla.keys / "old.ring"
         shutil.copy(self.ring, self.old)
         self.bulla("key", "rotate", self.ring)
@@ -194,13 +195,33 @@ class Rewrap(Scene):
         return ["rewrap", "-k", self.ring, self.at / "x"]
 
     def state(self):
-        assert self.holds("x") == PLAIN
-        return "old" if self.bulla("verify", "-k", self.old, self.at / "x", status=(0, 5)).returncode == 0 else "new"
+        assert self.holds("x") == self.content
+        return "old" if self.bulla("verify", "-k", self.old, self.at / "x", status=(0, 7)).returncode == 0 else "new"
 
     def again(self):
         self.bulla(*self.command())
         assert self.state() == "new"
         assert all(copy == "good" for copy in self.bulla.inspect(self.at / "x")[0]["copies"])
+
+
+class RewrapSmall(Rewrap):
+    content = OTHER
+
+
+class RewrapNames(RewrapSmall):
+    """A file with two names: each opens at any time."""
+
+    def prepare(self):
+        super().prepare()
+        (self.at / "y").hardlink_to(self.at / "x")
+
+    def command(self):
+        return [*super().command(), self.at / "y"]
+
+    def state(self):
+        assert self.holds("y") == self.content
+        with_old = self.bulla("verify", "-k", self.old, self.at / "y", status=(0, 7)).returncode == 0
+        return "old" if super().state() == "old" or with_old else "new"
 
 
 class RewrapDetached(Rewrap):
@@ -247,23 +268,29 @@ class Reencrypt(Scene):
 class Restore(Scene):
     """An envelope put back where both copies are gone."""
 
+    content = PLAIN
+
     def prepare(self):
-        self.seal("x", PLAIN)
+        self.seal("x", self.content)
         self.env = self.bulla.work / "env"
         self.bulla("envelope", "export", "-o", self.env, self.at / "x")
         whole = (self.at / "x").read_bytes()
-        (self.at / "x").write_bytes(flip(flip(whole, 100), REGION + 100))
+        (self.at / "x").write_bytes(flip(flip(whole, 100), layout(whole).region + 100))
 
     def command(self):
         return ["envelope", "restore", "-k", self.ring, "--envelope", self.env, self.at / "x"]
 
     def state(self):
-        assert self.holds("x", "--envelope", self.env) == PLAIN
+        assert self.holds("x", "--envelope", self.env) == self.content
         return "new" if self.bulla("verify", "-q", "-k", self.ring, self.at / "x", status=(0, 4)).returncode == 0 else "old"
 
     def again(self):
         self.bulla(*self.command())
         assert self.state() == "new"
+
+
+class RestoreSmall(Restore):
+    content = OTHER
 
 
 class Export(Scene):
@@ -324,7 +351,7 @@ class Passphrase(Rotate):
 
 
 SCENES = [Encrypt, EncryptOver, EncryptOverAtTheEnd, EncryptDetached, EncryptAndRemove, Decrypt, DecryptOver, Tree, TreeEach,
-          Rewrap, RewrapDetached, RewrapDetachedUnsynced, RewrapThatGrows, Reencrypt, Restore, Export, NewKey, Rotate, Passphrase]  # fmt: skip
+          Rewrap, RewrapSmall, RewrapNames, RewrapDetached, RewrapDetachedUnsynced, RewrapThatGrows, Reencrypt, Restore, RestoreSmall, Export, NewKey, Rotate, Passphrase]  # fmt: skip
 BODIES = [Encrypt, EncryptOver, EncryptDetached, EncryptAndRemove, Decrypt, DecryptOver, Tree, TreeEach, Reencrypt]  # that threads share
 
 
@@ -386,7 +413,7 @@ def test_power_cut(bulla, disk, step_library, name):
 # What the sweep above is worth: a bulla that leaves out a sync is caught by it.
 
 SYNCS = {"fsync", "fdatasync", "syncfs"}
-NEW_FILES = [Encrypt, EncryptOver, EncryptDetached, Decrypt, DecryptOver, RewrapDetached, RewrapThatGrows, Export, NewKey, Rotate, Passphrase]
+NEW_FILES = [Encrypt, EncryptOver, EncryptDetached, Decrypt, DecryptOver, RewrapSmall, RewrapNames, RewrapDetached, RewrapThatGrows, RestoreSmall, Export, NewKey, Rotate, Passphrase]
 READ_BACK = [EncryptAndRemove, Reencrypt]  # the system writes their bytes when they are to be read from the disk again
 
 
@@ -439,7 +466,7 @@ class Torn:
             bulla("key", "new", "-q", f"{self.ring}#k{n}")
             self.keys.append(f"{self.ring}#k{n}")
         options = [word for key in self.keys[1:] for word in ("-k", key)]
-        self.path = bulla.seal(f"{self.ring}#backup", OTHER, *options)
+        self.path = bulla.seal(f"{self.ring}#backup", IN_PLACE, *options)
         self.env = bulla.work / "env"
         bulla("envelope", "export", "-o", self.env, self.path)
         if damaged is not None:
@@ -474,7 +501,7 @@ class Torn:
         torn = self.path.with_name("torn")
         torn.write_bytes(state + self.path.read_bytes()[BODY:])
         done = self.bulla("decrypt", "-q", "-k", f"{self.ring}#k5", "-o", "-", torn, status=(0, 4))
-        return done.stdout == OTHER
+        return done.stdout == IN_PLACE
 
 
 @pytest.mark.parametrize("damaged", [None, 0, 1], ids=["whole", "A damaged", "B damaged"])

@@ -25,6 +25,7 @@ static struct request {
     void *body_arg, *header_arg;
     char *detail;
     long status;
+    bool reached;
 } request;
 
 void fuzz_network_answers(struct wire_reader *r)
@@ -111,6 +112,7 @@ static CURLcode easy_perform(CURL *handle)
     check_request();
     if (answers->bad)
         return CURLE_COULDNT_CONNECT;
+    request.reached = kind % 8 != 7 || kind / 16 % 2 == 1;
     if (kind % 8 == 7) {
         if (kind % 16 == 7)
             snprintf(request.detail, CURL_ERROR_SIZE, "it does not work");
@@ -130,9 +132,12 @@ static CURLcode easy_getinfo(CURL *handle, CURLINFO info, ...)
     va_list ap;
 
     (void)handle;
-    HOLDS(info == CURLINFO_RESPONSE_CODE);
+    HOLDS(info == CURLINFO_RESPONSE_CODE || info == CURLINFO_CONNECT_TIME_T);
     va_start(ap, info);
-    *va_arg(ap, long *) = request.status;
+    if (info == CURLINFO_RESPONSE_CODE)
+        *va_arg(ap, long *) = request.status;
+    else
+        *va_arg(ap, curl_off_t *) = request.reached;
     va_end(ap);
     return CURLE_OK;
 }

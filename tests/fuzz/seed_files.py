@@ -15,14 +15,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from parts import ARN, sized
+
 HERE = pathlib.Path(__file__).resolve().parent
 FIXTURES = HERE.parent / "fixtures" / "v2"
-ARN = "arn:aws:kms:eu-west-1:111122223333:key/a"
-
-
-def sized(data):
-    data = data.encode() if isinstance(data, str) else data
-    return struct.pack(">H", len(data)) + data
 
 
 def public_keys():

@@ -2,8 +2,9 @@
  *
  * Each address and name it asks for is appended to the file in LOOPBACK_LOG. A connection to
  * elsewhere than loopback is refused, unless LOOPBACK_TO has "ADDRESS=PORT" for it among its words:
- * then it leads to that port of 127.0.0.1. Names other than localhost are not found. With
- * LOOPBACK_DUMPABLE set, the program cannot keep its memory from the tests. */
+ * then it leads to that port of 127.0.0.1. Names other than localhost are not found, or never if
+ * LOOPBACK_SILENT is set, as by a name server that does not answer. With LOOPBACK_DUMPABLE set, the
+ * program cannot keep its memory from the tests. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -91,6 +92,8 @@ int getaddrinfo(const char *restrict name, const char *restrict service,
     if (name != NULL && strcmp(name, "localhost") != 0 && inet_pton(AF_INET, name, &ignored) != 1 &&
         inet_pton(AF_INET6, name, &ignored) != 1) {
         note(name);
+        while (getenv("LOOPBACK_SILENT") != NULL)
+            pause();
         return EAI_NONAME;
     }
     return next(name, service, hints, out);

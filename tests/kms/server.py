@@ -135,6 +135,7 @@ class Server(Listener):
     def __init__(self, cloud, tls=None, **where):
         self.cloud, self.lock = cloud, threading.Lock()
         self.calls, self.faults, self.broken = collections.Counter(), [], []
+        self.path = "/"  # where it is
         super().__init__(tls, **where)
 
     def fault(self, operation, fault, times=1, after=0, region=None):
@@ -184,7 +185,7 @@ class Server(Listener):
 
     def read(self, request):
         """Finds out what is asked for."""
-        if request.method != "POST" or request.path != "/":
+        if request.method != "POST" or request.path != self.path:
             self.broken.append(f"{request.method} {request.path}")
             raise AwsError("UnknownOperationException", None, 404)
         kind = request.headers.get("Content-Type", "")

@@ -22,6 +22,9 @@ REFUSALS = [  # name, exit status, what else is said
     ("InvalidCiphertextException", NO_KEY, "is not as it was sealed"),
     ("UnrecognizedClientException", POLICY, "AWS does not know these credentials"),
     ("InvalidSignatureException", POLICY, "the secret key is wrong, or the clock"),
+    ("RequestExpired", POLICY, "set the clock of this machine"),
+    ("RequestTimeTooSkewed", POLICY, "set the clock of this machine"),
+    ("RequestInTheFuture", POLICY, "set the clock of this machine"),
     ("MissingAuthenticationTokenException", POLICY, ""),
     ("ValidationException", POLICY, ""),
     ("NobodyKnowsThisException", POLICY, ""),
@@ -90,6 +93,15 @@ def test_refusals(bulla, aws, key, sealed, name, expected, hint):
     aws.fault("Encrypt", refuse, times=9)
     bulla("encrypt", "-k", key.arn, "-o", "out.bulla", stdin=b"x", status=expected)
     assert aws.calls["Encrypt"] == 2 and not (bulla.work / "out.bulla").exists()
+
+
+@pytest.mark.parametrize("code", [409, 429, 500, 503])
+@pytest.mark.parametrize("name, expected", [("KMSInvalidStateException", POLICY), ("DisabledException", POLICY), ("NotFoundException", NO_KEY)])
+def test_what_stays_is_not_tried_again_whatever_the_http_status(bulla, aws, key, sealed, name, expected, code):
+    """Gateways and stand-ins answer with 500 for all that is refused."""
+    aws.fault("Decrypt", error(name, "words of KMS", code), times=9)
+    done = opened(bulla, key, sealed=sealed, status=expected)
+    assert aws.calls["Decrypt"] == 1 and b"later" not in done.stderr and done.stdout == b""
 
 
 @pytest.mark.parametrize("verb", ["Encrypt", "Decrypt"])

@@ -1,5 +1,6 @@
 """Credentials of the place bulla runs in: the containers' endpoint and the instance metadata of EC2."""
 
+import dataclasses
 import json
 
 import pytest
@@ -84,10 +85,52 @@ def test_strange_answers(imds, anonymous, aws, key, what):
     assert not aws.calls and not any("user-data" in asked for asked in imds.asked)
 
 
-def test_refresh_before_expiry(serve, imds, anonymous, cloud, key):
-    soon = serve(InstanceMetadata, imds.principal, seconds=30)
+def test_credentials_that_end_soon_serve_a_run(serve, imds, anonymous, cloud, key):
+    """The service gives the same until minutes before they expire: to ask it for each call gains nothing."""
+    soon = serve(InstanceMetadata, imds.principal, seconds=120)
     seal(anonymous, key, "-k", cloud.key().arn, AWS_EC2_METADATA_SERVICE_ENDPOINT=soon.url)
-    assert soon.asked.count(f"GET {FOLDER}backup-host") >= 2
+    assert soon.asked.count(f"GET {FOLDER}backup-host") == 1
+
+
+def once(service, path, answer):
+    """The first answer for a path is another one."""
+    service.strange[path], honest = answer, service.answer
+
+    def first(request):
+        given = honest(request)
+        if request.path == path:
+            service.strange.pop(path, None)
+        return given
+
+    service.answer = first
+
+
+SLOW = dataclasses.replace(text(200, "late"), stall=300)
+PARTS = ["/latest/api/token", FOLDER, FOLDER + "backup-host"]
+
+
+@pytest.mark.parametrize("path", PARTS)
+@pytest.mark.parametrize("first", [SLOW, text(503, "later")], ids=["slow", "later"])
+def test_service_that_fails_once(imds, anonymous, key, who, path, first):  # noqa: F811
+    once(imds, path, first)
+    seal(anonymous, key)
+    assert "assumed-role/backup-host/" in who() and sum(asked.endswith(" " + path) for asked in imds.asked) == 2
+
+
+@pytest.mark.parametrize("path", PARTS)
+def test_service_that_stays_slow(imds, anonymous, aws, key, path):
+    """It is there: that is no lack of credentials, and a later run may do."""
+    imds.strange[path] = SLOW
+    said = refused(anonymous, key, 6, f"cannot reach '{imds.url}{path}'", AWS_METADATA_SERVICE_NUM_ATTEMPTS="2")
+    assert NONE not in said and len(imds.asked) == PARTS.index(path) + 2 and not aws.calls
+    assert ("hop limit" in said) == (path == PARTS[0])
+
+
+@pytest.mark.parametrize("name", ["TIMEOUT", "NUM_ATTEMPTS"])
+@pytest.mark.parametrize("value", ["0", "-1", "x", "1.5", "101"])
+def test_numbers_of_the_service_that_are_none(imds, anonymous, aws, key, name, value):
+    refused(anonymous, key, 2, f"AWS_METADATA_SERVICE_{name} or 'metadata_service_{name.lower()}' is '{value}', not a number from 1 to", **{f"AWS_METADATA_SERVICE_{name}": value})
+    assert imds.asked == [] and not aws.calls
 
 
 # Containers.

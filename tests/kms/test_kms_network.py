@@ -1,8 +1,13 @@
 """Where bulla goes and whom it trusts: endpoints of every partition, proxies, certificates, redirects."""
 
 import contextlib
+import os
+import shutil
+import signal
 import socket
 import ssl
+import subprocess
+import time
 
 import botocore.config
 import botocore.session
@@ -12,6 +17,7 @@ from certificates import Authority
 from faults import redirect
 from kms_files import CONTENT, opened
 from proxy import Proxy
+from sealed import layout
 from server import Server
 
 PLACES = [
@@ -159,7 +165,8 @@ def test_verbs_that_take_the_options(bulla, serve, aws, cloud, key):
     bulla("reencrypt", *options, "-k", third, "--to", key.arn, sealed)
     bulla("status", *options, "--needs", "alias/nightly", sealed, status=7)
     bulla("envelope", "export", sealed)
-    sealed.write_bytes(bytes(8192) + sealed.read_bytes()[8192:])
+    raw = sealed.read_bytes()
+    sealed.write_bytes(bytes(layout(raw).body) + raw[layout(raw).body :])
     bulla("envelope", "restore", *options, "-k", key.arn, sealed)
     assert opened(bulla, key, sealed=sealed, options=options).stdout == CONTENT and aws.requests == []
 
@@ -252,6 +259,34 @@ def test_bundle_of_a_profile(bulla, authority, key):
     bulla("encrypt", "-k", key.arn, "-o", "-", stdin=b"x", env={"AWS_PROFILE": "near", "AWS_CA_BUNDLE": ""})
 
 
+@pytest.fixture
+def believed(tmp_path):
+    """A stranger's authority, and a command under which it is in the system's directory of authorities."""
+    stranger, folder = Authority(tmp_path, "stranger"), tmp_path / "certs"
+    folder.mkdir()
+    name = subprocess.run(["openssl", "x509", "-noout", "-hash", "-in", stranger.bundle], check=True, capture_output=True, text=True).stdout.strip()
+    shutil.copy(stranger.bundle, folder / f"{name}.0")
+    shutil.copy(Authority(tmp_path, "another").bundle, folder / "ca-certificates.crt")
+    own = ["--map-root-user"] if os.geteuid() != 0 else []
+    under = ["unshare", "--mount", *own, "sh", "-c", 'mount --bind "$0" /etc/ssl/certs && exec "$@"', folder]
+    if subprocess.run([*under, "true"], capture_output=True).returncode != 0:
+        pytest.skip("no mounts of its own for a program")
+    return stranger, under
+
+
+@pytest.mark.parametrize("how", ["AWS_CA_BUNDLE", "ca_bundle"])
+def test_bundle_replaces_the_authorities_of_the_system(bulla, serve, authority, key, believed, how):
+    stranger, under = believed
+    server = serve(tls=stranger.server("127.0.0.1"))
+    command = ["encrypt", "--kms-timeout", "3", "--endpoint", server.url, "-k", key.arn, "-o", "out.bulla"]
+    bulla.config(f"[profile strict]\nca_bundle = {authority.bundle}\n")
+    env = {"AWS_CA_BUNDLE": str(authority.bundle)} if how == "AWS_CA_BUNDLE" else {"AWS_CA_BUNDLE": "", "AWS_PROFILE": "strict"}
+    done = bulla(*command, stdin=b"x", env=env, under=under, status=7)
+    assert b"' is not trusted: " in done.stderr and server.requests == [] and not (bulla.work / "out.bulla").exists()
+    bulla(*command, stdin=b"x", env={"AWS_CA_BUNDLE": ""}, under=under)
+    assert server.calls["Encrypt"] == 1
+
+
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
 def test_old_tls(bulla, serve, authority, key, tmp_path):
     """Not even where the machine allows it."""
@@ -274,3 +309,47 @@ def test_nobody_listens(bulla, key):
     server.close()
     done = bulla("encrypt", "--kms-timeout", "1", "--endpoint", server.url, "-k", key.arn, "-o", "-", stdin=b"x", status=6)
     assert server.url.encode() in done.stderr
+
+
+# A name server that does not answer. The guard's never comes back, so bulla must not wait for it; the C library gives a real one ten seconds.
+
+NAME = "kms.us-east-1.amazonaws.com"
+SILENT_SERVER = """
+import os, socket, subprocess, sys
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+subprocess.run(["mount", "--bind", sys.argv[1], "/etc/resolv.conf"], check=True)
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("127.0.0.1", 53))
+os.set_inheritable(server.fileno(), True)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
+@pytest.fixture(params=["guard", "server"])
+def silent(request, bulla, tmp_path):
+    """Options for bulla under which no name is ever found."""
+    bulla.environment["AWS_ENDPOINT_URL"] = ""
+    if request.param == "guard":
+        bulla.environment["LOOPBACK_SILENT"] = "1"
+        return {}
+    bulla.environment["LD_PRELOAD"] = ""
+    (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\n")
+    own = ["--map-root-user"] if os.geteuid() != 0 else []
+    under = ["unshare", "--mount", "--net", *own, "/usr/bin/python3", "-c", SILENT_SERVER, tmp_path / "resolv.conf"]
+    if subprocess.run([*under, "true"], capture_output=True).returncode != 0:
+        pytest.skip("no mounts and no network of its own for a program")
+    return {"under": under}
+
+
+def test_silent_name_server(bulla, key, silent):
+    done = bulla("encrypt", "--kms-timeout", "2", "-k", key.arn, "-o", "out.bulla", stdin=b"x", status=6, **silent)
+    assert f"'https://{NAME}/': Resolving timed out".encode() in done.stderr and not (bulla.work / "out.bulla").exists()
+
+
+def test_interrupted_while_a_name_is_looked_for(bulla, key, silent):
+    process = bulla.start("encrypt", "--kms-timeout", "3600", "-k", key.arn, "-o", "out.bulla", stdin=subprocess.DEVNULL, **silent)
+    while bulla.program not in os.readlink(f"/proc/{process.pid}/exe") or len(os.listdir(f"/proc/{process.pid}/task")) < 2:
+        time.sleep(0.02)  # the thread that looks for the name
+    process.send_signal(signal.SIGINT)
+    bulla.finish(process, status=130)
+    assert not (bulla.work / "out.bulla").exists()

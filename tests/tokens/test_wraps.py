@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 import independent
-from sealed import content
+from sealed import content, layout, with_copies
 from tokens import METHODS, NSS, SoftHSM
 
 X = content(40_000)
@@ -103,16 +103,13 @@ def test_each_wrap_is_another(bulla, known):
 
 def test_slot_is_bound_to_its_header(bulla, known, work):
     """Where the method has additional data: another label in the slot, and it does not open."""
-    from sealed import REGION, with_checksum
-
     token, kind, private = known
     key = token.uri(f"known {kind}")
     sealed = bulla.seal(key, X)
     raw = sealed.read_bytes()
-    label = f"known {kind}".encode()
-    assert raw[:REGION].count(label) == 1
-    copy = with_checksum(raw[:REGION].replace(label, label.replace(b"known", b"KNOWN")))
-    sealed.write_bytes(2 * copy + raw[2 * REGION :])
+    copy, label = raw[: layout(raw).region], f"known {kind}".encode()
+    assert copy.count(label) == 1
+    sealed.write_bytes(with_copies(raw, copy.replace(label, label.replace(b"known", b"KNOWN"))))
     done = bulla("decrypt", "-k", key, "-o", "-", sealed, status=(0, 5, 6))
     assert (done.returncode == 0) == (kind == "rsa") and done.stdout == (X if kind == "rsa" else b"")
 

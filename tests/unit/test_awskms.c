@@ -1,7 +1,12 @@
 /* What the key store of AWS KMS reads of others: names, profiles, answers, command lines, times. */
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "keystore/awskms/arn.h"
+#include "keystore/awskms/chain.h"
 #include "keystore/awskms/credentials.h"
 #include "keystore/awskms/endpoint.h"
 #include "keystore/awskms/profile.h"
@@ -128,7 +133,11 @@ static void endpoints(void)
         {{"kms", "eu-west-1", "http://example.com", false, false}, NULL},
         {{"kms", "eu-west-1", "http://127.0.0.1.example.com", false, false}, NULL},
         {{"kms", "eu-west-1", "http://localhost@example.com", false, false}, NULL},
-        {{"kms", "eu-west-1", "https://example.com/path", false, false}, NULL},
+        {{"kms", "eu-west-1", "https://example.com/path/a-b_c.d~/", false, false},
+         "https://example.com/path/a-b_c.d~/"},
+        {{"kms", "eu-west-1", "https://example.com/a//b", false, false}, NULL},
+        {{"kms", "eu-west-1", "https://example.com/a%20b", false, false}, NULL},
+        {{"kms", "eu-west-1", "https://example.com/a#b", false, false}, NULL},
         {{"kms", "eu-west-1", "https://example.com?query", false, false}, NULL},
         {{"kms", "eu-west-1", "https://user:word@example.com", false, false}, NULL},
         {{"kms", "eu-west-1", "ftp://example.com", false, false}, NULL},
@@ -146,40 +155,92 @@ static void endpoints(void)
     }
 }
 
-static void profiles(void)
+static struct result read_profiles(struct profiles *p, const char *config, const char *credentials,
+                                   struct err *err)
 {
-    static const char config[] = "[default]\nregion = eu-west-1\n"
-                                 "[profile a]\n"
-                                 "aws_access_key_id: A ; not a comment\n"
-                                 "  aws_secret_access_key = belongs to the value above\n"
-                                 "# comment\n\tREGION=us-east-1\n"
-                                 "[profile 'with blank']\r\n  region = r1\r\n  role_arn = r2\r\n"
-                                 "[profileb]\nregion = x\n[sso-session s]\nregion = y\n"
-                                 "no sign\n[a]\nregion = not a profile\n[profile a]\nmore = yes\n";
-    static const char credentials[] = "[a]\nrole_arn = c\n[broken\nregion = z\n[a]\nrole_arn = d\n";
-    struct profiles p = {0};
-    struct err err = {0};
-
     test_write("config", config, strlen(config));
     test_write("credentials", credentials, strlen(credentials));
     setenv("AWS_CONFIG_FILE", "config", 1);
     setenv("AWS_SHARED_CREDENTIALS_FILE", "credentials", 1);
-    MUST(profiles_read(&p, &err).ok);
-    CHECK(strcmp(profile_get(&p, "default", "region"), "eu-west-1") == 0);
-    CHECK(strcmp(profile_get(&p, "a", "aws_access_key_id"), "A ; not a comment") == 0);
-    CHECK(profile_get(&p, "a", "aws_secret_access_key") == NULL);
-    CHECK(strcmp(profile_get(&p, "a", "more"), "yes") == 0);
-    CHECK(strcmp(profile_get(&p, "with blank", "region"), "r1") == 0);
-    CHECK(strcmp(profile_get(&p, "with blank", "role_arn"), "r2") == 0);
-    CHECK(strcmp(profile_get(&p, "a", "role_arn"), "d") == 0);
+    return profiles_read(p, err);
+}
+
+static bool has(const struct profiles *p, const char *profile, const char *key, const char *value)
+{
+    const char *found = profile_get(p, profile, key);
+
+    return value != NULL ? found != NULL && strcmp(found, value) == 0 : found == NULL;
+}
+
+static void profiles(void)
+{
+    static const char config[] =
+        "\xef\xbb\xbf[default]\nregion = eu-west-1\n"
+        "[profile a]\n"
+        "aws_access_key_id: A ; not a comment\n"
+        "  and more = of the value above\n"
+        "# comment\n\tREGION=us-east-1\nempty =\n"
+        "[profile 'with blank']\r\n  region = r1\r\n  role_arn = r2\r\n"
+        "[profileb]\rregion = x\r[sso-session s]\nregion = y\n"
+        "[a]\nregion = not a profile\n"
+        "[services \"local\"]\nkms =\n  endpoint_url = u\n  endpoint_url = v\n"
+        "endpoint_url = w\n";
+    static const char credentials[] = "[a]\nrole_arn = c\n[b = c\n[other]\nrole_arn = d\n";
+    struct profiles p = {0};
+    struct err err = {0};
+
+    MUST(read_profiles(&p, config, credentials, &err).ok);
+    CHECK(has(&p, "default", "region", "eu-west-1"));
+    CHECK(has(&p, "a", "aws_access_key_id",
+              "A ; not a comment\nand more = of the value above\nREGION=us-east-1"));
+    CHECK(has(&p, "a", "and more", NULL) && has(&p, "a", "region", NULL));
+    CHECK(has(&p, "a", "empty", NULL) && profile_is_empty(&p, "a", "EMPTY"));
+    CHECK(!profile_is_empty(&p, "a", "region") && !profile_is_empty(&p, "a", "role_arn"));
+    CHECK(has(&p, "with blank", "region", "r1") && has(&p, "with blank", "role_arn", "r2"));
+    CHECK(has(&p, "a", "role_arn", "c") && has(&p, "other", "role_arn", "d"));
     CHECK(profile_get_in(&p.config, "a", "role_arn") == NULL);
     CHECK(profile_exists(&p, "a") && !profile_exists(&p, "b") && !profile_exists(&p, "s"));
+    CHECK(profile_has_services(&p, "local") && !profile_has_services(&p, "a"));
+    CHECK(strcmp(profile_service_get(&p, "local", "kms", "endpoint_url"), "v") == 0);
+    CHECK(profile_service_get(&p, "local", "sts", "endpoint_url") == NULL);
+    CHECK(has(&p, "local", "endpoint_url", NULL));
     profiles_free(&p);
-    setenv("AWS_CONFIG_FILE", "nowhere", 1);
+    setenv("AWS_CONFIG_FILE", "/dev/null", 1);
     setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null", 1);
     MUST(profiles_read(&p, &err).ok);
     CHECK(!profile_exists(&p, "default") && profile_get(&p, "default", "region") == NULL);
     profiles_free(&p);
+}
+
+static void profiles_that_are_none(void)
+{
+    static const struct {
+        const char *text, *words;
+    } cases[] = {
+        {"region = x\n", "line 1: before the first [section]"},
+        {"[default\n", "line 1: before the first [section]"},
+        {"\n#\n[]\n", "line 3: before the first [section]"},
+        {"[a]\n[default\n", "line 2: not 'name = value'"},
+        {"[a]\r\n\r\nx\r\n", "line 3: not 'name = value'"},
+        {"[a]\nx =\n  y\n", "line 3: not 'name = value'"},
+        {"[a]\n = x\n", "line 2: not a name"},
+        {"[a]\n\xc3\xa4 = x\n", "line 2: not a name"},
+        {"[a]\nx\ty = x\n", "line 2: not a name"},
+        {"[a]\nx = \xff\n", "line 2: not UTF-8"},
+        {"[a]\n[b]\n[a]\n", "line 3: the section is given twice"},
+        {"[a]\nx = 1\n[b]\nx = 1\nX : 2\n", "line 5: the name is given twice"},
+        {"[DEFAULT]\nx = 1\n", "line 1: section [DEFAULT]"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct profiles p = {0};
+        struct err err = {0};
+        CHECK(!read_profiles(&p, cases[i].text, "", &err).ok && err.class == ERR_USAGE);
+        CHECK(strstr(err.text, cases[i].words) != NULL && p.config.text.bytes == NULL);
+        CHECK(!read_profiles(&p, "", cases[i].text, &err).ok);
+        CHECK(strstr(err.text, "'credentials', line ") != NULL);
+        profiles_free(&p);
+    }
 }
 
 static void command_lines(void)
@@ -268,8 +329,81 @@ static void expiries(void)
     CHECK(expiry_read(&t, "2026-11-23T14:35:00-04:30") && t == 1795460700);
     CHECK(!expiry_read(&t, "") && !expiry_read(&t, "2026-11-23") && !expiry_read(&t, "soon"));
     CHECK(!expiry_read(&t, "2026-11-23T19:05:00") && !expiry_read(&t, "2026-11-23T19:05:00Zx"));
-    CHECK(!expiry_read(&t, "2026-11-23T19:05:00+1") && !expiry_read(&t, "1960-01-01T00:00:00Z"));
-    CHECK(!expiry_read(&t, "2026-11-23T19:05:00*01:00"));
+    CHECK(expiry_read(&t, "2026-11-23 19:05Z") && t == 1795460700);
+    CHECK(expiry_read(&t, "2026-11-23 20:05:00 +0100") && t == 1795460700);
+    CHECK(expiry_read(&t, "2026-11-23T18:05:00-01") && t == 1795460700);
+    CHECK(expiry_read(&t, "2026-11-23 19:05:00.5 UTC") && t == 1795460700);
+    CHECK(expiry_read(&t, "1970-01-01T00:00:00Z") && t == 0);
+    CHECK(expiry_read(&t, "0001-01-01T00:00:00Z") && t == 0);
+    CHECK(!expiry_read(&t, "2026-11-23T19:05:00+1") && !expiry_read(&t, "2026-11-23T19:05:00+010"));
+    CHECK(!expiry_read(&t, "2026-11-23T19:05:00*01:00") && !expiry_read(&t, "1795460700"));
+    CHECK(!expiry_read(&t, "2026-11-23T19:05:00+24:00") &&
+          !expiry_read(&t, "2026-11-23T19:05:00+00:60"));
+    CHECK(!expiry_read(&t, "2026-11-23T19Z") && !expiry_read(&t, "2026-11-23T19:05:Z"));
+    CHECK(!expiry_read(&t, "2026-11-23T19:05:00  +0000") &&
+          !expiry_read(&t, "2026-11-23T19:05:00 "));
+}
+
+/* A program that gives credentials for so many seconds, and notes each time that it does, or fails
+ * if there is a file "fail". */
+static void write_process(uint64_t seconds)
+{
+    char text[400], until[TEXT_TIME_SIZE];
+    int size = snprintf(text, sizeof text,
+                        "#!/bin/sh\n[ ! -e fail ] || exit 1\necho >>runs\n"
+                        "echo '{\"Version\":1,\"AccessKeyId\":\"a\",\"SecretAccessKey\":\"b\","
+                        "\"Expiration\":\"%s\"}'\n",
+                        text_time(until, (uint64_t)time(NULL) + seconds));
+
+    test_write("get", text, (size_t)size);
+    CHECK(chmod("get", 0700) == 0);
+    unlink("runs");
+    unlink("fail");
+}
+
+/* How often the program has run. */
+static size_t runs(void)
+{
+    struct stat st;
+
+    return stat("runs", &st) == 0 ? (size_t)st.st_size : 0;
+}
+
+/* Asks for credentials when so many seconds of them are left. */
+static bool ask_with_left(struct chain *chain, uint64_t left)
+{
+    const struct credentials *c;
+    struct err err = {0};
+
+    chain->now.expires = (uint64_t)time(NULL) + left;
+    return chain_credentials(chain, false, &c, &err).ok;
+}
+
+static void renewals(void)
+{
+    static const struct {
+        uint64_t lasts, keeps, renews, needs; /* seconds: when they came, and later */
+    } cases[] = {
+        {3600, 960, 840, 540}, {1800, 960, 840, 540}, {600, 360, 240, 120}, {60, 50, 25, 15}};
+    struct err err = {0};
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct credentials *c;
+        struct profiles p = {0};
+        write_process(cases[i].lasts);
+        MUST(read_profiles(&p, "[default]\ncredential_process = ./get\n", "", &err).ok);
+        struct aws aws = {.profiles = p, .profile = "default", .timeout = 10};
+        struct chain chain = {.aws = &aws};
+        MUST(chain_credentials(&chain, false, &c, &err).ok && runs() == 1);
+        CHECK(chain_credentials(&chain, false, &c, &err).ok && runs() == 1);
+        CHECK(ask_with_left(&chain, cases[i].keeps) && runs() == 1);
+        CHECK(ask_with_left(&chain, cases[i].renews) && runs() == 2);
+        test_write("fail", "", 0);
+        CHECK(ask_with_left(&chain, cases[i].renews) && runs() == 2);
+        CHECK(!ask_with_left(&chain, cases[i].needs) && runs() == 2);
+        chain_free(&chain);
+        profiles_free(&p);
+    }
 }
 
 int main(void)
@@ -283,9 +417,11 @@ int main(void)
     RUN(names_of_keys);
     RUN(endpoints);
     RUN(profiles);
+    RUN(profiles_that_are_none);
     RUN(command_lines);
     RUN(too_many_words);
     RUN(elements);
     RUN(expiries);
+    RUN(renewals);
     return DONE();
 }

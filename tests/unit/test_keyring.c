@@ -35,6 +35,8 @@ static struct result change(const char *reference, enum key_change what, struct 
     struct key_info info;
 
     *err = (struct err){0};
+    if (what == KEY_DESTROY && !ops->change(&env, reference, KEY_MAY_DESTROY, &info, err).ok)
+        return FAIL;
     return ops->change(&env, reference, what, &info, err);
 }
 
@@ -131,10 +133,10 @@ static void slots_of_versions_above_are_newer(void)
     } rows[] = {
         {"old", {SLOT_OLD, SLOT_OLD, SLOT_CURRENT, SLOT_NEWER}},
         {"old#r", {SLOT_OLD, SLOT_OLD, SLOT_CURRENT, SLOT_NEWER}},
-        {"old#r:2", {SLOT_OLD, SLOT_OLD, SLOT_OTHER, SLOT_NEWER}},
-        {"old#r:3", {SLOT_OLD, SLOT_OTHER, SLOT_CURRENT, SLOT_NEWER}},
+        {"old#r:2", {SLOT_DEAD, SLOT_OLD, SLOT_OTHER, SLOT_NEWER}},
+        {"old#r:3", {SLOT_DEAD, SLOT_OTHER, SLOT_CURRENT, SLOT_NEWER}},
         {"old#s", {SLOT_OTHER, SLOT_OTHER, SLOT_OTHER, SLOT_OTHER}},
-        {"old#s:1", {SLOT_OLD, SLOT_OTHER, SLOT_OTHER, SLOT_NEWER}},
+        {"old#s:1", {SLOT_DEAD, SLOT_OTHER, SLOT_OTHER, SLOT_NEWER}},
     };
     struct slot slots[4];
 

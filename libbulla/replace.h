@@ -1,0 +1,16 @@
+/* replace: a new file with another envelope in the place of a sealed one, where the copies cannot
+ * be written over one by one. */
+#ifndef BULLA_LIBBULLA_REPLACE_H
+#define BULLA_LIBBULLA_REPLACE_H
+
+#include "base/place.h"
+#include "crypto/envelope.h"
+
+/* replace_file makes a file of both copies of *e, and of the body that begins at byte body_at of
+ * the open file body, if that is not -1. It goes to place if what is there is still *old, whose
+ * owner, mode and, with keep_times, times it gets. It is on the disk before the old file goes. On
+ * failure the old one stays, unless the message says otherwise. */
+FALLIBLE replace_file(const struct place *place, const struct stat *old, const struct envelope *e,
+                      int body, uint64_t body_at, bool keep_times, struct err *err);
+
+#endif
