@@ -186,7 +186,7 @@ const struct row option_rows[] = {
      "open at most N bytes; needs -o"},
     {"needs", 0, "KEY", LIST_OF_TEXT, offsetof(struct options, needs), STATUS,
      "list the files that only this KEY or KEY:VERSION opens;\n"
-     "may be repeated"},
+     "may be repeated: then those that only these open"},
     {"kind", 0, "KIND", TEXT, offsetof(struct options, kind), NEW,
      "symmetric (the default), or x25519, which hosts with\n"
      "the public key alone can seal to; on a token p256 (the\n"

@@ -26,7 +26,8 @@ struct tally {
     uint64_t files, alone; /* files with a slot of it, and of those the ones with no other slot */
 };
 
-/* struct need: a key of --needs, and the files that only it opens. */
+/* struct need: a key of --needs, and the files that it opens and no key but those of --needs does.
+ */
 struct need {
     struct master_key *key;
     const char *reference;
@@ -130,17 +131,29 @@ static struct keyset only(struct need *need)
     return (struct keyset){&need->key, 1};
 }
 
+/* Whether a slot is of any key of --needs. All of them may go, so none is another way in. */
+static bool may_go(const struct run *r, const struct slot *slot)
+{
+    bool may = false;
+
+    for (size_t i = 0; i < r->need_count; i++) {
+        const struct keyset key = only(&r->needs[i]);
+        may = may || keyset_matches(&key, slot);
+    }
+    return may;
+}
+
 /* What the slots say: whether an envelope with a slot of the key has no other way in. A slot that
  * is not understood is none, but may be one: with no other the answer is not clear. */
-static enum needed said(const struct envelope *e, const struct keyset *key)
+static enum needed said(const struct run *r, const struct envelope *e)
 {
-    size_t mine = 0, unknown = 0;
+    size_t gone = 0, unknown = 0;
 
     for (size_t i = 0; i < e->slot_count; i++) {
-        mine += keyset_matches(key, &e->slots[i]);
+        gone += may_go(r, &e->slots[i]);
         unknown += !slot_understood(&e->slots[i]);
     }
-    if (mine + unknown < e->slot_count)
+    if (gone + unknown < e->slot_count)
         return NEEDED_NOT;
     return unknown > 0 ? NEEDED_UNCLEAR : NEEDED;
 }
@@ -176,11 +189,9 @@ static bool has_slot(const struct envelope *e, const struct master_key *key)
 
 static enum needed needs_of(struct run *r, struct need *need, const struct envelope *e)
 {
-    const struct keyset key = only(need);
-
     if (!has_slot(e, need->key))
         return NEEDED_NOT;
-    enum needed needed = said(e, &key);
+    enum needed needed = said(r, e);
     return needed == NEEDED_NOT && r->opens != NULL && !is_vouched_for(r->opens, need, e)
                ? NEEDED_UNCLEAR
                : needed;

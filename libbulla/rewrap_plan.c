@@ -30,6 +30,14 @@ static struct result add_target(struct work *w, const struct slot *old, struct m
     return OK;
 }
 
+/* Whether a slot is, or may be, of a key. One of a dead version beside the version that a reference
+ * names is not: nobody named it. */
+static bool is_of(const struct master_key *key, const struct slot *slot, enum slot_match *match)
+{
+    *match = key->ops->match(key, slot);
+    return *match != SLOT_OTHER && *match != SLOT_DEAD;
+}
+
 /* The key of some sets that a slot is of, the surest match first; NULL if it is of none. What may
  * be a slot of a key that is added, as one of another passphrase, is not taken for it. */
 static struct master_key *owner_of(const struct keyset *const *sets, const struct slot *slot,
@@ -40,8 +48,8 @@ static struct master_key *owner_of(const struct keyset *const *sets, const struc
     *match = SLOT_OTHER;
     for (size_t n = 0; sets[n] != NULL; n++)
         for (size_t i = 0; i < sets[n]->count; i++) {
-            enum slot_match m = sets[n]->keys[i]->ops->match(sets[n]->keys[i], slot);
-            if (m == SLOT_OTHER || (m == SLOT_MAYBE && n > 0) ||
+            enum slot_match m;
+            if (!is_of(sets[n]->keys[i], slot, &m) || (m == SLOT_MAYBE && n > 0) ||
                 (owner != NULL && (*match == SLOT_CURRENT || m == SLOT_MAYBE)))
                 continue;
             owner = sets[n]->keys[i];
@@ -109,6 +117,16 @@ static bool has_slot(const struct work *w, const struct master_key *key)
     return false;
 }
 
+static bool is_removed(const struct rewrap *r, const struct slot *slot)
+{
+    enum slot_match ignored;
+    bool removed = false;
+
+    for (size_t i = 0; i < r->remove.count; i++)
+        removed = removed || is_of(r->remove.keys[i], slot, &ignored);
+    return removed;
+}
+
 /* --add and --remove. */
 static struct result target_change(struct work *w, struct err *err)
 {
@@ -116,8 +134,7 @@ static struct result target_change(struct work *w, struct err *err)
     const struct keyset *sets[] = {&w->session->keys, &r->add, NULL};
 
     for (size_t i = 0; i < w->e->slot_count; i++)
-        if (!keyset_matches(&r->remove, &w->e->slots[i]) &&
-            !add_slot(w, sets, &w->e->slots[i], err).ok)
+        if (!is_removed(r, &w->e->slots[i]) && !add_slot(w, sets, &w->e->slots[i], err).ok)
             return FAIL;
     for (size_t i = 0; i < r->add.count; i++)
         if (!has_slot(w, r->add.keys[i]) &&
@@ -136,8 +153,9 @@ static struct result target_to(struct work *w, struct err *err)
         const struct slot *old = NULL;
         enum slot_match best = SLOT_OTHER;
         for (size_t s = 0; s < w->e->slot_count && best != SLOT_CURRENT; s++) {
-            enum slot_match m = to->keys[i]->ops->match(to->keys[i], &w->e->slots[s]);
-            if (m == SLOT_OTHER || (best != SLOT_OTHER && m != SLOT_CURRENT))
+            enum slot_match m;
+            if (!is_of(to->keys[i], &w->e->slots[s], &m) ||
+                (best != SLOT_OTHER && m != SLOT_CURRENT))
                 continue;
             old = &w->e->slots[s];
             best = m;
@@ -169,9 +187,10 @@ static struct result find_targets(struct work *w, struct err *err)
 
 static struct result check_age(const struct work *w, struct err *err)
 {
-    const struct keyset *sets[] = {&w->session->keys, &w->rewrap->to, &w->rewrap->add};
+    const struct rewrap *r = w->rewrap;
+    const struct keyset *sets[] = {&w->session->keys, &r->to, &r->add, &r->remove};
 
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 4; i++)
         if (!keyset_check_age(sets[i], w->e->slots, w->e->slot_count, err).ok)
             return FAIL;
     return OK;

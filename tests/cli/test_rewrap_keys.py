@@ -1,5 +1,7 @@
 """Which keys a rewrap leaves a file with, where one key is named twice, or one name is of two keys."""
 
+import pathlib
+
 import pytest
 
 X = b"what is sealed"
@@ -60,3 +62,31 @@ def test_passphrase_is_added_beside_one_of_the_same_hint(bulla, ring):
     assert b"1 rewrapped, 0 were current" in done.stderr
     for path in said.values():
         assert bulla.open("passphrase:", sealed, env={"BULLA_PASSPHRASE_FILE": str(path)}) == X
+
+
+def test_removal_by_a_ring_that_is_older_than_the_file(bulla, two):
+    """It does not know whose the newer version is, and removes none but what is named."""
+    other = bulla.new_key("other.ring")
+    old = bulla.keys / "old.ring"
+    old.write_bytes(pathlib.Path(two).read_bytes())
+    old.chmod(0o600)
+    bulla("key", "rotate", "-q", f"{two}#two")
+    sealed = bulla.seal(other, X, "-k", f"{two}#two")
+    before = sealed.read_bytes()
+    for key in ("one:1", "two:1", "two"):
+        done = bulla("rewrap", "-k", other, "--remove", f"{old}#{key}", sealed, status=7)
+        assert b"the given keyring is older than the file: it lacks two v2" in done.stderr and sealed.read_bytes() == before
+
+
+def test_slot_of_a_dead_version_that_nobody_named_stays(bulla, two):
+    """Neither removed nor taken for one of the version that is named."""
+    sealed = bulla.seal(f"{two}#one", X, "-k", f"{two}#two")
+    bulla("key", "rotate", "-q", f"{two}#two")
+    bulla("key", "destroy", "-q", "--force", f"{two}#two:1")
+    before = sealed.read_bytes()
+    done = bulla("rewrap", "-k", f"{two}#one:1", sealed)
+    assert b"0 rewrapped, 1 were current" in done.stderr and sealed.read_bytes() == before
+    other = bulla.new_key("other.ring")
+    bulla("rewrap", "-k", f"{two}#one", "--add", other, "--share-branch", sealed)
+    bulla("rewrap", "-k", other, "--remove", f"{two}#one:1", sealed)
+    assert slots(bulla, sealed) == ["two", "other"]
