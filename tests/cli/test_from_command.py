@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import pathlib
 import re
 import resource
 import signal
@@ -11,6 +10,7 @@ import time
 
 import pytest
 
+from held import gone
 from sealed import content
 from terminal import on_terminal
 
@@ -32,14 +32,6 @@ SINKS = {"file": ["-o", "out"], "detached": ["-o", "out", "--detach"], "apart": 
 
 def said_of(text, how):
     return b"bulla: command '" + text.encode() + b"' " + how + b"\n"
-
-
-def gone(pid):
-    """Whether a process has ended; one that only waits to be asked for its status has too."""
-    try:
-        return "\nState:\tZ" in pathlib.Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 def wait_for(what):
