@@ -87,12 +87,19 @@ static bool again(int fd, short events)
     return errno == EINTR || (errno == EAGAIN && (poll(&ready, 1, -1) >= 0 || errno == EINTR));
 }
 
+/* Whoever has a say in it is asked once: a descriptor of theirs may be closed then. */
+static struct result end_reached(struct source *s, struct err *err)
+{
+    s->ended = s->end != NULL;
+    return s->ended ? s->end(s->end_arg, err) : OK;
+}
+
 struct result source_read(struct source *s, void *buf, size_t size, size_t *got, struct err *err)
 {
     size_t have = take_ahead(s, buf, size);
     char *at = buf;
 
-    while (have < size) {
+    while (have < size && !s->ended) {
         if (stream_interrupted())
             return fail(err, ERR_INTERRUPTED, "interrupted");
         ssize_t n = read(s->fd, at + have, size - have);
@@ -100,6 +107,8 @@ struct result source_read(struct source *s, void *buf, size_t size, size_t *got,
             continue;
         if (n < 0)
             return fail_errno(err, "cannot read '%s'", s->name);
+        if (n == 0 && !end_reached(s, err).ok)
+            return FAIL;
         if (n == 0)
             break;
         have += (size_t)n;

@@ -29,6 +29,11 @@ struct source {
     const struct watch *watch; /* told of what is read; NULL = nobody */
     uint8_t *ahead;            /* bytes that were put back, owned; NULL if none */
     size_t ahead_at, ahead_size;
+
+    /* Says, where nothing more comes, whether that is the end, or reading fails; NULL = it is. */
+    struct result (*end)(void *arg, struct err *err);
+    void *end_arg;
+    bool ended; /* end was asked, and nothing more is read */
 };
 
 /* source_read fills buf with size bytes; *got is less only at the end of the source. */
