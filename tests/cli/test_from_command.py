@@ -136,6 +136,7 @@ def test_command_is_stopped_when_there_is_no_room(bulla, ring, work):
     assert os.listdir(work) == [] and gone(int(pid.read_text()))
 
 
+@pytest.mark.plain
 def test_command_has_nothing_to_read(bulla, ring, work, late):
     """Standard input stays for the passphrase."""
     new = ["-k", "passphrase:", "--new-passphrase-fd", "0"]

@@ -87,6 +87,16 @@ def test_another_segment_of_the_name_is_refused(house, segment, other):
     assert archived(house) == [f"{ONE}.bulla"] and (house.archive / f"{ONE}.bulla").read_bytes() == before
 
 
+def test_archive_that_was_rotated_is_still_the_same(house, segment):
+    path = segment(content(1 << 17))
+    archive(house, path)
+    house.run("bulla", "key", "rotate", "-q", house.ring)
+    for verb in ("rewrap", "reencrypt"):
+        house.run("bulla", verb, "-q", "-r", "-k", house.ring, house.archive)
+        archive(house, path)
+        assert restore(house, ONE, 0) == ("", content(1 << 17)) and archived(house) == [f"{ONE}.bulla"]
+
+
 SPOILT = {
     "cut": (lambda good: good[:-1], b"is there already, and is not whole"),
     "half": (lambda good: good[: len(good) // 2], b"is there already, and is not whole"),
