@@ -543,6 +543,8 @@ static struct result plan_slots(struct work *w, struct err *err)
 {
     struct move m = {0};
 
+    keyset_next_file(&w->rewrap->to);
+    keyset_next_file(&w->rewrap->add);
     if (!check_age(w, err).ok || !find_targets(w, err).ok)
         return FAIL;
     if (w->plan->other)
