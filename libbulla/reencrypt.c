@@ -165,17 +165,36 @@ static struct result replace(struct session *from, struct session *to,
     return atomic_file_commit(&out, err);
 }
 
+/* Takes the file that is at place for this thread: another may have replaced it meanwhile. */
+static struct result claim_file(struct session *s, const struct place *place, struct claim *claim,
+                                struct stat *st, struct err *err)
+{
+    struct stat claimed;
+    bool there;
+
+    if (!place_stat(place, st, &there, err).ok)
+        return FAIL;
+    do {
+        claim_drop(claim);
+        claimed = *st;
+        session_claim(s, claim, &claimed);
+        if (!place_stat(place, st, &there, err).ok)
+            return FAIL;
+    } while (there && !file_same(st, &claimed));
+    return OK;
+}
+
 struct result reencrypt_file(struct session *from, struct session *to,
                              const struct reencrypt_options *options, const struct sealed_place *at,
                              struct seal_report *report, struct err *err)
 {
+    struct claim claim CLAIM_CLEANUP = {0}; /* dropped after the lock */
     struct link_group *links LINK_GROUP_CLEANUP = NULL;
     struct sealed f SEALED_CLEANUP = {0};
     int locked FD_CLEANUP = -1; /* against a rewrap of the same file */
     struct stat st = {0};
-    bool there;
 
-    if (!place_stat(at->body, &st, &there, err).ok ||
+    if (!claim_file(from, at->body, &claim, &st, err).ok ||
         !session_find_names(from, &st, at->body, &links, &report->waits, err).ok)
         return FAIL;
     if (report->waits)
