@@ -47,7 +47,7 @@ static struct result check_one(const char *given, const struct options *o, json_
     struct key_sink sink = {.fact = fact, .arg = json};
     if (json == NULL) {
         terminal_reference(given);
-        putchar('\n');
+        terminal_print("\n");
     }
     terminal_fact(json, "store", key->ops->name);
     if ((key->ops->describe != NULL && !key->ops->describe(key, &sink, err).ok) ||
