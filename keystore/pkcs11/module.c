@@ -273,8 +273,13 @@ static struct result load(struct worker *w, struct err *err)
     CK_RV rv = module_back(&w->module, get(&w->module.functions));
     if (rv != CKR_OK)
         return ckr_fail(err, rv, "PKCS#11 module '%s': C_GetFunctionList", w->path);
-    if (w->module.functions == NULL || w->module.functions->version.major != 2)
-        return fail(err, ERR_STORE, "'%s' is not a module of PKCS#11 version 2", w->path);
+    if (w->module.functions == NULL)
+        return fail(err, ERR_STORE, "PKCS#11 module '%s' has no functions", w->path);
+    /* The list of a later 3.x has what 2.x has, in its place, whatever version it names. */
+    CK_VERSION version = w->module.functions->version;
+    if (version.major != 2 && version.major != 3)
+        return fail(err, ERR_STORE, "PKCS#11 module '%s' is of version %d.%d, not 2.x or 3.x",
+                    w->path, version.major, version.minor);
     return OK;
 }
 

@@ -142,6 +142,22 @@ def test_module_without_functions(bulla, softhsm, faults):
     assert str(MOCK).encode() in done.stderr
 
 
+@pytest.mark.parametrize("version", [0x0200, 0x0228, 0x0300, 0x0302, 0x0363], ids=hex)
+def test_module_of_any_version_2_or_3(bulla, softhsm, version):
+    """SoftHSM 2.7 says 3.2 of the list that has the functions of 2.40."""
+    env = softhsm.mocked(f"C_GetFunctionList:1+:version={version}")
+    for kind in ("rsa", "p256", "aes"):
+        key = softhsm.uri(kind, mock=True)
+        assert bulla("decrypt", "-k", key, stdin=seal(bulla, key, env=env).stdout, env=env).stdout == X
+
+
+@pytest.mark.parametrize("version, says", [(0x0100, b"1.0"), (0x0400, b"4.0"), (0xFFFF, b"255.255")], ids=str)
+def test_module_of_another_version(bulla, softhsm, version, says):
+    env = softhsm.mocked(f"C_GetFunctionList:1+:version={version}")
+    done = seal(bulla, softhsm.uri("rsa", mock=True), status=6, env=env)
+    assert str(MOCK).encode() in done.stderr and b"is of version " + says in done.stderr
+
+
 def test_module_by_name(bulla, softhsm):
     """As Debian's package of SoftHSM tells p11-kit."""
     key = softhsm.uri("rsa", module_path=None, module_name="softhsm2")
