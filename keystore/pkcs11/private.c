@@ -63,7 +63,7 @@ static struct result load(struct borrowed *b, const struct token *token, struct 
         return fail(err, ERR_FAILED, "out of memory");
     /* Whatever it would ask of a person, it shall not: it reads standard input. */
     if (PKCS11_set_ui_method(ctx, (UI_METHOD *)(uintptr_t)UI_null(), NULL) != 0 ||
-        PKCS11_CTX_load(ctx, GUARD_MODULE) != 0) {
+        PKCS11_CTX_load(ctx, "") != 0) {
         PKCS11_CTX_free(ctx);
         return libp11_failed(token, "loading", err);
     }

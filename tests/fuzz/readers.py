@@ -110,7 +110,7 @@ OTHERS = {
                               "asks the token, by functions that are counted": "aes_wrap import may"},
     "keystore/pkcs11/guard.c": {"gets a key that was read": "guard_set put_rsa",
                                 "asks the token, and gives its return value on": "on_derive on_destroy",
-                                "is asked by libp11": "C_GetFunctionList give give_attribute on_find on_find_init on_get_attribute on_get_slot_list"},
+                                "is asked by libp11": "C_LoadModule give give_attribute on_find on_find_init on_get_attribute on_get_slot_list"},
     "keystore/pkcs11/uri.c": {"writes": "uri_for", "frees": "uri_free"},
     "keystore/registry.c": {"gets keys that are open": "keyset_calls keyset_close keyset_lives_in keyset_locate keyset_matches keyset_still_active",
                             "opens them": "keyset_open",

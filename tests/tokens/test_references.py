@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 from urllib.parse import quote
 
 import pytest
@@ -156,6 +157,21 @@ def test_module_of_another_version(bulla, softhsm, version, says):
     env = softhsm.mocked(f"C_GetFunctionList:1+:version={version}")
     done = seal(bulla, softhsm.uri("rsa", mock=True), status=6, env=env)
     assert str(MOCK).encode() in done.stderr and b"is of version " + says in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["rsa", "p256"])
+def test_module_that_asks_the_process_for_functions(bulla, softhsm, kind):
+    """It finds its own: the program has none for it, not even while libp11 is at work."""
+    key = softhsm.uri(kind, mock=True)
+    env = softhsm.mocked("C_GetFunctionList:1+:glass")
+    assert bulla("decrypt", "-k", key, stdin=seal(bulla, key, env=env).stdout, env=env).stdout == X
+
+
+@pytest.mark.plain
+def test_program_exports_nothing(bulla):
+    """What it did would be found by every library in it; copies of the C library's variables are no functions of ours."""
+    shown = subprocess.run(["nm", "-D", "--defined-only", bulla.program], capture_output=True, check=True).stdout.decode()
+    assert [line for line in shown.splitlines() if "@GLIBC" not in line] == []
 
 
 def test_module_by_name(bulla, softhsm):
