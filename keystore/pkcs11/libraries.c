@@ -1,6 +1,5 @@
 #include "keystore/pkcs11/libraries.h"
 
-#include <p11-kit/p11-kit.h>
 #include <p11-kit/uri.h>
 
 #include "base/dynamic.h"
@@ -8,14 +7,6 @@
 /* What is used of it, one row for each function, with its type, name, parameters and arguments, or
  * procedure. */
 #define P11_KIT_FUNCTIONS(F, P)                                                                    \
-    F(char *, p11_kit_config_option, (CK_FUNCTION_LIST * module, const char *option),              \
-      (module, option))                                                                            \
-    F(CK_FUNCTION_LIST *, p11_kit_module_for_name,                                                 \
-      (CK_FUNCTION_LIST * *modules, const char *name), (modules, name))                            \
-    F(char *, p11_kit_module_get_filename, (CK_FUNCTION_LIST * module), (module))                  \
-    F(CK_FUNCTION_LIST **, p11_kit_modules_load, (const char *reserved, int flags),                \
-      (reserved, flags))                                                                           \
-    P(p11_kit_modules_release, (CK_FUNCTION_LIST * *modules), (modules))                           \
     F(P11KitUri *, p11_kit_uri_new, (void), ())                                                    \
     P(p11_kit_uri_free, (P11KitUri * uri), (uri))                                                  \
     F(int, p11_kit_uri_parse, (const char *text, P11KitUriType type, P11KitUri *uri),              \

@@ -2,16 +2,20 @@
 
 import json
 import os
+import pathlib
 import shutil
+import signal
 import subprocess
+import time
 from urllib.parse import quote
 
 import pytest
 
 from sealed import content
-from tokens import IDS, MOCK, PIN, SoftHSM
+from tokens import IDS, MOCK, NSS, PIN, SoftHSM
 
 X = content(1000)
+HANGS = 40  # seconds: more is a deadlock
 
 
 @pytest.fixture
@@ -172,6 +176,81 @@ def test_program_exports_nothing(bulla):
     """What it did would be found by every library in it; copies of the C library's variables are no functions of ours."""
     shown = subprocess.run(["nm", "-D", "--defined-only", bulla.program], capture_output=True, check=True).stdout.decode()
     assert [line for line in shown.splitlines() if "@GLIBC" not in line] == []
+
+
+@pytest.fixture
+def configured(bulla, tmp_path):
+    """Runs bulla where p11-kit's configuration is this: module names and what their files say."""
+    system = tmp_path / "modules"
+    system.mkdir()
+    own = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
+    mount = f'mount --bind {system} /usr/share/p11-kit/modules && exec "$@"'
+
+    def under(**modules):
+        for name, text in modules.items():
+            (system / f"{name}.module").write_text(text)
+        return [*own, "sh", "-c", mount, "sh"]
+
+    return under
+
+
+HANGING = "#include <unistd.h>\nstatic void __attribute__((constructor)) hang(void) { for (;;) pause(); }\n"
+
+
+@pytest.fixture
+def hanging(tmp_path):
+    """A library that hangs when it is loaded."""
+    path = tmp_path / "hanging.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", path], input=HANGING.encode(), check=True)
+    return path
+
+
+def test_module_by_name_loads_no_other(bulla, softhsm, configured, hanging):
+    own = f"# of the tests\n\n  module :  {softhsm.module}  \npriority: 1\n"
+    under = configured(aaa=f"module: {hanging}\n", lab=own, zzz=f"module: {hanging}\ncritical: yes\n")
+    key = softhsm.uri("rsa", module_path=None, module_name="lab")
+    sealed = seal(bulla, key, under=under, timeout=HANGS).stdout
+    assert bulla("decrypt", "-k", key, stdin=sealed, under=under, timeout=HANGS).stdout == X
+
+
+def test_module_by_name_that_hangs(bulla, softhsm, configured, hanging):
+    key = softhsm.uri("rsa", module_path=None, module_name="aaa")
+    under = configured(aaa=f"module: {hanging}\n")
+    done = bulla("encrypt", "-k", key, "--token-timeout", "1", stdin=X, under=under, timeout=HANGS, status=6)
+    assert b"did not answer for 1 seconds" in done.stderr and done.stdout == b""
+
+
+@pytest.mark.parametrize("by_name", [True, False], ids=["name", "path"])
+def test_module_that_hangs_ends_with_the_program(bulla, softhsm, configured, hanging, by_name):
+    how = {"module_name": "aaa", "module_path": None} if by_name else {"module_path": hanging}
+    process = bulla.start("encrypt", "-k", softhsm.uri("rsa", **how), "-o", "out", under=configured(aaa=f"module: {hanging}\n"))
+    deadline = time.monotonic() + HANGS
+    while str(hanging) not in pathlib.Path(f"/proc/{process.pid}/maps").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    bulla.finish(process, status=130)
+    assert os.listdir(bulla.work) == []
+
+
+@pytest.mark.parametrize("text", ["", "module:\n", "remote: |p11-kit remote\n", "# module: /x.so\n", "modules: /x.so\n"], ids=repr)
+def test_configuration_without_a_module(bulla, softhsm, configured, text):
+    done = seal(bulla, softhsm.uri("rsa", module_path=None, module_name="lab"), under=configured(lab=text), status=6)
+    assert b"p11-kit has no module 'lab'" in done.stderr and b"/etc/pkcs11/modules" in done.stderr
+
+
+def test_arguments_of_a_configured_module(bulla, templates, configured, tmp_path):
+    nss = templates.get(NSS).copy(tmp_path / "nss")
+    under = configured(lab=f"module: {nss.module}\nx-init-reserved: {nss.arguments}\n")
+    bulla.environment.pop("BULLA_PKCS11_INIT_ARGS", None)
+    key = nss.uri("rsa", module_path=None, module_name="lab")
+    assert bulla("decrypt", "-k", key, stdin=seal(bulla, key, under=under).stdout, under=under).stdout == X
+
+
+def test_module_by_name_is_found_in_the_directory_of_modules(bulla, softhsm, configured):
+    """One that is there, and has 0 tokens of SoftHSM's."""
+    done = seal(bulla, softhsm.uri("rsa", module_path=None, module_name="lab"), under=configured(lab="module: opensc-pkcs11.so\n"), status=6)
+    assert b"/pkcs11/opensc-pkcs11.so' has 0 tokens" in done.stderr
 
 
 def test_module_by_name(bulla, softhsm):
