@@ -90,16 +90,18 @@ static void read_label(struct token *t, CK_OBJECT_HANDLE object, char *out)
     out[size] = '\0';
 }
 
-/* The point in CKA_EC_POINT: DER says it is an octet string, some modules give it bare. */
-static struct view read_point(struct token *t, CK_OBJECT_HANDLE object, uint8_t *room)
+/* The point of so many bytes in CKA_EC_POINT: DER says it is an octet string, some modules give it
+ * bare. Both may begin alike; the size tells them apart. */
+static struct view read_point(struct token *t, CK_OBJECT_HANDLE object, size_t wanted,
+                              uint8_t *room)
 {
     size_t size;
 
-    if (!token_value(t, object, CKA_EC_POINT, room, TOKEN_VALUE_MAX, &size) || size < 3)
+    if (!token_value(t, object, CKA_EC_POINT, room, TOKEN_VALUE_MAX, &size))
         return (struct view){0};
-    if (room[0] == 0x04 && room[1] == size - 2 && size < 130)
-        return (struct view){room + 2, size - 2};
-    return (struct view){room, size};
+    if (size == wanted + 2 && room[0] == 0x04 && room[1] == wanted)
+        return (struct view){room + 2, wanted};
+    return size == wanted ? (struct view){room, size} : (struct view){0};
 }
 
 static bool is_curve(struct view params, enum spki_kind curve)
@@ -123,8 +125,8 @@ static struct result read_ec(struct spki *spki, struct token *t, CK_OBJECT_HANDL
     }
     if (wanted == 0)
         return fail(err, ERR_UNSUPPORTED, "an EC key that is not of P-256 or P-384");
-    struct view point = read_point(t, object, room);
-    if (point.size != wanted)
+    struct view point = read_point(t, object, wanted, room);
+    if (point.size == 0)
         return fail(err, ERR_UNSUPPORTED, "an EC key without its public point");
     return spki_from_point(spki, crypto, point, err);
 }
@@ -240,23 +242,19 @@ static struct result add(struct search *s, CK_OBJECT_HANDLE object, CK_OBJECT_CL
 
 static struct result pass(struct search *s, CK_OBJECT_CLASS class, struct err *err)
 {
-    CK_OBJECT_HANDLE objects[TOKEN_OBJECTS_MAX];
+    struct objects objects OBJECTS_CLEANUP = {0};
     CK_ATTRIBUTE wanted[3] = {{CKA_CLASS, &class, sizeof class}};
-    size_t n = 1, count;
+    size_t n = 1;
 
     if (s->uri->has_label && s->exact)
         wanted[n++] =
             (CK_ATTRIBUTE){CKA_LABEL, (void *)(uintptr_t)s->uri->label, strlen(s->uri->label)};
     if (s->uri->id_size > 0)
         wanted[n++] = (CK_ATTRIBUTE){CKA_ID, (void *)(uintptr_t)s->uri->id, s->uri->id_size};
-    if (!token_objects(s->token, wanted, n, objects, TOKEN_OBJECTS_MAX, &count, err).ok)
+    if (!token_objects(s->token, wanted, n, &objects, err).ok)
         return FAIL;
-    if (count == TOKEN_OBJECTS_MAX)
-        return fail(err, ERR_STORE,
-                    "token '%s' has %d objects or more; name a key by its CKA_ID too",
-                    s->token->label, TOKEN_OBJECTS_MAX);
-    for (size_t i = 0; i < count; i++)
-        if (!add(s, objects[i], class, err).ok)
+    for (size_t i = 0; i < objects.count; i++)
+        if (!add(s, objects.list[i], class, err).ok)
             return FAIL;
     return OK;
 }
@@ -333,9 +331,9 @@ static bool is_half_of(struct token *t, CK_OBJECT_HANDLE object, const struct to
     if (key->spki.kind == SPKI_RSA)
         return token_value(t, object, CKA_MODULUS, room, sizeof room, &size) &&
                memmem(key->spki.der, key->spki.size, room, size) != NULL;
-    struct view point = read_point(t, object, room);
-    return point.size > 0 && point.size == spki_point(&key->spki).size &&
-           memcmp(point.bytes, spki_point(&key->spki).bytes, point.size) == 0;
+    struct view point = spki_point(&key->spki);
+    struct view mine = read_point(t, object, point.size, room);
+    return mine.size > 0 && memcmp(mine.bytes, point.bytes, mine.size) == 0;
 }
 
 struct result keys_private(struct token *token, const struct token_key *key, CK_OBJECT_HANDLE *out,
@@ -345,15 +343,14 @@ struct result keys_private(struct token *token, const struct token_key *key, CK_
     CK_KEY_TYPE type = key->spki.kind == SPKI_RSA ? CKK_RSA : CKK_EC;
     CK_ATTRIBUTE wanted[3] = {{CKA_CLASS, &class, sizeof class},
                               {CKA_KEY_TYPE, &type, sizeof type}};
-    CK_OBJECT_HANDLE objects[KEYS_MAX];
-    size_t count;
+    struct objects objects OBJECTS_CLEANUP = {0};
 
     wanted[2] = key->id_size > 0
                     ? (CK_ATTRIBUTE){CKA_ID, (void *)(uintptr_t)key->id, key->id_size}
                     : (CK_ATTRIBUTE){CKA_LABEL, (void *)(uintptr_t)key->label, strlen(key->label)};
-    if (!token_objects(token, wanted, 3, objects, KEYS_MAX, &count, err).ok)
+    if (!token_objects(token, wanted, 3, &objects, err).ok)
         return FAIL;
-    if (count == 0) {
+    if (objects.count == 0) {
         (void)fail(err, ERR_NO_KEY, "token '%s' has no private key for the public key '%s'",
                    token->label, key->label);
         err_hint(err,
@@ -361,14 +358,14 @@ struct result keys_private(struct token *token, const struct token_key *key, CK_
                  "CKA_ID");
         return FAIL;
     }
-    *out = objects[0];
-    if (count == 1)
+    *out = objects.list[0];
+    if (objects.count == 1)
         return OK;
-    for (size_t i = 0; i < count; i++)
-        if (is_half_of(token, objects[i], key)) {
-            *out = objects[i];
+    for (size_t i = 0; i < objects.count; i++)
+        if (is_half_of(token, objects.list[i], key)) {
+            *out = objects.list[i];
             return OK;
         }
     return fail(err, ERR_NO_KEY, "token '%s' has %zu private keys of one CKA_ID as '%s' has it",
-                token->label, count, key->label);
+                token->label, objects.count, key->label);
 }

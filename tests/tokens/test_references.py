@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
+from program import BOUND
 from sealed import content
 from tokens import IDS, MOCK, NSS, PIN, SoftHSM
 
@@ -73,7 +74,14 @@ BAD_PATHS = {
     "empty part": "token=bulla%20lab;;object=rsa",
     "broken escape": "token=bulla%2;object=rsa",
     "broken escape in id": "token=bulla%20lab;id=%zz",
-    "a space": "token=bulla lab;object=rsa;bad=",
+    "a space": "token=bulla lab;object=rsa",
+    "a space in front": "token=bulla%20lab;object= rsa",
+    "a space behind": "token=bulla%20lab;object=rsa ",
+    "a tab": "token=bulla%20lab;object=r\tsa",
+    "a line end": "token=bulla%20lab;object=rsa\n",
+    "a zero byte": "token=bulla%20lab;object=rsa%00-of-another",
+    "a zero byte in a token": "token=bulla%20lab%00;object=rsa",
+    "a zero byte in a serial": "token=bulla%20lab;object=rsa;serial=%00",
     "of another type": "token=bulla%20lab;object=rsa;type=cert",
     "no such type": "token=bulla%20lab;object=rsa;type=thing",
     "a query's": f"token=bulla%20lab;object=rsa;pin-value={PIN}",
@@ -97,6 +105,12 @@ BAD_QUERIES = {
     "both": f"{M}&module-name=opensc-pkcs11",
     "two PINs": f"{M}&pin-source=file:/a&pin-value={PIN}",
     "a path's": f"{M}&object=rsa",
+    "a space in a path": "module-path=" + str(SoftHSM.module).replace("lib/", "l ib/"),
+    "a zero byte in a path": f"{M}%00.so",
+    "a zero byte in a name": "module-name=softhsm2%00",
+    "a zero byte in a source": f"{M}&pin-source=file:/a%00b",
+    "a zero byte in a PIN": f"{M}&pin-value={PIN}%00",
+    "a space in a PIN": f"{M}&pin-value={PIN[:3]} {PIN[3:]}",
 }
 
 
@@ -110,6 +124,13 @@ def test_query_that_is_refused(bulla, softhsm, query, option):
 def test_junk(bulla, junk):
     done = seal(bulla, junk, status=(2, 5, 6))
     assert b"\x1b" not in done.stderr and len(done.stderr) < 4000
+
+
+def test_bytes_of_any_kind_are_for_an_id(bulla, softhsm):
+    softhsm.make("rsa", "zeros", id="00ff2000")
+    key = softhsm.uri(None, id=b"\x00\xff\x20\x00")
+    assert bulla("decrypt", "-k", key, stdin=seal(bulla, key).stdout).stdout == X
+    assert b"%20 stands for a blank" in seal(bulla, with_path(softhsm, "token=bulla lab"), status=2).stderr
 
 
 def test_label_with_every_kind_of_character(bulla, softhsm):
@@ -248,9 +269,9 @@ def test_arguments_of_a_configured_module(bulla, templates, configured, tmp_path
 
 
 def test_module_by_name_is_found_in_the_directory_of_modules(bulla, softhsm, configured):
-    """One that is there, and has 0 tokens of SoftHSM's."""
+    """One that is there, and shows no token of SoftHSM's."""
     done = seal(bulla, softhsm.uri("rsa", module_path=None, module_name="lab"), under=configured(lab="module: opensc-pkcs11.so\n"), status=6)
-    assert b"/pkcs11/opensc-pkcs11.so' has 0 tokens" in done.stderr
+    assert b"/pkcs11/opensc-pkcs11.so' shows no token" in done.stderr
 
 
 def test_module_by_name(bulla, softhsm):
@@ -268,6 +289,62 @@ def test_module_is_not_for_a_file_to_choose(bulla, softhsm):
     """No path is in what bulla writes."""
     sealed = seal(bulla, softhsm.uri("rsa")).stdout
     assert b"libsofthsm" not in sealed and b".so" not in sealed[:8192] and b"module" not in sealed[:8192]
+
+
+# What modules make of the standard.
+
+
+@pytest.fixture
+def early(softhsm):
+    """A key of P-256 whose x begins with 0x3f, as DER of a point would: one of 256."""
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+    private, path = None, softhsm.folder / "key"
+    while private is None or private.public_key().public_numbers().x >> 248 != 0x3F:
+        private = ec.generate_private_key(ec.SECP256R1())
+    path.write_bytes(private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
+    softhsm.tool("--write-object", path, "--type", "privkey", "--usage-derive", "--label", "early", "--id", "c5")
+    path.write_bytes(private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+    softhsm.tool("--write-object", path, "--type", "pubkey", "--usage-derive", "--label", "early", "--id", "c5")
+    return softhsm.uri("early", mock=True)
+
+
+@pytest.mark.parametrize("how", ["", "C_GetAttributeValue:1+:bare"], ids=["DER", "bare"])
+def test_point_that_looks_like_der(bulla, softhsm, early, how):
+    bulla.environment |= softhsm.mocked(how)
+    for key in (early, softhsm.uri("p256", mock=True), softhsm.uri("p384", mock=True)):
+        assert bulla("decrypt", "-k", key, stdin=seal(bulla, key).stdout).stdout == X
+
+
+@pytest.mark.parametrize("function", ["C_GetTokenInfo", "C_GetSlotInfo", "C_GetInfo"])
+def test_names_that_are_padded_by_zeros(bulla, softhsm, function):
+    bulla.environment |= softhsm.mocked(f"{function}:1+:zeros")
+    key = softhsm.uri("rsa", mock=True, manufacturer="SoftHSM project", library_manufacturer="SoftHSM", slot_manufacturer="SoftHSM project")
+    sealed = seal(bulla, key).stdout
+    assert bulla("decrypt", "-k", key, stdin=sealed).stdout == X
+    (slot,) = bulla.inspect(stdin=sealed)[0]["slots"]
+    assert slot["token_label"] == softhsm.label
+    listed = bulla("key", "list", f"pkcs11:?module-path={MOCK}").stdout
+    assert b"token=bulla%20lab" in listed and b"%00" not in listed
+
+
+# Tokens that this user does not get to see.
+
+
+@pytest.mark.parametrize("what", ["no settings", "no tokens", "unreadable"])
+def test_settings_of_another_user(bulla, softhsm, what):
+    conf, tokens = softhsm.folder / "softhsm2.conf", softhsm.folder / "tokens"
+    if what == "no settings":
+        conf.unlink()
+    elif what == "no tokens":
+        shutil.rmtree(tokens)
+        tokens.mkdir()
+    else:
+        tokens.chmod(0)
+    done = seal(bulla, softhsm.uri("rsa"), status=6, under=BOUND)
+    tokens.chmod(0o700)
+    assert b"SOFTHSM2_CONF" in done.stderr and b"user" in done.stderr
 
 
 # What cannot be told apart.
