@@ -20,7 +20,8 @@ struct keystore_ops;
 enum wanted {
     WANT_PASSPHRASE,
     WANT_NEW_PASSPHRASE, /* asked for twice on a terminal */
-    WANT_PIN             /* of a token */
+    WANT_PIN,            /* of a token */
+    WANT_PIN_TYPED       /* its last try: from a person alone */
 };
 
 /* struct token_options: what the user said of tokens. Strings belong to others and may be NULL. */

@@ -106,7 +106,9 @@ static struct result ask(void *arg, struct err *err)
     CK_FLAGS flags = q->token->info.flags;
     char what[ERR_TEXT_MAX / 2];
 
-    if ((flags & CKF_USER_PIN_FINAL_TRY) != 0)
+    bool final = (flags & CKF_USER_PIN_FINAL_TRY) != 0;
+
+    if (final)
         warn(q, "token '%s': this is the last try: a wrong PIN locks it", q->token->label);
     else if ((flags & CKF_USER_PIN_COUNT_LOW) != 0)
         warn(q, "token '%s': a wrong PIN was given since the last right one", q->token->label);
@@ -114,18 +116,36 @@ static struct result ask(void *arg, struct err *err)
         warn(q, "token '%s' wants its PIN on its own keys", q->token->label);
         return OK;
     }
-    if (q->uri->pin_source != NULL)
+    if (q->uri->pin_source != NULL && !final)
         return read_source(q->uri->pin_source, &q->pin, err);
-    if (q->uri->pin_value != NULL)
+    if (q->uri->pin_value != NULL && !final)
         return take_value(q->uri->pin_value, &q->pin, err);
     snprintf(what, sizeof what, "PIN of token '%s'", q->token->label);
-    return q->env->passphrase(q->env->arg, what, WANT_PIN, &q->pin, err);
+    return q->env->passphrase(q->env->arg, what, final ? WANT_PIN_TYPED : WANT_PIN, &q->pin, err);
+}
+
+/* What an editor put into a file is no PIN, but it would count as a try. */
+static struct result check_pin(const struct secret *pin, const char *label, struct err *err)
+{
+    static const uint8_t mark[] = {0xef, 0xbb, 0xbf};
+    bool marked = pin->size >= sizeof mark && memcmp(pin->bytes, mark, sizeof mark) == 0;
+    bool control = false;
+
+    for (size_t i = 0; i < pin->size; i++)
+        control = control || pin->bytes[i] < ' ' || pin->bytes[i] == 0x7f;
+    if (!marked && !control)
+        return OK;
+    (void)fail(err, ERR_USAGE, "the PIN of token '%s' %s", label,
+               marked ? "begins with a byte order mark"
+                      : "has a line end or another control character in it");
+    err_hint(err, "it was not tried; a PIN file has one line, as printf '%%s\\n' writes it");
+    return FAIL;
 }
 
 /* Whether a login may be tried at all. */
 static struct result may_try(struct token *t, struct err *err)
 {
-    CK_RV rv = CALL(t->module, C_GetTokenInfo, t->slot, &t->info);
+    CK_RV rv = token_look(t);
 
     if (rv != CKR_OK)
         return ckr_fail(err, rv, "token '%s': C_GetTokenInfo", t->label);
@@ -168,8 +188,10 @@ struct result token_login(struct token *token, const struct uri *uri,
         return FAIL;
     q.pad = (token->info.flags & CKF_PROTECTED_AUTHENTICATION_PATH) != 0;
     struct result r = module_ask(token->module, ask, &q, err);
-    if (r.ok)
+    if (r.ok && (q.pad || check_pin(&q.pin, token->label, err).ok))
         r = log_in(token, &q, err);
+    else
+        r = FAIL;
     secret_free(&q.pin);
     return r;
 }
