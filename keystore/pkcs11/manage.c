@@ -51,6 +51,7 @@ static struct result make(struct task *task, const char *name, unsigned version,
     uint8_t id[GENERATE_ID_SIZE];
 
     snprintf(label, sizeof label, "%s-v%04u", name, version);
+    task->once = true;
     if (!token_write(n->token, err).ok || !random_bytes(id, sizeof id, err).ok ||
         !generate(n->token, kind, label, id, err).ok)
         return FAIL;
