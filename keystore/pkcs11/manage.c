@@ -147,6 +147,9 @@ static struct result export(struct task *task, struct err *err)
         return FAIL;
     if (key->secret)
         return fail(err, ERR_FAILED, "key '%s' is of AES and has no public key", key->label);
+    bool in_sight;
+    if (!keys_fit(n->token, key, &in_sight, err).ok)
+        return FAIL;
     pem.spki = key->spki;
     memcpy(pem.token_label, n->token->label, sizeof pem.token_label);
     memcpy(pem.token_serial, n->token->serial, sizeof pem.token_serial);

@@ -114,20 +114,23 @@ struct result named_resolve(struct named *n, struct err *err)
  * key of the same label: anybody may put a public key on many a token. */
 static struct result newest(struct named *n, const struct token_key **key, struct err *err)
 {
-    char label[SLOT_KEY_LABEL_MAX + 1] = "";
     const struct token_key *k = keys_newest(&n->keys);
-    CK_OBJECT_HANDLE object = k->aes;
-    size_t size = 0;
+    struct halves halves = {{k->aes}, 1};
 
     if (!token_login(n->token, &n->uri, n->env, err).ok ||
-        (!k->secret && !keys_private(n->token, k, &object, err).ok))
+        (!k->secret && !keys_private(n->token, k, &halves, err).ok))
         return FAIL;
-    if (!token_value(n->token, object, CKA_LABEL, label, SLOT_KEY_LABEL_MAX, &size) ||
-        strncmp(label, k->label, sizeof label) != 0)
-        return fail(err, ERR_NO_KEY, "token '%s': the private key for '%s' has another label",
-                    n->token->label, k->label);
-    *key = k;
-    return OK;
+    for (size_t i = 0; i < halves.count; i++) {
+        char label[SLOT_KEY_LABEL_MAX + 1] = "";
+        size_t size;
+        if (token_value(n->token, halves.list[i], CKA_LABEL, label, SLOT_KEY_LABEL_MAX, &size) &&
+            strncmp(label, k->label, sizeof label) == 0) {
+            *key = k;
+            return OK;
+        }
+    }
+    return fail(err, ERR_NO_KEY, "token '%s': the private key for '%s' has another label",
+                n->token->label, k->label);
 }
 
 static struct result several_versions(const struct named *n, struct err *err)

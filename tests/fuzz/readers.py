@@ -44,7 +44,7 @@ READERS = {
     "keystore/keystore.c": ["key_state_by_name"],
     "keystore/pem.c": ["begins", "read_line", "read_lines", "pem_read"],
     "keystore/pkcs11/keys.c": ["keys_version", "read_label", "read_point", "is_curve", "read_ec", "read_rsa", "read_pair", "read_aes", "is_there", "add",
-                               "is_half_of", "keys_private"],
+                               "is_meant", "half_of", "find_halves"],
     "keystore/pkcs11/token.c": ["token_text", "pad", "read_info", "read_objects", "read_mechanisms", "get_slots", "read_token", "fits", "lists", "token_can", "token_objects", "token_value",
                                 "token_flag"],
     "keystore/pkcs11/aes.c": ["gcm_wrap", "gcm_unwrap", "kw_wrap", "kw_unwrap", "not_opened", "aes_method"],
@@ -99,7 +99,7 @@ OTHERS = {
                                      "says what was not found": "no_keyring", "writes": "key_json ring_save ring_text set_hex version_json write_text"},
     "keystore/keyring/secret_json.c": {"gives jansson its memory": "in_arena install leave secret_json_begin secret_json_end take"},
     "keystore/pem.c": {"writes": "pem_text put put_hint"},
-    "keystore/pkcs11/keys.c": {"asks for objects, each of which add reads": "all_classes keys_find pass search",
+    "keystore/pkcs11/keys.c": {"asks for objects, each of which add or half_of reads": "all_classes check_mechanism keys_find keys_fit keys_private pass search",
                                "says what was found": "add_unusable keys_hint_two keys_newest keys_uri"},
     "keystore/pkcs11/token.c": {
         "asks for tokens, each of which read_token reads": "find_all known token_each token_find tokens_free",
