@@ -112,7 +112,7 @@ OTHERS = {
                                 "asks the token, and gives its return value on": "on_derive on_destroy",
                                 "is asked by libp11": "C_LoadModule give give_attribute on_find on_find_init on_get_attribute on_get_slot_list"},
     "keystore/pkcs11/uri.c": {"writes": "uri_for", "frees": "uri_free"},
-    "keystore/registry.c": {"gets keys that are open": "keyset_calls keyset_close keyset_lives_in keyset_locate keyset_matches keyset_still_active",
+    "keystore/registry.c": {"gets keys that are open": "keyset_calls keyset_close keyset_lives_in keyset_locate keyset_matches keyset_next_file keyset_still_active",
                             "opens them": "keyset_open",
                             "goes by what is built and what files there are": "not_built registry_find",
                             "asks the stores what they left": "registry_left_behind"},
