@@ -20,6 +20,11 @@ void atomic_file_init(void)
     user_umask = umask(077);
 }
 
+mode_t atomic_file_umask(void)
+{
+    return user_umask;
+}
+
 int fd_like(int fd, const struct stat *st, enum whose whose)
 {
     struct timespec times[2] = {st->st_atim, st->st_mtim};

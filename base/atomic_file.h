@@ -36,6 +36,9 @@ enum whose {
  * before any thread starts. */
 void atomic_file_init(void);
 
+/* atomic_file_umask is the umask from before atomic_file_init. */
+mode_t atomic_file_umask(void);
+
 /* fd_like gives an open file or directory the times and permissions (below 01000) of *st. With
  * WHOSE_CALLER these are cut by the umask, and to those of the owner where *st is not the caller's:
  * a stranger must not choose who else reads. A group that is not kept takes its permissions with

@@ -18,7 +18,12 @@
  * that memory does not fill with what is still to be written, and the sync at the end is short. */
 #define FLUSH_STEP (UINT64_C(8) << 20)
 
+/* Where standard output is kept: above the descriptors that users name, as of PINs, one of which
+ * must not come to mean it; lower where fewer are allowed. */
+#define KEPT_FROM 512
+
 static atomic_bool interrupted; /* lock-free, so a signal handler may set it */
+static int output = STDOUT_FILENO;
 
 void stream_interrupt(void)
 {
@@ -28,6 +33,24 @@ void stream_interrupt(void)
 bool stream_interrupted(void)
 {
     return atomic_load(&interrupted);
+}
+
+struct result stream_keep_output(struct err *err)
+{
+    int at = KEPT_FROM, kept;
+
+    do
+        kept = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, at);
+    while (kept < 0 && errno == EINVAL && (at /= 2) > STDERR_FILENO);
+    if (kept < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+        return fail_errno(err, "cannot put standard output aside");
+    output = kept;
+    return OK;
+}
+
+int stream_output(void)
+{
+    return output;
 }
 
 /* Takes what was put back, as far as it goes. */
@@ -87,12 +110,19 @@ static bool again(int fd, short events)
     return errno == EINTR || (errno == EAGAIN && (poll(&ready, 1, -1) >= 0 || errno == EINTR));
 }
 
+/* Whoever has a say in it is asked once: a descriptor of theirs may be closed then. */
+static struct result end_reached(struct source *s, struct err *err)
+{
+    s->ended = s->end != NULL;
+    return s->ended ? s->end(s->end_arg, err) : OK;
+}
+
 struct result source_read(struct source *s, void *buf, size_t size, size_t *got, struct err *err)
 {
     size_t have = take_ahead(s, buf, size);
     char *at = buf;
 
-    while (have < size) {
+    while (have < size && !s->ended) {
         if (stream_interrupted())
             return fail(err, ERR_INTERRUPTED, "interrupted");
         ssize_t n = read(s->fd, at + have, size - have);
@@ -100,6 +130,8 @@ struct result source_read(struct source *s, void *buf, size_t size, size_t *got,
             continue;
         if (n < 0)
             return fail_errno(err, "cannot read '%s'", s->name);
+        if (n == 0 && !end_reached(s, err).ok)
+            return FAIL;
         if (n == 0)
             break;
         have += (size_t)n;

@@ -15,6 +15,12 @@
 void stream_interrupt(void);
 bool stream_interrupted(void);
 
+/* stream_keep_output keeps standard output for bulla alone: it moves to another descriptor, which
+ * no program that is started inherits, and what code of others prints goes to standard error. Once,
+ * before such code is loaded. stream_output gives the descriptor: 1 until then. */
+FALLIBLE stream_keep_output(struct err *err);
+int stream_output(void);
+
 /* struct watch: somebody who wants to know how reading goes on. */
 struct watch {
     void (*read)(void *arg, size_t bytes);
@@ -29,6 +35,11 @@ struct source {
     const struct watch *watch; /* told of what is read; NULL = nobody */
     uint8_t *ahead;            /* bytes that were put back, owned; NULL if none */
     size_t ahead_at, ahead_size;
+
+    /* Says, where nothing more comes, whether that is the end, or reading fails; NULL = it is. */
+    struct result (*end)(void *arg, struct err *err);
+    void *end_arg;
+    bool ended; /* end was asked, and nothing more is read */
 };
 
 /* source_read fills buf with size bytes; *got is less only at the end of the source. */

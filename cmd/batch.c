@@ -42,6 +42,12 @@ static bool writes(const struct batch *b)
     return b->add != NULL || b->take != NULL;
 }
 
+/* What is the source where that is no file. */
+static const char *no_file(const struct batch *b)
+{
+    return b->options->from_command != NULL ? "--from-command" : "standard input";
+}
+
 /* Whether what a walk meets is told to be sealed or not, so that nothing sealed is missed. */
 static bool looks(const struct batch *b)
 {
@@ -129,7 +135,7 @@ static void each(struct run *r, const struct item *item)
                      terminal_text(item->target->path, strlen(item->target->path)));
     if (b->options->json && writes(b) && item->target == NULL)
         (void)fail(&err, ERR_USAGE, "--json and the result cannot both go to standard output");
-    progress_file(item->source != NULL ? item->source->path : "standard input", item->size);
+    progress_file(item->source != NULL ? item->source->path : no_file(b), item->size);
     if (err.class == ERR_NONE && b->each(b->arg, item, report, &err).ok)
         account_done(&r->account, report);
     else
@@ -393,7 +399,7 @@ static struct result do_stdin(struct run *r, struct err *err)
         return fail(err, ERR_USAGE, "standard input is named twice");
     r->stdin_taken = true;
     if (r->to_directory)
-        return fail(err, ERR_USAGE, "standard input needs a file for -o, not a directory");
+        return fail(err, ERR_USAGE, "%s needs a file for -o, not a directory", no_file(r->batch));
     if (writes(r->batch) && o->output != NULL && !is_stdio(o->output) &&
         !place_open(&target, o->output, err).ok)
         return FAIL;

@@ -203,7 +203,7 @@ struct result confine(const struct verb *verb, const struct options *o, struct e
 #ifdef BULLA_SANITIZED
     no = true; /* the sanitizers look at their own process from another one */
 #endif
-    bool unknown = passphrase_by_command(o) || config_by_pipe();
+    bool unknown = passphrase_by_command(o) || o->from_command != NULL || config_by_pipe();
     struct plan p = {.options = o,
                      .reach = unknown ? REACH_PROGRAMS : REACH_FILES,
                      .files = no ? (struct ruleset){.fd = -1} : ruleset_new()};

@@ -1,5 +1,11 @@
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/atomic_file.h"
+#include "base/cleanup.h"
+#include "base/command.h"
+#include "base/stream.h"
 #include "base/text.h"
 #include "cmd/batch.h"
 #include "cmd/common.h"
@@ -11,6 +17,9 @@ struct encrypt {
     const struct options *options;
     struct session session;
     struct seal_options seal;
+    char *script, *name; /* of the command, if there is one; owned */
+    const char *argv[4];
+    struct command command;
 };
 
 static struct result read_options(struct seal_options *seal, const struct options *o,
@@ -28,6 +37,26 @@ static struct result read_options(struct seal_options *seal, const struct option
     if (!core_name_check(seal->name, err).ok)
         return FAIL;
     return common_context(&seal->context, &o->context, err);
+}
+
+/* What --from-command says, for the shell; it works under the umask that we were started with. */
+static struct result read_command(struct encrypt *e, struct err *err)
+{
+    const struct options *o = e->options;
+
+    if (o->from_command == NULL)
+        return OK;
+    if (o->operands.count > 0 || o->files_from != NULL)
+        return fail(err, ERR_USAGE, "--from-command takes no FILE");
+    if (asprintf(&e->script, "umask %04o; %s", (unsigned)atomic_file_umask(), o->from_command) < 0)
+        e->script = NULL;
+    if (asprintf(&e->name, "command '%s'", o->from_command) < 0)
+        e->name = NULL;
+    if (e->script == NULL || e->name == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    memcpy(e->argv, (const char *[]){"/bin/sh", "-c", e->script, NULL}, sizeof e->argv);
+    e->command = (struct command){.argv = e->argv, .name = e->name, .failure = ERR_FAILED};
+    return OK;
 }
 
 /* Where the envelope goes: as --envelope says, or beside the body. NULL if it goes in front. */
@@ -50,11 +79,14 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
 {
     struct encrypt *e = arg;
     struct place envelope PLACE_CLEANUP = {0};
-    struct seal_place at = {item->source, item->follow, item->target, NULL};
+    struct seal_place at = {.source = item->source,
+                            .command = e->script != NULL ? &e->command : NULL,
+                            .follow = item->follow,
+                            .body = item->target};
     struct seal_report report = {0};
     char id[2 * CORE_ID_SIZE + 1];
 
-    if (item->target == NULL && isatty(STDOUT_FILENO)) {
+    if (item->target == NULL && isatty(stream_output())) {
         (void)fail(err, ERR_USAGE, "sealed data is not written to a terminal");
         err_hint(err, "-o names a file; > or | leads standard output elsewhere");
         return FAIL;
@@ -86,13 +118,15 @@ int verb_encrypt(const struct options *o)
     int status;
 
     e.session.env.seals = true;
-    if (!read_options(&e.seal, o, &err).ok || !common_sync(&e.session, o, &err).ok ||
-        !common_keys(&e.session, o, true, &err).ok)
+    if (!read_command(&e, &err).ok || !read_options(&e.seal, o, &err).ok ||
+        !common_sync(&e.session, o, &err).ok || !common_keys(&e.session, o, true, &err).ok)
         status = terminal_error(&err);
     else
         status = common_finish(&e.session, batch_run(&batch));
     common_calls(o, keyset_calls(&e.session.keys));
     context_free(&e.seal.context);
+    string_free(&e.script);
+    string_free(&e.name);
     session_close(&e.session);
     return status;
 }

@@ -138,6 +138,11 @@ const struct row option_rows[] = {
      "- is standard output"},
     {"envelope", 0, "ENV", TEXT, offsetof(struct options, envelope),
      FILES | INSPECT | EXPORT | RESTORE, "the envelope is, or goes to, a file of its own: ENV"},
+    {"from-command", 0, "CMD", TEXT, offsetof(struct options, from_command), ENCRYPT,
+     "seal what the shell command CMD prints; nothing appears\n"
+     "unless CMD ends with status 0. Of a pipe in CMD, sh sees\n"
+     "only the last program: \"bash -o pipefail -c '...'\" sees\n"
+     "all. CMD's standard input is empty"},
     {"detach", 0, NULL, FLAG, offsetof(struct options, detach), ENCRYPT,
      "put the envelope into a file of its own, OUT.env"},
     {"recursive", 'r', NULL, FLAG, offsetof(struct options, recursive), BATCHES,

@@ -20,7 +20,7 @@ struct options {
     const char *output, *envelope, *name, *require_name, *suite, *files_from, *shard, *rotate_after,
         *sync, *kind, *progress, *passphrase_fd, *passphrase_command, *new_passphrase_fd,
         *new_passphrase_command, *offset, *endpoint, *pin_fd, *pin_command, *module, *module_args,
-        *oaep;
+        *oaep, *from_command;
     const char *group; /* "key": whose verbs the help shows; NULL = all */
     uint64_t generation, min_generation, max_kdf_mem, jobs, length, kms_timeout, token_timeout;
     bool allow_empty, allow_pin_in_uri;

@@ -5,10 +5,9 @@
 
 /* struct target: a slot that the file is to have. */
 struct target {
-    const struct slot *old;  /* the one in its place; NULL if there is none */
-    struct master_key *key;  /* that wraps it anew; NULL: the slot stays, its key is not at hand */
-    enum slot_match match;   /* of the two */
-    const struct slot *made; /* what a key store moved it to; points into the work's list */
+    const struct slot *old; /* the one in its place; NULL if there is none */
+    struct master_key *key; /* that wraps it anew; NULL: the slot stays, its key is not at hand */
+    enum slot_match match;  /* of the two */
 };
 
 /* struct work: one file being planned. */
@@ -477,7 +476,8 @@ static struct result wrap_again(struct work *w, struct master_key *key, struct s
     slot_table_name(key, w->e->branch_id, NULL, name);
     if (slot_table_find(&w->rewrap->made, name, out))
         return OK;
-    if (!branch_wrap(key, &identity, &branch->key, out, err).ok)
+    if (!branch_wrap(key, &identity, &branch->key, out, err).ok ||
+        !branch_prove(key, &identity, &branch->key, out, err).ok)
         return FAIL;
     w->rewrap->wraps++;
     return slot_table_add(&w->rewrap->made, name, out, err).ok

@@ -168,6 +168,11 @@ struct result seal_start(struct session *s, const struct seal_options *options, 
 static struct result open_source(const struct seal_place *at, struct source *source, int *owned,
                                  struct stat *st, struct err *err)
 {
+    if (at->command != NULL) {
+        *st = (struct stat){0};
+        *source = (struct source){.fd = -1, .name = "output of the command"};
+        return OK;
+    }
     if (at->source == NULL) {
         *source = (struct source){.fd = STDIN_FILENO, .name = "standard input"};
         pipe_widen(STDIN_FILENO);
@@ -176,6 +181,40 @@ static struct result open_source(const struct seal_place *at, struct source *sou
     if (!place_open_file(at->source, at->follow, owned, st, err).ok)
         return FAIL;
     *source = (struct source){.fd = *owned, .name = at->source->path};
+    return OK;
+}
+
+static struct result check_keyring(struct session *s, const struct seal_options *options,
+                                   const struct source *source, const struct stat *st,
+                                   struct err *err)
+{
+    if (!keyset_lives_in(&s->keys, st))
+        return OK;
+    session_warn(s, "'%s' is the keyring that is used: sealed to itself it is no copy of use",
+                 source->name);
+    return options->remove_source
+               ? fail(err, ERR_FAILED, "'%s' is the keyring that is used and is not removed",
+                      source->name)
+               : OK;
+}
+
+static struct result command_ended(void *running, struct err *err)
+{
+    return command_end(running, err);
+}
+
+/* Starts the command, if that is the source; not before its output is sure of a place. */
+static struct result start_command(const struct seal_place *at, struct running *running,
+                                   struct source *source, struct err *err)
+{
+    if (at->command == NULL)
+        return OK;
+    if (!command_start(at->command, running, err).ok)
+        return FAIL;
+    source->fd = running->out;
+    source->end = command_ended;
+    source->end_arg = running;
+    pipe_widen(source->fd);
     return OK;
 }
 
@@ -218,6 +257,7 @@ struct result seal_file(struct session *s, const struct seal_options *options,
     struct outputs outputs OUTPUTS_CLEANUP = {0};
     struct cobblestone c COBBLESTONE_CLEANUP = {0};
     int owned FD_CLEANUP = -1;
+    struct running command RUNNING_CLEANUP = {0};
     struct source source SOURCE_CLEANUP = {0};
     uint64_t expected;
     struct stat st;
@@ -225,13 +265,9 @@ struct result seal_file(struct session *s, const struct seal_options *options,
     if (!open_source(at, &source, &owned, &st, err).ok)
         return FAIL;
     const struct inputs inputs = {&st, NULL, s};
-    if (keyset_lives_in(&s->keys, &st))
-        session_warn(s, "'%s' is the keyring that is used: sealed to itself it is no copy of use",
-                     source.name);
-    if (options->remove_source && keyset_lives_in(&s->keys, &st))
-        return fail(err, ERR_FAILED, "'%s' is the keyring that is used and is not removed",
-                    source.name);
-    if (!outputs_open(&outputs, options, at, &inputs, err).ok)
+    if (!check_keyring(s, options, &source, &st, err).ok ||
+        !outputs_open(&outputs, options, at, &inputs, err).ok ||
+        !start_command(at, &command, &source, err).ok)
         return FAIL;
     source.watch = s->watch;
     struct sink *envelope =

@@ -2,6 +2,7 @@
 #ifndef BULLA_LIBBULLA_SEAL_H
 #define BULLA_LIBBULLA_SEAL_H
 
+#include "base/command.h"
 #include "crypto/cobblestone.h"
 #include "libbulla/session.h"
 
@@ -15,10 +16,11 @@ struct seal_options {
 
 /* struct seal_place: what to seal and where to. */
 struct seal_place {
-    const struct place *source;   /* NULL = standard input */
-    bool follow;                  /* whether source may be a symbolic link */
-    const struct place *body;     /* NULL = standard output */
-    const struct place *envelope; /* NULL = in front of the body */
+    const struct place *source;    /* NULL = standard input, or what command prints */
+    const struct command *command; /* NULL = none */
+    bool follow;                   /* whether source may be a symbolic link */
+    const struct place *body;      /* NULL = standard output */
+    const struct place *envelope;  /* NULL = in front of the body */
 };
 
 struct seal_report {
@@ -36,7 +38,9 @@ FALLIBLE seal_start(struct session *s, const struct seal_options *options, uint6
                     struct sink *sink, struct cobblestone *c, struct seal_report *report,
                     struct err *err);
 
-/* seal_file seals one source. Outputs appear only when they are whole and durable. */
+/* seal_file seals one source. Outputs appear only when they are whole and durable, and a command
+ * that is the source ended well; what went to standard output of one that did not lacks its last
+ * chunk, so that it does not open as whole. */
 FALLIBLE seal_file(struct session *s, const struct seal_options *options,
                    const struct seal_place *at, struct seal_report *report, struct err *err);
 

@@ -21,6 +21,14 @@ def wait_until_asleep(process):
         time.sleep(0.01)
 
 
+def gone(pid):
+    """Whether a process has ended; one that only waits to be asked for its status has too."""
+    try:
+        return "\nState:\tZ" in pathlib.Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def hold(bulla, verb, *args, given, **how):
     """Starts bulla, with threads, on input that does not end; it has done what it can when this returns."""
     process = bulla.start(verb, "-j4", *args, **how)

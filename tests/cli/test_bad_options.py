@@ -143,6 +143,7 @@ BAD = {
     "output": OUTPUTS,
     "envelope": ENVELOPES,
     "files-from": LISTS,
+    "from-command": usage(["false", NASTY], "--from-command takes no FILE"),
     "shard": usage(SHARDS, "--shard is I/N"),
     "sync": usage(WORDS, "--sync is each"),
     "offset": usage(OFFSETS, "--offset is a number of bytes"),

@@ -1,26 +1,24 @@
 """Seeds that are sealed files, and what somebody made of them; seeds.py calls this."""
 
 import datetime
+import hmac
 import json
 import pathlib
 import struct
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / folder) for folder in ("", "decoder")]
+import decode  # noqa: E402
 from sealed import layout, with_checksum  # noqa: E402
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from parts import ARN, sized
+
 HERE = pathlib.Path(__file__).resolve().parent
 FIXTURES = HERE.parent / "fixtures" / "v2"
-ARN = "arn:aws:kms:eu-west-1:111122223333:key/a"
-
-
-def sized(data):
-    data = data.encode() if isinstance(data, str) else data
-    return struct.pack(">H", len(data)) + data
 
 
 def public_keys():
@@ -164,41 +162,57 @@ def envelopes(bulla):
     yield "large", bulla("encrypt", "-k", "one.ring", *(w for i in range(12) for w in ("--context", f"k{i:02}=" + "v" * 400)))
 
 
+def changed_slots(slots, foreign):
+    """What somebody may make of the slots of a file, of which the first is of a keyring and the foreign ones are of another file."""
+    method, header, wrap = slots[0]
+    current, newer = (header[:16] + struct.pack(">I", version) + header[20:] for version in (2, 3))
+    fake = (method, current, bytes(len(wrap)))
+    yield from (slots * 2, slots[1:] + slots[:1], slots[:-1], slots + foreign, slots * (32 // len(slots)))
+    yield from ([fake] + slots[1:], [fake] + slots, slots + [fake], [(method, newer, wrap)], slots + [(method, newer, wrap)])
+    yield from ([(method, header, bytes(len(wrap)))], [(method, header[:-1] + b"x", wrap)], [(7, header, wrap)])
+    yield from ([*slots, (7, b"any", b"thing")], [*slots, (4, header, bytes(1168))], [*slots, (33, sized(ARN) + sized(""), b"w")])
+
+
+def with_own_tag(changed, whole, ring):
+    """A changed file with the tag that one who has the branch key of the whole one can give it."""
+    branch_key, _ = decode.open_envelope(decode.read_content(content(whole)), decode.Keys(decode.read_keyring(ring.encode(), None)))
+    made = decode.read_content(content(changed))
+    tag = hmac.digest(decode.derive_branch(branch_key, made.core).tag_key, made.tagged, "sha256")
+    return with_content(changed, content(changed)[:-32] + tag, changed[11])
+
+
+RUNS = {"one": "now#one", "one-old": "old#one", "two": "now#two", "two-old": "old#two", "both": "now#one now#two", "both-old": "old#one old#two",
+        "half-old": "now#one old#two", "versions": "old#one now#one", "with-other": "old#one other", "now-with-other": "now#two other", "other": "other"}
+
+
 def rewraps(bulla):
     """Files that were sealed to the keyring of the harness, as it is or before it was rotated, and what somebody made of them."""
-    now = json.loads((HERE / "rewrap.ring").read_text())
-    old = json.loads((HERE / "rewrap.ring").read_text())
+    now = (HERE / "rewrap.ring").read_text()
+    old = json.loads(now)
     for key in old["keys"]:
-        del key["versions"][1]
-        key["versions"][0]["state"] = "active"
-    for name, ring in (("now", now), ("old", old)):
+        key["versions"] = [key["versions"][0] | {"state": "active"}]
+    for name, text in (("now", now), ("old", json.dumps(old))):
         (bulla.folder / name).touch(mode=0o600)
-        (bulla.folder / name).write_text(json.dumps(ring))
+        (bulla.folder / name).write_text(text)
     bulla("key", "new", "other")
     made = {}
-    for name, keys in {"one": "now#one", "one-old": "old#one", "two": "now#two", "two-old": "old#two", "both": "now#one now#two", "both-old": "old#one old#two",
-                       "half-old": "now#one old#two", "versions": "old#one now#one", "with-other": "old#one other", "now-with-other": "now#two other", "other": "other"}.items():
-        for i in range(2):  # of one run
+    for name, keys in RUNS.items():
+        for i in range(2):
             (bulla.folder / f"{name}-{i}").write_bytes(b"x")
-        bulla("encrypt", *(w for k in keys.split() for w in ("-k", k)), "--context", "a=b", f"{name}-0", f"{name}-1")
+        bulla("encrypt", *(word for key in keys.split() for word in ("-k", key)), "--context", "a=b", f"{name}-0", f"{name}-1")
         made[name] = [(bulla.folder / f"{name}-{i}.bulla").read_bytes() for i in range(2)]
-        yield f"also-{name}", made[name][0]
+        yield name, made[name][0]
     yield "passphrase", bulla("encrypt", "-k", "old#one", "-k", "passphrase:hint", stdin=b"")
     for name in ("one", "both-old", "now-with-other"):
         whole, sister = made[name]
-        slots = slots_of(whole)
         yield f"also-{name}-of-two-files", first_copy(whole) + with_sequence(sister, 2)
-        method, header, wrap = slots[0]
-        current, newer = (header[:16] + struct.pack(">I", version) + header[20:] for version in (2, 3))
-        renamed = header[:-1] + b"x"
-        for i, changed in enumerate((slots * 2, slots[1:] + slots[:1], slots[:-1], slots + slots_of(made["one"][0]), [(method, current, bytes(len(wrap)))] + slots[1:],
-                                     [(method, current, bytes(len(wrap)))] + slots, slots + [(method, current, bytes(len(wrap)))], slots + [(7, b"any", b"thing")],
-                                     slots + [(4, header, bytes(1168))], slots + [(33, sized(ARN) + sized(""), b"w")], [(method, newer, wrap)], slots + [(method, newer, wrap)],
-                                     [(method, header, bytes(len(wrap)))], [(method, renamed, wrap)], slots * (32 // len(slots)), [(7, header, wrap)])):
-            odd = with_slots(whole, changed)
-            yield f"also-{name}-slots{i}", odd
-            # The other copy is as it was.
-            yield f"also-{name}-beside{i}", with_content(whole, content(whole), odd[11])[: len(odd) // 2] + with_sequence(odd, 2)
+        for i, slots in enumerate(changed_slots(slots_of(whole), slots_of(made["one"][0]))):
+            odd = with_slots(whole, slots)
+            yield f"{name}-slots{i}", odd
+            # Beside the other copy, which is as it was.
+            yield f"{'' if name == 'one' else 'also-'}{name}-beside{i}", first_copy(with_content(whole, content(whole), odd[11])) + with_sequence(odd, 2)
+            if slots:
+                yield f"{'also-' if name == 'now-with-other' else ''}{name}-own{i}", with_own_tag(odd, whole, now)
     path = bulla.folder / "both-old-0.bulla"
     older = path.read_bytes()
     bulla("rewrap", "-k", "now#one", "-k", "now#two", path)

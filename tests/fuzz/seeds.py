@@ -4,7 +4,6 @@ usage: seeds.py BULLA FOLDER
 Writes FOLDER/TARGET/NAME. tests/fuzz/run calls it; what of them reaches more than others is in the corpus.
 """
 
-import copy
 import json
 import os
 import pathlib
@@ -16,58 +15,13 @@ import tempfile
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa, x25519
 
-from seed_files import ARN, FIXTURES, der, envelopes, pem, public_keys, rewraps, sized
+from aws_seeds import credentials, kms, profiles
+from parts import ARN, broken_json, sized
+from seed_files import FIXTURES, der, envelopes, pem, public_keys, rewraps
 
 P256_GENERATOR = bytes.fromhex("046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
                                "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5")
 PASSPHRASE = b"fuzz"  # as keyring.c has it
-
-
-def answer(status, body, header=""):
-    """What network.c takes for an answer."""
-    return b"\0" + struct.pack(">H", status) + sized(header) + sized(body if isinstance(body, (bytes, str)) else json.dumps(body))
-
-
-def json_paths(tree, path=()):
-    yield path
-    for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ():
-        yield from json_paths(value, (*path, key))
-
-
-def broken_json(text):
-    """The text with each member in turn left out, or of another type or value, and one too many."""
-    tree = json.loads(text)
-    for path in json_paths(tree):
-        for value in (None, "", "x", 0, -1, 1 << 40, [], {}, "delete", "twice", "change"):
-            made = copy.deepcopy(tree)
-            at = made
-            for key in path[:-1]:
-                at = at[key]
-            if not path:
-                made = value
-            elif value == "delete":
-                del at[path[-1]]
-            elif value == "twice":
-                at[path[-1]] = [at[path[-1]]] * 2 if not isinstance(at[path[-1]], list) else at[path[-1]] * 2
-            elif value == "change" and isinstance(at[path[-1]], str) and at[path[-1]]:
-                last = at[path[-1]]
-                at[path[-1]] = last[:-1] + ("0" if last[-1] != "0" else "1")
-            elif value == {} and isinstance(at[path[-1]], dict):
-                at[path[-1]]["unknown"] = 1
-            else:
-                at[path[-1]] = value
-            yield json.dumps(made).encode()
-        at = tree
-        for key in path:
-            at = at[key]
-        if isinstance(at, dict) and "state" in at:
-            for key, value in (("key", "00"), ("wrapped", "00"), ("check", "00" * 4), ("public", "00" * 32), ("public-check", "00" * 4), ("state", "destroyed"),
-                               ("state", "active"), ("version", 7)):
-                before = dict(at)
-                at[key] = value
-                yield json.dumps(tree).encode()
-                at.clear()
-                at.update(before)
 
 
 def program(bulla, folder):
@@ -222,7 +176,7 @@ def words(_):
                   "arn:aws-cn:kms:eu-west-1:111122223333:key/a", "arn:aws:kms:eu-west-1:999922223333:key/a", "arn:aws:kms:us-east-1:111122223333:key/a",
                   "arn:aws-cn:kms:eu-west-1:111122223333:alias/x", "arn:aws:kms:eu-west-1:999922223333:alias/x", "alias/x", "aws-kms://a", "arn:aws:kms:eu-west-1:111122223333:alias/x", "arn:aws:kms:us-east-1:111122223333:key/mrk-1"],
               5: ["http://127.0.0.1:80/", "http://[::1]", "https://u:p@h", "http://example.org", "https://h/path", "https://h/?q", "https://u@h", "http://[fe80::1]", "https://" + "h" * 300, "https://" + "h" * 250 + ":65535", "https://[::1]x",
-                  "https://H.Example/", "https://h?q", "https://:p@h", "//", "http://localhost/"],
+                  "https://H.Example/", "https://h?q", "https://:p@h", "//", "http://localhost/", "https://h/a//b", "https://h/%20", "https://h/" + "p" * 128],
               6: ["cn-north-1", "eu-west-1", "-x"], 7: ["", "'", "a\\", "a " * 70, '"a\\', '"a\\b\\\\"', "'\"' \"'\"", "  a\tb\n"], 8: ["<Code>" + "a" * 70 + "</Code>", "<Code>&amp;&lt;&gt;&quot;&apos;</Code>", "<Code>a", "</Code>", "<Code>&x;</Code>", "<Code>a</Code><Code>b</Code>"],
               9: ["#", "a#b", "a#b:", "a#b:1x", "a#" + "b" * 70, "a#b:7", "a#b:0", "a#b:99999999999", "a#b c"], 10: ["pin-value=1", "x;pin-val%75e=1", "file:a", "arn:x", "alias/x", "passphrase:", "xpkcs11:a=b", "pkcs11:a", "pkcs11:;a%3d", "pkcs11:token=a;;tokem=b", "x?pin-value", "apin-value=1", "FILE:a", "aws-kms:a", "/dev/null",
                    "pkcs11:x?pin-value=a;b=c&token=d", "pkcs11:to=ken", "pkcs11:tokens=1", "a%b", "file:pin-value=1"],
@@ -271,182 +225,6 @@ def configs(_):
                               "[keys]\nother=a\n", "[keys]\nbackup=" + "a" * 300 + "\n", "; comment\n[keys]\nbackup = a ; comment",
                               "", "[keys]\nbackup=\0a\n", "[keys]\nbackup=" + "a" * 5000 + "\n", "[keys]\nbackup=a", "[keys]\nbackup=\n"]):
         yield str(i), text.encode()
-
-
-CONFIG = ("[default]\nregion = eu-west-1\n[profile backup]\nrole_arn = arn:aws:iam::111122223333:role/r\nsource_profile = base\nexternal_id = x\n"
-          "[profile \"base\"]\naws_access_key_id = AKID\naws_secret_access_key: secret\n# c\n  indented = x\n[services x]\na = b\n")
-CREDENTIALS = "[default]\naws_access_key_id=AKID\naws_secret_access_key=secret\naws_session_token=token\n[backup]\nregion=us-east-1\n"
-
-
-def profiles(_):
-    yield "both", sized(CONFIG) + CREDENTIALS.encode()
-    yield "odd", sized("[profile'x']\nregion=\n[profilex]\n[]\n[\n=\n[default\nregion = a") + b"\n\n;x\n[ default ]\r\nregion = b\r\n"
-
-
-GOOD = {"AccessKeyId": "AKID", "SecretAccessKey": "secret", "Token": "token", "Expiration": "2099-01-01T00:00:00Z", "Code": "Success"}
-STS = ("<R><Credentials><AccessKeyId>AKID</AccessKeyId><SecretAccessKey>secret</SecretAccessKey><SessionToken>token</SessionToken>"
-       "<Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></R>")
-CALLER = answer(200, "<Arn>arn:aws:iam::111122223333:user/u</Arn>")
-DENIED = answer(403, "<E><Code>AccessDenied</Code><Message>no &lt;x&gt;</Message></E>", "x-amzn-RequestId: 17")
-LATER = answer(503, "")
-
-
-def credentials(_):
-    def made(how, *answers, config="", shared="", token=""):
-        return bytes([how]) + sized(config) + sized(shared) + sized(token) + b"".join(answers)
-
-    process = "[default]\ncredential_process = /bin/prog 'a b'\n"
-    good = json.dumps({"Version": 1, "AccessKeyId": "AKID", "SecretAccessKey": "secret", "SessionToken": "t", "Expiration": "2099-01-01T00:00:00Z"})
-    role = "[default]\nrole_arn = arn:aws:iam::111122223333:role/r\n"
-    instance = (answer(200, "TOKEN"), answer(200, "role-name"), answer(200, GOOD))
-    yield "environment", made(1, CALLER)
-    yield "denied", made(1, LATER, LATER, DENIED)
-    yield "expired", made(1, answer(400, "<Code>ExpiredToken</Code>"), CALLER)
-    yield "shared", made(0, CALLER, shared=CREDENTIALS)
-    yield "config", made(128, answer(200, STS), CALLER, config=CONFIG)
-    yield "role-denied", made(128, DENIED, config=CONFIG)
-    yield "process", made(0, sized(good), b"\0", CALLER, config=process)
-    yield "process-fails", made(0, sized(good), b"\1", config=process)
-    yield "process-odd", made(0, sized("{}"), b"\0", config=process)
-    yield "process-quote", made(0, config="[default]\ncredential_process = 'x\n")
-    yield "container", made(2, answer(200, GOOD), CALLER)
-    yield "container-token", made(6, LATER, LATER, answer(200, GOOD), CALLER, token="Basic x\n")
-    yield "container-full", made(32 + 64, answer(404, "no"))
-    yield "container-text", made(2, answer(200, "no"))
-    yield "instance", made(0, *instance, CALLER)
-    yield "instance-none", made(0, b"\7\6")
-    yield "instance-old", made(0, answer(404, ""))
-    yield "instance-roleless", made(0, answer(200, "TOKEN"), answer(404, ""))
-    yield "instance-odd-role", made(0, answer(200, "TOKEN"), answer(200, "a/b"))
-    yield "instance-no", made(0, answer(200, "TOKEN"), answer(200, "r"), answer(200, {"Code": "Failed"}))
-    yield "instance-six", made(0, *instance, config="[default]\nec2_metadata_service_endpoint_mode = IPv6\nmetadata_service_timeout = 5\n")
-    yield "instance-else", made(0, config="[default]\nec2_metadata_service_endpoint = http://example.org\n")
-    yield "instance-path", made(0, config="[default]\nec2_metadata_service_endpoint = http://127.0.0.1/x\n")
-    yield "web", made(16, answer(200, STS), CALLER, token="jwt\n")
-    yield "web-empty", made(16)
-    yield "web-long", made(16, token="a" * 20001)
-    yield "web-profile", made(0, answer(200, STS), config="[default]\nweb_identity_token_file = token\nrole_arn = r\nrole_session_name = s\n", token="jwt")
-    yield "web-no-role", made(0, config="[default]\nweb_identity_token_file = token\n", token="jwt")
-    yield "sso", made(0, config="[default]\nsso_session = s\n")
-    yield "mfa", made(0, config=role + "source_profile = default\nmfa_serial = m\n")
-    yield "self", made(0, answer(200, STS), config=role + "source_profile = default\naws_access_key_id = A\naws_secret_access_key = s\n")
-    yield "circle", made(0, config=role + "source_profile = b\n[profile b]\nrole_arn = x\nsource_profile = default\n")
-    yield "no-source", made(0, config=role + "source_profile = b\n")
-    yield "named-both", made(0, config=role + "source_profile = b\ncredential_source = Environment\n")
-    yield "named", made(1, answer(200, STS), config=role + "credential_source = Environment\n")
-    yield "named-container", made(2, answer(200, GOOD), answer(200, STS), config=role + "credential_source = EcsContainer\n")
-    yield "named-instance", made(0, *instance, answer(200, STS), config=role + "credential_source = Ec2InstanceMetadata\n")
-    yield "named-none", made(8, config=role + "credential_source = Environment\n")
-    yield "named-odd", made(8, config=role + "credential_source = Else\n")
-    yield "none", made(8)
-    yield "no-profile", made(128)
-    yield "region", made(1, config="[default]\nregion = a.b\n")
-    yield "settings", made(1, CALLER, config="[default]\nregion = cn-north-1\nuse_fips_endpoint = true\nuse_dualstack_endpoint=true\nca_bundle=/x\n")
-    yield "endpoint", made(1, CALLER, config="[default]\nendpoint_url = https://localhost\n")
-    for i, odd in enumerate(("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")):
-        yield f"sts-without{i}", made(128, answer(200, STS.replace(odd, "X")), config=CONFIG)
-        yield f"sts-odd{i}", made(128, answer(200, STS.replace(f"<{odd}>", f"<{odd}>a b")), config=CONFIG)
-    yield "sts-later", made(128, LATER, LATER, LATER, config=CONFIG)
-    yield "sts-no-caller", made(1, answer(200, "<R/>"))
-    yield "sts-expired", made(128, answer(400, "<Code>ExpiredToken</Code>"), answer(400, "<Code>X</Code>"), config=CONFIG)
-    yield "sts-unreachable", made(1, *[b"\7\6"] * 3)
-    for name in GOOD:
-        yield "container-without-" + name, made(2, answer(200, {k: v for k, v in GOOD.items() if k != name}), CALLER)
-        for i, value in enumerate(("", "a b", "a\x7f", "\u00e4", "a" * 17000, 1, None)):
-            yield f"container-{name}-{i}", made(2, answer(200, GOOD | {name: value}), CALLER)
-            yield f"instance-{name}-{i}", made(0, answer(200, "TOKEN"), answer(200, "role-name"), answer(200, GOOD | {name: value}))
-    yield "also-web-denied", made(16, DENIED, token="jwt\n")
-    yield "also-web-half", made(0, config="[default]\nweb_identity_token_file = token\n", token="jwt")
-    yield "also-telling", made(0, answer(403, f"<E><Code>AccessDenied</Code><Message>{'0123456789' * 4}</Message></E>"), shared=CREDENTIALS.replace("=token", "=" + "0123456789" * 4))
-    yield "also-long", made(0, shared=CREDENTIALS.replace("=token", "=" + "a" * 16385))
-    yield "also-delete", made(0, shared=CREDENTIALS.replace("=token", "=a\x7f"))
-    yield "also-empty", made(0, CALLER, shared=CREDENTIALS.replace("=token", "="))
-    yield "also-empty-token", made(2, answer(200, GOOD | {"Token": ""}), CALLER)
-    yield "also-sso-process", made(0, sized(good), b"\0", CALLER, config=process + "sso_session = s\n")
-    yield "also-sso-keys", made(0, CALLER, config="[default]\nsso_session = s\naws_access_key_id = A\naws_secret_access_key = s\n")
-    yield "also-header", made(1, answer(403, "<E><Code>AccessDenied</Code></E>", "x-amzn-RequestId: a\x7f"))
-    yield "container-soon", made(2, answer(200, GOOD | {"Expiration": "2001-01-01T00:00:00Z"}), CALLER)
-    yield "container-later", made(2, LATER, answer(500, ""), answer(500, ""))
-    yield "container-unreachable", made(2, *[b"\7\6"] * 3)
-    yield "container-https", made(32, config="")
-    yield "container-no-token", made(6)
-    yield "container-long-token", made(6, token="a" * 16385)
-    yield "container-empty-token", made(6, answer(200, GOOD), token="\n")
-    for name, status, text in (("empty", 200, ""), ("lines", 200, "a\nb"), ("later", 503, ""), ("no", 403, "x")):
-        yield f"instance-token-{name}", made(0, answer(status, text))
-        yield f"instance-role-{name}", made(0, answer(200, "TOKEN"), answer(status, text))
-        yield f"instance-answer-{name}", made(0, answer(200, "TOKEN"), answer(200, "r"), answer(status, text))
-    yield "instance-long-role", made(0, answer(200, "TOKEN"), answer(200, "r" * 129))
-    yield "instance-fails", made(0, answer(200, "TOKEN"), b"\7\6")
-    yield "instance-fails-later", made(0, answer(200, "TOKEN"), answer(200, "r"), b"\7\6")
-    yield "instance-untrusted", made(0, b"\7\x3b")
-    yield "instance-endpoint", made(0, config="[default]\nec2_metadata_service_endpoint = ftp://x\nmetadata_service_timeout = 99\n")
-    yield "instance-near", made(0, *instance, config="[default]\nec2_metadata_service_endpoint = http://169.254.169.254:80/\n")
-    yield "instance-https", made(0, *instance, config="[default]\nec2_metadata_service_endpoint = https://h.example\n")
-    yield "named-web", made(0, config=role + "credential_source = Ec2InstanceMetadata\n")
-    yield "sso-process", made(0, sized(good), b"\0", config="[default]\nsso_start_url = s\ncredential_process = x\n")
-    yield "sso-keys", made(0, config="[default]\nsso_session = s\naws_access_key_id = A\naws_secret_access_key = B\n")
-    yield "role-keys", made(128, answer(200, STS), config=CONFIG + "role_arn = arn:x\n")
-    yield "role-half", made(128, config=CONFIG.replace("aws_secret_access_key", "x"))
-    yield "role-web", made(0, config="[default]\nrole_arn = r\nsource_profile = b\n[profile b]\nweb_identity_token_file = token\n", token="jwt")
-    yield "self-shared", made(0, answer(200, STS), config=role + "source_profile = default\n", shared=CREDENTIALS)
-    yield "self-none", made(0, config=role + "source_profile = default\n")
-    yield "source-none", made(0, config=role + "source_profile = b\n[profile b]\nx = y\n")
-    yield "self-half", made(0, config=role + "source_profile = default\n", shared="[default]\naws_access_key_id=A\n")
-    yield "deep", made(0, config=role + "source_profile = p0\n" + "".join(f"[profile p{i}]\nrole_arn = r\nsource_profile = p{i + 1}\n" for i in range(12)) + "[profile p12]\n")
-    yield "half", made(0, shared="[default]\naws_access_key_id = A\n")
-    yield "old", made(0, shared=CREDENTIALS.replace("token=token", "token=t t"))
-
-
-def kms(_):
-    encrypted = {"KeyId": ARN, "CiphertextBlob": "AQIDBA==", "KeyMaterialId": "m1"}
-    decrypted = {"KeyId": ARN, "Plaintext": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="}
-    moved = {"SourceKeyId": ARN, "KeyId": ARN, "CiphertextBlob": "AQIDBA==", "DestinationKeyMaterialId": "m2"}
-    about = {"KeyMetadata": {"Arn": ARN, "KeyState": "Enabled", "KeyUsage": "ENCRYPT_DECRYPT", "CurrentKeyMaterialId": "m2", "MultiRegion": False}}
-    dry = answer(400, {"__type": "DryRunOperationException", "message": "x"})
-    for name in range(5):
-        yield f"wrap{name}", bytes([name, 0, 0]) + answer(200, encrypted) + b"\1" + answer(200, decrypted)
-        yield f"unwrap{name}", bytes([name, 0, 1]) + answer(200, decrypted) + b"\0" + answer(200, encrypted)
-        yield f"move{name}", bytes([name, 1, 2]) + answer(200, moved) + b"\2" + answer(200, moved)
-        yield f"locate{name}", bytes([name, 0, 3]) + answer(200, about) + b"\3"
-    for verb, good in enumerate((encrypted, decrypted, moved, about)):
-        for i, made in enumerate(broken_json(json.dumps(good))):
-            yield f"broken{verb}-{i}", bytes([1, 0, verb]) + answer(200, made)
-    yield "describe", b"\0\0\4" + CALLER + answer(200, about) + dry + answer(200, encrypted) + dry + dry
-    yield "describe-denied", b"\0\0\4" + DENIED + answer(400, {"__type": "AccessDeniedException"}) + answer(400, {"__type": "AccessDeniedException"})
-    for i, name in enumerate(["AccessDeniedException", "IncorrectKeyException", "InvalidCiphertextException", "NotFoundException", "DisabledException",
-                              "ThrottlingException", "com.amazonaws#KMSInternalException", "ExpiredTokenException", "SignatureDoesNotMatch", "Else:http://x"]):
-        for verb in (0, 1, 2):
-            again = b"".join(answer(400, {"__type" if i % 2 else "code": name, "Message": "because"}, "x-amzn-RequestId:  ab c") for _ in range(3))
-            yield f"refused{i}-{verb}", bytes([verb, 0, verb]) + again + bytes([verb])
-    for i, name in enumerate(("a.b#C1", "x" * 70, "#", "", "A[Z", "a{z", "/0:9", "A-B")):
-        yield f"name{i}", b"\0\0\0" + answer(400, {"__type": name, "message": "m" * (600 * (i % 2))})
-        yield f"text{i}", b"\0\0\0" + answer(400, f"<E><Code>{name}</Code></E>", "x-amzn-requestid:" + " \x01ab\x7f" * 40)
-    yield "header-long", b"\0\0\0" + answer(400, "", "X-Amzn-RequestId: " + "a" * 200)
-    yield "header-short", b"\0\0\0" + answer(400, "", "x-amzn-requestid:")
-    yield "header-odd", b"\0\0\0" + answer(429, "", "x-amzn-requestid: a\x01") + b"\0\0" * 10
-    yield "header-blank", b"\0\0\0" + answer(301, "", "x-amzn-requestid:   ")
-    for code in range(1, 100):
-        yield f"code{code}", b"\0\0\1" + bytes([7, code, 15, code, 7, code])
-    for i in range(5):
-        yield f"pinned{i}", bytes([i, 0, 3]) + answer(200, about) + b"\1" + answer(200, decrypted | {"KeyId": ARN.replace("eu-west", "us-west")})
-        yield f"replica{i}", bytes([4, i, 1]) + answer(200, decrypted | {"KeyId": ARN.replace("key/a", "key/mrk-b")})
-    for name in (ARN.replace("key/a", "alias/a"), "x"):
-        yield f"also-key-{len(name)}", b"\0\0\0" + answer(200, encrypted | {"KeyId": name})
-    yield "also-material", b"\0\0\0" + answer(200, encrypted | {"KeyMaterialId": "m" * 300})
-    yield "also-material-delete", b"\0\0\0" + answer(200, encrypted | {"KeyMaterialId": "m\x7f"})
-    yield "also-plain", b"\0\0\0" + answer(400, {"__type": "X", "message": "A" * 44})
-    yield "also-busy", b"\0\0\0" + answer(429, {"__type": "X"}) * 4
-    yield "also-redirect", b"\0\0\0" + answer(302, "")
-    yield "also-not-redirect", b"\0\0\0" + answer(404, "")
-    yield "telling", b"\0\0\0" + answer(400, {"__type": "X", "message": "kNownSecretAccessKeyOfTheFuzzer1"})
-    yield "not-json", b"\0\0\0" + answer(200, "no") + b"\0" + answer(200, "[]")
-    yield "unreachable", b"\0\0\0\7\6\7\6\7\6\0"
-    yield "untrusted", b"\0\0\0\7\x3b\0\7\x4c\0\7\x2a\0\x0f\x1a"
-    yield "other-key", b"\0\0\1" + answer(200, decrypted | {"KeyId": ARN + "b"})
-    yield "short", b"\0\0\1" + answer(200, decrypted | {"Plaintext": "AAEC"}) + b"\0" + answer(200, encrypted | {"CiphertextBlob": "A"})
-    yield "also-too-long", b"\0\0\0" + b"\6" + struct.pack(">H", 200) + sized("") + 3 * sized(b" " * 22000)
-    yield "material", b"\0\0\3" + answer(200, {"KeyMetadata": about["KeyMetadata"] | {"CurrentKeyMaterialId": "a b", "KeyState": "x" * 40}})
 
 
 def tokens(_):
