@@ -217,6 +217,21 @@ bool plan_is_due(struct rewrap *r, const struct envelope *e)
     return !find_targets(&w, &ignored).ok || (!plan.other && !as_before(&w));
 }
 
+static bool has_key(const struct keyset *set, const struct master_key *key)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (set->keys[i] == key)
+            return true;
+    return false;
+}
+
+/* Whether the user named the key to be one of the file's. Other keys must have been that before:
+ * anybody can put a slot there that names one. */
+static bool is_wanted(const struct work *w, const struct target *t)
+{
+    return has_key(&w->rewrap->to, t->key) || has_key(&w->rewrap->add, t->key);
+}
+
 /* struct move: what came of having a key store turn a slot into another by itself. */
 struct move {
     bool done;
@@ -382,54 +397,98 @@ static struct result open_keys(struct work *w, const struct err *failed, struct 
     return r;
 }
 
+static bool is_vouched_for(const struct work *w, const struct slot *slot)
+{
+    return w->plan->opened.tag_fits && !slot_moves(slot);
+}
+
 /* Whether a slot that says it is of a key at hand is. *err, if it is touched, says why that cannot
  * be seen. */
-static bool is_true(struct work *w, const struct target *t, struct err *err)
+static bool is_true(struct work *w, struct master_key *key, const struct slot *slot,
+                    struct err *err)
 {
-    struct master_key *key = t->key;
     struct move m = {0};
     struct slot out;
 
     if (key->ops->seals_only != NULL && key->ops->seals_only(key))
-        return w->plan->opened.tag_fits && !slot_moves(t->old);
+        return is_vouched_for(w, slot);
     if (key->ops->move == NULL ||
-        branch_slot_known(&w->session->table, w->e, t->old, &w->plan->opened))
-        return branch_slot_opens(&w->session->table, key, w->e, t->old, &w->plan->opened, err);
-    if (!try_move(w, key, key, t->old, &out, &m, err).ok)
+        branch_slot_known(&w->session->table, w->e, slot, &w->plan->opened))
+        return branch_slot_opens(&w->session->table, key, w->e, slot, &w->plan->opened, err);
+    if (!try_move(w, key, key, slot, &out, &m, err).ok)
         return false;
     if (!m.done && m.failed.class != ERR_NONE)
         *err = m.failed;
     return m.done;
 }
 
-/* Looks at every slot that is to stay as it is. One that only looked like a key's is another's; one
- * that is not what it says is made anew. */
-static struct result believe(struct work *w, struct err *err)
+/* Looks at a slot that is to stay as it is. One that only looked like a key's is another's; one
+ * that is not what it says is made anew, if its key is one of the file's. */
+static struct result check_kept(struct work *w, struct target *t, struct err *err)
+{
+    struct err why = {0};
+
+    if (t->key == NULL || (t->match != SLOT_CURRENT && t->match != SLOT_MAYBE) ||
+        is_true(w, t->key, t->old, &why))
+        return OK;
+    if (why.class != ERR_NONE) {
+        *err = why;
+        return FAIL;
+    }
+    if (t->match == SLOT_MAYBE && w->rewrap->to.count == 0)
+        t->key = NULL;
+    t->match = SLOT_OLD;
+    return OK;
+}
+
+/* A key that is about to get a slot and was not named for that: some slot must show that it has
+ * been one of the file's. */
+static struct result check_owner(struct work *w, const struct target *t, struct err *err)
+{
+    char what[SLOT_DESCRIBED_MAX];
+    struct err why = {0};
+
+    if (t->key == NULL || t->match != SLOT_OLD || is_wanted(w, t) || is_vouched_for(w, t->old))
+        return OK;
+    for (size_t s = 0; s < w->e->slot_count; s++)
+        if (t->key->ops->match(t->key, &w->e->slots[s]) != SLOT_OTHER &&
+            is_true(w, t->key, &w->e->slots[s], &why))
+            return OK;
+    if (why.class != ERR_NONE) {
+        *err = why;
+        return FAIL;
+    }
+    slot_describe(t->old, what);
+    (void)fail(err, ERR_DAMAGED,
+               "its slot of %s does not open it, and may have been put there by "
+               "anybody",
+               what);
+    err_hint(err, "--add makes that key one of its keys; --remove drops the slot");
+    return FAIL;
+}
+
+/* A slot whose key is not at hand, once it is known that slots were changed. */
+static struct result check_other(struct work *w, const struct target *t, struct err *err)
 {
     char what[SLOT_DESCRIBED_MAX];
 
+    if (t->key != NULL || w->plan->opened.tag_fits || slot_moves(t->old))
+        return OK;
+    slot_describe(t->old, what);
+    (void)fail(err, ERR_DAMAGED,
+               "its slots were changed by somebody who does not have its branch key, and that of "
+               "%s cannot be checked",
+               what);
+    err_hint(err, "-k gives that key too; --to gives it new slots and drops all others");
+    return FAIL;
+}
+
+static struct result believe(struct work *w, struct err *err)
+{
     for (size_t i = 0; i < w->count; i++) {
         struct target *t = &w->targets[i];
-        struct err why = {0};
-        if (t->key != NULL && (t->match == SLOT_CURRENT || t->match == SLOT_MAYBE) &&
-            !is_true(w, t, &why)) {
-            if (why.class != ERR_NONE) {
-                *err = why;
-                return FAIL;
-            }
-            if (t->match == SLOT_MAYBE && w->rewrap->to.count == 0)
-                t->key = NULL;
-            t->match = SLOT_OLD;
-        }
-        if (t->key == NULL && !w->plan->opened.tag_fits && !slot_moves(t->old)) {
-            slot_describe(t->old, what);
-            (void)fail(err, ERR_DAMAGED,
-                       "its slots were changed by somebody who does not have its branch key, and "
-                       "that of %s cannot be checked",
-                       what);
-            err_hint(err, "-k gives that key too; --to gives it new slots and drops all others");
+        if (!check_kept(w, t, err).ok || !check_owner(w, t, err).ok || !check_other(w, t, err).ok)
             return FAIL;
-        }
     }
     return OK;
 }
