@@ -31,6 +31,7 @@ struct result branch_wrap(struct master_key *key, const struct branch_identity *
         return FAIL;
     if (!key->ops->reopens(key))
         return OK;
+    key->kdf_work = 0; /* nobody else chose what this slot costs */
     enum unwrapped u = branch_unwrap_own(key, identity, slot, branch_key, err);
     if (u == UNWRAP_NOT_MINE)
         return fail(err, ERR_FAILED, "a wrap by the %s key store does not open again",
@@ -289,10 +290,10 @@ struct result branch_open(struct branch_table *table, const struct crypto *crypt
 {
     struct err failed = {0};
 
+    keyset_next_file(keys);
     if (open_known(table, crypto, e, o))
         return OK;
     for (size_t k = 0; k < keys->count; k++) {
-        keys->keys[k]->kdf_work = 0;
         for (size_t s = 0; s < e->slot_count; s++) {
             if (stream_interrupted()) /* slots may take long, one after the other */
                 return fail(err, ERR_INTERRUPTED, "interrupted");

@@ -65,7 +65,7 @@ struct keystore_env {
 struct master_key {
     const struct keystore_ops *ops;
     uint64_t calls;    /* asked of a token or a service, which the store counts; for reports */
-    uint64_t kdf_work; /* done on the slots of one file, whose opener sets it to 0 before */
+    uint64_t kdf_work; /* done on the slots of one file: keyset_next_file sets it to 0 */
 };
 
 /* struct branch_identity: what a wrap is bound to. */

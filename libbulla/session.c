@@ -11,6 +11,7 @@ struct result session_open(struct session *s, const char *const *references, siz
 {
     s->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     s->turn = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    s->dropped = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
     crew_init(&s->own_crew, s->threads > 0 ? s->threads : 1, BODY_BLOCK_SIZE);
     if (s->crew == NULL)
         s->crew = &s->own_crew;
@@ -98,6 +99,41 @@ bool session_has_written(struct session *s, const struct stat *st)
     bool has = s->written.room > 0 && find_inode(&s->written, st)->used;
     pthread_mutex_unlock(&s->lock);
     return has;
+}
+
+static bool is_claimed(const struct session *s, const struct stat *st)
+{
+    const struct claim *c = s->claims;
+
+    while (c != NULL && (c->number != st->st_ino || c->device != st->st_dev))
+        c = c->next;
+    return c != NULL;
+}
+
+void session_claim(struct session *s, struct claim *c, const struct stat *st)
+{
+    pthread_mutex_lock(&s->lock);
+    while (is_claimed(s, st))
+        pthread_cond_wait(&s->dropped, &s->lock);
+    *c = (struct claim){s, s->claims, st->st_dev, st->st_ino};
+    s->claims = c;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void claim_drop(struct claim *c)
+{
+    struct session *s = c->session;
+
+    if (s == NULL)
+        return;
+    pthread_mutex_lock(&s->lock);
+    struct claim **at = &s->claims;
+    while (*at != c)
+        at = &(*at)->next;
+    *at = c->next;
+    pthread_cond_broadcast(&s->dropped);
+    pthread_mutex_unlock(&s->lock);
+    *c = (struct claim){0};
 }
 
 struct result session_find_names(struct session *s, const struct stat *st, const struct place *name,

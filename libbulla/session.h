@@ -21,6 +21,16 @@ struct written {
     size_t count, room;
 };
 
+/* struct claim: a file that a thread of the run replaces or changes. {0} is none. */
+struct claim {
+    struct session *session; /* NULL: none */
+    struct claim *next;
+    dev_t device;
+    ino_t number;
+};
+
+#define CLAIM_CLEANUP __attribute__((cleanup(claim_drop)))
+
 /* When results are made durable. */
 enum sync_policy {
     SYNC_EACH, /* before each takes its place */
@@ -38,9 +48,11 @@ struct session {
     struct crew *crew; /* of these: the own one, or filled before with that of another session */
     struct crew own_crew;
 
-    pthread_mutex_t turn; /* of the thread that replaces a file; taken before the lock */
+    pthread_mutex_t turn; /* of the thread that puts a result in its place; taken before the lock */
     pthread_mutex_t lock; /* for what follows and for the keys, which it gives to one thread at a
                            * time; those of two sessions may be used at once */
+    struct claim *claims; /* of the threads, on their stacks */
+    pthread_cond_t dropped;
     struct branches branches; /* made when the first file of their keys and context is */
     struct branch_table table;
     struct written written;
@@ -68,6 +80,11 @@ FALLIBLE session_sync(const struct session *s, struct err *err);
 /* session_wrote remembers a file that was put in its place; session_has_written tells of one. */
 FALLIBLE session_wrote(struct session *s, const struct stat *st, struct err *err);
 bool session_has_written(struct session *s, const struct stat *st);
+
+/* session_claim waits until no other thread has the file *st, and takes it for this one: a file may
+ * be given twice, or by several names. The caller looks at the file again, and drops the claim. */
+void session_claim(struct session *s, struct claim *c, const struct stat *st);
+void claim_drop(struct claim *c);
 
 /* session_find_names notes a name of a file that is to be replaced whole, where that has several:
  * *all is links_found's, NULL if there is one alone. *waits is true until the last was found. */
