@@ -57,6 +57,13 @@ static struct result try_move(struct work *w, struct master_key *from, struct ma
     return slot_table_add(&w->rewrap->made, name, out, err);
 }
 
+/* Whether a slot may be turned into one of the target's key: what is another key's only where the
+ * user wants that. */
+static bool may_become(const struct work *w, const struct target *t, const struct slot *slot)
+{
+    return target_wanted(w, t) || t->key->ops->match(t->key, slot) != SLOT_OTHER;
+}
+
 /* Every slot, by every key that may open: first those named to open, then the new key itself; and
  * first the slot that is to be replaced. */
 static struct result move_one(struct work *w, const struct target *t, struct slot *out,
@@ -71,7 +78,7 @@ static struct result move_one(struct work *w, const struct target *t, struct slo
             if (!try_move(w, from, t->key, t->old, out, m, err).ok)
                 return FAIL;
             for (size_t s = 0; s < w->e->slot_count && !m->done && t->match != SLOT_CURRENT; s++)
-                if (&w->e->slots[s] != t->old &&
+                if (&w->e->slots[s] != t->old && may_become(w, t, &w->e->slots[s]) &&
                     !try_move(w, from, t->key, &w->e->slots[s], out, m, err).ok)
                     return FAIL;
         }
