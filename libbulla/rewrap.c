@@ -276,6 +276,8 @@ struct result rewrap_start(struct rewrap *r, struct err *err)
     r->scratch = malloc(SLOTS_MAX * sizeof *r->scratch);
     if (r->scratch == NULL)
         return fail(err, ERR_FAILED, "out of memory");
+    session_replaces(r->session, &r->to);
+    session_replaces(r->session, &r->add);
     if (r->to.count + r->add.count + r->remove.count == 0)
         return keyset_locate(&r->session->keys, true, err);
     if (!locate_new(&r->to, err).ok || !locate_new(&r->add, err).ok)

@@ -325,7 +325,8 @@ static struct result wrap_again(struct work *w, struct master_key *key, struct s
     slot_table_name(key, w->e->branch_id, NULL, name);
     if (slot_table_find(&w->rewrap->made, name, out))
         return OK;
-    if (!branch_wrap(key, &identity, &branch->key, out, err).ok)
+    if (!branch_wrap(key, &identity, &branch->key, out, err).ok ||
+        !branch_prove(key, &identity, &branch->key, out, err).ok)
         return FAIL;
     w->rewrap->wraps++;
     return slot_table_add(&w->rewrap->made, name, out, err).ok

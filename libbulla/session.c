@@ -159,6 +159,22 @@ struct result session_open_keys(struct session *s, const struct envelope *e,
     return r;
 }
 
+void session_replaces(struct session *s, const struct keyset *keys)
+{
+    bool sealers = false;
+
+    s->branches.prove = true;
+    for (size_t i = 0; i < keys->count; i++) {
+        const struct master_key *key = keys->keys[i];
+        sealers = sealers || (key->ops->seals_only != NULL && key->ops->seals_only(key));
+    }
+    if (sealers)
+        session_warn(s,
+                     "a key that only seals takes the place of others: nobody sees here that its "
+                     "private key is there and opens; keep the old keys until 'bulla verify' "
+                     "says so by it");
+}
+
 struct result session_still_active(struct session *s, struct err *err)
 {
     pthread_mutex_lock(&s->lock);

@@ -95,6 +95,10 @@ FALLIBLE session_find_names(struct session *s, const struct stat *st, const stru
 FALLIBLE session_open_keys(struct session *s, const struct envelope *e, struct branch_opened *o,
                            struct err *err);
 
+/* session_replaces comes before files lose slots for those of these keys: each key must open one
+ * that it made first. It warns of keys that only seal, which cannot. */
+void session_replaces(struct session *s, const struct keyset *keys);
+
 /* session_still_active looks once more whether what the keys wrapped by may still be used: before a
  * result takes its place, and before a source goes. ERR_POLICY if not. */
 FALLIBLE session_still_active(struct session *s, struct err *err);
