@@ -3,197 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* struct target: a slot that the file is to have. */
-struct target {
-    const struct slot *old; /* the one in its place; NULL if there is none */
-    struct master_key *key; /* that wraps it anew; NULL: the slot stays, its key is not at hand */
-    enum slot_match match;  /* of the two */
-};
-
-/* struct work: one file being planned. */
-struct work {
-    struct rewrap *rewrap;
-    struct session *session;
-    const struct envelope *e;
-    struct target targets[SLOTS_MAX];
-    size_t count;
-    struct slot *slots; /* SLOTS_MAX, what the file is to have */
-    struct plan *plan;
-};
-
-static struct result add_target(struct work *w, const struct slot *old, struct master_key *key,
-                                enum slot_match match, struct err *err)
-{
-    if (w->count == SLOTS_MAX)
-        return fail(err, ERR_USAGE, "it would have more than %d keys", SLOTS_MAX);
-    w->targets[w->count++] = (struct target){.old = old, .key = key, .match = match};
-    return OK;
-}
-
-/* Whether a slot is, or may be, of a key. One of a dead version beside the version that a reference
- * names is not: nobody named it. */
-static bool is_of(const struct master_key *key, const struct slot *slot, enum slot_match *match)
-{
-    *match = key->ops->match(key, slot);
-    return *match != SLOT_OTHER && *match != SLOT_DEAD;
-}
-
-/* The key of some sets that a slot is of, the surest match first; NULL if it is of none. What may
- * be a slot of a key that is added, as one of another passphrase, is not taken for it. */
-static struct master_key *owner_of(const struct keyset *const *sets, const struct slot *slot,
-                                   enum slot_match *match)
-{
-    struct master_key *owner = NULL;
-
-    *match = SLOT_OTHER;
-    for (size_t n = 0; sets[n] != NULL; n++)
-        for (size_t i = 0; i < sets[n]->count; i++) {
-            enum slot_match m;
-            if (!is_of(sets[n]->keys[i], slot, &m) || (m == SLOT_MAYBE && n > 0) ||
-                (owner != NULL && (*match == SLOT_CURRENT || m == SLOT_MAYBE)))
-                continue;
-            owner = sets[n]->keys[i];
-            *match = m;
-        }
-    return owner;
-}
-
-/* The target of the same key. One reference may name a keyring of several, and two the same key. */
-static struct target *twin_of(struct work *w, const struct slot *slot)
-{
-    struct view id = slot_view(slot, SLOT_KEY_ID);
-
-    for (size_t i = 0; i < w->count; i++) {
-        struct target *t = &w->targets[i];
-        struct view other = slot_view(t->old, SLOT_KEY_ID);
-        enum slot_match m = t->key == NULL ? SLOT_OTHER : t->key->ops->match(t->key, slot);
-        if ((m == SLOT_CURRENT || m == SLOT_OLD) && other.size == id.size &&
-            (id.size == 0 || memcmp(other.bytes, id.bytes, id.size) == 0))
-            return t;
-    }
-    return NULL;
-}
-
-/* A slot that stays, or is wrapped anew where its key is at hand; of two of one key one is enough,
- * and that is the current one. */
-static struct result add_slot(struct work *w, const struct keyset *const *sets,
-                              const struct slot *slot, struct err *err)
-{
-    enum slot_match match;
-    struct master_key *key = owner_of(sets, slot, &match);
-    struct target *twin = key != NULL && match != SLOT_MAYBE ? twin_of(w, slot) : NULL;
-
-    if (twin == NULL)
-        return add_target(w, slot, key, match, err);
-    if (match == SLOT_CURRENT && twin->match != SLOT_CURRENT)
-        *twin = (struct target){.old = slot, .key = key, .match = match};
-    return OK;
-}
-
-/* Neither --to nor --add nor --remove: each slot of one of our keys goes to its active version. */
-static struct result target_refresh(struct work *w, struct err *err)
-{
-    const struct keyset *sets[] = {&w->session->keys, NULL};
-
-    for (size_t i = 0; i < w->e->slot_count; i++)
-        if (!add_slot(w, sets, &w->e->slots[i], err).ok)
-            return FAIL;
-    w->plan->other = true;
-    for (size_t i = 0; i < w->count; i++)
-        w->plan->other = w->plan->other && w->targets[i].key == NULL;
-    return OK;
-}
-
-/* Whether a key that is added has a slot: its own, or one that stays and is of another reference to
- * the same version. */
-static bool has_slot(const struct work *w, const struct master_key *key)
-{
-    for (size_t i = 0; i < w->count; i++) {
-        const struct target *t = &w->targets[i];
-        if (t->key == key || (t->match == SLOT_CURRENT && t->key != NULL &&
-                              key->ops->match(key, t->old) == SLOT_CURRENT))
-            return true;
-    }
-    return false;
-}
-
-static bool is_removed(const struct rewrap *r, const struct slot *slot)
-{
-    enum slot_match ignored;
-    bool removed = false;
-
-    for (size_t i = 0; i < r->remove.count; i++)
-        removed = removed || is_of(r->remove.keys[i], slot, &ignored);
-    return removed;
-}
-
-/* --add and --remove. */
-static struct result target_change(struct work *w, struct err *err)
-{
-    const struct rewrap *r = w->rewrap;
-    const struct keyset *sets[] = {&w->session->keys, &r->add, NULL};
-
-    for (size_t i = 0; i < w->e->slot_count; i++)
-        if (!is_removed(r, &w->e->slots[i]) && !add_slot(w, sets, &w->e->slots[i], err).ok)
-            return FAIL;
-    for (size_t i = 0; i < r->add.count; i++)
-        if (!has_slot(w, r->add.keys[i]) &&
-            !add_target(w, NULL, r->add.keys[i], SLOT_OTHER, err).ok)
-            return FAIL;
-    return OK;
-}
-
-/* Whether a slot is the place of another reference to its key. */
-static bool has_place(const struct work *w, const struct slot *slot)
-{
-    bool has = false;
-
-    for (size_t i = 0; i < w->count; i++)
-        has = has || (w->targets[i].old == slot && w->targets[i].match != SLOT_OTHER);
-    return has;
-}
-
-/* --to: these keys and no others. The slot in its place is one of that key, or else the one that a
- * key store may turn into it. */
-static struct result target_to(struct work *w, struct err *err)
-{
-    const struct keyset *to = &w->rewrap->to;
-
-    for (size_t i = 0; i < to->count; i++) {
-        const struct slot *old = NULL;
-        enum slot_match best = SLOT_OTHER;
-        for (size_t s = 0; s < w->e->slot_count && best != SLOT_CURRENT; s++) {
-            enum slot_match m;
-            if (!is_of(to->keys[i], &w->e->slots[s], &m) || has_place(w, &w->e->slots[s]) ||
-                (best != SLOT_OTHER && m != SLOT_CURRENT))
-                continue;
-            old = &w->e->slots[s];
-            best = m;
-        }
-        if (old == NULL && to->count == w->e->slot_count)
-            old = &w->e->slots[i];
-        if (!add_target(w, old, to->keys[i], best, err).ok)
-            return FAIL;
-    }
-    return OK;
-}
-
-static struct result find_targets(struct work *w, struct err *err)
-{
-    const struct rewrap *r = w->rewrap;
-
-    if (!(r->to.count > 0                           ? target_to(w, err)
-          : r->add.count > 0 || r->remove.count > 0 ? target_change(w, err)
-                                                    : target_refresh(w, err))
-             .ok)
-        return FAIL;
-    if (w->count == 0) {
-        (void)fail(err, ERR_POLICY, "no key would be left to open it");
-        err_hint(err, "--add another first");
-        return FAIL;
-    }
-    return OK;
-}
+#include "libbulla/rewrap_targets.h"
 
 static struct result check_age(const struct work *w, struct err *err)
 {
@@ -206,25 +16,13 @@ static struct result check_age(const struct work *w, struct err *err)
     return OK;
 }
 
-/* Whether the slots that are to be are, in their order, those that are there. */
-static bool as_before(const struct work *w)
-{
-    bool same = w->count == w->e->slot_count;
-
-    for (size_t i = 0; i < w->count && same; i++)
-        same = w->targets[i].old == &w->e->slots[i] &&
-               (w->targets[i].key == NULL || w->targets[i].match == SLOT_CURRENT ||
-                w->targets[i].match == SLOT_MAYBE);
-    return same;
-}
-
 bool plan_is_due(struct rewrap *r, const struct envelope *e)
 {
     struct plan plan = {0};
     struct work w = {.rewrap = r, .session = r->session, .e = e, .plan = &plan};
     struct err ignored;
 
-    return !find_targets(&w, &ignored).ok || (!plan.other && !as_before(&w));
+    return !targets_find(&w, &ignored).ok || (!plan.other && !targets_as_before(&w));
 }
 
 /* struct move: what came of having a key store turn a slot into another by itself. */
@@ -259,6 +57,13 @@ static struct result try_move(struct work *w, struct master_key *from, struct ma
     return slot_table_add(&w->rewrap->made, name, out, err);
 }
 
+/* Whether a slot may be turned into one of the target's key: what is another key's only where the
+ * user wants that. */
+static bool may_become(const struct work *w, const struct target *t, const struct slot *slot)
+{
+    return target_wanted(w, t) || t->key->ops->match(t->key, slot) != SLOT_OTHER;
+}
+
 /* Every slot, by every key that may open: first those named to open, then the new key itself; and
  * first the slot that is to be replaced. */
 static struct result move_one(struct work *w, const struct target *t, struct slot *out,
@@ -273,7 +78,7 @@ static struct result move_one(struct work *w, const struct target *t, struct slo
             if (!try_move(w, from, t->key, t->old, out, m, err).ok)
                 return FAIL;
             for (size_t s = 0; s < w->e->slot_count && !m->done && t->match != SLOT_CURRENT; s++)
-                if (&w->e->slots[s] != t->old &&
+                if (&w->e->slots[s] != t->old && may_become(w, t, &w->e->slots[s]) &&
                     !try_move(w, from, t->key, &w->e->slots[s], out, m, err).ok)
                     return FAIL;
         }
@@ -392,54 +197,98 @@ static struct result open_keys(struct work *w, const struct err *failed, struct 
     return r;
 }
 
+static bool is_vouched_for(const struct work *w, const struct slot *slot)
+{
+    return w->plan->opened.tag_fits && !slot_moves(slot);
+}
+
 /* Whether a slot that says it is of a key at hand is. *err, if it is touched, says why that cannot
  * be seen. */
-static bool is_true(struct work *w, const struct target *t, struct err *err)
+static bool is_true(struct work *w, struct master_key *key, const struct slot *slot,
+                    struct err *err)
 {
-    struct master_key *key = t->key;
     struct move m = {0};
     struct slot out;
 
     if (key->ops->seals_only != NULL && key->ops->seals_only(key))
-        return w->plan->opened.tag_fits && !slot_moves(t->old);
+        return is_vouched_for(w, slot);
     if (key->ops->move == NULL ||
-        branch_slot_known(&w->session->table, w->e, t->old, &w->plan->opened))
-        return branch_slot_opens(&w->session->table, key, w->e, t->old, &w->plan->opened, err);
-    if (!try_move(w, key, key, t->old, &out, &m, err).ok)
+        branch_slot_known(&w->session->table, w->e, slot, &w->plan->opened))
+        return branch_slot_opens(&w->session->table, key, w->e, slot, &w->plan->opened, err);
+    if (!try_move(w, key, key, slot, &out, &m, err).ok)
         return false;
     if (!m.done && m.failed.class != ERR_NONE)
         *err = m.failed;
     return m.done;
 }
 
-/* Looks at every slot that is to stay as it is. One that only looked like a key's is another's; one
- * that is not what it says is made anew. */
-static struct result believe(struct work *w, struct err *err)
+/* Looks at a slot that is to stay as it is. One that only looked like a key's is another's; one
+ * that is not what it says is made anew, if its key is one of the file's. */
+static struct result check_kept(struct work *w, struct target *t, struct err *err)
+{
+    struct err why = {0};
+
+    if (t->key == NULL || (t->match != SLOT_CURRENT && t->match != SLOT_MAYBE) ||
+        is_true(w, t->key, t->old, &why))
+        return OK;
+    if (why.class != ERR_NONE) {
+        *err = why;
+        return FAIL;
+    }
+    if (t->match == SLOT_MAYBE && w->rewrap->to.count == 0)
+        t->key = NULL;
+    t->match = SLOT_OLD;
+    return OK;
+}
+
+/* A key that is about to get a slot and was not named for that: some slot must show that it has
+ * been one of the file's. */
+static struct result check_owner(struct work *w, const struct target *t, struct err *err)
+{
+    char what[SLOT_DESCRIBED_MAX];
+    struct err why = {0};
+
+    if (t->key == NULL || t->match != SLOT_OLD || target_wanted(w, t) || is_vouched_for(w, t->old))
+        return OK;
+    for (size_t s = 0; s < w->e->slot_count; s++)
+        if (t->key->ops->match(t->key, &w->e->slots[s]) != SLOT_OTHER &&
+            is_true(w, t->key, &w->e->slots[s], &why))
+            return OK;
+    if (why.class != ERR_NONE) {
+        *err = why;
+        return FAIL;
+    }
+    slot_describe(t->old, what);
+    (void)fail(err, ERR_DAMAGED,
+               "its slot of %s does not open it, and may have been put there by "
+               "anybody",
+               what);
+    err_hint(err, "--add makes that key one of its keys; --remove drops the slot");
+    return FAIL;
+}
+
+/* A slot whose key is not at hand, once it is known that slots were changed. */
+static struct result check_other(struct work *w, const struct target *t, struct err *err)
 {
     char what[SLOT_DESCRIBED_MAX];
 
+    if (t->key != NULL || w->plan->opened.tag_fits || slot_moves(t->old))
+        return OK;
+    slot_describe(t->old, what);
+    (void)fail(err, ERR_DAMAGED,
+               "its slots were changed by somebody who does not have its branch key, and that of "
+               "%s cannot be checked",
+               what);
+    err_hint(err, "-k gives that key too; --to gives it new slots and drops all others");
+    return FAIL;
+}
+
+static struct result believe(struct work *w, struct err *err)
+{
     for (size_t i = 0; i < w->count; i++) {
         struct target *t = &w->targets[i];
-        struct err why = {0};
-        if (t->key != NULL && (t->match == SLOT_CURRENT || t->match == SLOT_MAYBE) &&
-            !is_true(w, t, &why)) {
-            if (why.class != ERR_NONE) {
-                *err = why;
-                return FAIL;
-            }
-            if (t->match == SLOT_MAYBE && w->rewrap->to.count == 0)
-                t->key = NULL;
-            t->match = SLOT_OLD;
-        }
-        if (t->key == NULL && !w->plan->opened.tag_fits && !slot_moves(t->old)) {
-            slot_describe(t->old, what);
-            (void)fail(err, ERR_DAMAGED,
-                       "its slots were changed by somebody who does not have its branch key, and "
-                       "that of %s cannot be checked",
-                       what);
-            err_hint(err, "-k gives that key too; --to gives it new slots and drops all others");
+        if (!check_kept(w, t, err).ok || !check_owner(w, t, err).ok || !check_other(w, t, err).ok)
             return FAIL;
-        }
     }
     return OK;
 }
@@ -525,7 +374,7 @@ static struct result finish_opened(struct work *w, struct err *err)
 
     *e = *w->e;
     e->slots = NULL;
-    w->plan->changed = !o->tag_fits || !as_before(w);
+    w->plan->changed = !o->tag_fits || !targets_as_before(w);
     if (!w->plan->changed) {
         e->slots = malloc(w->count * sizeof *e->slots);
         if (e->slots == NULL)
@@ -545,7 +394,7 @@ static struct result plan_slots(struct work *w, struct err *err)
 
     keyset_next_file(&w->rewrap->to);
     keyset_next_file(&w->rewrap->add);
-    if (!check_age(w, err).ok || !find_targets(w, err).ok)
+    if (!check_age(w, err).ok || !targets_find(w, err).ok)
         return FAIL;
     if (w->plan->other)
         return OK;

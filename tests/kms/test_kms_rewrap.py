@@ -102,6 +102,18 @@ def test_files_of_two_runs(bulla, cloud, aws, key):
     assert [opened(bulla, other, sealed=f).stdout for f in files] == [b"0", b"1"] and aws.calls["ReEncrypt"] == 2
 
 
+@pytest.mark.parametrize("decrypts", [False, True])
+def test_key_that_only_a_planted_slot_names(bulla, cloud, aws, key, mover, decrypts):
+    """The tag leaves slots of KMS out, so that anybody can put a key's name there; that gives the key nothing."""
+    third, other = cloud.key(), cloud.key()
+    sealed = bulla.seal(key.arn, CONTENT, "-k", third.arn)
+    altered(sealed, third.arn.encode(), other.arn.encode())
+    before = digest(sealed)
+    bulla("rewrap", "-k", key.arn, "-k", other.arn, sealed, env=None if decrypts else mover, status=(4, 5))
+    assert digest(sealed) == before
+    opened(bulla, other, sealed=sealed, status=5)
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_same_branch_id_with_another_wrap(bulla, cloud, aws, key, sealed, order):
     """Anybody can seal under the branch id of another: no wrap comes from the one file into the other."""
