@@ -37,6 +37,7 @@ ERRORS = {
     "utimensat": "EPERM EIO",
     "flock": "ENOLCK EWOULDBLOCK",
     "fcntl": "EMFILE EPERM",
+    "dup2": "EBUSY EINTR",
     "access": "EACCES ENOENT",
     "ioctl": "ENOTTY",
     "fadvise64": "EIO",
