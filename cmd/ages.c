@@ -10,6 +10,7 @@ struct aged {
     size_t ring;
     char name[SLOT_KEY_NAME_MAX + 1];
     char id[2 * SLOT_KEY_ID_SIZE + 1];
+    char check[sizeof((struct key_info *)NULL)->check];
     uint32_t version, highest; /* that the ring knows of the key */
     enum key_state state;
 };
@@ -54,6 +55,7 @@ void ages_add(struct ages *a, const struct key_info *info)
                          .state = info->state};
     memcpy(row->name, info->name, strnlen(info->name, sizeof row->name - 1));
     memcpy(row->id, info->id, strnlen(info->id, sizeof row->id - 1));
+    memcpy(row->check, info->check, sizeof row->check);
 }
 
 static int by_key_and_ring(const void *left, const void *right)
@@ -105,6 +107,24 @@ static void tell_states(const struct ages *a, bool json, const struct aged *old,
                                 older ? "newer_state" : "other_state", other));
 }
 
+static void tell_apart(const struct ages *a, bool json, const struct aged *one,
+                       const struct aged *other)
+{
+    struct err line;
+
+    (void)fail(&line, ERR_POLICY,
+               "'%s' and '%s' were rotated apart: version %u of key '%s' is another key in each",
+               a->rings[one->ring], a->rings[other->ring], one->version, one->name);
+    err_hint(&line, "what one seals to it the other cannot open: keep both, and move all files to "
+                    "one of them");
+    (void)terminal_error(&line);
+    if (json)
+        terminal_json(json_pack("{s:o, s:o, s:s, s:s, s:I, s:b}", "one",
+                                terminal_reference_text(a->rings[one->ring]), "other",
+                                terminal_reference_text(a->rings[other->ring]), "name", one->name,
+                                "id", one->id, "version", (json_int_t)one->version, "same_key", 0));
+}
+
 /* struct group: the rows of one key. */
 struct group {
     const struct aged *rows;
@@ -148,6 +168,32 @@ static const struct aged *with_later_state(const struct group *g, const struct a
     return found;
 }
 
+/* The same version in an earlier ring, where that has other key bytes for it; or NULL. */
+static const struct aged *with_other_key(const struct group *g, const struct aged *row)
+{
+    for (size_t i = 0; i < g->count; i++) {
+        const struct aged *r = &g->rows[i];
+        if (r->ring < row->ring && r->version == row->version && r->check[0] != '\0' &&
+            row->check[0] != '\0' && strcmp(r->check, row->check) != 0)
+            return r;
+    }
+    return NULL;
+}
+
+/* Two rings that have another key for one version are no older and newer copy of each other. */
+static bool tell_apart_all(const struct ages *a, bool json, const struct group *g)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < g->count; i++) {
+        const struct aged *other = with_other_key(g, &g->rows[i]);
+        if (other != NULL)
+            tell_apart(a, json, other, &g->rows[i]);
+        any = any || other != NULL;
+    }
+    return any;
+}
+
 /* A ring that lacks versions is told so once, and not what that brings along. */
 static bool tell_group(const struct ages *a, bool json, const struct group *g)
 {
@@ -183,6 +229,7 @@ int ages_tell(struct ages *a, bool json)
     qsort(a->rows, a->count, sizeof *a->rows, by_key_and_ring);
     for (size_t i = 0; i < a->count;) {
         struct group g = group_at(a, i);
+        any = tell_apart_all(a, json, &g) || any;
         any = tell_group(a, json, &g) || any;
         i += g.count;
     }

@@ -81,7 +81,8 @@ const struct verb option_verbs[] = {
     {LIST, "key", "list", "[KEY...]", 0, MANY, "show the keys of a keyring or a token",
      "Shows no key bytes. Without KEY, that of BULLA_KEY. 'pkcs11:' shows all tokens of a\n"
      "module, with a token's name its private keys too. Of several keyrings, tells which is\n"
-     "older than another that has the same key, and then exits 7.\n",
+     "older than another that has the same key, or was rotated apart from it, and then\n"
+     "exits 7.\n",
      verb_key_list, USE_KEY, USE_NOTHING, true},
     {ROTATE, "key", "rotate", "KEY", 1, 1, "make the next version of a key",
      "The new version is active, the old one retires: it opens, but seals no more. 'bulla\n"

@@ -117,6 +117,7 @@ struct key_info {
     char id[33];      /* hex; of a longer one the beginning */
     uint32_t version;
     uint32_t highest; /* version of this key that its file knows of; 0 = it is not told */
+    char check[9];    /* hex; two versions of one number that differ in it are two keys; or "" */
     size_t destroyed; /* versions in its file, of whatever key */
     enum key_state state;
     uint64_t created;      /* seconds since 1970 */

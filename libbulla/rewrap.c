@@ -61,6 +61,12 @@ static struct result look(struct job *j, const struct sealed_place *from,
     pthread_mutex_unlock(&s->lock);
     if (!planned.ok)
         err_context(err, "'%s'", j->sealed.source.name);
+    else if (j->plan.opened.data_key.size > 0 && !j->plan.opened.tag_fits)
+        session_warn(
+            warned,
+            "'%s': its slots were changed by somebody who does not have its branch key: it "
+            "gets new ones, but not for a key whose slot was dropped",
+            j->sealed.source.name);
     return planned;
 }
 

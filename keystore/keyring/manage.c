@@ -34,6 +34,20 @@ static void default_name(const struct place *place, char name[SLOT_KEY_NAME_MAX 
         memcpy(name, candidate, size + 1);
 }
 
+/* What tells the key bytes of a version from others: of a pair, those of its public half. */
+static void fill_check(struct key_info *info, const struct ring_key *key,
+                       const struct ring_version *v)
+{
+    uint8_t check[RING_CHECK_SIZE];
+
+    if (v->state == KEY_DESTROYED)
+        return;
+    memcpy(check, v->check, sizeof check);
+    if (key->kind == RING_X25519)
+        ring_public_check(key->id, v->number, v->public_key, check);
+    text_hex(info->check, check, sizeof check);
+}
+
 static void fill_info(struct key_info *info, const struct ring *ring, const struct ring_key *key,
                       const struct ring_version *v)
 {
@@ -46,6 +60,7 @@ static void fill_info(struct key_info *info, const struct ring *ring, const stru
                               .rotate_after = key->rotate_after};
     memcpy(info->name, key->name, sizeof key->name);
     text_hex(info->id, key->id, SLOT_KEY_ID_SIZE);
+    fill_check(info, key, v);
 }
 
 /* Locks the directory of a keyring, so that programs that change keyrings there take turns. Others
@@ -333,8 +348,12 @@ static void list_public(const struct public_key *key, const struct key_sink *sin
                             .state = KEY_ACTIVE,
                             .created = key->created};
 
+    uint8_t check[RING_CHECK_SIZE];
+
     memcpy(info.name, key->name, sizeof key->name);
     text_hex(info.id, key->id, SLOT_KEY_ID_SIZE);
+    ring_public_check(key->id, key->version, key->bytes, check);
+    text_hex(info.check, check, sizeof check);
     sink->row(sink->arg, &info);
 }
 

@@ -205,6 +205,22 @@ def test_exchange(bulla, ring, sealed, plain):
     assert slots(bulla, sealed) == [("other", 1)] and bulla.open(other, sealed) == plain
 
 
+def test_dropped_slot_is_told(bulla, ring, sealed):
+    """The file is whole again after it, with the keys that are left: nothing else would tell that one is missing."""
+    other = bulla.new_key("other.ring")
+    bulla("rewrap", "-k", ring, "--add", other, sealed)
+    raw = sealed.read_bytes()
+    at = layout(raw)
+    last = 6 + 16 + 4 + 2 + len("other") + 72  # bytes of its slot
+    cut = raw[: at.slots] + b"\0\1" + raw[at.slots + 2 : at.tag - last] + raw[at.tag : at.region] + bytes(last)
+    sealed.write_bytes(with_copies(raw, cut[:12] + (at.end - 24 - last).to_bytes(4, "big") + cut[16:]))
+    bulla("verify", "-k", ring, sealed, status=4)
+    says = b"its slots were changed by somebody who does not have its branch key: it gets new ones, but not for a key whose slot was dropped"
+    assert says in bulla("rewrap", "-k", ring, sealed).stderr
+    assert says not in bulla("rewrap", "-k", ring, sealed).stderr
+    bulla("verify", "-k", ring, sealed)
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_last_key_is_not_removed(bulla, ring, sealed, count):
     keys = [ring, bulla.new_key("other.ring")][:count]

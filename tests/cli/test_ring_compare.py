@@ -104,6 +104,25 @@ def test_rings_that_went_apart(bulla, ring):
                                     f"'{ring}' is older than '{other}': it has version 1 of key 'backup' as retired, not destroyed"])  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", ["symmetric", "x25519"])
+def test_rings_that_were_rotated_apart(bulla, kind):
+    """Both have a version 2, but it is not one key: no copy of one opens what the other sealed."""
+    ring = bulla.keys / "apart.ring"
+    bulla("key", "new", "-q", "--kind", kind, ring)
+    other = old_copy(ring)
+    for one in (ring, other):
+        rotate(bulla, one)
+    lines, found = older(bulla, ring, other)
+    assert lines[0] == f"'{ring}' and '{other}' were rotated apart: version 2 of key 'apart' is another key in each"
+    assert len(lines) == 2 and lines[1].startswith("hint: what one seals to it the other cannot open: ")
+    (found,) = found
+    assert (found["one"], found["other"], found["version"], found["same_key"]) == (str(ring), str(other), 2, False)
+    if kind == "x25519":
+        bulla("key", "export-public", other, "-o", bulla.keys / "apart.pub")
+        assert "rotated apart" in older(bulla, ring, bulla.keys / "apart.pub")[0][0]
+        assert older(bulla, other, bulla.keys / "apart.pub", status=0) == ([], [])
+
+
 def test_each_older_ring_is_told_with_the_newest(bulla, ring):
     first = old_copy(ring, "first.ring")
     rotate(bulla, ring)
