@@ -148,7 +148,7 @@ static const struct aged *with_later_state(const struct group *g, const struct a
     return found;
 }
 
-/* A ring that lacks versions is told so once, and not what that brings along. */
+/* A ring that lacks versions is reported once, without the differences that follow from that. */
 static bool tell_group(const struct ages *a, bool json, const struct group *g)
 {
     const struct aged *highest = with_highest(g), *later;
