@@ -82,9 +82,9 @@ void branches_free(struct branches *b);
 bool branch_slot_known(const struct branch_table *table, const struct envelope *e,
                        const struct slot *slot, const struct branch_opened *o);
 
-/* branch_slot_opens tells whether one slot of an envelope that *o holds the keys of gives that
- * branch key by a master key, or did in this run. Else *err, if it is touched, says why the key
- * failed. */
+/* branch_slot_opens tells whether a master key opens a slot of an envelope to the branch key in *o,
+ * or did so in this run. If it does not, *err says why the key failed; it is untouched if the slot
+ * is simply not of this key. */
 bool branch_slot_opens(struct branch_table *table, struct master_key *key, const struct envelope *e,
                        const struct slot *slot, const struct branch_opened *o, struct err *err);
 

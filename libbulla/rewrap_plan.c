@@ -30,16 +30,16 @@ static struct result add_target(struct work *w, const struct slot *old, struct m
     return OK;
 }
 
-/* Whether a slot is, or may be, of a key. One of a dead version beside the version that a reference
- * names is not: nobody named it. */
+/* Whether a slot is, or may be, of a key. If the reference names another version, a slot of a dead
+ * version is not: nobody named it. */
 static bool is_of(const struct master_key *key, const struct slot *slot, enum slot_match *match)
 {
     *match = key->ops->match(key, slot);
     return *match != SLOT_OTHER && *match != SLOT_DEAD;
 }
 
-/* The key of some sets that a slot is of, the surest match first; NULL if it is of none. What may
- * be a slot of a key that is added, as one of another passphrase, is not taken for it. */
+/* The key in some sets that a slot belongs to, the surest match first; NULL if there is none. After
+ * the first set, which has the keys that open, a slot that only may belong to a key does not. */
 static struct master_key *owner_of(const struct keyset *const *sets, const struct slot *slot,
                                    enum slot_match *match)
 {
@@ -196,7 +196,7 @@ static struct result check_age(const struct work *w, struct err *err)
     return OK;
 }
 
-/* Whether the slots that are to be are, in their order, those that are there. */
+/* Whether the file is to have just the slots that it has, in their order. */
 static bool as_before(const struct work *w)
 {
     bool same = w->count == w->e->slot_count;
@@ -285,8 +285,8 @@ static bool can_move(const struct work *w)
     return any && can;
 }
 
-/* The slots one for one, without the branch key coming here. A current slot is moved too, to
- * itself: that shows it to be what it says. m->done is false if a store could not. */
+/* Moves the slots one for one; the branch key does not come here. A current slot is moved too, to
+ * its own key: that shows that it is what it says. m->done is false if a store could not. */
 static struct result move_all(struct work *w, struct move *m, struct err *err)
 {
     m->done = true;
@@ -327,7 +327,7 @@ static bool says_to_be_of(const struct slot *slot, const struct master_key *key)
     return m == SLOT_CURRENT || m == SLOT_OLD;
 }
 
-/* Whether a slot says that it is of a new key, and of none that is named to open. */
+/* Whether a slot says that it is of this new key, and of no key that is named to open. */
 static bool owns_slot(const struct work *w, const struct master_key *key)
 {
     const struct keyset *mine = &w->session->keys;
@@ -364,9 +364,9 @@ static struct result opening_keys(const struct work *w, bool movers_too, struct 
     return OK;
 }
 
-/* Opens the file. After a store should have moved a slot and could not, it is not asked for the
- * branch key instead, which would take, and ask for, a permission that nobody meant to give. Why it
- * could not is said if no other key opens the file either. */
+/* Opens the file. If a store failed to move a slot, it is not asked for the branch key instead:
+ * that would take a permission that nobody meant to give. Why the move failed is reported if no
+ * other key opens the file either. */
 static struct result open_keys(struct work *w, const struct err *failed, struct err *err)
 {
     bool moved = failed->class != ERR_NONE;
@@ -382,8 +382,8 @@ static struct result open_keys(struct work *w, const struct err *failed, struct 
     return r;
 }
 
-/* Whether a slot that says it is of a key at hand is. *err, if it is touched, says why that cannot
- * be seen. */
+/* Whether a slot truly is of the key at hand that it names. If that cannot be found out, *err says
+ * why; else it is untouched. */
 static bool is_true(struct work *w, const struct target *t, struct err *err)
 {
     struct master_key *key = t->key;
@@ -402,8 +402,8 @@ static bool is_true(struct work *w, const struct target *t, struct err *err)
     return m.done;
 }
 
-/* Looks at every slot that is to stay as it is. One that only looked like a key's is another's; one
- * that is not what it says is made anew. */
+/* Looks at every slot that is to stay as it is. One that only looked like a key's belongs to
+ * another key; one that is not what it says is made anew. */
 static struct result believe(struct work *w, struct err *err)
 {
     char what[SLOT_DESCRIBED_MAX];
@@ -423,11 +423,14 @@ static struct result believe(struct work *w, struct err *err)
         }
         if (t->key == NULL && !w->plan->opened.tag_fits && !slot_moves(t->old)) {
             slot_describe(t->old, what);
-            (void)fail(err, ERR_DAMAGED,
-                       "its slots were changed by somebody who does not have its branch key, and "
-                       "that of %s cannot be checked",
-                       what);
-            err_hint(err, "-k gives that key too; --to gives it new slots and drops all others");
+            (void)fail(
+                err, ERR_DAMAGED,
+                "somebody without its branch key changed its slots, and the slot of %s cannot "
+                "be checked",
+                what);
+            err_hint(
+                err,
+                "give that key too, by -k; or --to, which makes new slots and drops all others");
             return FAIL;
         }
     }
@@ -455,7 +458,7 @@ static struct result run_branch(struct work *w, const struct branch **out, struc
     return branches_need(&s->branches, &s->table, s->crypto, &set, &w->e->core.context, out, err);
 }
 
-/* A slot of the branch that the file has, by a key that has none there. */
+/* A new slot, by a key that has none there, of the branch that the file has. */
 static struct result wrap_again(struct work *w, struct master_key *key, struct slot *out,
                                 struct err *err)
 {
@@ -474,8 +477,8 @@ static struct result wrap_again(struct work *w, struct master_key *key, struct s
                : FAIL;
 }
 
-/* The branch stays: a slot stays, or is wrapped from the branch key that all files of the branch
- * share. */
+/* The branch stays: each slot stays, or is a new wrap of the branch key that all files of the
+ * branch share. */
 static struct result wrap_old_branch(struct work *w, struct err *err)
 {
     bool sure = false;
@@ -486,8 +489,8 @@ static struct result wrap_old_branch(struct work *w, struct err *err)
                     (t->key == NULL || t->match == SLOT_CURRENT || t->match == SLOT_MAYBE);
         if (t->old == NULL && !w->rewrap->share_branch) {
             (void)fail(err, ERR_POLICY,
-                       "not all keys that it has are given, so that a key which is added would "
-                       "open every file of its branch");
+                       "not all of its keys are given, so an added key would open every file of "
+                       "its branch");
             err_hint(err, "-k gives the other keys; --share-branch accepts that");
             return FAIL;
         }

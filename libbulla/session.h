@@ -69,8 +69,9 @@ FALLIBLE session_sync(const struct session *s, struct err *err);
 FALLIBLE session_wrote(struct session *s, const struct stat *st, struct err *err);
 bool session_has_written(struct session *s, const struct stat *st);
 
-/* session_find_names notes a name of a file that is to be replaced whole, where that has several:
- * *all is links_found's, NULL if there is one alone. *waits is true until the last was found. */
+/* session_find_names notes a name of a file that is to be replaced whole, if it has several. *all
+ * is as from links_found, and NULL if there is one name. *waits is true until the last was found.
+ */
 FALLIBLE session_find_names(struct session *s, const struct stat *st, const struct place *name,
                             struct link_group **all, bool *waits, struct err *err);
 
