@@ -18,7 +18,12 @@
  * that memory does not fill with what is still to be written, and the sync at the end is short. */
 #define FLUSH_STEP (UINT64_C(8) << 20)
 
+/* Where standard output is kept: above the descriptors that users name, as of PINs, one of which
+ * must not come to mean it; lower where fewer are allowed. */
+#define KEPT_FROM 512
+
 static atomic_bool interrupted; /* lock-free, so a signal handler may set it */
+static int output = STDOUT_FILENO;
 
 void stream_interrupt(void)
 {
@@ -28,6 +33,24 @@ void stream_interrupt(void)
 bool stream_interrupted(void)
 {
     return atomic_load(&interrupted);
+}
+
+struct result stream_keep_output(struct err *err)
+{
+    int at = KEPT_FROM, kept;
+
+    do
+        kept = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, at);
+    while (kept < 0 && errno == EINVAL && (at /= 2) > STDERR_FILENO);
+    if (kept < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+        return fail_errno(err, "cannot put standard output aside");
+    output = kept;
+    return OK;
+}
+
+int stream_output(void)
+{
+    return output;
 }
 
 /* Takes what was put back, as far as it goes. */

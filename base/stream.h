@@ -15,6 +15,12 @@
 void stream_interrupt(void);
 bool stream_interrupted(void);
 
+/* stream_keep_output keeps standard output for bulla alone: it moves to another descriptor, which
+ * no program that is started inherits, and what code of others prints goes to standard error. Once,
+ * before such code is loaded. stream_output gives the descriptor: 1 until then. */
+FALLIBLE stream_keep_output(struct err *err);
+int stream_output(void);
+
 /* struct watch: somebody who wants to know how reading goes on. */
 struct watch {
     void (*read)(void *arg, size_t bytes);

@@ -28,8 +28,13 @@ static void show_ability(json_t *json, const char *name, bool able, const struct
         terminal_fact(json, reason, why->text);
 }
 
-/* A key that cannot wrap is an error, and so is one that cannot unwrap, unless that is all its kind
- * can do. */
+static bool seals_only(const struct master_key *key)
+{
+    return key->ops->seals_only != NULL && key->ops->seals_only(key);
+}
+
+/* A key that cannot wrap is an error, and so is one that cannot unwrap, unless it is there for
+ * sealing alone. */
 static struct result check_one(const char *given, const struct options *o, json_t *json,
                                struct err *err)
 {
@@ -47,7 +52,7 @@ static struct result check_one(const char *given, const struct options *o, json_
     struct key_sink sink = {.fact = fact, .arg = json};
     if (json == NULL) {
         terminal_reference(given);
-        putchar('\n');
+        terminal_print("\n");
     }
     terminal_fact(json, "store", key->ops->name);
     if ((key->ops->describe != NULL && !key->ops->describe(key, &sink, err).ok) ||
@@ -57,7 +62,7 @@ static struct result check_one(const char *given, const struct options *o, json_
     show_ability(json, "unwraps", c.unwraps, &c.unwrap_failed);
     if (!c.wraps)
         *err = c.wrap_failed;
-    else if (!c.unwraps && c.unwrap_failed.class != ERR_NO_KEY)
+    else if (!c.unwraps && !seals_only(key))
         *err = c.unwrap_failed;
     return err->class == ERR_NONE ? OK : FAIL;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/stream.h"
 #include "base/text.h"
 #include "cmd/batch.h"
 #include "cmd/common.h"
@@ -64,7 +65,7 @@ static struct result read_options(struct open_options *open, const struct option
 static struct result check_output(const struct decrypt *d, const struct item *item, struct err *err)
 {
     if (!d->only_verify && item->target == NULL && d->options->output == NULL &&
-        isatty(STDOUT_FILENO))
+        isatty(stream_output()))
         return fail(err, ERR_USAGE, "plaintext goes to a terminal only with -o -");
     return OK;
 }

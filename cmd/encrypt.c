@@ -5,6 +5,7 @@
 #include "base/atomic_file.h"
 #include "base/cleanup.h"
 #include "base/command.h"
+#include "base/stream.h"
 #include "base/text.h"
 #include "cmd/batch.h"
 #include "cmd/common.h"
@@ -85,7 +86,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     struct seal_report report = {0};
     char id[2 * CORE_ID_SIZE + 1];
 
-    if (item->target == NULL && isatty(STDOUT_FILENO)) {
+    if (item->target == NULL && isatty(stream_output())) {
         (void)fail(err, ERR_USAGE, "sealed data is not written to a terminal");
         err_hint(err, "-o names a file; > or | leads standard output elsewhere");
         return FAIL;

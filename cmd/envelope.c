@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include "base/stream.h"
 #include "cmd/common.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
@@ -22,7 +23,7 @@ static struct result export(const struct options *o, struct err *err)
     struct session no_keys = {.env.warn = terminal_warn};
     bool to_stdout = o->output != NULL && is_stdio(o->output);
 
-    if (to_stdout && isatty(STDOUT_FILENO))
+    if (to_stdout && isatty(stream_output()))
         return fail(err, ERR_USAGE, "an envelope is not written to a terminal");
     if (!place_open(&file, o->operands.items[0], err).ok ||
         !common_envelope(&from, &given, o, err).ok ||

@@ -49,34 +49,34 @@ static char *field_text(const struct slot *slot, enum slot_field field)
 
 static void show_slot(const struct slot *slot, size_t number)
 {
-    printf("  slot %zu       %s", number, slot->method->name);
+    terminal_print("  slot %zu       %s", number, slot->method->name);
     if (!slot_understood(slot))
-        printf(" (0x%04x), not understood by this bulla", slot->code);
-    putchar('\n');
+        terminal_print(" (0x%04x), not understood by this bulla", slot->code);
+    terminal_print("\n");
     for (const enum slot_field *f = slot->method->fields; *f != SLOT_NO_FIELD; f++) {
         char *text STRING_CLEANUP = field_text(slot, *f);
         if (text == NULL)
             terminal_lost();
         else if (text[0] != '\0')
-            printf("    %-14s%s\n", slot_field_info(*f)->name, text);
+            terminal_print("    %-14s%s\n", slot_field_info(*f)->name, text);
     }
 }
 
 static void show_line(const char *what, const char *text)
 {
-    printf("  %-13s", what);
+    terminal_print("  %-13s", what);
     terminal_show(text, strlen(text));
-    putchar('\n');
+    terminal_print("\n");
 }
 
 static void show_context(const struct context *context)
 {
     for (size_t i = 0; i < context->count; i++) {
-        printf("  %-13s", i == 0 ? "context" : "");
+        terminal_print("  %-13s", i == 0 ? "context" : "");
         terminal_show(context->pairs[i].key, strlen(context->pairs[i].key));
-        putchar('=');
+        terminal_print("=");
         terminal_show(context->pairs[i].value, strlen(context->pairs[i].value));
-        putchar('\n');
+        terminal_print("\n");
     }
 }
 
@@ -87,25 +87,25 @@ static void show(const struct shown *shown)
     char time[TEXT_TIME_SIZE], id[2 * BRANCH_ID_SIZE + 1];
 
     terminal_show(shown->file, strlen(shown->file));
-    printf(": sealed, format %d, envelope %s\n", FORMAT_VERSION,
-           f->separate ? "separate" : "in the file");
+    terminal_print(": sealed, format %d, envelope %s\n", FORMAT_VERSION,
+                   f->separate ? "separate" : "in the file");
     show_line("sealed at", text_time(time, core->created));
     show_line("suite", suite_by_code(core->suite)->name);
     if (shown->has_size)
-        printf("  %-13s%" PRIu64 " bytes of plaintext\n", "size", shown->size);
+        terminal_print("  %-13s%" PRIu64 " bytes of plaintext\n", "size", shown->size);
     if (core->name[0] != '\0')
         show_line("name", core->name);
     if (core->generation != 0)
-        printf("  %-13s%" PRIu64 "\n", "generation", core->generation);
+        terminal_print("  %-13s%" PRIu64 "\n", "generation", core->generation);
     show_context(&core->context);
     show_line("file id", text_hex(id, core->file_id, CORE_ID_SIZE));
     show_line("branch id", text_hex(id, f->envelope.branch_id, BRANCH_ID_SIZE));
-    printf("  %-13scopy A %s, copy B %s; sequence %" PRIu64 ", %zu bytes each\n", "envelope",
-           copy_state(f, 0), copy_state(f, 1), f->envelope.sequence,
-           envelope_size(&f->envelope) / 2);
-    printf("  %-13s%zu%s\n", "keys", f->envelope.slot_count,
-           f->envelope.slot_count == 1 ? ": without it nothing opens this file"
-                                       : "; any one opens it");
+    terminal_print("  %-13scopy A %s, copy B %s; sequence %" PRIu64 ", %zu bytes each\n",
+                   "envelope", copy_state(f, 0), copy_state(f, 1), f->envelope.sequence,
+                   envelope_size(&f->envelope) / 2);
+    terminal_print("  %-13s%zu%s\n", "keys", f->envelope.slot_count,
+                   f->envelope.slot_count == 1 ? ": without it nothing opens this file"
+                                               : "; any one opens it");
     for (size_t i = 0; i < f->envelope.slot_count; i++)
         show_slot(&f->envelope.slots[i], i);
 }

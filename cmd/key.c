@@ -345,12 +345,13 @@ static void row(void *arg, const struct key_info *info)
         return;
     }
     if (!*l->headed)
-        printf("%-24s %7s  %-9s  %-20s  %5s  %-32s  %s\n", "NAME", "VERSION", "STATE", "CREATED",
-               "AGE", "ID", "KIND");
+        terminal_print("%-24s %7s  %-9s  %-20s  %5s  %-32s  %s\n", "NAME", "VERSION", "STATE",
+                       "CREATED", "AGE", "ID", "KIND");
     *l->headed = true;
-    printf("%-24s %7" PRIu32 "  %-9s  %s  %4" PRIu64 "d  %s  %s%s\n", info->name, info->version,
-           key_state_name(info->state), text_time(created, info->created), key_age(info, now()),
-           info->id, info->kind, key_overdue(info, now()) ? "  OVERDUE" : "");
+    terminal_print("%-24s %7" PRIu32 "  %-9s  %s  %4" PRIu64 "d  %s  %s%s\n", info->name,
+                   info->version, key_state_name(info->state), text_time(created, info->created),
+                   key_age(info, now()), info->id, info->kind,
+                   key_overdue(info, now()) ? "  OVERDUE" : "");
 }
 
 static void end_object(struct listing *l)
@@ -370,9 +371,9 @@ static void begin(void *arg, const char *what, const char *reference)
         terminal_put(l->object, what, terminal_reference_text(reference));
         return;
     }
-    printf("%s ", what);
+    terminal_print("%s ", what);
     terminal_reference(reference);
-    putchar('\n');
+    terminal_print("\n");
 }
 
 static void fact(void *arg, const char *name, const char *value)

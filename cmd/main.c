@@ -103,7 +103,7 @@ static int run(int argc, char **argv, struct options *o)
     struct err err = {0};
 
     if (argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0)) {
-        puts("bulla " BULLA_VERSION);
+        terminal_print("bulla %s\n", BULLA_VERSION);
         return ERR_NONE;
     }
     if (!secret_init(&err).ok || !options_parse(o, &verb, argc, argv, &err).ok)
@@ -132,6 +132,8 @@ int main(int argc, char **argv)
         (void)fail_errno(&err, "cannot open /dev/null in place of a closed descriptor");
         return terminal_error(&err);
     }
+    if (!terminal_begin(&err).ok)
+        return terminal_error(&err);
     keep_keys_in_memory();
     catch_signals();
     secret_last_resort(no_way_on);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cmd/option_rows.h"
+#include "cmd/terminal.h"
 
 static struct result list_add(struct list *l, const char *item, struct err *err)
 {
@@ -280,11 +281,11 @@ struct result options_parse(struct options *o, const struct verb **verb, int arg
 static void print_moved_in(const char *text, int columns)
 {
     for (; *text != '\0'; text++) {
-        putchar(*text);
+        terminal_print("%c", *text);
         if (*text == '\n')
-            printf("%*s", columns, "");
+            terminal_print("%*s", columns, "");
     }
-    putchar('\n');
+    terminal_print("\n");
 }
 
 static void print_overview(const char *group)
@@ -292,15 +293,16 @@ static void print_overview(const char *group)
     char name[32];
 
     if (group == NULL)
-        printf("bulla " BULLA_VERSION
-               ": seals backups before they leave the machine, opens them on restore\n\n"
-               "usage: bulla VERB [options] [FILE...]\n\n");
+        terminal_print("bulla " BULLA_VERSION
+                       ": seals backups before they leave the machine, opens them on restore\n\n"
+                       "usage: bulla VERB [options] [FILE...]\n\n");
     for (size_t i = 0; i < option_verb_count; i++)
         if (group == NULL || is_in(&option_verbs[i], group))
-            printf("  %-18s%s\n", full_name(&option_verbs[i], name), option_verbs[i].summary);
-    printf("\n'bulla VERB --help' shows a verb's options.\n");
+            terminal_print("  %-18s%s\n", full_name(&option_verbs[i], name),
+                           option_verbs[i].summary);
+    terminal_print("\n'bulla VERB --help' shows a verb's options.\n");
     if (group == NULL)
-        printf(
+        terminal_print(
             "\nexit status: 0 done; 1 failed; 2 usage; 3 part of a batch failed or was not looked\n"
             "at; 4 damaged or forged data; 5 none of the given keys opens it; 6 key store not\n"
             "reachable; 7 refused by policy; 8 not supported by this bulla; 130 interrupted\n");
@@ -313,19 +315,19 @@ void options_help(const struct options *o, const struct verb *verb)
         return;
     }
     char name[32];
-    printf("usage: bulla %s [options] %s\n\n%s.\n\n%s\n", full_name(verb, name), verb->operands,
-           verb->summary, verb->more);
+    terminal_print("usage: bulla %s [options] %s\n\n%s.\n\n%s\n", full_name(verb, name),
+                   verb->operands, verb->summary, verb->more);
     for (size_t i = 0; i < option_row_count; i++) {
         if ((option_rows[i].verbs & verb->bit) == 0)
             continue;
         snprintf(name, sizeof name, "--%s%s%s", option_rows[i].name,
                  option_rows[i].metavar ? " " : "",
                  option_rows[i].metavar ? option_rows[i].metavar : "");
-        printf("  %c%c%c %-23s", option_rows[i].letter ? '-' : ' ',
-               option_rows[i].letter ? option_rows[i].letter : ' ',
-               option_rows[i].letter ? ',' : ' ', name);
+        terminal_print("  %c%c%c %-23s", option_rows[i].letter ? '-' : ' ',
+                       option_rows[i].letter ? option_rows[i].letter : ' ',
+                       option_rows[i].letter ? ',' : ' ', name);
         if (strlen(name) > 22)
-            printf("\n%29s", "");
+            terminal_print("\n%29s", "");
         print_moved_in(option_rows[i].help, 29);
     }
 }

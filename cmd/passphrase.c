@@ -19,6 +19,10 @@
 #include "base/text.h"
 #include "crypto/passphrase.h"
 
+#define PIN_SOURCES                                                                                \
+    "PIN", offsetof(struct options, pin_fd), offsetof(struct options, pin_command),                \
+        "BULLA_PIN_FILE", "bulla.pin"
+
 /* struct sources: the places that one kind of secret may come from. */
 static const struct sources {
     const char *noun;
@@ -35,9 +39,10 @@ static const struct sources {
                              "BULLA_NEW_PASSPHRASE_FILE", "bulla.new-passphrase",
                              "BULLA_NEW_PASSPHRASE_FILE, --new-passphrase-fd and "
                              "--new-passphrase-command give one"},
-    [WANT_PIN] = {"PIN", offsetof(struct options, pin_fd), offsetof(struct options, pin_command),
-                  "BULLA_PIN_FILE", "bulla.pin",
+    [WANT_PIN] = {PIN_SOURCES,
                   "BULLA_PIN_FILE, --pin-fd, --pin-command and pin-source= in the URI give one"},
+    [WANT_PIN_TYPED] = {PIN_SOURCES, "a token's last try is for a PIN that somebody types; the "
+                                     "right PIN, given by another tool, brings the tries back"},
 };
 
 static struct result read_descriptor(const char *number, int *fd, struct err *err)
@@ -182,7 +187,8 @@ static struct result from_terminal(const char *what, enum wanted wanted, struct 
     char shown[TEXT_ESCAPED(256)];
 
     if (tty < 0) {
-        (void)fail(err, ERR_USAGE, "there is no terminal to ask for the %s", what);
+        (void)fail(err, wanted == WANT_PIN_TYPED ? ERR_POLICY : ERR_USAGE,
+                   "there is no terminal to ask for the %s", what);
         err_hint(err, "%s", sources[wanted].hint);
         return FAIL;
     }
@@ -225,6 +231,8 @@ static struct result find(void *arg, const char *what, enum wanted wanted, struc
     const char *file = getenv(s->variable);
     char *path STRING_CLEANUP = NULL;
 
+    if (wanted == WANT_PIN_TYPED)
+        return from_terminal(what, wanted, out, err);
     if (fd != NULL)
         return from_fd_option(fd, s->noun, out, err);
     if (command != NULL)

@@ -27,8 +27,12 @@ static struct result read_options(struct run *r, const struct options *o, struct
         return FAIL;
     r->to.crew = r->from.crew; /* the threads are those of the run */
     /* Without --to, a file must not lose a key that an alias only seems to mean. */
-    return r->other_keys ? common_keys(&r->to, &r->to_options, true, err)
-                         : keyset_locate(&r->from.keys, false, err);
+    if (r->other_keys ? !common_keys(&r->to, &r->to_options, true, err).ok
+                      : !keyset_locate(&r->from.keys, false, err).ok)
+        return FAIL;
+    struct session *to = r->other_keys ? &r->to : &r->from;
+    session_replaces(to, &to->keys);
+    return OK;
 }
 
 static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)

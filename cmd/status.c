@@ -213,10 +213,10 @@ static void show_needed(const struct run *r, const struct need *need, const stru
         return;
     terminal_show(item->source->path, strlen(item->source->path));
     if (r->need_count > 1) {
-        putchar('\t');
+        terminal_print("\t");
         terminal_reference(need->reference);
     }
-    putchar('\n');
+    terminal_print("\n");
 }
 
 static struct result unclear(const struct need *need, const struct item *item, struct err *err)
@@ -308,17 +308,17 @@ static void show_one(const void *node, VISIT visit, int depth)
     (void)depth;
     if (visit != postorder && visit != leaf) /* the two that come in order */
         return;
-    printf("%" PRIu64 " file%s on %s, %" PRIu64 " of them on it alone; the oldest is ", t->files,
-           plural(t->files), t->what, t->alone);
+    terminal_print("%" PRIu64 " file%s on %s, %" PRIu64 " of them on it alone; the oldest is ",
+                   t->files, plural(t->files), t->what, t->alone);
     terminal_show(t->oldest, strlen(t->oldest));
-    printf(" of %s\n", text_time(time, t->time));
+    terminal_print(" of %s\n", text_time(time, t->time));
 }
 
 static void show(const struct run *r)
 {
     twalk(r->tallies, show_one);
-    printf("%" PRIu64 " file%s, %" PRIu64 " of them on a single key\n", r->files, plural(r->files),
-           r->alone);
+    terminal_print("%" PRIu64 " file%s, %" PRIu64 " of them on a single key\n", r->files,
+                   plural(r->files), r->alone);
 }
 
 static void show_one_json(const void *node, VISIT visit, int depth)
@@ -368,10 +368,10 @@ static void show_need(const struct run *r, const struct need *need, bool all)
     }
     if (need->files == 0 && !all)
         return;
-    printf("%" PRIu64 " file%s still need%s ", need->files, plural(need->files),
-           need->files == 1 ? "s" : "");
+    terminal_print("%" PRIu64 " file%s still need%s ", need->files, plural(need->files),
+                   need->files == 1 ? "s" : "");
     terminal_reference(need->reference);
-    putchar('\n');
+    terminal_print("\n");
 }
 
 static void run_end(struct run *r)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/stream.h"
 #include "base/text.h"
 #include "cmd/progress.h"
 #include "keystore/shown.h"
@@ -14,6 +15,20 @@
 
 static bool quiet;
 static atomic_bool lost; /* something for standard output */
+static FILE *kept;       /* standard output, once it was put aside */
+
+static FILE *output(void)
+{
+    return kept != NULL ? kept : stdout;
+}
+
+struct result terminal_begin(struct err *err)
+{
+    if (!stream_keep_output(err).ok)
+        return FAIL;
+    kept = fdopen(stream_output(), "w");
+    return kept != NULL ? OK : fail_errno(err, "cannot use standard output");
+}
 
 void terminal_quiet(bool q)
 {
@@ -58,12 +73,21 @@ void terminal_note(const char *fmt, ...)
     line("", text, "");
 }
 
+void terminal_print(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vfprintf(output(), fmt, ap);
+    va_end(ap);
+}
+
 void terminal_show(const void *bytes, size_t size)
 {
     char *escaped = malloc(TEXT_ESCAPED(size));
 
     if (escaped != NULL)
-        fputs(text_escape(escaped, TEXT_ESCAPED(size), bytes, size), stdout);
+        fputs(text_escape(escaped, TEXT_ESCAPED(size), bytes, size), output());
     else
         lost = true;
     free(escaped);
@@ -117,22 +141,22 @@ static int put_json(const char *text, size_t size, void *arg)
 {
     (void)arg;
     for (size_t i = 0; i < size; i++)
-        if (text[i] == 0x7f ? fputs("\\u007f", stdout) == EOF : putchar(text[i]) == EOF)
+        if (text[i] == 0x7f ? fputs("\\u007f", output()) == EOF : putc(text[i], output()) == EOF)
             return -1;
     return 0;
 }
 
 void terminal_json(json_t *json)
 {
-    flockfile(stdout);
+    flockfile(output());
     if (json == NULL ||
         json_dump_callback(json, put_json, NULL,
                            JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER) != 0)
         lost = true;
-    putchar('\n');
+    putc('\n', output());
     json_decref(json);
-    (void)fflush(stdout); /* what fails here is seen at the end */
-    funlockfile(stdout);
+    (void)fflush(output()); /* what fails here is seen at the end */
+    funlockfile(output());
 }
 
 void terminal_lost(void)
@@ -143,7 +167,7 @@ void terminal_lost(void)
 int terminal_finish(int status)
 {
     progress_clear();
-    if (fflush(stdout) == 0 && !ferror(stdout) && !lost)
+    if (fflush(output()) == 0 && !ferror(output()) && !lost)
         return status;
     line("", "cannot write standard output", "");
     return status == ERR_NONE ? ERR_FAILED : status;
@@ -155,7 +179,7 @@ void terminal_fact(json_t *object, const char *name, const char *value)
         terminal_put(object, name, terminal_text(value, strlen(value)));
         return;
     }
-    printf("  %-20s", name);
+    terminal_print("  %-20s", name);
     terminal_show(value, strlen(value));
-    putchar('\n');
+    terminal_print("\n");
 }

@@ -3,7 +3,9 @@
  *     bulla: 'x.bulla': chunk 17 does not authenticate
  *     bulla: hint: what to do
  *
- * Standard output has results only: data, JSON, or what the verb is asked to show. */
+ * Standard output has results only: data, JSON, or what the verb is asked to show. They are printed
+ * here and not by printf, whose stream and descriptor 1 belong to whatever code of others prints.
+ */
 #ifndef BULLA_CMD_TERMINAL_H
 #define BULLA_CMD_TERMINAL_H
 
@@ -12,6 +14,9 @@
 #include <stdint.h>
 
 #include "base/err.h"
+
+/* terminal_begin puts standard output aside (stream_keep_output); before anything is printed. */
+FALLIBLE terminal_begin(struct err *err);
 
 /* terminal_quiet drops warnings and notes from then on. */
 void terminal_quiet(bool quiet);
@@ -22,6 +27,10 @@ int terminal_error(const struct err *err);
 /* terminal_warn has the shape of a session's warn. */
 void terminal_warn(void *arg, const char *text);
 __attribute__((format(printf, 1, 2))) void terminal_note(const char *fmt, ...);
+
+/* terminal_print prints to standard output what is ours; what comes from outside is for
+ * terminal_show. */
+__attribute__((format(printf, 1, 2))) void terminal_print(const char *fmt, ...);
 
 /* terminal_show prints bytes from outside to standard output, escaped. */
 void terminal_show(const void *bytes, size_t size);

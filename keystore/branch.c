@@ -31,11 +31,38 @@ struct result branch_wrap(struct master_key *key, const struct branch_identity *
         return FAIL;
     if (!key->ops->reopens(key))
         return OK;
+    key->kdf_work = 0; /* nobody else chose what this slot costs */
     enum unwrapped u = branch_unwrap_own(key, identity, slot, branch_key, err);
     if (u == UNWRAP_NOT_MINE)
         return fail(err, ERR_FAILED, "a wrap by the %s key store does not open again",
                     key->ops->name);
-    return u == UNWRAP_OPENED ? OK : FAIL;
+    key->proved = u == UNWRAP_OPENED;
+    return key->proved ? OK : FAIL;
+}
+
+struct result branch_prove(struct master_key *key, const struct branch_identity *identity,
+                           const struct secret *branch_key, const struct slot *slot,
+                           struct err *err)
+{
+    if (key->proved || (key->ops->seals_only != NULL && key->ops->seals_only(key)))
+        return OK;
+    enum unwrapped u = branch_unwrap_own(key, identity, slot, branch_key, err);
+    if (u == UNWRAP_NOT_MINE)
+        (void)fail(err, ERR_NO_KEY, "it is another key that opens it");
+    if (u != UNWRAP_OPENED)
+        err_context(err, "the new %s key does not open what is sealed to it", key->ops->name);
+    key->proved = u == UNWRAP_OPENED;
+    return key->proved ? OK : FAIL;
+}
+
+static struct result prove_all(const struct branch *b, const struct keyset *keys, struct err *err)
+{
+    struct branch_identity identity = {branch_key_id(&b->key), &b->context};
+
+    for (size_t i = 0; i < keys->count; i++)
+        if (!branch_prove(keys->keys[i], &identity, &b->key.key, &b->slots[i], err).ok)
+            return FAIL;
+    return OK;
 }
 
 struct result branch_new(struct branch *b, const struct crypto *crypto, const struct keyset *keys,
@@ -289,10 +316,10 @@ struct result branch_open(struct branch_table *table, const struct crypto *crypt
 {
     struct err failed = {0};
 
+    keyset_next_file(keys);
     if (open_known(table, crypto, e, o))
         return OK;
     for (size_t k = 0; k < keys->count; k++) {
-        keys->keys[k]->kdf_work = 0;
         for (size_t s = 0; s < e->slot_count; s++) {
             if (stream_interrupted()) /* slots may take long, one after the other */
                 return fail(err, ERR_INTERRUPTED, "interrupted");
@@ -372,6 +399,7 @@ struct result branches_need(struct branches *b, struct branch_table *table,
         return fail(err, ERR_FAILED, "out of memory");
     memcpy(made.keys, keys->keys, keys->count * sizeof *made.keys);
     if (!branch_new(&made.branch, crypto, keys, context, err).ok ||
+        (b->prove && !prove_all(&made.branch, keys, err).ok) ||
         !branch_remember(table, &made.branch.key, made.branch.slots, made.branch.slot_count, err)
              .ok)
         return FAIL;

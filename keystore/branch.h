@@ -24,6 +24,7 @@ void branch_free(struct branch *b);
 /* struct branches: those that a run made, one for each set of master keys and each context; {0} is
  * empty. Of many contexts the oldest are forgotten. */
 struct branches {
+    bool prove; /* their slots take the place of others: each key must be seen to open one first */
     struct made_branch *list;
     size_t count, next;
     uint64_t wraps; /* by master keys */
@@ -33,6 +34,11 @@ struct branches {
  */
 FALLIBLE branch_wrap(struct master_key *key, const struct branch_identity *identity,
                      const struct secret *branch_key, struct slot *slot, struct err *err);
+
+/* branch_prove sees that a key opens a slot that it just made, before slots of others go for it:
+ * once in a run, and not for keys that only seal. */
+FALLIBLE branch_prove(struct master_key *key, const struct branch_identity *identity,
+                      const struct secret *branch_key, const struct slot *slot, struct err *err);
 
 /* branch_unwrap_own unwraps a slot that was just made of a branch key. UNWRAP_OPENED only if that
  * comes back: another is UNWRAP_FAILED. */

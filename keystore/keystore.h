@@ -20,7 +20,8 @@ struct keystore_ops;
 enum wanted {
     WANT_PASSPHRASE,
     WANT_NEW_PASSPHRASE, /* asked for twice on a terminal */
-    WANT_PIN             /* of a token */
+    WANT_PIN,            /* of a token */
+    WANT_PIN_TYPED       /* its last try: from a person alone */
 };
 
 /* struct token_options: what the user said of tokens. Strings belong to others and may be NULL. */
@@ -65,7 +66,8 @@ struct keystore_env {
 struct master_key {
     const struct keystore_ops *ops;
     uint64_t calls;    /* asked of a token or a service, which the store counts; for reports */
-    uint64_t kdf_work; /* done on the slots of one file, whose opener sets it to 0 before */
+    uint64_t kdf_work; /* done on the slots of one file: keyset_next_file sets it to 0 */
+    bool proved;       /* it opened what it wrapped, in this run */
 };
 
 /* struct branch_identity: what a wrap is bound to. */
@@ -175,7 +177,8 @@ struct keystore_ops {
     bool (*seals_only)(const struct master_key *key);
 
     /* Whether a fresh wrap is unwrapped at once, to see that it opens. Not where the key can only
-     * wrap, nor where each unwrap costs a call or a PIN. Required. */
+     * wrap, nor where each unwrap costs a call or a PIN: then once in a run, if slots of before
+     * go. Required. */
     bool (*reopens)(const struct master_key *key);
 
     /* Tells what a slot is to the key, without using the key. Required. */

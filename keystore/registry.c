@@ -151,6 +151,12 @@ struct result keyset_still_active(const struct keyset *set, struct err *err)
     return OK;
 }
 
+void keyset_next_file(const struct keyset *set)
+{
+    for (size_t i = 0; i < set->count; i++)
+        set->keys[i]->kdf_work = 0;
+}
+
 uint64_t keyset_calls(const struct keyset *set)
 {
     uint64_t calls = 0;

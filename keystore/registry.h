@@ -33,6 +33,9 @@ FALLIBLE keyset_locate(const struct keyset *set, bool version, struct err *err);
 /* keyset_still_active is still_active of every key that has it, up to the first that fails. */
 FALLIBLE keyset_still_active(const struct keyset *set, struct err *err);
 
+/* keyset_next_file lets the keys do as much work on the slots of a file as for any other. */
+void keyset_next_file(const struct keyset *set);
+
 /* keyset_calls gives how often the keys asked a token or a service. */
 uint64_t keyset_calls(const struct keyset *set);
 

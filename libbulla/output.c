@@ -42,9 +42,9 @@ struct result output_open(struct output *o, const struct place *place, bool repl
 
     o->session = inputs->session;
     if (place == NULL) {
-        o->fd = fd_sink(STDOUT_FILENO, "standard output");
-        pipe_widen(STDOUT_FILENO);
-        if (fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode))
+        o->fd = fd_sink(stream_output(), "standard output");
+        pipe_widen(stream_output());
+        if (fstat(stream_output(), &st) == 0 && S_ISREG(st.st_mode))
             input = input_of(inputs, &st);
         return input == NULL ? OK : fail(err, ERR_FAILED, "standard output is %s", input);
     }
@@ -94,7 +94,7 @@ struct result output_commit(struct output *o, const struct stat *like, enum whos
 {
     if (!o->file.open) {
         /* Pipes, terminals and the like cannot be synced, and say so by these. */
-        if (sync_of(o) != SYNC_NONE && fsync(STDOUT_FILENO) != 0 && errno != EINVAL &&
+        if (sync_of(o) != SYNC_NONE && fsync(stream_output()) != 0 && errno != EINVAL &&
             errno != EROFS && errno != ENOTSUP)
             return fail_errno(err, "cannot sync standard output");
         return OK;

@@ -23,18 +23,41 @@ static struct result carry_over(const struct core *core, const struct reencrypt_
     return OK;
 }
 
-/* Nobody who could open the file shall lose it unseen, nor shall it go back to an old version. */
-static struct result check_slots(const struct envelope *e, const struct keyset *keys, bool any_keys,
-                                 struct err *err)
+/* Whether a slot is of a given key. Of a passphrase only opening it shows that: there may be
+ * several of one hint. */
+static bool is_given(struct session *s, const struct envelope *e, const struct slot *slot,
+                     const struct branch_opened *o, struct err *err)
 {
-    for (size_t i = 0; i < e->slot_count && !any_keys; i++) {
-        if (!keyset_matches(keys, &e->slots[i])) {
-            (void)fail(err, ERR_POLICY, "it is sealed to keys that were not given");
-            err_hint(err, "--to names the keys that it shall have");
+    for (size_t i = 0; i < s->keys.count; i++) {
+        struct master_key *key = s->keys.keys[i];
+        enum slot_match match = key->ops->match(key, slot);
+        if (match != SLOT_OTHER &&
+            (match != SLOT_MAYBE || branch_slot_opens(&s->table, key, e, slot, o, err)))
+            return true;
+    }
+    return false;
+}
+
+/* Nobody who could open the file shall lose it unseen. */
+static struct result check_given(struct session *s, const struct envelope *e, struct err *err)
+{
+    struct branch_opened o BRANCH_OPENED_CLEANUP = {0};
+    struct err why = {0};
+
+    if (!branch_open(&s->table, s->crypto, &s->keys, e, &o, err).ok)
+        return FAIL;
+    for (size_t i = 0; i < e->slot_count; i++) {
+        if (is_given(s, e, &e->slots[i], &o, &why))
+            continue;
+        if (why.class != ERR_NONE) {
+            *err = why;
             return FAIL;
         }
+        (void)fail(err, ERR_POLICY, "it is sealed to keys that were not given");
+        err_hint(err, "--to names the keys that it shall have");
+        return FAIL;
     }
-    return keyset_check_age(keys, e->slots, e->slot_count, err);
+    return OK;
 }
 
 /* Under the session's lock: another file may be having a key look for more on its token. */
@@ -42,7 +65,9 @@ static struct result check_keys(const struct sealed *f, struct session *to, bool
                                 struct err *err)
 {
     pthread_mutex_lock(&to->lock);
-    struct result r = check_slots(&f->envelope, &to->keys, any_keys, err);
+    struct result r = any_keys ? OK : check_given(to, &f->envelope, err);
+    if (r.ok) /* nor shall it go back to an old version */
+        r = keyset_check_age(&to->keys, f->envelope.slots, f->envelope.slot_count, err);
     pthread_mutex_unlock(&to->lock);
     if (!r.ok)
         err_context(err, "'%s'", f->source.name);
@@ -140,17 +165,36 @@ static struct result replace(struct session *from, struct session *to,
     return atomic_file_commit(&out, err);
 }
 
+/* Takes the file that is at place for this thread: another may have replaced it meanwhile. */
+static struct result claim_file(struct session *s, const struct place *place, struct claim *claim,
+                                struct stat *st, struct err *err)
+{
+    struct stat claimed;
+    bool there;
+
+    if (!place_stat(place, st, &there, err).ok)
+        return FAIL;
+    do {
+        claim_drop(claim);
+        claimed = *st;
+        session_claim(s, claim, &claimed);
+        if (!place_stat(place, st, &there, err).ok)
+            return FAIL;
+    } while (there && !file_same(st, &claimed));
+    return OK;
+}
+
 struct result reencrypt_file(struct session *from, struct session *to,
                              const struct reencrypt_options *options, const struct sealed_place *at,
                              struct seal_report *report, struct err *err)
 {
+    struct claim claim CLAIM_CLEANUP = {0}; /* dropped after the lock */
     struct link_group *links LINK_GROUP_CLEANUP = NULL;
     struct sealed f SEALED_CLEANUP = {0};
     int locked FD_CLEANUP = -1; /* against a rewrap of the same file */
     struct stat st = {0};
-    bool there;
 
-    if (!place_stat(at->body, &st, &there, err).ok ||
+    if (!claim_file(from, at->body, &claim, &st, err).ok ||
         !session_find_names(from, &st, at->body, &links, &report->waits, err).ok)
         return FAIL;
     if (report->waits)

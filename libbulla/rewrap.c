@@ -19,6 +19,7 @@ struct job {
     struct stat st;            /* of that */
     int fd;                    /* of that too, open for writing and locked; -1 before */
     struct link_group *links;  /* all its names, if it has several and is replaced whole */
+    struct claim claim;        /* until the lock is gone */
 };
 
 static void job_end(struct job *j)
@@ -27,6 +28,7 @@ static void job_end(struct job *j)
     link_group_drop(&j->links);
     plan_end(&j->plan);
     sealed_close(&j->sealed);
+    claim_drop(&j->claim);
 }
 
 static bool is_whole(const struct sealed *f)
@@ -215,19 +217,20 @@ static bool has_old_export(struct job *j, const struct place *file)
     return due;
 }
 
-/* Another thread may be at another name of the same file: one after the other. */
+/* Another thread may be at the same file: that one goes first, and may have replaced it. */
 static struct result in_turn(struct job *j, const struct sealed_place *from,
                              struct rewrap_report *report, struct err *err)
 {
-    struct session *s = j->rewrap->session;
-    bool several = j->st.st_nlink > 1;
+    struct session silent = {0};
+    struct stat now;
+    bool there;
 
-    if (!several)
-        return write_out(j, from, report, err);
-    pthread_mutex_lock(&s->turn);
-    struct result r = write_out(j, from, report, err);
-    pthread_mutex_unlock(&s->turn);
-    return r;
+    session_claim(j->rewrap->session, &j->claim, &j->st);
+    if (!place_stat(j->place, &now, &there, err).ok)
+        return FAIL;
+    if (there && !file_same(&now, &j->st) && !look(j, from, &silent, err).ok)
+        return FAIL;
+    return has_work(j) ? write_out(j, from, report, err) : OK;
 }
 
 struct result rewrap_file(struct rewrap *r, const struct place *file, struct rewrap_report *report,
@@ -273,6 +276,8 @@ struct result rewrap_start(struct rewrap *r, struct err *err)
     r->scratch = malloc(SLOTS_MAX * sizeof *r->scratch);
     if (r->scratch == NULL)
         return fail(err, ERR_FAILED, "out of memory");
+    session_replaces(r->session, &r->to);
+    session_replaces(r->session, &r->add);
     if (r->to.count + r->add.count + r->remove.count == 0)
         return keyset_locate(&r->session->keys, true, err);
     if (!locate_new(&r->to, err).ok || !locate_new(&r->add, err).ok)

@@ -143,6 +143,16 @@ static struct result target_change(struct work *w, struct err *err)
     return OK;
 }
 
+/* Whether a slot is the place of another reference to its key. */
+static bool has_place(const struct work *w, const struct slot *slot)
+{
+    bool has = false;
+
+    for (size_t i = 0; i < w->count; i++)
+        has = has || (w->targets[i].old == slot && w->targets[i].match != SLOT_OTHER);
+    return has;
+}
+
 /* --to: these keys and no others. The slot in its place is one of that key, or else the one that a
  * key store may turn into it. */
 static struct result target_to(struct work *w, struct err *err)
@@ -154,7 +164,7 @@ static struct result target_to(struct work *w, struct err *err)
         enum slot_match best = SLOT_OTHER;
         for (size_t s = 0; s < w->e->slot_count && best != SLOT_CURRENT; s++) {
             enum slot_match m;
-            if (!is_of(to->keys[i], &w->e->slots[s], &m) ||
+            if (!is_of(to->keys[i], &w->e->slots[s], &m) || has_place(w, &w->e->slots[s]) ||
                 (best != SLOT_OTHER && m != SLOT_CURRENT))
                 continue;
             old = &w->e->slots[s];
@@ -469,7 +479,8 @@ static struct result wrap_again(struct work *w, struct master_key *key, struct s
     slot_table_name(key, w->e->branch_id, NULL, name);
     if (slot_table_find(&w->rewrap->made, name, out))
         return OK;
-    if (!branch_wrap(key, &identity, &branch->key, out, err).ok)
+    if (!branch_wrap(key, &identity, &branch->key, out, err).ok ||
+        !branch_prove(key, &identity, &branch->key, out, err).ok)
         return FAIL;
     w->rewrap->wraps++;
     return slot_table_add(&w->rewrap->made, name, out, err).ok
@@ -535,6 +546,8 @@ static struct result plan_slots(struct work *w, struct err *err)
 {
     struct move m = {0};
 
+    keyset_next_file(&w->rewrap->to);
+    keyset_next_file(&w->rewrap->add);
     if (!check_age(w, err).ok || !find_targets(w, err).ok)
         return FAIL;
     if (w->plan->other)

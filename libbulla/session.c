@@ -11,6 +11,7 @@ struct result session_open(struct session *s, const char *const *references, siz
 {
     s->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     s->turn = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    s->dropped = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
     crew_init(&s->own_crew, s->threads > 0 ? s->threads : 1, BODY_BLOCK_SIZE);
     if (s->crew == NULL)
         s->crew = &s->own_crew;
@@ -100,6 +101,41 @@ bool session_has_written(struct session *s, const struct stat *st)
     return has;
 }
 
+static bool is_claimed(const struct session *s, const struct stat *st)
+{
+    const struct claim *c = s->claims;
+
+    while (c != NULL && (c->number != st->st_ino || c->device != st->st_dev))
+        c = c->next;
+    return c != NULL;
+}
+
+void session_claim(struct session *s, struct claim *c, const struct stat *st)
+{
+    pthread_mutex_lock(&s->lock);
+    while (is_claimed(s, st))
+        pthread_cond_wait(&s->dropped, &s->lock);
+    *c = (struct claim){s, s->claims, st->st_dev, st->st_ino};
+    s->claims = c;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void claim_drop(struct claim *c)
+{
+    struct session *s = c->session;
+
+    if (s == NULL)
+        return;
+    pthread_mutex_lock(&s->lock);
+    struct claim **at = &s->claims;
+    while (*at != c)
+        at = &(*at)->next;
+    *at = c->next;
+    pthread_cond_broadcast(&s->dropped);
+    pthread_mutex_unlock(&s->lock);
+    *c = (struct claim){0};
+}
+
 struct result session_find_names(struct session *s, const struct stat *st, const struct place *name,
                                  struct link_group **all, bool *waits, struct err *err)
 {
@@ -121,6 +157,22 @@ struct result session_open_keys(struct session *s, const struct envelope *e,
     struct result r = branch_open(&s->table, s->crypto, &s->keys, e, o, err);
     pthread_mutex_unlock(&s->lock);
     return r;
+}
+
+void session_replaces(struct session *s, const struct keyset *keys)
+{
+    bool sealers = false;
+
+    s->branches.prove = true;
+    for (size_t i = 0; i < keys->count; i++) {
+        const struct master_key *key = keys->keys[i];
+        sealers = sealers || (key->ops->seals_only != NULL && key->ops->seals_only(key));
+    }
+    if (sealers)
+        session_warn(s,
+                     "a key that only seals takes the place of others: nobody sees here that its "
+                     "private key is there and opens; keep the old keys until 'bulla verify' "
+                     "says so by it");
 }
 
 struct result session_still_active(struct session *s, struct err *err)

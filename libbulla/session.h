@@ -21,6 +21,16 @@ struct written {
     size_t count, room;
 };
 
+/* struct claim: a file that a thread of the run replaces or changes. {0} is none. */
+struct claim {
+    struct session *session; /* NULL: none */
+    struct claim *next;
+    dev_t device;
+    ino_t number;
+};
+
+#define CLAIM_CLEANUP __attribute__((cleanup(claim_drop)))
+
 /* When results are made durable. */
 enum sync_policy {
     SYNC_EACH, /* before each takes its place */
@@ -38,9 +48,11 @@ struct session {
     struct crew *crew; /* of these: the own one, or filled before with that of another session */
     struct crew own_crew;
 
-    pthread_mutex_t turn; /* of the thread that replaces a file; taken before the lock */
+    pthread_mutex_t turn; /* of the thread that puts a result in its place; taken before the lock */
     pthread_mutex_t lock; /* for what follows and for the keys, which it gives to one thread at a
                            * time; those of two sessions may be used at once */
+    struct claim *claims; /* of the threads, on their stacks */
+    pthread_cond_t dropped;
     struct branches branches; /* made when the first file of their keys and context is */
     struct branch_table table;
     struct written written;
@@ -69,6 +81,11 @@ FALLIBLE session_sync(const struct session *s, struct err *err);
 FALLIBLE session_wrote(struct session *s, const struct stat *st, struct err *err);
 bool session_has_written(struct session *s, const struct stat *st);
 
+/* session_claim waits until no other thread has the file *st, and takes it for this one: a file may
+ * be given twice, or by several names. The caller looks at the file again, and drops the claim. */
+void session_claim(struct session *s, struct claim *c, const struct stat *st);
+void claim_drop(struct claim *c);
+
 /* session_find_names notes a name of a file that is to be replaced whole, if it has several. *all
  * is as from links_found, and NULL if there is one name. *waits is true until the last was found.
  */
@@ -78,6 +95,10 @@ FALLIBLE session_find_names(struct session *s, const struct stat *st, const stru
 /* session_open_keys is branch_open with the session's keys. */
 FALLIBLE session_open_keys(struct session *s, const struct envelope *e, struct branch_opened *o,
                            struct err *err);
+
+/* session_replaces comes before files lose slots for those of these keys: each key must open one
+ * that it made first. It warns of keys that only seal, which cannot. */
+void session_replaces(struct session *s, const struct keyset *keys);
 
 /* session_still_active looks once more whether what the keys wrapped by may still be used: before a
  * result takes its place, and before a source goes. ERR_POLICY if not. */

@@ -159,14 +159,15 @@ static CK_RV make_aes(struct token *t, const struct row *row, const char *label,
                 made);
 }
 
-/* One key, one purpose: it shall not sign, where the token lets us say so. In the template,
- * tpm2-pkcs11 1.9.0 fails for that, and keeps what it began in the TPM, which is full soon. */
-static void forbid(struct token *t, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE use)
+/* One key, one purpose: it shall not sign, and its public half shall tell what it is for to those
+ * who see no more, where the token lets us say so. In the template, tpm2-pkcs11 1.9.0 fails for
+ * that, and keeps what it began in the TPM, which is full soon. */
+static void say(struct token *t, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE use, bool may)
 {
-    CK_BBOOL value = CK_FALSE;
+    CK_BBOOL value = may ? CK_TRUE : CK_FALSE;
     CK_ATTRIBUTE attribute = {use, &value, sizeof value};
 
-    if (token_flag(t, object, use, false))
+    if (token_flag(t, object, use, false) != may)
         (void)CALL(t->module, C_SetAttributeValue, t->session, object, &attribute, 1);
 }
 
@@ -184,8 +185,10 @@ struct result generate(struct token *token, enum generate_kind kind, const char 
                         row->name);
     CK_OBJECT_HANDLE secret = made[pair ? 1 : 0];
     if (pair) {
-        forbid(token, made[0], CKA_VERIFY);
-        forbid(token, secret, CKA_SIGN);
+        say(token, made[0], CKA_VERIFY, false);
+        say(token, secret, CKA_SIGN, false);
+        if (row->curve != SPKI_RSA)
+            say(token, made[0], CKA_DERIVE, true);
     }
     if (token_flag(token, secret, CKA_SENSITIVE, true) &&
         !token_flag(token, secret, CKA_EXTRACTABLE, false))

@@ -355,12 +355,28 @@ static CK_FUNCTION_LIST functions = {
     .C_DestroyObject = on_destroy,
 };
 
-/* What libp11 looks up in the module it loads: the one symbol that this program exports. */
-__attribute__((visibility("default"))) CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
+/* libp11's own, by these names in its archive: they load a module by a file's name. From 0.4.19 on
+ * there is a second list, of PKCS#11 3.2, which stays empty. */
+#if LIBP11_RAW_RSA
+#define SECOND_LIST
+#else
+#define SECOND_LIST , void **second
+#endif
+void *C_LoadModule(const char *name, CK_FUNCTION_LIST **list SECOND_LIST);
+CK_RV C_UnloadModule(void *module);
+
+void *C_LoadModule(const char *name, CK_FUNCTION_LIST **list SECOND_LIST)
 {
-    if (guard.token == NULL)
-        return CKR_GENERAL_ERROR;
-    functions.C_GetFunctionList = C_GetFunctionList;
+    (void)name;
+#if !LIBP11_RAW_RSA
+    *second = NULL;
+#endif
     *list = &functions;
+    return guard.token != NULL ? &functions : NULL;
+}
+
+CK_RV C_UnloadModule(void *module)
+{
+    (void)module;
     return CKR_OK;
 }

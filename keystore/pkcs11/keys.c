@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "keystore/pkcs11/ckr.h"
+#include "keystore/pkcs11/private.h"
 
 #define VERSION_DIGITS 4
 #define VERSION_MAX 999999999u
@@ -90,16 +91,18 @@ static void read_label(struct token *t, CK_OBJECT_HANDLE object, char *out)
     out[size] = '\0';
 }
 
-/* The point in CKA_EC_POINT: DER says it is an octet string, some modules give it bare. */
-static struct view read_point(struct token *t, CK_OBJECT_HANDLE object, uint8_t *room)
+/* The point of so many bytes in CKA_EC_POINT: DER says it is an octet string, some modules give it
+ * bare. Both may begin alike; the size tells them apart. */
+static struct view read_point(struct token *t, CK_OBJECT_HANDLE object, size_t wanted,
+                              uint8_t *room)
 {
     size_t size;
 
-    if (!token_value(t, object, CKA_EC_POINT, room, TOKEN_VALUE_MAX, &size) || size < 3)
+    if (!token_value(t, object, CKA_EC_POINT, room, TOKEN_VALUE_MAX, &size))
         return (struct view){0};
-    if (room[0] == 0x04 && room[1] == size - 2 && size < 130)
-        return (struct view){room + 2, size - 2};
-    return (struct view){room, size};
+    if (size == wanted + 2 && room[0] == 0x04 && room[1] == wanted)
+        return (struct view){room + 2, wanted};
+    return size == wanted ? (struct view){room, size} : (struct view){0};
 }
 
 static bool is_curve(struct view params, enum spki_kind curve)
@@ -123,8 +126,8 @@ static struct result read_ec(struct spki *spki, struct token *t, CK_OBJECT_HANDL
     }
     if (wanted == 0)
         return fail(err, ERR_UNSUPPORTED, "an EC key that is not of P-256 or P-384");
-    struct view point = read_point(t, object, room);
-    if (point.size != wanted)
+    struct view point = read_point(t, object, wanted, room);
+    if (point.size == 0)
         return fail(err, ERR_UNSUPPORTED, "an EC key without its public point");
     return spki_from_point(spki, crypto, point, err);
 }
@@ -208,6 +211,21 @@ static struct result add_unusable(struct token_keys *keys, const char *label, co
     return OK;
 }
 
+/* A private half says what it may do, a public one what its maker had in mind. */
+static bool is_meant(struct token *t, CK_OBJECT_HANDLE object, CK_OBJECT_CLASS class,
+                     const struct token_key *key)
+{
+    bool public = class == CKO_PUBLIC_KEY;
+
+    if (key->secret)
+        return true;
+    return token_flag(t, object,
+                      key->spki.kind != SPKI_RSA ? CKA_DERIVE
+                      : public                   ? CKA_ENCRYPT
+                                                 : CKA_DECRYPT,
+                      false);
+}
+
 static struct result add(struct search *s, CK_OBJECT_HANDLE object, CK_OBJECT_CLASS class,
                          struct err *err)
 {
@@ -230,6 +248,7 @@ static struct result add(struct search *s, CK_OBJECT_HANDLE object, CK_OBJECT_CL
                         s->token->label);
     if (!r.ok)
         return add_unusable(keys, key.label, why.text, err);
+    key.meant = is_meant(s->token, object, class, &key);
     if (is_there(keys, &key))
         return OK;
     if (keys->count == KEYS_MAX)
@@ -240,23 +259,19 @@ static struct result add(struct search *s, CK_OBJECT_HANDLE object, CK_OBJECT_CL
 
 static struct result pass(struct search *s, CK_OBJECT_CLASS class, struct err *err)
 {
-    CK_OBJECT_HANDLE objects[TOKEN_OBJECTS_MAX];
+    struct objects objects OBJECTS_CLEANUP = {0};
     CK_ATTRIBUTE wanted[3] = {{CKA_CLASS, &class, sizeof class}};
-    size_t n = 1, count;
+    size_t n = 1;
 
     if (s->uri->has_label && s->exact)
         wanted[n++] =
             (CK_ATTRIBUTE){CKA_LABEL, (void *)(uintptr_t)s->uri->label, strlen(s->uri->label)};
     if (s->uri->id_size > 0)
         wanted[n++] = (CK_ATTRIBUTE){CKA_ID, (void *)(uintptr_t)s->uri->id, s->uri->id_size};
-    if (!token_objects(s->token, wanted, n, objects, TOKEN_OBJECTS_MAX, &count, err).ok)
+    if (!token_objects(s->token, wanted, n, &objects, err).ok)
         return FAIL;
-    if (count == TOKEN_OBJECTS_MAX)
-        return fail(err, ERR_STORE,
-                    "token '%s' has %d objects or more; name a key by its CKA_ID too",
-                    s->token->label, TOKEN_OBJECTS_MAX);
-    for (size_t i = 0; i < count; i++)
-        if (!add(s, objects[i], class, err).ok)
+    for (size_t i = 0; i < objects.count; i++)
+        if (!add(s, objects.list[i], class, err).ok)
             return FAIL;
     return OK;
 }
@@ -324,51 +339,109 @@ struct result keys_find(struct token_keys *keys, struct token *token, const stru
     return OK;
 }
 
-/* Whether a private object is the other half of a pair, as far as it shows that. */
-static bool is_half_of(struct token *t, CK_OBJECT_HANDLE object, const struct token_key *key)
-{
-    uint8_t room[TOKEN_VALUE_MAX];
-    size_t size;
+/* What a private object is to a pair. */
+enum half {
+    HALF_OF_ANOTHER,
+    HALF_UNTOLD,   /* it does not show its public half */
+    HALF_BY_LABEL, /* nor that, but it has the label of the pair */
+    HALF_OF_THIS_ONE
+};
 
-    if (key->spki.kind == SPKI_RSA)
-        return token_value(t, object, CKA_MODULUS, room, sizeof room, &size) &&
-               memmem(key->spki.der, key->spki.size, room, size) != NULL;
-    struct view point = read_point(t, object, room);
-    return point.size > 0 && point.size == spki_point(&key->spki).size &&
-           memcmp(point.bytes, spki_point(&key->spki).bytes, point.size) == 0;
+static enum half half_of(struct token *t, CK_OBJECT_HANDLE object, const struct token_key *key)
+{
+    struct view point = spki_point(&key->spki), mine = {0};
+    char label[SLOT_KEY_LABEL_MAX + 1];
+    uint8_t room[TOKEN_VALUE_MAX];
+    bool fits;
+
+    if (key->spki.kind == SPKI_RSA) {
+        if (!token_value(t, object, CKA_MODULUS, room, sizeof room, &mine.size))
+            mine.size = 0;
+        fits = mine.size > 0 && memmem(key->spki.der, key->spki.size, room, mine.size) != NULL;
+    } else {
+        mine = read_point(t, object, point.size, room);
+        fits = mine.size > 0 && memcmp(mine.bytes, point.bytes, mine.size) == 0;
+    }
+    if (mine.size > 0)
+        return fits ? HALF_OF_THIS_ONE : HALF_OF_ANOTHER;
+    read_label(t, object, label);
+    return strcmp(label, key->label) == 0 ? HALF_BY_LABEL : HALF_UNTOLD;
 }
 
-struct result keys_private(struct token *token, const struct token_key *key, CK_OBJECT_HANDLE *out,
-                           struct err *err)
+/* The private keys in sight that may be the other half; none is no failure. */
+static struct result find_halves(struct token *token, const struct token_key *key,
+                                 struct halves *out, struct err *err)
 {
+    struct objects objects OBJECTS_CLEANUP = {0};
     CK_OBJECT_CLASS class = CKO_PRIVATE_KEY;
     CK_KEY_TYPE type = key->spki.kind == SPKI_RSA ? CKK_RSA : CKK_EC;
     CK_ATTRIBUTE wanted[3] = {{CKA_CLASS, &class, sizeof class},
                               {CKA_KEY_TYPE, &type, sizeof type}};
-    CK_OBJECT_HANDLE objects[KEYS_MAX];
-    size_t count;
 
     wanted[2] = key->id_size > 0
                     ? (CK_ATTRIBUTE){CKA_ID, (void *)(uintptr_t)key->id, key->id_size}
                     : (CK_ATTRIBUTE){CKA_LABEL, (void *)(uintptr_t)key->label, strlen(key->label)};
-    if (!token_objects(token, wanted, 3, objects, KEYS_MAX, &count, err).ok)
+    if (!token_objects(token, wanted, 3, &objects, err).ok)
         return FAIL;
-    if (count == 0) {
-        (void)fail(err, ERR_NO_KEY, "token '%s' has no private key for the public key '%s'",
-                   token->label, key->label);
-        err_hint(err,
-                 "'bulla key list' shows what is there; private and public key should have one "
-                 "CKA_ID");
+    *out = (struct halves){.count = 0};
+    for (enum half half = HALF_OF_THIS_ONE; half > HALF_OF_ANOTHER; half--)
+        for (size_t i = 0; i < objects.count && out->count < HALVES_MAX; i++)
+            if (half_of(token, objects.list[i], key) == half)
+                out->list[out->count++] = objects.list[i];
+    return OK;
+}
+
+static struct result no_private(const struct token *token, const struct token_key *key,
+                                struct err *err)
+{
+    (void)fail(err, ERR_NO_KEY, "token '%s' has no private key for the public key '%s'",
+               token->label, key->label);
+    err_hint(err, "'bulla key list' shows what is there; private and public key should have one "
+                  "CKA_ID");
+    return FAIL;
+}
+
+struct result keys_private(struct token *token, const struct token_key *key, struct halves *out,
+                           struct err *err)
+{
+    if (!find_halves(token, key, out, err).ok)
         return FAIL;
-    }
-    *out = objects[0];
-    if (count == 1)
+    return out->count > 0 ? OK : no_private(token, key, err);
+}
+
+static struct result check_mechanism(struct token *t, const struct token_key *key, struct err *err)
+{
+    bool rsa = key->spki.kind == SPKI_RSA;
+    bool can = rsa ? private_can_decrypt(t) : token_can(t, CKM_ECDH1_DERIVE, CKF_DERIVE);
+
+    if (can)
         return OK;
-    for (size_t i = 0; i < count; i++)
-        if (is_half_of(token, objects[i], key)) {
-            *out = objects[i];
+    (void)fail(err, ERR_NO_KEY, "token '%s' cannot open what is sealed to key '%s': it has no %s",
+               t->label, key->label,
+               rsa ? "RSA decryption (CKM_RSA_X_509 or CKM_RSA_PKCS_OAEP)"
+                   : "ECDH (CKM_ECDH1_DERIVE)");
+    err_hint(err, "'bulla key list' shows what the token can do; a key of another kind may do");
+    return FAIL;
+}
+
+struct result keys_fit(struct token *token, const struct token_key *key, bool *in_sight,
+                       struct err *err)
+{
+    bool rsa = key->spki.kind == SPKI_RSA;
+    bool all = token->logged_in || (token->info.flags & CKF_LOGIN_REQUIRED) == 0;
+    struct halves halves;
+
+    if (!check_mechanism(token, key, err).ok || !find_halves(token, key, &halves, err).ok)
+        return FAIL;
+    *in_sight = halves.count > 0 || all;
+    if (halves.count == 0)
+        return all ? no_private(token, key, err) : OK;
+    for (size_t i = 0; i < halves.count; i++)
+        if (token_flag(token, halves.list[i], rsa ? CKA_DECRYPT : CKA_DERIVE, true))
             return OK;
-        }
-    return fail(err, ERR_NO_KEY, "token '%s' has %zu private keys of one CKA_ID as '%s' has it",
-                token->label, count, key->label);
+    (void)fail(err, ERR_NO_KEY, "the private key '%s' on token '%s' has %s false", key->label,
+               token->label, rsa ? "CKA_DECRYPT" : "CKA_DERIVE");
+    err_hint(err, "it was made for something else, like signing; 'bulla key new' makes one that "
+                  "opens what is sealed to it");
+    return FAIL;
 }

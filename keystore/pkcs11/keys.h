@@ -20,6 +20,7 @@ struct token_key {
     uint8_t check[SLOT_CHECK_VALUE_MAX]; /* of an AES key, where the token gives one */
     size_t check_size;
     unsigned version; /* NNNN of NAME-vNNNN; 0 = none */
+    bool meant;       /* a pair: what was seen of it says that it is for what bulla does with it */
 };
 
 /* struct unusable_key: one that fits, but that bulla cannot use. */
@@ -50,10 +51,23 @@ unsigned keys_version(const char *label, const char *name);
 /* keys_newest is the highest version of a family. */
 const struct token_key *keys_newest(const struct token_keys *keys);
 
-/* keys_private finds the private key of a pair after a login; ERR_NO_KEY if it is not there, or if
- * there are several that cannot be told apart. */
-FALLIBLE keys_private(struct token *token, const struct token_key *key, CK_OBJECT_HANDLE *out,
+/* struct halves: private keys that may be the other half of a pair, the likeliest first. Which it
+ * is, few tokens tell: where several have one CKA_ID, they are tried. */
+#define HALVES_MAX 16
+struct halves {
+    CK_OBJECT_HANDLE list[HALVES_MAX];
+    size_t count;
+};
+
+/* keys_private finds the private key of a pair after a login; ERR_NO_KEY if it is not there. */
+FALLIBLE keys_private(struct token *token, const struct token_key *key, struct halves *out,
                       struct err *err);
+
+/* keys_fit refuses a pair that is seen to be unable to open what is sealed to it, with ERR_NO_KEY:
+ * its token lacks the mechanism, or its private key is not there or made for something else.
+ * *in_sight is false where that could not be seen, for want of a login. */
+FALLIBLE keys_fit(struct token *token, const struct token_key *key, bool *in_sight,
+                  struct err *err);
 
 /* keys_hint_two hints at the URIs of two keys between which the user has to choose; keys_many fails
  * with that. */

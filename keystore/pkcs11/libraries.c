@@ -1,37 +1,12 @@
 #include "keystore/pkcs11/libraries.h"
 
-#include <libp11.h>
-#include <p11-kit/p11-kit.h>
 #include <p11-kit/uri.h>
 
 #include "base/dynamic.h"
 
-/* What is used of the two, one row for each function, with its type, name, parameters and
- * arguments, or procedure. */
-#define P11_FUNCTIONS(F, P)                                                                        \
-    F(PKCS11_CTX *, PKCS11_CTX_new, (void), ())                                                    \
-    F(int, PKCS11_CTX_load, (PKCS11_CTX * ctx, const char *name), (ctx, name))                     \
-    P(PKCS11_CTX_unload, (PKCS11_CTX * ctx), (ctx))                                                \
-    P(PKCS11_CTX_free, (PKCS11_CTX * ctx), (ctx))                                                  \
-    F(int, PKCS11_enumerate_slots, (PKCS11_CTX * ctx, PKCS11_SLOT * *slots, unsigned int *count),  \
-      (ctx, slots, count))                                                                         \
-    P(PKCS11_release_all_slots, (PKCS11_CTX * ctx, PKCS11_SLOT * slots, unsigned int count),       \
-      (ctx, slots, count))                                                                         \
-    F(int, PKCS11_enumerate_keys, (PKCS11_TOKEN * token, PKCS11_KEY * *keys, unsigned int *count), \
-      (token, keys, count))                                                                        \
-    F(EVP_PKEY *, PKCS11_get_private_key, (PKCS11_KEY * key), (key))                               \
-    F(int, PKCS11_set_ui_method, (PKCS11_CTX * ctx, UI_METHOD * method, void *arg),                \
-      (ctx, method, arg))
-
+/* What is used of it, one row for each function, with its type, name, parameters and arguments, or
+ * procedure. */
 #define P11_KIT_FUNCTIONS(F, P)                                                                    \
-    F(char *, p11_kit_config_option, (CK_FUNCTION_LIST * module, const char *option),              \
-      (module, option))                                                                            \
-    F(CK_FUNCTION_LIST *, p11_kit_module_for_name,                                                 \
-      (CK_FUNCTION_LIST * *modules, const char *name), (modules, name))                            \
-    F(char *, p11_kit_module_get_filename, (CK_FUNCTION_LIST * module), (module))                  \
-    F(CK_FUNCTION_LIST **, p11_kit_modules_load, (const char *reserved, int flags),                \
-      (reserved, flags))                                                                           \
-    P(p11_kit_modules_release, (CK_FUNCTION_LIST * *modules), (modules))                           \
     F(P11KitUri *, p11_kit_uri_new, (void), ())                                                    \
     P(p11_kit_uri_free, (P11KitUri * uri), (uri))                                                  \
     F(int, p11_kit_uri_parse, (const char *text, P11KitUriType type, P11KitUri *uri),              \
@@ -65,7 +40,6 @@
 #define PROCEDURE_POINTER(name, parameters, arguments) __typeof__(&name) name;
 /* NOLINTEND(bugprone-macro-parentheses) */
 static struct {
-    P11_FUNCTIONS(POINTER, PROCEDURE_POINTER)
     P11_KIT_FUNCTIONS(POINTER, PROCEDURE_POINTER)
 } loaded;
 
@@ -80,26 +54,19 @@ static struct {
     {                                                                                              \
         loaded.name arguments;                                                                     \
     }
-P11_FUNCTIONS(FORWARD, FORWARD_PROCEDURE)
 P11_KIT_FUNCTIONS(FORWARD, FORWARD_PROCEDURE)
 
 #define SYMBOL(type, name, parameters, arguments) {#name, &loaded.name},
 #define PROCEDURE_SYMBOL(name, parameters, arguments) {#name, &loaded.name},
 
-static const struct dynamic_library libraries[] = {
-    {"libp11.so.3", "libp11-3", "tokens take",
-     (const struct dynamic_symbol[]){P11_FUNCTIONS(SYMBOL, PROCEDURE_SYMBOL){NULL, NULL}}},
-    {"libp11-kit.so.0", "libp11-kit0", "tokens take",
-     (const struct dynamic_symbol[]){P11_KIT_FUNCTIONS(SYMBOL, PROCEDURE_SYMBOL){NULL, NULL}}},
-};
+static const struct dynamic_library p11_kit = {
+    "libp11-kit.so.0", "libp11-kit0", "tokens take",
+    (const struct dynamic_symbol[]){P11_KIT_FUNCTIONS(SYMBOL, PROCEDURE_SYMBOL){NULL, NULL}}};
 
 struct result libraries_load(struct err *err)
 {
     static bool done;
 
-    for (size_t i = 0; i < sizeof libraries / sizeof *libraries && !done; i++)
-        if (!dynamic_load(&libraries[i], err).ok)
-            return FAIL;
-    done = true;
-    return OK;
+    done = done || dynamic_load(&p11_kit, err).ok;
+    return done ? OK : FAIL;
 }

@@ -99,6 +99,11 @@ __attribute__((format(printf, 2, 3))) static void warn(const struct question *q,
     q->env->warn(q->env->arg, text);
 }
 
+static bool has_pad(const struct token *t)
+{
+    return (t->info.flags & CKF_PROTECTED_AUTHENTICATION_PATH) != 0;
+}
+
 /* What the token says of its PIN is told before it is tried. */
 static struct result ask(void *arg, struct err *err)
 {
@@ -106,7 +111,9 @@ static struct result ask(void *arg, struct err *err)
     CK_FLAGS flags = q->token->info.flags;
     char what[ERR_TEXT_MAX / 2];
 
-    if ((flags & CKF_USER_PIN_FINAL_TRY) != 0)
+    bool final = (flags & CKF_USER_PIN_FINAL_TRY) != 0;
+
+    if (final)
         warn(q, "token '%s': this is the last try: a wrong PIN locks it", q->token->label);
     else if ((flags & CKF_USER_PIN_COUNT_LOW) != 0)
         warn(q, "token '%s': a wrong PIN was given since the last right one", q->token->label);
@@ -114,24 +121,52 @@ static struct result ask(void *arg, struct err *err)
         warn(q, "token '%s' wants its PIN on its own keys", q->token->label);
         return OK;
     }
-    if (q->uri->pin_source != NULL)
+    if (q->uri->pin_source != NULL && !final)
         return read_source(q->uri->pin_source, &q->pin, err);
-    if (q->uri->pin_value != NULL)
+    if (q->uri->pin_value != NULL && !final)
         return take_value(q->uri->pin_value, &q->pin, err);
     snprintf(what, sizeof what, "PIN of token '%s'", q->token->label);
-    return q->env->passphrase(q->env->arg, what, WANT_PIN, &q->pin, err);
+    return q->env->passphrase(q->env->arg, what, final ? WANT_PIN_TYPED : WANT_PIN, &q->pin, err);
+}
+
+/* What an editor put into a file is no PIN, but it would count as a try. */
+static struct result check_pin(const struct secret *pin, const char *label, struct err *err)
+{
+    static const uint8_t mark[] = {0xef, 0xbb, 0xbf};
+    bool marked = pin->size >= sizeof mark && memcmp(pin->bytes, mark, sizeof mark) == 0;
+    bool control = false;
+
+    for (size_t i = 0; i < pin->size; i++)
+        control = control || pin->bytes[i] < ' ' || pin->bytes[i] == 0x7f;
+    if (!marked && !control)
+        return OK;
+    (void)fail(err, ERR_USAGE, "the PIN of token '%s' %s", label,
+               marked ? "begins with a byte order mark"
+                      : "has a line end or another control character in it");
+    err_hint(err, "it was not tried; a PIN file has one line, as printf '%%s\\n' writes it");
+    return FAIL;
 }
 
 /* Whether a login may be tried at all. */
 static struct result may_try(struct token *t, struct err *err)
 {
-    CK_RV rv = CALL(t->module, C_GetTokenInfo, t->slot, &t->info);
+    CK_RV rv = token_look(t);
 
     if (rv != CKR_OK)
         return ckr_fail(err, rv, "token '%s': C_GetTokenInfo", t->label);
     if ((t->info.flags & CKF_USER_PIN_LOCKED) != 0)
         return ckr_fail(err, CKR_PIN_LOCKED, "token '%s' is locked", t->label);
     return was_refused(t, &rv, err) ? FAIL : OK;
+}
+
+/* Gives a PIN, or lets the token ask for it. */
+static CK_RV give_pin(struct token *t, CK_USER_TYPE user, bool pad, const struct secret *pin)
+{
+    module_patience(t->module, pad);
+    CK_RV rv =
+        CALL(t->module, C_Login, t->session, user, pad ? NULL : pin->bytes, pad ? 0 : pin->size);
+    module_patience(t->module, false);
+    return rv;
 }
 
 static struct result log_in(struct token *t, struct question *q, struct err *err)
@@ -141,10 +176,7 @@ static struct result log_in(struct token *t, struct question *q, struct err *err
 
     if (record == NULL)
         return fail(err, ERR_FAILED, "out of memory");
-    module_patience(t->module, q->pad);
-    CK_RV rv = CALL(t->module, C_Login, t->session, CKU_USER, q->pad ? NULL : q->pin.bytes,
-                    q->pad ? 0 : q->pin.size);
-    module_patience(t->module, false);
+    CK_RV rv = give_pin(t, CKU_USER, q->pad, &q->pin);
     if (rv != CKR_OK && rv != CKR_USER_ALREADY_LOGGED_IN)
         return refuse(t, record, rv, err);
     t->logged_in = true;
@@ -153,6 +185,20 @@ static struct result log_in(struct token *t, struct question *q, struct err *err
         t->pin = secret_take(&q->pin);
     free(record);
     return OK;
+}
+
+/* By the PIN that it took before, which is kept where nobody looked at it this time. */
+static struct result log_in_again(struct token *t, struct err *err)
+{
+    struct question q = {.token = t, .pad = has_pad(t), .pin = secret_take(&t->pin)};
+
+    if (!q.pad && q.pin.bytes == NULL)
+        return ckr_fail(err, CKR_USER_NOT_LOGGED_IN, "token '%s' lost its login", t->label);
+    struct result r = log_in(t, &q, err);
+    if (r.ok && t->pin.bytes == NULL)
+        t->pin = secret_take(&q.pin);
+    secret_free(&q.pin);
+    return r;
 }
 
 struct result token_login(struct token *token, const struct uri *uri,
@@ -166,12 +212,25 @@ struct result token_login(struct token *token, const struct uri *uri,
         return OK;
     if (!may_try(token, err).ok)
         return FAIL;
-    q.pad = (token->info.flags & CKF_PROTECTED_AUTHENTICATION_PATH) != 0;
+    if (token->pin.bytes != NULL) /* the login that it had by this is gone */
+        return log_in_again(token, err);
+    q.pad = has_pad(token);
     struct result r = module_ask(token->module, ask, &q, err);
-    if (r.ok)
+    if (r.ok && (q.pad || check_pin(&q.pin, token->label, err).ok))
         r = log_in(token, &q, err);
+    else
+        r = FAIL;
     secret_free(&q.pin);
     return r;
+}
+
+struct result token_revive(struct token *token, struct err *err)
+{
+    if (!token_reopen(token, err).ok)
+        return FAIL;
+    bool was = token->logged_in;
+    token->logged_in = false;
+    return !was || (may_try(token, err).ok && log_in_again(token, err).ok) ? OK : FAIL;
 }
 
 static bool blames_pin(CK_RV rv)
@@ -182,7 +241,7 @@ static bool blames_pin(CK_RV rv)
 
 CK_RV token_again(struct token *token, CK_OBJECT_HANDLE key)
 {
-    bool pad = (token->info.flags & CKF_PROTECTED_AUTHENTICATION_PATH) != 0;
+    bool pad = has_pad(token);
     struct refused *record;
     struct err why;
     CK_RV rv;
@@ -196,10 +255,7 @@ CK_RV token_again(struct token *token, CK_OBJECT_HANDLE key)
     record = calloc(1, sizeof *record);
     if (record == NULL)
         return CKR_HOST_MEMORY;
-    module_patience(token->module, pad);
-    rv = CALL(token->module, C_Login, token->session, CKU_CONTEXT_SPECIFIC,
-              pad ? NULL : token->pin.bytes, pad ? 0 : token->pin.size);
-    module_patience(token->module, false);
+    rv = give_pin(token, CKU_CONTEXT_SPECIFIC, pad, &token->pin);
     if (blames_pin(rv))
         (void)refuse(token, record, rv, &why).ok;
     else

@@ -51,6 +51,7 @@ static struct result make(struct task *task, const char *name, unsigned version,
     uint8_t id[GENERATE_ID_SIZE];
 
     snprintf(label, sizeof label, "%s-v%04u", name, version);
+    task->once = true;
     if (!token_write(n->token, err).ok || !random_bytes(id, sizeof id, err).ok ||
         !generate(n->token, kind, label, id, err).ok)
         return FAIL;
@@ -146,6 +147,9 @@ static struct result export(struct task *task, struct err *err)
         return FAIL;
     if (key->secret)
         return fail(err, ERR_FAILED, "key '%s' is of AES and has no public key", key->label);
+    bool in_sight;
+    if (!keys_fit(n->token, key, &in_sight, err).ok)
+        return FAIL;
     pem.spki = key->spki;
     memcpy(pem.token_label, n->token->label, sizeof pem.token_label);
     memcpy(pem.token_serial, n->token->serial, sizeof pem.token_serial);

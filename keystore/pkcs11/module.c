@@ -2,7 +2,6 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <p11-kit/p11-kit.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -14,11 +13,11 @@
 #include "base/place.h"
 #include "base/stream.h"
 #include "keystore/pkcs11/ckr.h"
+#include "keystore/pkcs11/configured.h"
 #include "keystore/pkcs11/token.h"
 
-#define PATIENCE 300                /* seconds, for a PIN pad */
-#define GLANCE_MS 100               /* how often a waiting caller looks for a signal */
-#define INIT_ARGS "x-init-reserved" /* of p11-kit's configuration */
+#define PATIENCE 300  /* seconds, for a PIN pad */
+#define GLANCE_MS 100 /* how often a waiting caller looks for a signal */
 
 /* struct worker: a module with its thread. */
 struct worker {
@@ -78,11 +77,29 @@ void module_enter(struct module *module)
     (void)set_inside(w, true);
 }
 
+/* Whether a module says by this that the session, its login or what was found in it is gone; or
+ * what it says when a TPM has no room for one more key, which the end of a login gives back. */
+static bool means_lost(CK_RV rv)
+{
+    static const CK_RV those[] = {
+        CKR_SESSION_HANDLE_INVALID, CKR_SESSION_CLOSED,        CKR_DEVICE_ERROR,
+        CKR_DEVICE_REMOVED,         CKR_TOKEN_NOT_PRESENT,     CKR_USER_NOT_LOGGED_IN,
+        CKR_KEY_HANDLE_INVALID,     CKR_OBJECT_HANDLE_INVALID, CKR_GENERAL_ERROR,
+        CKR_DEVICE_MEMORY,
+    };
+
+    for (size_t i = 0; i < sizeof those / sizeof *those; i++)
+        if (those[i] == rv)
+            return true;
+    return false;
+}
+
 CK_RV module_back(struct module *module, CK_RV rv)
 {
     if (set_inside((struct worker *)module, false))
         for (;;)
             pause();
+    module->lost_session = module->lost_session || means_lost(rv);
     return rv;
 }
 
@@ -226,27 +243,6 @@ bool module_run(struct job *job, const struct token_options *options, struct res
     return answered;
 }
 
-/* Finds path and arguments of a module of p11-kit's configuration. That loads what is configured
- * there, but initialises nothing. */
-static struct result by_name(struct worker *w, const char *name, struct err *err)
-{
-    CK_FUNCTION_LIST **modules = p11_kit_modules_load(NULL, 0);
-    CK_FUNCTION_LIST *module = modules == NULL ? NULL : p11_kit_module_for_name(modules, name);
-
-    if (module != NULL) {
-        w->path = p11_kit_module_get_filename(module);
-        if (w->args == NULL)
-            w->args = p11_kit_config_option(module, INIT_ARGS);
-    }
-    if (modules != NULL)
-        p11_kit_modules_release(modules);
-    if (w->path != NULL)
-        return OK;
-    (void)fail(err, ERR_STORE, "p11-kit has no module '%s'", name);
-    err_hint(err, "'p11-kit list-modules' shows those it has; module-path names a file");
-    return FAIL;
-}
-
 static struct result load(struct worker *w, struct err *err)
 {
     CK_C_GetFunctionList get = NULL;
@@ -273,8 +269,13 @@ static struct result load(struct worker *w, struct err *err)
     CK_RV rv = module_back(&w->module, get(&w->module.functions));
     if (rv != CKR_OK)
         return ckr_fail(err, rv, "PKCS#11 module '%s': C_GetFunctionList", w->path);
-    if (w->module.functions == NULL || w->module.functions->version.major != 2)
-        return fail(err, ERR_STORE, "'%s' is not a module of PKCS#11 version 2", w->path);
+    if (w->module.functions == NULL)
+        return fail(err, ERR_STORE, "PKCS#11 module '%s' has no functions", w->path);
+    /* The list of a later 3.x has what 2.x has, in its place, whatever version it names. */
+    CK_VERSION version = w->module.functions->version;
+    if (version.major != 2 && version.major != 3)
+        return fail(err, ERR_STORE, "PKCS#11 module '%s' is of version %d.%d, not 2.x or 3.x",
+                    w->path, version.major, version.minor);
     return OK;
 }
 
@@ -297,7 +298,10 @@ static struct result start(struct job *job)
     if (rv == CKR_OK)
         return OK;
     (void)ckr_fail(&job->err, rv, "PKCS#11 module '%s': C_Initialize", w->path);
-    err_hint(&job->err, "some modules want --module-args (BULLA_PKCS11_INIT_ARGS), NSS for one");
+    err_hint(
+        &job->err,
+        "this user may have no right to read its settings or tokens (SoftHSM finds them by "
+        "SOFTHSM2_CONF); some modules want --module-args (BULLA_PKCS11_INIT_ARGS), NSS for one");
     return FAIL;
 }
 
@@ -424,31 +428,44 @@ static struct result start_worker(struct worker *w, const struct token_options *
     return r;
 }
 
+static struct result copy(char **out, const char *text, struct err *err)
+{
+    *out = strdup(text);
+    return *out != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
+}
+
+/* Where the module of a URI is, and what it is started with: what the user gave, or else what is
+ * configured for it. */
+static struct result locate(struct worker *w, const struct uri *uri,
+                            const struct token_options *options, struct err *err)
+{
+    /* With a default module, the arguments are that one's. */
+    bool wanted = options->module == NULL || strcmp(options->module, uri->module) == 0;
+    const char *args = wanted ? options->module_args : NULL;
+
+    if (!(uri->module_is_name ? configured_module(uri->module, &w->path, &w->args, err)
+                              : copy(&w->path, uri->module, err))
+             .ok)
+        return FAIL;
+    w->module.name = w->path;
+    if (args == NULL || args[0] == '\0')
+        return OK;
+    free(w->args);
+    return copy(&w->args, args, err);
+}
+
 /* A worker for the module of a URI, not yet listed; NULL if that failed. */
 static struct worker *prepare(const struct uri *uri, const struct token_options *options,
                               struct err *err)
 {
     struct worker *w = calloc(1, sizeof *w);
-    /* With a default module, the arguments are that one's. */
-    bool wanted = options->module == NULL || strcmp(options->module, uri->module) == 0;
-    const char *args = wanted ? options->module_args : NULL;
 
     if (w == NULL) {
         (void)fail(err, ERR_FAILED, "out of memory");
         return NULL;
     }
     init_sync(w);
-    bool given = args != NULL && args[0] != '\0';
-    if (given)
-        w->args = strdup(args);
-    if (!uri->module_is_name)
-        w->path = strdup(uri->module);
-    struct result r = (given && w->args == NULL) || (!uri->module_is_name && w->path == NULL)
-                          ? fail(err, ERR_FAILED, "out of memory")
-                      : uri->module_is_name ? by_name(w, uri->module, err)
-                                            : OK;
-    w->module.name = w->path;
-    if (r.ok)
+    if (locate(w, uri, options, err).ok)
         return w;
     worker_free(w);
     return NULL;

@@ -20,6 +20,7 @@ struct module {
     CK_FUNCTION_LIST *functions; /* for the module's thread alone, by CALL */
     struct token *tokens;        /* for the module's thread alone (token.h) */
     const char *name;            /* for messages: its path */
+    bool lost_session;           /* a call said so of a session since this was last set to false */
 };
 
 /* CALL calls a function of a module, on its thread, and lets who waits know that it moves. If

@@ -114,20 +114,23 @@ struct result named_resolve(struct named *n, struct err *err)
  * key of the same label: anybody may put a public key on many a token. */
 static struct result newest(struct named *n, const struct token_key **key, struct err *err)
 {
-    char label[SLOT_KEY_LABEL_MAX + 1] = "";
     const struct token_key *k = keys_newest(&n->keys);
-    CK_OBJECT_HANDLE object = k->aes;
-    size_t size = 0;
+    struct halves halves = {{k->aes}, 1};
 
     if (!token_login(n->token, &n->uri, n->env, err).ok ||
-        (!k->secret && !keys_private(n->token, k, &object, err).ok))
+        (!k->secret && !keys_private(n->token, k, &halves, err).ok))
         return FAIL;
-    if (!token_value(n->token, object, CKA_LABEL, label, SLOT_KEY_LABEL_MAX, &size) ||
-        strncmp(label, k->label, sizeof label) != 0)
-        return fail(err, ERR_NO_KEY, "token '%s': the private key for '%s' has another label",
-                    n->token->label, k->label);
-    *key = k;
-    return OK;
+    for (size_t i = 0; i < halves.count; i++) {
+        char label[SLOT_KEY_LABEL_MAX + 1] = "";
+        size_t size;
+        if (token_value(n->token, halves.list[i], CKA_LABEL, label, SLOT_KEY_LABEL_MAX, &size) &&
+            strncmp(label, k->label, sizeof label) == 0) {
+            *key = k;
+            return OK;
+        }
+    }
+    return fail(err, ERR_NO_KEY, "token '%s': the private key for '%s' has another label",
+                n->token->label, k->label);
 }
 
 static struct result several_versions(const struct named *n, struct err *err)
@@ -156,11 +159,39 @@ struct result named_one(struct named *n, const struct token_key **key, struct er
     return OK;
 }
 
+static void drop_facts(struct task *task)
+{
+    for (size_t i = 0; i < task->fact_count; i++) {
+        free(task->facts[i].name);
+        free(task->facts[i].value);
+    }
+    task->fact_count = 0;
+}
+
+/* After a failover the module has a session again, and objects under other handles. A task that
+ * could not be done for that is done once more; if that cannot be begun, a retry may still help. */
+static struct result run_again(struct task *task)
+{
+    struct named *n = task->named;
+    struct err err = {0};
+
+    drop_facts(task);
+    if (token_revive(n->token, &err).ok && (n->keys.list == NULL || find(n, &err).ok))
+        return task->run(task, &task->job.err);
+    if (task->job.err.class != ERR_STORE)
+        task->job.err = err;
+    task->job.err.class = ERR_STORE;
+    return FAIL;
+}
+
 static struct result run(struct job *job)
 {
     struct task *task = (struct task *)job;
-    struct result r = task->run(task, &job->err);
 
+    job->module->lost_session = false;
+    struct result r = task->run(task, &job->err);
+    if (!r.ok && job->module->lost_session && task->named->token != NULL && !task->once)
+        r = run_again(task);
     if (r.ok && task->lost)
         r = fail(&job->err, ERR_FAILED, "out of memory");
     /* OpenSSL keeps random generators for a thread in a library context, and looks there when the
@@ -204,10 +235,7 @@ bool task_do(struct task *task, struct err *err)
 
 void task_free(struct task *task)
 {
-    for (size_t i = 0; i < task->fact_count; i++) {
-        free(task->facts[i].name);
-        free(task->facts[i].value);
-    }
+    drop_facts(task);
     free(task->facts);
     free(task->text);
     secret_free(&task->branch_key);

@@ -16,6 +16,7 @@ struct named {
     bool complete;   /* the keys were looked for after a login too */
     bool abandoned;  /* its task was given up: the module's thread may still work on it */
     bool secret;     /* it wrapped by an AES key */
+    bool warned;     /* that its private key is not in sight */
     struct err away; /* why it could not be opened, in a run that can do without it */
 };
 
@@ -50,6 +51,7 @@ struct task {
     struct fact *facts; /* in order; task_tell hands them on */
     size_t fact_count;
     bool lost; /* there was no memory for a fact: the task fails */
+    bool once; /* it made something: it is not done again after a session was lost */
 };
 
 /* task_new makes a task; NULL if memory is out. */

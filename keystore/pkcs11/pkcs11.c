@@ -1,6 +1,7 @@
 #include "keystore/pkcs11/pkcs11.h"
 
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,17 +65,17 @@ static struct result pkcs11_open(struct master_key **out, const struct keystore_
     return open_away(out, env, err);
 }
 
-static struct result open_rsa(struct named *n, const struct token_key *key, const struct slot *slot,
-                              struct secret *out, struct err *err)
+static struct result open_rsa(struct named *n, const struct token_key *key, CK_OBJECT_HANDLE half,
+                              const struct slot *slot, struct secret *out, struct err *err)
 {
     bool sha1 = slot->method->code == SLOT_PKCS11_RSA_OAEP_SHA1;
     struct view wrapped = {slot->wrap, slot->wrap_size};
 
     n->key.calls++;
-    return private_decrypt(n->token, key, n->env->crypto, sha1, wrapped, out, err);
+    return private_decrypt(n->token, key, half, n->env->crypto, sha1, wrapped, out, err);
 }
 
-static struct result open_ec(struct named *n, const struct token_key *key,
+static struct result open_ec(struct named *n, const struct token_key *key, CK_OBJECT_HANDLE half,
                              const struct branch_identity *branch, const struct slot *slot,
                              struct secret *out, struct err *err)
 {
@@ -84,9 +85,31 @@ static struct result open_ec(struct named *n, const struct token_key *key,
     if (slot->wrap_size < point.size)
         return fail(err, ERR_DAMAGED, "not authentic");
     n->key.calls++;
-    if (!private_derive(n->token, key, n->env->crypto, point, &shared, err).ok)
+    if (!private_derive(n->token, key, half, n->env->crypto, point, &shared, err).ok)
         return FAIL;
     return pair_open_ec(&key->spki, n->env->crypto, &shared, branch, slot, out, err);
+}
+
+/* By each private key that may be the pair's, until one opens it. Of several reasons why none does,
+ * that is told which is not just that it is another key. */
+static struct result open_pair(struct named *n, const struct token_key *key,
+                               const struct branch_identity *branch, const struct slot *slot,
+                               struct secret *out, struct err *err)
+{
+    struct halves halves;
+
+    if (!keys_private(n->token, key, &halves, err).ok)
+        return FAIL;
+    for (size_t i = 0; i < halves.count; i++) {
+        CK_OBJECT_HANDLE half = halves.list[i];
+        struct err why = {0};
+        if (key->spki.kind == SPKI_RSA ? open_rsa(n, key, half, slot, out, &why).ok
+                                       : open_ec(n, key, half, branch, slot, out, &why).ok)
+            return OK;
+        if (i == 0 || err->class == ERR_DAMAGED)
+            *err = why;
+    }
+    return FAIL;
 }
 
 static struct result open_slot(struct named *n, const struct token_key *key,
@@ -99,8 +122,7 @@ static struct result open_slot(struct named *n, const struct token_key *key,
         n->key.calls++;
         return aes_unwrap(n->token, key, branch, slot, out, err);
     }
-    return key->spki.kind == SPKI_RSA ? open_rsa(n, key, slot, out, err)
-                                      : open_ec(n, key, branch, slot, out, err);
+    return open_pair(n, key, branch, slot, out, err);
 }
 
 /* Whether a module says by this that it does not know SHA-256 here. Some say so when they are
@@ -170,6 +192,26 @@ static struct result wrap_pair(struct task *task, const struct token_key *key,
     return OK;
 }
 
+/* Who only seals, asks for no PIN, and may be told no more than this. */
+static struct result check_pair(struct task *task, const struct token_key *key, struct err *err)
+{
+    struct named *n = task->named;
+    char text[ERR_TEXT_MAX];
+    bool in_sight;
+
+    if (!keys_fit(n->token, key, &in_sight, err).ok)
+        return FAIL;
+    if (in_sight || key->meant || !n->env->seals || n->warned)
+        return OK;
+    n->warned = true;
+    snprintf(text, sizeof text,
+             "key '%s': nothing shows that token '%s' can open what is sealed to it; 'bulla key "
+             "check' tries that",
+             key->label, n->token->label);
+    task_warn(task, text);
+    return OK;
+}
+
 static struct result wrap(struct task *task, struct err *err)
 {
     struct named *n = task->named;
@@ -180,7 +222,7 @@ static struct result wrap(struct task *task, struct err *err)
         return FAIL;
     n->secret = key->secret;
     if (!key->secret)
-        return wrap_pair(task, key, &branch, err);
+        return check_pair(task, key, err).ok ? wrap_pair(task, key, &branch, err) : FAIL;
     if (!token_login(n->token, &n->uri, n->env, err).ok)
         return FAIL;
     n->key.calls++;

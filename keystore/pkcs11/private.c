@@ -63,7 +63,7 @@ static struct result load(struct borrowed *b, const struct token *token, struct 
         return fail(err, ERR_FAILED, "out of memory");
     /* Whatever it would ask of a person, it shall not: it reads standard input. */
     if (PKCS11_set_ui_method(ctx, (UI_METHOD *)(uintptr_t)UI_null(), NULL) != 0 ||
-        PKCS11_CTX_load(ctx, GUARD_MODULE) != 0) {
+        PKCS11_CTX_load(ctx, "") != 0) {
         PKCS11_CTX_free(ctx);
         return libp11_failed(token, "loading", err);
     }
@@ -87,12 +87,9 @@ static struct result find(struct borrowed *b, const struct token *token, struct 
 }
 
 static struct result borrow(struct borrowed *b, struct token *token, const struct token_key *key,
-                            const struct crypto *crypto, struct err *err)
+                            CK_OBJECT_HANDLE half, const struct crypto *crypto, struct err *err)
 {
-    CK_OBJECT_HANDLE private_key;
-
-    if (!keys_private(token, key, &private_key, err).ok ||
-        !guard_set(token, key, crypto, private_key, err).ok)
+    if (!guard_set(token, key, crypto, half, err).ok)
         return FAIL;
     pthread_mutex_lock(&libp11_lock);
     struct result r = find(b, token, err);
@@ -131,13 +128,13 @@ static bool oaep_decrypt(EVP_PKEY *key, bool sha1, struct view wrapped, struct s
 
 /* The token gives the raw number, OpenSSL takes the padding off: any hash will do. */
 static struct result decrypt_libp11(struct token *token, const struct token_key *key,
-                                    const struct crypto *crypto, bool sha1, struct view wrapped,
-                                    struct secret *out, struct err *err)
+                                    CK_OBJECT_HANDLE half, const struct crypto *crypto, bool sha1,
+                                    struct view wrapped, struct secret *out, struct err *err)
 {
     struct borrowed b BORROWED_CLEANUP = {0};
     struct secret plain SECRET_CLEANUP = {0};
 
-    if (!secret_new(&plain, RSA_BYTES_MAX, err).ok || !borrow(&b, token, key, crypto, err).ok)
+    if (!secret_new(&plain, RSA_BYTES_MAX, err).ok || !borrow(&b, token, key, half, crypto, err).ok)
         return FAIL;
     size_t size = plain.size;
     if (oaep_decrypt(b.key, sha1, wrapped, &plain, &size))
@@ -151,7 +148,7 @@ static struct result decrypt_libp11(struct token *token, const struct token_key 
 
 /* Past libp11, which up to 0.4.18 knows no way to have a token undo OAEP: for tokens that give no
  * raw numbers, like a YubiHSM. */
-static struct result decrypt_oaep(struct token *token, const struct token_key *key, bool sha1,
+static struct result decrypt_oaep(struct token *token, CK_OBJECT_HANDLE half, bool sha1,
                                   struct view wrapped, struct secret *out, struct err *err)
 {
     CK_RSA_PKCS_OAEP_PARAMS params = {.hashAlg = sha1 ? CKM_SHA_1 : CKM_SHA256,
@@ -159,15 +156,13 @@ static struct result decrypt_oaep(struct token *token, const struct token_key *k
                                       .source = CKZ_DATA_SPECIFIED};
     CK_MECHANISM mechanism = {CKM_RSA_PKCS_OAEP, &params, sizeof params};
     struct secret plain SECRET_CLEANUP = {0};
-    CK_OBJECT_HANDLE private_key;
     CK_ULONG size = RSA_BYTES_MAX;
 
-    if (!secret_new(&plain, RSA_BYTES_MAX, err).ok ||
-        !keys_private(token, key, &private_key, err).ok)
+    if (!secret_new(&plain, RSA_BYTES_MAX, err).ok)
         return FAIL;
-    CK_RV rv = CALL(token->module, C_DecryptInit, token->session, &mechanism, private_key);
+    CK_RV rv = CALL(token->module, C_DecryptInit, token->session, &mechanism, half);
     if (rv == CKR_OK)
-        rv = token_again(token, private_key);
+        rv = token_again(token, half);
     if (rv == CKR_OK)
         rv = CALL(token->module, C_Decrypt, token->session, (CK_BYTE *)(uintptr_t)wrapped.bytes,
                   wrapped.size, plain.bytes, &size);
@@ -188,15 +183,20 @@ bool private_needs_oaep(struct token *token)
     return !LIBP11_RAW_RSA || !token_can(token, CKM_RSA_X_509, CKF_DECRYPT);
 }
 
+bool private_can_decrypt(struct token *token)
+{
+    return !private_needs_oaep(token) || token_can(token, CKM_RSA_PKCS_OAEP, CKF_DECRYPT);
+}
+
 struct result private_decrypt(struct token *token, const struct token_key *key,
-                              const struct crypto *crypto, bool sha1, struct view wrapped,
-                              struct secret *out, struct err *err)
+                              CK_OBJECT_HANDLE half, const struct crypto *crypto, bool sha1,
+                              struct view wrapped, struct secret *out, struct err *err)
 {
     if (wrapped.size != key->spki.bits / 8)
         return fail(err, ERR_DAMAGED, "not authentic");
     if (private_needs_oaep(token))
-        return decrypt_oaep(token, key, sha1, wrapped, out, err);
-    return decrypt_libp11(token, key, crypto, sha1, wrapped, out, err);
+        return decrypt_oaep(token, half, sha1, wrapped, out, err);
+    return decrypt_libp11(token, key, half, crypto, sha1, wrapped, out, err);
 }
 
 static bool ecdh(EVP_PKEY *key, EVP_PKEY *peer, struct secret *shared)
@@ -212,8 +212,8 @@ static bool ecdh(EVP_PKEY *key, EVP_PKEY *peer, struct secret *shared)
 }
 
 struct result private_derive(struct token *token, const struct token_key *key,
-                             const struct crypto *crypto, struct view point, struct secret *out,
-                             struct err *err)
+                             CK_OBJECT_HANDLE half, const struct crypto *crypto, struct view point,
+                             struct secret *out, struct err *err)
 {
     struct borrowed b BORROWED_CLEANUP = {0};
     struct secret shared SECRET_CLEANUP = {0};
@@ -225,7 +225,7 @@ struct result private_derive(struct token *token, const struct token_key *key,
         return fail(err, ERR_DAMAGED, "not authentic");
     if (!secret_new(&shared, key->spki.kind == SPKI_P256 ? P256_SHARED_SIZE : P384_SHARED_SIZE, err)
              .ok ||
-        !borrow(&b, token, key, crypto, err).ok)
+        !borrow(&b, token, key, half, crypto, err).ok)
         return FAIL;
     const unsigned char *at = other.der;
     EVP_PKEY *peer = d2i_PUBKEY(NULL, &at, (long)other.size);

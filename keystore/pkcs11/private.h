@@ -5,20 +5,23 @@
 
 #include "keystore/pkcs11/keys.h"
 
-/* private_decrypt undoes RSA-OAEP. ERR_DAMAGED if it is not the encryption of KEY_SIZE bytes. The
- * caller frees *out. */
-FALLIBLE private_decrypt(struct token *token, const struct token_key *key,
+/* private_decrypt undoes RSA-OAEP by one of the private keys of a pair. ERR_DAMAGED if it is not
+ * the encryption of KEY_SIZE bytes. The caller frees *out. */
+FALLIBLE private_decrypt(struct token *token, const struct token_key *key, CK_OBJECT_HANDLE half,
                          const struct crypto *crypto, bool sha1, struct view wrapped,
                          struct secret *out, struct err *err);
 
-/* private_derive gives the x coordinate of the private key times a point. ERR_DAMAGED if it is not
- * a point of the curve. The caller frees *out. */
-FALLIBLE private_derive(struct token *token, const struct token_key *key,
+/* private_derive gives the x coordinate of a private key of the pair times a point. ERR_DAMAGED if
+ * it is not a point of the curve. The caller frees *out. */
+FALLIBLE private_derive(struct token *token, const struct token_key *key, CK_OBJECT_HANDLE half,
                         const struct crypto *crypto, struct view point, struct secret *out,
                         struct err *err);
 
 /* private_needs_oaep is true if the token itself must undo OAEP, since libp11 cannot: then whether
  * it does so with SHA-256 is seen only when it is tried. */
 bool private_needs_oaep(struct token *token);
+
+/* private_can_decrypt is true if the token has a mechanism to open RSA slots by. */
+bool private_can_decrypt(struct token *token);
 
 #endif

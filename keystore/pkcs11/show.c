@@ -81,21 +81,16 @@ static void use_facts(struct task *task, struct token *t, const struct token_key
 {
     struct err err = {0};
     enum slot_code method = SLOT_PKCS11_AES_GCM;
-    CK_OBJECT_HANDLE object = key->aes;
-    bool usable = key->secret ? aes_method(t, key, &method, &err).ok
-                  : !t->logged_in && (t->info.flags & CKF_LOGIN_REQUIRED) != 0
-                      ? true
-                      : keys_private(t, key, &object, &err).ok;
+    struct halves halves = {{key->aes}, key->secret};
+    struct err none;
+    bool in_sight;
+    bool usable =
+        key->secret ? aes_method(t, key, &method, &err).ok : keys_fit(t, key, &in_sight, &err).ok;
     bool sha1 = task->named->env->token.oaep_sha1;
-    CK_ATTRIBUTE_TYPE ability = key->secret                  ? CKA_TOKEN
-                                : key->spki.kind == SPKI_RSA ? CKA_DECRYPT
-                                                             : CKA_DERIVE;
 
-    if (usable && object != 0 && !token_flag(t, object, ability, true)) {
-        usable = false;
-        (void)fail(&err, ERR_NO_KEY, "its private key has %s false",
-                   ability == CKA_DECRYPT ? "CKA_DECRYPT" : "CKA_DERIVE");
-    }
+    if (!key->secret && !keys_private(t, key, &halves, &none).ok)
+        halves.count = 0;
+    CK_OBJECT_HANDLE object = halves.count > 0 ? halves.list[0] : 0;
     fact(task, "usable", usable ? "yes" : err.text);
     if (usable)
         fact(task, "method",

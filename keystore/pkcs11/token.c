@@ -8,6 +8,7 @@
 
 #define SLOTS_MANY 256
 #define FIND_STEP 32
+#define OBJECTS_START 64
 
 static void close_session(struct token *t)
 {
@@ -110,6 +111,13 @@ struct result token_renew(struct token *token, struct err *err)
     return replace_session(token, token->writable, err);
 }
 
+struct result token_reopen(struct token *token, struct err *err)
+{
+    close_session(token);
+    CK_RV rv = open_session(token, token->writable);
+    return rv == CKR_OK ? OK : ckr_fail(err, rv, "token '%s': C_OpenSession", token->label);
+}
+
 struct result token_broken(struct token *token, CK_RV rv, const char *what, struct err *err)
 {
     struct err ignored;
@@ -141,13 +149,41 @@ static struct token *known(struct module *m, CK_SLOT_ID slot)
     return t;
 }
 
+/* A text field ends at a zero where a module pads it by those, not by blanks as the standard has
+ * it: then no URI would name it. */
+static void pad(unsigned char *field, size_t size)
+{
+    unsigned char *end = memchr(field, '\0', size);
+
+    if (end != NULL)
+        memset(end, ' ', size - (size_t)(end - field));
+}
+
+#define PAD(field) pad(field, sizeof(field))
+
+static CK_RV read_info(struct module *m, CK_SLOT_ID slot, CK_TOKEN_INFO *info)
+{
+    CK_RV rv = CALL(m, C_GetTokenInfo, slot, info);
+
+    PAD(info->label);
+    PAD(info->manufacturerID);
+    PAD(info->model);
+    PAD(info->serialNumber);
+    return rv;
+}
+
+CK_RV token_look(struct token *token)
+{
+    return read_info(token->module, token->slot, &token->info);
+}
+
 /* The token of a slot, newly read; NULL with rv CKR_OK if memory is out. */
 static struct token *read_token(struct module *m, CK_SLOT_ID slot, CK_RV *rv)
 {
     CK_TOKEN_INFO info = {0};
     struct token *t = known(m, slot);
 
-    *rv = CALL(m, C_GetTokenInfo, slot, &info);
+    *rv = read_info(m, slot, &info);
     if (*rv != CKR_OK)
         return NULL;
     if (t == NULL) {
@@ -179,6 +215,10 @@ static bool fits(const struct token *t, const struct uri *uri, CK_RV *rv)
     *rv = CALL(t->module, C_GetSlotInfo, t->slot, &slot_info);
     if (*rv == CKR_OK)
         *rv = CALL(t->module, C_GetInfo, &info);
+    PAD(slot_info.slotDescription);
+    PAD(slot_info.manufacturerID);
+    PAD(info.manufacturerID);
+    PAD(info.libraryDescription);
     return *rv == CKR_OK && p11_kit_uri_match_slot_info(uri->parsed, &slot_info) == 1 &&
            p11_kit_uri_match_module_info(uri->parsed, &info) == 1;
 }
@@ -221,8 +261,14 @@ static struct result no_token(const struct tokens *found, struct module *m, cons
                        uri->text);
     else
         (void)fail(err, ERR_STORE, "no token for '%s'", uri->text);
-    err_hint(err, "PKCS#11 module '%s' has %zu token%s; 'bulla key list pkcs11:' shows all",
-             m->name, found->seen, found->seen == 1 ? "" : "s");
+    if (found->seen == 0)
+        err_hint(err,
+                 "PKCS#11 module '%s' shows no token to this user; SoftHSM finds them by "
+                 "SOFTHSM2_CONF, and only the user that owns them may read them",
+                 m->name);
+    else
+        err_hint(err, "PKCS#11 module '%s' has %zu token%s; 'bulla key list pkcs11:' shows all",
+                 m->name, found->seen, found->seen == 1 ? "" : "s");
     return FAIL;
 }
 
@@ -292,30 +338,56 @@ bool token_can(struct token *token, CK_MECHANISM_TYPE mechanism, CK_FLAGS flags)
            (info.flags & flags) == flags;
 }
 
-struct result token_objects(struct token *token, CK_ATTRIBUTE *wanted, size_t count,
-                            CK_OBJECT_HANDLE *out, size_t room, size_t *found, struct err *err)
+void objects_free(struct objects *found)
 {
-    struct module *m = token->module;
-    CK_RV rv = CALL(m, C_FindObjectsInit, token->session, wanted, count);
-    size_t n = 0;
+    free(found->list);
+    *found = (struct objects){0};
+}
+
+/* Reads on until there are no more; *room is how many fit into the list. */
+static CK_RV read_objects(struct token *t, struct objects *found, size_t *room)
+{
+    CK_ULONG got;
+
+    do {
+        got = 0;
+        if (*room - found->count < FIND_STEP) {
+            *room = *room == 0 ? OBJECTS_START : 2 * *room;
+            CK_OBJECT_HANDLE *grown = reallocarray(found->list, *room, sizeof *grown);
+            if (grown == NULL)
+                return CKR_HOST_MEMORY;
+            found->list = grown;
+        }
+        CK_RV rv =
+            CALL(t->module, C_FindObjects, t->session, found->list + found->count, FIND_STEP, &got);
+        if (rv != CKR_OK || got > FIND_STEP)
+            return rv != CKR_OK ? rv : CKR_GENERAL_ERROR;
+        found->count += got;
+    } while (got > 0 && found->count <= TOKEN_OBJECTS_MAX);
+    return CKR_OK;
+}
+
+struct result token_objects(struct token *token, CK_ATTRIBUTE *wanted, size_t count,
+                            struct objects *found, struct err *err)
+{
+    struct objects made OBJECTS_CLEANUP = {0};
+    CK_RV rv = CALL(token->module, C_FindObjectsInit, token->session, wanted, count);
+    size_t room = 0;
 
     if (rv != CKR_OK)
         return ckr_fail(err, rv, "token '%s': C_FindObjectsInit", token->label);
-    while (n < room) {
-        CK_ULONG step = room - n < FIND_STEP ? room - n : FIND_STEP, got = 0;
-        rv = CALL(m, C_FindObjects, token->session, out + n, step, &got);
-        if (rv == CKR_OK && got > step)
-            rv = CKR_GENERAL_ERROR;
-        if (rv != CKR_OK || got == 0)
-            break;
-        n += got;
-    }
-    CK_RV final = CALL(m, C_FindObjectsFinal, token->session);
+    rv = read_objects(token, &made, &room);
+    CK_RV final = CALL(token->module, C_FindObjectsFinal, token->session);
     if (rv != CKR_OK)
         return ckr_fail(err, rv, "token '%s': C_FindObjects", token->label);
     if (final != CKR_OK)
         return ckr_fail(err, final, "token '%s': C_FindObjectsFinal", token->label);
-    *found = n;
+    if (made.count > TOKEN_OBJECTS_MAX)
+        return fail(err, ERR_STORE,
+                    "token '%s' has more than %d objects; name a key by its CKA_ID too",
+                    token->label, TOKEN_OBJECTS_MAX);
+    *found = made;
+    made = (struct objects){0};
     return OK;
 }
 

@@ -5,7 +5,7 @@
 
 #include "keystore/pkcs11/module.h"
 
-#define TOKEN_OBJECTS_MAX 4096
+#define TOKEN_OBJECTS_MAX (1 << 20)
 #define TOKEN_VALUE_MAX 8192 /* bytes of an attribute; certificates are the longest */
 #define MECHANISMS_MAX 1024
 
@@ -36,6 +36,9 @@ FALLIBLE token_each(struct module *module, const struct uri *uri,
                     struct result (*each)(void *arg, struct token *token, struct err *err),
                     void *arg, struct err *err);
 
+/* token_look reads anew what a token says of itself. */
+CK_RV token_look(struct token *token);
+
 /* token_write makes the session one in which objects can be made. */
 FALLIBLE token_write(struct token *token, struct err *err);
 
@@ -43,15 +46,28 @@ FALLIBLE token_write(struct token *token, struct err *err);
  * CKR_OPERATION_ACTIVE from then on. */
 FALLIBLE token_renew(struct token *token, struct err *err);
 
+/* token_reopen closes the session and opens another: the login, if there was one, is gone. */
+FALLIBLE token_reopen(struct token *token, struct err *err);
+
 /* token_broken fails with what a module answered half-way, in a new session. */
 FALLIBLE token_broken(struct token *token, CK_RV rv, const char *what, struct err *err);
 
 /* token_can is true if the token has a mechanism, with at least the given CKF_ flags. */
 bool token_can(struct token *token, CK_MECHANISM_TYPE mechanism, CK_FLAGS flags);
 
-/* token_objects finds the objects that fit a template, at most room. */
+/* struct objects: what a search found; {0} is empty and safe to free. */
+struct objects {
+    CK_OBJECT_HANDLE *list;
+    size_t count;
+};
+
+#define OBJECTS_CLEANUP __attribute__((cleanup(objects_free)))
+
+/* token_objects finds the objects that fit a template; ERR_STORE if there are more than
+ * TOKEN_OBJECTS_MAX. The caller frees *found. */
 FALLIBLE token_objects(struct token *token, CK_ATTRIBUTE *wanted, size_t count,
-                       CK_OBJECT_HANDLE *out, size_t room, size_t *found, struct err *err);
+                       struct objects *found, struct err *err);
+void objects_free(struct objects *found);
 
 /* token_value reads an attribute of at most room bytes; false if there is none such. */
 bool token_value(struct token *token, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type, void *out,

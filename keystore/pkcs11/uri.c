@@ -10,6 +10,7 @@
 
 #define URI_MAX 4096 /* bytes */
 #define FILE_SCHEME "file:"
+#define LOCALHOST "//localhost"
 
 void uri_free(struct uri *uri)
 {
@@ -30,6 +31,23 @@ static size_t find_known(const char *name, size_t size, bool query)
     return i;
 }
 
+/* p11-kit leaves blanks out, and a zero is the end of the text for whoever takes it: both would be
+ * another name than the one that is written. A CKA_ID has bytes of any kind. */
+static struct result check_value(const char *at, size_t size, bool bytes, const char *name,
+                                 struct err *err)
+{
+    for (size_t i = 0; i < size; i++)
+        if ((unsigned char)at[i] <= ' ' || at[i] == 0x7f) {
+            (void)fail(err, ERR_USAGE, "attribute '%s' has a blank or control character in it",
+                       name);
+            err_hint(err, "%%20 stands for a blank");
+            return FAIL;
+        }
+    if (!bytes && memmem(at, size, "%00", 3) != NULL)
+        return fail(err, ERR_USAGE, "attribute '%s' has a zero byte in it", name);
+    return OK;
+}
+
 /* One attribute; a message shows its name alone, since its value may be a PIN. */
 static struct result check_attribute(const char *at, size_t size, bool query, bool *seen,
                                      struct err *err)
@@ -47,6 +65,10 @@ static struct result check_attribute(const char *at, size_t size, bool query, bo
         return fail(err, ERR_USAGE, "attribute '%s' stands twice", uri_attributes[row].name);
     if (name + 1 == size)
         return fail(err, ERR_USAGE, "attribute '%s' is empty", uri_attributes[row].name);
+    if (!check_value(equals + 1, size - name - 1, strcmp(uri_attributes[row].name, "id") == 0,
+                     uri_attributes[row].name, err)
+             .ok)
+        return FAIL;
     /* RFC 7512, 2.3: behind the '?' it would be part of the value, which may be printed. */
     if (query && !uri_attributes[row].secret && memchr(at, ';', size) != NULL)
         return fail(err, ERR_USAGE, "attribute '%s' has a ';' in it, not '&' behind it",
@@ -148,9 +170,12 @@ static struct result read_pin(struct uri *uri, const struct token_options *optio
         return OK;
     if (strncmp(source, FILE_SCHEME, strlen(FILE_SCHEME)) == 0)
         source += strlen(FILE_SCHEME);
+    /* RFC 8089: no host, or this one. */
     if (strncmp(source, "///", 3) == 0)
         source += 2;
-    if (source[0] != '/')
+    else if (strncmp(source, LOCALHOST "/", strlen(LOCALHOST) + 1) == 0)
+        source += strlen(LOCALHOST);
+    if (source[0] != '/' || source[1] == '/')
         return fail(err, ERR_USAGE, "pin-source is file: and an absolute path");
     uri->pin_source = source;
     return OK;

@@ -125,3 +125,23 @@ def test_large_file_of_which_a_name_is_not_found_is_written_over(bulla, ring, wo
     before = identity(sealed)
     assert b"has 2 names (hard links), 1 of which were found" in bulla("reencrypt", "-k", ring, "-r", "a", status=3).stderr
     assert identity(sealed) == before
+
+
+@pytest.mark.parametrize("size", [500, 70_000], ids=["replaced whole", "changed in place"])
+@pytest.mark.parametrize("verb", FORMS)
+def test_file_that_is_given_twice(bulla, ring, work, verb, size):
+    """Two threads of one run do not take each other for another program."""
+    for number in range(12):
+        bulla.seal(ring, content(size), name=f"{number:02}")
+    bulla("key", "rotate", ring)
+    twice = sorted(path.name for path in work.iterdir() for _ in range(2))
+    bulla(*FORMS[verb], ring, "-j", "8", *twice)
+    assert versions(bulla, sorted(work.iterdir())) == {2}
+
+
+def test_names_that_are_given_twice(bulla, ring, names):
+    """Also while another thread gives the other names the new file."""
+    for _ in range(5):
+        bulla("rewrap", "-k", ring, "-j", "8", "-r", ".", ".", "monday")
+        assert names[0].stat().st_nlink == 3
+        bulla("key", "rotate", ring)

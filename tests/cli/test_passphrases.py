@@ -465,6 +465,16 @@ def test_files_have_a_budget_each(bulla, said, late, work):
 
 
 @pytest.mark.plain
+def test_files_of_a_rewrap_have_a_budget_each(bulla, said, ring, late, work):
+    """Of as many branches, which are wrapped by a passphrase first, and then are looked at whether they are."""
+    for name in range(33):
+        bulla.seal(ring, X, "--context", f"number={name}", name=name)
+    bulla("rewrap", "-k", ring, "--add", "passphrase:", "-r", ".", env=new(said) | late())
+    done = bulla("rewrap", "-k", ring, "-k", "passphrase:", "-r", ".", env=old(said) | late())
+    assert b"0 rewrapped, 33 were current" in done.stderr and b"66 unwraps" in done.stderr
+
+
+@pytest.mark.plain
 def test_signal_is_seen_before_each_slot(bulla, said, late):
     sealed = sealed_by_passphrase(bulla, said, "a", "-k", "passphrase:b")
     bulla("verify", "-k", "passphrase:", sealed, env=old(said) | late("crypto_pwhash"), status=130)

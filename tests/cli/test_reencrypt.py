@@ -113,6 +113,19 @@ def test_passphrase_is_asked_for_once(bulla, work):
 # Refused.
 
 
+def test_other_passphrase_of_the_same_hint_is_not_lost(bulla, ring):
+    said = {name: bulla.home / name for name in ("first", "second")}
+    for name, path in said.items():
+        path.write_text(f"{name} passphrase\n")
+    sealed = bulla.seal(ring, X, "-k", "passphrase:", env={"BULLA_NEW_PASSPHRASE_FILE": str(said["first"])})
+    env = {"BULLA_PASSPHRASE_FILE": str(said["first"]), "BULLA_NEW_PASSPHRASE_FILE": str(said["second"])}
+    bulla("rewrap", "-k", ring, "-k", "passphrase:", "--add", "passphrase:", sealed, env=env)
+    before = sealed.read_bytes()
+    done = bulla("reencrypt", "-k", ring, "-k", "passphrase:", sealed, env={"BULLA_PASSPHRASE_FILE": str(said["first"])}, status=7)
+    assert b"'plain.bulla': it is sealed to keys that were not given" in done.stderr.replace(str(sealed.parent).encode() + b"/", b"")
+    assert sealed.read_bytes() == before
+
+
 def test_detached_is_refused(bulla, ring, work):
     path = bulla.seal(ring, X, "--detach")
     before = snapshot(work)

@@ -64,6 +64,14 @@ def test_passphrase_is_added_beside_one_of_the_same_hint(bulla, ring):
         assert bulla.open("passphrase:", sealed, env={"BULLA_PASSPHRASE_FILE": str(path)}) == X
 
 
+def test_one_key_by_two_references_is_current_the_second_time(bulla, ring):
+    sealed = bulla.seal(ring, X)
+    to = ["-k", ring, "--to", ring, "--to", f"{ring}#backup"]
+    assert b"1 rewrapped" in bulla("rewrap", *to, sealed).stderr
+    before = sealed.read_bytes()
+    assert b"1 were current" in bulla("rewrap", *to, sealed).stderr and sealed.read_bytes() == before
+
+
 def test_removal_by_a_ring_that_is_older_than_the_file(bulla, two):
     """It does not know whose the newer version is, and removes none but what is named."""
     other = bulla.new_key("other.ring")

@@ -66,7 +66,7 @@ def test_standard_output_is_synced(bulla, ring, work, when, synced):
     under = ["strace", "-f", "-e", "trace=fsync", "-o", str(trace)]
     with open(work / "out", "wb") as out:
         bulla("encrypt", f"--sync={when}", "-k", ring, stdin=b"x", under=under, stdout=out)
-    assert re.findall(r"\bfsync\(1\) += (\d)", trace.read_text()) == synced
+    assert re.findall(r"\bfsync\(\d+\) += (\d)", trace.read_text()) == synced
     bulla("encrypt", f"--sync={when}", "-k", ring, stdin=b"x", under=under)
     assert not re.findall(r"\bfsync\(\d+\) += 0", trace.read_text())
 

@@ -368,7 +368,7 @@ static struct result give_pin(void *arg, const char *what, enum wanted wanted, s
                               struct err *err)
 {
     (void)arg, (void)what;
-    HOLDS(wanted == WANT_PIN);
+    HOLDS(wanted == WANT_PIN || wanted == WANT_PIN_TYPED);
     return secret_copy(out, "1234", 4, err);
 }
 
@@ -397,13 +397,17 @@ static struct result use_pair(struct trial *t, struct err *err)
 {
     static const struct pair_hints none = {{0}, {0}, {0}, {0}};
     const struct spki *spki = &t->key->spki;
+    struct halves halves;
 
+    if (!keys_private(t->token, t->key, &halves, err).ok)
+        return FAIL;
+    CK_OBJECT_HANDLE half = halves.list[0];
     HOLDS(
         pair_wrap(spki, fuzz_crypto(), &none, false, &t->branch, &t->branch_key, &t->slot, err).ok);
     if (spki->kind == SPKI_RSA)
-        return private_decrypt(t->token, t->key, fuzz_crypto(), false,
+        return private_decrypt(t->token, t->key, half, fuzz_crypto(), false,
                                (struct view){t->slot.wrap, t->slot.wrap_size}, &t->out, err);
-    return private_derive(t->token, t->key, fuzz_crypto(),
+    return private_derive(t->token, t->key, half, fuzz_crypto(),
                           (struct view){t->slot.wrap, spki_point(spki).size}, &t->out, err);
 }
 

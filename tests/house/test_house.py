@@ -60,6 +60,12 @@ def test_only_cmd_prints_or_exits():
     assert not offenders(PRINTS, [p for p in SOURCES if relative(p).split("/")[0] != "cmd"])
 
 
+def test_results_are_printed_by_the_terminal():
+    """Not by the stream and the descriptor that the code of others prints to."""
+    others = [p for p in SOURCES if relative(p) not in ("cmd/terminal.c", "base/stream.c", "base/command.c", "cmd/main.c")]
+    assert not offenders(re.compile(r"\b(v?printf|puts|putchar)\s*\(|\bstdout\b|\bSTDOUT_FILENO\b"), others)
+
+
 def test_no_result_of_a_header_may_be_ignored():
     assert not offenders(IGNORABLE, [p for p in SOURCES if p.suffix == ".h"])
 

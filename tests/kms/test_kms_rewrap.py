@@ -1,6 +1,7 @@
 """Rewrap with KMS: ReEncrypt where both ends are there, so that no key passes through; else by unwrap and wrap."""
 
 import json
+import os
 
 import pytest
 
@@ -23,6 +24,11 @@ def mover(bulla, cloud):
 def calls(aws):
     """What was asked, but for what is public."""
     return {name: count for name, count in aws.calls.items() if name not in ("DescribeKey", "GetCallerIdentity")}
+
+
+def decrypted(aws):
+    """The keys of which Decrypt was asked, in order, since the sealing."""
+    return [r.content["KeyId"] for r in aws.requests if r.operation == "Decrypt"]
 
 
 def body_of(sealed):
@@ -110,23 +116,23 @@ def test_same_branch_id_with_another_wrap(bulla, cloud, aws, key, sealed, order)
 
 
 def test_to_another_region_goes_by_unwrap_and_wrap(bulla, cloud, aws, key, sealed):
-    """ReEncrypt works in one region only."""
+    """ReEncrypt works in one region only. The second Decrypt sees that the new slot opens."""
     other = cloud.key(region="eu-west-1")
     aws.calls.clear()
     bulla("rewrap", "-k", key.arn, "--to", other.arn, sealed)
-    assert calls(aws) == {"Decrypt": 1, "Encrypt": 1}
+    assert calls(aws) == {"Decrypt": 2, "Encrypt": 1} and decrypted(aws) == [key.arn, other.arn]
     assert opened(bulla, other, sealed=sealed).stdout == CONTENT
 
 
 def test_add_and_remove(bulla, cloud, aws, key, sealed):
-    """A fresh branch each time, so that who is removed has no key of what is sealed afterwards."""
+    """A fresh branch each time, so that who is removed has no key of what is sealed afterwards; each of its keys opens it once."""
     other = cloud.key()
     aws.calls.clear()
     bulla("rewrap", "-k", key.arn, "--add", other.arn, sealed)
-    assert arns(bulla, sealed) == [key.arn, other.arn] and calls(aws) == {"Decrypt": 1, "Encrypt": 2}
+    assert arns(bulla, sealed) == [key.arn, other.arn] and calls(aws) == {"Decrypt": 3, "Encrypt": 2}
     aws.calls.clear()
     bulla("rewrap", "-k", other.arn, "--remove", key.arn, sealed)
-    assert arns(bulla, sealed) == [other.arn] and calls(aws) == {"Decrypt": 1, "Encrypt": 1}
+    assert arns(bulla, sealed) == [other.arn] and calls(aws) == {"Decrypt": 2, "Encrypt": 1}
     assert opened(bulla, other, sealed=sealed).stdout == CONTENT
 
 
@@ -155,13 +161,30 @@ def test_slot_that_nobody_looked_at_is_not_left_alone(bulla, cloud, key, sealed)
 def test_keyring_to_kms_and_back(bulla, aws, key, ring):
     sealed = bulla.seal(ring, CONTENT)
     bulla("rewrap", "-k", ring, "--to", key.arn, sealed)
-    assert calls(aws) == {"Encrypt": 1} and arns(bulla, sealed) == [key.arn]
+    assert calls(aws) == {"Encrypt": 1, "Decrypt": 1} and arns(bulla, sealed) == [key.arn]
     assert opened(bulla, key, sealed=sealed).stdout == CONTENT
     aws.calls.clear()
     bulla("rewrap", "-k", key.arn, "--to", ring, sealed)
     assert calls(aws) == {"Decrypt": 1}
     assert bulla("decrypt", "-k", ring, "-o", "-", sealed).stdout == CONTENT
     assert opened(bulla, key, sealed=sealed, status=5).stdout == b""
+
+
+@pytest.mark.parametrize("verb", ["rewrap", "reencrypt"])
+def test_no_key_is_taken_that_may_not_decrypt(bulla, cloud, aws, key, ring, verb):
+    """What was sealed to it could not be opened by who has the old key here: that goes only once the new one was seen to open."""
+    sealed = bulla.seal(ring, CONTENT)
+    before = digest(sealed)
+    half = cloud.user("half", "kms:Encrypt", "kms:DescribeKey").environment()
+    done = bulla(verb, "-k", ring, "--to", key.arn, sealed, env=half, status=7)
+    assert b"the new awskms key does not open what is sealed to it" in done.stderr and b"kms:Decrypt" in done.stderr
+    assert digest(sealed) == before and os.listdir(bulla.work) == [sealed.name]
+
+
+def test_the_new_key_opens_once_in_a_run(bulla, aws, key, ring):
+    sealed = [bulla.seal(ring, CONTENT, "--context", f"n={n}", name=f"{n}") for n in range(4)]
+    bulla("rewrap", "-k", ring, "--to", key.arn, *sealed)
+    assert calls(aws) == {"Encrypt": 4, "Decrypt": 1}
 
 
 def test_to_both_at_once(bulla, cloud, key, ring, sealed):
@@ -182,13 +205,14 @@ def test_without_the_permission(bulla, cloud, key, sealed, end):
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_no_decrypt_where_a_keyring_opens(bulla, cloud, aws, key, ring, order):
-    """Who may decrypt too is not made to: the key of the other store opens the file, whichever was named first."""
+    """Who may decrypt too is not made to: the key of the other store opens the file, whichever was named first. The one
+    Decrypt is of the new slot."""
     other, sealed = cloud.key(), bulla.seal(key.arn, CONTENT, "-k", ring)
     half = cloud.user("half", "kms:Encrypt", "kms:Decrypt", "kms:DescribeKey").environment()
     named = [word for name in (key.arn, ring)[::order] for word in ("-k", name)]
     aws.calls.clear()
     bulla("rewrap", *named, "--to", other.arn, sealed, env=half)
-    assert calls(aws) == {"Encrypt": 1} and arns(bulla, sealed) == [other.arn]
+    assert calls(aws) == {"Encrypt": 1, "Decrypt": 1} and arns(bulla, sealed) == [other.arn] and decrypted(aws) == [other.arn]
     assert opened(bulla, other, sealed=sealed).stdout == CONTENT
 
 

@@ -81,6 +81,10 @@ def by_uri_file(bulla):
     return [], {}, {}, {"pin_source": f"file:{bulla.home}/pin"}
 
 
+def by_uri_of_this_host(bulla):
+    return [], {}, {}, {"pin_source": f"file://localhost{bulla.home}/pin"}
+
+
 def by_uri_path(bulla):
     return [], {}, {}, {"pin_source": f"{bulla.home}/pin"}
 
@@ -89,7 +93,7 @@ def by_uri_value(bulla):
     return ["--allow-pin-in-uri"], {}, {}, {"pin_value": PIN}
 
 
-SOURCES = [by_fd, by_command, by_variable, by_credential, by_uri_file, by_uri_path, by_uri_value]
+SOURCES = [by_fd, by_command, by_variable, by_credential, by_uri_file, by_uri_of_this_host, by_uri_path, by_uri_value]
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -139,12 +143,40 @@ BAD_SOURCES = [
     ([], {"BULLA_PIN_FILE": "/"}, {}, 1),
     ([], {}, {"pin_source": "file:/nowhere/file"}, 1),
     ([], {}, {"pin_source": "https://example.org/pin"}, 2),
+    ([], {}, {"pin_source": "file://elsewhere/pin"}, 2),
+    ([], {}, {"pin_source": "file://localhost.example.org/pin"}, 2),
+    ([], {}, {"pin_source": "file:////pin"}, 2),
 ]
 
 
 @pytest.mark.parametrize("args, env, attributes, status", BAD_SOURCES, ids=str)
 def test_source_that_fails(bulla, softhsm, sealed, log, args, env, attributes, status):
     opens(bulla, softhsm.uri("rsa", mock=True, **attributes), sealed, *args, env=env, status=status)
+    assert count(log, "C_Login") == 0
+
+
+EDITED = {  # what editors and systems put into a file of a PIN
+    "CRLF": (PIN.encode() + b"\r\n", b"has a line end or another control character in it"),
+    "CR": (PIN.encode() + b"\r", b"has a line end or another control character in it"),
+    "second line": (PIN.encode() + b"\n# of the HSM\n", b"has a line end or another control character in it"),
+    "empty second line": (PIN.encode() + b"\n\n", b"has a line end or another control character in it"),
+    "first line empty": (b"\n" + PIN.encode(), b"has a line end or another control character in it"),
+    "tab": (PIN.encode() + b"\t\n", b"has a line end or another control character in it"),
+    "BOM": (b"\xef\xbb\xbf" + PIN.encode() + b"\n", b"begins with a byte order mark"),
+}
+
+
+@pytest.mark.parametrize("held, says", EDITED.values(), ids=EDITED)
+@pytest.mark.parametrize("source", [by_fd, by_command, by_variable, by_credential, by_uri_file])
+def test_pin_that_an_editor_changed_is_not_tried(bulla, softhsm, sealed, log, source, held, says):
+    args, env, how, attributes = source(bulla)
+    for name in ("pin", "bulla.pin"):
+        (bulla.home / name).write_bytes(held)
+    if "pass_fds" in how:
+        args = ["--pin-fd", "0"]
+        how = {"stdin": held}
+    done = opens(bulla, softhsm.uri("rsa", mock=True, **attributes), sealed, *args, env=env, status=2, **how)
+    assert b"the PIN of token 'bulla lab' " + says in done.stderr and b"it was not tried" in done.stderr
     assert count(log, "C_Login") == 0
 
 
@@ -329,14 +361,30 @@ def test_keys_are_not_forgotten_when_a_login_fails(bulla, softhsm, work):
 # What the token says of the tries that are left.
 
 
-@pytest.mark.parametrize("flag, says", [(COUNT_LOW, b"wrong"), (FINAL_TRY, b"last")], ids=["low", "final"])
-def test_few_tries_left_are_told_before_trying(bulla, softhsm, sealed, flag, says):
-    done = opens(
-        bulla, softhsm.uri("rsa", mock=True), sealed, env=softhsm.mocked(f"C_GetTokenInfo:1+:flags={flag}") | right(bulla)
-    )
-    assert b"warning" in done.stderr and b"PIN" in done.stderr and says in done.stderr.lower()
+def test_few_tries_left_are_told_before_trying(bulla, softhsm, sealed):
+    env = softhsm.mocked(f"C_GetTokenInfo:1+:flags={COUNT_LOW}") | right(bulla)
+    done = opens(bulla, softhsm.uri("rsa", mock=True), sealed, env=env)
+    assert b"warning" in done.stderr and b"PIN" in done.stderr and b"wrong" in done.stderr.lower()
     quiet = softhsm.mocked() | right(bulla)
     assert b"warning" not in opens(bulla, softhsm.uri("rsa", mock=True), sealed, env=quiet).stderr
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_last_try_is_for_nobody_but_a_person(bulla, softhsm, sealed, log, source):
+    """Whatever a PIN would be read from, it is left alone: if it is wrong, the token is locked."""
+    args, env, how, attributes = source(bulla)
+    env |= softhsm.mocked(f"C_GetTokenInfo:1+:flags={FINAL_TRY}", log)
+    done = opens(bulla, softhsm.uri("rsa", mock=True, **attributes), sealed, *args, env=env, status=7, **how)
+    assert b"there is no terminal to ask for the PIN of token 'bulla lab'" in done.stderr and count(log, "C_Login") == 0
+    assert b"this is the last try" in done.stderr and b"last try is for a PIN that somebody types" in done.stderr
+
+
+def test_last_try_may_be_typed(bulla, softhsm, sealed, log):
+    """Though a file has a PIN, the terminal is asked."""
+    bulla.environment |= softhsm.mocked(f"C_GetTokenInfo:1+:flags={FINAL_TRY}", log) | wrong(bulla)
+    key = softhsm.uri("rsa", mock=True, pin_source=f"file:{bulla.home}/wrong")
+    shown = on_terminal(bulla, "decrypt", "-k", key, sealed.name, lines=[PIN + "\n"])
+    assert len(asked(shown)) == 1 and (bulla.work / "plain").read_bytes() == X and count(log, "C_Login") == 1
 
 
 def test_few_tries_left_are_told_before_asking(bulla, softhsm, sealed):

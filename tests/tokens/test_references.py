@@ -2,15 +2,21 @@
 
 import json
 import os
+import pathlib
 import shutil
+import signal
+import subprocess
+import time
 from urllib.parse import quote
 
 import pytest
 
+from program import BOUND
 from sealed import content
-from tokens import IDS, MOCK, PIN, SoftHSM
+from tokens import IDS, MOCK, NSS, PIN, SoftHSM
 
 X = content(1000)
+HANGS = 40  # seconds: more is a deadlock
 
 
 @pytest.fixture
@@ -68,7 +74,14 @@ BAD_PATHS = {
     "empty part": "token=bulla%20lab;;object=rsa",
     "broken escape": "token=bulla%2;object=rsa",
     "broken escape in id": "token=bulla%20lab;id=%zz",
-    "a space": "token=bulla lab;object=rsa;bad=",
+    "a space": "token=bulla lab;object=rsa",
+    "a space in front": "token=bulla%20lab;object= rsa",
+    "a space behind": "token=bulla%20lab;object=rsa ",
+    "a tab": "token=bulla%20lab;object=r\tsa",
+    "a line end": "token=bulla%20lab;object=rsa\n",
+    "a zero byte": "token=bulla%20lab;object=rsa%00-of-another",
+    "a zero byte in a token": "token=bulla%20lab%00;object=rsa",
+    "a zero byte in a serial": "token=bulla%20lab;object=rsa;serial=%00",
     "of another type": "token=bulla%20lab;object=rsa;type=cert",
     "no such type": "token=bulla%20lab;object=rsa;type=thing",
     "a query's": f"token=bulla%20lab;object=rsa;pin-value={PIN}",
@@ -92,6 +105,12 @@ BAD_QUERIES = {
     "both": f"{M}&module-name=opensc-pkcs11",
     "two PINs": f"{M}&pin-source=file:/a&pin-value={PIN}",
     "a path's": f"{M}&object=rsa",
+    "a space in a path": "module-path=" + str(SoftHSM.module).replace("lib/", "l ib/"),
+    "a zero byte in a path": f"{M}%00.so",
+    "a zero byte in a name": "module-name=softhsm2%00",
+    "a zero byte in a source": f"{M}&pin-source=file:/a%00b",
+    "a zero byte in a PIN": f"{M}&pin-value={PIN}%00",
+    "a space in a PIN": f"{M}&pin-value={PIN[:3]} {PIN[3:]}",
 }
 
 
@@ -105,6 +124,13 @@ def test_query_that_is_refused(bulla, softhsm, query, option):
 def test_junk(bulla, junk):
     done = seal(bulla, junk, status=(2, 5, 6))
     assert b"\x1b" not in done.stderr and len(done.stderr) < 4000
+
+
+def test_bytes_of_any_kind_are_for_an_id(bulla, softhsm):
+    softhsm.make("rsa", "zeros", id="00ff2000")
+    key = softhsm.uri(None, id=b"\x00\xff\x20\x00")
+    assert bulla("decrypt", "-k", key, stdin=seal(bulla, key).stdout).stdout == X
+    assert b"%20 stands for a blank" in seal(bulla, with_path(softhsm, "token=bulla lab"), status=2).stderr
 
 
 def test_label_with_every_kind_of_character(bulla, softhsm):
@@ -142,6 +168,112 @@ def test_module_without_functions(bulla, softhsm, faults):
     assert str(MOCK).encode() in done.stderr
 
 
+@pytest.mark.parametrize("version", [0x0200, 0x0228, 0x0300, 0x0302, 0x0363], ids=hex)
+def test_module_of_any_version_2_or_3(bulla, softhsm, version):
+    """SoftHSM 2.7 says 3.2 of the list that has the functions of 2.40."""
+    env = softhsm.mocked(f"C_GetFunctionList:1+:version={version}")
+    for kind in ("rsa", "p256", "aes"):
+        key = softhsm.uri(kind, mock=True)
+        assert bulla("decrypt", "-k", key, stdin=seal(bulla, key, env=env).stdout, env=env).stdout == X
+
+
+@pytest.mark.parametrize("version, says", [(0x0100, b"1.0"), (0x0400, b"4.0"), (0xFFFF, b"255.255")], ids=str)
+def test_module_of_another_version(bulla, softhsm, version, says):
+    env = softhsm.mocked(f"C_GetFunctionList:1+:version={version}")
+    done = seal(bulla, softhsm.uri("rsa", mock=True), status=6, env=env)
+    assert str(MOCK).encode() in done.stderr and b"is of version " + says in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["rsa", "p256"])
+def test_module_that_asks_the_process_for_functions(bulla, softhsm, kind):
+    """It finds its own: the program has none for it, not even while libp11 is at work."""
+    key = softhsm.uri(kind, mock=True)
+    env = softhsm.mocked("C_GetFunctionList:1+:glass")
+    assert bulla("decrypt", "-k", key, stdin=seal(bulla, key, env=env).stdout, env=env).stdout == X
+
+
+@pytest.mark.plain
+def test_program_exports_nothing(bulla):
+    """What it did would be found by every library in it; copies of the C library's variables are no functions of ours."""
+    shown = subprocess.run(["nm", "-D", "--defined-only", bulla.program], capture_output=True, check=True).stdout.decode()
+    assert [line for line in shown.splitlines() if "@GLIBC" not in line] == []
+
+
+@pytest.fixture
+def configured(bulla, tmp_path):
+    """Runs bulla where p11-kit's configuration is this: module names and what their files say."""
+    system = tmp_path / "modules"
+    system.mkdir()
+    own = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
+    mount = f'mount --bind {system} /usr/share/p11-kit/modules && exec "$@"'
+
+    def under(**modules):
+        for name, text in modules.items():
+            (system / f"{name}.module").write_text(text)
+        return [*own, "sh", "-c", mount, "sh"]
+
+    return under
+
+
+HANGING = "#include <unistd.h>\nstatic void __attribute__((constructor)) hang(void) { for (;;) pause(); }\n"
+
+
+@pytest.fixture
+def hanging(tmp_path):
+    """A library that hangs when it is loaded."""
+    path = tmp_path / "hanging.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", path], input=HANGING.encode(), check=True)
+    return path
+
+
+def test_module_by_name_loads_no_other(bulla, softhsm, configured, hanging):
+    own = f"# of the tests\n\n  module :  {softhsm.module}  \npriority: 1\n"
+    under = configured(aaa=f"module: {hanging}\n", lab=own, zzz=f"module: {hanging}\ncritical: yes\n")
+    key = softhsm.uri("rsa", module_path=None, module_name="lab")
+    sealed = seal(bulla, key, under=under, timeout=HANGS).stdout
+    assert bulla("decrypt", "-k", key, stdin=sealed, under=under, timeout=HANGS).stdout == X
+
+
+def test_module_by_name_that_hangs(bulla, softhsm, configured, hanging):
+    key = softhsm.uri("rsa", module_path=None, module_name="aaa")
+    under = configured(aaa=f"module: {hanging}\n")
+    done = bulla("encrypt", "-k", key, "--token-timeout", "1", stdin=X, under=under, timeout=HANGS, status=6)
+    assert b"did not answer for 1 seconds" in done.stderr and done.stdout == b""
+
+
+@pytest.mark.parametrize("by_name", [True, False], ids=["name", "path"])
+def test_module_that_hangs_ends_with_the_program(bulla, softhsm, configured, hanging, by_name):
+    how = {"module_name": "aaa", "module_path": None} if by_name else {"module_path": hanging}
+    process = bulla.start("encrypt", "-k", softhsm.uri("rsa", **how), "-o", "out", under=configured(aaa=f"module: {hanging}\n"))
+    deadline = time.monotonic() + HANGS
+    while str(hanging) not in pathlib.Path(f"/proc/{process.pid}/maps").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    bulla.finish(process, status=130)
+    assert os.listdir(bulla.work) == []
+
+
+@pytest.mark.parametrize("text", ["", "module:\n", "remote: |p11-kit remote\n", "# module: /x.so\n", "modules: /x.so\n"], ids=repr)
+def test_configuration_without_a_module(bulla, softhsm, configured, text):
+    done = seal(bulla, softhsm.uri("rsa", module_path=None, module_name="lab"), under=configured(lab=text), status=6)
+    assert b"p11-kit has no module 'lab'" in done.stderr and b"/etc/pkcs11/modules" in done.stderr
+
+
+def test_arguments_of_a_configured_module(bulla, templates, configured, tmp_path):
+    nss = templates.get(NSS).copy(tmp_path / "nss")
+    under = configured(lab=f"module: {nss.module}\nx-init-reserved: {nss.arguments}\n")
+    bulla.environment.pop("BULLA_PKCS11_INIT_ARGS", None)
+    key = nss.uri("rsa", module_path=None, module_name="lab")
+    assert bulla("decrypt", "-k", key, stdin=seal(bulla, key, under=under).stdout, under=under).stdout == X
+
+
+def test_module_by_name_is_found_in_the_directory_of_modules(bulla, softhsm, configured):
+    """One that is there, and shows no token of SoftHSM's."""
+    done = seal(bulla, softhsm.uri("rsa", module_path=None, module_name="lab"), under=configured(lab="module: opensc-pkcs11.so\n"), status=6)
+    assert b"/pkcs11/opensc-pkcs11.so' shows no token" in done.stderr
+
+
 def test_module_by_name(bulla, softhsm):
     """As Debian's package of SoftHSM tells p11-kit."""
     key = softhsm.uri("rsa", module_path=None, module_name="softhsm2")
@@ -157,6 +289,62 @@ def test_module_is_not_for_a_file_to_choose(bulla, softhsm):
     """No path is in what bulla writes."""
     sealed = seal(bulla, softhsm.uri("rsa")).stdout
     assert b"libsofthsm" not in sealed and b".so" not in sealed[:8192] and b"module" not in sealed[:8192]
+
+
+# What modules make of the standard.
+
+
+@pytest.fixture
+def early(softhsm):
+    """A key of P-256 whose x begins with 0x3f, as DER of a point would: one of 256."""
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+    private, path = None, softhsm.folder / "key"
+    while private is None or private.public_key().public_numbers().x >> 248 != 0x3F:
+        private = ec.generate_private_key(ec.SECP256R1())
+    path.write_bytes(private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
+    softhsm.tool("--write-object", path, "--type", "privkey", "--usage-derive", "--label", "early", "--id", "c5")
+    path.write_bytes(private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+    softhsm.tool("--write-object", path, "--type", "pubkey", "--usage-derive", "--label", "early", "--id", "c5")
+    return softhsm.uri("early", mock=True)
+
+
+@pytest.mark.parametrize("how", ["", "C_GetAttributeValue:1+:bare"], ids=["DER", "bare"])
+def test_point_that_looks_like_der(bulla, softhsm, early, how):
+    bulla.environment |= softhsm.mocked(how)
+    for key in (early, softhsm.uri("p256", mock=True), softhsm.uri("p384", mock=True)):
+        assert bulla("decrypt", "-k", key, stdin=seal(bulla, key).stdout).stdout == X
+
+
+@pytest.mark.parametrize("function", ["C_GetTokenInfo", "C_GetSlotInfo", "C_GetInfo"])
+def test_names_that_are_padded_by_zeros(bulla, softhsm, function):
+    bulla.environment |= softhsm.mocked(f"{function}:1+:zeros")
+    key = softhsm.uri("rsa", mock=True, manufacturer="SoftHSM project", library_manufacturer="SoftHSM", slot_manufacturer="SoftHSM project")
+    sealed = seal(bulla, key).stdout
+    assert bulla("decrypt", "-k", key, stdin=sealed).stdout == X
+    (slot,) = bulla.inspect(stdin=sealed)[0]["slots"]
+    assert slot["token_label"] == softhsm.label
+    listed = bulla("key", "list", f"pkcs11:?module-path={MOCK}").stdout
+    assert b"token=bulla%20lab" in listed and b"%00" not in listed
+
+
+# Tokens that this user does not get to see.
+
+
+@pytest.mark.parametrize("what", ["no settings", "no tokens", "unreadable"])
+def test_settings_of_another_user(bulla, softhsm, what):
+    conf, tokens = softhsm.folder / "softhsm2.conf", softhsm.folder / "tokens"
+    if what == "no settings":
+        conf.unlink()
+    elif what == "no tokens":
+        shutil.rmtree(tokens)
+        tokens.mkdir()
+    else:
+        tokens.chmod(0)
+    done = seal(bulla, softhsm.uri("rsa"), status=6, under=BOUND)
+    tokens.chmod(0o700)
+    assert b"SOFTHSM2_CONF" in done.stderr and b"user" in done.stderr
 
 
 # What cannot be told apart.

@@ -278,6 +278,15 @@ def test_list_of_too_many_keys_is_refused(bulla, many):
     assert done.stdout == b"" and b"more than 1024 keys are named by" in done.stderr
 
 
+def test_key_among_more_objects_than_one_search_had_room_for(bulla, many):
+    """Its versions are looked for among all objects."""
+    many.make("aes", "one of many")
+    multiply(many, "one of many", 4200)
+    many.make("p256", "wanted-v0001")
+    sealed = bulla.seal(many.uri("wanted"), X)
+    assert bulla.open(many.uri("wanted"), sealed) == X
+
+
 def test_list_of_many_keys_that_bulla_cannot_use_is_whole(bulla, many):
     many.tool("--keygen", "--key-type", "AES:16", "--label", "one of many", "--id", "d3")
     multiply(many, "one of many", 1030)

@@ -69,10 +69,10 @@ class Token:
         env |= {"MOCK_LOG": str(log)} if log else {}
         return env | ({"MOCK_ARGS": self.arguments} if self.arguments else {})
 
-    def tool(self, *args, login=True):
+    def tool(self, *args, login=True, faults=""):
         """pkcs11-tool, by way of the mock, which knows what NSS has to be told."""
         who = ["--login", "--pin", self.pin] if login else []
-        env = {"PATH": os.environ["PATH"], **self.mocked()}
+        env = {"PATH": os.environ["PATH"], **self.mocked(faults)}
         return run("pkcs11-tool", "--module", MOCK, "--token-label", self.label, *who, *args, env=env)
 
     def make(self, kind, label=None, *options, id=None):
@@ -117,6 +117,7 @@ def quoted(value):
 class SoftHSM(Token):
     name = "softhsm"
     module = libraries_by_name(LIBRARIES / "softhsm/libsofthsm2.so", pathlib.Path("/usr/lib/softhsm/libsofthsm2.so"))
+    module = pathlib.Path(os.environ.get("BULLA_SOFTHSM", module))  # another version
 
     def __init__(self, folder, label="bulla lab"):
         super().__init__(folder, label)
@@ -129,7 +130,7 @@ class SoftHSM(Token):
         self.util("--init-token", "--free", "--label", label, "--so-pin", SO_PIN, "--pin", self.pin)
 
     def util(self, *args):
-        return run("softhsm2-util", *args, env={"PATH": os.environ["PATH"], **self.env})
+        return run("softhsm2-util", "--module", self.module, *args, env={"PATH": os.environ["PATH"], **self.env})
 
     def moved(self):
         settings = {"directories.tokendir": self.folder / "tokens", "objectstore.backend": "file", "log.level": "ERROR"}

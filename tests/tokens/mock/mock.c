@@ -16,9 +16,18 @@
  *     junk        the answer is all ones
  *     flags       set the bits VALUE in the answer's flags
  *     clear       clear them
- *     hide        (C_GetMechanismList) TYPE is not in the list
+ *     print       print a line to standard output: VALUE 0 leaves it in the stream, 1 flushes it, 2
+ *                 writes it to descriptor 1
+ *     drop        all sessions end, with their login; then answer VALUE
+ *     bare        CKA_EC_POINT is the point itself, without DER around it
+ *     zeros       text in the answer is padded by zeros
+ *     hide        (C_GetMechanismList) TYPE is not in the list, nor VALUE
+ *     open        (C_GenerateKeyPair) the private key is seen without a login
+ *     unfit       (C_GenerateKeyPair) the halves may not encrypt and decrypt
  *     null        (C_GetFunctionList) no list
  *     holes       (C_GetFunctionList) a list without functions
+ *     version     (C_GetFunctionList) the list is of version VALUE, as 0x0302 for 3.2
+ *     glass       (C_GetFunctionList) the list is what the process gives who asks it for one
  *   TYPE restricts a fault of C_GetAttributeValue to one attribute, one of C_GetMechanismInfo to
  * one mechanism. */
 #include <dlfcn.h>
@@ -41,13 +50,23 @@ enum what {
     JUNK,
     FLAGS,
     CLEAR,
+    PRINT,
+    DROP,
+    BARE,
+    ZEROS,
     HIDE,
+    OPEN,
+    UNFIT,
     NULL_LIST,
-    HOLES
+    HOLES,
+    VERSION,
+    GLASS
 };
 
-static const char *const words[] = {"nothing", "rv",   "after", "hang",  "spin", "sleep", "length",
-                                    "flip",    "junk", "flags", "clear", "hide", "null",  "holes"};
+static const char *const words[] = {"nothing", "rv",    "after",   "hang",  "spin",  "sleep",
+                                    "length",  "flip",  "junk",    "flags", "clear", "print",
+                                    "drop",    "bare",  "zeros",   "hide",  "open",  "unfit",
+                                    "null",    "holes", "version", "glass"};
 
 struct fault {
     enum what what;
@@ -140,6 +159,30 @@ static void spin(void)
     (void)real->C_CloseSession(session);
 }
 
+static void print(unsigned long how)
+{
+    static const char text[] = "the module has something to say\n";
+
+    if (how == 2 && write(STDOUT_FILENO, text, sizeof text - 1) < 0)
+        abort();
+    if (how < 2)
+        fputs(text, stdout);
+    if (how == 1)
+        fflush(stdout);
+}
+
+/* As after a failover of an HSM. */
+static void drop(void)
+{
+    CK_SLOT_ID slots[16];
+    CK_ULONG count = 16;
+
+    if (real->C_GetSlotList(CK_TRUE, slots, &count) != CKR_OK)
+        abort();
+    for (CK_ULONG i = 0; i < count; i++)
+        (void)real->C_CloseAllSessions(slots[i]);
+}
+
 /* Counts and logs a call, waits if told so, and says what is to be wrong with it. */
 static struct fault consult(const char *function)
 {
@@ -159,6 +202,12 @@ static struct fault consult(const char *function)
         spin();
     if (fault.what == SLEEP)
         usleep((useconds_t)fault.value * 1000);
+    if (fault.what == PRINT)
+        print(fault.value);
+    if (fault.what == DROP) {
+        drop();
+        fault.what = RV;
+    }
     return fault;
 }
 
@@ -184,8 +233,28 @@ static void lie_flags(const struct fault *fault, CK_FLAGS *flags)
         *flags &= ~fault->value;
 }
 
+static void lie_text(const struct fault *fault, CK_UTF8CHAR *text, size_t size)
+{
+    for (; fault->what == ZEROS && size > 0 && text[size - 1] == ' '; size--)
+        text[size - 1] = 0;
+}
+
+/* A point shorter than 128 bytes has two in front. */
+static void make_bare(CK_ATTRIBUTE *a)
+{
+    CK_BYTE *bytes = a->pValue;
+
+    if (a->type != CKA_EC_POINT || bytes == NULL || a->ulValueLen < 2 || bytes[0] != 0x04)
+        return;
+    a->ulValueLen -= 2;
+    memmove(bytes, bytes + 2, a->ulValueLen);
+}
+
 static void lie_attributes(const struct fault *fault, CK_ATTRIBUTE *a, CK_ULONG n)
 {
+    for (CK_ULONG i = 0; i < n && fault->what == BARE; i++)
+        if (a[i].ulValueLen != (CK_ULONG)-1)
+            make_bare(&a[i]);
     for (CK_ULONG i = 0; i < n; i++)
         if ((!fault->typed || a[i].type == fault->type) && a[i].ulValueLen != (CK_ULONG)-1)
             lie(fault, a[i].pValue, 1, &a[i].ulValueLen);
@@ -198,7 +267,7 @@ static void hide(const struct fault *fault, CK_MECHANISM_TYPE *list, CK_ULONG *s
     if (fault->what != HIDE || list == NULL)
         return;
     for (CK_ULONG i = 0; i < *size; i++)
-        if (list[i] != fault->type)
+        if (list[i] != fault->type && (fault->value == 0 || list[i] != fault->value))
             list[kept++] = list[i];
     *size = kept;
 }
@@ -224,14 +293,22 @@ static void hide(const struct fault *fault, CK_MECHANISM_TYPE *list, CK_ULONG *s
 #define NO_LIES (void)0
 
 STAND_IN(C_Finalize, (void *reserved), (reserved), NO_LIES)
-STAND_IN(C_GetInfo, (CK_INFO_PTR info), (info), lie(&fault, info, sizeof *info, NULL))
+STAND_IN(C_GetInfo, (CK_INFO_PTR info), (info), lie(&fault, info, sizeof *info, NULL);
+         lie_text(&fault, info->manufacturerID, sizeof info->manufacturerID);
+         lie_text(&fault, info->libraryDescription, sizeof info->libraryDescription))
 STAND_IN(C_GetSlotList, (CK_BBOOL present, CK_SLOT_ID_PTR list, CK_ULONG_PTR size),
          (present, list, size), lie(&fault, list, sizeof *list, size))
 STAND_IN(C_GetSlotInfo, (CK_SLOT_ID slot, CK_SLOT_INFO_PTR info), (slot, info),
          lie(&fault, info, sizeof *info, NULL);
+         lie_text(&fault, info->manufacturerID, sizeof info->manufacturerID);
+         lie_text(&fault, info->slotDescription, sizeof info->slotDescription);
          lie_flags(&fault, &info->flags))
 STAND_IN(C_GetTokenInfo, (CK_SLOT_ID slot, CK_TOKEN_INFO_PTR info), (slot, info),
          lie(&fault, info, sizeof *info, NULL);
+         lie_text(&fault, info->label, sizeof info->label);
+         lie_text(&fault, info->manufacturerID, sizeof info->manufacturerID);
+         lie_text(&fault, info->model, sizeof info->model);
+         lie_text(&fault, info->serialNumber, sizeof info->serialNumber);
          lie_flags(&fault, &info->flags))
 STAND_IN(C_GetMechanismList, (CK_SLOT_ID slot, CK_MECHANISM_TYPE_PTR list, CK_ULONG_PTR size),
          (slot, list, size), lie(&fault, list, sizeof *list, size);
@@ -263,10 +340,6 @@ STAND_IN(C_SignInit, (SESSION, MECHANISM), (s, m, k), NO_LIES)
 STAND_IN(C_Sign, (SESSION, IN, OUT), (s, in, in_size, out, size), lie(&fault, out, 1, size))
 STAND_IN(C_GenerateKey, (SESSION, CK_MECHANISM_PTR m, TEMPLATE, NEW), (s, m, t, n, made),
          lie(&fault, made, sizeof *made, NULL))
-STAND_IN(C_GenerateKeyPair,
-         (SESSION, CK_MECHANISM_PTR m, TEMPLATE, CK_ATTRIBUTE_PTR t2, CK_ULONG n2, NEW,
-          CK_OBJECT_HANDLE_PTR made2),
-         (s, m, t, n, t2, n2, made, made2), lie(&fault, made, sizeof *made, NULL))
 STAND_IN(C_WrapKey, (SESSION, MECHANISM, CK_OBJECT_HANDLE o, OUT), (s, m, k, o, out, size),
          lie(&fault, out, 1, size))
 STAND_IN(C_UnwrapKey, (SESSION, MECHANISM, IN, TEMPLATE, NEW), (s, m, k, in, in_size, t, n, made),
@@ -288,6 +361,42 @@ static CK_RV my_C_GetMechanismInfo(CK_SLOT_ID slot, CK_MECHANISM_TYPE type,
         lie(&fault, info, sizeof *info, NULL);
         lie_flags(&fault, &info->flags);
     }
+    return fault.what == AFTER ? fault.value : rv;
+}
+
+/* A template with one attribute more, or another value of one. */
+static void set_no(CK_ATTRIBUTE *template, CK_ULONG *n, CK_ATTRIBUTE_TYPE type)
+{
+    static CK_BBOOL no = CK_FALSE;
+    CK_ULONG i = 0;
+
+    while (i < *n && template[i].type != type)
+        i++;
+    template[i] = (CK_ATTRIBUTE){type, &no, sizeof no};
+    *n += i == *n;
+}
+
+static CK_RV my_C_GenerateKeyPair(SESSION, CK_MECHANISM_PTR m, TEMPLATE, CK_ATTRIBUTE_PTR t2,
+                                  CK_ULONG n2, NEW, CK_OBJECT_HANDLE_PTR made2)
+{
+    struct fault fault = consult("C_GenerateKeyPair");
+    CK_ATTRIBUTE public[32], private[32];
+
+    if (fault.what == RV)
+        return fault.value;
+    if (n > 30 || n2 > 30)
+        abort();
+    memcpy(public, t, n * sizeof *t);
+    memcpy(private, t2, n2 * sizeof *t2);
+    if (fault.what == OPEN)
+        set_no(private, &n2, CKA_PRIVATE);
+    if (fault.what == UNFIT) {
+        set_no(public, &n, CKA_ENCRYPT);
+        set_no(private, &n2, CKA_DECRYPT);
+    }
+    CK_RV rv = real->C_GenerateKeyPair(s, m, public, n, private, n2, made, made2);
+    if (rv == CKR_OK)
+        lie(&fault, made, sizeof *made, NULL);
     return fault.what == AFTER ? fault.value : rv;
 }
 
@@ -339,6 +448,19 @@ static CK_RV load(void)
     return get != NULL ? get(&real) : CKR_GENERAL_ERROR;
 }
 
+CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list);
+
+/* Asks the process, and those parts of it that are before this module, for the list. */
+static CK_RV look_around(CK_FUNCTION_LIST_PTR_PTR list)
+{
+    void *everywhere = dlsym(RTLD_DEFAULT, "C_GetFunctionList");
+    CK_C_GetFunctionList other = NULL;
+
+    *(void **)&other = everywhere;
+    return other == NULL || other == C_GetFunctionList ? real->C_GetFunctionList(list)
+                                                       : other(list);
+}
+
 __attribute__((visibility("default"))) CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list)
 {
     static CK_FUNCTION_LIST mine;
@@ -367,6 +489,11 @@ __attribute__((visibility("default"))) CK_RV C_GetFunctionList(CK_FUNCTION_LIST_
         struct _CK_VERSION version = mine.version;
         mine = (CK_FUNCTION_LIST){.version = version};
     }
+    if (fault.what == VERSION)
+        mine.version =
+            (struct _CK_VERSION){(CK_BYTE)(fault.value >> 8), (CK_BYTE)(fault.value & 0xff)};
+    if (fault.what == GLASS)
+        return look_around(list);
     *list = fault.what == NULL_LIST ? NULL : &mine;
     return fault.what == AFTER ? fault.value : CKR_OK;
 }

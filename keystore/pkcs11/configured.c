@@ -1,0 +1,99 @@
+#include "keystore/pkcs11/configured.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+#define BLANKS " \t\r\n"
+
+static const char *const directories[] = {P11_KIT_SYSTEM_MODULES, P11_KIT_PACKAGE_MODULES};
+
+/* struct setting: one that is looked for; the first file that has it decides. */
+struct setting {
+    const char *name;
+    char *value;
+};
+
+/* One line, as pkcs11.conf(5) has it: "name: value", or a comment. */
+static struct result take_line(char *line, struct setting *settings, struct err *err)
+{
+    char *name = line + strspn(line, BLANKS), *value = strchr(name, ':');
+
+    if (*name == '#' || value == NULL)
+        return OK;
+    name[strcspn(name, ":" BLANKS)] = '\0';
+    value += 1 + strspn(value + 1, BLANKS);
+    for (size_t end = strlen(value); end > 0 && strchr(BLANKS, value[end - 1]) != NULL; end--)
+        value[end - 1] = '\0';
+    for (; settings->name != NULL; settings++)
+        if (strcmp(settings->name, name) == 0 && settings->value == NULL) {
+            settings->value = strdup(value);
+            return settings->value != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
+        }
+    return OK;
+}
+
+static struct result take_lines(FILE *file, const char *path, struct setting *settings,
+                                struct err *err)
+{
+    char *line STRING_CLEANUP = NULL;
+    size_t room = 0;
+
+    while (getline(&line, &room, file) >= 0)
+        if (!take_line(line, settings, err).ok)
+            return FAIL;
+    return ferror(file) == 0 ? OK : fail_errno(err, "cannot read '%s'", path);
+}
+
+/* A directory need not have the file. */
+static struct result take_file(const char *directory, const char *name, struct setting *settings,
+                               struct err *err)
+{
+    char *path STRING_CLEANUP = NULL;
+
+    if (asprintf(&path, "%s/%s.module", directory, name) < 0)
+        return fail(err, ERR_FAILED, "out of memory");
+    FILE *file = fopen(path, "re");
+    if (file == NULL && (errno == ENOENT || errno == ENOTDIR))
+        return OK;
+    if (file == NULL)
+        return fail_errno(err, "cannot open '%s'", path);
+    struct result r = take_lines(file, path, settings, err);
+    (void)fclose(file);
+    return r;
+}
+
+/* A path that is not absolute is in the directory of modules. */
+static struct result take_path(const char *name, const char *module, char **path, struct err *err)
+{
+    if (module == NULL || module[0] == '\0') {
+        (void)fail(err, ERR_STORE, "p11-kit has no module '%s'", name);
+        err_hint(err, "%s and %s were looked in; module-path names a file", directories[0],
+                 directories[1]);
+        return FAIL;
+    }
+    if (asprintf(path, "%s%s", module[0] == '/' ? "" : P11_KIT_MODULES "/", module) >= 0)
+        return OK;
+    *path = NULL;
+    return fail(err, ERR_FAILED, "out of memory");
+}
+
+struct result configured_module(const char *name, char **path, char **arguments, struct err *err)
+{
+    struct setting settings[] = {{.name = "module"}, {.name = "x-init-reserved"}, {NULL}};
+    struct result r = OK;
+
+    for (size_t i = 0; i < sizeof directories / sizeof *directories && r.ok; i++)
+        r = take_file(directories[i], name, settings, err);
+    if (r.ok)
+        r = take_path(name, settings[0].value, path, err);
+    free(settings[0].value);
+    if (r.ok)
+        *arguments = settings[1].value;
+    else
+        free(settings[1].value);
+    return r;
+}
