@@ -226,9 +226,10 @@ static void tell_left(void *arg, const char *path, size_t wanted, size_t found)
     struct err err = {0};
 
     left->count++;
-    (void)fail(&err, ERR_PARTIAL,
-               "'%s' has %zu names (hard links), %zu of which were found: it was left as it is",
-               path, wanted, found);
+    (void)fail(
+        &err, ERR_PARTIAL,
+        "'%s' was left as it is: it has %zu names (hard links), and this run found %zu of them",
+        path, wanted, found);
     err_hint(
         &err,
         "give all its names in one run, for example by --recursive on a directory that has them");

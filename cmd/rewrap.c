@@ -120,9 +120,9 @@ static void summary(struct run *r, uint64_t left)
                   (uint64_t)atomic_load(&r->current), (uint64_t)atomic_load(&r->other), left,
                   table->unwraps, rewrap_wraps(&r->rewrap));
     if (stayed > 0)
-        terminal_note("%" PRIu64
-                      " of them keep their branch key: whoever had an old key may know it, and can "
-                      "still make files that open under the new keys",
+        terminal_note("the branch key stayed the same in %" PRIu64
+                      " of them: whoever had an old key may know it, and can still make files that "
+                      "open under the new keys",
                       stayed);
     if (forgotten > 0)
         terminal_note("there were more branches than the run can remember: %" PRIu64

@@ -35,8 +35,8 @@ struct branches {
 FALLIBLE branch_wrap(struct master_key *key, const struct branch_identity *identity,
                      const struct secret *branch_key, struct slot *slot, struct err *err);
 
-/* branch_prove sees that a key opens a slot that it just made, before slots of others go for it:
- * once in a run, and not for keys that only seal. */
+/* branch_prove makes sure that a key opens a slot that it just made, before slots of other keys are
+ * dropped: once in a run, and not for keys that only seal. */
 FALLIBLE branch_prove(struct master_key *key, const struct branch_identity *identity,
                       const struct secret *branch_key, const struct slot *slot, struct err *err);
 

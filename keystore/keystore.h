@@ -177,8 +177,8 @@ struct keystore_ops {
     bool (*seals_only)(const struct master_key *key);
 
     /* Whether a fresh wrap is unwrapped at once, to see that it opens. Not where the key can only
-     * wrap, nor where each unwrap costs a call or a PIN: then once in a run, if slots of before
-     * go. Required. */
+     * wrap, nor where each unwrap costs a call or a PIN: then once in a run, if old slots go.
+     * Required. */
     bool (*reopens)(const struct master_key *key);
 
     /* Tells what a slot is to the key, without using the key. Required. */

@@ -143,7 +143,7 @@ static struct result target_change(struct work *w, struct err *err)
     return OK;
 }
 
-/* Whether a slot is the place of another reference to its key. */
+/* Whether a slot belongs to its key by another reference already. */
 static bool has_place(const struct work *w, const struct slot *slot)
 {
     bool has = false;

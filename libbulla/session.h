@@ -96,7 +96,7 @@ FALLIBLE session_find_names(struct session *s, const struct stat *st, const stru
 FALLIBLE session_open_keys(struct session *s, const struct envelope *e, struct branch_opened *o,
                            struct err *err);
 
-/* session_replaces comes before files lose slots for those of these keys: each key must open one
+/* session_replaces comes before slots of these keys replace others: each key must then open a slot
  * that it made first. It warns of keys that only seal, which cannot. */
 void session_replaces(struct session *s, const struct keyset *keys);
 
