@@ -149,18 +149,58 @@ static int rename_new(const struct atomic_file *f)
     return 0;
 }
 
-/* What another program has put there meanwhile is newer than what ours was made from. Only an
- * instant is left for it between this and the renaming. */
-static struct result check_over(const struct atomic_file *f, struct err *err)
+static bool names_file(int dir, const char *name, const struct stat *file)
 {
     struct stat now;
 
-    if (f->over == NULL)
+    return fstatat(dir, name, &now, AT_SYMLINK_NOFOLLOW) == 0 && file_same(&now, file);
+}
+
+static int exchange(const struct place *place, const char *temp)
+{
+    return renameat2(place->dir, temp, place->dir, place->name, RENAME_EXCHANGE);
+}
+
+/* Puts temp in the place of a file that is still *over. What another program has put there
+ * meanwhile is newer than what ours was made from: it is seen because the two names are exchanged,
+ * and goes back. Where they cannot be exchanged, an instant is left for it. */
+static struct result put_over(const struct place *place, const char *temp, const struct stat *over,
+                              struct err *err)
+{
+    int dir = place->dir;
+    bool exchanged = names_file(dir, place->name, over) && exchange(place, temp) == 0;
+
+    if (exchanged && names_file(dir, temp, over) && unlinkat(dir, temp, 0) == 0)
         return OK;
-    if (fstatat(f->place->dir, f->place->name, &now, AT_SYMLINK_NOFOLLOW) != 0 ||
-        !file_same(&now, f->over))
-        return fail(err, ERR_FAILED, "'%s' was replaced by another program", f->place->path);
+    if (exchanged && exchange(place, temp) != 0)
+        return fail_errno(err, "cannot put what was at '%s' back in its place", place->path);
+    if (!names_file(dir, place->name, over))
+        return fail(err, ERR_FAILED, "'%s' was replaced by another program", place->path);
+    if (renameat(dir, temp, dir, place->name) != 0)
+        return fail_errno(err, "cannot put '%s' in its place", place->path);
     return OK;
+}
+
+/* The same; on failure temp is removed, if it is *ours and not what was in the place. */
+static struct result put_ours(const struct place *place, const char *temp, const struct stat *ours,
+                              const struct stat *over, struct err *err)
+{
+    struct result r = put_over(place, temp, over, err);
+
+    if (!r.ok && names_file(place->dir, temp, ours))
+        (void)unlinkat(place->dir, temp, 0);
+    return r;
+}
+
+static struct result put_over_old(struct atomic_file *f, struct err *err)
+{
+    struct stat ours;
+
+    if (fstat(f->fd, &ours) != 0)
+        return fail_errno(err, "cannot look at '%s'", f->place->path);
+    f->named = false;
+    f->placed = put_ours(f->place, f->temp, &ours, f->over, err).ok;
+    return f->placed ? OK : FAIL;
 }
 
 static struct result fail_put(const struct atomic_file *f, int error, struct err *err)
@@ -189,8 +229,8 @@ struct result atomic_file_put(struct atomic_file *f, struct err *err)
                 return fail_errno(err, "cannot name '%s'", f->place->path);
             f->named = true;
         }
-        if (!check_over(f, err).ok)
-            return FAIL;
+        if (f->over != NULL)
+            return put_over_old(f, err);
         failed = renameat(dir, f->temp, dir, f->place->name);
     }
     if (failed != 0 && errno == EEXIST)
@@ -236,23 +276,15 @@ struct result atomic_file_link(const struct place *made, const struct place *pla
                                const struct stat *over, struct err *err)
 {
     char temp[32];
-    struct stat now;
-    bool there;
+    struct stat ours;
 
     if (!place_readable(place, err).ok || !temporary_name(temp, err).ok)
         return FAIL;
+    if (fstatat(made->dir, made->name, &ours, AT_SYMLINK_NOFOLLOW) != 0)
+        return fail_errno(err, "cannot look at '%s'", made->path);
     if (linkat(made->dir, made->name, place->dir, temp, 0) != 0)
         return fail_errno(err, "cannot give '%s' the name '%s' too", made->path, place->path);
-    struct result r = place_stat(place, &now, &there, err);
-    if (r.ok && (!there || !file_same(&now, over)))
-        r = fail(err, ERR_FAILED, "'%s' was replaced by another program", place->path);
-    if (r.ok && renameat(place->dir, temp, place->dir, place->name) != 0)
-        r = fail_errno(err, "cannot replace '%s'", place->path);
-    if (!r.ok) {
-        (void)unlinkat(place->dir, temp, 0);
-        return FAIL;
-    }
-    return place_sync(place, err);
+    return put_ours(place, temp, &ours, over, err).ok ? place_sync(place, err) : FAIL;
 }
 
 void atomic_file_discard(struct atomic_file *f)

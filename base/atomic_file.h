@@ -2,8 +2,9 @@
  *
  * It is written without a name (O_TMPFILE) where the file system can, so that even a process killed
  * while writing leaves nothing behind; elsewhere, and for the instant of replacing an old file, it
- * has a temporary name, ".bulla-" and 16 hex digits, in the same directory. fsync is never retried:
- * after a failed one nobody knows what is on the disk. */
+ * has a temporary name, ".bulla-" and 16 hex digits, in the same directory; for another instant the
+ * old file may have it. fsync is never retried: after a failed one nobody knows what is on the
+ * disk. */
 #ifndef BULLA_BASE_ATOMIC_FILE_H
 #define BULLA_BASE_ATOMIC_FILE_H
 

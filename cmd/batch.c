@@ -26,6 +26,8 @@ struct run {
     struct shard shard;
     struct pool *pool; /* NULL: files are done as they come */
     bool stdin_taken;  /* as a file or as a list */
+    bool one_stream;   /* the results come one after another on standard output */
+    bool cut;          /* and one failed, so that what follows is left out, which was told */
     struct roots roots;
     size_t found; /* sealed files, and all that was told instead of one */
     struct account account;
@@ -457,13 +459,33 @@ static struct result check_output(struct run *r, struct err *err)
     return OK;
 }
 
-static void do_name(void *arg, const char *name)
+/* A reader of a stream takes what comes after a gap for its continuation. */
+static bool cut_off(struct run *r, const char *name)
+{
+    struct err err = {0};
+
+    if (!r->one_stream || r->account.failed == 0)
+        return false;
+    if (!r->cut) {
+        (void)fail(&err, ERR_PARTIAL,
+                   "'%s' and what follows it were not opened: standard output ends at the failure",
+                   name);
+        (void)terminal_error(&err);
+    }
+    r->cut = true;
+    return true;
+}
+
+static bool do_name(void *arg, const char *name)
 {
     struct run *r = arg;
     struct err err = {0};
 
+    if (cut_off(r, name))
+        return false;
     if (!do_operand(r, name, &err).ok)
         failed_early(r, name, &err);
+    return !stream_interrupted();
 }
 
 /* The names in a list, as operands. */
@@ -481,13 +503,11 @@ static struct result do_list(struct run *r, const char *path, struct err *err)
  * no threads. */
 static struct result start_pool(struct run *r, struct err *err)
 {
-    const struct options *o = r->batch->options;
-    bool to_stdout = o->output != NULL && is_stdio(o->output);
     unsigned threads;
 
-    if (!common_threads(o, &threads, err).ok)
+    if (!common_threads(r->batch->options, &threads, err).ok)
         return FAIL;
-    if (!r->batch->parallel || !r->account.many || to_stdout || threads == 1)
+    if (!r->batch->parallel || !r->account.many || r->one_stream || threads == 1)
         return OK;
     progress_at_once(threads);
     r->pool = pool_start(threads, run_task, r);
@@ -506,8 +526,9 @@ static void do_operands(struct run *r)
     } else if (o->operands.count == 0 && !do_stdin(r, &err).ok) {
         account_failed(&r->account, NULL, &err);
     }
-    for (size_t i = 0; i < o->operands.count && !stream_interrupted(); i++)
-        do_name(r, o->operands.items[i]);
+    for (size_t i = 0; i < o->operands.count; i++)
+        if (stream_interrupted() || !do_name(r, o->operands.items[i]))
+            return;
 }
 
 int batch_run(const struct batch *b)
@@ -516,6 +537,7 @@ int batch_run(const struct batch *b)
     struct run r = {
         .batch = b,
         .out_dir = -1,
+        .one_stream = o->output != NULL && is_stdio(o->output),
         .account = {.done_word = b->done,
                     .json = o->json,
                     .many = o->operands.count > 1 || o->recursive || o->files_from != NULL,

@@ -65,7 +65,7 @@ static struct result next_name(FILE *file, const char *path, int end, char name[
 }
 
 static struct result read_all(FILE *file, const char *path, int end,
-                              void (*each)(void *arg, const char *name), void *arg, struct err *err)
+                              bool (*each)(void *arg, const char *name), void *arg, struct err *err)
 {
     char name[LISTED_MAX + 1];
     bool more = true;
@@ -73,15 +73,13 @@ static struct result read_all(FILE *file, const char *path, int end,
     while (!stream_interrupted()) {
         if (!next_name(file, path, end, name, &more, err).ok)
             return FAIL;
-        if (!more)
+        if (!more || (name[0] != '\0' && !each(arg, name)))
             return OK;
-        if (name[0] != '\0')
-            each(arg, name);
     }
     return OK;
 }
 
-struct result names_read(const char *path, bool null, void (*each)(void *arg, const char *name),
+struct result names_read(const char *path, bool null, bool (*each)(void *arg, const char *name),
                          void *arg, struct err *err)
 {
     int end = null ? '\0' : '\n';

@@ -18,9 +18,10 @@ FALLIBLE shard_read(struct shard *s, const char *text, struct err *err);
  * agreed on. */
 bool shard_has(const struct shard *s, const char *path);
 
-/* names_read calls each for every name in the list at path, "-" for standard input, until a signal
- * comes. With null true a zero byte ends a name, else a line end; empty names are left out. */
-FALLIBLE names_read(const char *path, bool null, void (*each)(void *arg, const char *name),
+/* names_read calls each for every name in the list at path, "-" for standard input, until each is
+ * false or a signal comes. With null true a zero byte ends a name, else a line end; empty names are
+ * left out. */
+FALLIBLE names_read(const char *path, bool null, bool (*each)(void *arg, const char *name),
                     void *arg, struct err *err);
 
 #endif

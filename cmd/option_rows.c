@@ -43,9 +43,9 @@ const struct verb option_verbs[] = {
     {DECRYPT, NULL, "decrypt", "[FILE...]", 0, MANY, "open sealed files, or standard input",
      "FILE.bulla becomes FILE. Without FILE, or with -, standard input is opened to\n"
      "standard output. A file appears only when all of it was authentic; on a pipe the\n"
-     "exit status says whether what came out is all. Results are yours, with the times of\n"
-     "the sealed files and their permissions less the umask; what another user's sealed\n"
-     "file held is for you alone.\n",
+     "exit status says whether what came out is all, and the first of several files that\n"
+     "fails ends it. Results are yours, with the times of the sealed files and their\n"
+     "permissions less the umask; what another user's sealed file held is for you alone.\n",
      verb_decrypt, USE_BESIDE, USE_READ, true},
     {VERIFY, NULL, "verify", "[FILE...]", 0, MANY, "decrypt everything and write nothing",
      "Checks each FILE, or standard input, to its last byte.\n", verb_verify, USE_READ, USE_READ,
@@ -57,10 +57,9 @@ const struct verb option_verbs[] = {
      "move sealed files to other keys or key versions",
      "Without --to, --add and --remove, whatever is sealed to an old version of the given\n"
      "keys moves to their active version. Data keys and bodies stay as they are, so that\n"
-     "the time does not depend on the size of the files. A run makes a new branch\n"
-     "key for the files of which all keys are given. A run that was killed is just started\n"
-     "again. Not a revocation: whoever had the old key and an old copy can still open\n"
-     "that copy.\n",
+     "the time does not depend on the size of the files. A run makes a new branch key for\n"
+     "the files of which all keys are given. A run that was killed is just started again.\n"
+     "Not a revocation: whoever had the old key and an old copy can still open that copy.\n",
      verb_rewrap, USE_REPLACE, USE_NOTHING, true},
     {REENCRYPT, NULL, "reencrypt", "[FILE...]", 0, MANY,
      "give sealed files a new data key and a new body",

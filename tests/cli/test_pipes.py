@@ -85,6 +85,64 @@ def test_opened_files_come_out_one_after_another(bulla, ring):
     assert bulla("decrypt", "-k", ring, "-o", "-", *names).stdout == b"abc"
 
 
+def break_body(sealed):
+    """The second chunk of a sealed file does not authenticate."""
+    raw = sealed.read_bytes()
+    sealed.write_bytes(flip(raw, layout(raw).chunks + CHUNK + 100))
+
+
+def is_missing(sealed):
+    sealed.unlink()
+
+
+def is_locked(bulla, sealed):
+    """Sealed to another key."""
+    sealed.unlink()
+    bulla.seal(bulla.new_key("other.ring"), content(40_000), name=sealed.stem)
+
+
+BREAKS = {"damaged": (break_body, 16384), "missing": (is_missing, 0), "not a sealed file": (lambda s: s.write_bytes(bytes(20_000)), 0)}
+LISTS = {"operands": lambda names: (names, b""), "a list": lambda names: (["--files-from", "-"], "\n".join(map(str, names)).encode())}
+
+
+@pytest.mark.parametrize("threads", ["-j1", "-j4"])
+@pytest.mark.parametrize("listed", LISTS)
+@pytest.mark.parametrize("what", BREAKS)
+def test_nothing_follows_a_file_that_failed(bulla, ring, work, what, listed, threads):
+    """A reader would take it for the continuation."""
+    names = [bulla.seal(ring, content(40_000, seed), name=seed) for seed in "abcd"]
+    how, whole = BREAKS[what]
+    how(names[1])
+    args, stdin = LISTS[listed](names)
+    done = bulla("decrypt", threads, "-k", ring, "-o", "-", *args, stdin=stdin, status=3)
+    assert done.stdout == content(40_000, "a") + content(40_000, "b")[:whole]
+    assert f"'{names[1]}'".encode() in done.stderr
+    assert f"'{names[2]}' and what follows it were not opened: standard output ends at the failure".encode() in done.stderr
+    assert sorted(work.iterdir()) == sorted(n for n in names if n != names[1] or what != "missing")
+
+
+def test_nothing_follows_a_list_that_failed(bulla, ring, work):
+    """Neither the names after it in the list nor the operands."""
+    names = [bulla.seal(ring, content(20_000, seed), name=seed) for seed in "ab"]
+    (work / "list").write_text(f"missing.bulla\n{names[0]}\n")
+    done = bulla("decrypt", "-k", ring, "-o", "-", "--files-from", "list", names[1], status=3)
+    assert done.stdout == b"" and done.stderr.count(b"standard output ends at the failure") == 1
+
+
+def test_nothing_follows_a_file_of_another_key(bulla, ring, work):
+    names = [bulla.seal(ring, content(20_000, seed), name=seed) for seed in "abc"]
+    is_locked(bulla, names[1])
+    done = bulla("decrypt", "-k", ring, "-o", "-", *names, status=3)
+    assert done.stdout == content(20_000, "a") and b"none of the given keys opens it" in done.stderr
+
+
+def test_the_failure_of_the_last_file_cuts_nothing_off(bulla, ring, work):
+    names = [bulla.seal(ring, content(20_000, seed), name=seed) for seed in "ab"]
+    break_body(names[1])
+    done = bulla("decrypt", "-k", ring, "-o", "-", *names, status=3)
+    assert done.stdout == content(20_000, "a") + content(20_000, "b")[:16384] and b"ends at the failure" not in done.stderr
+
+
 def test_tar_goes_through(bulla, ring, work):
     tree = work / "tree" / "sub"
     tree.mkdir(parents=True)

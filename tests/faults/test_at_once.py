@@ -182,8 +182,6 @@ class DecryptBesideRewrap(RewrapBesideDecrypt):
 class RewrapBesideEncrypt(Rewraps):
     """A rewrap that copies the file must not put the old content over what another run has put there."""
 
-    unseen = {"renameat"}  # no call renames only over a file that is still the same
-
     def prepare(self):
         super().prepare()
         self.to = [word for key in [self.ring, *many_keys(self.bulla)] for word in ("--to", key)]
