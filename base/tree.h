@@ -32,7 +32,7 @@ struct tree_visitor {
     /* Whether the symbolic link at path is followed; if not, the visitor has reported it. */
     bool (*follow)(void *arg, const char *path);
 
-    /* A directory that could not be read, made or finished; the walk goes on beside it. */
+    /* A directory that could not be read, made or finished; the walk continues without it. */
     void (*failed)(void *arg, const char *path, const struct err *err);
     void *arg;
 };

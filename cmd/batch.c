@@ -499,7 +499,7 @@ static struct result do_list(struct run *r, const char *path, struct err *err)
     return check_found(r, before, is_stdio(path) ? "standard input" : path, err);
 }
 
-/* Several files are done at once, unless their results come one behind the other, or there can be
+/* Several files are done at once, unless their results come one after the other, or there can be
  * no threads. */
 static struct result start_pool(struct run *r, struct err *err)
 {

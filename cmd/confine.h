@@ -11,7 +11,7 @@
  * as one with keys of AWS KMS. So is one whose configuration comes by a pipe, because its keys are
  * known only later.
  *
- * Where the kernel cannot do one of them, the run goes on without. In BULLA_CONFINE "must" makes
+ * Where the kernel cannot do one of them, the run continues without. In BULLA_CONFINE "must" makes
  * that an error, and "no" confines nothing.
  *
  * What is found out of the keys also tells whether OpenSSL is for bulla alone. */

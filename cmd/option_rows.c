@@ -183,7 +183,7 @@ const struct row option_rows[] = {
      "its place; end: all are, before the run ends; none.\n"
      "What replaces a file is durable before it does"},
     {"offset", 0, "N", TEXT, offsetof(struct options, offset), DECRYPT,
-     "open only what lies N bytes behind the beginning, or with\n"
+     "open only what lies N bytes after the beginning, or with\n"
      "-N before the end; needs -o"},
     {"length", 0, "N", NUMBER, offsetof(struct options, length), DECRYPT,
      "open at most N bytes; needs -o"},
@@ -252,7 +252,7 @@ const struct row option_rows[] = {
      "aes (the default) or chacha20, for machines without\n"
      "AES instructions"},
     {"require-context", 0, "K=V", LIST_OF_TEXT, offsetof(struct options, require_context), OPENING,
-     "refuse files whose context has not this pair; may be\n"
+     "refuse files that lack this context pair; may be\n"
      "repeated"},
     {"require-name", 0, "NAME", TEXT, offsetof(struct options, require_name), OPENING,
      "refuse files of another name"},

@@ -7,7 +7,7 @@
 #include "libbulla/session.h"
 
 #define SEALED_SUFFIX ".bulla" /* of the name of what is sealed */
-#define ENVELOPE_SUFFIX ".env" /* behind the name of a body whose envelope lies beside it */
+#define ENVELOPE_SUFFIX ".env" /* after the name of a body whose envelope lies beside it */
 
 /* struct sealed_place: where a sealed file is. */
 struct sealed_place {
