@@ -103,8 +103,8 @@ struct result atomic_file_open(struct atomic_file *f, const struct place *place,
     }
     if (made.fd < 0)
         return fail_errno(err, "cannot create '%s'", place->path);
-    /* As long as it has its temporary name, no run may change it that finds it in a walk. Where
-     * locks cannot be had, such a run cannot have one either. */
+    /* A run that finds it in a walk must not change it while it has its temporary name. Where there
+     * are no locks, such a run cannot get one either. */
     (void)flock(made.fd, LOCK_EX | LOCK_NB);
     *f = made;
     return OK;

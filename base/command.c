@@ -18,8 +18,8 @@
 #define WAIT_STEP 5   /* milliseconds */
 #define GRACE 1000    /* milliseconds that a program has to stop when it is asked to */
 
-/* Only from the terminal's foreground group may a program ask there: it must be in ours then. The
- * terminal signals the whole group by itself. */
+/* A program may ask at the terminal only from its foreground group. If that is ours, the program
+ * must stay in it; the terminal signals the whole group by itself. */
 static bool has_terminal(void)
 {
     int tty FD_CLEANUP = open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY);

@@ -34,12 +34,12 @@ struct running {
 /* command_start starts it; the caller ends it by command_end or command_stop. */
 FALLIBLE command_start(const struct command *c, struct running *r, struct err *err);
 
-/* command_end closes what it prints, waits for its end and fails unless that is by itself and with
- * status 0. One that takes too long is stopped, and fails as ERR_STORE. Does nothing for one that
- * ended. */
+/* command_end closes its output, waits for its end and fails unless it exits by itself with status
+ * 0. One that takes too long is stopped, and fails as ERR_STORE. Does nothing for one that ended.
+ */
 FALLIBLE command_end(struct running *r, struct err *err);
 
-/* command_stop closes what it prints, asks it to stop, kills it a second later and waits for its
+/* command_stop closes its output, asks it to stop, kills it a second later and waits for its
  * end. Does nothing for one that ended. */
 void command_stop(struct running *r);
 

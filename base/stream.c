@@ -110,7 +110,7 @@ static bool again(int fd, short events)
     return errno == EINTR || (errno == EAGAIN && (poll(&ready, 1, -1) >= 0 || errno == EINTR));
 }
 
-/* Whoever has a say in it is asked once: a descriptor of theirs may be closed then. */
+/* end is asked only once: it may close the descriptor. */
 static struct result end_reached(struct source *s, struct err *err)
 {
     s->ended = s->end != NULL;

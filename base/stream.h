@@ -36,7 +36,8 @@ struct source {
     uint8_t *ahead;            /* bytes that were put back, owned; NULL if none */
     size_t ahead_at, ahead_size;
 
-    /* Says, where nothing more comes, whether that is the end, or reading fails; NULL = it is. */
+    /* Called when nothing more comes: OK means that this is the end; a failure is a failure to
+     * read. NULL = it is the end. */
     struct result (*end)(void *arg, struct err *err);
     void *end_arg;
     bool ended; /* end was asked, and nothing more is read */
@@ -64,7 +65,7 @@ FALLIBLE source_skip(struct source *s, uint64_t size, uint64_t *got, struct err 
 FALLIBLE source_unread(struct source *s, const void *bytes, size_t size, struct err *err);
 
 /* source_read_ahead reads *size bytes and puts them back; *size is less only at the end of the
- * source. Instead of source_unread. */
+ * source. Not after source_unread, nor before it: a source holds one lot of bytes. */
 FALLIBLE source_read_ahead(struct source *s, size_t *size, struct err *err);
 
 /* source_forget drops what was put back. */

@@ -29,11 +29,10 @@ struct tree_visitor {
      * followed, but leads to such a thing or to a directory that it lies in. */
     void (*skip)(void *arg, const char *path, const char *what);
 
-    /* Whether the symbolic link at path is followed; if not, all that is to be said of it was said.
-     */
+    /* Whether the symbolic link at path is followed; if not, the visitor has reported it. */
     bool (*follow)(void *arg, const char *path);
 
-    /* A directory that could not be read, made or finished; the walk goes on beside it. */
+    /* A directory that could not be read, made or finished; the walk continues without it. */
     void (*failed)(void *arg, const char *path, const struct err *err);
     void *arg;
 };

@@ -5,7 +5,7 @@
 #include "base/stream.h"
 #include "cmd/terminal.h"
 
-#define UNSEEN_NAMED 5 /* of those that were not looked at, how many are told by name */
+#define UNSEEN_NAMED 5 /* of those that were not looked at, how many are named */
 
 json_t *account_report(const char *file)
 {

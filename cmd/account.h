@@ -1,7 +1,7 @@
 /* account: what became of all that a run came across, told one by one and summed up.
  *
- * A file that failed is told, and so is what was not looked at, which nothing is known of then:
- * both keep the run from ending with status 0. */
+ * Files that failed are reported. So is what was not looked at, because nothing is known of it.
+ * Both keep the run from ending with status 0. */
 #ifndef BULLA_CMD_ACCOUNT_H
 #define BULLA_CMD_ACCOUNT_H
 
@@ -10,13 +10,13 @@
 
 #include "base/err.h"
 
-/* struct account: what is before the lock is set by its user, and the lock initialised. The other
- * functions may be called by several threads at once. */
+/* struct account: the caller sets what is before the lock, and initialises the lock. All functions
+ * but account_end may be called by several threads at once. */
 struct account {
     const char *done_word; /* "sealed", for the summary */
     bool json;
     bool many;  /* it is a batch, whatever number of files it has */
-    bool looks; /* files are told to be sealed or not by what they are, not by name alone */
+    bool looks; /* the bytes of a file say whether it is sealed, not its name alone */
 
     pthread_mutex_t lock; /* for what follows */
     size_t done, plain, skipped, unseen, failed;
@@ -35,12 +35,11 @@ void account_failed(struct account *a, json_t *report, const struct err *err);
 /* account_plain counts a regular file that is not sealed. */
 void account_plain(struct account *a);
 
-/* account_skipped counts what there is no more to be done with, and tells why unless that is NULL.
- */
+/* account_skipped counts what needs nothing more, and reports why unless that is NULL. */
 void account_skipped(struct account *a, const char *path, const char *why);
 
 /* account_unseen counts what was not looked at, though it may be or hold a sealed file. The first
- * ones are told by name, quiet or not. */
+ * ones are named, quiet or not. */
 void account_unseen(struct account *a, const char *path, const char *why);
 
 /* account_end tells the sums and returns the exit status. */

@@ -194,7 +194,7 @@ static bool tell_apart_all(const struct ages *a, bool json, const struct group *
     return any;
 }
 
-/* A ring that lacks versions is told so once, and not what that brings along. */
+/* A ring that lacks versions is reported once, without the differences that follow from that. */
 static bool tell_group(const struct ages *a, bool json, const struct group *g)
 {
     const struct aged *highest = with_highest(g), *later;

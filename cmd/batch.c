@@ -44,13 +44,13 @@ static bool writes(const struct batch *b)
     return b->add != NULL || b->take != NULL;
 }
 
-/* What is the source where that is no file. */
+/* Names the source if that is no file. */
 static const char *no_file(const struct batch *b)
 {
     return b->options->from_command != NULL ? "--from-command" : "standard input";
 }
 
-/* Whether what a walk meets is told to be sealed or not, so that nothing sealed is missed. */
+/* Whether a walk looks into files to see if they are sealed, so that none is missed. */
 static bool looks(const struct batch *b)
 {
     return b->only != NULL;
@@ -188,7 +188,7 @@ static const char *why_not_sealed(const struct place *file)
     return look_is_sealed(file) ? "sealed already" : NULL;
 }
 
-/* What is sealed already in OUT's source is worth telling: OUT lacks it. */
+/* A source that is sealed already is reported if there is a directory OUT: OUT lacks it. */
 static bool seals(struct run *r, const struct place *file)
 {
     const char *why = why_not_sealed(file);
@@ -202,13 +202,13 @@ static bool seals(struct run *r, const struct place *file)
 /* Whether the verb takes a file of a walk; if not, that is counted. */
 static bool takes(struct run *r, const struct place *named, const struct place *file)
 {
-    /* Why one that the verb does not take may be missed. The others are no sealed files, or the
-     * envelope of a file that is seen. */
+    /* Why a file that the verb does not take counts as not looked at. The others are not sealed, or
+     * are the envelope of a file that is looked at. */
     static const char *const missed[] = {
         [LOOK_UNKNOWN] = "it cannot be read",
         [LOOK_SEALED] = "sealed, but its name does not end in " SEALED_SUFFIX,
         [LOOK_BODY] = "sealed, but its name does not end in " SEALED_SUFFIX,
-        [LOOK_BROKEN] = "named like an envelope, but it is none",
+        [LOOK_BROKEN] = "named like an envelope, but it is not one",
         [LOOK_ALONE] = "an envelope without the file that it opens",
         [LOOK_EXPORTED] = NULL,
     };
@@ -309,15 +309,15 @@ static void on_skip(void *arg, const char *path, const char *what)
     pass_by(r, path, what, looks(r->batch) && look_is_named(path));
 }
 
-/* What a link leads to inside of what is looked at is seen by itself; it is followed only where it
- * is to have a result of its own. */
+/* A link to something that the run looks at anyway is followed only if it is to have a result of
+ * its own. */
 static bool on_link(void *arg, const char *path)
 {
     static const char *const why[] = {
         [LEADS_INSIDE] = "a symbolic link",
         [LEADS_OUT] = "a symbolic link that leads elsewhere; --follow follows it",
         [LEADS_NOWHERE] = "a symbolic link to nothing",
-        [LEADS_SPECIAL] = "a symbolic link to no regular file",
+        [LEADS_SPECIAL] = "a symbolic link to a special file",
     };
     struct run *r = arg;
     const struct batch *b = r->batch;
@@ -499,7 +499,7 @@ static struct result do_list(struct run *r, const char *path, struct err *err)
     return check_found(r, before, is_stdio(path) ? "standard input" : path, err);
 }
 
-/* Several files are done at once, unless their results come one behind the other, or there can be
+/* Several files are done at once, unless their results come one after the other, or there can be
  * no threads. */
 static struct result start_pool(struct run *r, struct err *err)
 {

@@ -226,11 +226,13 @@ static void tell_left(void *arg, const char *path, size_t wanted, size_t found)
     struct err err = {0};
 
     left->count++;
-    (void)fail(&err, ERR_PARTIAL,
-               "'%s' has %zu names (hard links), %zu of which were found: it was left as it is",
-               path, wanted, found);
-    err_hint(&err,
-             "give all its names in one run, as by a directory that has them and --recursive");
+    (void)fail(
+        &err, ERR_PARTIAL,
+        "'%s' was left as it is: it has %zu names (hard links), and this run found %zu of them",
+        path, wanted, found);
+    err_hint(
+        &err,
+        "give all its names in one run, for example by --recursive on a directory that has them");
     (void)terminal_error(&err);
     if (left->options->json)
         terminal_json(json_pack("{s:o, s:s, s:i}", "file", terminal_text(path, strlen(path)),

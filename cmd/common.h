@@ -51,8 +51,8 @@ int common_run(struct result (*run)(const struct options *o, struct err *err),
 /* common_status is the exit status of a run over so many keys of which one failed like that. */
 int common_status(size_t count, int failed);
 
-/* common_left tells of every name of a file that was left as it is because others of its names were
- * not found, and how many there are. */
+/* common_left reports every name of the files that were left as they are because some of their
+ * names were not found, and gives the number of these names. */
 uint64_t common_left(const struct session *s, const struct options *o);
 
 /* common_finish syncs what was left to the end of a run, and gives its exit status. */

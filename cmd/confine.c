@@ -126,7 +126,7 @@ static void allow_operands(struct plan *p, const struct verb *v)
 
     for (size_t i = 0; i < o->operands.count; i++)
         allow_use(p, v->operand, o->operands.items[i]);
-    /* What is in a list, and where links lead, is known when the first files are done already. */
+    /* The names in a list and the targets of links are known only when files are done already. */
     if (o->files_from != NULL)
         allow_use(p, USE_READ, o->files_from);
     if (o->files_from != NULL || o->follow)

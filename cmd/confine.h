@@ -7,11 +7,11 @@
  *
  * A module of a token does what it likes, with files and daemons of its own; and programs that the
  * user named, for a passphrase, a PIN, for credentials or as the source, must work as they do
- * elsewhere, sudo too: with --passphrase-command, --from-command and their like a run is as one
- * with keys of AWS KMS, and so is one whose configuration comes by a pipe, which says only later
- * what keys there are.
+ * elsewhere, sudo too. So a run with --passphrase-command, --from-command or the like is confined
+ * as one with keys of AWS KMS. So is one whose configuration comes by a pipe, because its keys are
+ * known only later.
  *
- * Where the kernel cannot do one of them, the run goes on without. In BULLA_CONFINE "must" makes
+ * Where the kernel cannot do one of them, the run continues without. In BULLA_CONFINE "must" makes
  * that an error, and "no" confines nothing.
  *
  * What is found out of the keys also tells whether OpenSSL is for bulla alone. */

@@ -39,7 +39,7 @@ static struct result read_options(struct seal_options *seal, const struct option
     return common_context(&seal->context, &o->context, err);
 }
 
-/* What --from-command says, for the shell; it works under the umask that we were started with. */
+/* The command of --from-command, for the shell: under the umask that we were started with. */
 static struct result read_command(struct encrypt *e, struct err *err)
 {
     const struct options *o = e->options;

@@ -310,8 +310,8 @@ static struct result destroy(const struct options *o, struct err *err)
     struct target t TARGET_CLEANUP = {0};
     struct key_info info;
 
-    /* Runs that seal to it are looked for before the files: what one of them makes meanwhile would
-     * be missed. */
+    /* First the runs that seal to it, and then the files: the other way round, a file that such a
+     * run makes meanwhile would be missed. */
     if (!read_target(&t, o->operands.items[0], o, err).ok ||
         !change(&t, KEY_MAY_DESTROY, &info, err).ok || !check_needed(o, &t, err).ok ||
         !confirm(o, &t, err).ok || !change(&t, KEY_DESTROY, &info, err).ok)

@@ -38,9 +38,9 @@ bool shard_has(const struct shard *s, const char *path)
     return wire_get_u64(&reader) % s->shares == s->share - 1;
 }
 
-#define LISTED_MAX 8192 /* bytes of a name in a list; no longer one can be opened */
+#define LISTED_MAX 8192 /* bytes of a name in a list; a longer one cannot be opened */
 
-/* The next name of a list; *more is false behind the last. */
+/* The next name of a list; *more is false after the last. */
 static struct result next_name(FILE *file, const char *path, int end, char name[LISTED_MAX + 1],
                                bool *more, struct err *err)
 {

@@ -57,10 +57,9 @@ const struct verb option_verbs[] = {
      "move sealed files to other keys or key versions",
      "Without --to, --add and --remove, whatever is sealed to an old version of the given\n"
      "keys moves to their active version. Data keys and bodies stay as they are, so that\n"
-     "the time does not depend on the size of the files. A new branch key is made for the\n"
-     "run, where all keys of a file are given. A run that was killed is just started\n"
-     "again. Not a revocation: whoever had the old key and an old copy can still open\n"
-     "that copy.\n",
+     "the time does not depend on the size of the files. A run makes a new branch key for\n"
+     "the files of which all keys are given. A run that was killed is just started again.\n"
+     "Not a revocation: whoever had the old key and an old copy can still open that copy.\n",
      verb_rewrap, USE_REPLACE, USE_NOTHING, true},
     {REENCRYPT, NULL, "reencrypt", "[FILE...]", 0, MANY,
      "give sealed files a new data key and a new body",
@@ -70,8 +69,8 @@ const struct verb option_verbs[] = {
      verb_reencrypt, USE_REPLACE, USE_NOTHING, true},
     {STATUS, NULL, "status", "[FILE...]", 0, MANY, "show which keys sealed files depend on",
      "Counts the files for each key and version. With --needs, lists the files that would\n"
-     "be lost with a key, and exits 0 only if all were looked at and there is none; 7 if\n"
-     "there are some, 3 if some could not be looked at.\n",
+     "be lost with a key, and exits 0 only if every file was looked at and none would be; 7\n"
+     "if some would be, 3 if some could not be looked at.\n",
      verb_status, USE_READ, USE_NOTHING, false},
     {NEW, "key", "new", "KEY", 1, 1, "make a master key",
      "KEY is PATH for a new keyring, or PATH#NAME for one more key in it. Keep a copy\n"
@@ -80,9 +79,9 @@ const struct verb option_verbs[] = {
      verb_key_new, USE_NEW_KEY, USE_NOTHING, false},
     {LIST, "key", "list", "[KEY...]", 0, MANY, "show the keys of a keyring or a token",
      "Shows no key bytes. Without KEY, that of BULLA_KEY. 'pkcs11:' shows all tokens of a\n"
-     "module, with a token's name its private keys too. Of several keyrings, tells which is\n"
-     "older than another that has the same key, or was rotated apart from it, and then\n"
-     "exits 7.\n",
+     "module, with a token's name its private keys too. Of several keyrings, says which is\n"
+     "older than another with the same key, or was rotated apart from it, and exits 7 if\n"
+     "one is.\n",
      verb_key_list, USE_KEY, USE_NOTHING, true},
     {ROTATE, "key", "rotate", "KEY", 1, 1, "make the next version of a key",
      "The new version is active, the old one retires: it opens, but seals no more. 'bulla\n"
@@ -152,8 +151,7 @@ const struct row option_rows[] = {
      "follow symbolic links below a directory; without it, one\n"
      "that leads elsewhere counts as not looked at"},
     {"allow-empty", 0, NULL, FLAG, offsetof(struct options, allow_empty), PROVES,
-     "take a directory or LIST without sealed files for an\n"
-     "answer"},
+     "accept a directory or LIST without any sealed file"},
     {"files-from", 0, "LIST", TEXT, offsetof(struct options, files_from), BATCHES,
      "take the names in LIST too, one a line; - is standard\n"
      "input"},
@@ -172,8 +170,8 @@ const struct row option_rows[] = {
     {"dry-run", 'n', NULL, FLAG, offsetof(struct options, dry_run), REWRAP,
      "only say what would be done"},
     {"share-branch", 0, NULL, FLAG, offsetof(struct options, share_branch), REWRAP,
-     "let --add add a key where not all keys of a file are\n"
-     "given: that key may open all files of that branch"},
+     "let --add add a key even if not all keys of a file are\n"
+     "given: the added key can open all files of its branch"},
     {"preserve-times", 0, NULL, FLAG, offsetof(struct options, preserve_times), REWRAP,
      "keep the modification times of the files; a sync by size\n"
      "and time will not see that they changed"},
@@ -186,13 +184,13 @@ const struct row option_rows[] = {
      "its place; end: all are, before the run ends; none.\n"
      "What replaces a file is durable before it does"},
     {"offset", 0, "N", TEXT, offsetof(struct options, offset), DECRYPT,
-     "open only what lies N bytes behind the beginning, or with\n"
+     "open only what lies N bytes after the beginning, or with\n"
      "-N before the end; needs -o"},
     {"length", 0, "N", NUMBER, offsetof(struct options, length), DECRYPT,
      "open at most N bytes; needs -o"},
     {"needs", 0, "KEY", LIST_OF_TEXT, offsetof(struct options, needs), STATUS,
      "list the files that only this KEY or KEY:VERSION opens;\n"
-     "may be repeated: then those that only these open"},
+     "if repeated, the files that only these keys open"},
     {"kind", 0, "KIND", TEXT, offsetof(struct options, kind), NEW,
      "symmetric (the default), or x25519, which hosts with\n"
      "the public key alone can seal to; on a token p256 (the\n"
@@ -255,7 +253,7 @@ const struct row option_rows[] = {
      "aes (the default) or chacha20, for machines without\n"
      "AES instructions"},
     {"require-context", 0, "K=V", LIST_OF_TEXT, offsetof(struct options, require_context), OPENING,
-     "refuse files whose context has not this pair; may be\n"
+     "refuse files that lack this context pair; may be\n"
      "repeated"},
     {"require-name", 0, "NAME", TEXT, offsetof(struct options, require_name), OPENING,
      "refuse files of another name"},

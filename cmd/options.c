@@ -303,9 +303,10 @@ static void print_overview(const char *group)
     terminal_print("\n'bulla VERB --help' shows a verb's options.\n");
     if (group == NULL)
         terminal_print(
-            "\nexit status: 0 done; 1 failed; 2 usage; 3 part of a batch failed or was not seen; 4 damaged or\n"
-            "forged data; 5 none of the given keys opens it; 6 key store not reachable;\n"
-            "7 refused by policy; 8 not supported by this bulla; 130 interrupted\n");
+            "\nexit status: 0 done; 1 failed; 2 usage; 3 part of a batch failed or was not\n"
+            "looked at; 4 damaged or forged data; 5 none of the given keys opens it; 6 key\n"
+            "store not reachable; 7 refused by policy; 8 not supported by this bulla; 130\n"
+            "interrupted\n");
 }
 
 void options_help(const struct options *o, const struct verb *verb)

@@ -42,7 +42,7 @@ static struct result read_options(struct run *r, const struct options *o, struct
     return rewrap_start(&r->rewrap, err);
 }
 
-/* What still opens with the keys of before, and is not ours to change. */
+/* An exported envelope still opens with the old keys, and is not ours to change. */
 static void tell_exported(struct run *r, const struct item *item)
 {
     struct err err = {0};
@@ -81,7 +81,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     if (!rewrap_file(&r->rewrap, item->source, &report, err).ok)
         return FAIL;
     enum rewrapped outcome = report.outcome;
-    /* In a walk a file of other keys is passed by; one that was named should have been ours. */
+    /* In a walk a file of other keys is skipped; one that was named should have been ours. */
     if (outcome == REWRAP_OTHER && item->follow) {
         (void)fail(err, ERR_NO_KEY, "'%s': none of the given keys opens it", item->source->path);
         err_hint(err, "'bulla inspect' shows the keys it was sealed to");
@@ -120,13 +120,13 @@ static void summary(struct run *r, uint64_t left)
                   (uint64_t)atomic_load(&r->current), (uint64_t)atomic_load(&r->other), left,
                   table->unwraps, rewrap_wraps(&r->rewrap));
     if (stayed > 0)
-        terminal_note("%" PRIu64
-                      " of them keep their branch key: whoever had it, by an old key, can "
-                      "still make files that open under the new ones",
+        terminal_note("the branch key stayed the same in %" PRIu64
+                      " of them: whoever had an old key may know it, and can still make files that "
+                      "open under the new keys",
                       stayed);
     if (forgotten > 0)
-        terminal_note("there were more branches than are remembered: %" PRIu64
-                      " were forgotten and may have been asked for again",
+        terminal_note("there were more branches than the run can remember: %" PRIu64
+                      " were forgotten, so keys may have been asked for them again",
                       forgotten);
 }
 

@@ -26,8 +26,8 @@ struct tally {
     uint64_t files, alone; /* files with a slot of it, and of those the ones with no other slot */
 };
 
-/* struct need: a key of --needs, and the files that it opens and no key but those of --needs does.
- */
+/* struct need: a key of --needs, and the number of files that it opens and that no key opens but
+ * those of --needs. */
 struct need {
     struct master_key *key;
     const char *reference;
@@ -122,7 +122,7 @@ static struct result count_slot(struct run *r, const struct slot *slot, const st
     return OK;
 }
 
-/* In the order of what is told of a file whose two copies differ. */
+/* If the two copies of a file differ, the later of these counts. */
 enum needed { NEEDED_NOT, NEEDED_UNCLEAR, NEEDED };
 
 /* The master key alone in a set. */
@@ -144,7 +144,7 @@ static bool may_go(const struct run *r, const struct slot *slot)
 }
 
 /* What the slots say: whether an envelope with a slot of the key has no other way in. A slot that
- * is not understood is none, but may be one: with no other the answer is not clear. */
+ * is not understood may be one or not: if there is no other, the answer is unclear. */
 static enum needed said(const struct run *r, const struct envelope *e)
 {
     size_t gone = 0, unknown = 0;
@@ -158,8 +158,8 @@ static enum needed said(const struct run *r, const struct envelope *e)
     return unknown > 0 ? NEEDED_UNCLEAR : NEEDED;
 }
 
-/* Whether the other ways in that an envelope names are true: anybody can put a slot there. The key
- * itself shows that, by the tag, which leaves out slots that a key store can move. */
+/* Whether an envelope truly has another way in: anybody can put a slot there. The key itself shows
+ * it, because it checks the tag; slots that a key store can move are not under the tag. */
 static bool is_vouched_for(struct session *s, struct need *need, const struct envelope *e)
 {
     const struct keyset key = only(need);
@@ -197,7 +197,7 @@ static enum needed needs_of(struct run *r, struct need *need, const struct envel
                : needed;
 }
 
-/* Of both copies of an envelope: the one that does not count now may be the last that is left. */
+/* Looks at both copies: the one that does not count now may be the only one that is left later. */
 static enum needed needs(struct run *r, struct need *need, const struct sealed *f)
 {
     enum needed needed = needs_of(r, need, &f->envelope), other = NEEDED_NOT;
@@ -225,7 +225,7 @@ static struct result unclear(const struct need *need, const struct item *item, s
 
     (void)fail(err, ERR_PARTIAL, "'%s': nothing shows that it opens without %s", item->source->path,
                shown != NULL ? shown : "that key");
-    err_hint(err, "'bulla rewrap' makes it so");
+    err_hint(err, "'bulla rewrap' gives it slots that can be believed");
     return FAIL;
 }
 
@@ -278,7 +278,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
 
     if (item->source == NULL)
         return fail(err, ERR_USAGE, "name a FILE, or a directory with --recursive");
-    /* What a copy that is not understood needs is not known. */
+    /* If a copy is not understood, it is not known which keys that copy needs. */
     if (!sealed_open(&f, &no_keys, &from, err).ok ||
         !inplace_check(&f.health, item->source->path, err).ok)
         return FAIL;
@@ -358,7 +358,7 @@ static int scan(struct run *r, const struct options *o)
     return batch_run(&batch);
 }
 
-/* The answer for one key. That no file needs it is one only if all were looked at. */
+/* The answer for one key. "No file needs it" is an answer only if all were looked at. */
 static void show_need(const struct run *r, const struct need *need, bool all)
 {
     if (r->options->json) {

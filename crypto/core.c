@@ -142,7 +142,7 @@ static void encode_context(struct wire_writer *w, const struct context *context)
     }
 }
 
-/* In parts, for it is made of every file that is opened. */
+/* Hashed in parts, without a copy: it is computed for every file that is opened. */
 void context_hash(const struct context *context, uint8_t out[SHA256_SIZE])
 {
     uint8_t numbers[2 + 4 * CONTEXT_PAIRS_MAX];

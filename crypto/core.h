@@ -73,7 +73,7 @@ struct core {
 /* core_name_check is ERR_USAGE unless the name may stand in a core. */
 FALLIBLE core_name_check(const char *name, struct err *err);
 
-/* core_size is the size of that in bytes, and core_encode puts the one encoding of a core. */
+/* core_size gives the size of an encoded core in bytes; core_encode puts its one encoding. */
 size_t core_size(const struct core *core);
 void core_encode(struct wire_writer *w, const struct core *core);
 

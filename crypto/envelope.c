@@ -141,8 +141,8 @@ static size_t tagged_size(const struct envelope *e)
     return size;
 }
 
-/* The content without its tag. For the tag, of a slot that a key store may move by itself only that
- * it is there. */
+/* The content without its tag. For the tag, header and wrap of a slot that a key store may move by
+ * itself are left empty. */
 static void encode_tagged(struct wire_writer *w, const struct envelope *e, bool for_tag)
 {
     struct err ignored;

@@ -13,10 +13,10 @@
 /* Caps: a region is 2^e bytes. */
 #define REGION_EXPONENT_MIN 9
 #define REGION_EXPONENT_MAX 18
-#define REGION_EXPONENT_USUAL                                                                      \
-    12                       /* a writer takes no less, so that a torn sector hurts one copy,      \
-                              */
-#define SMALL_BODY_MAX 65536 /* unless the body has fewer bytes than this */
+/* A writer takes no less, so that a torn sector hurts only one copy, unless the body has fewer than
+ * SMALL_BODY_MAX bytes. */
+#define REGION_EXPONENT_USUAL 12
+#define SMALL_BODY_MAX 65536
 #define SLOTS_MAX 32
 #define SEQUENCE_MAX (uint64_t) INT64_MAX /* what JSON readers can hold */
 #define WRAPPED_KEY_SIZE (KEY_SIZE + XAES_OVERHEAD)
@@ -76,8 +76,8 @@ FALLIBLE envelope_unwrap(const struct envelope *e, const struct crypto *crypto,
                          const struct branch_key *branch_key, struct secret *data_key,
                          struct err *err);
 
-/* envelope_tag computes the tag, which stands for number, order and bytes of the slots that no key
- * store moves by itself; envelope_tag_fits compares it. */
+/* envelope_tag computes the tag of the content; header and wrap of the slots that a key store may
+ * move by itself count as empty. envelope_tag_fits compares it with the tag of the envelope. */
 FALLIBLE envelope_tag(const struct envelope *e, const struct branch_key *branch_key,
                       uint8_t out[SHA256_SIZE], struct err *err);
 bool envelope_tag_fits(const struct envelope *e, const struct branch_key *branch_key);

@@ -35,8 +35,8 @@ struct branches {
 FALLIBLE branch_wrap(struct master_key *key, const struct branch_identity *identity,
                      const struct secret *branch_key, struct slot *slot, struct err *err);
 
-/* branch_prove sees that a key opens a slot that it just made, before slots of others go for it:
- * once in a run, and not for keys that only seal. */
+/* branch_prove makes sure that a key opens a slot that it just made, before slots of other keys are
+ * dropped: once in a run, and not for keys that only seal. */
 FALLIBLE branch_prove(struct master_key *key, const struct branch_identity *identity,
                       const struct secret *branch_key, const struct slot *slot, struct err *err);
 
@@ -88,9 +88,9 @@ void branches_free(struct branches *b);
 bool branch_slot_known(const struct branch_table *table, const struct envelope *e,
                        const struct slot *slot, const struct branch_opened *o);
 
-/* branch_slot_opens tells whether one slot of an envelope that *o holds the keys of gives that
- * branch key by a master key, or did in this run. Else *err, if it is touched, says why the key
- * failed. */
+/* branch_slot_opens tells whether a master key opens a slot of an envelope to the branch key in *o,
+ * or did so in this run. If it does not, *err says why the key failed; it is untouched if the slot
+ * is simply not of this key. */
 bool branch_slot_opens(struct branch_table *table, struct master_key *key, const struct envelope *e,
                        const struct slot *slot, const struct branch_opened *o, struct err *err);
 

@@ -100,14 +100,14 @@ enum key_change {
 
 /* What a slot is to a key. */
 enum slot_match {
-    SLOT_OTHER,   /* of another key */
-    SLOT_MAYBE,   /* looks like one of this key, but that is not to be seen (a passphrase) */
-    SLOT_DEAD,    /* for a reference to one version: of another that is destroyed, and so no other
-                   * way into a file */
-    SLOT_OLD,     /* of this key, but not what it would wrap now */
+    SLOT_OTHER, /* of another key */
+    SLOT_MAYBE, /* looks like one of this key, but that is not to be seen (a passphrase) */
+    SLOT_DEAD,  /* for a reference to one version: of another version, which is destroyed and so no
+                 * way into a file */
+    SLOT_OLD,   /* of this key, but not what it would wrap now */
     SLOT_CURRENT, /* of this key's active version */
-    SLOT_NEWER    /* of a version above all that are known of this key: what says so is out of date,
-                   * and moves nothing */
+    SLOT_NEWER /* of a version above all that the keyring knows of this key: the keyring is out of
+                * date, and moves nothing */
 };
 
 /* struct key_info: one version of a key, for lists. */
@@ -116,7 +116,7 @@ struct key_info {
     const char *kind; /* a constant */
     char id[33];      /* hex; of a longer one the beginning */
     uint32_t version;
-    uint32_t highest; /* version of this key that its file knows of; 0 = it is not told */
+    uint32_t highest; /* version of this key that its file knows of; 0 = not known */
     char check[9];    /* hex; two versions of one number that differ in it are two keys; or "" */
     size_t destroyed; /* versions in its file, of whatever key */
     enum key_state state;
@@ -178,8 +178,8 @@ struct keystore_ops {
     bool (*seals_only)(const struct master_key *key);
 
     /* Whether a fresh wrap is unwrapped at once, to see that it opens. Not where the key can only
-     * wrap, nor where each unwrap costs a call or a PIN: then once in a run, if slots of before
-     * go. Required. */
+     * wrap, nor where each unwrap costs a call or a PIN: then once in a run, if old slots go.
+     * Required. */
     bool (*reopens)(const struct master_key *key);
 
     /* Tells what a slot is to the key, without using the key. Required. */

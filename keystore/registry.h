@@ -33,7 +33,7 @@ FALLIBLE keyset_locate(const struct keyset *set, bool version, struct err *err);
 /* keyset_still_active is still_active of every key that has it, up to the first that fails. */
 FALLIBLE keyset_still_active(const struct keyset *set, struct err *err);
 
-/* keyset_next_file lets the keys do as much work on the slots of a file as for any other. */
+/* keyset_next_file begins a new file: the keys may do the full amount of KDF work on its slots. */
 void keyset_next_file(const struct keyset *set);
 
 /* keyset_calls gives how often the keys asked a token or a service. */

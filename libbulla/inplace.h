@@ -14,8 +14,8 @@ FALLIBLE inplace_open(const struct place *place, int *fd, struct stat *st, struc
 FALLIBLE inplace_check(const struct envelope_health *health, const char *name, struct err *err);
 
 /* inplace_write puts the envelope into both copies, the copy numbered first (0 = A) before the
- * other, and with sync true each is on the disk before the next thing happens: at every instant a
- * copy that was whole before, or that is whole now, stands. */
+ * other, and with sync true each is on the disk before the next thing happens: at every instant one
+ * copy is whole, the old or the new. */
 FALLIBLE inplace_write(int fd, const char *name, const struct envelope *e, unsigned first,
                        bool sync, struct err *err);
 

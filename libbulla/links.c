@@ -112,7 +112,7 @@ struct result links_found(struct links *l, const struct stat *st, const struct p
     if (l->held > HELD_MAX) {
         (void)fail(err, ERR_FAILED, "'%s' has %zu names, and too many such files wait for theirs",
                    name->path, (size_t)st->st_nlink);
-        err_hint(err, "fewer directories at a time, but all names of a file together");
+        err_hint(err, "give fewer directories at a time, but all names of a file together");
         return FAIL;
     }
     if (!find_group(l, st, &g, err).ok)

@@ -60,7 +60,7 @@ static bool is_envelope(const struct place *file)
            (uint64_t)f.st.st_size == envelope_size(&f.envelope);
 }
 
-/* Whose envelope that is: the regular file tells that has its name without the ending. */
+/* Whose envelope it is, by the regular file that has its name without the ending. */
 static enum look look_at_envelope(const struct place *envelope)
 {
     char *name STRING_CLEANUP =

@@ -176,8 +176,8 @@ static void warn_of_slots(const struct sealed *f, const struct session *s,
 {
     if (!f->tag_fits && !options->strict)
         session_warn(s,
-                     "'%s': its slots were changed by somebody who does not have its branch key: "
-                     "its tag does not match; 'bulla rewrap' gives it new ones",
+                     "'%s': the tag does not match: somebody without the branch key changed the "
+                     "slots; 'bulla rewrap' makes new ones",
                      f->source.name);
 }
 
@@ -303,8 +303,7 @@ struct result open_stream(struct session *s, const struct open_options *options,
     if (options->strict && !f->tag_fits)
         return fail(
             err, ERR_DAMAGED,
-            "'%s': its slots were changed by somebody who does not have its branch key: its "
-            "tag does not match",
+            "'%s': the tag does not match: somebody without the branch key changed the slots",
             f->source.name);
     return OK;
 }

@@ -7,7 +7,7 @@
 #include "libbulla/session.h"
 
 #define SEALED_SUFFIX ".bulla" /* of the name of what is sealed */
-#define ENVELOPE_SUFFIX ".env" /* behind the name of a body whose envelope lies beside it */
+#define ENVELOPE_SUFFIX ".env" /* after the name of a body whose envelope lies beside it */
 
 /* struct sealed_place: where a sealed file is. */
 struct sealed_place {
@@ -22,11 +22,10 @@ struct sealed {
     struct source source;
     struct stat st;
     struct envelope envelope;
-    struct envelope
-        other; /* the copy that does not count, if it is whole and differs; else empty */
+    struct envelope other; /* the copy that does not count; empty if damaged or the same */
     struct envelope_health health;
-    bool tag_fits;           /* known after open_start, as */
-    uint64_t body_at;        /* where the body begins in its file */
+    bool tag_fits;           /* set by open_start */
+    uint64_t body_at;        /* where the body begins in its file; set by open_start too */
     bool separate;           /* the envelope came from a file of its own */
     struct stat envelope_st; /* that file */
     struct place beside;     /* and that was found beside the body, here */
@@ -57,8 +56,7 @@ struct open_options {
     struct context require_context; /* pairs that the file must have */
     uint64_t min_generation;        /* 0 = any */
     bool replace, remove_source;
-    bool
-        strict; /* slots that somebody without the branch key changed fail it, not only a warning */
+    bool strict;                    /* a tag that does not match is an error, not a warning */
     enum whose whose;               /* the plaintext is */
     const struct body_range *range; /* what is wanted of the plaintext; NULL = all */
 };
@@ -69,7 +67,7 @@ FALLIBLE open_start(struct session *s, const struct open_options *options, struc
                     struct cobblestone *c, struct err *err);
 
 /* sealed_check_body fails with ERR_DAMAGED unless the body begins as one of this data key and this
- * envelope does. The source of *f is in it then. */
+ * envelope does. The source of *f is at chunk 0 then. */
 FALLIBLE sealed_check_body(struct sealed *f, const struct session *s, const struct secret *data_key,
                            struct err *err);
 

@@ -23,8 +23,8 @@ static struct result carry_over(const struct core *core, const struct reencrypt_
     return OK;
 }
 
-/* Whether a slot is of a given key. Of a passphrase only opening it shows that: there may be
- * several of one hint. */
+/* Whether a slot is of a given key. For a passphrase only opening it shows that: several may have
+ * one hint. */
 static bool is_given(struct session *s, const struct envelope *e, const struct slot *slot,
                      const struct branch_opened *o, struct err *err)
 {

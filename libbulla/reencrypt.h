@@ -13,9 +13,9 @@ struct reencrypt_options {
 
 /* reencrypt_file opens a self-contained file with the keys of one session and seals it to those of
  * another, chunk by chunk; the same session may be both. The old file is replaced when the new one
- * is durable and was read back to its last byte. One of several names is so when the last of them
- * comes, and all are names of the new one then. A detached pair is refused: it cannot be replaced
- * in one step. */
+ * is durable and was read back to its last byte. A file with several names is replaced when the
+ * last of them comes, and all become names of the new file. A detached pair is refused: it cannot
+ * be replaced in one step. */
 FALLIBLE reencrypt_file(struct session *from, struct session *to,
                         const struct reencrypt_options *options, const struct sealed_place *at,
                         struct seal_report *report, struct err *err);

@@ -43,7 +43,7 @@ static struct result fit_copies(struct envelope *e, uint64_t body_at, const stru
     return OK;
 }
 
-/* Shows by the keys that the body at its place behind the copies belongs to the envelope. Without
+/* Shows by the keys that the body at its place after the copies belongs to the envelope. Without
  * that nothing is written: a body without envelope looks like any other file, and would be
  * destroyed. */
 static struct result prove(struct session *s, const struct place *body, const struct stat *st,

@@ -41,8 +41,8 @@ static bool has_work(const struct job *j)
     return !j->plan.other && (j->plan.changed || !is_whole(&j->sealed));
 }
 
-/* Reads the file and plans; under the lock of the file this is done again, for what was read
- * without it may be old by then. */
+/* Reads the file and plans. This is done again under the lock of the file, because what was read
+ * without the lock may be old by then. */
 static struct result look(struct job *j, const struct sealed_place *from,
                           const struct session *warned, struct err *err)
 {
@@ -149,7 +149,7 @@ static struct result take(struct job *j, const struct sealed_place *from, struct
     return OK;
 }
 
-/* What wrapped must still be what it was: nothing moves to a version that is retired by now. */
+/* The keys that wrapped must still be active: nothing moves to a version that is retired by now. */
 static struct result still_active(const struct rewrap *r, struct err *err)
 {
     const struct keyset *sets[] = {&r->session->keys, &r->to, &r->add};
@@ -171,7 +171,7 @@ static bool is_exported(const struct job *j)
            text_ends_with(j->place->name, ENVELOPE_SUFFIX);
 }
 
-/* The keys lead to this body, and not only to this envelope. */
+/* Makes sure that the keys open this body, and not only this envelope. */
 static struct result check_body(struct job *j, struct err *err)
 {
     return j->plan.opened.data_key.size == 0 || is_exported(j)
@@ -179,7 +179,7 @@ static struct result check_body(struct job *j, struct err *err)
                : sealed_check_body(&j->sealed, j->rewrap->session, &j->plan.opened.data_key, err);
 }
 
-/* Does what is to be done, unless that waits or is only to be told. */
+/* Does what is to be done, unless other names of the file are still to come or it is a dry run. */
 static struct result write_out(struct job *j, const struct sealed_place *from,
                                struct rewrap_report *report, struct err *err)
 {
@@ -223,7 +223,7 @@ static bool has_old_export(struct job *j, const struct place *file)
     return due;
 }
 
-/* Another thread may be at the same file: it has its turn first, and may have replaced it. */
+/* Another thread may be at the same file: that one goes first, and may have replaced it. */
 static struct result in_turn(struct job *j, const struct sealed_place *from,
                              struct rewrap_report *report, struct err *err)
 {

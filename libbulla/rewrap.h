@@ -43,7 +43,8 @@ FALLIBLE rewrap_start(struct rewrap *r, struct err *err);
 /* rewrap_file rewraps one file. Where a key store can move a slot from one of its keys to another
  * by itself, the branch key does not come here. ERR_POLICY if no key would be left; ERR_NO_KEY if
  * none of the session's keys opens the file. At every instant the file opens with the keys it had
- * or with those it gets. A file that is replaced whole is so when the last of its names comes. */
+ * or with those it gets. A file that is replaced whole is replaced when the last of its names
+ * comes. */
 FALLIBLE rewrap_file(struct rewrap *r, const struct place *file, struct rewrap_report *report,
                      struct err *err);
 

@@ -100,8 +100,8 @@ static bool can_move(const struct work *w)
     return any && can;
 }
 
-/* The slots one for one, without the branch key coming here. A current slot is moved too, to
- * itself: that shows it to be what it says. m->done is false if a store could not. */
+/* Moves the slots one for one; the branch key does not come here. A current slot is moved too, to
+ * its own key: that shows that it is what it says. m->done is false if a store could not. */
 static struct result move_all(struct work *w, struct move *m, struct err *err)
 {
     m->done = true;
@@ -142,7 +142,7 @@ static bool says_to_be_of(const struct slot *slot, const struct master_key *key)
     return m == SLOT_CURRENT || m == SLOT_OLD;
 }
 
-/* Whether a slot says that it is of a new key, and of none that is named to open. */
+/* Whether a slot says that it is of this new key, and of no key that is named to open. */
 static bool owns_slot(const struct work *w, const struct master_key *key)
 {
     const struct keyset *mine = &w->session->keys;
@@ -179,9 +179,9 @@ static struct result opening_keys(const struct work *w, bool movers_too, struct 
     return OK;
 }
 
-/* Opens the file. After a store should have moved a slot and could not, it is not asked for the
- * branch key instead, which would take, and ask for, a permission that nobody meant to give. Why it
- * could not is said if no other key opens the file either. */
+/* Opens the file. If a store failed to move a slot, it is not asked for the branch key instead:
+ * that would take a permission that nobody meant to give. Why the move failed is reported if no
+ * other key opens the file either. */
 static struct result open_keys(struct work *w, const struct err *failed, struct err *err)
 {
     bool moved = failed->class != ERR_NONE;
@@ -314,7 +314,7 @@ static struct result run_branch(struct work *w, const struct branch **out, struc
     return branches_need(&s->branches, &s->table, s->crypto, &set, &w->e->core.context, out, err);
 }
 
-/* A slot of the branch that the file has, by a key that has none there. */
+/* A new slot, by a key that has none there, of the branch that the file has. */
 static struct result wrap_again(struct work *w, struct master_key *key, struct slot *out,
                                 struct err *err)
 {
@@ -334,8 +334,8 @@ static struct result wrap_again(struct work *w, struct master_key *key, struct s
                : FAIL;
 }
 
-/* The branch stays: a slot stays, or is wrapped from the branch key that all files of the branch
- * share. */
+/* The branch stays: each slot stays, or is a new wrap of the branch key that all files of the
+ * branch share. */
 static struct result wrap_old_branch(struct work *w, struct err *err)
 {
     bool sure = false;
@@ -346,8 +346,8 @@ static struct result wrap_old_branch(struct work *w, struct err *err)
                     (t->key == NULL || t->match == SLOT_CURRENT || t->match == SLOT_MAYBE);
         if (t->old == NULL && !w->rewrap->share_branch) {
             (void)fail(err, ERR_POLICY,
-                       "not all keys that it has are given, so that a key which is added would "
-                       "open every file of its branch");
+                       "not all of its keys are given, so an added key would open every file of "
+                       "its branch");
             err_hint(err, "-k gives the other keys; --share-branch accepts that");
             return FAIL;
         }

@@ -1,7 +1,7 @@
 /* rewrap_plan: which slots a rewrap gives an envelope, of which branch. Nothing is written here.
  *
- * What the slots of a file say is not believed: each whose key is at hand is opened, or moved by
- * its key store, and the others are as good as the tag that stands for them. */
+ * What the slots of a file say is not believed. Each slot whose key is at hand is opened, or moved
+ * by its key store; for the others the tag must vouch. */
 #ifndef BULLA_LIBBULLA_REWRAP_PLAN_H
 #define BULLA_LIBBULLA_REWRAP_PLAN_H
 

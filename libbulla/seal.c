@@ -190,7 +190,9 @@ static struct result check_keyring(struct session *s, const struct seal_options 
 {
     if (!keyset_lives_in(&s->keys, st))
         return OK;
-    session_warn(s, "'%s' is the keyring that is used: sealed to itself it is no copy of use",
+    session_warn(s,
+                 "'%s' is the keyring that is used: a keyring sealed to itself cannot be opened "
+                 "without it",
                  source->name);
     return options->remove_source
                ? fail(err, ERR_FAILED, "'%s' is the keyring that is used and is not removed",
@@ -218,8 +220,8 @@ static struct result start_command(const struct seal_place *at, struct running *
     return OK;
 }
 
-/* How many bytes a source has, if that is known before they are all read: of a pipe, if they are
- * few. Of a detached envelope nothing is to be saved. */
+/* How many bytes a source has, if that is known before all are read; of a pipe, only if they are
+ * few. Not for a detached envelope, which is never small. */
 static struct result expected_size(const struct seal_place *at, struct source *source,
                                    uint64_t *size, struct err *err)
 {

@@ -169,10 +169,10 @@ void session_replaces(struct session *s, const struct keyset *keys)
         sealers = sealers || (key->ops->seals_only != NULL && key->ops->seals_only(key));
     }
     if (sealers)
-        session_warn(s,
-                     "a key that only seals takes the place of others: nobody sees here that its "
-                     "private key is there and opens; keep the old keys until 'bulla verify' "
-                     "says so by it");
+        session_warn(
+            s, "a key that only seals replaces others: nothing here shows that its private key "
+               "exists and opens; keep the old keys until 'bulla verify' with the private key "
+               "says so");
 }
 
 struct result session_still_active(struct session *s, struct err *err)

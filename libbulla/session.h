@@ -86,8 +86,9 @@ bool session_has_written(struct session *s, const struct stat *st);
 void session_claim(struct session *s, struct claim *c, const struct stat *st);
 void claim_drop(struct claim *c);
 
-/* session_find_names notes a name of a file that is to be replaced whole, where that has several:
- * *all is links_found's, NULL if there is one alone. *waits is true until the last was found. */
+/* session_find_names notes a name of a file that is to be replaced whole, if it has several. *all
+ * is as from links_found, and NULL if there is one name. *waits is true until the last was found.
+ */
 FALLIBLE session_find_names(struct session *s, const struct stat *st, const struct place *name,
                             struct link_group **all, bool *waits, struct err *err);
 
@@ -95,7 +96,7 @@ FALLIBLE session_find_names(struct session *s, const struct stat *st, const stru
 FALLIBLE session_open_keys(struct session *s, const struct envelope *e, struct branch_opened *o,
                            struct err *err);
 
-/* session_replaces comes before files lose slots for those of these keys: each key must open one
+/* session_replaces comes before slots of these keys replace others: each key must then open a slot
  * that it made first. It warns of keys that only seal, which cannot. */
 void session_replaces(struct session *s, const struct keyset *keys);
 

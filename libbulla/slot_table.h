@@ -1,5 +1,5 @@
-/* slot_table: the slots that key stores made in a run, by what they were made of, so that each is
- * made once whatever the number of files. */
+/* slot_table: the slots that key stores made in a run, found by what they were made from. So each
+ * is made once, whatever the number of files. */
 #ifndef BULLA_LIBBULLA_SLOT_TABLE_H
 #define BULLA_LIBBULLA_SLOT_TABLE_H
 

@@ -28,8 +28,8 @@ void aws_close(struct aws *aws);
  * either may be NULL. */
 const char *aws_setting(const struct aws *aws, const char *variable, const char *key);
 
-/* aws_number gives a setting that is a number from 1 to most, or one that is usual. ERR_USAGE if it
- * is anything else. */
+/* aws_number gives a setting that is a number from 1 to most, or usual if it is not set. ERR_USAGE
+ * if it is anything else. */
 FALLIBLE aws_number(unsigned *out, const struct aws *aws, const char *variable, const char *key,
                     unsigned most, unsigned usual, struct err *err);
 

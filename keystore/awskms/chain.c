@@ -16,7 +16,7 @@
 #define ADVISORY 900
 #define MANDATORY 600
 
-#define ROLES_MAX 8         /* that may follow each other by source_profile */
+#define ROLES_MAX 8         /* in one chain of source_profile */
 #define WEB_TOKEN_MAX 20000 /* bytes; STS takes as many */
 
 /* struct search: for whom credentials are looked for. */
@@ -277,7 +277,7 @@ static struct result from_source_profile(const struct search *s, const char *nam
                             name);
         if (depth > ROLES_MAX)
             return fail(err, ERR_USAGE,
-                        "profile '%s': more than %d roles follow each other by source_profile",
+                        "profile '%s': more than %d roles in one chain of source_profile",
                         s->chain->aws->profile, ROLES_MAX);
         if (!search_all(&next, out, &found, err).ok)
             return FAIL;

@@ -35,7 +35,7 @@ static bool is_word(const char *text)
     return size > 0 && size <= CREDENTIALS_TEXT_MAX;
 }
 
-/* Two digits at *at, which is moved behind them; -1 if there are none. */
+/* Two digits at *at, which is moved past them; -1 if there are none. */
 static long take_two(const char **at)
 {
     const char *text = *at;
@@ -126,8 +126,8 @@ struct result credentials_make(struct credentials *c, const struct credentials_t
     return OK;
 }
 
-/* A member that may be missing or null; one that is no text, a number say, is not taken for missing
- * but for a text that nothing is made of. */
+/* A member that may be missing or null. One that is not a text, such as a number, must not count as
+ * missing: it becomes a text that nothing accepts. */
 static const char *text_or_bad(const json_t *json, const char *name)
 {
     const json_t *member = json_object_get(json, name);

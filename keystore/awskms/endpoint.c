@@ -28,7 +28,7 @@ static struct result custom(char out[ENDPOINT_MAX], const char *url, struct err 
     if (!http_place_of(&place, url, err).ok)
         return FAIL;
     if (place.path[0] == '\0') {
-        (void)fail(err, ERR_USAGE, "endpoint '%s' has more than a plain path behind the host", url);
+        (void)fail(err, ERR_USAGE, "endpoint '%s' has more than a plain path after the host", url);
         err_hint(err, "https://HOST:PORT/PATH, of letters, digits and -._~/");
         return FAIL;
     }

@@ -334,7 +334,7 @@ static bool fill_place(struct http_place *p, const char *scheme, const char *hos
     return p->tls || strcmp(scheme, "http") == 0;
 }
 
-/* The path of a URL that is nothing else behind the host: "/" and characters that are the same
+/* The path of a URL that has nothing else after the host: "/" and characters that are the same
  * however they are signed. */
 static void fill_path(struct http_place *p, const char *path, bool has_more)
 {

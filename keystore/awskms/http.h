@@ -35,13 +35,13 @@ struct http_answer {
     struct secret body; /* zero-terminated behind body_size bytes */
     size_t body_size;
     char request_id[HTTP_REQUEST_ID_MAX + 1]; /* printable ASCII; empty if none came */
-    bool reached; /* there is somebody: the connection was taken, whatever became of the rest */
+    bool reached; /* a server accepted the connection, whatever came after */
 };
 
 #define HTTP_ANSWER_CLEANUP __attribute__((cleanup(http_answer_free)))
 
-/* http_new makes a client. ca_bundle is a file of certificates to be
- * trusted in place of the system's, of which none is then; NULL for those. */
+/* http_new makes a client. ca_bundle is a file of the only certificates to be trusted; NULL = the
+ * system's. */
 FALLIBLE http_new(struct http **out, const char *ca_bundle, struct err *err);
 void http_free(struct http **http);
 
@@ -57,8 +57,8 @@ struct http_place {
     bool tls;
     char host[256]; /* lower case; an IPv6 address without brackets */
     char root[320]; /* scheme, host and port, without a slash at the end */
-    char path[128]; /* "/", or that of the URL; empty if the URL has more than a path, or one that
-                     * not all ways of signing take for the same */
+    char path[128]; /* "/", or that of the URL; empty if the URL has more than a path, or a path
+                     * that can be signed in several ways */
 };
 
 /* http_place_of takes a URL apart as libcurl does. ERR_USAGE if it is not http or https, or names a

@@ -178,8 +178,8 @@ static struct result ask_instance(const struct aws *aws, const char *method, con
     return ask(aws, &request, attempts, false, answer, err);
 }
 
-/* Nobody there is no error, for most machines are no instance of EC2; somebody who does not answer
- * is: the next place must not be taken, nor none, because he is slow. */
+/* A missing service is no error: most machines are not instances of EC2. A service that does not
+ * answer is one: because it is slow, neither the next source nor none must be used. */
 static struct result no_session(const struct http_answer *answer, const struct err *why,
                                 struct err *err)
 {
@@ -188,7 +188,7 @@ static struct result no_session(const struct http_answer *answer, const struct e
     *err = *why;
     err_context(err, "the instance metadata service");
     if (why->class == ERR_STORE)
-        err_hint(err, "AWS_METADATA_SERVICE_TIMEOUT is how many seconds to wait; a container is "
+        err_hint(err, "AWS_METADATA_SERVICE_TIMEOUT sets the seconds to wait; a container is "
                       "reached only with a hop limit of 2");
     return FAIL;
 }

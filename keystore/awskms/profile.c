@@ -100,8 +100,8 @@ static bool has_word(const char *name, const char *word)
 static struct result begin_section(struct reading *r, char *name, struct err *err)
 {
     name = trim(name);
-    if (strcmp(name, "DEFAULT") == 0) /* the AWS tools add it to every profile, but it is none */
-        return bad_line(r, r->line, "section [DEFAULT] is no profile, as [default] is", err);
+    if (strcmp(name, "DEFAULT") == 0) /* the AWS tools add it to every profile, but it is not one */
+        return bad_line(r, r->line, "section [DEFAULT] is not a profile; [default] is one", err);
     r->section = unquote(name);
     r->kind = r->is_config && strcmp(name, "default") != 0 ? OTHER : PROFILE;
     for (size_t i = 0; r->kind == OTHER && i < sizeof kinds / sizeof *kinds; i++)
@@ -132,7 +132,8 @@ static struct result more_value(struct reading *r, char *text, struct err *err)
     return OK;
 }
 
-/* What is not printable ASCII is a blank of another kind, perhaps, in front of a name of ours. */
+/* A byte that is not printable ASCII may be another kind of blank, before a name that we look for.
+ */
 static bool is_name(const char *key)
 {
     for (const char *c = key; *c != '\0'; c++)
@@ -244,8 +245,8 @@ static struct result read_lines(struct reading *r, struct err *err)
     return sort(r, err);
 }
 
-/* Whether the path leads nowhere, and nothing but a usual place says that it should lead to a
- * file: a link whose target is gone does. */
+/* Whether nothing is at the path, and nothing says that a file should be there: neither a variable
+ * that names it nor a link whose target is gone. */
 static bool is_absent(const char *path, bool was_named)
 {
     struct stat st;
@@ -310,7 +311,7 @@ static struct result read_file(struct profile_file *file, const char *variable, 
         return FAIL;
     if (path != NULL && !read_text(&file->text, &size, path, was_named, err).ok) {
         if (err->class == ERR_FAILED)
-            err_hint(err, "%s=/dev/null stands for no such file", variable);
+            err_hint(err, "%s=/dev/null means that there is no such file", variable);
         return FAIL;
     }
     if (file->text.bytes == NULL)
@@ -345,7 +346,7 @@ void profiles_free(struct profiles *profiles)
     *profiles = (struct profiles){0};
 }
 
-/* The last of several, of which there are none but below a key. */
+/* The last of several; only lines below a key may have the same name. */
 static const struct profile_pair *find(const struct profile_file *file, struct profile_pair what)
 {
     for (size_t i = file->count; i-- > 0;)

@@ -18,9 +18,9 @@ struct profiles {
 };
 
 /* profiles_read reads AWS_CONFIG_FILE (~/.aws/config) and AWS_SHARED_CREDENTIALS_FILE
- * (~/.aws/credentials). A file that neither is there nor was named is empty, and so is a device as
- * /dev/null. ERR_FAILED if one cannot be read, ERR_USAGE if it is no such file; the message has the
- * line. */
+ * (~/.aws/credentials). A file that is missing and was not named counts as empty, and so does
+ * /dev/null. ERR_FAILED if one cannot be read, ERR_USAGE if it has a line that makes no sense,
+ * which the message names. */
 FALLIBLE profiles_read(struct profiles *profiles, struct err *err);
 void profiles_free(struct profiles *profiles);
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 static const char wrong_clock[] =
-    "set the clock of this machine: AWS refuses what seems to be sent minutes ago, or later";
+    "set the clock of this machine: by it, the request is minutes too old or from the future";
 
 static const struct refusal refusals[] = {
     {"AccessDeniedException", ERR_POLICY, KMS_DENIED, NULL},

@@ -1,4 +1,4 @@
-/* refusal: what the names mean by which KMS and STS refuse. */
+/* refusal: what the error names of KMS and STS mean. */
 #ifndef BULLA_KEYSTORE_AWSKMS_REFUSAL_H
 #define BULLA_KEYSTORE_AWSKMS_REFUSAL_H
 
@@ -22,8 +22,8 @@ struct refusal {
     const char *hint;
 };
 
-/* refusal_find gives what is known of a name, or NULL: such a one is ERR_POLICY, unless it may
- * pass. */
+/* refusal_find gives what is known of a name, or NULL: the caller then takes it for ERR_POLICY,
+ * unless it may pass. */
 const struct refusal *refusal_find(const char *name);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "crypto/primitives.h"
 
-/* Room for a byte behind the offset, which off_t must hold. */
+/* Room for a byte after the offset, which off_t must hold. */
 #define OFFSET_BITS 62
 
 /* The byte of a version. Two versions that share one would only wait for each other. */

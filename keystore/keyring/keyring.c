@@ -228,7 +228,7 @@ static enum slot_match public_match(const struct public_key *key, const struct s
     return number > key->version ? SLOT_NEWER : number < key->version ? SLOT_OLD : SLOT_CURRENT;
 }
 
-/* For a reference to one version, what any other version of the ring is. */
+/* What a slot of any other version of the key is to a reference that names one version. */
 static enum slot_match match_beside(const struct ring_version *v)
 {
     return v == NULL || v->state == KEY_DESTROYED ? SLOT_DEAD : SLOT_OTHER;

@@ -88,9 +88,9 @@ struct result used_check(struct used *u, struct err *err)
     return u->is_public ? look_at_public(u, &place, err) : look_at_ring(u, &place, err);
 }
 
-/* The version may have been destroyed since it was read, just before it was locked. To be destroyed
- * it must be retired first: whoever locks it after 'bulla key destroy' looked for locks sees that
- * here, and seals nothing. So it is enough that destroy looks, and takes no lock itself. */
+/* The version may have been destroyed after it was read and before it was locked. But a version is
+ * retired before it is destroyed: a run that takes the lock after 'bulla key destroy' looked for
+ * locks sees here that the version is not active, and seals nothing. So destroy need not lock. */
 struct result used_take(struct used *u, struct err *err)
 {
     if (u->held < 0)

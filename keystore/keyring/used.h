@@ -1,5 +1,5 @@
-/* used: the version that a run seals to, which must not be gone when its results take their place.
- */
+/* used: the version that a run seals to, which must still be active when the results take their
+ * place. */
 #ifndef BULLA_KEYSTORE_KEYRING_USED_H
 #define BULLA_KEYSTORE_KEYRING_USED_H
 

@@ -91,8 +91,8 @@ static void read_label(struct token *t, CK_OBJECT_HANDLE object, char *out)
     out[size] = '\0';
 }
 
-/* The point of so many bytes in CKA_EC_POINT: DER says it is an octet string, some modules give it
- * bare. Both may begin alike; the size tells them apart. */
+/* The point, of so many bytes, in CKA_EC_POINT: an octet string in DER, but some modules give the
+ * bare point. Both may begin alike; the size tells them apart. */
 static struct view read_point(struct token *t, CK_OBJECT_HANDLE object, size_t wanted,
                               uint8_t *room)
 {
@@ -211,7 +211,7 @@ static struct result add_unusable(struct token_keys *keys, const char *label, co
     return OK;
 }
 
-/* A private half says what it may do, a public one what its maker had in mind. */
+/* A private half says what it may do, a public one what it was made for. */
 static bool is_meant(struct token *t, CK_OBJECT_HANDLE object, CK_OBJECT_CLASS class,
                      const struct token_key *key)
 {
@@ -420,7 +420,7 @@ static struct result check_mechanism(struct token *t, const struct token_key *ke
                t->label, key->label,
                rsa ? "RSA decryption (CKM_RSA_X_509 or CKM_RSA_PKCS_OAEP)"
                    : "ECDH (CKM_ECDH1_DERIVE)");
-    err_hint(err, "'bulla key list' shows what the token can do; a key of another kind may do");
+    err_hint(err, "'bulla key list' shows what the token can do; a key of another kind may work");
     return FAIL;
 }
 
@@ -441,7 +441,7 @@ struct result keys_fit(struct token *token, const struct token_key *key, bool *i
             return OK;
     (void)fail(err, ERR_NO_KEY, "the private key '%s' on token '%s' has %s false", key->label,
                token->label, rsa ? "CKA_DECRYPT" : "CKA_DERIVE");
-    err_hint(err, "it was made for something else, like signing; 'bulla key new' makes one that "
+    err_hint(err, "it was made for something else, such as signing; 'bulla key new' makes one that "
                   "opens what is sealed to it");
     return FAIL;
 }

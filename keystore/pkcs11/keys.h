@@ -20,7 +20,7 @@ struct token_key {
     uint8_t check[SLOT_CHECK_VALUE_MAX]; /* of an AES key, where the token gives one */
     size_t check_size;
     unsigned version; /* NNNN of NAME-vNNNN; 0 = none */
-    bool meant;       /* a pair: what was seen of it says that it is for what bulla does with it */
+    bool meant;       /* a pair: what was seen of it says that it is for opening */
 };
 
 /* struct unusable_key: one that fits, but that bulla cannot use. */

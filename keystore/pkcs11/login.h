@@ -9,8 +9,8 @@
 FALLIBLE token_login(struct token *token, const struct uri *uri, const struct keystore_env *env,
                      struct err *err);
 
-/* token_revive begins anew after a session was lost, with a new one in its place; if there was a
- * login, by the PIN that the token took, or on its pad. */
+/* token_revive opens a new session after one was lost; if there was a login, it logs in again by
+ * the PIN that the token accepted, or on its pad. */
 FALLIBLE token_revive(struct token *token, struct err *err);
 
 /* token_again gives the PIN once more if a key wants it at each use, after C_DecryptInit or

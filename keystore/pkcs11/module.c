@@ -77,8 +77,8 @@ void module_enter(struct module *module)
     (void)set_inside(w, true);
 }
 
-/* Whether a module says by this that the session, its login or what was found in it is gone; or
- * what it says when a TPM has no room for one more key, which the end of a login gives back. */
+/* Whether this says that the session, its login or the objects found in it are gone; or that a TPM
+ * has no room for one more key, which a logout frees. */
 static bool means_lost(CK_RV rv)
 {
     static const CK_RV those[] = {

@@ -90,8 +90,8 @@ static struct result open_ec(struct named *n, const struct token_key *key, CK_OB
     return pair_open_ec(&key->spki, n->env->crypto, &shared, branch, slot, out, err);
 }
 
-/* By each private key that may be the pair's, until one opens it. Of several reasons why none does,
- * that is told which is not just that it is another key. */
+/* By each private key that may be the pair's, until one opens it. If none does, a reason other than
+ * "another key" is reported first. */
 static struct result open_pair(struct named *n, const struct token_key *key,
                                const struct branch_identity *branch, const struct slot *slot,
                                struct secret *out, struct err *err)
@@ -192,7 +192,7 @@ static struct result wrap_pair(struct task *task, const struct token_key *key,
     return OK;
 }
 
-/* Who only seals, asks for no PIN, and may be told no more than this. */
+/* Sealing asks for no PIN, and so may know no more than this. */
 static struct result check_pair(struct task *task, const struct token_key *key, struct err *err)
 {
     struct named *n = task->named;

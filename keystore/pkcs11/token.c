@@ -149,8 +149,8 @@ static struct token *known(struct module *m, CK_SLOT_ID slot)
     return t;
 }
 
-/* A text field ends at a zero where a module pads it by those, not by blanks as the standard has
- * it: then no URI would name it. */
+/* Some modules pad a text field with zeros, not with blanks as the standard says. It ends at the
+ * first zero: else no URI would name it. */
 static void pad(unsigned char *field, size_t size)
 {
     unsigned char *end = memchr(field, '\0', size);

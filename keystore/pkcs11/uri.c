@@ -31,8 +31,8 @@ static size_t find_known(const char *name, size_t size, bool query)
     return i;
 }
 
-/* p11-kit leaves blanks out, and a zero is the end of the text for whoever takes it: both would be
- * another name than the one that is written. A CKA_ID has bytes of any kind. */
+/* p11-kit drops blanks, and a zero ends the text for its readers: with either, another name would
+ * be meant than was written. A CKA_ID may have any bytes. */
 static struct result check_value(const char *at, size_t size, bool bytes, const char *name,
                                  struct err *err)
 {
@@ -40,7 +40,7 @@ static struct result check_value(const char *at, size_t size, bool bytes, const 
         if ((unsigned char)at[i] <= ' ' || at[i] == 0x7f) {
             (void)fail(err, ERR_USAGE, "attribute '%s' has a blank or control character in it",
                        name);
-            err_hint(err, "%%20 stands for a blank");
+            err_hint(err, "write a blank as %%20");
             return FAIL;
         }
     if (!bytes && memmem(at, size, "%00", 3) != NULL)

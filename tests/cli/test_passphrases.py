@@ -502,7 +502,7 @@ def test_passphrase_of_a_file_is_changed(bulla, said, ring, more):
     before = identity(sealed)
     if more:
         done = bulla("rewrap", *change, env=old(said) | new(said), status=7)
-        assert b"not all keys that it has are given" in done.stderr and identity(sealed) == before
+        assert b"not all of its keys are given" in done.stderr and identity(sealed) == before
     bulla("rewrap", *(ring if word == "RING" else word for word in more), *change, env=old(said) | new(said))
     assert bulla.open("passphrase:", sealed, env=old(said, "new")) == X
     bulla.open("passphrase:", sealed, env=old(said), status=5)

@@ -90,7 +90,7 @@ SKIPPED = {
     "a link to a directory beside, with the tree's name in front": ("t/hidden", LINK, lambda work: [(work / "tt").mkdir(), linked("t/hidden", "../tt")(work)]),
     "a link to nothing": ("t/hidden.bulla", "a symbolic link to nothing", linked("t/hidden.bulla", "../missing")),
     "a link to itself": ("t/hidden.bulla.env", "a symbolic link to nothing", linked("t/hidden.bulla.env", "hidden.bulla.env")),
-    "a link to a device": ("t/hidden.bulla", "a symbolic link to no regular file", linked("t/hidden.bulla", "/dev/null")),
+    "a link to a device": ("t/hidden.bulla", "a symbolic link to a special file", linked("t/hidden.bulla", "/dev/null")),
     "a FIFO": ("t/hidden.bulla", "not a regular file", lambda work: os.mkfifo(work / "t/hidden.bulla")),
     "a socket": ("t/hidden.bulla.env", "not a regular file", lambda work: make_socket(work / "t/hidden.bulla.env")),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Status: on which keys sealed files hang, which would be lost with one of them, and a line for scripts."""
+"""Status: on which keys sealed files depend, which would be lost with one of them, and a line for scripts."""
 
 import json
 import pathlib

@@ -80,7 +80,7 @@ void copy_own(uint8_t *copy, const struct envelope *e, const struct branch_key *
     put_checksum(copy);
 }
 
-/* So that what is behind the checksum is reached. */
+/* So that the code after the checksum is reached. */
 static void change_copy(uint8_t *copy, size_t region)
 {
     size_t room = region - SHA256_SIZE, used = content_size(copy);

@@ -38,7 +38,7 @@ static void check_equal(const struct slot *a, const struct slot *b)
     HOLDS(slot_equal(a, b) == same && slot_equal(b, a) == same);
 }
 
-/* What a method is depends on nothing but its code, and what a slot is on nothing behind its end.
+/* What a method is depends on nothing but its code, and what a slot is on nothing after its end.
  */
 static void check_kind(const struct slot *s)
 {

@@ -249,7 +249,7 @@ def test_long_chain_ends(anonymous, aws, key, base, count):
     """Though its end has keys: nobody means three thousand roles."""
     config = [f"[profile p{n}]\nrole_arn = arn:aws:iam::111122223333:role/r{n}\nsource_profile = p{n + 1}\n" for n in range(count)]
     anonymous.config("".join(config), f"[p{count}]\n{keys_of(base)}")
-    said = refused(anonymous, key, 2, "profile 'p0': more than 8 roles follow each other by source_profile", AWS_PROFILE="p0")
+    said = refused(anonymous, key, 2, "profile 'p0': more than 8 roles in one chain of source_profile", AWS_PROFILE="p0")
     assert "circle" not in said and not aws.calls
 
 

@@ -86,7 +86,7 @@ def test_endpoint_with_a_path(bulla, serve, key, path, how):
 @pytest.mark.parametrize("path", ["/kms?x=1", "/?", "/#x", "//kms", "/kms//x", "/a%20b", "/\u00fc", "/a:b", "/" + "x" * 128])
 def test_paths_that_are_refused(bulla, aws, key, path):
     """What is signed is not written by all in the same way, or is no path."""
-    said = refused(bulla, key, 2, "has more than a plain path behind the host", ["--endpoint", aws.url + path])
+    said = refused(bulla, key, 2, "has more than a plain path after the host", ["--endpoint", aws.url + path])
     assert "hint: https://HOST:PORT/PATH" in said and aws.requests == []
 
 

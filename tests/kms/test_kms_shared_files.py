@@ -193,7 +193,7 @@ def test_named_places(imds, anonymous, aws, key, filed, variable, path, words):
 
 def test_hint_of_a_place(anonymous, key):
     said = refused(anonymous, key, 1, "cannot open", AWS_CONFIG_FILE="/nowhere/file")
-    assert "hint: AWS_CONFIG_FILE=/dev/null stands for no such file" in said
+    assert "hint: AWS_CONFIG_FILE=/dev/null means that there is no such file" in said
 
 
 def test_home_that_is_a_file(imds, anonymous, aws, key, filed):

@@ -83,7 +83,7 @@ def test_another_segment_of_the_name_is_refused(house, segment, other):
     archive(house, segment(b"x"))
     before = (house.archive / f"{ONE}.bulla").read_bytes()
     done = archive(house, segment(other), status=1)
-    assert b"is there already, and is another: does another cluster archive to" in done.stderr
+    assert b"is there already with other content: does another cluster archive to" in done.stderr
     assert archived(house) == [f"{ONE}.bulla"] and (house.archive / f"{ONE}.bulla").read_bytes() == before
 
 

@@ -130,7 +130,7 @@ def test_bytes_of_any_kind_are_for_an_id(bulla, softhsm):
     softhsm.make("rsa", "zeros", id="00ff2000")
     key = softhsm.uri(None, id=b"\x00\xff\x20\x00")
     assert bulla("decrypt", "-k", key, stdin=seal(bulla, key).stdout).stdout == X
-    assert b"%20 stands for a blank" in seal(bulla, with_path(softhsm, "token=bulla lab"), status=2).stderr
+    assert b"write a blank as %20" in seal(bulla, with_path(softhsm, "token=bulla lab"), status=2).stderr
 
 
 def test_label_with_every_kind_of_character(bulla, softhsm):

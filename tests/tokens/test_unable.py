@@ -237,7 +237,7 @@ def test_who_moves_files_to_a_key_that_only_seals_is_told(bulla, softhsm, ring, 
     bulla("key", "export-public", "-q", "-o", bulla.home / "x.pem", softhsm.uri("p256"))
     sealed = [bulla.seal(ring, X, name=name) for name in "ab"]
     done = bulla(verb, "-k", ring, "--to", bulla.home / "x.pem", *sealed)
-    assert done.stderr.count(b"warning") == 1 and b"a key that only seals takes the place of others" in done.stderr
+    assert done.stderr.count(b"warning") == 1 and b"a key that only seals replaces others" in done.stderr
     assert bulla.open(softhsm.uri("p256"), sealed[1]) == X
 
 

@@ -155,7 +155,7 @@ static void another_branch_key_does_not_open_it(void)
     CHECK(!envelope_unwrap(&e, crypto, &branch_key, &none, &err).ok && err.class == ERR_NO_KEY);
 }
 
-/* The tag stands for number, order and bytes of the slots, but for those that key stores move. */
+/* The tag covers number, order and bytes of the slots, except those that key stores move. */
 static void the_tag_covers_slots(void)
 {
     struct envelope e ENVELOPE_CLEANUP = {0};
