@@ -21,7 +21,8 @@ struct result branch_key_derive(struct branch_key *b, const struct crypto *crypt
                      (struct view){info, sizeof info}, made.derived.bytes, DERIVED_SIZE, err)
              .ok)
         return FAIL;
-    *b = branch_key_take(&made);
+    *b = made;
+    made = (struct branch_key){0};
     return OK;
 }
 
@@ -38,11 +39,6 @@ const uint8_t *branch_key_id(const struct branch_key *b)
 const uint8_t *branch_key_tag_key(const struct branch_key *b)
 {
     return b->derived.bytes + KEY_SIZE + BRANCH_ID_SIZE;
-}
-
-struct branch_key branch_key_take(struct branch_key *b)
-{
-    return (struct branch_key){secret_take(&b->key), secret_take(&b->derived)};
 }
 
 void branch_key_free(struct branch_key *b)

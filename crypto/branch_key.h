@@ -31,9 +31,6 @@ const uint8_t *branch_key_id(const struct branch_key *b);
 const uint8_t *branch_key_wrap_key(const struct branch_key *b);
 const uint8_t *branch_key_tag_key(const struct branch_key *b);
 
-/* branch_key_take moves what *b holds out of it. */
-struct branch_key branch_key_take(struct branch_key *b);
-
 void branch_key_free(struct branch_key *b);
 
 #endif
