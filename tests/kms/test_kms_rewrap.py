@@ -305,6 +305,17 @@ def test_replica_as_the_source(bulla, cloud, aws):
     assert aws.last("ReEncrypt")["SourceKeyId"] == second.arn and arns(bulla, sealed) == [other.arn]
 
 
+def test_slots_of_two_replicas_are_not_made_one(bulla, cloud, aws):
+    first = cloud.key(multi_region=True)
+    second = cloud.key(region="eu-west-1", replica_of=first)
+    both = [first.arn, second.arn]
+    sealed = bulla.seal(first.arn, CONTENT, "-k", second.arn)
+    bulla("rewrap", "-k", first.arn, *(word for arn in both for word in ("--to", arn)), sealed)
+    before = digest(sealed)
+    bulla("rewrap", "-k", first.arn, "-k", second.arn, sealed)
+    assert arns(bulla, sealed) == both and digest(sealed) == before
+
+
 def test_interrupted_rewrap_of_a_tree_goes_on(bulla, cloud, aws, key):
     """A run that KMS refused in the middle is finished by the next."""
     other = cloud.key()

@@ -41,6 +41,16 @@ def test_opens_by_the_name_of_the_token_alone(bulla, case):
     assert bulla.open(token.uri(), sealed) == X
 
 
+def test_rewrap_by_the_name_of_the_token_alone_leaves_the_slots_of_two_of_its_keys(bulla, softhsm):
+    bulla.environment |= softhsm.env
+    for number, name in enumerate(("one", "two"), 1):
+        softhsm.make("p256", name, id=f"{number:02}")
+    sealed = bulla.seal(softhsm.uri("one"), X, "-k", softhsm.uri("two"))
+    before = sealed.read_bytes()
+    done = bulla("rewrap", "-k", softhsm.uri("one").replace(";object=one", ""), sealed)
+    assert b"0 rewrapped, 1 were current" in done.stderr and sealed.read_bytes() == before
+
+
 def test_another_key_of_the_token_does_not_open(bulla, case, work):
     token, kind = case
     token = token if token.name == "tpm" else token.copy(work.parent / "other")
