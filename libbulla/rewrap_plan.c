@@ -217,7 +217,8 @@ static bool is_true(struct work *w, struct master_key *key, const struct slot *s
         return branch_slot_opens(&w->session->table, key, w->e, slot, &w->plan->opened, err);
     if (!try_move(w, key, key, slot, &out, &m, err).ok)
         return false;
-    if (!m.done && m.failed.class != ERR_NONE)
+    /* "Not this key" is an answer, and no failure. */
+    if (!m.done && m.failed.class != ERR_NO_KEY)
         *err = m.failed;
     return m.done;
 }

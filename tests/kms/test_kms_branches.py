@@ -71,6 +71,8 @@ def test_false_slot_of_the_key_is_not_current(bulla, cloud, key, aws):
     copy = with_checksum(raw[:region].replace(wrap, bytes(len(wrap))))
     sealed.write_bytes(copy * 2 + raw[2 * region :])
     bulla("decrypt", "-k", key.arn, "-o", "-", sealed, status=5)
-    done = bulla("rewrap", "-k", ring, "-k", key.arn, sealed)
+    done = bulla("rewrap", "-k", ring, "-k", key.arn, sealed, status=4)
+    assert b"does not open it, and may have been put there by anybody" in done.stderr
+    done = bulla("rewrap", "-k", ring, "--add", key.arn, sealed)
     assert b"1 rewrapped" in done.stderr
     assert bulla("decrypt", "-k", key.arn, "-o", "-", sealed).stdout == b"x"

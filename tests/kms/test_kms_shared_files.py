@@ -77,7 +77,7 @@ FILES = {
     "section twice": Case("[default]\nx = y\n[someone]\n[default]\nKEYS", bulla=line(4, SECTION_TWICE), botocore=REFUSED),
     "default in two ways": Case("", "[default]\n[profile default]\nKEYS", bulla=line(2, SECTION_TWICE, "config")),
     "name twice": Case("[default]\nKEYSAWS_access_key_id = x\n", bulla=line(4, TWICE), botocore=REFUSED),
-    "DEFAULT": Case("[DEFAULT]\nKEYS", bulla=line(1, "section [DEFAULT] is no profile"), botocore=MACHINE),
+    "DEFAULT": Case("[DEFAULT]\nKEYS", bulla=line(1, "section [DEFAULT] is not a profile"), botocore=MACHINE),
     "value of two lines": Case("[default]\nKEYS  more\n", bulla=(7, "are not well-formed")),
     "config broken": Case("[default]\nKEYS", "[default\n", bulla=line(1, EARLY, "config"), botocore=REFUSED),
     "credentials broken": Case("x\n", "[default]\nKEYS", bulla=line(1, EARLY), botocore=REFUSED),
