@@ -214,7 +214,7 @@ static int compare_by_line(const void *a, const void *b)
     return order != 0 ? order : (int)(x->line > y->line) - (int)(x->line < y->line);
 }
 
-/* Sorts the pairs. Sections and keys that stand twice are refused, for not all tools of AWS take
+/* Sorts the pairs. Sections and keys that are given twice are refused: not all tools of AWS take
  * the same of the two; below a key the last counts. */
 static struct result sort(const struct reading *r, struct err *err)
 {
