@@ -1,6 +1,7 @@
 """A disk of its own for a test: an ext4 image on a loop device, whose power can be cut; or a small one that gets full."""
 
 import ctypes
+import errno
 import fcntl
 import os
 import pathlib
@@ -37,6 +38,18 @@ def unmount(target):
     checked(libc.umount2(os.fsencode(target), 0))
 
 
+def wait_until_free(device):
+    """Until nothing is mounted from it: whoever began a mount namespace of its own meanwhile has what was mounted here there too."""
+    for _ in range(6000):
+        try:
+            return os.close(os.open(device, os.O_RDONLY | os.O_EXCL))
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+        time.sleep(0.01)
+    raise TimeoutError(f"{device} is still mounted somewhere")
+
+
 class Disk:
     """An ext4 that stores nothing before it is told to, so that a missing sync is seen."""
 
@@ -56,14 +69,18 @@ class Disk:
         mount(self.loop, self.at, "ext4", "noauto_da_alloc")
         self.device = os.stat(self.at).st_dev
 
+    def unmount(self):
+        unmount(self.at)
+        wait_until_free(self.loop)
+
     def keep(self):
         """What is on the disk now is what self.fresh brings back."""
-        unmount(self.at)
+        self.unmount()
         self.kept = self.image.read_bytes()
         self.mount()
 
     def fresh(self):
-        unmount(self.at)
+        self.unmount()
         with open(self.image, "r+b") as file:
             file.write(self.kept)
         self.mount()
@@ -76,7 +93,7 @@ class Disk:
 
     def power_on(self):
         """The disk as it is after a cut, its journal replayed."""
-        unmount(self.at)
+        self.unmount()
         self.mount()
 
     def remove(self):
