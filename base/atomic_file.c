@@ -7,11 +7,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "base/secret.h"
-#include "base/text.h"
-
-#define TEMPORARY_HEAD ".bulla-"
-#define TEMPORARY_TAIL 8 /* bytes, in hex */
+#include "base/temporary.h"
 
 static mode_t user_umask = 077;
 
@@ -60,26 +56,6 @@ static struct result check(const struct place *place, bool replace, bool *there,
     if (!S_ISREG(st.st_mode))
         return fail(err, ERR_FAILED, "'%s' is not a regular file", place->path);
     return replace ? OK : fail(err, ERR_FAILED, "'%s' already exists", place->path);
-}
-
-/* A name in the directory that nothing else has. */
-static struct result temporary_name(char out[32], struct err *err)
-{
-    uint8_t tail[TEMPORARY_TAIL];
-    char hex[2 * TEMPORARY_TAIL + 1];
-
-    if (!random_bytes(tail, sizeof tail, err).ok)
-        return FAIL;
-    snprintf(out, 32, TEMPORARY_HEAD "%s", text_hex(hex, tail, sizeof tail));
-    return OK;
-}
-
-bool atomic_file_is_temporary(const char *name)
-{
-    size_t head = strlen(TEMPORARY_HEAD);
-    uint8_t tail[TEMPORARY_TAIL];
-
-    return strncmp(name, TEMPORARY_HEAD, head) == 0 && text_unhex(tail, sizeof tail, name + head);
 }
 
 struct result atomic_file_open(struct atomic_file *f, const struct place *place, bool replace,
@@ -132,21 +108,6 @@ static int link_unnamed(const struct atomic_file *f, const char *name)
 
     snprintf(self, sizeof self, "/proc/self/fd/%d", f->fd);
     return linkat(AT_FDCWD, self, f->place->dir, name, AT_SYMLINK_FOLLOW);
-}
-
-/* Renames unless something is there; file systems without RENAME_NOREPLACE get link and unlink. */
-static int rename_new(const struct atomic_file *f)
-{
-    int dir = f->place->dir;
-
-    if (renameat2(dir, f->temp, dir, f->place->name, RENAME_NOREPLACE) == 0)
-        return 0;
-    if (errno != EINVAL && errno != ENOSYS)
-        return -1;
-    if (linkat(dir, f->temp, dir, f->place->name, 0) != 0)
-        return -1;
-    (void)unlinkat(dir, f->temp, 0); /* it is in its place, under two names at worst */
-    return 0;
 }
 
 static bool names_file(int dir, const char *name, const struct stat *file)
@@ -219,8 +180,10 @@ struct result atomic_file_put(struct atomic_file *f, struct err *err)
 {
     int dir = f->place->dir, failed;
 
+    f->tried = true;
     if (!f->replace) {
-        failed = f->named ? rename_new(f) : link_unnamed(f, f->place->name);
+        failed = f->named ? temporary_rename(dir, f->temp, f->place->name)
+                          : link_unnamed(f, f->place->name);
     } else {
         if (!f->named) {
             if (!temporary_name(f->temp, err).ok)
@@ -275,7 +238,7 @@ struct result atomic_file_commit(struct atomic_file *f, struct err *err)
 struct result atomic_file_link(const struct place *made, const struct place *place,
                                const struct stat *over, struct err *err)
 {
-    char temp[32];
+    char temp[TEMPORARY_MAX];
     struct stat ours;
 
     if (!place_readable(place, err).ok || !temporary_name(temp, err).ok)
@@ -287,12 +250,17 @@ struct result atomic_file_link(const struct place *made, const struct place *pla
     return put_ours(place, temp, &ours, over, err).ok ? place_sync(place, err) : FAIL;
 }
 
+/* What an unnamed file holds goes when it is closed. Elsewhere closing may be what stores the
+ * bytes, under the name even if that was unlinked: so the file is cut first and its name goes last.
+ * After an attempt to put it in its place it may be there, whatever the system said. */
 void atomic_file_discard(struct atomic_file *f)
 {
     if (!f->open)
         return;
+    if (f->named && !f->tried)
+        (void)!ftruncate(f->fd, 0);
+    fd_close(&f->fd);
     if (f->named)
         unlinkat(f->place->dir, f->temp, 0);
-    fd_close(&f->fd);
     *f = (struct atomic_file){0};
 }

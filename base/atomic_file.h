@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/place.h"
+#include "base/temporary.h"
 
 /* struct atomic_file: {0} is empty and safe to discard. */
 struct atomic_file {
@@ -20,8 +21,9 @@ struct atomic_file {
     bool open, replace, named;
     bool there;              /* a file was in the place, which replace lets go */
     const struct stat *over; /* the only file to be replaced, set by who made the new one from it */
-    char temp[32];           /* the temporary name, if named */
-    bool placed;             /* it is in its place, even if the commit failed in the end */
+    char temp[TEMPORARY_MAX]; /* the temporary name, if named */
+    bool tried;               /* to put it in its place */
+    bool placed;              /* it is in its place, even if the commit failed in the end */
 };
 
 /* Whose a file or directory is that is made like another. */
@@ -44,10 +46,6 @@ mode_t atomic_file_umask(void);
  * a stranger must not choose who else reads. A group that is not kept takes its permissions with
  * it, so that no other group gets them. Returns as a system call does. */
 int fd_like(int fd, const struct stat *st, enum whose whose);
-
-/* atomic_file_is_temporary is true for a name as in temp: of a file that another run writes, or
- * left when it was killed. */
-bool atomic_file_is_temporary(const char *name);
 
 /* atomic_file_open makes an empty file for place, which must outlive *f. It fails if anything is
  * there but a regular file, and at that too unless replace is true. */

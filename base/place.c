@@ -7,9 +7,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/temporary.h"
+
 bool file_same(const struct stat *a, const struct stat *b)
 {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+bool file_unchanged(const struct stat *a, const struct stat *b)
+{
+    return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
 static struct result set_names(struct place *p, const char *name, const char *path, struct err *err)
@@ -144,18 +152,49 @@ struct result place_stat(const struct place *p, struct stat *st, bool *exists, s
     return OK;
 }
 
-struct result place_remove(const struct place *p, const struct stat *st, struct err *err)
+/* Whether a name in the directory is still the file *st, with the bytes that it had. */
+static struct result check_same(const struct place *p, const char *name, const struct stat *st,
+                                struct err *err)
 {
     struct stat now;
 
-    if (fstatat(p->dir, p->name, &now, AT_SYMLINK_NOFOLLOW) != 0)
+    if (fstatat(p->dir, name, &now, AT_SYMLINK_NOFOLLOW) != 0)
         return fail_errno(err, "cannot look at '%s'", p->path);
     if (!file_same(st, &now))
         return fail(err, ERR_FAILED, "'%s' is another file than the one that was read", p->path);
-    if (!place_readable(p, err).ok)
+    if (!file_unchanged(st, &now))
+        return fail(err, ERR_FAILED, "'%s' changed after it was read", p->path);
+    return OK;
+}
+
+/* Gives what was put aside its name back; *err says already why. */
+static struct result put_back(const struct place *p, const char *aside, struct err *err)
+{
+    if (temporary_rename(p->dir, aside, p->name) != 0)
+        err_hint(err, "it is called '%s' in its directory now, because '%s' is taken", aside,
+                 p->name);
+    return FAIL;
+}
+
+/* A look and an unlink are two steps: between them, a new file of that name would go. What has
+ * been put aside under a name that nobody else knows stays what it is. */
+struct result place_remove(const struct place *p, const struct stat *st, struct err *err)
+{
+    char aside[TEMPORARY_MAX];
+
+    if (!S_ISREG(st->st_mode))
+        return fail(err, ERR_FAILED, "'%s' is not a regular file", p->path);
+    if (!check_same(p, p->name, st, err).ok || !place_readable(p, err).ok ||
+        !temporary_name(aside, err).ok)
         return FAIL;
-    if (unlinkat(p->dir, p->name, 0) != 0)
+    if (renameat(p->dir, p->name, p->dir, aside) != 0)
         return fail_errno(err, "cannot remove '%s'", p->path);
+    if (!check_same(p, aside, st, err).ok)
+        return put_back(p, aside, err);
+    if (unlinkat(p->dir, aside, 0) != 0) {
+        (void)fail_errno(err, "cannot remove '%s'", p->path);
+        return put_back(p, aside, err);
+    }
     return place_sync(p, err);
 }
 

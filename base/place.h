@@ -47,7 +47,9 @@ FALLIBLE place_open_file(const struct place *p, bool follow, int *fd, struct sta
  */
 FALLIBLE place_stat(const struct place *p, struct stat *st, bool *exists, struct err *err);
 
-/* place_remove unlinks the name and syncs the directory, if the name is still the file *st. */
+/* place_remove unlinks the name and syncs the directory, if the name is still the regular file *st
+ * with the size and time of then. A process that is killed in between may leave the file under a
+ * temporary name in the same directory. */
 FALLIBLE place_remove(const struct place *p, const struct stat *st, struct err *err);
 
 /* place_sync makes changes of the directory durable. */
@@ -55,5 +57,8 @@ FALLIBLE place_sync(const struct place *p, struct err *err);
 
 /* file_same is true if both are the same inode. */
 bool file_same(const struct stat *a, const struct stat *b);
+
+/* file_unchanged is true if both have one size and modification time. */
+bool file_unchanged(const struct stat *a, const struct stat *b);
 
 #endif

@@ -10,6 +10,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/place.h"
+
 #define SKIP_STEP 65536u
 #define COMPARE_STEP 65536u
 #define PIPE_SIZE (1 << 20) /* what any user may ask for (pipe(7)) */
@@ -216,8 +218,7 @@ struct result source_unchanged(const struct source *s, const struct stat *before
         return OK;
     if (fstat(s->fd, &now) != 0)
         return fail_errno(err, "cannot look at '%s' again", s->name);
-    if (now.st_size != before->st_size || now.st_mtim.tv_sec != before->st_mtim.tv_sec ||
-        now.st_mtim.tv_nsec != before->st_mtim.tv_nsec)
+    if (!file_unchanged(&now, before))
         return changed(s, err);
     return OK;
 }

@@ -8,6 +8,7 @@
 
 #include "base/pool.h"
 #include "base/stream.h"
+#include "base/temporary.h"
 #include "base/text.h"
 #include "base/tree.h"
 #include "cmd/account.h"
@@ -183,7 +184,7 @@ static void unseen(struct run *r, const char *path, const char *why)
 /* Why a file is not for a run that seals; NULL if it is. */
 static const char *why_not_sealed(const struct place *file)
 {
-    if (atomic_file_is_temporary(file->name))
+    if (temporary_is(file->name))
         return "a temporary file of a run that still runs or was killed";
     return look_is_sealed(file) ? "sealed already" : NULL;
 }
@@ -195,7 +196,7 @@ static bool seals(struct run *r, const struct place *file)
 
     if (why != NULL)
         account_skipped(&r->account, file->path,
-                        r->to_directory || atomic_file_is_temporary(file->name) ? why : NULL);
+                        r->to_directory || temporary_is(file->name) ? why : NULL);
     return why == NULL;
 }
 

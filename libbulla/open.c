@@ -337,6 +337,9 @@ struct result open_file(struct session *s, const struct open_options *options,
     const struct stat *like = from->body != NULL ? &f->st : NULL;
     const struct inputs inputs = {&f->st, f->separate ? &f->envelope_st : NULL, s};
 
+    if (options->remove_source && !S_ISREG(f->st.st_mode))
+        return fail(err, ERR_FAILED, "'%s' is not a regular file and is not removed",
+                    f->source.name);
     if (!output_open(&output, out, options->replace, &inputs, err).ok ||
         !open_stream(s, options, f, &output.fd.sink, size, err).ok ||
         (options->remove_source && !source_unchanged(&f->source, &f->st, err).ok) ||

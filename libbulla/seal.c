@@ -184,22 +184,6 @@ static struct result open_source(const struct seal_place *at, struct source *sou
     return OK;
 }
 
-static struct result check_keyring(struct session *s, const struct seal_options *options,
-                                   const struct source *source, const struct stat *st,
-                                   struct err *err)
-{
-    if (!keyset_lives_in(&s->keys, st))
-        return OK;
-    session_warn(s,
-                 "'%s' is the keyring that is used: a keyring sealed to itself cannot be opened "
-                 "without it",
-                 source->name);
-    return options->remove_source
-               ? fail(err, ERR_FAILED, "'%s' is the keyring that is used and is not removed",
-                      source->name)
-               : OK;
-}
-
 static struct result command_ended(void *running, struct err *err)
 {
     return command_end(running, err);
@@ -236,6 +220,27 @@ static struct result expected_size(const struct seal_place *at, struct source *s
     return r;
 }
 
+/* What must not be removed is not sealed either: whoever asked takes it for gone. */
+static struct result check_source(struct session *s, const struct seal_options *options,
+                                  const struct source *source, const struct stat *st,
+                                  struct err *err)
+{
+    bool keyring = keyset_lives_in(&s->keys, st);
+
+    if (keyring)
+        session_warn(
+            s,
+            "'%s' is the keyring that is used: a keyring sealed to itself cannot be opened "
+            "without it",
+            source->name);
+    if (options->remove_source && !S_ISREG(st->st_mode))
+        return fail(err, ERR_FAILED, "'%s' is not a regular file and is not removed", source->name);
+    if (options->remove_source && keyring)
+        return fail(err, ERR_FAILED, "'%s' is the keyring that is used and is not removed",
+                    source->name);
+    return OK;
+}
+
 /* Removes the source after what was sealed was read back and compared with it. */
 static struct result remove_source(struct session *s, const struct seal_place *at,
                                    const struct source *source, const struct stat *before,
@@ -267,7 +272,7 @@ struct result seal_file(struct session *s, const struct seal_options *options,
     if (!open_source(at, &source, &owned, &st, err).ok)
         return FAIL;
     const struct inputs inputs = {&st, NULL, s};
-    if (!check_keyring(s, options, &source, &st, err).ok ||
+    if (!check_source(s, options, &source, &st, err).ok ||
         !outputs_open(&outputs, options, at, &inputs, err).ok ||
         !start_command(at, &command, &source, err).ok)
         return FAIL;

@@ -1,0 +1,21 @@
+/* temporary: names that only bulla gives, for files on their way into a place or out of one:
+ * ".bulla-" and 16 hex digits. */
+#ifndef BULLA_BASE_TEMPORARY_H
+#define BULLA_BASE_TEMPORARY_H
+
+#include "base/err.h"
+
+#define TEMPORARY_MAX 32 /* bytes, with the terminating zero */
+
+/* temporary_name makes a name that nothing else has. */
+FALLIBLE temporary_name(char out[TEMPORARY_MAX], struct err *err);
+
+/* temporary_is is true for such a name: of a file that another run works on, or left when it was
+ * killed. */
+bool temporary_is(const char *name);
+
+/* temporary_rename gives what is called temp in a directory the name instead, which nothing may
+ * have: EEXIST. Returns as a system call does. */
+int temporary_rename(int dir, const char *temp, const char *name);
+
+#endif
