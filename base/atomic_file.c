@@ -21,21 +21,30 @@ mode_t atomic_file_umask(void)
     return user_umask;
 }
 
+/* The permissions that a file may have of those of another. */
+static mode_t kept_mode(enum whose whose, bool ours_is_roots, bool strangers)
+{
+    if (whose == WHOSE_OWN && ours_is_roots)
+        return strangers ? 0700 : 0755;
+    if (whose == WHOSE_CALLER)
+        return strangers ? 0700 : 0777 & ~user_umask;
+    return 0777;
+}
+
 int fd_like(int fd, const struct stat *st, enum whose whose)
 {
     struct timespec times[2] = {st->st_atim, st->st_mtim};
-    mode_t mode = st->st_mode & 0777;
-    bool same = whose == WHOSE_SAME;
     struct stat mine;
 
     if (fstat(fd, &mine) != 0)
         return -1;
-    if (same && mine.st_uid != st->st_uid)
+    bool strangers = mine.st_uid != st->st_uid;
+    mode_t mode = st->st_mode & kept_mode(whose, mine.st_uid == 0, strangers);
+    bool same = whose == WHOSE_SAME || (whose == WHOSE_OWN && (mine.st_uid != 0 || !strangers));
+    if (same && strangers)
         (void)!fchown(fd, st->st_uid, (gid_t)-1);
     if (mine.st_gid != st->st_gid && (!same || fchown(fd, (uid_t)-1, st->st_gid) != 0))
         mode &= ~(mode_t)070;
-    if (!same)
-        mode &= mine.st_uid == st->st_uid ? ~user_umask : 0700;
     return fchmod(fd, mode) != 0 ? -1 : futimens(fd, times);
 }
 

@@ -29,6 +29,7 @@ struct atomic_file {
 /* Whose a file or directory is that is made like another. */
 enum whose {
     WHOSE_CALLER, /* the caller's: the other's owner gets nothing by it */
+    WHOSE_OWN,    /* of root: root's, whom nobody else can take it from; else as WHOSE_SAME */
     WHOSE_SAME    /* the other's owner's and group's, where the system lets us */
 };
 
@@ -43,8 +44,10 @@ mode_t atomic_file_umask(void);
 
 /* fd_like gives an open file or directory the times and permissions (below 01000) of *st. With
  * WHOSE_CALLER these are cut by the umask, and to those of the owner where *st is not the caller's:
- * a stranger must not choose who else reads. A group that is not kept takes its permissions with
- * it, so that no other group gets them. Returns as a system call does. */
+ * a stranger must not choose who else reads. With WHOSE_OWN root's file is never writable for
+ * others, and has the permissions of the owner alone where *st is not root's. A group that is not
+ * kept takes its permissions with it, so that no other group gets them. Returns as a system call
+ * does. */
 int fd_like(int fd, const struct stat *st, enum whose whose);
 
 /* atomic_file_open makes an empty file for place, which must outlive *f. It fails if anything is

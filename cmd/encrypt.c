@@ -32,6 +32,7 @@ static struct result read_options(struct seal_options *seal, const struct option
     *seal = (struct seal_options){.suite = suite != 0 ? suite : SUITE_AES,
                                   .name = o->name != NULL ? o->name : "",
                                   .generation = o->generation,
+                                  .whose = o->same_owner ? WHOSE_SAME : WHOSE_OWN,
                                   .replace = o->force,
                                   .remove_source = o->remove_source};
     if (!core_name_check(seal->name, err).ok)
@@ -109,7 +110,7 @@ int verb_encrypt(const struct options *o)
         .each = each,
         .arg = &e,
         .session = &e.session,
-        .whose = WHOSE_SAME,
+        .whose = o->same_owner ? WHOSE_SAME : WHOSE_OWN,
         .parallel = true,
         .done = "sealed",
         .add = SEALED_SUFFIX,

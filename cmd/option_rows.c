@@ -38,7 +38,8 @@ const struct verb option_verbs[] = {
     {ENCRYPT, NULL, "encrypt", "[FILE...]", 0, MANY, "seal files, or standard input",
      "FILE becomes FILE.bulla. Without FILE, or with -, standard input is sealed to\n"
      "standard output. The source stays as it is; what is sealed gets its permissions\n"
-     "and times.\n",
+     "and times. As root, what is sealed stays root's: nobody else may write to it, and\n"
+     "what another user's FILE becomes is for root alone.\n",
      verb_encrypt, USE_BESIDE, USE_CHANGE, true},
     {DECRYPT, NULL, "decrypt", "[FILE...]", 0, MANY, "open sealed files, or standard input",
      "FILE.bulla becomes FILE. Without FILE, or with -, standard input is opened to\n"
@@ -262,6 +263,9 @@ const struct row option_rows[] = {
     {"remove-source", 0, NULL, FLAG, offsetof(struct options, remove_source), ENCRYPT | DECRYPT,
      "remove FILE after the result is durable and was read\n"
      "back and compared"},
+    {"same-owner", 0, NULL, FLAG, offsetof(struct options, same_owner), ENCRYPT,
+     "as root, give what is sealed the owner, the group and all\n"
+     "permissions of FILE; its owner can delete it then"},
     {"same-owner", 0, NULL, FLAG, offsetof(struct options, same_owner), DECRYPT,
      "give results the owner (as root), the group and all\n"
      "permissions of the sealed files, which whoever can write\n"

@@ -17,7 +17,7 @@ struct result repair_export(struct sealed *f, const struct place *out, bool repl
     if (!output_open(&output, out, replace, &inputs, err).ok ||
         !envelope_write(&f->envelope, &output.fd.sink, err).ok)
         return FAIL;
-    return output_commit(&output, &f->st, WHOSE_SAME, err);
+    return output_commit(&output, &f->st, WHOSE_OWN, err);
 }
 
 /* The envelope is written where the file has room for its copies, whatever it had when it was

@@ -71,19 +71,19 @@ static struct result outputs_open(struct outputs *o, const struct seal_options *
 /* The envelope first: alone it does no harm, while a body without it could not be opened. It goes
  * again if the body does not come; not if the body is there and only its sync failed. */
 static struct result outputs_commit(struct outputs *o, const struct seal_place *at,
-                                    const struct stat *like, struct err *err)
+                                    const struct stat *like, enum whose whose, struct err *err)
 {
     struct stat envelope;
     struct err ignored;
     bool there;
 
     if (at->envelope == NULL)
-        return output_commit(&o->body, like, WHOSE_SAME, err);
-    if (!output_commit(&o->envelope, like, WHOSE_SAME, err).ok)
+        return output_commit(&o->body, like, whose, err);
+    if (!output_commit(&o->envelope, like, whose, err).ok)
         return FAIL;
     if (!place_stat(at->envelope, &envelope, &there, err).ok)
         return FAIL;
-    if (output_commit(&o->body, like, WHOSE_SAME, err).ok)
+    if (output_commit(&o->body, like, whose, err).ok)
         return OK;
     if (there && !o->body.file.placed)
         (void)!place_remove(at->envelope, &envelope, &ignored).ok;
@@ -287,7 +287,7 @@ struct result seal_file(struct session *s, const struct seal_options *options,
              &report->plain_size, err)
              .ok ||
         !source_unchanged(&source, &st, err).ok || !session_still_active(s, err).ok ||
-        !outputs_commit(&outputs, at, at->source != NULL ? &st : NULL, err).ok)
+        !outputs_commit(&outputs, at, at->source != NULL ? &st : NULL, options->whose, err).ok)
         return FAIL;
     return options->remove_source ? remove_source(s, at, &source, &st, err) : OK;
 }

@@ -2,6 +2,7 @@
 #ifndef BULLA_LIBBULLA_SEAL_H
 #define BULLA_LIBBULLA_SEAL_H
 
+#include "base/atomic_file.h"
 #include "base/command.h"
 #include "crypto/cobblestone.h"
 #include "libbulla/session.h"
@@ -11,6 +12,7 @@ struct seal_options {
     const char *name;    /* "" = none */
     uint64_t generation; /* 0 = none */
     struct context context;
+    enum whose whose; /* what is sealed is, of a file */
     bool replace, remove_source;
 };
 

@@ -6,10 +6,11 @@ import os
 import pathlib
 import shutil
 import stat
+import subprocess
 
 import pytest
 
-from sealed import REGION, SMALL, SUITES, content, flip, layout, snapshot
+from sealed import REGION, SMALL, SUITES, content, flip, layout, many_keys, snapshot
 
 LARGEST_SMALL = SMALL - 1 - 56 - 4 * 16
 SIZES = [0, 1, 16383, 16384, 16385, 32768, LARGEST_SMALL, LARGEST_SMALL + 1, 2**20 + 1]
@@ -137,13 +138,13 @@ UNREADABLE = pytest.param(0o000, marks=pytest.mark.skipif(os.geteuid() != 0, rea
 
 @pytest.mark.parametrize("mode", [0o600, 0o644, 0o755, 0o440, UNREADABLE, 0o4755, 0o2770])
 def test_mode_and_times_follow_the_file(bulla, ring, work, mode):
-    """All permissions of the source, and those of the sealed file less the umask."""
+    """All permissions of the source, of which root leaves others no writing; and those of the sealed file less the umask."""
     plain = work / "f"
     plain.write_bytes(b"x")
     os.utime(plain, ns=(OLD, OLD + 1))
     plain.chmod(mode)
     bulla("encrypt", "-k", ring, "f")
-    expected = (mode & 0o777, OLD + 1)
+    expected = (mode & (0o777 if os.geteuid() != 0 else 0o755), OLD + 1)
     assert traits(work / "f.bulla") == expected
     assert traits(plain) == (mode, OLD + 1)
     plain.unlink()
@@ -175,18 +176,65 @@ def test_stranger_does_not_choose_who_reads_what_is_opened(bulla, ring, work, op
         assert (st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode), st.st_mtime_ns) == (owner, owner, mode, OLD), path
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_sealed_file_stays_with_the_owner_of_its_source(bulla, ring, work):
+def users_tree(work):
+    """As a home that root backs up; its folder for the result."""
     (work / "t" / "sub").mkdir(parents=True)
     (work / "t" / "sub" / "f").write_bytes(b"x")
     (work / "out").mkdir()
     for path in ("t/sub/f", "t/sub"):
         os.chown(work / path, STRANGER, STRANGER)
         os.chmod(work / path, 0o757)
-    bulla("encrypt", "-k", ring, "-r", "-o", "out", "t", umask=0o077)
-    for path in ("out/sub/f.bulla", "out/sub"):
-        st = os.stat(work / path)
-        assert (st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)) == (STRANGER, STRANGER, 0o757), path
+        os.utime(work / path, ns=(OLD, OLD))
+
+
+def owners(work, *paths):
+    return [(st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode), st.st_mtime_ns) for st in (os.stat(work / path) for path in paths)]
+
+
+# Whose a sealed file was that root made of another's: until now, and with --same-owner, that other's, who can delete root's backup.
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("options, owner, mode", [([], 0, 0o700), (["--same-owner"], STRANGER, 0o757)], ids=["", "same owner"])
+def test_sealed_file_of_root_stays_roots(bulla, ring, work, options, owner, mode):
+    users_tree(work)
+    bulla("encrypt", "-k", ring, *options, "-r", "-o", "out", "t", umask=0o022)
+    bulla("encrypt", "-k", ring, *options, "--detach", "-o", "out/apart", "t/sub/f", umask=0o022)
+    made = ("out/sub/f.bulla", "out/sub", "out/apart", "out/apart.env")
+    assert owners(work, *made) == [(owner, owner, mode, OLD)] * 4
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_owner_of_the_source_cannot_delete_the_backup(bulla, ring, work):
+    users_tree(work)
+    for folder in (work, *work.parents[:3]):
+        folder.chmod(folder.stat().st_mode | 0o055)
+    bulla("encrypt", "-k", ring, "-r", "-o", "out", "t", umask=0)
+    attack = "rm -f out/sub/f.bulla; true > out/sub/f.bulla; mv out/sub out/gone; chmod 777 out/sub; cat out/sub/f.bulla"
+    done = subprocess.run(["setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups", "sh", "-c", attack], cwd=work, capture_output=True)
+    assert done.stdout == b"" and done.stderr.count(b"\n") == 5
+    assert bulla.open(ring, "out/sub/f.bulla") == b"x"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_exported_envelope_of_root_stays_roots(bulla, ring, work):
+    bulla.seal(ring, b"x")
+    os.chown(work / "plain.bulla", STRANGER, STRANGER)
+    os.chmod(work / "plain.bulla", 0o646)
+    bulla("envelope", "export", "-o", "env", "plain.bulla")
+    assert owners(work, "env")[0][:3] == (0, 0, 0o600)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("verb", ["rewrap", "reencrypt"])
+def test_what_is_replaced_keeps_its_owner(bulla, ring, work, verb):
+    """It is the same file to whoever reads it, and its owner could delete it before."""
+    keys = [word for key in many_keys(bulla) for word in ("--add", key)]
+    bulla.seal(ring, b"x")
+    os.chown(work / "plain.bulla", STRANGER, STRANGER)
+    os.chmod(work / "plain.bulla", 0o646)
+    bulla(verb, "-k", ring, *(keys if verb == "rewrap" else []), "plain.bulla")
+    assert owners(work, "plain.bulla")[0][:3] == (STRANGER, STRANGER, 0o646)
 
 
 @pytest.mark.parametrize("umask, mode", [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
