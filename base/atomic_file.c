@@ -64,7 +64,7 @@ static struct result check(const struct place *place, bool replace, bool *there,
         return fail(err, ERR_FAILED, "'%s' is a directory", place->path);
     if (!S_ISREG(st.st_mode))
         return fail(err, ERR_FAILED, "'%s' is not a regular file", place->path);
-    return replace ? OK : fail(err, ERR_FAILED, "'%s' already exists", place->path);
+    return replace ? OK : fail(err, ERR_EXISTS, "'%s' already exists", place->path);
 }
 
 struct result atomic_file_open(struct atomic_file *f, const struct place *place, bool replace,
@@ -206,7 +206,7 @@ struct result atomic_file_put(struct atomic_file *f, struct err *err)
         failed = renameat(dir, f->temp, dir, f->place->name);
     }
     if (failed != 0 && errno == EEXIST)
-        return fail(err, ERR_FAILED, "'%s' already exists", f->place->path);
+        return fail(err, ERR_EXISTS, "'%s' already exists", f->place->path);
     if (failed != 0)
         return fail_put(f, errno, err);
     f->named = false;

@@ -42,18 +42,36 @@ void err_set(struct err *err, enum err_class class, const char *fmt, ...)
     va_end(ap);
 }
 
-void err_set_errno(struct err *err, const char *fmt, ...)
+/* Only a signal that ends the run interrupts a system call. */
+__attribute__((format(printf, 3, 0))) static void set_errno(struct err *err, enum err_class missing,
+                                                            const char *fmt, va_list ap)
 {
     int saved = errno;
     char what[ERR_TEXT_MAX], why[128];
+    enum err_class class = saved == EINTR    ? ERR_INTERRUPTED
+                           : saved == ENOENT ? missing
+                                             : ERR_FAILED;
+
+    err_format(what, sizeof what, fmt, ap);
+    err_set(err, class, "%s: %s", what, strerror_r(saved, why, sizeof why));
+}
+
+void err_set_errno(struct err *err, const char *fmt, ...)
+{
     va_list ap;
 
     va_start(ap, fmt);
-    err_format(what, sizeof what, fmt, ap);
+    set_errno(err, ERR_FAILED, fmt, ap);
     va_end(ap);
-    /* Only a signal that ends the run interrupts a system call. */
-    err_set(err, saved == EINTR ? ERR_INTERRUPTED : ERR_FAILED, "%s: %s", what,
-            strerror_r(saved, why, sizeof why));
+}
+
+void err_set_input(struct err *err, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    set_errno(err, ERR_MISSING, fmt, ap);
+    va_end(ap);
 }
 
 void err_context(struct err *err, const char *fmt, ...)

@@ -23,6 +23,9 @@ enum err_class {
     ERR_STORE = 6,        /* key store not reachable; a retry may help */
     ERR_POLICY = 7,       /* refused by policy: generation, context, name, key state */
     ERR_UNSUPPORTED = 8,  /* made by a newer bulla, or needs a part this build lacks */
+    ERR_EXISTS = 9,       /* the output is there already */
+    ERR_MISSING = 10,     /* the input is not there */
+    ERR_FOREIGN = 11,     /* it is no sealed file, or no key file */
     ERR_INTERRUPTED = 130 /* by a signal */
 };
 
@@ -56,6 +59,10 @@ struct result {
 __attribute__((format(printf, 3, 4))) void err_set(struct err *err, enum err_class class,
                                                    const char *fmt, ...);
 __attribute__((format(printf, 2, 3))) void err_set_errno(struct err *err, const char *fmt, ...);
+__attribute__((format(printf, 2, 3))) void err_set_input(struct err *err, const char *fmt, ...);
+
+/* fail_input is fail_errno for what is to be read: with class ERR_MISSING if it is not there. */
+#define fail_input(...) (err_set_input(__VA_ARGS__), FAIL)
 
 /* err_context puts a text and ": " in front of the error's text. */
 __attribute__((format(printf, 2, 3))) void err_context(struct err *err, const char *fmt, ...);

@@ -57,13 +57,22 @@ struct result place_open(struct place *p, const char *path, struct err *err)
         slash[slash == copy ? 1 : 0] = '\0';
     made.dir = open_folder(slash == NULL ? "." : copy);
     if (made.dir < 0)
-        return fail_errno(err, "cannot open the folder of '%s'", path);
+        return fail_input(err, "cannot open the folder of '%s'", path);
     if (path[strlen(path) - 1] == '/' &&
         (fstatat(made.dir, made.name, &st, 0) != 0 || !S_ISDIR(st.st_mode)))
         return fail(err, ERR_FAILED, "'%s' is not a directory", path);
     *p = made;
     made = (struct place){0};
     return OK;
+}
+
+struct result place_open_new(struct place *p, const char *path, struct err *err)
+{
+    if (place_open(p, path, err).ok)
+        return OK;
+    if (err->class == ERR_MISSING)
+        err->class = ERR_FAILED; /* the folder is no input */
+    return FAIL;
 }
 
 struct result place_in(struct place *p, int dir, const char *name, const char *path,
@@ -132,7 +141,7 @@ struct result place_open_file(const struct place *p, bool follow, int *fd, struc
     if (opened < 0 && errno == ENXIO)
         return fail(err, ERR_FAILED, "'%s' is a socket, or a device that is not there", p->path);
     if (opened < 0)
-        return fail_errno(err, "cannot open '%s'", p->path);
+        return fail_input(err, "cannot open '%s'", p->path);
     if (fstat(opened, st) != 0)
         return fail_errno(err, "cannot look at '%s'", p->path);
     if (S_ISDIR(st->st_mode))

@@ -18,8 +18,11 @@ struct place {
 #define PLACE_CLEANUP __attribute__((cleanup(place_close)))
 
 /* place_open opens the directory that the last component of path stands in. With a slash behind it,
- * that must be a directory itself. */
+ * that must be a directory itself. ERR_MISSING if there is no such directory. */
 FALLIBLE place_open(struct place *p, const char *path, struct err *err);
+
+/* place_open_new is place_open for what is to be made: ERR_FAILED without the directory. */
+FALLIBLE place_open_new(struct place *p, const char *path, struct err *err);
 
 /* place_in makes a place of a name in dir; dir is duplicated. path is for messages. */
 FALLIBLE place_in(struct place *p, int dir, const char *name, const char *path, struct err *err);
@@ -39,6 +42,7 @@ FALLIBLE place_readable(const struct place *p, struct err *err);
 
 /* place_open_file opens for reading what stands there, unless it is a directory, and fills *st.
  * With follow false what is not a regular file, a symbolic link too, is refused, without waiting.
+ * ERR_MISSING if nothing does.
  * The caller closes *fd. */
 FALLIBLE place_open_file(const struct place *p, bool follow, int *fd, struct stat *st,
                          struct err *err);

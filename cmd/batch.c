@@ -383,7 +383,7 @@ static struct result do_file(struct run *r, struct place *source, struct err *er
     if (writes(r->batch) && !(o->output != NULL && is_stdio(o->output))) {
         struct result named =
             r->to_directory ? result_in(r->batch, source->name, r->out_dir, o->output, &target, err)
-            : o->output != NULL ? place_open(&target, o->output, err)
+            : o->output != NULL ? place_open_new(&target, o->output, err)
                                 : result_beside(r->batch, source, &target, err);
         if (!named.ok)
             return FAIL;
@@ -404,7 +404,7 @@ static struct result do_stdin(struct run *r, struct err *err)
     if (r->to_directory)
         return fail(err, ERR_USAGE, "%s needs a file for -o, not a directory", no_file(r->batch));
     if (writes(r->batch) && o->output != NULL && !is_stdio(o->output) &&
-        !place_open(&target, o->output, err).ok)
+        !place_open_new(&target, o->output, err).ok)
         return FAIL;
     return submit(r, (struct item){0}, &none, &target, err);
 }
@@ -419,7 +419,7 @@ static struct result do_operand(struct run *r, const char *operand, struct err *
     if (!place_open(&source, operand, err).ok)
         return FAIL;
     if (fstatat(source.dir, source.name, &st, 0) != 0)
-        return fail_errno(err, "cannot open '%s'", operand);
+        return fail_input(err, "cannot open '%s'", operand);
     if (!S_ISDIR(st.st_mode)) {
         r->found++;
         return shard_has(&r->shard, operand) ? do_file(r, &source, err) : OK;

@@ -65,7 +65,7 @@ static struct result look_in(const char *path, bool must, struct lookup *l, stru
     if (file == NULL && errno == ENOENT && !must)
         return OK;
     if (file == NULL)
-        return fail_errno(err, "cannot open config file '%s'", path);
+        return fail_input(err, "cannot open config file '%s'", path);
     int line = ini_parse_stream(read_line, &(struct lines){file, l}, on_pair, l);
     bool unread = ferror(file) != 0;
     if (unread)

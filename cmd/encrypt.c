@@ -69,7 +69,7 @@ static struct result envelope_place(const struct options *o, const struct place 
         return OK;
     if (o->envelope == NULL && body == NULL)
         return fail(err, ERR_USAGE, "--detach to standard output needs --envelope ENV");
-    if (o->envelope != NULL ? !place_open(made, o->envelope, err).ok
+    if (o->envelope != NULL ? !place_open_new(made, o->envelope, err).ok
                             : !place_beside(made, body, ENVELOPE_SUFFIX, err).ok)
         return FAIL;
     *out = made;

@@ -6,13 +6,12 @@
 #include "cmd/verbs.h"
 #include "libbulla/repair.h"
 
-/* The place of the envelope: given, or FILE.env. */
-static struct result envelope_place(struct place *out, const struct place *file, const char *given,
-                                    struct err *err)
+/* The place of the new envelope: given, or FILE.env. */
+static struct result export_place(struct place *out, const struct place *file, const char *given,
+                                  struct err *err)
 {
-    if (given != NULL)
-        return place_open(out, given, err);
-    return place_beside(out, file, ENVELOPE_SUFFIX, err);
+    return given != NULL ? place_open_new(out, given, err)
+                         : place_beside(out, file, ENVELOPE_SUFFIX, err);
 }
 
 static struct result export(const struct options *o, struct err *err)
@@ -27,7 +26,7 @@ static struct result export(const struct options *o, struct err *err)
         return fail(err, ERR_USAGE, "an envelope is not written to a terminal");
     if (!place_open(&file, o->operands.items[0], err).ok ||
         !common_envelope(&from, &given, o, err).ok ||
-        (!to_stdout && !envelope_place(&out, &file, o->output, err).ok) ||
+        (!to_stdout && !export_place(&out, &file, o->output, err).ok) ||
         !sealed_open(&f, &no_keys, &from, err).ok)
         return FAIL;
     return repair_export(&f, to_stdout ? NULL : &out, o->force, err);
@@ -39,7 +38,9 @@ static struct result restore(const struct options *o, struct err *err)
     struct session s SESSION_CLEANUP = {0};
 
     if (!place_open(&file, o->operands.items[0], err).ok ||
-        !envelope_place(&from, &file, o->envelope, err).ok || !common_keys(&s, o, false, err).ok)
+        (o->envelope != NULL ? !place_open(&from, o->envelope, err).ok
+                             : !place_beside(&from, &file, ENVELOPE_SUFFIX, err).ok) ||
+        !common_keys(&s, o, false, err).ok)
         return FAIL;
     return repair_restore(&s, &file, &from, o->force, err);
 }

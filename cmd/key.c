@@ -237,7 +237,7 @@ static struct result write_public(const char *text, const struct options *o, str
     bool to_file = o->output != NULL && !is_stdio(o->output);
     const struct inputs inputs = {.session = s};
 
-    if ((to_file && !place_open(&place, o->output, err).ok) ||
+    if ((to_file && !place_open_new(&place, o->output, err).ok) ||
         !output_open(&output, to_file ? &place : NULL, o->force, &inputs, err).ok ||
         !sink_write(&output.fd.sink, text, strlen(text), err).ok)
         return FAIL;

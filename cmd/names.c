@@ -88,7 +88,7 @@ struct result names_read(const char *path, bool null, bool (*each)(void *arg, co
         return read_all(stdin, "standard input", end, each, arg, err);
     FILE *file = fopen(path, "re");
     if (file == NULL)
-        return fail_errno(err, "cannot open '%s'", path);
+        return fail_input(err, "cannot open '%s'", path);
     struct result done = read_all(file, path, end, each, arg, err);
     (void)fclose(file); /* it was only read */
     return done;

@@ -75,7 +75,7 @@ static struct result from_file(const char *path, const char *noun, struct secret
     char *quoted STRING_CLEANUP = NULL;
 
     if (fd < 0)
-        return fail_errno(err, "cannot open %s file '%s'", noun, path);
+        return fail_input(err, "cannot open %s file '%s'", noun, path);
     if (asprintf(&quoted, "'%s'", path) < 0)
         return fail(err, ERR_FAILED, "out of memory");
     return secret_read_typed(out, fd, path, noun, quoted, err);

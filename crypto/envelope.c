@@ -357,7 +357,7 @@ struct reading {
     size_t have;
     struct envelope copies[2];
     struct envelope_health health;
-    bool has_magic;
+    bool remains; /* an envelope begins somewhere, or all but did */
 };
 
 static void reading_end(struct reading *r)
@@ -384,6 +384,20 @@ static struct result read_up_to(struct reading *r, size_t size, struct err *err)
     return OK;
 }
 
+#define LIKE_MAGIC 6 /* bytes of 8 */
+
+/* Whether an envelope may have begun there; the rest of it may be damaged, or cut off. */
+static bool may_begin(const struct reading *r, size_t at)
+{
+    size_t size = at < r->have ? r->have - at : 0, like = 0;
+
+    if (size < sizeof magic)
+        return at == 0 && size > 0 && memcmp(r->bytes + at, magic, size) == 0;
+    for (size_t i = 0; i < sizeof magic; i++)
+        like += r->bytes[at + i] == magic[i];
+    return like >= LIKE_MAGIC;
+}
+
 /* Tries one copy at an exponent and keeps what it is; fails only for what is not the copy's fault.
  */
 static struct result try_copy(struct reading *r, unsigned which, unsigned exponent, struct err *err)
@@ -393,6 +407,7 @@ static struct result try_copy(struct reading *r, unsigned which, unsigned expone
 
     if (!read_up_to(r, end, err).ok)
         return FAIL;
+    r->remains = r->remains || may_begin(r, which * region);
     r->health.copy[which] = COPY_GOOD;
     if (r->have < end)
         (void)fail(&why, ERR_DAMAGED, "the file ends inside it");
@@ -441,7 +456,6 @@ static struct result find_copies(struct reading *r, unsigned *exponent, struct e
 {
     if (!read_up_to(r, HEADER_SIZE, err).ok)
         return FAIL;
-    r->has_magic = r->have >= sizeof magic && memcmp(r->bytes, magic, sizeof magic) == 0;
     *exponent = recorded_exponent(r);
     if (!try_copy(r, 0, *exponent, err).ok)
         return FAIL;
@@ -450,16 +464,14 @@ static struct result find_copies(struct reading *r, unsigned *exponent, struct e
 
 /* Why no copy counts: in the words of the copy that says most. */
 static struct result none_counts(const struct envelope_health *h, const struct source *source,
-                                 bool has_magic, struct err *err)
+                                 bool remains, struct err *err)
 {
     for (unsigned i = 0; i < 2; i++)
         if (h->copy[i] == COPY_UNSUPPORTED) {
             return fail(err, ERR_UNSUPPORTED, "'%s': %s", source->name, h->fault[i]);
         }
-    if (!has_magic)
-        return fail(err, ERR_DAMAGED,
-                    "'%s' is not a sealed file, or both copies of its envelope are damaged",
-                    source->name);
+    if (!remains)
+        return fail(err, ERR_FOREIGN, "'%s' is not a sealed file", source->name);
     return fail(err, ERR_DAMAGED, "both copies of the envelope of '%s' are damaged: A: %s; B: %s",
                 source->name, h->fault[0], h->fault[1]);
 }
@@ -475,7 +487,7 @@ struct result envelope_read(struct envelope *e, struct envelope *other, struct s
     if (!found.ok)
         return FAIL;
     if (!whole(&r.copies[0]) && !whole(&r.copies[1]))
-        return none_counts(health, source, r.has_magic, err);
+        return none_counts(health, source, r.remains, err);
     size_t region = (size_t)1 << exponent, end = r.have < 2 * region ? r.have : 2 * region;
     choose(r.copies, r.bytes, region, health);
     if (!source_unread(source, r.bytes + end, r.have - end, err).ok)

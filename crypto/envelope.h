@@ -98,7 +98,7 @@ FALLIBLE envelope_write(const struct envelope *e, struct sink *sink, struct err 
 /* envelope_read reads both copies from the beginning of a source and leaves it at the first byte
  * after them. *other, which may be NULL, gets the copy that does not count if that is whole too and
  * has other bytes; else it stays empty. *health is filled in any case. ERR_DAMAGED if neither copy
- * is whole, ERR_UNSUPPORTED. */
+ * is whole, ERR_FOREIGN if nothing there looks like one, ERR_UNSUPPORTED. */
 FALLIBLE envelope_read(struct envelope *e, struct envelope *other, struct source *source,
                        struct envelope_health *health, struct err *err);
 

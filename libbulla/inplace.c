@@ -12,7 +12,7 @@ struct result inplace_open(const struct place *place, int *fd, struct stat *st, 
         openat(place->dir, place->name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
     if (opened < 0 || fstat(opened, st) != 0)
-        return fail_errno(err, "cannot open '%s' for writing", place->path);
+        return fail_input(err, "cannot open '%s' for writing", place->path);
     if (!S_ISREG(st->st_mode))
         return fail(err, ERR_FAILED, "'%s' is not a regular file", place->path);
     if (flock(opened, LOCK_EX | LOCK_NB) != 0) {

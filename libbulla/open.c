@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "libbulla/look.h"
 #include "libbulla/output.h"
 
 void sealed_close(struct sealed *f)
@@ -18,6 +19,15 @@ void sealed_close(struct sealed *f)
     envelope_free(&f->envelope);
     envelope_free(&f->other);
     *f = (struct sealed){0};
+}
+
+/* What was sealed by its name is damaged, even where nothing of an envelope is left. */
+static struct result name_damage(const char *name, struct err *err)
+{
+    if (err->class == ERR_FOREIGN && look_is_named(name))
+        (void)fail(err, ERR_DAMAGED,
+                   "'%s' is not a sealed file, or both copies of its envelope are damaged", name);
+    return FAIL;
 }
 
 /* Reads an envelope from a file of its own, in which nothing else may be. */
@@ -36,7 +46,7 @@ static struct result read_separate(struct sealed *f, const struct session *s,
         r = source_read(&source, &more, 1, &got, err);
     source_forget(&source);
     if (!r.ok)
-        return FAIL;
+        return name_damage(place->path, err);
     if (got != 0)
         return fail(err, ERR_DAMAGED, "'%s' has data after the envelope", place->path);
     f->separate = true;
@@ -77,7 +87,10 @@ static struct result read_envelope(struct sealed *f, const struct session *s,
         session_warn_health(s, f->source.name, &f->health);
         return OK;
     }
-    if (err->class == ERR_DAMAGED && !from->alone && from->body != NULL && S_ISREG(f->st.st_mode))
+    if (from->body != NULL)
+        (void)name_damage(from->body->path, err);
+    if ((err->class == ERR_DAMAGED || err->class == ERR_FOREIGN) && !from->alone &&
+        from->body != NULL && S_ISREG(f->st.st_mode))
         return read_beside(f, s, from->body, err);
     return FAIL;
 }
@@ -106,6 +119,16 @@ struct result sealed_open(struct sealed *f, const struct session *s,
     return OK;
 }
 
+/* What was just made, and is gone or something else when it is read, is no wrong input. */
+static struct result lost_result(struct err *err)
+{
+    if (err->class == ERR_FOREIGN)
+        err->class = ERR_DAMAGED;
+    if (err->class == ERR_MISSING)
+        err->class = ERR_FAILED;
+    return FAIL;
+}
+
 struct result sealed_read(struct sealed *f, const struct session *s, int fd, const char *name,
                           struct err *err)
 {
@@ -115,7 +138,7 @@ struct result sealed_read(struct sealed *f, const struct session *s, int fd, con
     if (fstat(fd, &made.st) != 0)
         return fail_errno(err, "cannot look at '%s'", name);
     if (!envelope_read(&made.envelope, &made.other, &made.source, &made.health, err).ok)
-        return FAIL;
+        return lost_result(err);
     session_warn_health(s, name, &made.health);
     *f = made;
     made = (struct sealed){0};
@@ -317,7 +340,7 @@ static struct result remove_sealed(struct session *s, const struct sealed_place 
     bool there;
 
     if (!place_open_file(out, false, &fd, &plain, err).ok)
-        return FAIL;
+        return lost_result(err);
     struct source source = {.fd = fd, .name = out->path};
     if (!open_compare(s, from, &source, &sealed, err).ok ||
         !place_remove(from->body, &f->st, err).ok)
@@ -363,7 +386,7 @@ struct result open_compare(struct session *s, const struct sealed_place *from,
     uint64_t size;
 
     if (!sealed_open(&f, s, from, err).ok)
-        return FAIL;
+        return lost_result(err);
     if (lseek(plain->fd, 0, SEEK_SET) != 0)
         return fail_errno(err, "cannot read '%s' again", plain->name);
     (void)posix_fadvise(f.source.fd, 0, 0, POSIX_FADV_DONTNEED);

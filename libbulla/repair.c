@@ -122,8 +122,10 @@ static struct result read_back(const struct session *s, const struct sealed_plac
 {
     struct sealed f SEALED_CLEANUP = {0};
 
-    if (!sealed_open(&f, s, body, err).ok)
+    if (!sealed_open(&f, s, body, err).ok) {
+        err->class = err->class == ERR_FOREIGN ? ERR_DAMAGED : err->class;
         return FAIL;
+    }
     if (f.health.copy[0] != COPY_GOOD || f.health.copy[1] != COPY_GOOD ||
         f.envelope.sequence != e->sequence)
         return fail(err, ERR_DAMAGED, "'%s': what was read back is not what was written",
@@ -151,7 +153,8 @@ struct result repair_restore(struct session *s, const struct place *body, const 
 
     if (!inplace_open(body, &fd, &st, err).ok || !read_envelope(&envelope, s, from, err).ok)
         return FAIL;
-    if (!sealed_open(&now, s, &at, err).ok && err->class != ERR_DAMAGED)
+    if (!sealed_open(&now, s, &at, err).ok && err->class != ERR_DAMAGED &&
+        err->class != ERR_FOREIGN)
         return FAIL;
     if (now.open && !file_same(&now.st, &st))
         return fail(err, ERR_FAILED, "'%s' was replaced by another program", body->path);

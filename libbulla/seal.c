@@ -37,7 +37,7 @@ static struct result check_pair(const struct seal_place *at, struct err *err)
             return FAIL;
         if (!there)
             continue;
-        (void)fail(err, ERR_FAILED, "'%s' already exists", both[i]->path);
+        (void)fail(err, ERR_EXISTS, "'%s' already exists", both[i]->path);
         err_hint(err, "body and envelope cannot be replaced in one step: remove both first, or "
                       "name others");
         return FAIL;

@@ -91,7 +91,7 @@ static struct result ring_for_new(struct ring *ring, const struct place *place, 
     if (!place_stat(place, &st, exists, err).ok)
         return FAIL;
     if (*exists && !named) {
-        (void)fail(err, ERR_FAILED, "'%s' already exists", place->path);
+        (void)fail(err, ERR_EXISTS, "'%s' already exists", place->path);
         if (S_ISREG(st.st_mode))
             err_hint(err, "'bulla key new %s#NAME' adds a key to a keyring", place->path);
         return FAIL;
@@ -160,7 +160,7 @@ struct result manage_create(const struct keystore_env *env, const char *referenc
 
     if (want->kind != NULL && !ring_kind_by_name(want->kind, &kind))
         return fail(err, ERR_USAGE, "--kind is symmetric or x25519, not '%s'", want->kind);
-    if (!reference_split(&at, reference, err).ok || !place_open(&place, at.path, err).ok ||
+    if (!reference_split(&at, reference, err).ok || !place_open_new(&place, at.path, err).ok ||
         !lock(&place, err).ok || !ring_for_new(&ring, &place, at.name[0] != '\0', &exists, err).ok)
         return FAIL;
     if (at.version != 0)

@@ -213,7 +213,7 @@ struct result ring_add(struct ring *ring, const struct crypto *crypto, const cha
     struct ring_key *grown;
 
     if (ring_find(ring, name) != NULL)
-        return fail(err, ERR_FAILED, "there is a key '%s' already", name);
+        return fail(err, ERR_EXISTS, "there is a key '%s' already", name);
     if (ring->key_count == RING_KEYS_MAX)
         return fail(err, ERR_FAILED, "there are %d keys already", RING_KEYS_MAX);
     if (!random_bytes(key.id, sizeof key.id, err).ok)

@@ -232,6 +232,11 @@ static struct result parse(struct ring *ring, const struct secret *text, size_t 
     return OK;
 }
 
+static struct result no_key_file(const char *path, struct err *err)
+{
+    return fail(err, ERR_FOREIGN, "'%s' is not a bulla keyring, public key or PEM file", path);
+}
+
 /* Who names the wrong file is told that, and not to change it. */
 static struct result check_mark(int fd, const char *path, struct err *err)
 {
@@ -241,7 +246,7 @@ static struct result check_mark(int fd, const char *path, struct err *err)
         return FAIL;
     ssize_t n = pread(fd, start.bytes, start.size, 0);
     if (n >= 0 && memmem(start.bytes, (size_t)n, MARK, strlen(MARK)) == NULL)
-        return fail(err, ERR_DAMAGED, "'%s' is not a bulla keyring, public key or PEM file", path);
+        return no_key_file(path, err);
     return OK;
 }
 
@@ -264,9 +269,20 @@ static struct result check_private(int fd, const struct stat *st, const char *pa
     return FAIL;
 }
 
+/* Whether a text is what is left of a keyring, rather than something else. */
+static bool has_marks(const struct secret *text, size_t size)
+{
+    static const char *const marks[] = {MARK, "bulla-public-key", "\"versions\""};
+
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+        if (memmem(text->bytes, size, marks[i], strlen(marks[i])) != NULL)
+            return true;
+    return false;
+}
+
 static struct result no_keyring(const char *path, struct err *err)
 {
-    (void)fail(err, ERR_FAILED, "there is no keyring '%s'", path);
+    (void)fail(err, ERR_MISSING, "there is no keyring '%s'", path);
     if (strcmp(path, "passphrase") == 0)
         err_hint(err, "a passphrase is meant by passphrase:");
     else
@@ -310,12 +326,16 @@ struct result ring_load(struct ring *ring, const struct place *place, struct err
 
     if (!open_private(place, &fd, &mine, err).ok)
         return FAIL;
+    if (mine.st_size > RING_FILE_MAX && !check_mark(fd, place->path, err).ok)
+        return FAIL;
     if (mine.st_size > RING_FILE_MAX)
         return fail(err, ERR_DAMAGED, "keyring '%s' is larger than %d bytes", place->path,
                     RING_FILE_MAX);
     if (!secret_read(&text, &size, (size_t)mine.st_size, fd, place->path, err).ok)
         return FAIL;
     if (!parse(ring, &text, size, err).ok) {
+        if (err->class == ERR_DAMAGED && !has_marks(&text, size))
+            return no_key_file(place->path, err);
         err_context(err, "keyring '%s'", place->path);
         return FAIL;
     }

@@ -73,7 +73,7 @@ static struct result create(struct task *task, struct err *err)
         !generate_choose(n->token, task->wanted.kind, &kind, err).ok)
         return FAIL;
     if (exact || highest > 0) {
-        (void)fail(err, ERR_FAILED, "token '%s' has a key '%s' already", n->token->label,
+        (void)fail(err, ERR_EXISTS, "token '%s' has a key '%s' already", n->token->label,
                    exact ? n->uri.label : keys_newest(&n->keys)->label);
         err_hint(err, "'bulla key rotate' makes its next version");
         return FAIL;

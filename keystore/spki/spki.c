@@ -26,7 +26,7 @@ static struct result read_file(const char *path, struct secret *text, size_t *si
     int fd FD_CLEANUP = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
     if (fd < 0 || fstat(fd, st) != 0)
-        return fail_errno(err, "cannot open public key '%s'", path);
+        return fail_input(err, "cannot open public key '%s'", path);
     if (!S_ISREG(st->st_mode) || st->st_size > PEM_MAX)
         return fail(err, ERR_FAILED, "public key '%s' is not a file of at most %d bytes", path,
                     PEM_MAX);
