@@ -1,5 +1,6 @@
 #include "cmd/batch.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -477,6 +478,17 @@ static bool cut_off(struct run *r, const char *name)
     return true;
 }
 
+/* A list that is not there is told before anything is done. */
+static struct result check_list(const struct options *o, struct err *err)
+{
+    struct stat st;
+
+    if (o->files_from == NULL || is_stdio(o->files_from) || stat(o->files_from, &st) == 0 ||
+        errno != ENOENT)
+        return OK;
+    return fail_input(err, "cannot open '%s'", o->files_from);
+}
+
 static bool do_name(void *arg, const char *name)
 {
     struct run *r = arg;
@@ -546,8 +558,8 @@ int batch_run(const struct batch *b)
                     .lock = PTHREAD_MUTEX_INITIALIZER}};
     struct err err = {0};
 
-    if (!check_output(&r, &err).ok || !shard_read(&r.shard, o->shard, &err).ok ||
-        !start_pool(&r, &err).ok)
+    if (!check_list(o, &err).ok || !check_output(&r, &err).ok ||
+        !shard_read(&r.shard, o->shard, &err).ok || !start_pool(&r, &err).ok)
         return terminal_error(&err);
     do_operands(&r);
     pool_finish(&r.pool);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cmd/config.h"
+#include "cmd/nearest.h"
 #include "cmd/passphrase.h"
 #include "cmd/progress.h"
 #include "cmd/terminal.h"
@@ -55,6 +56,14 @@ static struct result resolve(struct references *r, const char *const *given, siz
         if (!common_reference(given[r->count], &r->items[r->count], err).ok)
             return FAIL;
     return OK;
+}
+
+/* What is there in place of the first that is not. */
+static struct result tell_nearest(const char *const *given, size_t count, struct err *err)
+{
+    for (size_t i = 0; i < count; i++)
+        nearest_hint(given[i], err);
+    return FAIL;
 }
 
 static struct result read_seconds(const char *option, uint64_t given, unsigned usual, unsigned *out,
@@ -124,7 +133,9 @@ struct result common_keys(struct session *s, const struct options *o, bool need,
     }
     if (count > 0 && !resolve(&r, given, count, err).ok)
         return FAIL;
-    return session_open(s, (const char *const *)r.items, r.count, err);
+    return session_open(s, (const char *const *)r.items, r.count, err).ok
+               ? OK
+               : tell_nearest(given, count, err);
 }
 
 struct result common_keyset(struct keyset *set, const struct keystore_env *env,
@@ -136,7 +147,9 @@ struct result common_keyset(struct keyset *set, const struct keystore_env *env,
         return OK;
     if (!resolve(&r, list->items, list->count, err).ok)
         return FAIL;
-    return keyset_open(set, env, (const char *const *)r.items, r.count, err);
+    return keyset_open(set, env, (const char *const *)r.items, r.count, err).ok
+               ? OK
+               : tell_nearest(list->items, list->count, err);
 }
 
 struct result common_envelope(struct sealed_place *from, struct place *room,

@@ -12,6 +12,8 @@
 
 struct lookup {
     const char *name;
+    void (*each)(void *arg, const char *name); /* told of every name; else NULL */
+    void *arg;
     char *found;
     bool twice, unknown, empty, no_memory;
     const char *broken; /* what the file has that cannot be read */
@@ -47,7 +49,9 @@ static int on_pair(void *arg, const char *section, const char *name, const char 
         l->unknown = true;
         return 0;
     }
-    if (strcmp(name, l->name) != 0)
+    if (l->each != NULL)
+        l->each(l->arg, name);
+    if (l->each != NULL || strcmp(name, l->name) != 0)
         return 1;
     l->twice = l->twice || l->found != NULL;
     free(l->found);
@@ -145,4 +149,12 @@ struct result config_key(const char *name, char **reference, struct err *err)
     }
     *reference = l.found;
     return OK;
+}
+
+void config_each(void (*each)(void *arg, const char *name), void *arg)
+{
+    struct lookup l = {.each = each, .arg = arg};
+    struct err ignored;
+
+    (void)!look_everywhere(&l, &ignored).ok;
 }

@@ -19,4 +19,7 @@ FALLIBLE config_files(char *paths[CONFIG_FILES], struct err *err);
 /* config_key looks up a name; *reference, which the caller frees, is NULL if no file has it. */
 FALLIBLE config_key(const char *name, char **reference, struct err *err);
 
+/* config_each calls each for every name that a file has, as far as they can be read. */
+void config_each(void (*each)(void *arg, const char *name), void *arg);
+
 #endif

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cmd/ages.h"
 #include "cmd/common.h"
+#include "cmd/nearest.h"
 #include "cmd/passphrase.h"
 #include "cmd/status.h"
 #include "cmd/terminal.h"
@@ -92,6 +93,21 @@ static struct result no_such(const struct target *t, const char *what, struct er
     return fail(err, ERR_UNSUPPORTED, "the %s key store does not %s", t->ops->name, what);
 }
 
+static int key_failed(const char *given, struct err *err)
+{
+    nearest_hint(given, err);
+    return terminal_error(err);
+}
+
+/* Does what a verb does to the one key that it was given; returns the exit status. */
+static int run_key(struct result (*run)(const struct options *o, struct err *err),
+                   const struct options *o)
+{
+    struct err err = {0};
+
+    return run(o, &err).ok ? ERR_NONE : key_failed(o->operands.items[0], &err);
+}
+
 static struct result key_new(const struct options *o, struct err *err)
 {
     struct target t TARGET_CLEANUP = {0};
@@ -121,7 +137,7 @@ static struct result key_new(const struct options *o, struct err *err)
 
 int verb_key_new(const struct options *o)
 {
-    return common_run(key_new, o);
+    return run_key(key_new, o);
 }
 
 static void tell(const struct options *o, const struct target *t, const struct key_info *info)
@@ -171,7 +187,7 @@ static struct result rotate(const struct options *o, struct err *err)
 
 int verb_key_rotate(const struct options *o)
 {
-    return common_run(rotate, o);
+    return run_key(rotate, o);
 }
 
 static struct result change(const struct target *t, enum key_change what, struct key_info *info,
@@ -189,7 +205,7 @@ static int change_state(const struct options *o, enum key_change what)
     struct err err = {0};
 
     if (!read_target(&t, o->operands.items[0], o, &err).ok || !change(&t, what, &info, &err).ok)
-        return terminal_error(&err);
+        return key_failed(o->operands.items[0], &err);
     tell(o, &t, &info);
     return ERR_NONE;
 }
@@ -226,7 +242,7 @@ static struct result protect(const struct options *o, struct err *err)
 
 int verb_key_passphrase(const struct options *o)
 {
-    return common_run(protect, o);
+    return run_key(protect, o);
 }
 
 static struct result write_public(const char *text, const struct options *o, struct session *s,
@@ -263,7 +279,7 @@ static struct result export_public(const struct options *o, struct err *err)
 
 int verb_key_export_public(const struct options *o)
 {
-    return common_run(export_public, o);
+    return run_key(export_public, o);
 }
 
 /* Nothing brings a destroyed version back, so its number must be typed, or --force given. */
@@ -322,7 +338,7 @@ static struct result destroy(const struct options *o, struct err *err)
 
 int verb_key_destroy(const struct options *o)
 {
-    return common_run(destroy, o);
+    return run_key(destroy, o);
 }
 
 /* struct listing: keys with versions are rows below a heading, others objects with facts. */
@@ -419,7 +435,7 @@ int verb_key_list(const struct options *o)
     for (size_t i = 0; i < from->count && status != ERR_INTERRUPTED; i++) {
         struct err err = {0};
         if (!list_one(from->items[i], o, &headed, &ages, &err).ok)
-            status = common_status(from->count, terminal_error(&err));
+            status = common_status(from->count, key_failed(from->items[i], &err));
     }
     int older = ages_tell(&ages, o->json);
     return status != ERR_NONE ? status : older;

@@ -305,8 +305,9 @@ static void print_overview(const char *group)
         terminal_print(
             "\nexit status: 0 done; 1 failed; 2 usage; 3 part of a batch failed or was not\n"
             "looked at; 4 damaged or forged data; 5 none of the given keys opens it; 6 key\n"
-            "store not reachable; 7 refused by policy; 8 not supported by this bulla; 130\n"
-            "interrupted\n");
+            "store not reachable; 7 refused by policy; 8 not supported by this bulla; 9 the\n"
+            "output exists already; 10 the input does not exist; 11 it is no sealed file, or\n"
+            "no key file; 130 interrupted\n");
 }
 
 void options_help(const struct options *o, const struct verb *verb)

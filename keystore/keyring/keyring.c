@@ -1,6 +1,5 @@
 #include "keystore/keyring/keyring.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -46,9 +45,6 @@ static struct result keyring_open(struct master_key **out, const struct keystore
     k->used.held = -1;
     if (!reference_load(&k->at, reference, &k->ring, &k->public_key, &k->is_public, err).ok ||
         (ring_locked(&k->ring) && !unlock_hold(&k->unlock, &k->ring.file, err).ok)) {
-        if (env->seals && strcmp(reference, "passphrase") != 0 && k->at.path != NULL &&
-            access(k->at.path, F_OK) != 0 && errno == ENOENT)
-            err_hint(err, "'bulla key new %s' makes one", k->at.path);
         keyring_close(&k->key);
         return FAIL;
     }

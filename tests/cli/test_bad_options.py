@@ -43,22 +43,22 @@ NUMBERS = [(text, 2, "is not a number") for text in ("-1", "1x", " 1", "+1", "0x
 NUMBERS += [(str(number), 2, "is too large") for number in (2**63, 2**64, 10**30)] + [("0", 2, "is not 1 or more")]
 
 BAD_KEYS = [
-    (KEYS + "missing", 1, "there is no keyring"),
+    (KEYS + "missing", 10, "there is no keyring"),
     (KEYS + "ring/", 1, "is not a directory"),
     (KEYS + "ring/x", 1, "cannot open the folder of"),
     (KEYS + "ring#nobody", 1, "has no key 'nobody'"),
     (KEYS + "ring#ring:2", 1, "has no version 2"),
-    (KEYS + "ring#ring:4294967296", 1, "there is no keyring"),
+    (KEYS + "ring#ring:4294967296", 10, "there is no keyring"),
     ("file:", 2, "an empty file name"),
     ("#ring", 2, "an empty file name"),
     ("folder", 7, "is not a regular file"),
     ("loop", 7, "is a symbolic link"),
     ("socket.bulla", 7, "is not a regular file"),
     ("fifo", 7, "is not a regular file"),
-    ("garbage", 4, "it is not JSON"),
+    ("garbage", 11, "is not a bulla keyring, public key or PEM file"),
     (LONG, 1, "File name too long"),
     (DEEP, 1, "File name too long"),
-    (NASTY, 1, "there is no keyring"),
+    (NASTY, 10, "there is no keyring"),
 ]
 OTHER_STORES = [
     (b"passphrase:\xff", 2, "at most 64 bytes of UTF-8"),
@@ -71,16 +71,16 @@ OTHER_STORES = [
 # What a verb says of an operand instead.
 INSTEAD = {
     ("key new", KEYS + "ring#ring:2"): (2, "a new key begins with version 1"),
-    ("key new", "folder"): (1, "'folder' already exists"),
-    ("key new", "loop"): (1, "'loop' already exists"),
-    ("key new", "socket.bulla"): (1, "'socket.bulla' already exists"),
-    ("key new", "fifo"): (1, "'fifo' already exists"),
-    ("key new", "garbage"): (1, "'garbage' already exists"),
+    ("key new", "folder"): (9, "'folder' already exists"),
+    ("key new", "loop"): (9, "'loop' already exists"),
+    ("key new", "socket.bulla"): (9, "'socket.bulla' already exists"),
+    ("key new", "fifo"): (9, "'fifo' already exists"),
+    ("key new", "garbage"): (9, "'garbage' already exists"),
     ("key rotate", KEYS + "ring#ring:2"): (2, "a key is rotated, not one of its versions"),
     ("key passphrase", KEYS + "ring#nobody"): (2, "a passphrase is for the whole keyring"),
     ("key passphrase", KEYS + "ring#ring:2"): (2, "a passphrase is for the whole keyring"),
     ("encrypt", "socket.bulla"): (2, "'socket.bulla' ends in .bulla already"),
-    ("envelope restore", "missing.bulla"): (1, "cannot open 'missing.bulla' for writing"),
+    ("envelope restore", "missing.bulla"): (10, "cannot open 'missing.bulla' for writing"),
     ("envelope restore", "folder"): (1, "cannot open 'folder' for writing"),
 }
 
@@ -96,14 +96,15 @@ OUTPUTS = [
     ("socket.bulla", 1, "is not a regular file"),
     ("loop", 1, "is a symbolic link"),
 ]
-ENVELOPES = [(name, status, "" if name in ("socket.bulla", "loop") else says) for name, status, says in OUTPUTS if name != "fifo"]
+# Which a verb reads, or makes.
+ENVELOPES = [(name, (1, 9, 10), "" if name in ("socket.bulla", "loop") else says) for name, _, says in OUTPUTS if name != "fifo"]
 LISTS = [
-    ("missing", 3, "cannot open 'missing'"),
+    ("missing", 10, "cannot open 'missing'"),
     ("folder", 3, "cannot read 'folder': Is a directory"),
     ("socket.bulla", 3, "cannot open 'socket.bulla'"),
     ("loop", 3, "cannot open 'loop'"),
     ("garbage", 3, "a name in 'garbage' has a zero byte in it"),
-    (NASTY, 3, "cannot open"),
+    (NASTY, 10, "cannot open"),
     (DEEP, 3, "File name too long"),
 ]
 SECONDS = [*NUMBERS, ("86401", 2, "is at most 86400 seconds")]
@@ -115,8 +116,8 @@ NOT_ASKED = []  # what only another key store reads; see its own tests
 
 BAD_FILES = [
     ("", 2, "an empty file name"),
-    ("missing.bulla", 1, "'missing.bulla': No such file or directory"),
-    ("missing/f.bulla", 1, "cannot open the folder of 'missing/f.bulla'"),
+    ("missing.bulla", 10, "'missing.bulla': No such file or directory"),
+    ("missing/f.bulla", 10, "cannot open the folder of 'missing/f.bulla'"),
     ("plain/f.bulla", 1, "Not a directory"),
     ("plain/", 1, "'plain/' is not a directory"),
     ("folder", 1, "'folder' is a directory"),
@@ -124,7 +125,7 @@ BAD_FILES = [
     ("socket.bulla", 1, "socket.bulla"),
     (LONG, 1, "File name too long"),
     (DEEP, 1, "File name too long"),
-    (NASTY + b".bulla", 1, "No such file or directory"),
+    (NASTY + b".bulla", 10, "No such file or directory"),
 ]
 NEW_KEYS = [KEYS + "missing", KEYS + "ring#nobody", KEYS + "ring#ring:4294967296", NASTY]
 

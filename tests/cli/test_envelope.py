@@ -131,7 +131,7 @@ def test_export_to_a_name_and_to_standard_output(bulla, sealed, work):
 
 def test_export_does_not_overwrite(bulla, sealed, exported):
     exported.write_bytes(b"old")
-    bulla("envelope", "export", sealed, status=1)
+    bulla("envelope", "export", sealed, status=9)
     assert exported.read_bytes() == b"old"
     bulla("envelope", "export", "--force", sealed)
     assert exported.read_bytes() == own_envelope(sealed)
@@ -307,7 +307,7 @@ def test_restore_to_a_file_too_short(bulla, ring, sealed, exported):
 
 
 def test_restore_without_an_envelope(bulla, ring, sealed):
-    refuse(bulla, "-k", ring, sealed, status=1, says="cannot open")
+    refuse(bulla, "-k", ring, sealed, status=10, says="cannot open")
 
 
 def test_restore_from_a_whole_file(bulla, ring, sealed):
@@ -428,7 +428,7 @@ def test_body_without_its_envelope(bulla, ring, verb):
 
 
 def test_missing_separate_envelope(bulla, ring, sealed):
-    done = bulla("decrypt", "-k", ring, "--envelope", "missing", sealed, status=1)
+    done = bulla("decrypt", "-k", ring, "--envelope", "missing", sealed, status=10)
     assert b"cannot open 'missing': No such file or directory" in done.stderr
 
 

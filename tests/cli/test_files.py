@@ -115,22 +115,22 @@ def test_json_tells_of_each_file(bulla, ring, work):
     a, b = sorted(told, key=lambda report: report["file"])
     assert (a["file"], a["output"], a["status"], a["bytes"]) == ("a", "a.bulla", 0, 5)
     assert a["file_id"] == bulla.inspect("a.bulla")[0]["file_id"]
-    assert (b["file"], b["status"], b["error"]) == ("b", 1, "'b.bulla' already exists")
+    assert (b["file"], b["status"], b["error"]) == ("b", 9, "'b.bulla' already exists")
     c, *_ = reports(bulla("decrypt", "-k", ring, "--json", "a.bulla", "-o", "c"))
     assert (c["file"], c["output"], c["bytes"], c["copies_good"]) == ("a.bulla", "c", 5, 2)
 
 
 @pytest.mark.parametrize("verb", ["encrypt", "decrypt", "verify"])
 def test_json_tells_of_a_missing_file_too(bulla, ring, verb):
-    (report,) = reports(bulla(verb, "-k", ring, "--json", "missing.bulla", status=1))
-    assert (report["file"], report["status"]) == ("missing.bulla", 1)
+    (report,) = reports(bulla(verb, "-k", ring, "--json", "missing.bulla", status=10))
+    assert (report["file"], report["status"]) == ("missing.bulla", 10)
     assert "No such file or directory" in report["error"]
 
 
 def test_json_tells_of_a_missing_file_among_others(bulla, ring, work):
     bulla.seal(ring, b"x")
     shown = reports(bulla("inspect", "--json", "missing", "plain.bulla", status=3))
-    assert [(r["file"], r["status"]) for r in shown] == [("missing", 1), ("plain.bulla", 0)]
+    assert [(r["file"], r["status"]) for r in shown] == [("missing", 10), ("plain.bulla", 0)]
 
 
 UNREADABLE = pytest.param(0o000, marks=pytest.mark.skipif(os.geteuid() != 0, reason="only root reads such a file"))
@@ -423,7 +423,7 @@ def test_source_stays_when_the_output_fails(bulla, ring, work):
     (work / "f").write_bytes(b"x")
     (work / "f.bulla").write_bytes(b"in the way")
     before = snapshot(work)
-    bulla("encrypt", "-k", ring, "--remove-source", "f", status=1)
+    bulla("encrypt", "-k", ring, "--remove-source", "f", status=9)
     assert snapshot(work) == before
 
 

@@ -32,5 +32,5 @@ def test_a_key_that_cannot_wrap_fails(bulla, ring):
 def test_several_keys_are_told_one_by_one(bulla, ring, work):
     done = bulla("key", "check", "--json", "nowhere.ring", ring, status=3)
     first, second = [json.loads(line) for line in done.stdout.splitlines()]
-    assert (first["key"], first["status"]) == ("nowhere.ring", 1)
+    assert (first["key"], first["status"]) == ("nowhere.ring", 10)
     assert (second["key"], second["status"]) == (str(ring), 0)

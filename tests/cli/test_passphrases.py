@@ -267,7 +267,7 @@ BAD_SOURCES = [
     (["--passphrase-command", "/nowhere/command"], {}, 1, "the passphrase command failed"),
     (["--passphrase-command", "true"], {}, 2, "is empty"),
     (["--passphrase-fd", "99"], {}, 1, "cannot read 'descriptor 99': Bad file descriptor"),
-    ([], {"BULLA_PASSPHRASE_FILE": "/nowhere/file"}, 1, "cannot open passphrase file '/nowhere/file'"),
+    ([], {"BULLA_PASSPHRASE_FILE": "/nowhere/file"}, 10, "cannot open passphrase file '/nowhere/file'"),
     ([], {"BULLA_PASSPHRASE_FILE": "/"}, 1, "cannot read '/': Is a directory"),
     ([], {"BULLA_PASSPHRASE_FILE": "/dev/zero"}, 2, "the passphrase from '/dev/zero' is longer than 1024 bytes"),
 ]

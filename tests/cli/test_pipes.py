@@ -212,7 +212,7 @@ CUTS += [CHUNKS + CHUNK - 1, CHUNKS + CHUNK, CHUNKS + 5 * CHUNK + 1, CHUNKS + 10
 @pytest.mark.parametrize("cut", CUTS)
 def test_truncated_stream(bulla, ring, cut, threads):
     data = sealed_bytes(bulla, ring, LARGE)
-    done = bulla("decrypt", threads, "-k", ring, stdin=data[:cut], status=4)
+    done = bulla("decrypt", threads, "-k", ring, stdin=data[:cut], status=4 if cut else 11)
     whole_chunks = max(0, len(data[:cut]) - CHUNKS) // CHUNK
     assert done.stdout == content(LARGE)[: whole_chunks * 16384]
 
@@ -245,8 +245,8 @@ NOT_SEALED = {"empty": b"", "short": b"not sealed", "zeros": bytes(20_000), "noi
 @pytest.mark.parametrize("data", NOT_SEALED.values(), ids=NOT_SEALED)
 def test_input_that_is_not_sealed(bulla, ring, verb, data):
     key = ["-k", ring] if verb != "inspect" else []
-    done = bulla(verb, *key, stdin=data, status=4)
-    assert done.stdout == b"" and b"'standard input'" in done.stderr
+    done = bulla(verb, *key, stdin=data, status=11)
+    assert (done.stdout, done.stderr) == (b"", b"bulla: 'standard input' is not a sealed file\n")
 
 
 def test_verify_reads_to_the_last_byte(bulla, ring):

@@ -224,8 +224,8 @@ def test_terminal_escapes_are_escaped(bulla, ring, text):
 @pytest.mark.parametrize("name", [b"\x1b[2J", b"\xff\n", b"a\\b"], ids=ascii)
 def test_file_names_are_escaped(bulla, ring, work, name):
     for done in (
-        bulla("encrypt", "-k", ring, name, status=1),
-        bulla("encrypt", "-k", name, "x", status=1),
+        bulla("encrypt", "-k", ring, name, status=10),
+        bulla("encrypt", "-k", name, "x", status=10),
         bulla("encrypt", "-k", ring, "--suite", name, "x", status=2),
         bulla(name, status=2),
     ):

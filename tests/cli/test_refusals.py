@@ -45,7 +45,7 @@ def source(bulla, ring, work):
 @pytest.mark.parametrize("verb", VERBS)
 def test_existing_output_stays(ring, work, refused, source, verb):
     (work / "out").write_bytes(b"precious")
-    done = refused(verb, "-k", ring, source[verb], "-o", "out", status=1, says="'out' already exists")
+    done = refused(verb, "-k", ring, source[verb], "-o", "out", status=9, says="'out' already exists")
     assert b"hint: --force replaces it, -o names another" in done.stderr
 
 
@@ -53,7 +53,7 @@ def test_existing_output_stays(ring, work, refused, source, verb):
 def test_existing_default_output_stays(ring, work, refused, source, verb):
     default = {"encrypt": "plain.bulla", "decrypt": "sealed"}[verb]
     (work / default).write_bytes(b"precious")
-    refused(verb, "-k", ring, source[verb], status=1, says=f"'{default}' already exists")
+    refused(verb, "-k", ring, source[verb], status=9, says=f"'{default}' already exists")
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -199,13 +199,13 @@ def test_body_and_envelope_in_one_place(ring, refused, source):
 @pytest.mark.parametrize("force", [[], ["--force"]], ids=["", "force"])
 def test_detached_pair_is_not_replaced(bulla, ring, refused, source, force):
     bulla("encrypt", "-k", ring, "--detach", "plain")
-    done = refused("encrypt", "-k", ring, "--detach", "plain", *force, status=1, says="'plain.bulla' already exists")
+    done = refused("encrypt", "-k", ring, "--detach", "plain", *force, status=9, says="'plain.bulla' already exists")
     assert b"remove both first" in done.stderr
 
 
 def test_detached_envelope_in_the_way(ring, work, refused, source):
     (work / "plain.bulla.env").write_bytes(b"precious")
-    refused("encrypt", "-k", ring, "--detach", "plain", status=1, says="'plain.bulla.env' already exists")
+    refused("encrypt", "-k", ring, "--detach", "plain", status=9, says="'plain.bulla.env' already exists")
 
 
 def test_detach_to_standard_output(ring, refused, source):
@@ -223,7 +223,7 @@ def test_one_envelope_for_several_files(ring, refused, source):
 
 @pytest.mark.parametrize("verb", ["encrypt", "decrypt", "verify"])
 def test_missing_file(ring, refused, verb):
-    refused(verb, "-k", ring, "f.bulla", status=1, says="cannot open 'f.bulla': No such file or directory")
+    refused(verb, "-k", ring, "f.bulla", status=10, says="cannot open 'f.bulla': No such file or directory")
 
 
 @pytest.mark.parametrize("verb", ["encrypt", "decrypt", "verify", "inspect"])
@@ -247,7 +247,7 @@ def test_empty_name(ring, refused):
 
 def test_dangling_link(ring, work, refused):
     (work / "link").symlink_to("nowhere")
-    refused("encrypt", "-k", ring, "link", status=1, says="cannot open 'link': No such file or directory")
+    refused("encrypt", "-k", ring, "link", status=10, says="cannot open 'link': No such file or directory")
 
 
 def test_link_loop(ring, work, refused):
@@ -435,14 +435,17 @@ def test_keyring_that_breaks_a_rule(bulla, ring, refused, source, verb, change, 
     assert f"keyring '{ring}': ".encode() in done.stderr
 
 
+# With what is left of a keyring it is a damaged one; else it is none.
 TEXTS = {
-    "empty": (b"", 4),
-    "garbage": (b"\x00\xff" * 100, 4),
+    "empty": (b"", 11),
+    "garbage": (b"\x00\xff" * 100, 11),
     "cut short": (b'{"bulla-keyring": 1, "keys": [', 4),
     "text behind": (b'{"bulla-keyring": 1, "keys": []} x', 4),
     "duplicate member": (b'{"bulla-keyring": 1, "keys": [], "keys": []}', 4),
-    "deep": (b"[" * 100_000, 4),
-    "another JSON": (b'{"a": 1}', 4),
+    "deep": (b"[" * 100_000, 11),
+    "another JSON": (b'{"a": 1}', 11),
+    "another JSON, too large": (b'{"a": 1}' + b" " * 2**18, 11),
+    "a mark that is damaged": (b'{"bulla-keysing": 1, "keys": [{"versions": []}]}', 4),
     "too large": (b'{"bulla-keyring": 1, "keys": []}' + b" " * 2**18, 4),
 }
 
@@ -451,7 +454,8 @@ TEXTS = {
 @pytest.mark.parametrize("verb", USES)
 def test_keyring_of_no_sense(ring, refused, source, verb, text, status):
     ring.write_bytes(text)
-    refused(*use(verb, ring, source), status=status, says=f"keyring '{ring}'")
+    says = f"keyring '{ring}'" if status == 4 else f"'{ring}' is not a bulla keyring, public key or PEM file"
+    refused(*use(verb, ring, source), status=status, says=says)
 
 
 def test_secret_text_of_a_broken_keyring_is_not_quoted(bulla, ring, refused, source):
@@ -477,7 +481,7 @@ def test_other_file_is_not_to_be_changed(work, refused, source, verb, text, owne
     file.write_bytes(text)
     file.chmod(0o644)
     os.chown(file, owner, -1)
-    done = refused(verb, "-k", file, source[verb], status=4, says=f"'{file}' is not a bulla keyring, public key or PEM file")
+    done = refused(verb, "-k", file, source[verb], status=11, says=f"'{file}' is not a bulla keyring, public key or PEM file")
     assert b"hint" not in done.stderr
 
 
@@ -507,7 +511,7 @@ def keyring_as(ring, what):
         make_null(ring)
 
 
-KINDS = {"link": (7, "is a symbolic link"), "missing": (1, "there is no keyring")}
+KINDS = {"link": (7, "is a symbolic link"), "missing": (10, "there is no keyring")}
 KINDS |= {what: (7, "is not a regular file") for what in ("fifo", "directory", "device")}
 
 

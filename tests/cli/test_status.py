@@ -250,7 +250,7 @@ def test_file_that_cannot_be_read_is_not_passed_over(bulla, ring, tree, what, ho
     bad = damage(tree, what)
     options = ["--needs", f"{ring}#backup:2"] if needs else []
     paths = ["-r", "t", *([bad] if what == "missing" else [])] if how == "tree" else [bad]
-    done = bulla("status", *options, *paths, status=(1, 3, 4, 8))
+    done = bulla("status", *options, *paths, status=(1, 3, 4, 8, 10))
     assert b"bad.bulla" in done.stderr
 
 

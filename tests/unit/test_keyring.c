@@ -297,7 +297,7 @@ static void changed_rings_are_looked_at(void)
         {put_old_copy_back, ERR_POLICY, "version 2 of key 'r' is no longer in keyring 'r'"},
         {put_other_ring_there, ERR_POLICY, "key 'r' is no longer in keyring 'r'"},
         {take_away, ERR_FAILED, "cannot look at 'r' again: No such file or directory"},
-        {spoil, ERR_DAMAGED, "keyring 'r': it is not a keyring"},
+        {spoil, ERR_FOREIGN, "'r' is not a bulla keyring, public key or PEM file"},
         {open_to_others, ERR_POLICY, "keyring 'r' may be used by others (mode 644)"},
         {change_others, ERR_NONE, ""},
         {write_the_same, ERR_NONE, ""},
