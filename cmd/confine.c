@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/landlock.h"
 #include "base/seccomp.h"
+#include "base/trusted.h"
 #include "cmd/common.h"
 #include "cmd/config.h"
 #include "cmd/passphrase.h"
@@ -17,7 +18,8 @@
 
 /* What libraries read when they are first used, and hold no secrets of anybody. */
 static const char *const libraries[] = {
-    "/dev/urandom", "/etc/localtime", "/etc/ssl/openssl.cnf", "/lib", "/lib64", "/usr",
+    "/dev/urandom", "/etc/localtime", "/etc/ssl/openssl.cnf", "/lib",
+    "/lib64",       "/usr",           TRUSTED_READS,
 };
 
 /* struct plan: what is to become of the run. */
