@@ -138,6 +138,22 @@ const char *common_fallback(const struct list *keys)
     return keys->count == 0 && key != NULL && key[0] != '\0' ? key : NULL;
 }
 
+void common_visit_keys(const struct verb *v, const struct options *o,
+                       void (*visit)(void *arg, enum use use, const char *given), void *arg)
+{
+    const struct list lists[] = {o->keys, o->to, o->add, o->remove_keys, o->needs};
+    bool is_key = v->operand == USE_KEY || v->operand == USE_NEW_KEY;
+    const char *fallback = common_fallback(is_key ? &o->operands : &o->keys);
+
+    for (size_t k = 0; k < sizeof lists / sizeof *lists; k++)
+        for (size_t i = 0; i < lists[k].count; i++)
+            visit(arg, USE_KEY, lists[k].items[i]);
+    for (size_t i = 0; is_key && i < o->operands.count; i++)
+        visit(arg, v->operand, o->operands.items[i]);
+    if (v->fallback && fallback != NULL)
+        visit(arg, USE_KEY, fallback);
+}
+
 struct result common_keys(struct session *s, const struct options *o, bool need, struct err *err)
 {
     struct references r __attribute__((cleanup(free_references))) = {0};

@@ -16,6 +16,10 @@ FALLIBLE common_threads(const struct options *o, unsigned *threads, struct err *
  * none. */
 const char *common_fallback(const struct list *keys);
 
+/* common_visit_keys calls visit for each key of a command line, as the user named it. */
+void common_visit_keys(const struct verb *v, const struct options *o,
+                       void (*visit)(void *arg, enum use use, const char *given), void *arg);
+
 /* common_keys opens a session with the keys of -k, else of BULLA_KEY, names looked up in the config
  * file. Without any key: ERR_USAGE if need is true. */
 FALLIBLE common_keys(struct session *s, const struct options *o, bool need, struct err *err);

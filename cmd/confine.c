@@ -29,9 +29,15 @@ struct plan {
     struct ruleset files;
 };
 
-static void allow_read(void *arg, const char *path)
+static void allow_read(struct plan *p, const char *path)
 {
-    ruleset_allow(&((struct plan *)arg)->files, path, ALLOW_READ);
+    ruleset_allow(&p->files, path, ALLOW_READ);
+}
+
+static void allow_secret(void *arg, const char *variable, const char *path)
+{
+    (void)variable;
+    allow_read(arg, path);
 }
 
 /* The folder that a path stands in. */
@@ -84,8 +90,9 @@ static void allow_use(struct plan *p, enum use use, const char *path)
 
 /* A key as the user named it. One that cannot be found out about is left to the verb, and nothing
  * is confined. */
-static void allow_key(struct plan *p, enum use use, const char *given)
+static void allow_key(void *arg, enum use use, const char *given)
 {
+    struct plan *p = arg;
     char *reference STRING_CLEANUP = NULL, *path STRING_CLEANUP = NULL;
     const struct keystore_ops *ops;
     const char *rest;
@@ -104,22 +111,6 @@ static void allow_key(struct plan *p, enum use use, const char *given)
         allow_around(p, path, ALLOW_CHANGE);
     else
         allow_source(p, path);
-}
-
-static void allow_keys(struct plan *p, const struct verb *v)
-{
-    const struct options *o = p->options;
-    const struct list lists[] = {o->keys, o->to, o->add, o->remove_keys, o->needs};
-    bool is_key = v->operand == USE_KEY || v->operand == USE_NEW_KEY;
-    const char *fallback = common_fallback(is_key ? &o->operands : &o->keys);
-
-    for (size_t k = 0; k < sizeof lists / sizeof *lists; k++)
-        for (size_t i = 0; i < lists[k].count; i++)
-            allow_key(p, USE_KEY, lists[k].items[i]);
-    for (size_t i = 0; is_key && i < o->operands.count; i++)
-        allow_key(p, v->operand, o->operands.items[i]);
-    if (v->fallback && fallback != NULL)
-        allow_key(p, USE_KEY, fallback);
 }
 
 static void allow_operands(struct plan *p, const struct verb *v)
@@ -172,7 +163,7 @@ static void allow_files(struct plan *p, const struct verb *v)
         allow_read(p, libraries[i]);
     ruleset_allow(&p->files, TERMINAL, ALLOW_READ_WRITE);
     allow_config(p);
-    passphrase_files(allow_read, p);
+    passphrase_files(allow_secret, p);
     if (v->operand != USE_KEY && v->operand != USE_NEW_KEY)
         allow_operands(p, v);
     allow_use(p, v->envelope, o->envelope);
@@ -210,7 +201,7 @@ struct result confine(const struct verb *verb, const struct options *o, struct e
                      .reach = unknown ? REACH_PROGRAMS : REACH_FILES,
                      .files = no ? (struct ruleset){.fd = -1} : ruleset_new()};
     if (!unknown)
-        allow_keys(&p, verb);
+        common_visit_keys(verb, o, allow_key, &p);
     if (p.reach == REACH_FILES)
         crypto_alone(); /* no module of a token is loaded, nor libcurl */
     bool done = no || carry_out(&p, verb);

@@ -11,6 +11,7 @@
 #include "base/stream.h"
 #include "base/threads.h"
 #include "cmd/confine.h"
+#include "cmd/descriptors.h"
 #include "cmd/options.h"
 #include "cmd/progress.h"
 #include "cmd/terminal.h"
@@ -113,7 +114,8 @@ static int run(int argc, char **argv, struct options *o)
         return ERR_NONE;
     }
     terminal_quiet(o->quiet);
-    if (!progress_init(o, &err).ok || !confine(verb, o, &err).ok)
+    if (!descriptors_check(verb, o, &err).ok || !progress_init(o, &err).ok ||
+        !confine(verb, o, &err).ok)
         return terminal_error(&err);
     int status = verb->run(o);
     if (secret_unlocked())

@@ -20,6 +20,7 @@
 #include "base/trusted.h"
 #include "crypto/passphrase.h"
 
+#define CREDENTIALS "CREDENTIALS_DIRECTORY"
 #define PIN_SOURCES                                                                                \
     "PIN", offsetof(struct options, pin_fd), offsetof(struct options, pin_command),                \
         "BULLA_PIN_FILE", "bulla.pin"
@@ -92,7 +93,6 @@ static struct result from_command(const char *text, const char *noun, struct sec
     char name[sizeof "the passphrase command"];
     struct command command = {.argv = (const char *const[]){"/bin/sh", "-c", text, NULL},
                               .name = name,
-                              .shares_input = true,
                               .failure = ERR_FAILED};
     size_t size;
 
@@ -217,7 +217,7 @@ static const char *option(const struct options *o, size_t offset)
 /* Where the systemd credential would be; NULL without such a folder. False if memory is out. */
 static bool credential_path(const struct sources *s, char **path)
 {
-    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    const char *folder = getenv(CREDENTIALS);
 
     if (folder != NULL && asprintf(path, "%s/%s", folder, s->credential) < 0) {
         *path = NULL;
@@ -284,15 +284,15 @@ bool passphrase_by_command(const struct options *o)
     return false;
 }
 
-void passphrase_files(void (*visit)(void *arg, const char *path), void *arg)
+void passphrase_files(void (*visit)(void *arg, const char *variable, const char *path), void *arg)
 {
-    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
+    for (size_t i = 0; i < WANT_PIN_TYPED; i++) {
         const char *file = getenv(sources[i].variable);
         char *path STRING_CLEANUP = NULL;
         if (file != NULL && file[0] != '\0')
-            visit(arg, file);
+            visit(arg, sources[i].variable, file);
         if (credential_path(&sources[i], &path) && path != NULL)
-            visit(arg, path);
+            visit(arg, CREDENTIALS, path);
     }
 }
 

@@ -75,7 +75,7 @@ static struct result read_source(const char *path, struct secret *pin, struct er
     char *quoted STRING_CLEANUP = NULL;
 
     if (fd < 0)
-        return fail_errno(err, "cannot open pin-source '%s'", path);
+        return fail_input(err, "cannot open pin-source '%s'", path);
     if (!trusted_file(fd, path, "pin-source", err).ok)
         return FAIL;
     if (asprintf(&quoted, "pin-source '%s'", path) < 0)
