@@ -40,7 +40,7 @@ const struct verb option_verbs[] = {
      "standard output. The source stays as it is; what is sealed gets its permissions\n"
      "and times. As root, what is sealed stays root's: nobody else may write to it, and\n"
      "what another user's FILE becomes is for root alone.\n",
-     verb_encrypt, USE_BESIDE, USE_CHANGE, true},
+     verb_encrypt, USE_BESIDE, USE_CHANGE, true, true},
     {DECRYPT, NULL, "decrypt", "[FILE...]", 0, MANY, "open sealed files, or standard input",
      "FILE.bulla becomes FILE. Without FILE, or with -, standard input is opened to\n"
      "standard output. A file appears only when all of it was authentic; on a pipe the\n"
@@ -61,13 +61,13 @@ const struct verb option_verbs[] = {
      "the time does not depend on the size of the files. A run makes a new branch key for\n"
      "the files of which all keys are given. A run that was killed is just started again.\n"
      "Not a revocation: whoever had the old key and an old copy can still open that copy.\n",
-     verb_rewrap, USE_REPLACE, USE_NOTHING, true},
+     verb_rewrap, USE_REPLACE, USE_NOTHING, true, true},
     {REENCRYPT, NULL, "reencrypt", "[FILE...]", 0, MANY,
      "give sealed files a new data key and a new body",
      "What a leaked data key needs. Sealed to the keys of --to, or else to those given\n"
      "with -k. Name and context stay; the generation stays or is raised. The old file\n"
      "goes when the new one is durable and was read back.\n",
-     verb_reencrypt, USE_REPLACE, USE_NOTHING, true},
+     verb_reencrypt, USE_REPLACE, USE_NOTHING, true, true},
     {STATUS, NULL, "status", "[FILE...]", 0, MANY, "show which keys sealed files depend on",
      "Counts the files for each key and version. With --needs, lists the files that would\n"
      "be lost with a key, and exits 0 only if every file was looked at and none would be; 7\n"
@@ -116,11 +116,11 @@ const struct verb option_verbs[] = {
     {EXPORT, "envelope", "export", "FILE", 1, 1, "copy the envelope of a sealed file",
      "Writes FILE.env. It opens FILE even if the envelope in FILE is destroyed, and\n"
      "takes a master key like it.\n",
-     verb_envelope_export, USE_BESIDE, USE_READ, false},
+     verb_envelope_export, USE_BESIDE, USE_READ, false, true},
     {RESTORE, "envelope", "restore", "FILE", 1, 1, "put an exported envelope back into its file",
      "Takes FILE.env, or what --envelope names. If FILE has no whole envelope any more,\n"
      "a key must prove that the two belong together.\n",
-     verb_envelope_restore, USE_CHANGE, USE_READ, true},
+     verb_envelope_restore, USE_CHANGE, USE_READ, true, true},
 };
 
 const size_t option_verb_count = sizeof option_verbs / sizeof *option_verbs;

@@ -50,6 +50,7 @@ struct verb {
     int (*run)(const struct options *o);
     enum use operand, envelope; /* of each operand, of what --envelope names */
     bool fallback;              /* takes BULLA_KEY for a key that is not given */
+    bool gives;                 /* results get the group or owner of what they were made from */
 };
 
 /* options_parse reads a command line: *verb is NULL where it asks for the overview. The caller

@@ -295,10 +295,17 @@ def test_no_config_at_all(bulla, place):
 
 def test_descriptor_reached_by_a_doubtful_link(bulla, place):
     """Here it is not the caller who says so."""
-    (place / FILE).symlink_to("/proc/self/fd/0")
+    ours, theirs = os.pipe()
+    os.write(theirs, PASSPHRASE)
+    os.close(theirs)
+    (place / FILE).symlink_to(f"/proc/self/fd/{ours}")
     (place / FOLDER).chmod(0o777)
-    said = bulla("encrypt", "-k", "passphrase:", "-o", "sealed", stdin=PASSPHRASE, env={"BULLA_NEW_PASSPHRASE_FILE": str(place / FILE)}, status=(2, 7)).stderr.decode()
-    assert f"can write directory '{place}/{FOLDER}'" in said
+    env = {"BULLA_NEW_PASSPHRASE_FILE": str(place / FILE)}
+    said = bulla("encrypt", "-k", "passphrase:", "-o", "sealed", stdin=b"x", env=env, pass_fds=[ours], status=7).stderr.decode()
+    assert f"can write directory '{place}/{FOLDER}'" in said and not (bulla.work / "sealed").exists()
+    (place / FOLDER).chmod(0o755)
+    assert bulla("encrypt", "-k", "passphrase:", stdin=b"x", env=env, pass_fds=[ours]).stdout
+    os.close(ours)
 
 
 def test_directory_of_a_process(bulla, place):
