@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/msg.h>
 #include <sys/resource.h>
 #include <sys/sem.h>
@@ -245,6 +246,17 @@ static long do_touch(const char *path)
     return utimensat(AT_FDCWD, path, NULL, 0);
 }
 
+/* By a name at an address of which the lower half is zero, as that of no name is. */
+static long do_touch_high(const char *path)
+{
+    char *high = mmap((void *)0x200000000000, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+    if (high == MAP_FAILED)
+        return -1;
+    strncpy(high, path, 4095);
+    return syscall(SYS_utimensat, AT_FDCWD, high, NULL, 0);
+}
+
 static long set_attribute(int fd)
 {
     return fsetxattr(fd, "user.x", "x", 1, 0);
@@ -371,7 +383,7 @@ static const struct {
     {"chmod", do_chmod},   {"clock", do_clock},   {"char", do_char}, {"block", do_block},     {"socket-file", do_socket_file},
     {"remove-folder", do_remove_folder}, {"syscall", do_syscall}, {"list", do_list},
     {"fd-chmod", do_fd_chmod}, {"fd-setuid", do_fd_setuid}, {"fd-chown", do_fd_chown}, {"fd-touch", do_fd_touch},
-    {"fd-attribute", do_fd_attribute}, {"fd-flags", do_fd_flags}, {"touch", do_touch},
+    {"fd-attribute", do_fd_attribute}, {"fd-flags", do_fd_flags}, {"touch", do_touch}, {"touch-high", do_touch_high},
     {"memory", do_memory}, {"queue", do_queue}, {"semaphore", do_semaphore}, {"named-queue", do_named_queue},
 #ifdef __x86_64__
     {"foreign", do_foreign},

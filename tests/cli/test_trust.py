@@ -314,9 +314,3 @@ def test_directory_of_a_process(bulla, place):
     assert bulla("encrypt", "-k", "/proc/self/cwd/pub", stdin=b"x").stdout
     bulla.work.chmod(0o777)
     bulla("encrypt", "-k", "/proc/self/cwd/pub", stdin=b"x", status=7)
-
-
-def test_circle_of_links_ends(bulla, place):
-    (place / FILE).symlink_to("file")
-    said = bulla("encrypt", "-k", "passphrase:", stdin=b"x", env={"BULLA_NEW_PASSPHRASE_FILE": str(place / FILE)}, status=1).stderr.decode()
-    assert "Too many levels of symbolic links" in said
