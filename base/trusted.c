@@ -7,11 +7,11 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/place.h"
 
 #define LINKS_MAX 40       /* as the kernel has it */
 #define NO_USER 65534      /* who has no number in this user namespace */
@@ -216,16 +216,13 @@ static struct result pass(struct walk *w, const char *name, bool *done, struct e
     return enter(w, next, err);
 }
 
-/* The last name: it must be the file that was opened. */
-static struct result arrive(const struct walk *w, const struct stat *st, struct err *err)
+/* The last name. Of the file itself, what was opened is judged: another may be there by now, as
+ * when a keyring is rotated, but only of those who are believed. */
+static struct result arrive(const struct walk *w, struct err *err)
 {
     struct stat opened;
 
-    if (fstat(w->fd, &opened) != 0)
-        return cannot_look(w, err);
-    if (!file_same(&opened, st))
-        return fail(err, ERR_POLICY, "%s '%s' was replaced while it was read", w->kind, w->path);
-    return judge(w, st, err);
+    return fstat(w->fd, &opened) == 0 ? judge(w, &opened, err) : cannot_look(w, err);
 }
 
 /* One name of the path; *done tells that it was the last. */
@@ -236,6 +233,8 @@ static struct result step(struct walk *w, const char *name, bool *done, struct e
         return OK; /* it is about to be made */
     int fd FD_CLEANUP = openat(w->at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     struct stat st;
+    if (*done && fd < 0 && errno == ENOENT)
+        return arrive(w, err);
     if (fd < 0 || fstat(fd, &st) != 0)
         return cannot_look(w, err);
     if (S_ISLNK(st.st_mode)) {
@@ -245,7 +244,7 @@ static struct result step(struct walk *w, const char *name, bool *done, struct e
         return judge(w, &st, err).ok ? follow(w, fd, err) : FAIL;
     }
     if (*done)
-        return arrive(w, &st, err);
+        return arrive(w, err);
     int next = fd;
     fd = -1;
     return enter(w, next, err);

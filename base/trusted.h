@@ -24,7 +24,8 @@
 #include "base/err.h"
 
 /* trusted_file fails with ERR_POLICY unless the open file fd, which was opened by path, is to be
- * believed. The message calls it by its kind, such as "config file"; the hint says what helps. */
+ * believed; another that took its place since may be there. The message calls it by its kind, such
+ * as "config file"; the hint says what helps. */
 FALLIBLE trusted_file(int fd, const char *path, const char *kind, struct err *err);
 
 /* trusted_place judges the directories of a path alone: whether a file that is made there would be
