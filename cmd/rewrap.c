@@ -23,11 +23,6 @@ static struct result read_options(struct run *r, const struct options *o, struct
         return fail(err, ERR_USAGE, "--to does not go with --add and --remove");
     if (!common_sync(&r->session, o, err).ok)
         return FAIL;
-    if (r->session.sync == SYNC_END) {
-        (void)fail(err, ERR_USAGE, "rewrap cannot sync at the end of a run");
-        err_hint(err, "a power cut could take both copies of an envelope; --sync is each or none");
-        return FAIL;
-    }
     r->rewrap.session = &r->session;
     r->rewrap.dry_run = o->dry_run;
     r->rewrap.preserve_times = o->preserve_times;
@@ -177,7 +172,7 @@ static const struct row rows[] = {
     {"sync", 0, "WHEN", CHOICE, FIELD(sync),
      "each (the default) or none: whether each copy of an\n"
      "envelope is made durable before the next is touched;\n"
-     "if not, a power cut may take both",
+     "if not, or at the end, a power cut may take both",
      .choices = sync_choices},
     {0},
 };
