@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "base/pool.h"
 #include "base/stream.h"
 #include "base/temporary.h"
@@ -14,7 +15,6 @@
 #include "base/tree.h"
 #include "cmd/account.h"
 #include "cmd/common.h"
-#include "cmd/descriptors.h"
 #include "cmd/links.h"
 #include "cmd/names.h"
 #include "cmd/progress.h"
@@ -503,7 +503,7 @@ static bool do_listed(void *arg, const char *name)
 {
     struct err err = {0};
 
-    if (!is_stdio(name) && descriptors_number(name) < 0)
+    if (!is_stdio(name) && descriptor_number(name) < 0)
         return do_name(arg, name);
     (void)fail(&err, ERR_USAGE, "'%s' is a descriptor, and in a list it could have two uses", name);
     err_hint(&err, "name it on the command line, or write ./- for a file of that name");

@@ -249,17 +249,6 @@ static struct result get(void *arg, const char *what, enum wanted wanted, struct
     return r;
 }
 
-/* No program that is started gets to read what was meant for us. */
-static void keep_descriptors(const struct options *o)
-{
-    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
-        const char *number = option(o, sources[i].fd);
-        int fd = number != NULL ? (int)strtol(number, NULL, 10) : -1;
-        if (fd > STDERR_FILENO)
-            (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-    }
-}
-
 bool passphrase_by_command(const struct options *o)
 {
     for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
@@ -286,5 +275,4 @@ void passphrase_env(struct keystore_env *env, const struct options *o)
     env->arg = (void *)(uintptr_t)o;
     env->kdf_memory_kib =
         o->max_kdf_mem != 0 ? (uint32_t)o->max_kdf_mem * 1024 : KDF_MEMORY_KIB_ALLOWED;
-    keep_descriptors(o);
 }

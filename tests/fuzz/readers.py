@@ -66,7 +66,7 @@ OTHERS = {
                        "frees what was read": "options_free"},
     "cmd/passphrase.c": {
         "chooses the source": "credential_path find passphrase_by_command passphrase_env passphrase_files",
-        "gets a number that the user gave": "from_fd_option keep_descriptors",
+        "gets a number that the user gave": "from_fd_option",
         "asks a program or the terminal that the user has": "from_command from_terminal on_stop prompt question_put read_hidden",
     },
     "crypto/body.c": {
