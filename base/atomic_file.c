@@ -95,6 +95,23 @@ struct result atomic_file_open(struct atomic_file *f, const struct place *place,
     return OK;
 }
 
+struct result atomic_file_private(const struct atomic_file *f, struct err *err)
+{
+    struct stat st;
+
+    if (fstat(f->fd, &st) != 0)
+        return fail_errno(err, "cannot look at '%s'", f->place->path);
+    if (st.st_uid != geteuid())
+        return fail(err, ERR_POLICY,
+                    "'%s' would belong to another user: its file system gives it to user %u",
+                    f->place->path, (unsigned)st.st_uid);
+    if ((st.st_mode & 077) != 0)
+        return fail(err, ERR_POLICY,
+                    "'%s' could be used by others: its file system gives it the permissions %03o",
+                    f->place->path, (unsigned)st.st_mode & 0777);
+    return OK;
+}
+
 struct result atomic_file_like(struct atomic_file *f, const struct stat *st, enum whose whose,
                                struct err *err)
 {

@@ -55,6 +55,10 @@ int fd_like(int fd, const struct stat *st, enum whose whose);
 FALLIBLE atomic_file_open(struct atomic_file *f, const struct place *place, bool replace,
                           struct err *err);
 
+/* atomic_file_private fails with ERR_POLICY if somebody else would own the file or could use it, as
+ * where a file system has no permissions: to be called before anything is written. */
+FALLIBLE atomic_file_private(const struct atomic_file *f, struct err *err);
+
 /* atomic_file_like makes the file like *st, as fd_like does. */
 FALLIBLE atomic_file_like(struct atomic_file *f, const struct stat *st, enum whose whose,
                           struct err *err);

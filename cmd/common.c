@@ -101,6 +101,7 @@ static void token_env(struct token_options *t, const struct options *o)
 void common_env(struct keystore_env *env, const struct options *o)
 {
     env->warn = terminal_warn;
+    env->credentials = getenv("CREDENTIALS_DIRECTORY");
     env->endpoint = o->endpoint;
     env->kms_timeout = o->kms_timeout != 0 ? (unsigned)o->kms_timeout : TIMEOUT;
     token_env(&env->token, o);

@@ -90,6 +90,16 @@ static void allow_use(struct plan *p, enum use use, const char *path)
         allow_source(p, path);
 }
 
+/* A key may be replaced while the run lasts, in its directory and in that which a link leads to. */
+static void allow_key_file(struct plan *p, const char *path)
+{
+    char *target STRING_CLEANUP = realpath(path, NULL);
+
+    allow_source(p, path);
+    if (target != NULL)
+        allow_around(p, target, ALLOW_READ);
+}
+
 /* A key as the user named it. One that cannot be found out about is left to the verb, and nothing
  * is confined. */
 static void allow_key(void *arg, enum use use, const char *given)
@@ -113,7 +123,7 @@ static void allow_key(void *arg, enum use use, const char *given)
     if (use == USE_NEW_KEY)
         allow_around(p, path, ALLOW_CHANGE);
     else
-        allow_source(p, path);
+        allow_key_file(p, path);
 }
 
 static void allow_operands(struct plan *p, const struct verb *v)

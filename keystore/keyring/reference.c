@@ -108,8 +108,9 @@ struct result reference_unlock(const struct reference *at, struct ring *ring,
     return reference_unlock_by(at, ring, env, &passphrase, err);
 }
 
-struct result reference_load(struct reference *at, const char *text, struct ring *ring,
-                             struct public_key *public_key, bool *is_public, struct err *err)
+struct result reference_load(struct reference *at, const char *text, const struct keystore_env *env,
+                             struct ring *ring, struct public_key *public_key, bool *is_public,
+                             struct err *err)
 {
     struct place place PLACE_CLEANUP = {0};
 
@@ -118,7 +119,7 @@ struct result reference_load(struct reference *at, const char *text, struct ring
         return FAIL;
     if (*is_public)
         return OK;
-    if (!ring_load(ring, &place, err).ok)
+    if (!ring_load(ring, &place, env->credentials, err).ok)
         return FAIL;
     if (at->name[0] == '\0')
         return OK;

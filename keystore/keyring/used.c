@@ -37,7 +37,7 @@ static struct result look_at_ring(struct used *u, const struct place *place, str
 {
     struct ring ring RING_CLEANUP = {0};
 
-    if (!ring_load(&ring, place, err).ok || !check_ring(u, &ring, err).ok)
+    if (!ring_load(&ring, place, u->credentials, err).ok || !check_ring(u, &ring, err).ok)
         return FAIL;
     u->seen = ring.file;
     return OK;

@@ -8,8 +8,9 @@
 
 /* struct used: {.held = -1} is none, and safe to drop. */
 struct used {
-    const char *path; /* of the file; it belongs to the key */
-    bool is_public;   /* a public key file; else a keyring */
+    const char *path;        /* of the file; it belongs to the key */
+    const char *credentials; /* as in ring_access.h */
+    bool is_public;          /* a public key file; else a keyring */
     char name[SLOT_KEY_NAME_MAX + 1];
     uint8_t id[SLOT_KEY_ID_SIZE];
     uint32_t version; /* 0 = none */
