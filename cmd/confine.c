@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/descriptor.h"
 #include "base/landlock.h"
 #include "base/seccomp.h"
 #include "base/trusted.h"
@@ -117,7 +118,7 @@ static void allow_key(void *arg, enum use use, const char *given)
         return;
     }
     p->reach = ops->reach > p->reach ? ops->reach : p->reach;
-    if (path == NULL)
+    if (path == NULL || descriptor_number(path) >= 0)
         return;
     p->makes = p->makes || use == USE_NEW_KEY;
     if (use == USE_NEW_KEY)

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/descriptor.h"
 #include "base/stream.h"
+#include "cmd/aliases.h"
 #include "cmd/common.h"
 #include "cmd/config.h"
 #include "cmd/passphrase.h"
@@ -77,8 +78,13 @@ static void add_path(struct uses *u, const char *by, const char *path)
 static void add_key(void *arg, enum use use, const char *given)
 {
     const char *path = strstr(given, "pin-source=");
+    int fd = aliases_descriptor(given);
 
     (void)use;
+    if (fd >= 0) {
+        add_input(arg, "a key", fd);
+        return;
+    }
     path = path != NULL ? path + strlen("pin-source=") : given;
     if (strncmp(path, "file:", 5) == 0)
         path += 5;

@@ -18,9 +18,9 @@
 #include "base/stream.h"
 #include "base/text.h"
 #include "base/trusted.h"
+#include "cmd/aliases.h"
 #include "crypto/passphrase.h"
 
-#define CREDENTIALS "CREDENTIALS_DIRECTORY"
 #define PIN_SOURCES                                                                                \
     "PIN", offsetof(struct options, pin_fd), offsetof(struct options, pin_command),                \
         "BULLA_PIN_FILE", "bulla.pin"
@@ -204,7 +204,7 @@ static const char *option(const struct options *o, size_t offset)
 /* Where the systemd credential would be; NULL without such a folder. False if memory is out. */
 static bool credential_path(const struct sources *s, char **path)
 {
-    const char *folder = getenv(CREDENTIALS);
+    const char *folder = aliases_credentials();
 
     if (folder != NULL && asprintf(path, "%s/%s", folder, s->credential) < 0) {
         *path = NULL;

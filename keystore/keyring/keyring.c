@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "keystore/age.h"
 #include "keystore/keyring/manage.h"
 #include "keystore/keyring/reference.h"
@@ -154,6 +155,7 @@ static struct result use_version(struct keyring *k, const struct wrapping *w, st
 
     if (u->version == 0) {
         u->path = k->at.path;
+        u->given = descriptor_number(k->at.path);
         u->credentials = k->env->credentials;
         u->is_public = k->is_public;
         u->seen = k->is_public ? k->public_key.file : k->ring.file;

@@ -164,8 +164,9 @@ struct result manage_create(const struct keystore_env *env, const char *referenc
 
     if (want->kind != NULL && !ring_kind_by_name(want->kind, &kind))
         return fail(err, ERR_USAGE, "--kind is symmetric or x25519, not '%s'", want->kind);
-    if (!reference_split(&at, reference, err).ok || !place_open_new(&place, at.path, err).ok ||
-        !trusted_place(at.path, "keyring", err).ok || !lock(&place, err).ok ||
+    if (!reference_split(&at, reference, err).ok || !ring_access_path(at.path, err).ok ||
+        !place_open_new(&place, at.path, err).ok || !trusted_place(at.path, "keyring", err).ok ||
+        !lock(&place, err).ok ||
         !ring_for_new(&ring, &place, at.name[0] != '\0', env->credentials, &exists, err).ok)
         return FAIL;
     if (at.version != 0)
@@ -203,7 +204,8 @@ static void change_end(struct change *c)
 static struct result change_begin(struct change *c, const struct keystore_env *env,
                                   const char *reference, struct err *err)
 {
-    if (!reference_split(&c->at, reference, err).ok || !place_open(&c->place, c->at.path, err).ok ||
+    if (!reference_split(&c->at, reference, err).ok || !ring_access_path(c->at.path, err).ok ||
+        !place_open(&c->place, c->at.path, err).ok ||
         !ring_access_change(&c->place, true, env->credentials, err).ok || !lock(&c->place, err).ok)
         return FAIL;
     return ring_load(&c->ring, &c->place, NULL, err);

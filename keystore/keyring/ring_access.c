@@ -6,6 +6,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "base/medium.h"
 #include "base/trusted.h"
 
@@ -32,8 +33,12 @@ struct result ring_access_open(const struct place *place, int *out, struct stat 
     bool socket = fd < 0 && errno == ENXIO;
     if (!socket && (fd < 0 || fstat(fd, st) != 0))
         return fail_errno(err, "cannot open keyring '%s'", place->path);
-    if (socket || !S_ISREG(st->st_mode))
-        return fail(err, ERR_POLICY, "keyring '%s' is not a regular file", place->path);
+    if (socket || !S_ISREG(st->st_mode)) {
+        (void)fail(err, ERR_POLICY, "keyring '%s' is not a regular file", place->path);
+        if (!socket && S_ISFIFO(st->st_mode))
+            err_hint(err, "open the pipe where bulla is started: -k fd:3 3<'%s'", place->path);
+        return FAIL;
+    }
     *out = fd;
     fd = -1;
     return OK;
@@ -91,6 +96,15 @@ struct result ring_access_judge(int fd, const struct stat *st, const struct plac
     if (!own && !is_set_up(fd, place, credentials))
         return refuse(fd, st, place->path, err);
     return trusted_file(fd, place->path, "keyring", err);
+}
+
+struct result ring_access_path(const char *path, struct err *err)
+{
+    if (descriptor_number(path) < 0)
+        return OK;
+    (void)fail(err, ERR_USAGE, "a keyring that comes by a descriptor can only be read");
+    err_hint(err, "name the file that it is kept in, to change that");
+    return FAIL;
 }
 
 struct result ring_access_change(const struct place *place, bool exists, const char *credentials,

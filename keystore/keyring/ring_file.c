@@ -7,11 +7,13 @@
 #include <unistd.h>
 
 #include "base/atomic_file.h"
+#include "base/descriptor.h"
 #include "base/medium.h"
 #include "base/secret_file.h"
 #include "base/stream.h"
 #include "base/text.h"
 #include "keystore/age.h"
+#include "keystore/given.h"
 #include "keystore/keyring/ring_access.h"
 #include "keystore/keyring/secret_json.h"
 
@@ -22,6 +24,8 @@
 #define MARK "bulla-keyring"
 #define PUBLIC_MARK "bulla-public-key"
 #define MARK_WITHIN 4096 /* bytes from the beginning */
+
+_Static_assert(GIVEN_MAX == RING_FILE_MAX, "a keyring may come by a descriptor, whatever its size");
 
 #define NO_DAYS INT64_MIN /* where the member is not there */
 
@@ -295,11 +299,13 @@ static struct result read_file(const struct place *place, const char *credential
 struct result ring_load(struct ring *ring, const struct place *place, const char *credentials,
                         struct err *err)
 {
+    int given = descriptor_number(place->path);
     struct secret text SECRET_CLEANUP = {0};
     struct stat mine;
     size_t size;
 
-    if (!read_file(place, credentials, &text, &size, &mine, err).ok)
+    if (given >= 0 ? !given_read(&text, &size, &mine, given, err).ok
+                   : !read_file(place, credentials, &text, &size, &mine, err).ok)
         return FAIL;
     if (size > RING_FILE_MAX && !check_mark(text.bytes, size, place->path, err).ok)
         return FAIL;

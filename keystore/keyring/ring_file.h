@@ -7,8 +7,9 @@
 
 #define RING_FILE_MAX 262144 /* bytes */
 
-/* ring_load reads a keyring; one with a passphrase is locked then. A file that may not be used, as
- * ring_access.h says, is ERR_POLICY; one that is not a keyring is ERR_DAMAGED or ERR_FOREIGN. */
+/* ring_load reads a keyring; one with a passphrase is locked then. The place may be of a descriptor
+ * (base/descriptor.h), of which only the path counts. A file that may not be used, as ring_access.h
+ * says, is ERR_POLICY; one that is not a keyring is ERR_DAMAGED or ERR_FOREIGN. */
 FALLIBLE ring_load(struct ring *ring, const struct place *place, const char *credentials,
                    struct err *err);
 

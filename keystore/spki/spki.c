@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/descriptor.h"
 #include "base/place.h"
 #include "base/secret_file.h"
 #include "base/text.h"
 #include "base/trusted.h"
+#include "keystore/given.h"
 #include "keystore/pem.h"
 
 #define MARK "-----BEGIN "
@@ -20,18 +22,29 @@ struct spki_file {
     struct stat file;
 };
 
-/* Reads a regular file of at most PEM_MAX bytes, all of it; one that is to be believed is judged.
- */
+static struct result too_large(const char *path, struct err *err)
+{
+    return fail(err, ERR_FAILED, "public key '%s' is not a file of at most %d bytes", path,
+                PEM_MAX);
+}
+
+/* Reads a regular file of at most PEM_MAX bytes, all of it; one that is to be believed is judged,
+ * unless it came by a descriptor. */
 static struct result read_file(const char *path, bool believe, struct secret *text, size_t *size,
                                struct stat *st, struct err *err)
 {
-    int fd FD_CLEANUP = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int given = descriptor_number(path);
 
+    if (given >= 0) {
+        if (!given_read(text, size, st, given, err).ok)
+            return FAIL;
+        return *size <= PEM_MAX ? OK : too_large(path, err);
+    }
+    int fd FD_CLEANUP = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, st) != 0)
         return fail_input(err, "cannot open public key '%s'", path);
     if (!S_ISREG(st->st_mode) || st->st_size > PEM_MAX)
-        return fail(err, ERR_FAILED, "public key '%s' is not a file of at most %d bytes", path,
-                    PEM_MAX);
+        return too_large(path, err);
     if (believe && !trusted_file(fd, path, "public key", err).ok)
         return FAIL;
     return secret_read(text, size, PEM_MAX, fd, path, err);
