@@ -35,11 +35,12 @@ struct options {
 enum use {
     USE_NOTHING,
     USE_READ,
-    USE_CHANGE,  /* or makes it */
-    USE_REPLACE, /* changes it, or replaces it in all directories that have a name of it */
-    USE_BESIDE,  /* reads it, and makes others beside it where -o names no other place */
-    USE_KEY,     /* it is a key, which is read */
-    USE_NEW_KEY  /* or changed, or made */
+    USE_ANYWHERE, /* words that may lead to any file, which is read */
+    USE_CHANGE,   /* or makes it */
+    USE_REPLACE,  /* changes it, or replaces it in all directories that have a name of it */
+    USE_BESIDE,   /* reads it, and makes others beside it where -o names no other place */
+    USE_KEY,      /* it is a key, which is read */
+    USE_NEW_KEY   /* or changed, or made */
 };
 
 enum kind {
@@ -102,6 +103,22 @@ struct row_walk {
     size_t array, at;
 };
 const struct row *options_next(struct row_walk *w, const struct verb *verb);
+
+/* struct options_state: what is known of a command line after some of its words. */
+struct options_state {
+    const struct verb *verb; /* NULL = not given yet */
+    const char *group;       /* that is given, or NULL */
+    const struct row *row;   /* whose value the next word is, or NULL */
+    bool only_operands;      /* "--" was given */
+    bool unknown;            /* there is no such verb */
+};
+
+/* options_follow reads words as options_parse would, without what is behind the last. */
+void options_follow(struct options_state *at, const char *const *words, size_t count);
+
+/* options_row gives the row of a long option of the verb, or of any if that is NULL; size is the
+ * number of its bytes. NULL if there is none. */
+const struct row *options_row(const struct verb *verb, const char *name, size_t size);
 
 #define VERB_NAME_MAX 32 /* bytes of "envelope restore", with the terminating zero */
 

@@ -37,6 +37,7 @@ COMMANDS = {
     "key check": [KEYS + "ring"],
     "envelope export": ["sealed.bulla"],
     "envelope restore": ["--force", "sealed.bulla"],
+    "completion": ["bash"],
 }
 
 NUMBERS = [(text, 2, "is not a number") for text in ("-1", "1x", " 1", "+1", "0x10", "1e3", "1.5", "\u0661", NASTY)]
@@ -250,7 +251,9 @@ def operands(options):
     for verb, command in COMMANDS.items():
         bad = BAD_KEYS if KEYS in command[-1] else BAD_FILES
         for value, status, says in bad:
-            if verb != "key new" or value not in NEW_KEYS:
+            if verb == "completion":
+                yield [verb, value], 2, "'completion' takes bash, zsh or fish"
+            elif verb != "key new" or value not in NEW_KEYS:
                 yield [*verb.split(), *command[:-1], value], *INSTEAD.get((verb, value), (status, says))
 
 
