@@ -254,4 +254,5 @@ const struct verb verb_completion = {
     .run = completion,
     .operand = USE_ANYWHERE,
     .rows = (const struct row *const[]){rows_all, NULL},
+    .examples = "  source <(bulla completion bash)\n",
 };

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "cmd/help.h"
 #include "cmd/nearest.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
@@ -24,11 +25,17 @@ static struct result list_add(struct list *l, const char *item, struct err *err)
 
 const struct row *options_next(struct row_walk *w, const struct verb *verb)
 {
-    while (verb->rows[w->array] != NULL) {
-        const struct row *row = &verb->rows[w->array][w->at++];
+    const struct row *const *arrays = w->keys ? verb->key_rows : verb->rows;
+
+    while (arrays != NULL && arrays[w->array] != NULL) {
+        const struct row *row = &arrays[w->array][w->at++];
         if (row->name != NULL)
             return row;
-        *w = (struct row_walk){.array = w->array + 1};
+        *w = (struct row_walk){.array = w->array + 1, .keys = w->keys};
+        if (arrays[w->array] == NULL && !w->keys) {
+            arrays = verb->key_rows;
+            *w = (struct row_walk){.keys = true};
+        }
     }
     return NULL;
 }
@@ -450,6 +457,10 @@ struct result options_parse(struct options *o, const struct verb **verb, int arg
         p.left--;
         if (p.left == 0)
             return OK;
+    }
+    if (o->help && help_has(*p.at)) {
+        o->topic = *p.at;
+        return OK;
     }
     verb_first(p.at, p.left);
     if (is_group(*p.at) && (p.left == 1 ? o->help : asks_for_help(p.at[1]))) {

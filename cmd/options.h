@@ -21,6 +21,7 @@ struct options {
         *passphrase_fd, *passphrase_command, *new_passphrase_fd, *new_passphrase_command, *offset,
         *endpoint, *pin_fd, *pin_command, *module, *module_args, *from_command;
     const char *group; /* "key": whose verbs the help shows; NULL = all */
+    const char *topic; /* or what else it shows; NULL = nothing */
     uint64_t generation, min_generation, max_kdf_mem, jobs, length, kms_timeout, token_timeout;
     unsigned oaep, progress, suite, sync; /* as the choices of their rows say */
     bool allow_empty, allow_pin_in_uri;
@@ -84,6 +85,8 @@ struct verb {
     bool fallback;                 /* takes BULLA_KEY for a key that is not given */
     bool gives;                    /* results get the group or owner of what they were made from */
     const struct row *const *rows; /* arrays of them; NULL behind the last */
+    const struct row *const *key_rows; /* the same, of what keys need; or NULL */
+    const char *examples;              /* lines of a shell, or NULL */
 };
 
 #define ANY_NUMBER SIZE_MAX
@@ -101,6 +104,7 @@ void options_visit(const struct verb *verb, const struct options *o,
 /* options_next walks the rows of a verb: begin with {0}; NULL after the last. */
 struct row_walk {
     size_t array, at;
+    bool keys; /* it is at those of keys */
 };
 const struct row *options_next(struct row_walk *w, const struct verb *verb);
 

@@ -206,7 +206,12 @@ def options(bulla):
     """For each verb its options with what they take, None for a flag; from the help."""
     verbs = [name.strip() for name in re.findall(r"^  (\w.{17})\w", bulla("help").stdout.decode(), re.MULTILINE)]
     rows = re.compile(r"^  (?:-.,|   ) --([a-z-]+)(?: ([A-Z=/]+))?", re.MULTILINE)
-    return {verb: dict(rows.findall(bulla("help", *verb.split()).stdout.decode())) for verb in verbs}
+    of_keys = re.compile(r"--([a-z-]+)(?: ([A-Z=/]+))?")
+    found = {}
+    for verb in verbs:
+        own, _, folded = bulla("help", *verb.split()).stdout.decode().partition("\n'bulla help keys' explains")
+        found[verb] = dict(rows.findall(own) + of_keys.findall(folded.partition("\nExamples:")[0]))
+    return found
 
 
 def with_option(verb, name, *given):
