@@ -12,7 +12,7 @@ FLOORS = [p for p in TOP.iterdir() if (p / "meson.build").exists() and p.name no
 
 # In this order the examples of all verbs can be run in one directory.
 ORDER = ["key new", "key list", "encrypt", "decrypt", "verify", "inspect", "key rotate", "rewrap", "status",
-         "key retire", "key check", "key disable", "key enable", "key destroy", "key passphrase", "key export-public", "envelope export", "envelope restore", "reencrypt", "completion"]  # fmt: skip
+         "key retire", "key check", "key disable", "key enable", "key destroy", "key export-public", "envelope export", "envelope restore", "reencrypt", "key passphrase", "completion"]  # fmt: skip
 
 
 def verbs(bulla):
