@@ -223,6 +223,17 @@ def test_stick_that_is_mounted_as_the_hint_says(bulla, ring, stick, mount, more)
         assert os.listdir(at) == ["ring"]
 
 
+def test_fuse_with_permissions_of_its_own(bulla, ring, place, mount):
+    """It is no stick: chmod helps there, and read-only it is as the system set it up."""
+    (place / "store").mkdir()
+    shutil.copy(ring, place / "store/ring")
+    (place / "store/ring").chmod(0o644)
+    at = mount("bindfs", place / "store")
+    assert f"bulla: hint: chmod 600 '{at}/ring'" in bulla("encrypt", "-k", at / "ring", stdin=DATA, status=7).stderr.decode()
+    at = mount("bindfs", "-r", place / "store")
+    assert bulla("decrypt", "-k", ring, stdin=bulla("encrypt", "-k", at / "ring", stdin=DATA).stdout).stdout == DATA
+
+
 # File systems that this kernel may lack, by the number that they have in statfs.
 
 SHIM = """
