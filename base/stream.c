@@ -12,8 +12,8 @@
 
 #include "base/place.h"
 
-#define SKIP_STEP 65536u
-#define COMPARE_STEP 65536u
+#define SKIP_STEP 16384u
+#define COMPARE_STEP 16384u
 #define PIPE_SIZE (1 << 20) /* what any user may ask for (pipe(7)) */
 
 /* Bytes after which the system is asked to begin writing to the disk all that it has of a file, so
@@ -44,6 +44,8 @@ struct result stream_keep_output(struct err *err)
     do
         kept = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, at);
     while (kept < 0 && errno == EINVAL && (at /= 2) > STDERR_FILENO);
+    if (kept < 0 && errno == EINVAL)
+        errno = EMFILE;
     if (kept < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
         return fail_errno(err, "cannot put standard output aside");
     output = kept;

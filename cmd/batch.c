@@ -201,6 +201,17 @@ static bool seals(struct run *r, const struct place *file)
     return why == NULL;
 }
 
+/* What a file seems to be. The envelope of a body that this run removes goes a moment later. */
+static enum look look_in_turn(const struct run *r, const struct place *file)
+{
+    enum look look = look_at(file);
+
+    if (look != LOOK_ALONE || !r->batch->options->remove_source || r->pool == NULL)
+        return look;
+    pool_wait(r->pool);
+    return look_at(file);
+}
+
 /* Whether the verb takes a file of a walk; if not, that is counted. */
 static bool takes(struct run *r, const struct place *named, const struct place *file)
 {
@@ -221,7 +232,7 @@ static bool takes(struct run *r, const struct place *named, const struct place *
         return seals(r, file);
     if (b->only == NULL || text_ends_with(named->name, b->only))
         return true;
-    enum look look = look_at(file);
+    enum look look = look_in_turn(r, file);
     if (b->take == NULL && ((b->looks | failing) & 1u << look) != 0)
         return true;
     if (missed[look] != NULL)
@@ -521,6 +532,9 @@ static struct result start_pool(struct run *r, struct err *err)
     if (!common_threads(r->batch->options, &threads, err).ok)
         return FAIL;
     if (!r->batch->parallel || !r->account.many || r->one_stream || threads == 1)
+        return OK;
+    common_fit_threads(r->batch->options, &threads);
+    if (threads == 1)
         return OK;
     progress_at_once(threads);
     r->pool = pool_start(threads, run_task, r);

@@ -12,6 +12,10 @@ FALLIBLE common_env(struct keystore_env *env, const struct options *o, struct er
  * but not so many that they would need more memory than is promised. ERR_USAGE. */
 FALLIBLE common_threads(const struct options *o, unsigned *threads, struct err *err);
 
+/* common_fit_threads lowers the number of threads that each work on a file of their own to what the
+ * limits of the process leave room for, and warns if -j asked for more. */
+void common_fit_threads(const struct options *o, unsigned *threads);
+
 /* common_fallback is the key of BULLA_KEY, which stands in for a list without any; NULL if there is
  * none. */
 const char *common_fallback(const struct list *keys);
