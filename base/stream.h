@@ -96,8 +96,8 @@ FALLIBLE sink_write(struct sink *s, const void *bytes, size_t size, struct err *
 FALLIBLE sink_write_at(struct sink *s, uint64_t offset, const void *bytes, size_t size,
                        struct err *err);
 
-/* sink_expect tells that size more bytes will come, so that a full disk is known before anything is
- * read, and a file written at several places lies in one piece. */
+/* sink_expect tells that size more bytes will come, so that a disk without that much room is known
+ * before anything is read, and a file written at several places lies in one piece. */
 FALLIBLE sink_expect(struct sink *s, uint64_t size, struct err *err);
 
 /* fd_sink writes to a descriptor, which belongs to somebody else. */
