@@ -88,6 +88,14 @@ static struct result result_name(const struct batch *b, const char *name, char *
     return *out != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
 }
 
+static struct result result_place(struct place *target, int dir, const char *name, const char *path,
+                                  struct err *err)
+{
+    if (!place_in(target, dir, name, path, err).ok)
+        return FAIL;
+    return common_name_fits(target, "in a run of its own, -o gives it a shorter name", err);
+}
+
 /* The place of the result of a file that lies in a directory of its own. */
 static struct result result_in(const struct batch *b, const char *source_name, int dir,
                                const char *dir_path, struct place *target, struct err *err)
@@ -98,7 +106,7 @@ static struct result result_in(const struct batch *b, const char *source_name, i
         return FAIL;
     if (asprintf(&path, "%s/%s", dir_path, name) < 0)
         return fail(err, ERR_FAILED, "out of memory");
-    return place_in(target, dir, name, path, err);
+    return result_place(target, dir, name, path, err);
 }
 
 static struct result result_beside(const struct batch *b, const struct place *source,
@@ -112,7 +120,7 @@ static struct result result_beside(const struct batch *b, const struct place *so
         return FAIL;
     if (asprintf(&path, "%.*s%s", folder, source->path, name) < 0)
         return fail(err, ERR_FAILED, "out of memory");
-    return place_in(target, source->dir, name, path, err);
+    return result_place(target, source->dir, name, path, err);
 }
 
 /* The size of a regular file, for the progress; 0 if it has none. */

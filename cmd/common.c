@@ -180,6 +180,14 @@ struct result common_envelope(struct sealed_place *from, struct place *room,
     return OK;
 }
 
+struct result common_name_fits(const struct place *made, const char *hint, struct err *err)
+{
+    if (place_fits(made, err).ok)
+        return OK;
+    err_hint(err, "%s", hint);
+    return FAIL;
+}
+
 struct result common_not_typed(const struct sealed_place *from, struct err *err)
 {
     if (from->body != NULL || !isatty(STDIN_FILENO))

@@ -33,6 +33,10 @@ FALLIBLE common_keyset(struct keyset *set, const struct keystore_env *env, const
 FALLIBLE common_envelope(struct sealed_place *from, struct place *room, const struct options *o,
                          struct err *err);
 
+/* common_name_fits fails unless a name that bulla made fits into its file system; hint says how the
+ * user gives another. */
+FALLIBLE common_name_fits(const struct place *made, const char *hint, struct err *err);
+
 /* common_not_typed refuses to read sealed data from a terminal. ERR_USAGE. */
 FALLIBLE common_not_typed(const struct sealed_place *from, struct err *err);
 
