@@ -169,7 +169,7 @@ void source_expect(const struct source *s)
     (void)posix_fadvise(s->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 }
 
-static struct result changed(const struct source *s, struct err *err)
+struct result source_changed(const struct source *s, struct err *err)
 {
     (void)fail(err, ERR_FAILED, "'%s' changed while it was read", s->name);
     err_hint(err, "run again when nothing writes to it, or take a snapshot first");
@@ -191,7 +191,7 @@ struct result source_read_at(const struct source *s, uint64_t offset, void *buf,
         if (n < 0)
             return fail_errno(err, "cannot read '%s'", s->name);
         if (n == 0)
-            return changed(s, err);
+            return source_changed(s, err);
         have += (size_t)n;
         if (s->watch != NULL)
             s->watch->read(s->watch->arg, (size_t)n);
@@ -217,6 +217,12 @@ struct result source_skip(struct source *s, uint64_t size, uint64_t *got, struct
     return OK;
 }
 
+/* Without waiting until what begins here is stored; what fails is for whoever wrote it. */
+void source_settle(const struct source *s)
+{
+    (void)sync_file_range(s->fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE);
+}
+
 struct result source_unchanged(const struct source *s, const struct stat *before, struct err *err)
 {
     struct stat now;
@@ -226,8 +232,17 @@ struct result source_unchanged(const struct source *s, const struct stat *before
     if (fstat(s->fd, &now) != 0)
         return fail_errno(err, "cannot look at '%s' again", s->name);
     if (!file_unchanged(&now, before))
-        return changed(s, err);
+        return source_changed(s, err);
     return OK;
+}
+
+bool source_touched(const struct source *s, const struct stat *before)
+{
+    struct stat now;
+
+    return S_ISREG(before->st_mode) &&
+           (fstat(s->fd, &now) != 0 || now.st_ctim.tv_sec != before->st_ctim.tv_sec ||
+            now.st_ctim.tv_nsec != before->st_ctim.tv_nsec);
 }
 
 void pipe_widen(int fd)
