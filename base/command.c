@@ -42,8 +42,7 @@ static int spawn(const struct command *c, int out, struct running *r)
     posix_spawnattr_setflags(&attributes,
                              POSIX_SPAWN_SETSIGDEF | (r->leads ? POSIX_SPAWN_SETPGROUP : 0));
     posix_spawn_file_actions_init(&actions);
-    if (!c->shares_input)
-        posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
     posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
     int failed = posix_spawnp(&r->pid, c->argv[0], &actions, &attributes,

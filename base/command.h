@@ -1,6 +1,7 @@
 /* command: another program, whose standard output is taken.
  *
- * It inherits standard error and no other descriptor of ours: one may hold a secret. Where it could
+ * It inherits standard error and no other descriptor of ours, for one may hold a secret, or data
+ * that are not for it; its standard input is empty. Where it could
  * not ask at the terminal anyway, it leads a process group, and whatever it started is stopped with
  * it. */
 #ifndef BULLA_BASE_COMMAND_H
@@ -15,7 +16,6 @@
 struct command {
     const char *const *argv; /* the first is looked for in PATH; NULL at the end */
     const char *name;        /* for messages */
-    bool shares_input;       /* ours; it has nothing to read otherwise */
     unsigned seconds;        /* it may take; 0 = any time */
     enum err_class failure;  /* of one that ends with another status than 0 */
 };

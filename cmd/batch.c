@@ -14,6 +14,7 @@
 #include "base/tree.h"
 #include "cmd/account.h"
 #include "cmd/common.h"
+#include "cmd/descriptors.h"
 #include "cmd/links.h"
 #include "cmd/names.h"
 #include "cmd/progress.h"
@@ -27,7 +28,6 @@ struct run {
     bool to_directory;
     struct shard shard;
     struct pool *pool; /* NULL: files are done as they come */
-    bool stdin_taken;  /* as a file or as a list */
     bool one_stream;   /* the results come one after another on standard output */
     bool cut;          /* and one failed, so that what follows is left out, which was told */
     struct roots roots;
@@ -418,9 +418,6 @@ static struct result do_stdin(struct run *r, struct err *err)
 
     if (o->remove_source)
         return fail(err, ERR_USAGE, "--remove-source needs a FILE");
-    if (r->stdin_taken)
-        return fail(err, ERR_USAGE, "standard input is named twice");
-    r->stdin_taken = true;
     if (r->to_directory)
         return fail(err, ERR_USAGE, "%s needs a file for -o, not a directory", no_file(r->batch));
     if (writes(r->batch) && o->output != NULL && !is_stdio(o->output) &&
@@ -520,33 +517,42 @@ static bool do_name(void *arg, const char *name)
     return !stream_interrupted();
 }
 
+/* A list may be longer than a look at all its names before the first is taken would allow. */
+static bool do_listed(void *arg, const char *name)
+{
+    struct err err = {0};
+
+    if (!is_stdio(name) && descriptors_number(name) < 0)
+        return do_name(arg, name);
+    (void)fail(&err, ERR_USAGE, "'%s' is a descriptor, and in a list it could have two uses", name);
+    err_hint(&err, "name it on the command line, or write ./- for a file of that name");
+    failed_early(arg, name, &err);
+    return true;
+}
+
 /* The names in a list, as operands. */
 static struct result do_list(struct run *r, const char *path, struct err *err)
 {
     size_t before = r->found;
 
-    r->stdin_taken = is_stdio(path);
-    if (!names_read(path, r->batch->options->null, do_name, r, err).ok)
+    if (!names_read(path, r->batch->options->null, do_listed, r, err).ok)
         return FAIL;
     return check_found(r, before, is_stdio(path) ? "standard input" : path, err);
 }
 
 /* Several files are done at once, unless their results come one after the other, or there can be
  * no threads. */
-static struct result start_pool(struct run *r, struct err *err)
+static void start_pool(struct run *r)
 {
-    unsigned threads;
+    unsigned threads = common_threads(r->batch->options);
 
-    if (!common_threads(r->batch->options, &threads, err).ok)
-        return FAIL;
     if (!r->batch->parallel || !r->account.many || r->one_stream || threads == 1)
-        return OK;
+        return;
     common_fit_threads(r->batch->options, &threads);
     if (threads == 1)
-        return OK;
+        return;
     progress_at_once(threads);
     r->pool = pool_start(threads, run_task, r);
-    return OK;
 }
 
 /* Every operand, or standard input if there is none. */
@@ -581,8 +587,9 @@ int batch_run(const struct batch *b)
     struct err err = {0};
 
     if (!check_list(o, &err).ok || !check_output(&r, &err).ok ||
-        !shard_read(&r.shard, o->shard, &err).ok || !start_pool(&r, &err).ok)
+        !shard_read(&r.shard, o->shard, &err).ok)
         return terminal_error(&err);
+    start_pool(&r);
     do_operands(&r);
     pool_finish(&r.pool);
     place_close(&r.out);

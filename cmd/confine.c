@@ -27,9 +27,15 @@ struct plan {
     struct ruleset files;
 };
 
-static void allow_read(void *arg, const char *path)
+static void allow_read(struct plan *p, const char *path)
 {
-    ruleset_allow(&((struct plan *)arg)->files, path, ALLOW_READ);
+    ruleset_allow(&p->files, path, ALLOW_READ);
+}
+
+static void allow_secret(void *arg, const char *variable, const char *path)
+{
+    (void)variable;
+    allow_read(arg, path);
 }
 
 /* The folder that a path stands in. */
@@ -82,8 +88,9 @@ static void allow_use(struct plan *p, enum use use, const char *path)
 
 /* A key as the user named it. One that cannot be found out about is left to the verb, and nothing
  * is confined. */
-static void allow_key(struct plan *p, enum use use, const char *given)
+static void allow_key(void *arg, enum use use, const char *given)
 {
+    struct plan *p = arg;
     char *reference STRING_CLEANUP = NULL, *path STRING_CLEANUP = NULL;
     const struct keystore_ops *ops;
     const char *rest;
@@ -104,22 +111,6 @@ static void allow_key(struct plan *p, enum use use, const char *given)
         allow_source(p, path);
 }
 
-static void allow_keys(struct plan *p, const struct verb *v)
-{
-    const struct options *o = p->options;
-    const struct list lists[] = {o->keys, o->to, o->add, o->remove_keys, o->needs};
-    bool is_key = v->operand == USE_KEY || v->operand == USE_NEW_KEY;
-    const char *fallback = common_fallback(is_key ? &o->operands : &o->keys);
-
-    for (size_t k = 0; k < sizeof lists / sizeof *lists; k++)
-        for (size_t i = 0; i < lists[k].count; i++)
-            allow_key(p, USE_KEY, lists[k].items[i]);
-    for (size_t i = 0; is_key && i < o->operands.count; i++)
-        allow_key(p, v->operand, o->operands.items[i]);
-    if (v->fallback && fallback != NULL)
-        allow_key(p, USE_KEY, fallback);
-}
-
 static void allow_operands(struct plan *p, const struct verb *v)
 {
     const struct options *o = p->options;
@@ -127,10 +118,17 @@ static void allow_operands(struct plan *p, const struct verb *v)
     for (size_t i = 0; i < o->operands.count; i++)
         allow_use(p, v->operand, o->operands.items[i]);
     /* The names in a list and the targets of links are known only when files are done already. */
-    if (o->files_from != NULL)
-        allow_use(p, USE_READ, o->files_from);
     if (o->files_from != NULL || o->follow)
         allow_use(p, v->operand, "/");
+}
+
+/* What an option names; a key is allowed by its store. */
+static void allow_option(void *arg, const struct row *row, const char *value)
+{
+    struct plan *p = arg;
+
+    if (row->use == USE_READ || row->use == USE_CHANGE)
+        allow_use(p, row->use, row->kind == LIST_OF_TEXT && p->options->follow ? "/" : value);
 }
 
 /* A configuration that comes by a pipe can be read only once, which is for the verb to do. */
@@ -164,19 +162,14 @@ static void allow_config(struct plan *p)
 
 static void allow_files(struct plan *p, const struct verb *v)
 {
-    const struct options *o = p->options;
-
     for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++)
         allow_read(p, libraries[i]);
     ruleset_allow(&p->files, TERMINAL, ALLOW_READ_WRITE);
     allow_config(p);
-    passphrase_files(allow_read, p);
-    if (v->operand != USE_KEY && v->operand != USE_NEW_KEY)
+    passphrase_files(allow_secret, p);
+    if (!common_takes_keys(v))
         allow_operands(p, v);
-    allow_use(p, v->envelope, o->envelope);
-    allow_use(p, USE_CHANGE, o->output);
-    for (size_t i = 0; i < o->check.count; i++)
-        allow_use(p, USE_READ, o->follow ? "/" : o->check.items[i]);
+    options_visit(v, p->options, allow_option, p);
 }
 
 /* True if all was done that the keys let us do. */
@@ -208,7 +201,7 @@ struct result confine(const struct verb *verb, const struct options *o, struct e
                      .reach = unknown ? REACH_PROGRAMS : REACH_FILES,
                      .files = no ? (struct ruleset){.fd = -1} : ruleset_new()};
     if (!unknown)
-        allow_keys(&p, verb);
+        common_visit_keys(verb, o, allow_key, &p);
     if (p.reach == REACH_FILES)
         crypto_alone(); /* no module of a token is loaded, nor libcurl */
     bool done = no || carry_out(&p, verb);

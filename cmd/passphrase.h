@@ -17,14 +17,14 @@
 
 #define TERMINAL "/dev/tty"
 
-/* passphrase_env fills the part of env that gets secrets; o must outlive it. ERR_USAGE. */
-FALLIBLE passphrase_env(struct keystore_env *env, const struct options *o, struct err *err);
+/* passphrase_env fills the part of env that gets secrets; o must outlive it. */
+void passphrase_env(struct keystore_env *env, const struct options *o);
 
 /* passphrase_by_command is true if the command line names a program to be run for a secret. */
 bool passphrase_by_command(const struct options *o);
 
-/* passphrase_files calls visit for each file that a secret may be read from by its name; the
- * terminal is not among them. */
-void passphrase_files(void (*visit)(void *arg, const char *path), void *arg);
+/* passphrase_files calls visit for each file that a secret may be read from by its name, with the
+ * variable that names it or its folder; the terminal is not among them. */
+void passphrase_files(void (*visit)(void *arg, const char *variable, const char *path), void *arg);
 
 #endif

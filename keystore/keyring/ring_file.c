@@ -20,6 +20,7 @@
 #define VERSION_VALUES_MAX 24 /* and values in it */
 
 #define MARK "bulla-keyring"
+#define PUBLIC_MARK "bulla-public-key"
 #define MARK_WITHIN 4096 /* bytes from the beginning */
 
 #define NO_DAYS INT64_MIN /* where the member is not there */
@@ -232,8 +233,12 @@ static struct result parse(struct ring *ring, const struct secret *text, size_t 
     return OK;
 }
 
-static struct result no_key_file(const char *path, struct err *err)
+/* What a text that has no mark of a keyring is instead. */
+static struct result no_keyring_text(const void *text, size_t size, const char *path,
+                                     struct err *err)
 {
+    if (memmem(text, size, PUBLIC_MARK, strlen(PUBLIC_MARK)) != NULL)
+        return fail(err, ERR_FAILED, "'%s' is a public key, not a keyring", path);
     return fail(err, ERR_FOREIGN, "'%s' is not a bulla keyring, public key or PEM file", path);
 }
 
@@ -246,7 +251,7 @@ static struct result check_mark(int fd, const char *path, struct err *err)
         return FAIL;
     ssize_t n = pread(fd, start.bytes, start.size, 0);
     if (n >= 0 && memmem(start.bytes, (size_t)n, MARK, strlen(MARK)) == NULL)
-        return no_key_file(path, err);
+        return no_keyring_text(start.bytes, (size_t)n, path, err);
     return OK;
 }
 
@@ -272,7 +277,7 @@ static struct result check_private(int fd, const struct stat *st, const char *pa
 /* Whether a text is what is left of a keyring, rather than something else. */
 static bool has_marks(const struct secret *text, size_t size)
 {
-    static const char *const marks[] = {MARK, "bulla-public-key", "\"versions\""};
+    static const char *const marks[] = {MARK, "\"versions\""};
 
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
         if (memmem(text->bytes, size, marks[i], strlen(marks[i])) != NULL)
@@ -335,7 +340,7 @@ struct result ring_load(struct ring *ring, const struct place *place, struct err
         return FAIL;
     if (!parse(ring, &text, size, err).ok) {
         if (err->class == ERR_DAMAGED && !has_marks(&text, size))
-            return no_key_file(place->path, err);
+            return no_keyring_text(text.bytes, size, place->path, err);
         err_context(err, "keyring '%s'", place->path);
         return FAIL;
     }

@@ -74,7 +74,7 @@ static struct result read_source(const char *path, struct secret *pin, struct er
     char *quoted STRING_CLEANUP = NULL;
 
     if (fd < 0)
-        return fail_errno(err, "cannot open pin-source '%s'", path);
+        return fail_input(err, "cannot open pin-source '%s'", path);
     if (asprintf(&quoted, "pin-source '%s'", path) < 0)
         return fail(err, ERR_FAILED, "out of memory");
     return secret_read_typed(pin, fd, path, "PIN", quoted, err);

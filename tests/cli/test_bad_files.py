@@ -9,19 +9,6 @@ from held import wait_until_asleep
 from program import BOUND
 from sealed import SMALL, content, make_socket, snapshot
 
-# Standard input, which is there once.
-
-
-@pytest.mark.parametrize("args, stdin", [(["-", "-"], b"x"), (["--files-from", "-", "-"], b""), (["--files-from", "-"], b"-\n")], ids=str)
-@pytest.mark.parametrize("verb", ["encrypt", "decrypt", "verify", "inspect"])
-def test_standard_input_twice(bulla, ring, verb, args, stdin):
-    """Two bodies in one stream would not open."""
-    done = bulla(verb, *([] if verb == "inspect" else ["-k", ring]), *args, stdin=stdin, status=3)
-    assert b"standard input is named twice" in done.stderr
-    if done.stdout:
-        assert bulla("decrypt", "-k", ring, stdin=done.stdout).stdout == b"x"
-
-
 # Lists of files.
 
 LISTS = {
@@ -62,7 +49,8 @@ def test_wait_for_a_writer_can_be_interrupted(bulla, ring, work, what):
         "envelope": ["decrypt", "-k", ring, "--envelope", "fifo", "sealed.bulla"],
         "file": ["encrypt", "-k", ring, "fifo"],
     }
-    process = bulla.start(*command[what], env={"BULLA_CONFIG": "fifo", "BULLA_NEW_PASSPHRASE_FILE": "fifo"}, stdin=None)
+    variables = {"config": "BULLA_CONFIG", "passphrase": "BULLA_NEW_PASSPHRASE_FILE"}
+    process = bulla.start(*command[what], env={variables[what]: "fifo"} if what in variables else {}, stdin=None)
     wait_until_asleep(process)
     process.send_signal(signal.SIGINT)
     _, err = bulla.finish(process, status=130)

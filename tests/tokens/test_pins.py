@@ -139,9 +139,9 @@ BAD_SOURCES = [
     (["--pin-command", "true"], {}, {}, 2),
     (["--pin-fd", "x"], {}, {}, 2),
     (["--pin-fd", "99"], {}, {}, 1),
-    ([], {"BULLA_PIN_FILE": "/nowhere/file"}, {}, 1),
+    ([], {"BULLA_PIN_FILE": "/nowhere/file"}, {}, 10),
     ([], {"BULLA_PIN_FILE": "/"}, {}, 1),
-    ([], {}, {"pin_source": "file:/nowhere/file"}, 1),
+    ([], {}, {"pin_source": "file:/nowhere/file"}, 10),
     ([], {}, {"pin_source": "https://example.org/pin"}, 2),
     ([], {}, {"pin_source": "file://elsewhere/pin"}, 2),
     ([], {}, {"pin_source": "file://localhost.example.org/pin"}, 2),
@@ -260,7 +260,7 @@ def test_standard_input_is_never_a_pin(bulla, softhsm, kind):
     bulla.at(softhsm)
     sealed = bulla("encrypt", "-k", softhsm.uri(kind), stdin=X, env=right(bulla)).stdout
     stdin = PIN.encode() + b"\n" + sealed
-    bulla("decrypt", "-k", softhsm.uri(kind), stdin=stdin, status=(2, 4), start_new_session=True)
+    bulla("decrypt", "-k", softhsm.uri(kind), stdin=stdin, status=(2, 11), start_new_session=True)
 
 
 @pytest.mark.parametrize("kind", ["rsa", "p256"])

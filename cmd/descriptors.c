@@ -1,0 +1,222 @@
+#include "cmd/descriptors.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/stream.h"
+#include "cmd/common.h"
+#include "cmd/config.h"
+#include "cmd/passphrase.h"
+
+/* struct named: a use of a descriptor, or of what can be read only once. */
+struct named {
+    char by[32];      /* whom it is for */
+    int fd;           /* -1 = a path that is none */
+    struct stat what; /* it leads to, if it is an input that two may share; else zero */
+};
+
+/* struct uses: those of a command line. */
+struct uses {
+    struct named *items;
+    size_t count;
+    bool no_memory;
+};
+
+static void uses_free(struct uses *u)
+{
+    free(u->items);
+}
+
+static const struct standard {
+    const char *path, *name;
+} standard[] = {
+    {"/dev/stdin", "standard input"},
+    {"/dev/stdout", "standard output"},
+    {"/dev/stderr", "standard error"},
+};
+
+int descriptors_number(const char *path)
+{
+    static const char *const folders[] = {"/dev/fd/", "/proc/self/fd/", "/proc/thread-self/fd/"};
+    unsigned fd;
+    char rest;
+
+    for (int i = 0; i <= STDERR_FILENO; i++)
+        if (strcmp(path, standard[i].path) == 0)
+            return i;
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        if (strncmp(path, folders[i], strlen(folders[i])) == 0 &&
+            sscanf(path + strlen(folders[i]), "%9u%c", &fd, &rest) == 1)
+            return (int)fd;
+    return -1;
+}
+
+static void add(struct uses *u, const char *by, int fd, const struct stat *what)
+{
+    struct named *grown = reallocarray(u->items, u->count + 1, sizeof *grown);
+
+    if (grown == NULL) {
+        u->no_memory = true;
+        return;
+    }
+    u->items = grown;
+    struct named *added = &u->items[u->count++];
+    *added = (struct named){.fd = fd};
+    if (what != NULL)
+        added->what = *what;
+    snprintf(added->by, sizeof added->by, "%s", by);
+}
+
+static void add_input(struct uses *u, const char *by, int fd)
+{
+    struct stat st;
+
+    add(u, by, fd, fstat(fd, &st) == 0 && !S_ISCHR(st.st_mode) ? &st : NULL);
+}
+
+/* A file that is named has a use of its own, unless it is a pipe. */
+static void add_path(struct uses *u, const char *by, const char *path)
+{
+    int fd = descriptors_number(path);
+    struct stat st;
+
+    if (fd >= 0)
+        add_input(u, by, fd);
+    else if (stat(path, &st) == 0 && S_ISFIFO(st.st_mode))
+        add(u, by, -1, &st);
+}
+
+/* A key may name a file itself, or one that its PIN is in. */
+static void add_key(void *arg, enum use use, const char *given)
+{
+    const char *path = strstr(given, "pin-source=");
+
+    (void)use;
+    path = path != NULL ? path + strlen("pin-source=") : given;
+    if (strncmp(path, "file:", 5) == 0)
+        path += 5;
+    char *file STRING_CLEANUP = strndup(path, strcspn(path, "#&;?"));
+    if (file == NULL)
+        ((struct uses *)arg)->no_memory = true;
+    else
+        add_path(arg, "a key", file);
+}
+
+static void add_secret(void *arg, const char *variable, const char *path)
+{
+    add_path(arg, variable, path);
+}
+
+/* struct scan: what is looked for among the options. */
+struct scan {
+    struct uses *uses;
+    const struct options *options;
+};
+
+static void add_option(void *arg, const struct row *row, const char *value)
+{
+    struct scan *scan = arg;
+    char by[32];
+
+    snprintf(by, sizeof by, "--%s", row->name);
+    if (row->kind == DESCRIPTOR)
+        add_input(scan->uses, by, (int)strtol(value, NULL, 10));
+    else if (value == scan->options->files_from && is_stdio(value))
+        add_input(scan->uses, by, STDIN_FILENO);
+    else if (row->use != USE_NOTHING && row->use != USE_KEY)
+        add_path(scan->uses, by, value);
+}
+
+static void add_config(struct uses *u)
+{
+    char *paths[CONFIG_FILES];
+    struct err ignored;
+
+    u->no_memory = !config_files(paths, &ignored).ok || u->no_memory;
+    for (size_t i = 0; i < CONFIG_FILES; i++) {
+        if (paths[i] != NULL)
+            add_path(u, "the configuration", paths[i]);
+        string_free(&paths[i]);
+    }
+}
+
+/* The files that the verb works on; true if one is standard input. */
+static bool add_files(struct uses *u, const struct verb *verb, const struct options *o)
+{
+    bool from_input = verb->least == 0 && o->operands.count == 0 && o->files_from == NULL &&
+                      o->from_command == NULL;
+
+    for (size_t i = 0; i < o->operands.count; i++) {
+        int fd = is_stdio(o->operands.items[i]) ? STDIN_FILENO
+                                                : descriptors_number(o->operands.items[i]);
+        from_input = from_input || is_stdio(o->operands.items[i]);
+        if (fd >= 0)
+            add_input(u, "FILE", fd);
+    }
+    if (from_input && o->operands.count == 0)
+        add_input(u, "the data", STDIN_FILENO);
+    return from_input;
+}
+
+static struct result check_pair(const struct named *a, const struct named *b, struct err *err)
+{
+    bool same = a->fd >= 0 && a->fd == b->fd;
+    bool one =
+        a->what.st_ino != 0 && a->what.st_ino == b->what.st_ino && a->what.st_dev == b->what.st_dev;
+
+    if (!same && !one)
+        return OK;
+    if (!same)
+        (void)fail(err, ERR_USAGE, "%s and %s lead to one input", a->by, b->by);
+    else if (a->fd <= STDERR_FILENO)
+        (void)fail(err, ERR_USAGE, "%s has two uses: %s and %s", standard[a->fd].name, a->by,
+                   b->by);
+    else
+        (void)fail(err, ERR_USAGE, "descriptor %d has two uses: %s and %s", a->fd, a->by, b->by);
+    err_hint(err, "give each a file or a descriptor of its own");
+    return FAIL;
+}
+
+/* A warning within what was sealed or opened would make it another, and the status would not tell.
+ */
+static struct result check_messages(struct err *err)
+{
+    struct stat out, messages;
+
+    if (fstat(stream_output(), &out) != 0 || fstat(STDERR_FILENO, &messages) != 0 ||
+        S_ISCHR(out.st_mode) || out.st_dev != messages.st_dev || out.st_ino != messages.st_ino)
+        return OK;
+    (void)fail(err, ERR_USAGE,
+               "the result and the messages would go to one file, and mix: standard output and "
+               "standard error are the same");
+    err_hint(err, "lead standard error elsewhere, for example by 2>LOG; or name the result by -o");
+    return FAIL;
+}
+
+struct result descriptors_check(const struct verb *verb, const struct options *o, struct err *err)
+{
+    struct uses u __attribute__((cleanup(uses_free))) = {0};
+    struct scan scan = {&u, o};
+    bool from_input = !common_takes_keys(verb) && add_files(&u, verb, o);
+    bool to_output =
+        o->output != NULL ? is_stdio(o->output) : from_input && verb->operand == USE_BESIDE;
+
+    options_visit(verb, o, add_option, &scan);
+    passphrase_files(add_secret, &u);
+    common_visit_keys(verb, o, add_key, &u);
+    add_config(&u);
+    add(&u, to_output ? "the result" : "what is printed", STDOUT_FILENO, NULL);
+    add(&u, "messages", STDERR_FILENO, NULL);
+    if (u.no_memory)
+        return fail(err, ERR_FAILED, "out of memory");
+    for (size_t i = 0; i < u.count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (!check_pair(&u.items[j], &u.items[i], err).ok)
+                return FAIL;
+    return to_output && verb->operand == USE_BESIDE ? check_messages(err) : OK;
+}

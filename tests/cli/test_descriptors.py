@@ -1,0 +1,175 @@
+"""Descriptors with two uses: whoever reads first would take what was meant for the other."""
+
+import os
+import subprocess
+
+import pytest
+
+from sealed import content, snapshot
+
+DATA = b"the data\n"
+
+
+@pytest.fixture
+def world(bulla, work):
+    bulla("key", "new", "-q", "a.ring")
+    (work / "f").write_bytes(content(10))
+    bulla("encrypt", "-k", "./a.ring", "-o", "s.bulla", "f")
+    return work
+
+
+def refused(bulla, *args, uses, env=None, **how):
+    """Before anything is read or made."""
+    before = snapshot(bulla.work)
+    read, write = os.pipe()
+    os.write(write, DATA)
+    os.close(write)
+    with open(read, "rb") as pipe:
+        done = bulla(*args, stdin_file=pipe, env=env, status=2, start_new_session=True, **how)
+        assert pipe.read() == DATA, "something was read"
+    says = done.stderr.decode()
+    assert uses in says and "hint: give each a file or a descriptor of its own" in says, says
+    assert done.stdout == b"" and snapshot(bulla.work) == before
+
+
+ENCRYPT = ["encrypt", "-k", "./a.ring"]
+INPUT = "standard input has two uses: "
+TWICE = {
+    "data and new passphrase": (["encrypt", "-k", "passphrase:", "--new-passphrase-fd", "0", "-o", "p"], "the data and --new-passphrase-fd"),
+    "list and new passphrase": (["encrypt", "-k", "passphrase:", "--new-passphrase-fd", "0", "--files-from", "-"], "--files-from and --new-passphrase-fd"),
+    "data and passphrase": (["decrypt", "-k", "./a.ring", "--passphrase-fd", "0"], "the data and --passphrase-fd"),
+    "data and PIN": (["verify", "-k", "./a.ring", "--pin-fd", "0"], "the data and --pin-fd"),
+    "FILE and passphrase": ([*ENCRYPT, "--passphrase-fd", "0", "-o", "p", "-"], "FILE and --passphrase-fd"),
+    "FILE twice": (["verify", "-k", "./a.ring", "-", "-"], "FILE and FILE"),
+    "FILE and list": (["verify", "-k", "./a.ring", "--files-from", "-", "-"], "FILE and --files-from"),
+    "two passphrases": (["encrypt", "-k", "./a.ring", "-k", "passphrase:", "--passphrase-fd", "0", "--new-passphrase-fd", "0", "f"], "--passphrase-fd and --new-passphrase-fd"),
+    "passphrase of a keyring": (["key", "passphrase", "--passphrase-fd", "0", "--new-passphrase-fd", "0", "./a.ring"], "--passphrase-fd and --new-passphrase-fd"),
+    "data by its path": ([*ENCRYPT, "-o", "p", "/dev/stdin", "-"], "FILE and FILE"),
+    "data by /dev/fd": ([*ENCRYPT, "--passphrase-fd", "0", "-o", "p", "/dev/fd/0"], "FILE and --passphrase-fd"),
+    "data by /proc": ([*ENCRYPT, "--passphrase-fd", "0", "-o", "p", "/proc/self/fd/0"], "FILE and --passphrase-fd"),
+    "list by its path": ([*ENCRYPT, "--passphrase-fd", "0", "--files-from", "/dev/stdin"], "--files-from and --passphrase-fd"),
+    "data and key": (["encrypt", "-k", "/dev/stdin", "-o", "p"], "the data and a key"),
+    "two keys": (["verify", "-k", "/dev/stdin", "-k", "file:/dev/fd/0#a", "s.bulla"], "a key and a key"),
+    "data and --to": (["reencrypt", "-k", "./a.ring", "--to", "/dev/stdin", "-"], "FILE and a key"),
+    "key and new key": (["key", "rotate", "--passphrase-fd", "0", "/dev/stdin"], "--passphrase-fd and a key"),
+    "data and pin-source": (["encrypt", "-k", "pkcs11:token=t;object=o?pin-source=file:/dev/stdin&module-path=/m", "-o", "p"], "the data and a key"),
+    "data and envelope": (["verify", "-k", "./a.ring", "--envelope", "/dev/stdin"], "the data and --envelope"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", TWICE)
+def test_standard_input_with_two_uses(bulla, world, what):
+    args, uses = TWICE[what]
+    refused(bulla, *args, uses=INPUT + uses)
+
+
+VARIABLES = {
+    "passphrase": ("BULLA_PASSPHRASE_FILE", "BULLA_PASSPHRASE_FILE"),
+    "new passphrase": ("BULLA_NEW_PASSPHRASE_FILE", "BULLA_NEW_PASSPHRASE_FILE"),
+    "PIN": ("BULLA_PIN_FILE", "BULLA_PIN_FILE"),
+    "configuration": ("BULLA_CONFIG", "the configuration"),
+}
+
+
+@pytest.mark.parametrize("what", VARIABLES)
+def test_variable_that_names_standard_input(bulla, world, what):
+    variable, shown = VARIABLES[what]
+    refused(bulla, *ENCRYPT, "-o", "p", env={variable: "/dev/stdin"}, uses=f"{INPUT}the data and {shown}")
+
+
+def test_key_of_the_environment(bulla, world):
+    refused(bulla, "encrypt", "-o", "p", env={"BULLA_KEY": "/dev/stdin"}, uses=INPUT + "the data and a key")
+
+
+def test_other_descriptor(bulla, world):
+    with open(world / "f", "rb") as file:
+        fd = file.fileno()
+        refused(bulla, *ENCRYPT, "--passphrase-fd", str(fd), "-o", "p", f"/dev/fd/{fd}",
+                uses=f"descriptor {fd} has two uses: FILE and --passphrase-fd", pass_fds=[fd])  # fmt: skip
+
+
+@pytest.mark.parametrize("number, name, use", [("1", "output", "what is printed"), ("2", "error", "messages")])
+def test_secret_from_where_bulla_writes(bulla, world, number, name, use):
+    refused(bulla, "verify", "-k", "./a.ring", "--passphrase-fd", number, "s.bulla", uses=f"standard {name} has two uses: --passphrase-fd and {use}")
+
+
+def test_one_pipe_under_two_numbers(bulla, world):
+    before = snapshot(world)
+    read, write = os.pipe()
+    os.write(write, DATA)
+    os.close(write)
+    copy = os.dup(read)
+    done = bulla("encrypt", "-k", "passphrase:", "--new-passphrase-fd", str(copy), "-o", "p", stdin_file=read, pass_fds=[copy], status=2)
+    assert b"the data and --new-passphrase-fd lead to one input" in done.stderr and snapshot(world) == before
+    assert os.read(read, 100) == DATA
+    os.close(read)
+    os.close(copy)
+
+
+def test_one_named_pipe_twice(bulla, world):
+    os.mkfifo(world / "pipe")
+    env = {"BULLA_PASSPHRASE_FILE": "pipe"}
+    done = bulla("verify", "-k", "./a.ring", "--files-from", "./pipe", env=env, status=2)
+    assert b"lead to one input" in done.stderr
+
+
+def test_uses_of_different_descriptors(bulla, world):
+    """What looks like the cases above and is none."""
+    (world / "secret").write_text("a passphrase")
+    with open(world / "secret", "rb") as secret:
+        args = ["encrypt", "-k", "passphrase:", "--new-passphrase-fd", str(secret.fileno()), "-o", "p"]
+        bulla(*args, stdin=DATA, pass_fds=[secret.fileno()])
+    env = {"BULLA_PASSPHRASE_FILE": "secret"}
+    assert bulla("decrypt", "-k", "passphrase:", "-o", "-", "p", env=env).stdout == DATA
+    bulla("verify", "-k", "passphrase:", "--passphrase-fd", "0", "p", stdin=b"a passphrase\n")
+    bulla("verify", "-k", "./a.ring", "--files-from", "-", stdin=b"s.bulla\n")
+    bulla(*ENCRYPT, "-o", "null", env={"BULLA_CONFIG": "/dev/null"}, stdin_file=subprocess.DEVNULL)
+    os.symlink("/dev/fd/0", world / "link")
+    assert bulla("decrypt", "-k", "./a.ring", "-o", "-", "null", "./s.bulla").stdout == content(10)
+
+
+@pytest.mark.parametrize("verb", ["encrypt", "decrypt", "verify", "inspect", "status", "rewrap", "reencrypt"])
+@pytest.mark.parametrize("name", ["-", "/dev/stdin", "/dev/fd/0"])
+def test_list_names_no_descriptor(bulla, world, verb, name):
+    """It would be the rest of the list."""
+    (world / "g").write_bytes(b"x")
+    bulla(*ENCRYPT, "g")
+    before = snapshot(world)
+    key = [] if verb in ("inspect", "status") else ["-k", "./a.ring"]
+    done = bulla(verb, *key, "--files-from", "-", stdin=f"{name}\nnowhere\n".encode(), status=3)
+    assert f"'{name}' is a descriptor, and in a list it could have two uses".encode() in done.stderr
+    assert snapshot(world) == before
+
+
+@pytest.mark.parametrize("verb", ["encrypt", "decrypt"])
+@pytest.mark.parametrize("kind", ["file", "pipe"])
+def test_messages_in_the_result(bulla, world, verb, kind):
+    """A damaged copy of the envelope is told of, with status 0: the text would be part of the result."""
+    source = "f" if verb == "encrypt" else "s.bulla"
+    with open(world / source, "rb") as stdin, open(world / "out", "wb") as out:
+        where = out if kind == "file" else subprocess.PIPE
+        done = subprocess.run(bulla.command([verb, "-k", "./a.ring"]), stdin=stdin, stdout=where, stderr=subprocess.STDOUT,
+                              **bulla.setting(None))  # fmt: skip
+    said = done.stdout if kind == "pipe" else (world / "out").read_bytes()
+    assert done.returncode == 2 and said.startswith(b"bulla: the result and the messages would go to one file") and said.count(b"\n") == 2
+
+
+def test_messages_beside_a_result_of_a_name(bulla, world):
+    done = subprocess.run(bulla.command(["decrypt", "-k", "./a.ring", "-o", "plain", "s.bulla"]), stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, **bulla.setting(None))  # fmt: skip
+    assert done.returncode == 0 and (world / "plain").read_bytes() == content(10)
+
+
+@pytest.mark.parametrize("option", ["--passphrase-command", "--new-passphrase-command", "--pin-command"])
+def test_command_does_not_read_the_data(bulla, world, option):
+    """It would take what is to be sealed."""
+    command = "cat >../eaten; echo a passphrase"
+    key = "./locked.ring" if option == "--passphrase-command" else "passphrase:"
+    bulla("key", "new", "-q", "--passphrase", "--new-passphrase-fd", "0", "locked.ring", stdin=b"a passphrase\n")
+    if option == "--pin-command":
+        bulla("encrypt", "-k", "pkcs11:token=t;object=o?module-path=/nowhere", option, command, "-o", "p", stdin=DATA, status=6)
+        return
+    bulla("encrypt", "-k", key, option, command, "-o", "p", stdin=DATA)
+    assert (world.parent / "eaten").read_bytes() == b""
+    opened = bulla("decrypt", "-k", key, "--passphrase-command", "echo a passphrase", "-o", "-", "p")
+    assert opened.stdout == DATA
