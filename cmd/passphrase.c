@@ -17,6 +17,7 @@
 #include "base/secret_file.h"
 #include "base/stream.h"
 #include "base/text.h"
+#include "cmd/progress.h"
 #include "cmd/terminal.h"
 #include "crypto/passphrase.h"
 
@@ -277,7 +278,9 @@ static struct result get(void *arg, const char *what, enum wanted wanted, struct
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
     pthread_mutex_lock(&lock);
+    progress_pause();
     struct result r = find_checked(arg, what, wanted, out, err);
+    progress_resume();
     pthread_mutex_unlock(&lock);
     return r;
 }
