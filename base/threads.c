@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/limits.h"
+#include "base/process_limits.h"
 
 #define FILE_DESCRIPTORS 10  /* of a file that a thread works on, and of one that waits for it */
 #define WALK_DESCRIPTORS 600 /* of the deepest walk of two trees */

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/atomic_file.h"
-#include "base/limits.h"
+#include "base/process_limits.h"
 
 #define DEPTH_MAX 256     /* directories: each holds two descriptors */
 #define UNFINISHED_MAX 64 /* directories: each holds one, an eighth of all there may be at most */

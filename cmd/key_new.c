@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/common.h"
 #include "cmd/key.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
@@ -52,9 +53,10 @@ static struct result key_new(const struct options *o, struct err *err)
     return OK;
 }
 
+/* No hint at what is there instead: this one is to be made. */
 static int run_new(const struct options *o)
 {
-    return key_run(key_new, o);
+    return common_run(key_new, o);
 }
 
 static const struct row new_rows[] = {

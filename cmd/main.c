@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/atomic_file.h"
-#include "base/limits.h"
+#include "base/process_limits.h"
 #include "base/secret.h"
 #include "base/stack.h"
 #include "base/stream.h"

@@ -1,6 +1,7 @@
-/* limits: what the system lets this process have (getrlimit(2)), and how much of it is left. */
-#ifndef BULLA_BASE_LIMITS_H
-#define BULLA_BASE_LIMITS_H
+/* process_limits: what the system lets this process have (getrlimit(2)), and how much of it is
+ * left. */
+#ifndef BULLA_BASE_PROCESS_LIMITS_H
+#define BULLA_BASE_PROCESS_LIMITS_H
 
 #include <stdbool.h>
 #include <stddef.h>
