@@ -321,8 +321,8 @@ static struct result fd_write_at(struct sink *self, uint64_t offset, const void 
 }
 
 /* Kinds of file systems that store what is written as it is: what does not fit into what they call
- * free, fits nowhere. Others compress, or tell of room that they do not know. Reserving takes no
- * time on some, and spares some later; in memory it takes as long as writing. */
+ * free, fits nowhere. Others compress, or report free space that they do not know. Reserving takes
+ * no time on some, and spares some later; in memory it takes as long as writing. */
 static const struct fs_kind {
     long magic;
     bool reserves;

@@ -12,7 +12,7 @@
 #include "base/process_limits.h"
 
 #define DEPTH_MAX 256     /* directories: each holds two descriptors */
-#define UNFINISHED_MAX 64 /* directories: each holds one, an eighth of all there may be at most */
+#define UNFINISHED_MAX 64 /* directories: each holds a descriptor; an eighth of all at most */
 
 /* struct unfinished: a new directory of the other tree that was walked. */
 struct unfinished {

@@ -103,7 +103,7 @@ static struct result result_in(const struct batch *b, const char *source_name, i
         return fail(err, ERR_FAILED, "out of memory");
     if (!place_in(target, dir, name, path, err).ok)
         return FAIL;
-    return common_name_fits(target, "in a run of its own, -o gives it a shorter name", err);
+    return common_name_fits(target, "run it alone, and give a shorter name with -o", err);
 }
 
 static struct result result_beside(const struct batch *b, const struct place *source,

@@ -34,7 +34,7 @@ def test_name_that_fits(bulla, ring, work, size):
 def test_name_that_does_not_fit(bulla, ring, work, size):
     plain = named(work, size)
     said = bulla("encrypt", "-k", ring, "--remove-source", plain, status=1).stderr.decode()
-    assert f".bulla' is too long: it has {size + SUFFIX} bytes, and its file system takes {MOST}\nbulla: hint: in a run of its own, -o gives" in said
+    assert f".bulla' is too long: it has {size + SUFFIX} bytes, and its file system takes {MOST}\nbulla: hint: run it alone, and give a shorter name with -o" in said
     assert os.listdir(work) == [plain.name]
     bulla("encrypt", "-k", ring, "-o", "short.bulla", "--remove-source", plain)
     assert bulla("decrypt", "-k", ring, "-o", "-", "short.bulla").stdout == X
