@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/descriptor.h"
+#include "base/secret_file.h"
 #include "keystore/keyring/ring_file.h"
 
 void reference_free(struct reference *r)
@@ -96,6 +97,9 @@ struct result reference_unlock_by(const struct reference *at, struct ring *ring,
     if (ring_unlock(ring, env->crypto, passphrase, env->kdf_memory_kib, err).ok)
         return OK;
     err_context(err, "keyring '%s'", at->path);
+    const char *odd = secret_oddity(passphrase);
+    if (err->class == ERR_NO_KEY && odd != NULL)
+        err_hint(err, "the passphrase %s", odd);
     return FAIL;
 }
 
