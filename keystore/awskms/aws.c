@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "keystore/awskms/json.h"
+#include "http/json.h"
 
 #define ATTEMPTS 3 /* botocore's standard mode */
 #define ATTEMPTS_MAX 100

@@ -3,9 +3,9 @@
 #define BULLA_KEYSTORE_AWSKMS_AWS_H
 
 #include "base/secret.h"
+#include "http/http.h"
 #include "keystore/awskms/arn.h"
 #include "keystore/awskms/endpoint.h"
-#include "keystore/awskms/http.h"
 #include "keystore/awskms/profile.h"
 
 /* struct aws: {0} is empty and safe to close. */

@@ -5,8 +5,8 @@
 
 #include "base/clock.h"
 #include "base/stream.h"
+#include "http/xml.h"
 #include "keystore/awskms/refusal.h"
-#include "keystore/awskms/xml.h"
 
 #define BACKOFF_MAX 20000u  /* milliseconds */
 #define PIECE 8             /* bytes of a secret that no message may have */

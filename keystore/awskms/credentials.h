@@ -2,8 +2,8 @@
 #ifndef BULLA_KEYSTORE_AWSKMS_CREDENTIALS_H
 #define BULLA_KEYSTORE_AWSKMS_CREDENTIALS_H
 
+#include "http/json.h"
 #include "keystore/awskms/aws.h"
-#include "keystore/awskms/json.h"
 
 #define CREDENTIALS_SOURCE_MAX 256 /* bytes, with the terminating zero */
 #define CREDENTIALS_TEXT_MAX 16384 /* bytes of each of the three secrets */

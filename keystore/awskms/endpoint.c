@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "http/http.h"
 #include "keystore/awskms/arn.h"
-#include "keystore/awskms/http.h"
 
 /* One row for each partition, told by how the names of its regions begin; the last takes what no
  * other does. As botocore's partitions.json has them. */

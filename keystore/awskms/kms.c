@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "keystore/awskms/wiped.h"
+#include "http/wiping_allocator.h"
 
 #define BRANCH_PAIR "bulla-branch"
 
@@ -71,7 +71,7 @@ static struct result ask(struct kms *kms, const struct operation *op, const char
                          enum kms_refusal *refusal, struct err *err)
 {
     struct http_answer got HTTP_ANSWER_CLEANUP = {0};
-    char *body WIPED_CLEANUP = request != NULL ? json_dumps(request, JSON_COMPACT) : NULL;
+    char *body WIPING_CLEANUP = request != NULL ? json_dumps(request, JSON_COMPACT) : NULL;
     struct caller caller = chain_caller(&kms->account->chain);
     char target[64];
     const char *const headers[] = {"Content-Type: application/x-amz-json-1.1", target, NULL};
@@ -127,7 +127,7 @@ static json_t *context_json(const struct branch_identity *branch)
     return NULL;
 }
 
-/* Bytes as base64; the caller frees by wiped_free. */
+/* Bytes as base64; the caller frees by wiping_free. */
 static char *to_base64(const void *bytes, size_t size)
 {
     size_t room = sodium_base64_encoded_len(size, sodium_base64_VARIANT_ORIGINAL);
@@ -211,7 +211,7 @@ struct result kms_encrypt(struct kms *kms, const char *key_id, const struct bran
                           enum kms_refusal *refusal, struct err *err)
 {
     json_auto_t *request = NULL, *answer = NULL;
-    char *plain WIPED_CLEANUP = to_base64(secret->bytes, secret->size);
+    char *plain WIPING_CLEANUP = to_base64(secret->bytes, secret->size);
 
     request = with_dry_run(json_pack("{s:s, s:s, s:o}", "KeyId", key_id, "Plaintext", plain,
                                      "EncryptionContext", context_json(branch)),
@@ -240,7 +240,7 @@ struct result kms_decrypt(struct kms *kms, const char *key_id, const struct bran
                           struct arn *opened_by, enum kms_refusal *refusal, struct err *err)
 {
     json_auto_t *request = NULL, *answer = NULL;
-    char *blob WIPED_CLEANUP = to_base64(wrapped.bytes, wrapped.size);
+    char *blob WIPING_CLEANUP = to_base64(wrapped.bytes, wrapped.size);
 
     request = with_dry_run(json_pack("{s:s, s:s, s:o}", "KeyId", key_id, "CiphertextBlob", blob,
                                      "EncryptionContext", context_json(branch)),
@@ -257,7 +257,7 @@ struct result kms_reencrypt(struct kms *kms, const char *from, const char *to,
                             struct err *err)
 {
     json_auto_t *request = NULL, *answer = NULL;
-    char *old WIPED_CLEANUP = to_base64(wrapped.bytes, wrapped.size);
+    char *old WIPING_CLEANUP = to_base64(wrapped.bytes, wrapped.size);
     const struct operation *op = &reencrypt_operation;
     char keys[2 * SLOT_KEY_ARN_MAX + 8]; /* either may be what is wrong */
     bool same = strcmp(from, to) == 0;

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/secret_file.h"
-#include "keystore/awskms/wiped.h"
+#include "http/wiping_allocator.h"
 
 #define CONTAINER_HOST "http://169.254.170.2"
 #define CONTAINER_TIMEOUT 2000L /* milliseconds, as botocore has it */
@@ -43,7 +43,7 @@ static bool one_line(const char *text)
     return text[strcspn(text, "\r\n")] == '\0';
 }
 
-/* The token that the container's endpoint wants, or NULL; freed by wiped_free. A file's is read
+/* The token that the container's endpoint wants, or NULL; freed by wiping_free. A file's is read
  * each time, for it changes. */
 static struct result container_token(char **token, struct err *err)
 {
@@ -122,7 +122,7 @@ struct result container_credentials(const struct aws *aws, struct credentials *o
                                     struct err *err)
 {
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
-    char *token WIPED_CLEANUP = NULL;
+    char *token WIPING_CLEANUP = NULL;
     json_auto_t *json = NULL;
     struct http_place place;
     char url[CONTAINER_URL_MAX + 1];
@@ -273,7 +273,7 @@ struct result instance_credentials(const struct aws *aws, struct credentials *ou
                                    struct err *err)
 {
     const char *disabled = getenv("AWS_EC2_METADATA_DISABLED");
-    char *header WIPED_CLEANUP = NULL;
+    char *header WIPING_CLEANUP = NULL;
     char root[320];
 
     *found = false;

@@ -6,9 +6,9 @@
 #include <time.h>
 
 #include "base/text.h"
+#include "http/wiping_allocator.h"
+#include "http/xml.h"
 #include "keystore/awskms/refusal.h"
-#include "keystore/awskms/wiped.h"
-#include "keystore/awskms/xml.h"
 
 #define FIELDS_MAX 8
 
@@ -17,20 +17,20 @@ struct field {
     const char *name, *value;
 };
 
-/* The body of a POST; the caller frees by wiped_free. */
+/* The body of a POST; the caller frees by wiping_free. */
 static char *make_form(const struct field *fields)
 {
     char *form = strdup("Version=2011-06-15");
 
     for (; form != NULL && fields->name != NULL; fields++) {
-        char *value WIPED_CLEANUP = NULL, *longer = NULL;
+        char *value WIPING_CLEANUP = NULL, *longer = NULL;
         if (fields->value == NULL)
             continue;
         value = malloc(TEXT_PERCENT(strlen(fields->value)));
         if (value == NULL || asprintf(&longer, "%s&%s=%s", form, fields->name,
                                       text_percent(value, fields->value)) < 0)
             longer = NULL;
-        wiped_free(form);
+        wiping_free(form);
         form = longer;
     }
     return form;
@@ -58,7 +58,7 @@ static struct result ask(const struct aws *aws, const char *region, const struct
 {
     static const char *const headers[] = {
         "Content-Type: application/x-www-form-urlencoded; charset=utf-8", NULL};
-    char *form WIPED_CLEANUP = make_form(fields);
+    char *form WIPING_CLEANUP = make_form(fields);
     char url[ENDPOINT_MAX];
     struct fault fault;
 

@@ -5,10 +5,11 @@ import re
 import subprocess
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-FLOORS = ["base", "crypto", "keystore", "libbulla", "cmd"]  # from the ground up
+FLOORS = ["base", "crypto", "http", "keystore", "libbulla", "cmd"]  # from the ground up
 STORES = sorted(p.name for p in (TOP / "keystore").iterdir() if p.is_dir())
 KNOW_STORES = ["keystore/registry.h", "keystore/branch.h"]  # of all stores
 SOURCES = sorted(p for floor in FLOORS for p in (TOP / floor).rglob("*.[ch]"))
+USED_BY = {"http": ["http", "keystore/awskms"]}  # a folder that not all above it may use: who may
 LONG = ["tests/decoder/decode.py"]  # one file, so that a stranger can copy it
 
 PRINTS = re.compile(r"\b(v?[fd]?printf|f?puts|f?putc|putchar|fwrite|json_dumpfd?|perror|exit|_exit|_Exit|abort)\s*\(")
@@ -54,6 +55,13 @@ def test_stores_do_not_know_each_other():
             parts = include.split("/")
             assert len(parts) < 3 or parts[1] == path.parent.name, f"{relative(path)} includes {include}"
             assert include not in KNOW_STORES, f"{relative(path)} includes {include}"
+
+
+def test_what_few_may_use_is_used_by_them_alone():
+    for path in SOURCES:
+        for include in INCLUDE.findall(path.read_text()):
+            users = USED_BY.get(include.split("/")[0])
+            assert users is None or any(relative(path).startswith(f"{user}/") for user in users), f"{relative(path)} includes {include}"
 
 
 def test_only_cmd_prints_or_exits():

@@ -5,13 +5,13 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "http/xml.h"
 #include "keystore/awskms/arn.h"
 #include "keystore/awskms/chain.h"
 #include "keystore/awskms/credentials.h"
 #include "keystore/awskms/endpoint.h"
 #include "keystore/awskms/profile.h"
 #include "keystore/awskms/words.h"
-#include "keystore/awskms/xml.h"
 #include "tests/unit/test.h"
 
 #define ACCOUNT "111122223333"

@@ -1,4 +1,4 @@
-#include "keystore/awskms/http.h"
+#include "http/http.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/stream.h"
-#include "keystore/awskms/library.h"
-#include "keystore/awskms/wiped.h"
+#include "http/libcurl.h"
+#include "http/wiping_allocator.h"
 
 #define CONNECT_TIMEOUT 5000L /* milliseconds */
 #define FIRST_ROOM 8192       /* bytes */
@@ -15,7 +15,7 @@
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~" /* RFC 3986 */
 
 struct http {
-    const struct library *curl;
+    const struct libcurl *curl;
     char *ca_bundle;
 };
 
@@ -34,7 +34,7 @@ struct result http_new(struct http **out, const char *ca_bundle, struct err *err
 
     if (h == NULL)
         return fail(err, ERR_FAILED, "out of memory");
-    if (!library_get(&h->curl, err).ok) {
+    if (!libcurl_load(&h->curl, err).ok) {
         free(h);
         return FAIL;
     }
@@ -133,7 +133,7 @@ static bool add_header(struct http *h, struct transfer *t, const char *line)
 
 static bool add_headers(struct http *h, struct transfer *t, const struct http_request *r)
 {
-    char *line WIPED_CLEANUP = NULL;
+    char *line WIPING_CLEANUP = NULL;
 
     for (const char *const *header = r->headers; header != NULL && *header != NULL; header++)
         if (!add_header(h, t, *header))
@@ -147,7 +147,7 @@ static bool add_headers(struct http *h, struct transfer *t, const struct http_re
 /* struct setting: collects whether every option was taken: one that an older library does not know
  * must not be left out in silence. */
 struct setting {
-    const struct library *curl;
+    const struct libcurl *curl;
     CURL *handle;
     bool bad;
 };
@@ -309,7 +309,7 @@ bool http_is_loopback(const char *host)
 }
 
 /* One part of a parsed URL, or NULL; freed by libcurl's free. */
-static char *part_of(const struct library *curl, CURLU *u, CURLUPart part)
+static char *part_of(const struct libcurl *curl, CURLU *u, CURLUPart part)
 {
     char *text = NULL;
 
@@ -345,7 +345,7 @@ static void fill_path(struct http_place *p, const char *path, bool has_more)
         memcpy(p->path, text, strlen(text) + 1);
 }
 
-static bool read_place(const struct library *curl, CURLU *u, struct http_place *p, const char *url)
+static bool read_place(const struct libcurl *curl, CURLU *u, struct http_place *p, const char *url)
 {
     enum { SCHEME, HOST, PORT, USER, PASSWORD, PATH, QUERY, FRAGMENT, PARTS };
     static const CURLUPart parts[PARTS] = {
@@ -369,9 +369,9 @@ static bool read_place(const struct library *curl, CURLU *u, struct http_place *
 struct result http_place_of(struct http_place *place, const char *url, struct err *err)
 {
     struct http_place p = {0};
-    const struct library *curl;
+    const struct libcurl *curl;
 
-    if (!library_get(&curl, err).ok)
+    if (!libcurl_load(&curl, err).ok)
         return FAIL;
     CURLU *u = curl->url();
     if (u == NULL)

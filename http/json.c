@@ -1,10 +1,10 @@
-#include "keystore/awskms/json.h"
+#include "http/json.h"
 
-#include "keystore/awskms/wiped.h"
+#include "http/wiping_allocator.h"
 
 void json_wipe(void)
 {
-    json_set_alloc_funcs(wiped_malloc, wiped_free);
+    json_set_alloc_funcs(wiping_malloc, wiping_free);
 }
 
 json_t *json_read(const struct http_answer *answer)

@@ -1,4 +1,4 @@
-#include "keystore/awskms/wiped.h"
+#include "http/wiping_allocator.h"
 
 #include <malloc.h>
 #include <stdlib.h>
@@ -13,12 +13,12 @@ static size_t size_of(void *bytes)
     return malloc_usable_size(block);
 }
 
-void *wiped_malloc(size_t size)
+void *wiping_malloc(size_t size)
 {
     return malloc(size);
 }
 
-void wiped_free(void *bytes)
+void wiping_free(void *bytes)
 {
     void *volatile block = bytes;
 
@@ -28,7 +28,7 @@ void wiped_free(void *bytes)
     free(bytes);
 }
 
-void *wiped_realloc(void *bytes, size_t size)
+void *wiping_realloc(void *bytes, size_t size)
 {
     void *grown = malloc(size);
 
@@ -36,22 +36,22 @@ void *wiped_realloc(void *bytes, size_t size)
         return grown;
     size_t before = size_of(bytes);
     memcpy(grown, bytes, before < size ? before : size);
-    wiped_free(bytes);
+    wiping_free(bytes);
     return grown;
 }
 
-char *wiped_strdup(const char *text)
+char *wiping_strdup(const char *text)
 {
     return strdup(text);
 }
 
-void *wiped_calloc(size_t count, size_t size)
+void *wiping_calloc(size_t count, size_t size)
 {
     return calloc(count, size);
 }
 
-void wiped_text_free(char **text)
+void wiping_text_free(char **text)
 {
-    wiped_free(*text);
+    wiping_free(*text);
     *text = NULL;
 }

@@ -1,7 +1,7 @@
 /* http: one request and its answer, by libcurl. Certificates and names of hosts are always
  * verified, TLS is 1.2 or later, redirects are not followed, answers are small. */
-#ifndef BULLA_KEYSTORE_AWSKMS_HTTP_H
-#define BULLA_KEYSTORE_AWSKMS_HTTP_H
+#ifndef BULLA_HTTP_HTTP_H
+#define BULLA_HTTP_HTTP_H
 
 #include "base/secret.h"
 #include "base/wire.h"

@@ -1,9 +1,9 @@
-#include "keystore/awskms/library.h"
+#include "http/libcurl.h"
 
 #include "base/dynamic.h"
-#include "keystore/awskms/wiped.h"
+#include "http/wiping_allocator.h"
 
-static struct library loaded;
+static struct libcurl loaded;
 
 static const struct dynamic_symbol symbols[] = {
     {"curl_global_init_mem", &loaded.global_init_mem},
@@ -23,18 +23,17 @@ static const struct dynamic_symbol symbols[] = {
     {NULL, NULL},
 };
 
-static const struct dynamic_library libcurl = {"libcurl.so.4", "libcurl4", "AWS KMS takes",
-                                               symbols};
+static const struct dynamic_library file = {"libcurl.so.4", "libcurl4", "HTTPS takes", symbols};
 
-struct result library_get(const struct library **out, struct err *err)
+struct result libcurl_load(const struct libcurl **out, struct err *err)
 {
     static bool ready;
 
     if (!ready) {
-        if (!dynamic_load(&libcurl, err).ok)
+        if (!dynamic_load(&file, err).ok)
             return FAIL;
-        if (loaded.global_init_mem(CURL_GLOBAL_DEFAULT, wiped_malloc, wiped_free, wiped_realloc,
-                                   wiped_strdup, wiped_calloc) != CURLE_OK)
+        if (loaded.global_init_mem(CURL_GLOBAL_DEFAULT, wiping_malloc, wiping_free, wiping_realloc,
+                                   wiping_strdup, wiping_calloc) != CURLE_OK)
             return fail(err, ERR_FAILED, "cannot initialise libcurl");
         ready = true;
     }

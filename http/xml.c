@@ -1,4 +1,4 @@
-#include "keystore/awskms/xml.h"
+#include "http/xml.h"
 
 #include <stdio.h>
 #include <string.h>

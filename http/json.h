@@ -1,10 +1,10 @@
 /* json: answers in JSON. */
-#ifndef BULLA_KEYSTORE_AWSKMS_JSON_H
-#define BULLA_KEYSTORE_AWSKMS_JSON_H
+#ifndef BULLA_HTTP_JSON_H
+#define BULLA_HTTP_JSON_H
 
 #include <jansson.h>
 
-#include "keystore/awskms/http.h"
+#include "http/http.h"
 
 /* json_wipe makes jansson wipe what it frees: answers with keys in them are parsed. */
 void json_wipe(void);

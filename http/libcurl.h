@@ -1,17 +1,17 @@
-/* library: libcurl, loaded when the first key of AWS KMS is opened.
+/* libcurl, loaded when it is needed first.
  *
  * Linked in the usual way it would bring thirty libraries into every start of the program, and make
  * a run with a keyring three times as long. */
-#ifndef BULLA_KEYSTORE_AWSKMS_LIBRARY_H
-#define BULLA_KEYSTORE_AWSKMS_LIBRARY_H
+#ifndef BULLA_HTTP_LIBCURL_H
+#define BULLA_HTTP_LIBCURL_H
 
 #define CURL_DISABLE_TYPECHECK
 #include <curl/curl.h>
 
 #include "base/err.h"
 
-/* struct library: the functions of libcurl that are used, by their names without "curl_". */
-struct library {
+/* struct libcurl: the functions of libcurl that are used, by their names without "curl_". */
+struct libcurl {
     __typeof__(&curl_global_init_mem) global_init_mem;
     __typeof__(&curl_easy_init) easy_init;
     __typeof__(&curl_easy_setopt) easy_setopt;
@@ -28,8 +28,8 @@ struct library {
     __typeof__(&curl_free) free;
 };
 
-/* library_get loads libcurl once in a run. Whatever it frees is wiped first: requests, answers and
+/* libcurl_load loads libcurl once in a run. Whatever it frees is wiped first: requests, answers and
  * credentials pass through its hands. ERR_UNSUPPORTED if it is not installed. */
-FALLIBLE library_get(const struct library **out, struct err *err);
+FALLIBLE libcurl_load(const struct libcurl **out, struct err *err);
 
 #endif
