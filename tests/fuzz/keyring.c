@@ -63,16 +63,21 @@ static void check_ring(struct ring *ring, const void *given, size_t given_size)
     HOLDS(second.key_count == ring->key_count && second.protected == ring->protected);
 }
 
+static bool has(const char *mark, const uint8_t *data, size_t size)
+{
+    return memmem(data, size < 4096 ? size : 4096, mark, strlen(mark)) != NULL;
+}
+
 /* What others may use is refused, and called a keyring only if it looks like one. */
 static void check_shared(const struct place *place, const uint8_t *data, size_t size)
 {
-    bool marked = memmem(data, size < 4096 ? size : 4096, "bulla-keyring", 13) != NULL;
+    enum err_class unmarked = has("bulla-public-key", data, size) ? ERR_FAILED : ERR_FOREIGN;
     struct ring ring RING_CLEANUP = {0};
     struct err err = {0};
 
     HOLDS(chmod("given", 0644) == 0);
     HOLDS(!ring_load(&ring, place, &err).ok);
-    HOLDS(err.class == (marked ? ERR_POLICY : ERR_DAMAGED));
+    HOLDS(err.class == (has("bulla-keyring", data, size) ? ERR_POLICY : unmarked));
     fuzz_refused(&err);
     HOLDS(chmod("given", 0600) == 0);
 }
@@ -95,7 +100,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     fuzz_refused(&err);
-    HOLDS(err.class == ERR_DAMAGED || err.class == ERR_UNSUPPORTED);
+    HOLDS(err.class == ERR_DAMAGED || err.class == ERR_UNSUPPORTED ||
+          !has("bulla-keyring", data, size));
     HOLDS(fuzz_untouched(&ring, sizeof ring));
     return 0;
 }

@@ -6,11 +6,13 @@ import sys
 import zlib
 from dataclasses import dataclass, field
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "decoder"))
+TESTS = pathlib.Path(__file__).parents[1]
+sys.path[:0] = [str(TESTS), str(TESTS / "decoder")]
 
+import archive  # noqa: E402
 import decode  # noqa: E402
 
-FOLDER = pathlib.Path(__file__).with_name("vectors")
+ARCHIVE = pathlib.Path(__file__).with_name("vectors.tar")
 STATUS = {"opened": 0, "tag": 0, "envelope": 4, "commitment": 4, "chunk": 4, "truncated": 4, "trailing": 4, "no key": 5, "older keyring": 7,
           "unsupported": 8}
 
@@ -53,9 +55,9 @@ def describe(plaintext):
     return f"{len(plaintext)} {hashlib.sha256(plaintext).hexdigest()}"
 
 
-def read(path):
-    header, _, packed = path.read_bytes().partition(b"\n\n")
-    vector = Vector(path.name, "", "", b"")
+def read(name, text):
+    header, _, packed = text.partition(b"\n\n")
+    vector = Vector(name, "", "", b"")
     size, content = 0, zlib.decompress(packed)
     for line in header.decode().splitlines():
         name, _, value = line.partition(": ")
@@ -70,7 +72,7 @@ def read(path):
 
 
 def read_all():
-    return [read(path) for path in sorted(FOLDER.iterdir())]
+    return [read(name, text) for name, text in archive.members(ARCHIVE).items()]
 
 
 def keyring(lines):
