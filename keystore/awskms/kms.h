@@ -2,10 +2,11 @@
 #ifndef BULLA_KEYSTORE_AWSKMS_KMS_H
 #define BULLA_KEYSTORE_AWSKMS_KMS_H
 
+#include "aws/account.h"
+#include "aws/endpoint.h"
+#include "aws/refusal.h"
 #include "crypto/slot.h"
-#include "keystore/awskms/account.h"
-#include "keystore/awskms/endpoint.h"
-#include "keystore/awskms/refusal.h"
+#include "keystore/awskms/arn.h"
 #include "keystore/keystore.h"
 
 /* struct kms: KMS in one region, and who asks it. */

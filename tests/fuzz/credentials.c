@@ -10,8 +10,9 @@
 #include <spawn.h>
 #include <sys/wait.h>
 
-#include "keystore/awskms/chain.h"
-#include "keystore/awskms/sts.h"
+#include "aws/credentials/chain.h"
+#include "aws/sts.h"
+#include "crypto/slot.h"
 #include "tests/fuzz/fuzz.h"
 
 #define SOME_PID 4194305 /* above all that there can be */

@@ -1,5 +1,5 @@
 /* The two files that AWS tools share: a size, the config file and the credentials file. */
-#include "keystore/awskms/profile.h"
+#include "aws/profiles.h"
 #include "base/text.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -5,11 +5,11 @@ import re
 import subprocess
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-FLOORS = ["base", "crypto", "http", "keystore", "libbulla", "cmd"]  # from the ground up
+FLOORS = ["base", "crypto", "http", "aws", "keystore", "libbulla", "cmd"]  # from the ground up
 STORES = sorted(p.name for p in (TOP / "keystore").iterdir() if p.is_dir())
 KNOW_STORES = ["keystore/registry.h", "keystore/branch.h"]  # of all stores
 SOURCES = sorted(p for floor in FLOORS for p in (TOP / floor).rglob("*.[ch]"))
-USED_BY = {"http": ["http", "keystore/awskms"]}  # a folder that not all above it may use: who may
+USED_BY = {"http": ["http", "aws", "keystore/awskms"], "aws": ["aws", "keystore/awskms"]}  # a folder that not all above it may use: who may
 LONG = ["tests/decoder/decode.py"]  # one file, so that a stranger can copy it
 
 PRINTS = re.compile(r"\b(v?[fd]?printf|f?puts|f?putc|putchar|fwrite|json_dumpfd?|perror|exit|_exit|_Exit|abort)\s*\(")

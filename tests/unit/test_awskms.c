@@ -4,14 +4,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "aws/credentials/chain.h"
+#include "aws/credentials/credentials.h"
+#include "aws/credentials/shell_words.h"
+#include "aws/endpoint.h"
+#include "aws/profiles.h"
 #include "base/text.h"
 #include "http/xml.h"
 #include "keystore/awskms/arn.h"
-#include "keystore/awskms/chain.h"
-#include "keystore/awskms/credentials.h"
-#include "keystore/awskms/endpoint.h"
-#include "keystore/awskms/profile.h"
-#include "keystore/awskms/words.h"
 #include "tests/unit/test.h"
 
 #define ACCOUNT "111122223333"

@@ -1,14 +1,14 @@
-#include "keystore/awskms/sts.h"
+#include "aws/sts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "aws/refusal.h"
 #include "base/text.h"
 #include "http/wiping_allocator.h"
 #include "http/xml.h"
-#include "keystore/awskms/refusal.h"
 
 #define FIELDS_MAX 8
 

@@ -1,4 +1,4 @@
-#include "keystore/awskms/metadata.h"
+#include "aws/credentials/metadata.h"
 
 #include <stdio.h>
 #include <stdlib.h>

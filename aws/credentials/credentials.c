@@ -1,4 +1,4 @@
-#include "keystore/awskms/credentials.h"
+#include "aws/credentials/credentials.h"
 
 #include <ctype.h>
 #include <stdarg.h>

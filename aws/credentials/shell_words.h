@@ -1,6 +1,6 @@
 /* words: a command line in words, as Python's shlex.split has it, which the AWS tools use. */
-#ifndef BULLA_KEYSTORE_AWSKMS_WORDS_H
-#define BULLA_KEYSTORE_AWSKMS_WORDS_H
+#ifndef BULLA_AWS_CREDENTIALS_SHELL_WORDS_H
+#define BULLA_AWS_CREDENTIALS_SHELL_WORDS_H
 
 #include <stddef.h>
 

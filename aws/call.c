@@ -1,12 +1,12 @@
-#include "keystore/awskms/call.h"
+#include "aws/call.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "aws/refusal.h"
 #include "base/clock.h"
 #include "base/stream.h"
 #include "http/xml.h"
-#include "keystore/awskms/refusal.h"
 
 #define BACKOFF_MAX 20000u  /* milliseconds */
 #define PIECE 8             /* bytes of a secret that no message may have */

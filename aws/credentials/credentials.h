@@ -1,9 +1,9 @@
 /* credentials: who calls AWS. */
-#ifndef BULLA_KEYSTORE_AWSKMS_CREDENTIALS_H
-#define BULLA_KEYSTORE_AWSKMS_CREDENTIALS_H
+#ifndef BULLA_AWS_CREDENTIALS_CREDENTIALS_H
+#define BULLA_AWS_CREDENTIALS_CREDENTIALS_H
 
+#include "aws/aws.h"
 #include "http/json.h"
-#include "keystore/awskms/aws.h"
 
 #define CREDENTIALS_SOURCE_MAX 256 /* bytes, with the terminating zero */
 #define CREDENTIALS_TEXT_MAX 16384 /* bytes of each of the three secrets */

@@ -1,11 +1,11 @@
 /* account: whose calls they are. All keys of a run share it, so that credentials are looked for
  * once: they come from the environment, which is the same for all. */
-#ifndef BULLA_KEYSTORE_AWSKMS_ACCOUNT_H
-#define BULLA_KEYSTORE_AWSKMS_ACCOUNT_H
+#ifndef BULLA_AWS_ACCOUNT_H
+#define BULLA_AWS_ACCOUNT_H
 
 #include <pthread.h>
 
-#include "keystore/awskms/chain.h"
+#include "aws/credentials/chain.h"
 
 struct account {
     struct aws aws;

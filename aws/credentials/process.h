@@ -1,8 +1,8 @@
 /* process: credentials that another program prints (credential_process of a profile). */
-#ifndef BULLA_KEYSTORE_AWSKMS_PROCESS_H
-#define BULLA_KEYSTORE_AWSKMS_PROCESS_H
+#ifndef BULLA_AWS_CREDENTIALS_PROCESS_H
+#define BULLA_AWS_CREDENTIALS_PROCESS_H
 
-#include "keystore/awskms/credentials.h"
+#include "aws/credentials/credentials.h"
 
 /* process_credentials runs a command, without a shell and without our standard input, for at most
  * aws->timeout seconds, and takes the credentials from what it prints. source is for people. */

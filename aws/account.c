@@ -1,4 +1,4 @@
-#include "keystore/awskms/account.h"
+#include "aws/account.h"
 
 #include <stdlib.h>
 

@@ -1,9 +1,9 @@
 /* metadata: credentials from a service beside the machine: of a container, or of an EC2 instance.
  */
-#ifndef BULLA_KEYSTORE_AWSKMS_METADATA_H
-#define BULLA_KEYSTORE_AWSKMS_METADATA_H
+#ifndef BULLA_AWS_CREDENTIALS_METADATA_H
+#define BULLA_AWS_CREDENTIALS_METADATA_H
 
-#include "keystore/awskms/credentials.h"
+#include "aws/credentials/credentials.h"
 
 /* container_credentials asks the endpoint that ECS or EKS put into the environment; *found is false
  * if there is none. */

@@ -1,4 +1,4 @@
-#include "keystore/awskms/words.h"
+#include "aws/credentials/shell_words.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,14 +1,14 @@
-#include "keystore/awskms/chain.h"
+#include "aws/credentials/chain.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "aws/credentials/metadata.h"
+#include "aws/credentials/process.h"
+#include "aws/sts.h"
 #include "base/secret_file.h"
-#include "keystore/awskms/metadata.h"
-#include "keystore/awskms/process.h"
-#include "keystore/awskms/sts.h"
 
 /* As botocore: from 15 minutes before the end fresh ones are looked for, from 10 minutes before it
  * they are needed. Of those that last less than half an hour, from the half and the third of their

@@ -1,8 +1,8 @@
 /* call: a request to a service of AWS, with retries as in botocore's standard mode. */
-#ifndef BULLA_KEYSTORE_AWSKMS_CALL_H
-#define BULLA_KEYSTORE_AWSKMS_CALL_H
+#ifndef BULLA_AWS_CALL_H
+#define BULLA_AWS_CALL_H
 
-#include "keystore/awskms/credentials.h"
+#include "aws/credentials/credentials.h"
 
 #define FAULT_NAME_MAX 64
 #define FAULT_MESSAGE_MAX 512

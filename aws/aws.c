@@ -1,4 +1,4 @@
-#include "keystore/awskms/aws.h"
+#include "aws/aws.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* chain: the places that credentials come from, in the order that the AWS tools have. */
-#ifndef BULLA_KEYSTORE_AWSKMS_CHAIN_H
-#define BULLA_KEYSTORE_AWSKMS_CHAIN_H
+#ifndef BULLA_AWS_CREDENTIALS_CHAIN_H
+#define BULLA_AWS_CREDENTIALS_CHAIN_H
 
-#include "keystore/awskms/call.h"
+#include "aws/call.h"
 
 /* struct chain: {now = {0}} has found none yet. */
 struct chain {

@@ -1,9 +1,9 @@
-#include "keystore/awskms/process.h"
+#include "aws/credentials/process.h"
 
 #include <stdio.h>
 
+#include "aws/credentials/shell_words.h"
 #include "base/command.h"
-#include "keystore/awskms/words.h"
 
 /* Takes what the program prints in the form of an answer by http, so that it is parsed like one. */
 static struct result run(const struct aws *aws, const struct words *words,

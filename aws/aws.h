@@ -1,12 +1,11 @@
 /* aws: what all calls to AWS share: the client, the profiles and the settings of the user. */
-#ifndef BULLA_KEYSTORE_AWSKMS_AWS_H
-#define BULLA_KEYSTORE_AWSKMS_AWS_H
+#ifndef BULLA_AWS_AWS_H
+#define BULLA_AWS_AWS_H
 
+#include "aws/endpoint.h"
+#include "aws/profiles.h"
 #include "base/secret.h"
 #include "http/http.h"
-#include "keystore/awskms/arn.h"
-#include "keystore/awskms/endpoint.h"
-#include "keystore/awskms/profile.h"
 
 /* struct aws: {0} is empty and safe to close. */
 struct aws {

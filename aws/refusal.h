@@ -1,6 +1,6 @@
 /* refusal: what the error names of KMS and STS mean. */
-#ifndef BULLA_KEYSTORE_AWSKMS_REFUSAL_H
-#define BULLA_KEYSTORE_AWSKMS_REFUSAL_H
+#ifndef BULLA_AWS_REFUSAL_H
+#define BULLA_AWS_REFUSAL_H
 
 #include "base/err.h"
 

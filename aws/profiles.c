@@ -1,4 +1,4 @@
-#include "keystore/awskms/profile.h"
+#include "aws/profiles.h"
 
 #include <errno.h>
 #include <fcntl.h>

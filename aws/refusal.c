@@ -1,4 +1,4 @@
-#include "keystore/awskms/refusal.h"
+#include "aws/refusal.h"
 
 #include <string.h>
 

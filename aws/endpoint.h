@@ -1,12 +1,16 @@
-/* endpoint: where the services of AWS are to be found. */
-#ifndef BULLA_KEYSTORE_AWSKMS_ENDPOINT_H
-#define BULLA_KEYSTORE_AWSKMS_ENDPOINT_H
+/* endpoint: regions, and where the services of AWS are to be found in them. */
+#ifndef BULLA_AWS_ENDPOINT_H
+#define BULLA_AWS_ENDPOINT_H
 
 #include <stdbool.h>
 
 #include "base/err.h"
 
+#define REGION_MAX 32    /* bytes, without the terminating zero */
 #define ENDPOINT_MAX 448 /* bytes, with the terminating zero */
+
+/* region_is_valid is true for what may be a part of a host's name: letters, digits and dashes. */
+bool region_is_valid(const char *region);
 
 /* struct endpoint_wish: what the user wants of an endpoint. */
 struct endpoint_wish {

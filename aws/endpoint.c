@@ -1,10 +1,9 @@
-#include "keystore/awskms/endpoint.h"
+#include "aws/endpoint.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "http/http.h"
-#include "keystore/awskms/arn.h"
 
 /* One row for each partition, told by how the names of its regions begin; the last takes what no
  * other does. As botocore's partitions.json has them. */
@@ -20,6 +19,14 @@ static const struct {
     {"eusc-", "amazonaws.eu", "api.amazonwebservices.eu"},
     {"", "amazonaws.com", "api.aws"},
 };
+
+bool region_is_valid(const char *region)
+{
+    size_t size = strlen(region);
+
+    return size > 0 && size <= REGION_MAX && region[0] != '-' &&
+           strspn(region, "abcdefghijklmnopqrstuvwxyz0123456789-") == size;
+}
 
 static struct result custom(char out[ENDPOINT_MAX], const char *url, struct err *err)
 {

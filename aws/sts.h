@@ -1,8 +1,8 @@
 /* sts: the Security Token Service, which gives credentials for a role and tells who one is. */
-#ifndef BULLA_KEYSTORE_AWSKMS_STS_H
-#define BULLA_KEYSTORE_AWSKMS_STS_H
+#ifndef BULLA_AWS_STS_H
+#define BULLA_AWS_STS_H
 
-#include "keystore/awskms/call.h"
+#include "aws/call.h"
 
 /* struct role: what is asked for; all but arn may be NULL. */
 struct role {

@@ -3,8 +3,8 @@
  * They are read here and not by inih, which as Debian builds it cuts lines at 200 bytes (a session
  * token is longer) and values at " ;". What the Python tools of AWS refuse is refused: a line that
  * is passed over may be the one that says whose credentials to use. */
-#ifndef BULLA_KEYSTORE_AWSKMS_PROFILE_H
-#define BULLA_KEYSTORE_AWSKMS_PROFILE_H
+#ifndef BULLA_AWS_PROFILES_H
+#define BULLA_AWS_PROFILES_H
 
 #include "base/secret.h"
 
