@@ -1,5 +1,7 @@
 #include "aws/aws.h"
 
+#include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -77,7 +79,9 @@ struct result aws_open(struct aws *aws, unsigned timeout, struct err *err)
 
     json_wipe();
     if (!profiles_read(&made.profiles, err).ok || !read_settings(&made, err).ok ||
-        !http_new(&made.http, aws_setting(&made, "AWS_CA_BUNDLE", "ca_bundle"), err).ok) {
+        !http_new(&made.http, aws_setting(&made, "AWS_CA_BUNDLE", "ca_bundle"),
+                  "AWS_CA_BUNDLE names a file with the certificates to trust", err)
+             .ok) {
         aws_close(&made);
         return FAIL;
     }
@@ -111,9 +115,12 @@ static struct result service_endpoint(const char **out, const struct aws *aws, c
 static struct result configured_endpoint(const char **out, const struct aws *aws,
                                          const char *service, struct err *err)
 {
-    bool sts = strcmp(service, "sts") == 0;
+    char variable[64];
 
-    *out = aws_setting(aws, sts ? "AWS_ENDPOINT_URL_STS" : "AWS_ENDPOINT_URL_KMS", NULL);
+    snprintf(variable, sizeof variable, "AWS_ENDPOINT_URL_%s", service);
+    for (char *c = variable; *c != '\0'; c++)
+        *c = (char)toupper((unsigned char)*c);
+    *out = aws_setting(aws, variable, NULL);
     if (*out == NULL)
         *out = aws_setting(aws, "AWS_ENDPOINT_URL", NULL);
     if (*out == NULL && !service_endpoint(out, aws, service, err).ok)

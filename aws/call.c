@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "aws/refusal.h"
+#include "aws/sign.h"
 #include "base/clock.h"
 #include "base/stream.h"
 #include "http/xml.h"
@@ -11,31 +11,6 @@
 #define BACKOFF_MAX 20000u  /* milliseconds */
 #define PIECE 8             /* bytes of a secret that no message may have */
 #define ATTEMPT_LEAST 1000u /* milliseconds that an attempt gets at least */
-
-/* What passes by itself. The first rows are botocore's throttling and transient errors. */
-static const char *const passing[] = {"Throttling",
-                                      "ThrottlingException",
-                                      "ThrottledException",
-                                      "RequestThrottledException",
-                                      "RequestThrottled",
-                                      "TooManyRequestsException",
-                                      "ProvisionedThroughputExceededException",
-                                      "TransactionInProgressException",
-                                      "RequestLimitExceeded",
-                                      "BandwidthLimitExceeded",
-                                      "LimitExceededException",
-                                      "SlowDown",
-                                      "PriorRequestNotComplete",
-                                      "RequestTimeout",
-                                      "RequestTimeoutException",
-                                      "IDPCommunicationError",
-                                      "InternalFailure",
-                                      "ServiceUnavailable",
-                                      "ServiceUnavailableException",
-                                      "DependencyTimeoutException",
-                                      "KeyUnavailableException",
-                                      "KMSInternalException",
-                                      NULL};
 
 static const char *const expired[] = {"ExpiredToken", "ExpiredTokenException",
                                       "TokenRefreshRequired", NULL};
@@ -67,10 +42,11 @@ static bool tells(const char *message, const char *secret)
     return false;
 }
 
-static bool may_be_said(const char *message, const struct call *call, const struct signature *g)
+static bool may_be_said(const char *message, const struct call *call, const struct credentials *c)
 {
     return !tells(message, call->unsaid) &&
-           (g == NULL || (!tells(message, g->token) && !tells(message, g->secret_key)));
+           (c == NULL || (!tells(message, (const char *)c->token.bytes) &&
+                          !tells(message, (const char *)c->secret_key.bytes)));
 }
 
 /* Letters and digits of an error's name, which may have a prefix that ends in "#" and, in a header
@@ -90,15 +66,15 @@ static void take_name(struct fault *f, const char *text)
 }
 
 static void take_message(struct fault *f, const char *text, const struct call *call,
-                         const struct signature *g)
+                         const struct credentials *c)
 {
-    if (text == NULL || is_among(telling, f->name) || !may_be_said(text, call, g))
+    if (text == NULL || is_among(telling, f->name) || !may_be_said(text, call, c))
         return;
     snprintf(f->message, sizeof f->message, "%s", text);
 }
 
 static void read_json_fault(struct fault *f, const json_t *json, const struct call *call,
-                            const struct signature *g)
+                            const struct credentials *c)
 {
     const char *name = json_text(json, "__type"), *message = json_text(json, "message");
 
@@ -106,37 +82,40 @@ static void read_json_fault(struct fault *f, const json_t *json, const struct ca
         name = json_text(json, "code");
     if (name != NULL)
         take_name(f, name);
-    take_message(f, message != NULL ? message : json_text(json, "Message"), call, g);
+    take_message(f, message != NULL ? message : json_text(json, "Message"), call, c);
 }
 
 static void read_xml_fault(struct fault *f, const struct http_answer *a, const struct call *call,
-                           const struct signature *g)
+                           const struct credentials *c)
 {
     char name[FAULT_NAME_MAX + 1], message[2048];
 
     if (xml_text(a, "Code", name, sizeof name))
         take_name(f, name);
     if (xml_text(a, "Message", message, sizeof message))
-        take_message(f, message, call, g);
+        take_message(f, message, call, c);
 }
 
 /* How an answer other than 200 refuses. */
 static void read_fault(struct fault *f, const struct http_answer *a, const struct call *call,
-                       const struct signature *g)
+                       const struct credentials *c)
 {
     json_auto_t *json = json_read(a);
 
     *f = (struct fault){0};
     if (json != NULL)
-        read_json_fault(f, json, call, g);
+        read_json_fault(f, json, call, c);
     else
-        read_xml_fault(f, a, call, g);
+        read_xml_fault(f, a, call, c);
     if (f->name[0] == '\0')
         snprintf(f->name, sizeof f->name, "HTTP status %ld%s", a->status,
                  a->status >= 300 && a->status < 400 ? ", a redirect, which is not followed" : "");
-    memcpy(f->request_id, a->request_id, sizeof f->request_id);
-    f->passing = is_among(passing, f->name) ||
-                 ((a->status >= 500 || a->status == 429) && refusal_find(f->name) == NULL);
+    memcpy(f->request_id, a->header, sizeof f->request_id);
+    const struct refusal *known = refusal_find(call->refusals, f->name);
+    f->class = known != NULL                          ? known->class
+               : a->status >= 500 || a->status == 429 ? ERR_STORE
+                                                      : ERR_POLICY;
+    f->hint = known != NULL ? known->hint : NULL;
     f->expired = is_among(expired, f->name);
 }
 
@@ -173,22 +152,21 @@ static struct result attempt(const struct aws *aws, const struct call *call,
                              const struct credentials *c, long timeout, struct http_answer *answer,
                              struct fault *fault, struct err *err)
 {
-    struct signature g = {0};
+    struct signature signature SIGNATURE_CLEANUP = {0};
     struct http_request request = {.method = "POST",
                                    .url = call->url,
                                    .headers = call->headers,
                                    .body = call->body,
+                                   .wanted_header = "x-amzn-requestid:",
                                    .timeout = timeout};
 
-    if (c != NULL) {
-        g = credentials_signature(c, call->region, call->service);
-        request.signature = &g;
-    }
+    if (c != NULL && !sign_request(&request, &signature, c, call->region, call->service, err).ok)
+        return FAIL;
     if (!http_send(aws->http, &request, answer, err).ok)
         return FAIL;
     *fault = (struct fault){0};
     if (answer->status != 200)
-        read_fault(fault, answer, call, request.signature);
+        read_fault(fault, answer, call, c);
     return OK;
 }
 
@@ -208,7 +186,7 @@ struct result call_send(const struct aws *aws, const struct call *call, const st
             renew = renewed = true;
             continue;
         }
-        bool again = r.ok ? fault->passing : err->class == ERR_STORE;
+        bool again = (r.ok ? fault->class : err->class) == ERR_STORE;
         if (again && n < aws->attempts && back_off(n, deadline))
             continue;
         if (stream_interrupted())

@@ -3,6 +3,7 @@
 #define BULLA_AWS_CALL_H
 
 #include "aws/credentials/credentials.h"
+#include "aws/refusal.h"
 
 #define FAULT_NAME_MAX 64
 #define FAULT_MESSAGE_MAX 512
@@ -15,16 +16,18 @@ struct call {
     const char *const *headers; /* "Name: value", ended by NULL */
     const char *what;           /* "kms:Decrypt", for messages */
     struct view body;
-    const char *unsaid; /* a secret of the body, which no message may repeat; or NULL */
+    const char *unsaid;             /* a secret of the body, which no message may repeat; or NULL */
+    const struct refusal *refusals; /* of this service alone, as refusal_find takes them; or NULL */
 };
 
 /* struct fault: how a service refused; name is empty if it did not. */
 struct fault {
     char name[FAULT_NAME_MAX + 1];       /* as the service calls it: "ThrottlingException" */
     char message[FAULT_MESSAGE_MAX + 1]; /* what it says; empty if that would tell a secret */
-    char request_id[HTTP_REQUEST_ID_MAX + 1];
-    bool passing; /* a retry may help */
-    bool expired; /* new credentials may help */
+    char request_id[HTTP_HEADER_MAX + 1];
+    enum err_class class; /* ERR_STORE: a retry may help */
+    const char *hint;     /* what to do, or NULL */
+    bool expired;         /* new credentials may help */
 };
 
 /* struct caller: who calls: asked before each attempt, so that credentials are fresh. A call that

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "aws/refusal.h"
 #include "base/text.h"
 #include "http/wiping_allocator.h"
 #include "http/xml.h"
@@ -39,13 +38,12 @@ static char *make_form(const struct field *fields)
 /* The class of a refusal, and what to do. */
 static struct result refused(const struct call *call, const struct fault *f, struct err *err)
 {
-    (void)fail(err, f->passing ? ERR_STORE : ERR_POLICY, "%s: %s%s%s (request %s)", call->what,
-               f->name, f->message[0] != '\0' ? ": " : "", f->message,
+    (void)fail(err, f->class, "%s: %s%s%s (request %s)", call->what, f->name,
+               f->message[0] != '\0' ? ": " : "", f->message,
                f->request_id[0] != '\0' ? f->request_id : "without an id");
-    const struct refusal *known = refusal_find(f->name);
-    if (!f->passing && known != NULL && known->hint != NULL)
-        err_hint(err, "%s", known->hint);
-    else if (!f->passing)
+    if (f->hint != NULL)
+        err_hint(err, "%s", f->hint);
+    else if (f->class != ERR_STORE)
         err_hint(err, "whoever calls needs %s, and the role's trust policy must name the caller",
                  call->what);
     return FAIL;

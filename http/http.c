@@ -17,18 +17,21 @@
 struct http {
     const struct libcurl *curl;
     char *ca_bundle;
+    const char *ca_hint;
 };
 
 /* struct transfer: one request on its way. */
 struct transfer {
     struct http_answer *answer;
+    const char *wanted_header;
     struct curl_slist *headers;
     bool too_long;
     bool failed; /* to store the answer */
     struct err *err;
 };
 
-struct result http_new(struct http **out, const char *ca_bundle, struct err *err)
+struct result http_new(struct http **out, const char *ca_bundle, const char *ca_hint,
+                       struct err *err)
 {
     struct http *h = calloc(1, sizeof *h);
 
@@ -38,6 +41,7 @@ struct result http_new(struct http **out, const char *ca_bundle, struct err *err
         free(h);
         return FAIL;
     }
+    h->ca_hint = ca_hint;
     h->ca_bundle = ca_bundle != NULL ? strdup(ca_bundle) : NULL;
     if (ca_bundle != NULL && h->ca_bundle == NULL) {
         http_free(&h);
@@ -100,19 +104,23 @@ static size_t on_body(char *bytes, size_t one, size_t count, void *arg)
     return size;
 }
 
-/* Takes the request's id; what is not printable ends it. */
+/* Takes the value of the header that is wanted; what is not printable ends it. */
 static size_t on_header(char *line, size_t one, size_t count, void *arg)
 {
-    struct http_answer *a = ((struct transfer *)arg)->answer;
-    size_t size = one * count, name = strlen(HTTP_REQUEST_ID_HEADER), n = 0;
+    const struct transfer *t = arg;
+    size_t size = one * count, name, n = 0;
+    char *out = t->answer->header;
 
-    if (size <= name || strncasecmp(line, HTTP_REQUEST_ID_HEADER, name) != 0)
+    if (t->wanted_header == NULL)
+        return size;
+    name = strlen(t->wanted_header);
+    if (size <= name || strncasecmp(line, t->wanted_header, name) != 0)
         return size;
     while (name < size && line[name] == ' ')
         name++;
-    while (name < size && n < HTTP_REQUEST_ID_MAX && line[name] > ' ' && line[name] < 0x7f)
-        a->request_id[n++] = line[name++];
-    a->request_id[n] = '\0';
+    while (name < size && n < HTTP_HEADER_MAX && line[name] > ' ' && line[name] < 0x7f)
+        out[n++] = line[name++];
+    out[n] = '\0';
     return size;
 }
 
@@ -122,26 +130,15 @@ static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl
     return stream_interrupted() ? 1 : 0;
 }
 
-static bool add_header(struct http *h, struct transfer *t, const char *line)
+static bool add_headers(struct http *h, struct transfer *t, const char *const *headers)
 {
-    struct curl_slist *longer = h->curl->slist_append(t->headers, line);
-
-    if (longer != NULL)
-        t->headers = longer;
-    return longer != NULL;
-}
-
-static bool add_headers(struct http *h, struct transfer *t, const struct http_request *r)
-{
-    char *line WIPING_CLEANUP = NULL;
-
-    for (const char *const *header = r->headers; header != NULL && *header != NULL; header++)
-        if (!add_header(h, t, *header))
+    for (; headers != NULL && *headers != NULL; headers++) {
+        struct curl_slist *longer = h->curl->slist_append(t->headers, *headers);
+        if (longer == NULL)
             return false;
-    if (r->signature == NULL || r->signature->token == NULL)
-        return true;
-    return asprintf(&line, "X-Amz-Security-Token: %s", r->signature->token) >= 0 &&
-           add_header(h, t, line);
+        t->headers = longer;
+    }
+    return true;
 }
 
 /* struct setting: collects whether every option was taken: one that an older library does not know
@@ -213,14 +210,11 @@ static void set_request(struct setting *s, const struct http_request *r, const s
     }
 }
 
-static void set_signature(struct setting *s, const struct signature *g)
+static void set_signature(struct setting *s, const struct http_sigv4 *g)
 {
-    char provider[128];
-
     if (g == NULL)
         return;
-    snprintf(provider, sizeof provider, "aws:amz:%s:%s", g->region, g->service);
-    set_pointer(s, CURLOPT_AWS_SIGV4, provider);
+    set_pointer(s, CURLOPT_AWS_SIGV4, g->provider);
     set_pointer(s, CURLOPT_USERNAME, g->access_key);
     set_pointer(s, CURLOPT_PASSWORD, g->secret_key);
 }
@@ -241,7 +235,7 @@ static struct result transport_fault(const struct http *h, const struct transfer
     if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||
         code == CURLE_SSL_ISSUER_ERROR) {
         (void)fail(err, ERR_POLICY, "'%s' is not trusted: %s", url, what);
-        err_hint(err, "AWS_CA_BUNDLE names a file with the certificates to trust");
+        err_hint(err, "%s", h->ca_hint);
         return FAIL;
     }
     if (code == CURLE_OUT_OF_MEMORY)
@@ -263,7 +257,7 @@ static struct result perform(struct http *h, const struct http_request *r, struc
     set_pointer(&s, CURLOPT_ERRORBUFFER, detail);
     set_request(&s, r, t);
     set_security(&s, h, r);
-    set_signature(&s, r->signature);
+    set_signature(&s, r->sigv4);
     set_callbacks(&s, t);
     CURLcode code = s.bad ? CURLE_UNKNOWN_OPTION : h->curl->easy_perform(s.handle);
     h->curl->easy_getinfo(s.handle, CURLINFO_RESPONSE_CODE, &t->answer->status);
@@ -279,12 +273,12 @@ struct result http_send(struct http *h, const struct http_request *request,
                         struct http_answer *answer, struct err *err)
 {
     struct http_answer made HTTP_ANSWER_CLEANUP = {0};
-    struct transfer t = {.answer = &made, .err = err};
+    struct transfer t = {.answer = &made, .wanted_header = request->wanted_header, .err = err};
 
     if (!make_room(&made, 0, err).ok)
         return FAIL;
-    struct result r = add_headers(h, &t, request) ? perform(h, request, &t, err)
-                                                  : fail(err, ERR_FAILED, "out of memory");
+    bool added = add_headers(h, &t, request->headers) && add_headers(h, &t, request->more_headers);
+    struct result r = added ? perform(h, request, &t, err) : fail(err, ERR_FAILED, "out of memory");
     h->curl->slist_free_all(t.headers);
     answer->reached = made.reached;
     if (!r.ok)
@@ -384,11 +378,4 @@ struct result http_place_of(struct http_place *place, const char *url, struct er
         return fail(err, ERR_USAGE, "'%s' is not the URL of a service", url);
     *place = p;
     return OK;
-}
-
-struct result http_check_bare(const struct http_place *place, const char *url, struct err *err)
-{
-    if (strcmp(place->path, "/") == 0)
-        return OK;
-    return fail(err, ERR_USAGE, "endpoint '%s' is more than a scheme, a host and a port", url);
 }

@@ -7,26 +7,25 @@
 #include "base/wire.h"
 
 #define HTTP_ANSWER_MAX (64 * 1024) /* bytes */
-#define HTTP_REQUEST_ID_MAX 128
-#define HTTP_REQUEST_ID_HEADER "x-amzn-requestid:"
+#define HTTP_HEADER_MAX 128
 
 struct http;
 
-/* struct signature: what a request is signed with (SigV4). Texts end with a zero. */
-struct signature {
-    const char *region, *service;
+/* struct http_sigv4: what libcurl signs a request with. */
+struct http_sigv4 {
+    const char *provider; /* as CURLOPT_AWS_SIGV4 takes it */
     const char *access_key, *secret_key;
-    const char *token; /* or NULL */
 };
 
 struct http_request {
     const char *method; /* "GET", "PUT" or "POST" */
     const char *url;
-    const char *const *headers;        /* "Name: value", ended by NULL */
-    struct view body;                  /* of a POST */
-    const struct signature *signature; /* or NULL */
-    bool near;    /* of this machine: no proxy is asked, plain http is allowed */
-    long timeout; /* milliseconds for all of it */
+    const char *const *headers, *const *more_headers; /* "Name: value", ended by NULL; or NULL */
+    struct view body;                                 /* of a POST */
+    const struct http_sigv4 *sigv4;                   /* NULL: it is not signed */
+    const char *wanted_header; /* "name:", of the answer, whose value is kept; or NULL */
+    bool near;                 /* of this machine: no proxy is asked, plain http is allowed */
+    long timeout;              /* milliseconds for all of it */
 };
 
 /* struct http_answer: {0} is empty and safe to free. */
@@ -34,15 +33,15 @@ struct http_answer {
     long status;
     struct secret body; /* zero-terminated behind body_size bytes */
     size_t body_size;
-    char request_id[HTTP_REQUEST_ID_MAX + 1]; /* printable ASCII; empty if none came */
-    bool reached; /* a server accepted the connection, whatever came after */
+    char header[HTTP_HEADER_MAX + 1]; /* what was wanted: printable ASCII; empty if none came */
+    bool reached;                     /* a server accepted the connection, whatever came after */
 };
 
 #define HTTP_ANSWER_CLEANUP __attribute__((cleanup(http_answer_free)))
 
 /* http_new makes a client. ca_bundle is a file of the only certificates to be trusted; NULL = the
- * system's. */
-FALLIBLE http_new(struct http **out, const char *ca_bundle, struct err *err);
+ * system's. ca_hint, a constant, tells a person how to name another. */
+FALLIBLE http_new(struct http **out, const char *ca_bundle, const char *ca_hint, struct err *err);
 void http_free(struct http **http);
 
 /* http_send sends a request and takes the answer, whatever its status. ERR_STORE where a retry may
@@ -64,9 +63,6 @@ struct http_place {
 /* http_place_of takes a URL apart as libcurl does. ERR_USAGE if it is not http or https, or names a
  * user. */
 FALLIBLE http_place_of(struct http_place *place, const char *url, struct err *err);
-
-/* http_check_bare fails with ERR_USAGE if the URL of a place has a path or the like. */
-FALLIBLE http_check_bare(const struct http_place *place, const char *url, struct err *err);
 
 /* http_is_loopback is true for the names and addresses of this machine. */
 bool http_is_loopback(const char *host);

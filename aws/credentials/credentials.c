@@ -146,13 +146,3 @@ struct result credentials_from_json(struct credentials *c, const json_t *json, c
 
     return credentials_make(c, &text, err, "%s", source);
 }
-
-struct signature credentials_signature(const struct credentials *c, const char *region,
-                                       const char *service)
-{
-    return (struct signature){.region = region,
-                              .service = service,
-                              .access_key = (const char *)c->access_key.bytes,
-                              .secret_key = (const char *)c->secret_key.bytes,
-                              .token = (const char *)c->token.bytes};
-}

@@ -43,8 +43,4 @@ FALLIBLE credentials_from_json(struct credentials *c, const json_t *json, const 
  * "UTC". */
 bool expiry_read(uint64_t *seconds, const char *text);
 
-/* credentials_signature gives what a request is signed with; it points into *c. */
-struct signature credentials_signature(const struct credentials *c, const char *region,
-                                       const char *service);
-
 #endif

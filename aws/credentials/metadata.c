@@ -154,8 +154,11 @@ static struct result instance_root(const struct aws *aws, char *out, size_t room
 
     if (custom == NULL)
         custom = mode != NULL && strcasecmp(mode, "ipv6") == 0 ? INSTANCE_V6 : INSTANCE_V4;
-    if (!check_host(custom, &place, err).ok || !http_check_bare(&place, custom, err).ok)
+    if (!check_host(custom, &place, err).ok)
         return FAIL;
+    if (strcmp(place.path, "/") != 0)
+        return fail(err, ERR_USAGE, "endpoint '%s' is more than a scheme, a host and a port",
+                    custom);
     snprintf(out, room, "%s", place.root);
     return OK;
 }

@@ -26,6 +26,39 @@ static const struct operation reencrypt_operation = {
 static const struct operation describe_operation = {"DescribeKey", "kms:DescribeKey",
                                                     "kms:DescribeKey on this key"};
 
+static const struct refusal refusals[] = {
+    {"DependencyTimeoutException", ERR_STORE, NULL},
+    {"KeyUnavailableException", ERR_STORE, NULL},
+    {"KMSInternalException", ERR_STORE, NULL},
+    {"DryRunOperationException", ERR_POLICY, NULL},
+    {"IncorrectKeyException", ERR_NO_KEY, "it was sealed to another key"},
+    {"InvalidCiphertextException", ERR_NO_KEY,
+     "the wrap or the context of the file is not as it was sealed"},
+    {"NotFoundException", ERR_NO_KEY, "there is no such key in this account and region"},
+    {"DisabledException", ERR_POLICY, "'aws kms enable-key' enables it"},
+    {"KMSInvalidStateException", ERR_POLICY,
+     "the key may be waiting for its deletion, or have no key material; 'bulla key check' shows its "
+     "state"},
+    {"InvalidKeyUsageException", ERR_POLICY, "the key must be symmetric, for ENCRYPT_DECRYPT"},
+    {NULL, ERR_NONE, NULL},
+};
+
+static enum kms_refusal kind_of(const char *name)
+{
+    static const struct {
+        const char *name;
+        enum kms_refusal kind;
+    } kinds[] = {{"IncorrectKeyException", KMS_OTHER_KEY},
+                 {"AccessDeniedException", KMS_DENIED},
+                 {"AccessDenied", KMS_DENIED},
+                 {"DryRunOperationException", KMS_DRY_RUN}};
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(kinds[i].name, name) == 0)
+            return kinds[i].kind;
+    return KMS_REFUSED;
+}
+
 static const char *id_or_none(const char *request_id)
 {
     return request_id[0] != '\0' ? request_id : "without an id";
@@ -34,24 +67,20 @@ static const char *id_or_none(const char *request_id)
 static struct result refused(const struct operation *op, const char *key_id, const struct fault *f,
                              enum kms_refusal *refusal, struct err *err)
 {
-    const struct refusal *known = refusal_find(f->name);
     const char *colon = f->message[0] != '\0' ? ": " : "";
+    enum kms_refusal kind = kind_of(f->name);
 
     if (refusal != NULL)
-        *refusal = known != NULL ? known->kind : KMS_REFUSED;
-    (void)fail(err,
-               f->passing      ? ERR_STORE
-               : known != NULL ? known->class
-                               : ERR_POLICY,
-               "key '%s': %s: %s%s%s (request %s)", key_id, op->what, f->name, colon, f->message,
-               id_or_none(f->request_id));
-    if (f->passing)
+        *refusal = kind;
+    (void)fail(err, f->class, "key '%s': %s: %s%s%s (request %s)", key_id, op->what, f->name, colon,
+               f->message, id_or_none(f->request_id));
+    if (f->class == ERR_STORE)
         err_hint(err, "the service may answer later; --kms-timeout is how long to try");
-    else if (known != NULL && known->kind == KMS_DENIED)
+    else if (kind == KMS_DENIED)
         err_hint(err, "a policy must allow %s, for this caller and this encryption context",
                  op->permission);
-    else if (known != NULL && known->hint != NULL)
-        err_hint(err, "%s", known->hint);
+    else if (f->hint != NULL)
+        err_hint(err, "%s", f->hint);
     return FAIL;
 }
 
@@ -90,7 +119,8 @@ static struct result ask(struct kms *kms, const struct operation *op, const char
                         .headers = headers,
                         .what = op->what,
                         .body = {(const uint8_t *)body, strlen(body)},
-                        .unsaid = unsaid};
+                        .unsaid = unsaid,
+                        .refusals = refusals};
     pthread_mutex_lock(&kms->account->lock);
     struct result sent = call_send(&kms->account->aws, &call, &caller, &got, &fault, err);
     pthread_mutex_unlock(&kms->account->lock);
@@ -105,7 +135,7 @@ static struct result ask(struct kms *kms, const struct operation *op, const char
     *answer = json_read(&got);
     if (*answer == NULL)
         return fail(err, ERR_STORE, "key '%s': %s: the answer is not JSON (request %s)", key_id,
-                    op->what, id_or_none(got.request_id));
+                    op->what, id_or_none(got.header));
     return OK;
 }
 
