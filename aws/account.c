@@ -4,13 +4,14 @@
 
 static struct account *shared;
 
-struct result account_open(struct account **out, unsigned timeout, struct err *err)
+struct result account_open(struct account **out, const struct environment *environment,
+                           unsigned timeout, struct err *err)
 {
     if (shared == NULL) {
         struct account *a = calloc(1, sizeof *a);
         if (a == NULL)
             return fail(err, ERR_FAILED, "out of memory");
-        if (!aws_open(&a->aws, timeout, err).ok) {
+        if (!aws_open(&a->aws, environment, timeout, err).ok) {
             free(a);
             return FAIL;
         }

@@ -14,9 +14,11 @@ struct account {
     unsigned users;
 };
 
-/* account_open gives the account of this run with a timeout in seconds, which the first sets for
- * all; each success is paid back by account_close. Not to be called by two threads at once. */
-FALLIBLE account_open(struct account **out, unsigned timeout, struct err *err);
+/* account_open gives the account of this run, with an environment and a timeout in seconds, which
+ * the first sets for all; each success is paid back by account_close. Not to be called by two
+ * threads at once. */
+FALLIBLE account_open(struct account **out, const struct environment *environment, unsigned timeout,
+                      struct err *err);
 void account_close(struct account **account);
 
 #endif

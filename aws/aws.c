@@ -13,11 +13,9 @@
 
 const char *aws_setting(const struct aws *aws, const char *variable, const char *key)
 {
-    const char *value = variable != NULL ? getenv(variable) : NULL;
+    const char *value = variable != NULL ? environment_get(&aws->environment, variable) : NULL;
 
-    if (value != NULL && value[0] != '\0')
-        return value;
-    return key != NULL ? profile_get(&aws->profiles, aws->profile, key) : NULL;
+    return value == NULL && key != NULL ? profile_get(&aws->profiles, aws->profile, key) : value;
 }
 
 struct result aws_number(unsigned *out, const struct aws *aws, const char *variable,
@@ -73,12 +71,13 @@ static struct result read_settings(struct aws *aws, struct err *err)
                       ATTEMPTS, err);
 }
 
-struct result aws_open(struct aws *aws, unsigned timeout, struct err *err)
+struct result aws_open(struct aws *aws, const struct environment *environment, unsigned timeout,
+                       struct err *err)
 {
-    struct aws made = {.timeout = timeout};
+    struct aws made = {.environment = *environment, .timeout = timeout};
 
     json_wipe();
-    if (!profiles_read(&made.profiles, err).ok || !read_settings(&made, err).ok ||
+    if (!profiles_read(&made.profiles, environment, err).ok || !read_settings(&made, err).ok ||
         !http_new(&made.http, aws_setting(&made, "AWS_CA_BUNDLE", "ca_bundle"),
                   "AWS_CA_BUNDLE names a file with the certificates to trust", err)
              .ok) {

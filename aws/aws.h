@@ -9,6 +9,7 @@
 
 /* struct aws: {0} is empty and safe to close. */
 struct aws {
+    struct environment environment;
     struct http *http;
     struct profiles profiles;
     const char *profile;         /* AWS_DEFAULT_PROFILE, AWS_PROFILE or "default" */
@@ -19,8 +20,9 @@ struct aws {
     unsigned timeout;       /* seconds that one operation may take, with its retries */
 };
 
-/* aws_open reads the environment and the profiles. */
-FALLIBLE aws_open(struct aws *aws, unsigned timeout, struct err *err);
+/* aws_open reads the environment, of which it keeps a copy, and the profiles. */
+FALLIBLE aws_open(struct aws *aws, const struct environment *environment, unsigned timeout,
+                  struct err *err);
 void aws_close(struct aws *aws);
 
 /* aws_setting gives a variable of the environment, else a value of the profile in use, else NULL;

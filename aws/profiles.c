@@ -280,13 +280,13 @@ static struct result read_text(struct secret *text, size_t *size, const char *pa
 
 /* The path in a variable, or of the usual file in the home directory; NULL if there is none. The
  * caller frees *path. */
-static struct result find_path(char **path, bool *was_named, const char *variable,
-                               const char *usual, struct err *err)
+static struct result find_path(char **path, bool *was_named, const struct environment *e,
+                               const char *variable, const char *usual, struct err *err)
 {
-    const char *named = getenv(variable), *home = getenv("HOME");
+    const char *named = environment_get(e, variable), *home = environment_get(e, "HOME");
 
     *path = NULL;
-    *was_named = named != NULL && named[0] != '\0';
+    *was_named = named != NULL;
     if (!*was_named)
         named = usual;
     bool in_home = strncmp(named, "~/", 2) == 0;
@@ -299,15 +299,16 @@ static struct result find_path(char **path, bool *was_named, const char *variabl
     return OK;
 }
 
-static struct result read_file(struct profile_file *file, const char *variable, const char *usual,
-                               bool is_config, struct err *err)
+static struct result read_file(struct profile_file *file, const struct environment *e,
+                               const char *variable, const char *usual, bool is_config,
+                               struct err *err)
 {
     struct reading r = {.file = file, .is_config = is_config};
     char *path STRING_CLEANUP = NULL;
     bool was_named;
     size_t size;
 
-    if (!find_path(&path, &was_named, variable, usual, err).ok)
+    if (!find_path(&path, &was_named, e, variable, usual, err).ok)
         return FAIL;
     if (path != NULL && !read_text(&file->text, &size, path, was_named, err).ok) {
         if (err->class == ERR_FAILED)
@@ -322,12 +323,12 @@ static struct result read_file(struct profile_file *file, const char *variable, 
     return read_lines(&r, err);
 }
 
-struct result profiles_read(struct profiles *profiles, struct err *err)
+struct result profiles_read(struct profiles *profiles, const struct environment *e, struct err *err)
 {
     struct profiles made = {0};
 
-    if (!read_file(&made.config, "AWS_CONFIG_FILE", "~/.aws/config", true, err).ok ||
-        !read_file(&made.credentials, "AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials", false,
+    if (!read_file(&made.config, e, "AWS_CONFIG_FILE", "~/.aws/config", true, err).ok ||
+        !read_file(&made.credentials, e, "AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials", false,
                    err)
              .ok) {
         profiles_free(&made);

@@ -6,6 +6,7 @@
 #ifndef BULLA_AWS_PROFILES_H
 #define BULLA_AWS_PROFILES_H
 
+#include "base/environment.h"
 #include "base/secret.h"
 
 /* struct profiles: both files; {0} is empty and safe to free. */
@@ -21,7 +22,8 @@ struct profiles {
  * (~/.aws/credentials). A file that is missing and was not named counts as empty, and so does
  * /dev/null. ERR_FAILED if one cannot be read, ERR_USAGE if it has a line that makes no sense,
  * which the message names. */
-FALLIBLE profiles_read(struct profiles *profiles, struct err *err);
+FALLIBLE profiles_read(struct profiles *profiles, const struct environment *environment,
+                       struct err *err);
 void profiles_free(struct profiles *profiles);
 
 bool profile_exists(const struct profiles *profiles, const char *profile);

@@ -89,8 +89,15 @@ static struct result token_env(struct token_options *t, const struct options *o,
     return read_seconds("token-timeout", o->token_timeout, TIMEOUT, &t->timeout, err);
 }
 
+static const char *variable(void *arg, const char *name)
+{
+    (void)arg;
+    return getenv(name);
+}
+
 struct result common_env(struct keystore_env *env, const struct options *o, struct err *err)
 {
+    env->environment = (struct environment){.get = variable};
     env->warn = terminal_warn;
     env->endpoint = o->endpoint;
     if (!token_env(&env->token, o, err).ok ||

@@ -39,24 +39,21 @@ static const char *value_of(const struct search *s, const char *key)
     return profile_get(&s->chain->aws->profiles, s->profile, key);
 }
 
-static bool is_set(const char *value)
+static const char *variable(const struct search *s, const char *name)
 {
-    return value != NULL && value[0] != '\0';
+    return environment_get(&s->chain->aws->environment, name);
 }
 
 static struct result from_environment(const struct search *s, struct credentials *out, bool *found,
                                       struct err *err)
 {
-    struct credentials_text text = {getenv("AWS_ACCESS_KEY_ID"), getenv("AWS_SECRET_ACCESS_KEY"),
-                                    getenv("AWS_SESSION_TOKEN"),
-                                    getenv("AWS_CREDENTIAL_EXPIRATION")};
+    struct credentials_text text = {
+        variable(s, "AWS_ACCESS_KEY_ID"), variable(s, "AWS_SECRET_ACCESS_KEY"),
+        variable(s, "AWS_SESSION_TOKEN"), variable(s, "AWS_CREDENTIAL_EXPIRATION")};
 
-    (void)s;
-    *found = is_set(text.access_key) || is_set(text.secret_key);
+    *found = text.access_key != NULL || text.secret_key != NULL;
     if (!*found)
         return OK;
-    if (!is_set(text.expiration))
-        text.expiration = NULL;
     return credentials_make(out, &text, err, "the environment");
 }
 
@@ -105,11 +102,11 @@ static struct result from_process(const struct search *s, struct credentials *ou
 }
 
 /* A value of the environment for the profile in use, else one of the profile. */
-static const char *either(const struct search *s, const char *variable, const char *key)
+static const char *either(const struct search *s, const char *name, const char *key)
 {
-    const char *value = s->first ? getenv(variable) : NULL;
+    const char *value = s->first ? variable(s, name) : NULL;
 
-    return is_set(value) ? value : value_of(s, key);
+    return value != NULL ? value : value_of(s, key);
 }
 
 static struct result read_web_token(struct secret *token, const char *path, struct err *err)

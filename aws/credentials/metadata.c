@@ -45,13 +45,13 @@ static bool one_line(const char *text)
 
 /* The token that the container's endpoint wants, or NULL; freed by wiping_free. A file's is read
  * each time, for it changes. */
-static struct result container_token(char **token, struct err *err)
+static struct result container_token(const struct aws *aws, char **token, struct err *err)
 {
-    const char *said = getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN");
-    const char *path = getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+    const char *said = aws_setting(aws, "AWS_CONTAINER_AUTHORIZATION_TOKEN", NULL);
+    const char *path = aws_setting(aws, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", NULL);
     struct secret text SECRET_CLEANUP = {0};
 
-    if (path != NULL && path[0] != '\0') {
+    if (path != NULL) {
         if (!secret_read_line(&text, TOKEN_FILE_MAX, path, err).ok)
             return FAIL;
         said = (const char *)text.bytes;
@@ -68,13 +68,13 @@ static struct result container_token(char **token, struct err *err)
 }
 
 /* The URL of the container's endpoint in out, empty if there is none. */
-static struct result container_url(char *out, size_t room, struct err *err)
+static struct result container_url(const struct aws *aws, char *out, size_t room, struct err *err)
 {
-    const char *relative = getenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
-    const char *full = getenv("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+    const char *relative = aws_setting(aws, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", NULL);
+    const char *full = aws_setting(aws, "AWS_CONTAINER_CREDENTIALS_FULL_URI", NULL);
     int size;
 
-    if (relative != NULL && relative[0] != '\0')
+    if (relative != NULL)
         size = snprintf(out, room, CONTAINER_HOST "%s%s", relative[0] == '/' ? "" : "/", relative);
     else
         size = snprintf(out, room, "%s", full != NULL ? full : "");
@@ -127,12 +127,12 @@ struct result container_credentials(const struct aws *aws, struct credentials *o
     struct http_place place;
     char url[CONTAINER_URL_MAX + 1];
 
-    if (!container_url(url, sizeof url, err).ok)
+    if (!container_url(aws, url, sizeof url, err).ok)
         return FAIL;
     *found = url[0] != '\0';
     if (!*found)
         return OK;
-    if (!check_host(url, &place, err).ok || !container_token(&token, err).ok ||
+    if (!check_host(url, &place, err).ok || !container_token(aws, &token, err).ok ||
         !ask_container(aws, url, token, &answer, err).ok) {
         err_context(err, "the container's credentials");
         return FAIL;
@@ -275,7 +275,7 @@ static struct result role_credentials(const struct aws *aws, const char *root, c
 struct result instance_credentials(const struct aws *aws, struct credentials *out, bool *found,
                                    struct err *err)
 {
-    const char *disabled = getenv("AWS_EC2_METADATA_DISABLED");
+    const char *disabled = aws_setting(aws, "AWS_EC2_METADATA_DISABLED", NULL);
     char *header WIPING_CLEANUP = NULL;
     char root[320];
 

@@ -49,8 +49,8 @@ static struct result awskms_open(struct master_key **out, const struct keystore_
     k->key.ops = &awskms_ops;
     k->env = env;
     if (!key_name_parse(&k->name, reference, err).ok ||
-        !account_open(&k->kms.account, env->kms_timeout, err).ok || !find_region(k, err).ok ||
-        !find_service(k, err).ok) {
+        !account_open(&k->kms.account, &env->environment, env->kms_timeout, err).ok ||
+        !find_region(k, err).ok || !find_service(k, err).ok) {
         awskms_close(&k->key);
         return FAIL;
     }

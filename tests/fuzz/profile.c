@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     setenv("AWS_CONFIG_FILE", fuzz_path(path, config), 1);
     setenv("AWS_SHARED_CREDENTIALS_FILE", fuzz_path(path, credentials), 1);
     fuzz_spoil(&p, sizeof p);
-    if (!profiles_read(&p, &err).ok) {
+    if (!profiles_read(&p, &fuzz_environment, &err).ok) {
         fuzz_refused(&err);
         HOLDS(fuzz_untouched(&p, sizeof p));
         return 0;

@@ -57,7 +57,7 @@ READERS = {
 # The other functions of these files that have branches, and why they are no readers.
 OTHERS = {
     "aws/call.c": {"sends, waits and tries again": "attempt attempt_time back_off call_send"},
-    "aws/credentials/chain.c": {"chooses the source": "chain_credentials chain_region find from_environment from_process is_set left runs_out"},
+    "aws/credentials/chain.c": {"chooses the source": "chain_credentials chain_region find from_environment from_process left runs_out"},
     "aws/credentials/metadata.c": {"gets what the environment or the user's files set":
                                    "ask_instance container_token container_url instance_credentials instance_root"},
     "aws/profiles.c": {"finds and opens the files": "find_path is_absent profiles_read read_file read_text", "keeps what was read": "add_pair"},

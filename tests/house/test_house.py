@@ -68,6 +68,12 @@ def test_only_cmd_prints_or_exits():
     assert not offenders(PRINTS, [p for p in SOURCES if relative(p).split("/")[0] != "cmd"])
 
 
+def test_only_cmd_reads_the_environment():
+    """base/command.c hands it on, to the programs that it starts."""
+    below = [p for p in SOURCES if not relative(p).startswith("cmd/") and relative(p) != "base/command.c"]
+    assert not offenders(re.compile(r"\b(secure_)?getenv\s*\(|\benviron\b"), below)
+
+
 def test_results_are_printed_by_the_terminal():
     """Not by the stream and the descriptor that the code of others prints to."""
     others = [p for p in SOURCES if relative(p) not in ("cmd/terminal.c", "base/stream.c", "base/command.c", "cmd/main.c", "cmd/descriptors.c")]

@@ -155,6 +155,14 @@ static void endpoints(void)
     }
 }
 
+static const char *variable(void *arg, const char *name)
+{
+    (void)arg;
+    return getenv(name);
+}
+
+static const struct environment environment = {.get = variable};
+
 static struct result read_profiles(struct profiles *p, const char *config, const char *credentials,
                                    struct err *err)
 {
@@ -162,7 +170,7 @@ static struct result read_profiles(struct profiles *p, const char *config, const
     test_write("credentials", credentials, strlen(credentials));
     setenv("AWS_CONFIG_FILE", "config", 1);
     setenv("AWS_SHARED_CREDENTIALS_FILE", "credentials", 1);
-    return profiles_read(p, err);
+    return profiles_read(p, &environment, err);
 }
 
 static bool has(const struct profiles *p, const char *profile, const char *key, const char *value)
@@ -207,8 +215,11 @@ static void profiles(void)
     profiles_free(&p);
     setenv("AWS_CONFIG_FILE", "/dev/null", 1);
     setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null", 1);
-    MUST(profiles_read(&p, &err).ok);
+    MUST(profiles_read(&p, &environment, &err).ok);
     CHECK(!profile_exists(&p, "default") && profile_get(&p, "default", "region") == NULL);
+    profiles_free(&p);
+    MUST(profiles_read(&p, &(struct environment){0}, &err).ok); /* with no HOME either */
+    CHECK(p.config.text.bytes == NULL && p.credentials.text.bytes == NULL);
     profiles_free(&p);
 }
 
