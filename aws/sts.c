@@ -1,10 +1,11 @@
 #include "aws/sts.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "http/wiping_allocator.h"
 #include "http/xml.h"
@@ -98,7 +99,7 @@ static struct result take(const struct http_answer *answer, const struct role *r
 /* The name of a session, if none was set; CloudTrail shows it. */
 static void name_session(char *out, size_t room)
 {
-    snprintf(out, room, "bulla-%lld", (long long)time(NULL));
+    snprintf(out, room, "bulla-%" PRIu64, clock_now());
 }
 
 static struct result lend(void *arg, bool renew, const struct credentials **out, struct err *err)

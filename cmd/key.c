@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/place.h"
 #include "base/text.h"
 #include "cmd/ages.h"
@@ -21,7 +21,7 @@
 
 static uint64_t now(void)
 {
-    return (uint64_t)time(NULL);
+    return clock_now();
 }
 
 static json_t *info_json(const char *reference, const struct key_info *info)

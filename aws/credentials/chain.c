@@ -3,11 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "aws/credentials/metadata.h"
 #include "aws/credentials/process.h"
 #include "aws/sts.h"
+#include "base/clock.h"
 #include "base/secret_file.h"
 
 /* As botocore: from 15 minutes before the end fresh ones are looked for, from 10 minutes before it
@@ -343,7 +343,7 @@ static struct result find(const struct chain *chain, struct credentials *out, st
 /* Seconds that the credentials are still good for. */
 static uint64_t left(const struct credentials *c)
 {
-    uint64_t now = (uint64_t)time(NULL);
+    uint64_t now = clock_now();
 
     if (c->expires == EXPIRES_NEVER)
         return UINT64_MAX;
