@@ -118,10 +118,17 @@ static void allow_operands(struct plan *p, const struct verb *v)
     for (size_t i = 0; i < o->operands.count; i++)
         allow_use(p, v->operand, o->operands.items[i]);
     /* The names in a list and the targets of links are known only when files are done already. */
-    if (o->files_from != NULL)
-        allow_use(p, USE_READ, o->files_from);
     if (o->files_from != NULL || o->follow)
         allow_use(p, v->operand, "/");
+}
+
+/* What an option names; a key is allowed by its store. */
+static void allow_option(void *arg, const struct row *row, const char *value)
+{
+    struct plan *p = arg;
+
+    if (row->use == USE_READ || row->use == USE_CHANGE)
+        allow_use(p, row->use, row->kind == LIST_OF_TEXT && p->options->follow ? "/" : value);
 }
 
 /* A configuration that comes by a pipe can be read only once, which is for the verb to do. */
@@ -155,19 +162,14 @@ static void allow_config(struct plan *p)
 
 static void allow_files(struct plan *p, const struct verb *v)
 {
-    const struct options *o = p->options;
-
     for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++)
         allow_read(p, libraries[i]);
     ruleset_allow(&p->files, TERMINAL, ALLOW_READ_WRITE);
     allow_config(p);
     passphrase_files(allow_secret, p);
-    if (v->operand != USE_KEY && v->operand != USE_NEW_KEY)
+    if (!common_takes_keys(v))
         allow_operands(p, v);
-    allow_use(p, v->envelope, o->envelope);
-    allow_use(p, USE_CHANGE, o->output);
-    for (size_t i = 0; i < o->check.count; i++)
-        allow_use(p, USE_READ, o->follow ? "/" : o->check.items[i]);
+    options_visit(v, p->options, allow_option, p);
 }
 
 /* True if all was done that the keys let us do. */

@@ -12,6 +12,7 @@
 #include "base/threads.h"
 #include "cmd/confine.h"
 #include "cmd/descriptors.h"
+#include "cmd/help.h"
 #include "cmd/options.h"
 #include "cmd/progress.h"
 #include "cmd/terminal.h"
@@ -110,12 +111,12 @@ static int run(int argc, char **argv, struct options *o)
     if (!secret_init(&err).ok || !options_parse(o, &verb, argc, argv, &err).ok)
         return terminal_error(&err);
     if (o->help) {
-        options_help(o, verb);
+        help_show(o, verb);
         return ERR_NONE;
     }
     terminal_quiet(o->quiet);
-    if (!descriptors_check(verb, o, &err).ok || !progress_init(o, &err).ok ||
-        !confine(verb, o, &err).ok)
+    progress_init(o);
+    if (!descriptors_check(verb, o, &err).ok || !confine(verb, o, &err).ok)
         return terminal_error(&err);
     int status = verb->run(o);
     if (secret_unlocked())

@@ -15,6 +15,7 @@
 #include "keystore/registry.h"
 
 #define NEAREST 3
+#define ALIKE 2     /* letters that two words may differ in, to be taken for one another */
 #define COMPARED 64 /* bytes of a name that are looked at */
 
 /* struct nearest: the names that are most like one, the best first; each is owned. */
@@ -52,6 +53,16 @@ static size_t distance(const char *a, const char *b)
         }
     }
     return row[size];
+}
+
+void nearest_consider(struct nearest_word *n, const char *word)
+{
+    size_t far = distance(n->wanted, word);
+
+    if (far > ALIKE || far >= strlen(n->wanted) || (n->found != NULL && far >= n->distance))
+        return;
+    n->found = word;
+    n->distance = far;
 }
 
 /* The place of a name among the best: of two as like, in the order of their bytes. */

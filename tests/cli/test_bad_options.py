@@ -230,7 +230,8 @@ def forms(options):
             yield [*with_option(verb, name), f"--{name}"], 2, f"--{name} needs a value: {takes}"
             yield with_option(verb, name, f"--{name}="), 2, f"--{name} is empty"
             if name not in REPEATED:
-                yield with_option(verb, name, f"--{name}", "1", f"--{name}=2"), 2, f"--{name} is given twice"
+                word = {"sync": "none", "progress": "json", "suite": "aes", "oaep": "sha1"}.get(name, "1")
+                yield with_option(verb, name, f"--{name}", word, f"--{name}={word}"), 2, f"--{name} is given twice"
 
 
 def misfits(options):
@@ -335,3 +336,28 @@ def test_usage(bulla, ring, work, args, says):
     assert says.encode() in done.stderr and is_clear(done.stderr)
     assert done.stdout == b"" or json.loads(done.stdout)["status"] == 2
     assert snapshot(work) == before
+
+
+NEAR = {
+    "verb": (["encrpyt", "plain"], "is 'encrypt' meant? 'bulla help' shows the verbs"),
+    "verb of a group": (["key", "lst"], "is 'key list' meant? 'bulla help key' shows the verbs"),
+    "option": (["encrypt", "--recursiv", "plain"], "is --recursive meant? 'bulla encrypt --help' shows the options"),
+    "nothing like it": (["shred", "plain"], "'bulla help' shows the verbs"),
+    "no option like it": (["encrypt", "--wonderful", "plain"], "'bulla encrypt --help' shows the options"),
+    "a short one": (["encrypt", "-Z", "plain"], "'bulla encrypt --help' shows the options"),
+}
+
+
+@pytest.mark.parametrize("args, hint", NEAR.values(), ids=NEAR)
+def test_near_miss_gets_a_hint(bulla, work, args, hint):
+    assert bulla(*args, status=2).stderr.decode().splitlines()[1] == f"bulla: hint: {hint}"
+
+
+@pytest.mark.parametrize("before", [["-q", "-k"], ["--quiet", "--key"], ["-qk"]], ids=str)
+def test_options_may_stand_before_the_verb(bulla, ring, work, before):
+    (work / "plain").write_bytes(b"x")
+    bulla(*before, ring, "encrypt", "--force", "plain")
+    assert bulla(*before, ring, "--output=-", "decrypt", "plain.bulla").stdout == b"x"
+    assert bulla("--json", "key", "--quiet", "list", ring).stdout.startswith(b'{"key"')
+    assert b"unknown option '--wonderful'" in bulla("--wonderful", "encrypt", "plain", status=2).stderr
+    assert b"unknown verb '-k'" in bulla("-k", ring, status=2).stderr
