@@ -1,21 +1,13 @@
-/* profile: the config and credentials files that AWS tools share.
- *
- * They are read here and not by inih, which as Debian builds it cuts lines at 200 bytes (a session
- * token is longer) and values at " ;". What the Python tools of AWS refuse is refused: a line that
- * is passed over may be the one that says whose credentials to use. */
+/* profiles: the config and credentials files that AWS tools share. */
 #ifndef BULLA_AWS_PROFILES_H
 #define BULLA_AWS_PROFILES_H
 
 #include "base/environment.h"
-#include "base/secret.h"
+#include "base/ini.h"
 
 /* struct profiles: both files; {0} is empty and safe to free. */
 struct profiles {
-    struct profile_file {
-        struct secret text;         /* cut up by zeros */
-        struct profile_pair *pairs; /* into text, sorted */
-        size_t count;
-    } config, credentials;
+    struct ini config, credentials;
 };
 
 /* profiles_read reads AWS_CONFIG_FILE (~/.aws/config) and AWS_SHARED_CREDENTIALS_FILE
@@ -33,7 +25,7 @@ bool profile_exists(const struct profiles *profiles, const char *profile);
 const char *profile_get(const struct profiles *profiles, const char *profile, const char *key);
 
 /* profile_get_in looks in one of the two files alone. */
-const char *profile_get_in(const struct profile_file *file, const char *profile, const char *key);
+const char *profile_get_in(const struct ini *file, const char *profile, const char *key);
 
 /* profile_is_empty is true if the value that profile_get looks for is there and empty. */
 bool profile_is_empty(const struct profiles *profiles, const char *profile, const char *key);

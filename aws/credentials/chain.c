@@ -59,9 +59,8 @@ static struct result from_environment(const struct search *s, struct credentials
 
 /* Both keys of a pair in one file. Half of one is found too, and refused: it is a mistake that the
  * next source must not hide. */
-static struct result from_file(const struct search *s, const struct profile_file *file,
-                               const char *name, struct credentials *out, bool *found,
-                               struct err *err)
+static struct result from_file(const struct search *s, const struct ini *file, const char *name,
+                               struct credentials *out, bool *found, struct err *err)
 {
     struct credentials_text text = {
         profile_get_in(file, s->profile, "aws_access_key_id"),

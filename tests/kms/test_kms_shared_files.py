@@ -72,7 +72,7 @@ FILES = {
     "no sign elsewhere": Case("[default]\nKEYS[someone]\n\nx\n", bulla=line(6, NO_SIGN), botocore=REFUSED),
     "no sign below": Case("[default]\nKEYS", "[default]\ns3 =\n  addressing_style\n", bulla=line(3, NO_SIGN, "config"), botocore=REFUSED),
     "value on the next line": Case("[default]\naws_access_key_id =\n  AKIA1\n", bulla=line(3, NO_SIGN), botocore=REFUSED),
-    "no name": Case("[default]\n= x\nKEYS", bulla=line(2, NO_NAME), botocore=REFUSED),
+    "no name": Case("[default]\n= x\nKEYS", bulla=line(2, "no name before '='"), botocore=REFUSED),
     "blank that is none": Case("[default]\n\u00a0aws_access_key_id = x\n", bulla=line(2, NO_NAME), botocore=REFUSED),
     "section twice": Case("[default]\nx = y\n[someone]\n[default]\nKEYS", bulla=line(4, SECTION_TWICE), botocore=REFUSED),
     "default in two ways": Case("", "[default]\n[profile default]\nKEYS", bulla=line(2, SECTION_TWICE, "config")),

@@ -234,7 +234,7 @@ static void profiles_that_are_none(void)
         {"[a]\n[default\n", "line 2: not 'name = value'"},
         {"[a]\r\n\r\nx\r\n", "line 3: not 'name = value'"},
         {"[a]\nx =\n  y\n", "line 3: not 'name = value'"},
-        {"[a]\n = x\n", "line 2: not a name"},
+        {"[a]\n = x\n", "line 2: no name before"},
         {"[a]\n\xc3\xa4 = x\n", "line 2: not a name"},
         {"[a]\nx\ty = x\n", "line 2: not a name"},
         {"[a]\nx = \xff\n", "line 2: not UTF-8"},
