@@ -20,16 +20,38 @@ bool is_stdio(const char *operand)
     return strcmp(operand, "-") == 0;
 }
 
+bool common_is_name(const char *given)
+{
+    size_t size = strcspn(given, "#"); /* the name of a key in a ring may have a dot */
+
+    return size > 0 && strcspn(given, "/.") >= size && !registry_has_scheme(given);
+}
+
+/* A file of that name is not taken: who can make one in the working directory would choose the key.
+ */
+static struct result no_such_name(const char *given, struct err *err)
+{
+    (void)fail(err, ERR_MISSING, "no config file names a key '%s'", given);
+    if (strcmp(given, "passphrase") == 0)
+        err_hint(err, "a passphrase is meant by passphrase:");
+    else
+        err_hint(err, "a file of that name is meant by ./%s", given);
+    return FAIL;
+}
+
+static struct result look_up(const char *name, char **reference, struct err *err)
+{
+    if (!registry_check_no_pin(name, err).ok || !config_key(name, reference, err).ok)
+        return FAIL;
+    return *reference != NULL ? OK : no_such_name(name, err);
+}
+
 struct result common_reference(const char *given, char **reference, struct err *err)
 {
-    *reference = NULL;
-    if (strpbrk(given, "/:#") == NULL && !config_key(given, reference, err).ok)
-        return FAIL;
-    if (*reference == NULL)
-        *reference = strdup(given);
-    if (*reference == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
-    return OK;
+    if (common_is_name(given))
+        return look_up(given, reference, err);
+    *reference = strdup(given);
+    return *reference != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
 }
 
 /* The references of the user, resolved; freed by free_references. */
@@ -153,9 +175,8 @@ struct result common_keys(struct session *s, const struct options *o, bool need,
         err_hint(err, "-k KEY or BULLA_KEY names one; 'bulla key new PATH' makes one");
         return FAIL;
     }
-    if (count > 0 && !resolve(&r, given, count, err).ok)
-        return FAIL;
-    return session_open(s, (const char *const *)r.items, r.count, err).ok
+    return (count == 0 || resolve(&r, given, count, err).ok) &&
+                   session_open(s, (const char *const *)r.items, r.count, err).ok
                ? OK
                : tell_nearest(given, count, err);
 }
@@ -167,9 +188,8 @@ struct result common_keyset(struct keyset *set, const struct keystore_env *env,
 
     if (list->count == 0)
         return OK;
-    if (!resolve(&r, list->items, list->count, err).ok)
-        return FAIL;
-    return keyset_open(set, env, (const char *const *)r.items, r.count, err).ok
+    return resolve(&r, list->items, list->count, err).ok &&
+                   keyset_open(set, env, (const char *const *)r.items, r.count, err).ok
                ? OK
                : tell_nearest(list->items, list->count, err);
 }

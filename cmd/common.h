@@ -44,7 +44,12 @@ FALLIBLE common_not_typed(const struct sealed_place *from, struct err *err);
 /* common_calls tells, with --json, how often the keys asked a token or a service, if they did. */
 void common_calls(const struct options *o, uint64_t calls);
 
-/* common_reference replaces a name of the config file by its reference; the caller frees. */
+/* common_is_name is true for what can only be a name of the config file: it has no scheme, and
+ * neither '/' nor '.' in front of a '#'. */
+bool common_is_name(const char *given);
+
+/* common_reference replaces a name of the config file by its reference; the caller frees.
+ * ERR_MISSING if no config file has the name. */
 FALLIBLE common_reference(const char *given, char **reference, struct err *err);
 
 /* common_sync takes --sync. ERR_USAGE. */

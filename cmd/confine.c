@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/landlock.h"
 #include "base/seccomp.h"
+#include "base/trusted.h"
 #include "cmd/common.h"
 #include "cmd/config.h"
 #include "cmd/passphrase.h"
@@ -17,13 +18,15 @@
 
 /* What libraries read when they are first used, and hold no secrets of anybody. */
 static const char *const libraries[] = {
-    "/dev/urandom", "/etc/localtime", "/etc/ssl/openssl.cnf", "/lib", "/lib64", "/usr",
+    "/dev/urandom", "/etc/localtime", "/etc/ssl/openssl.cnf", "/lib",
+    "/lib64",       "/usr",           TRUSTED_READS,
 };
 
 /* struct plan: what is to become of the run. */
 struct plan {
     const struct options *options;
     enum keystore_reach reach;
+    bool makes; /* files, or changes them */
     struct ruleset files;
 };
 
@@ -55,6 +58,7 @@ static void allow_change(struct plan *p, const char *path, enum ruleset_access a
 {
     struct stat st;
 
+    p->makes = true;
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
         ruleset_allow(&p->files, path, access);
     else
@@ -105,6 +109,7 @@ static void allow_key(void *arg, enum use use, const char *given)
     p->reach = ops->reach > p->reach ? ops->reach : p->reach;
     if (path == NULL)
         return;
+    p->makes = p->makes || use == USE_NEW_KEY;
     if (use == USE_NEW_KEY)
         allow_around(p, path, ALLOW_CHANGE);
     else
@@ -172,6 +177,13 @@ static void allow_files(struct plan *p, const struct verb *v)
     options_visit(v, p->options, allow_option, p);
 }
 
+static enum seccomp_use use_of_files(const struct plan *p, const struct verb *v)
+{
+    if (!p->makes)
+        return SECCOMP_LOOK;
+    return v->gives || p->options->same_owner ? SECCOMP_GIVE : SECCOMP_MAKE;
+}
+
 /* True if all was done that the keys let us do. */
 static bool carry_out(struct plan *p, const struct verb *v)
 {
@@ -182,7 +194,7 @@ static bool carry_out(struct plan *p, const struct verb *v)
         return done;
     allow_files(p, v);
     done = ruleset_enforce(&p->files) && done;
-    return seccomp_refuse() && done;
+    return seccomp_refuse(use_of_files(p, v)) && done;
 }
 
 struct result confine(const struct verb *verb, const struct options *o, struct err *err)
@@ -208,7 +220,9 @@ struct result confine(const struct verb *verb, const struct options *o, struct e
     ruleset_drop(&p.files);
     if (done || !must)
         return OK;
-    (void)fail(err, ERR_UNSUPPORTED, "this kernel does not let the run be confined");
+    (void)fail(err, ERR_UNSUPPORTED, "%s",
+               seccomp_known() ? "this kernel does not let the run be confined"
+                               : "there is no filter of system calls for this kind of machine");
     err_hint(err, "BULLA_CONFINE=must asks for that");
     return FAIL;
 }

@@ -172,6 +172,7 @@ const struct verb verb_encrypt = {
     .run = encrypt,
     .operand = USE_BESIDE,
     .fallback = true,
+    .gives = true,
     .rows = (const struct row *const[]){rows_key, rows_output, rows, rows_generation, rows_suite,
                                         rows_batch, rows_jobs, rows_passphrase, rows_new_passphrase,
                                         rows_token, rows_oaep, rows_kms, rows_all, NULL},

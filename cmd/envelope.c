@@ -67,6 +67,7 @@ const struct verb verb_envelope_export = {
             "takes a master key like it.\n",
     .run = run_export,
     .operand = USE_BESIDE,
+    .gives = true,
     .rows = (const struct row *const[]){rows_output, rows_envelope, export_rows, rows_all, NULL},
 };
 
@@ -92,6 +93,7 @@ const struct verb verb_envelope_restore = {
     .run = run_restore,
     .operand = USE_CHANGE,
     .fallback = true,
+    .gives = true,
     .rows = (const struct row *const[]){rows_key, rows_envelope, restore_rows, rows_passphrase,
                                         rows_token, rows_kms, rows_all, NULL},
 };

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "cmd/common.h"
 #include "cmd/key.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
@@ -53,9 +54,10 @@ static struct result key_new(const struct options *o, struct err *err)
     return OK;
 }
 
+/* No hint at what is there instead: this one is to be made. */
 static int run_new(const struct options *o)
 {
-    return key_run(key_new, o);
+    return common_run(key_new, o);
 }
 
 static const struct row new_rows[] = {

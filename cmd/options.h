@@ -81,6 +81,7 @@ struct verb {
     int (*run)(const struct options *o);
     enum use operand;              /* of each operand */
     bool fallback;                 /* takes BULLA_KEY for a key that is not given */
+    bool gives;                    /* results get the group or owner of what they were made from */
     const struct row *const *rows; /* arrays of them; NULL behind the last */
 };
 

@@ -17,6 +17,7 @@
 #include "base/secret_file.h"
 #include "base/stream.h"
 #include "base/text.h"
+#include "base/trusted.h"
 #include "crypto/passphrase.h"
 
 #define CREDENTIALS "CREDENTIALS_DIRECTORY"
@@ -60,10 +61,13 @@ static struct result from_file(const char *path, const char *noun, struct secret
                                struct err *err)
 {
     int fd FD_CLEANUP = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    char *quoted STRING_CLEANUP = NULL;
+    char *quoted STRING_CLEANUP = NULL, kind[sizeof "passphrase file"];
 
     if (fd < 0)
         return fail_input(err, "cannot open %s file '%s'", noun, path);
+    snprintf(kind, sizeof kind, "%s file", noun);
+    if (!trusted_file(fd, path, kind, err).ok)
+        return FAIL;
     if (asprintf(&quoted, "'%s'", path) < 0)
         return fail(err, ERR_FAILED, "out of memory");
     return secret_read_typed(out, fd, path, noun, quoted, err);

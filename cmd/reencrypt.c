@@ -89,6 +89,7 @@ const struct verb verb_reencrypt = {
     .run = reencrypt,
     .operand = USE_REPLACE,
     .fallback = true,
+    .gives = true,
     .rows =
         (const struct row *const[]){rows_key, rows_to, rows_generation, rows_suite, rows_batch,
                                     rows_follow, rows_jobs, rows_passphrase, rows_new_passphrase,

@@ -190,6 +190,7 @@ const struct verb verb_rewrap = {
     .run = rewrap,
     .operand = USE_REPLACE,
     .fallback = true,
+    .gives = true,
     .rows = (const struct row *const[]){rows_key, rows_to, rows, rows_batch, rows_follow, rows_jobs,
                                         rows_passphrase, rows_new_passphrase, rows_token, rows_oaep,
                                         rows_kms, rows_all, NULL},

@@ -52,7 +52,7 @@ READERS = {
     "keystore/pkcs11/guard.c": ["failed", "give_derived", "on_decrypt_init", "on_decrypt"],
     "keystore/pkcs11/uri.c": ["find_known", "check_value", "check_attribute", "check_contradictions", "check_attributes", "read_key", "read_module", "read_pin", "read_parts",
                               "uri_read"],
-    "keystore/registry.c": ["check_no_pin", "begins", "keyset_check_age"],
+    "keystore/registry.c": ["registry_check_no_pin", "begins", "registry_has_scheme", "keyset_check_age"],
     "keystore/shown.c": None,
 }
 
@@ -62,15 +62,15 @@ OTHERS = {
     "aws/credentials/chain.c": {"chooses the source": "chain_credentials chain_region find from_environment from_process left runs_out"},
     "aws/credentials/metadata.c": {"gets what the environment or the user's files set":
                                    "ask_instance container_token container_url instance_credentials instance_root"},
-    "aws/profiles.c": {"finds and opens the files": "find_path is_absent profiles_read read_file read_text"},
+    "aws/profiles.c": {"finds and opens the files, and looks whose they are": "check_choices find_path is_absent profiles_read read_file read_text"},
     "aws/sts.c": {"writes a request": "make_form sts_assume_role sts_assume_role_with_web_identity", "sends it": "ask lend"},
     "base/wire.c": {"writes": "put_integer wire_put_bytes wire_put_sized"},
     "base/text.c": {"writes": "text_percent text_time", "gets the name of a file": "text_ends_with"},
     "base/ini.c": {"keeps what was read": "add_pair"},
     "base/secret_file.c": {"opens the file": "secret_read_line"},
-    "cmd/config.c": {"finds and opens the files": "config_files config_key look_everywhere look_in named_file"},
+    "cmd/config.c": {"finds and opens the files, and looks whose they are": "believe parse config_files config_key look_everywhere look_in named_file"},
     "cmd/options.c": {"names a verb, or the words of a choice": "options_verb_name words_of", "shows what was read": "options_visit",
-                      "frees what was read": "options_free"},
+                       "frees what was read": "options_free"},
     "cmd/passphrase.c": {
         "chooses the source": "credential_path find passphrase_by_command passphrase_env passphrase_files",
         "gets a number that the user gave": "from_fd_option keep_descriptors",
