@@ -1,7 +1,6 @@
 #include "aws/profiles.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +9,6 @@
 
 #include "base/cleanup.h"
 #include "base/secret_file.h"
-#include "base/text.h"
-#include "base/trusted.h"
 
 #define BLANKS " \t\r\f\v"
 #define FILE_MAX (1024 * 1024) /* bytes */
@@ -73,38 +70,14 @@ static const struct ini_dialect credentials_dialect = {"AWS file", credentials_s
                                                        true, true};
 
 /* Whether nothing is at the path, and nothing says that a file should be there: neither a variable
- * that names it nor a link whose target is gone. */
-static bool is_absent(const char *path, bool was_named)
+ * that names it nor a link whose target is gone. /dev/null stands for no file. */
+static bool is_none(const char *path, bool was_named)
 {
     struct stat st;
 
+    if (stat(path, &st) == 0)
+        return S_ISCHR(st.st_mode);
     return !was_named && (errno == ENOENT || errno == ENOTDIR) && lstat(path, &st) != 0;
-}
-
-/* The whole of a file, with a zero behind it; nothing if it is not there. *doubt is an error if
- * somebody else may have written it. */
-static struct result read_text(struct secret *text, size_t *size, const char *path, bool was_named,
-                               struct err *doubt, struct err *err)
-{
-    int fd FD_CLEANUP = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    struct stat st;
-
-    if (fd < 0 && is_absent(path, was_named))
-        return OK;
-    if (fd < 0 || fstat(fd, &st) != 0)
-        return fail_errno(err, "cannot open AWS file '%s'", path);
-    if (S_ISCHR(st.st_mode)) /* /dev/null stands for no file */
-        return OK;
-    if (!S_ISREG(st.st_mode))
-        return fail(err, ERR_FAILED, "AWS file '%s' is not a regular file", path);
-    if (st.st_size > FILE_MAX)
-        return fail(err, ERR_FAILED, "AWS file '%s' is longer than %d bytes", path, FILE_MAX);
-    (void)!trusted_file(fd, path, "AWS file", doubt).ok;
-    if (!secret_read(text, size, (size_t)st.st_size, fd, path, err).ok)
-        return FAIL;
-    return *size == (size_t)st.st_size
-               ? OK
-               : fail(err, ERR_FAILED, "AWS file '%s' changed while it was read", path);
 }
 
 /* What says where plaintext keys go, or which program runs, must be the caller's own. Other lines
@@ -145,25 +118,27 @@ static struct result find_path(char **path, bool *was_named, const struct enviro
     return OK;
 }
 
-static struct result read_file(struct ini *file, const struct ini_dialect *dialect,
+static struct result read_file(struct ini *ini, const struct ini_dialect *dialect,
                                const struct environment *e, const char *variable, const char *usual,
                                struct err *err)
 {
     char *path STRING_CLEANUP = NULL;
     struct err doubt = {0};
+    struct secret_file file = {
+        .noun = dialect->noun, .max = FILE_MAX, .regular = true, .believed = true, .doubt = &doubt};
     bool was_named;
     size_t size;
 
     if (!find_path(&path, &was_named, e, variable, usual, err).ok)
         return FAIL;
-    if (path != NULL && !read_text(&file->text, &size, path, was_named, &doubt, err).ok) {
-        if (err->class == ERR_FAILED)
-            err_hint(err, "%s=/dev/null means that there is no such file", variable);
+    if (path == NULL || is_none(path, was_named))
+        return OK;
+    file.path = path;
+    if (!secret_file_read(&file, &ini->text, &size, NULL, err).ok) {
+        err_hint(err, "%s=/dev/null means that there is no such file", variable);
         return FAIL;
     }
-    if (file->text.bytes == NULL)
-        return OK;
-    return ini_parse(file, dialect, size, path, err).ok ? check_choices(file, &doubt, err) : FAIL;
+    return ini_parse(ini, dialect, size, path, err).ok ? check_choices(ini, &doubt, err) : FAIL;
 }
 
 struct result profiles_read(struct profiles *profiles, const struct environment *e, struct err *err)

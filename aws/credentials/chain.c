@@ -110,9 +110,11 @@ static const char *either(const struct search *s, const char *name, const char *
 
 static struct result read_web_token(struct secret *token, const char *path, struct err *err)
 {
-    if (!secret_read_line(token, WEB_TOKEN_MAX, path, err).ok)
+    struct secret_file file = {.noun = "token file", .path = path, .max = WEB_TOKEN_MAX};
+
+    if (!secret_file_line(&file, token, err).ok)
         return FAIL;
-    return token->bytes[0] != '\0' ? OK : fail(err, ERR_USAGE, "'%s' is empty", path);
+    return token->bytes[0] != '\0' ? OK : fail(err, ERR_USAGE, "token file '%s' is empty", path);
 }
 
 static struct result from_web_identity(const struct search *s, struct credentials *out, bool *found,

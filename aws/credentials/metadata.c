@@ -52,7 +52,8 @@ static struct result container_token(const struct aws *aws, char **token, struct
     struct secret text SECRET_CLEANUP = {0};
 
     if (path != NULL) {
-        if (!secret_read_line(&text, TOKEN_FILE_MAX, path, err).ok)
+        struct secret_file file = {.noun = "token file", .path = path, .max = TOKEN_FILE_MAX};
+        if (!secret_file_line(&file, &text, err).ok)
             return FAIL;
         said = (const char *)text.bytes;
     }

@@ -1,6 +1,5 @@
 #include "keystore/pkcs11/login.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,7 +8,6 @@
 
 #include "base/cleanup.h"
 #include "base/secret_file.h"
-#include "base/trusted.h"
 #include "keystore/pkcs11/ckr.h"
 
 /* Tokens that refused a PIN. The list is of the process: a module may be loaded again, and a token
@@ -71,16 +69,9 @@ struct question {
 
 static struct result read_source(const char *path, struct secret *pin, struct err *err)
 {
-    int fd FD_CLEANUP = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    char *quoted STRING_CLEANUP = NULL;
+    struct secret_file file = {.noun = "pin-source", .path = path, .believed = true};
 
-    if (fd < 0)
-        return fail_input(err, "cannot open pin-source '%s'", path);
-    if (!trusted_file(fd, path, "pin-source", err).ok)
-        return FAIL;
-    if (asprintf(&quoted, "pin-source '%s'", path) < 0)
-        return fail(err, ERR_FAILED, "out of memory");
-    return secret_read_typed(pin, fd, path, "PIN", quoted, err);
+    return secret_file_typed(&file, pin, "PIN", err);
 }
 
 static struct result take_value(const char *value, struct secret *pin, struct err *err)
