@@ -18,7 +18,7 @@ READERS = {
     "base/ini.c": ["trim", "begin_section", "more_value", "is_ascii", "read_key", "read_line", "next_line", "read_lines", "compare", "compare_by_line", "sort",
                    "ini_find"],
     "base/secret_file.c": ["secret_read", "secret_file_read", "secret_file_line", "secret_typed", "read_typed", "secret_file_typed"],
-    "cmd/config.c": ["read_line", "on_pair"],
+    "cmd/config.c": ["section", "take"],
     "cmd/options.c": ["list_add", "options_next", "is_digits", "parse_number", "parse_descriptor", "parse_choice", "check_once", "store", "row_by_name",
                       "row_by_letter", "row_anywhere", "fail_option", "next_value", "parse_long", "parse_short", "is_option", "parse_arguments", "takes_next",
                       "verb_first", "options_is_in", "is_group", "find_verb", "asks_for_help", "options_parse"],
@@ -68,7 +68,7 @@ OTHERS = {
     "base/text.c": {"writes": "text_percent text_time", "gets the name of a file": "text_ends_with"},
     "base/ini.c": {"keeps what was read": "add_pair"},
     "base/secret_file.c": {"opens the file": "open_file"},
-    "cmd/config.c": {"finds and opens the files, and looks whose they are": "believe parse config_files config_key look_everywhere look_in named_file"},
+    "cmd/config.c": {"finds and opens the files, and looks whose they are": "config_files config_key hint_another look_everywhere look_in named_file"},
     "cmd/options.c": {"names a verb, or the words of a choice": "options_verb_name words_of", "shows what was read": "options_visit",
                        "frees what was read": "options_free"},
     "cmd/passphrase.c": {
