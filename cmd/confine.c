@@ -84,9 +84,11 @@ static void allow_use(struct plan *p, enum use use, const char *path)
     if (path == NULL || is_stdio(path) || use == USE_NOTHING)
         return;
     bool changes = (use == USE_CHANGE || use == USE_REPLACE) && !o->dry_run;
-    if (changes || beside)
+    if (use == USE_ANYWHERE)
+        ruleset_allow(&p->files, "/", ALLOW_READ);
+    else if (changes || beside)
         allow_change(p, path, use == USE_REPLACE ? ALLOW_LINK : ALLOW_CHANGE);
-    if (!changes)
+    if (!changes && use != USE_ANYWHERE)
         allow_source(p, path);
 }
 

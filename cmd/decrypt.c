@@ -178,7 +178,11 @@ const struct verb verb_decrypt = {
     .fallback = true,
     .rows = (const struct row *const[]){rows_key, rows_output, rows_envelope, rows, rows_require,
                                         rows_batch, rows_follow, rows_allow_empty, rows_jobs,
-                                        rows_passphrase, rows_token, rows_kms, rows_all, NULL},
+                                        rows_all, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_token, rows_kms, NULL},
+    .examples = "  bulla decrypt -k ./backup.ring -o restored.tar backup.tar.bulla\n"
+                "  bulla decrypt -k ./backup.ring --recursive -o restored upload\n"
+                "  bulla decrypt -k ./backup.ring -o - data.tar.bulla | tar -t\n",
 };
 
 static int verify(const struct options *o)
@@ -202,6 +206,7 @@ const struct verb verb_verify = {
     .operand = USE_READ,
     .fallback = true,
     .rows = (const struct row *const[]){rows_key, rows_envelope, rows_require, rows_batch,
-                                        rows_follow, rows_allow_empty, rows_jobs, rows_passphrase,
-                                        rows_token, rows_kms, rows_all, NULL},
+                                        rows_follow, rows_allow_empty, rows_jobs, rows_all, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_token, rows_kms, NULL},
+    .examples = "  bulla verify -k ./backup.ring --recursive upload\n",
 };

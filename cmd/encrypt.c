@@ -174,6 +174,11 @@ const struct verb verb_encrypt = {
     .fallback = true,
     .gives = true,
     .rows = (const struct row *const[]){rows_key, rows_output, rows, rows_generation, rows_suite,
-                                        rows_batch, rows_jobs, rows_passphrase, rows_new_passphrase,
-                                        rows_token, rows_oaep, rows_kms, rows_all, NULL},
+                                        rows_batch, rows_jobs, rows_all, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_token,
+                                            rows_oaep, rows_kms, NULL},
+    .examples = "  bulla encrypt -k ./backup.ring backup.tar\n"
+                "  bulla encrypt -k ./backup.ring --recursive -o upload data\n"
+                "  bulla encrypt -k ./backup.ring --from-command 'tar -c data' -o data.tar.bulla\n"
+                "  tar -c data | bulla encrypt -k ./backup.ring -k ./offsite.ring >two.bulla\n",
 };

@@ -69,6 +69,7 @@ const struct verb verb_envelope_export = {
     .operand = USE_BESIDE,
     .gives = true,
     .rows = (const struct row *const[]){rows_output, rows_envelope, export_rows, rows_all, NULL},
+    .examples = "  bulla envelope export backup.tar.bulla\n",
 };
 
 static int run_restore(const struct options *o)
@@ -94,6 +95,7 @@ const struct verb verb_envelope_restore = {
     .operand = USE_CHANGE,
     .fallback = true,
     .gives = true,
-    .rows = (const struct row *const[]){rows_key, rows_envelope, restore_rows, rows_passphrase,
-                                        rows_token, rows_kms, rows_all, NULL},
+    .rows = (const struct row *const[]){rows_key, rows_envelope, restore_rows, rows_all, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_token, rows_kms, NULL},
+    .examples = "  bulla envelope restore backup.tar.bulla\n",
 };

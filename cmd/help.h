@@ -4,8 +4,11 @@
 
 #include "cmd/options.h"
 
-/* help_show prints the help of a verb, or for NULL that of a group or the overview, to standard
- * output. */
+/* help_has is true if there is help on a topic that is no verb: "keys", "environment". */
+bool help_has(const char *topic);
+
+/* help_show prints the help of a verb, or for NULL that of a topic, a group or the overview, to
+ * standard output. */
 void help_show(const struct options *o, const struct verb *verb);
 
 #endif

@@ -225,4 +225,6 @@ const struct verb verb_inspect = {
     .run = inspect,
     .operand = USE_READ,
     .rows = (const struct row *const[]){rows_envelope, rows_batch, rows_all, NULL},
+    .examples = "  bulla inspect backup.tar.bulla\n"
+                "  bulla inspect --json data.tar.bulla\n",
 };

@@ -97,6 +97,7 @@ const struct verb verb_key_check = {
     .more = "A key that can only seal, like a public key file, is only wrapped by.\n",
     .run = run_check,
     .operand = USE_KEY,
-    .rows = (const struct row *const[]){rows_json, rows_passphrase, rows_token, rows_oaep, rows_kms,
-                                        rows_all, NULL},
+    .rows = (const struct row *const[]){rows_json, rows_all, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_token, rows_oaep, rows_kms, NULL},
+    .examples = "  bulla key check ./backup.ring#backup\n",
 };

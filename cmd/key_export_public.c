@@ -62,5 +62,7 @@ const struct verb verb_key_export_public = {
             "backups of their own that look like yours.\n",
     .run = run_export_public,
     .operand = USE_KEY,
-    .rows = (const struct row *const[]){rows_output, rows, rows_token, rows_all, NULL},
+    .rows = (const struct row *const[]){rows_output, rows, rows_all, NULL},
+    .key_rows = (const struct row *const[]){rows_token, NULL},
+    .examples = "  bulla key export-public -o vault.pub ./vault.ring\n",
 };

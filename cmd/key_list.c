@@ -123,5 +123,7 @@ const struct verb verb_key_list = {
     .run = run_list,
     .operand = USE_KEY,
     .fallback = true,
-    .rows = (const struct row *const[]){rows_json, rows_token, rows_all, NULL},
+    .rows = (const struct row *const[]){rows_json, rows_all, NULL},
+    .key_rows = (const struct row *const[]){rows_token, NULL},
+    .examples = "  bulla key list ./backup.ring\n",
 };

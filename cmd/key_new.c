@@ -83,8 +83,11 @@ const struct verb verb_key_new = {
             "without it. 'pkcs11:token=LABEL;object=NAME' makes NAME-v0001 on a token.\n",
     .run = run_new,
     .operand = USE_NEW_KEY,
-    .rows = (const struct row *const[]){new_rows, rows_json, rows_passphrase, rows_new_passphrase,
-                                        rows_token, rows_all, NULL},
+    .rows = (const struct row *const[]){new_rows, rows_json, rows_all, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_token, NULL},
+    .examples = "  bulla key new ./backup.ring\n"
+                "  bulla key new ./servers.ring#web\n"
+                "  bulla key new --kind x25519 ./vault.ring\n",
 };
 
 /* What was right before a rotation and is not any more: the copies of a key that is in a file. */
@@ -136,5 +139,7 @@ const struct verb verb_key_rotate = {
             "rewrap' moves files from the old to the new.\n",
     .run = run_rotate,
     .operand = USE_NEW_KEY,
-    .rows = (const struct row *const[]){rows_json, rows_passphrase, rows_token, rows_all, NULL},
+    .rows = (const struct row *const[]){rows_json, rows_all, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_token, NULL},
+    .examples = "  bulla key rotate ./backup.ring#backup\n",
 };

@@ -38,6 +38,7 @@ const struct verb verb_key_passphrase = {
     .more = "With --remove, takes it away.\n",
     .run = run_passphrase,
     .operand = USE_NEW_KEY,
-    .rows = (const struct row *const[]){rows, rows_passphrase, rows_new_passphrase, rows_token,
-                                        rows_all, NULL},
+    .rows = (const struct row *const[]){rows, rows_all, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_token, NULL},
+    .examples = "  bulla key passphrase ./offsite.ring\n",
 };

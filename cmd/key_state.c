@@ -32,6 +32,7 @@ const struct verb verb_key_retire = {
     .run = run_retire,
     .operand = USE_NEW_KEY,
     .rows = (const struct row *const[]){rows_json, rows_all, NULL},
+    .examples = "  bulla key retire ./servers.ring#web\n",
 };
 
 static int run_disable(const struct options *o)
@@ -50,6 +51,7 @@ const struct verb verb_key_disable = {
     .run = run_disable,
     .operand = USE_NEW_KEY,
     .rows = (const struct row *const[]){rows_json, rows_all, NULL},
+    .examples = "  bulla key disable ./backup.ring#backup:1\n",
 };
 
 static int run_enable(const struct options *o)
@@ -68,4 +70,5 @@ const struct verb verb_key_enable = {
     .run = run_enable,
     .operand = USE_NEW_KEY,
     .rows = (const struct row *const[]){rows_json, rows_all, NULL},
+    .examples = "  bulla key enable ./backup.ring#backup:1\n",
 };

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "cmd/help.h"
 #include "cmd/nearest.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
@@ -24,11 +25,17 @@ static struct result list_add(struct list *l, const char *item, struct err *err)
 
 const struct row *options_next(struct row_walk *w, const struct verb *verb)
 {
-    while (verb->rows[w->array] != NULL) {
-        const struct row *row = &verb->rows[w->array][w->at++];
+    const struct row *const *arrays = w->keys ? verb->key_rows : verb->rows;
+
+    while (arrays != NULL && arrays[w->array] != NULL) {
+        const struct row *row = &arrays[w->array][w->at++];
         if (row->name != NULL)
             return row;
-        *w = (struct row_walk){.array = w->array + 1};
+        *w = (struct row_walk){.array = w->array + 1, .keys = w->keys};
+        if (arrays[w->array] == NULL && !w->keys) {
+            arrays = verb->key_rows;
+            *w = (struct row_walk){.keys = true};
+        }
     }
     return NULL;
 }
@@ -208,6 +215,11 @@ static const struct row *row_anywhere(const char *name, size_t size, bool letter
     return row;
 }
 
+const struct row *options_row(const struct verb *verb, const char *name, size_t size)
+{
+    return verb != NULL ? row_by_name(name, size, verb) : row_anywhere(name, size, false);
+}
+
 const char *options_verb_name(const struct verb *v, char out[VERB_NAME_MAX])
 {
     snprintf(out, VERB_NAME_MAX, "%s%s%s", v->group ? v->group : "", v->group ? " " : "", v->name);
@@ -317,22 +329,21 @@ static struct result parse_arguments(struct parse *p, struct err *err)
     return OK;
 }
 
-/* Whether an option that stands before the verb takes the next word for its value. */
-static bool takes_next(const char *arg)
+/* The row of an option that takes the next word for its value; NULL if it takes none. Without a
+ * verb it may be of any. */
+static const struct row *takes_next(const char *arg, const struct verb *verb)
 {
     size_t size = strcspn(arg + 2, "=");
     const struct row *row = NULL;
 
-    if (arg[1] == '-') {
-        row = arg[2 + size] == '\0' ? row_anywhere(arg + 2, size, false) : NULL;
-        return row != NULL && row->kind != FLAG;
-    }
-    for (const char *c = arg + 1; *c != '\0'; c++) {
-        row = row_anywhere(c, 1, true);
+    if (arg[1] == '-' && arg[2 + size] == '\0')
+        row = options_row(verb, arg + 2, size);
+    for (const char *c = arg + 1; arg[1] != '-' && *c != '\0'; c++) {
+        row = verb != NULL ? row_by_letter(*c, verb) : row_anywhere(c, 1, true);
         if (row == NULL || row->kind != FLAG)
-            return row != NULL && c[1] == '\0';
+            return row != NULL && c[1] == '\0' ? row : NULL;
     }
-    return false;
+    return row != NULL && row->kind != FLAG ? row : NULL;
 }
 
 /* Brings the verb to the front of the words, where options stand before it. */
@@ -341,7 +352,7 @@ static void verb_first(char **words, int count)
     int at = 0;
 
     while (at < count && is_option(words[at]) && strcmp(words[at], "--") != 0)
-        at += takes_next(words[at]) ? 2 : 1;
+        at += takes_next(words[at], NULL) != NULL ? 2 : 1;
     if (at >= count)
         return;
     char *verb = words[at];
@@ -397,6 +408,38 @@ static bool asks_for_help(const char *word)
     return strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
 }
 
+static const struct verb *verb_by_name(const char *group, const char *name)
+{
+    for (const struct verb *const *verb = verbs; *verb != NULL; verb++)
+        if (options_is_in(*verb, group) && strcmp((*verb)->name, name) == 0)
+            return *verb;
+    return NULL;
+}
+
+static void take_word(struct options_state *at, const char *word)
+{
+    if (at->row != NULL)
+        at->row = NULL; /* it is the value */
+    else if (!at->only_operands && strcmp(word, "--") == 0)
+        at->only_operands = true;
+    else if (!at->only_operands && is_option(word))
+        at->row = takes_next(word, at->verb);
+    else if (at->verb == NULL && at->group == NULL && is_group(word))
+        at->group = word;
+    else if (at->verb == NULL) {
+        at->verb = verb_by_name(at->group, word);
+        at->unknown = at->verb == NULL;
+    }
+}
+
+void options_follow(struct options_state *at, const char *const *words, size_t count)
+{
+    *at = (struct options_state){0};
+    for (size_t i = 0; i < count && !at->unknown; i++)
+        if (i > 0 || !asks_for_help(words[i]))
+            take_word(at, words[i]);
+}
+
 struct result options_parse(struct options *o, const struct verb **verb, int argc, char **argv,
                             struct err *err)
 {
@@ -414,6 +457,10 @@ struct result options_parse(struct options *o, const struct verb **verb, int arg
         p.left--;
         if (p.left == 0)
             return OK;
+    }
+    if (o->help && help_has(*p.at)) {
+        o->topic = *p.at;
+        return OK;
     }
     verb_first(p.at, p.left);
     if (is_group(*p.at) && (p.left == 1 ? o->help : asks_for_help(p.at[1]))) {

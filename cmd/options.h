@@ -21,6 +21,7 @@ struct options {
         *passphrase_fd, *passphrase_command, *new_passphrase_fd, *new_passphrase_command, *offset,
         *endpoint, *pin_fd, *pin_command, *module, *module_args, *from_command;
     const char *group; /* "key": whose verbs the help shows; NULL = all */
+    const char *topic; /* or what else it shows; NULL = nothing */
     uint64_t generation, min_generation, max_kdf_mem, jobs, length, kms_timeout, token_timeout;
     unsigned oaep, progress, suite, sync; /* as the choices of their rows say */
     bool allow_empty, allow_pin_in_uri;
@@ -35,11 +36,12 @@ struct options {
 enum use {
     USE_NOTHING,
     USE_READ,
-    USE_CHANGE,  /* or makes it */
-    USE_REPLACE, /* changes it, or replaces it in all directories that have a name of it */
-    USE_BESIDE,  /* reads it, and makes others beside it where -o names no other place */
-    USE_KEY,     /* it is a key, which is read */
-    USE_NEW_KEY  /* or changed, or made */
+    USE_ANYWHERE, /* words that may lead to any file, which is read */
+    USE_CHANGE,   /* or makes it */
+    USE_REPLACE,  /* changes it, or replaces it in all directories that have a name of it */
+    USE_BESIDE,   /* reads it, and makes others beside it where -o names no other place */
+    USE_KEY,      /* it is a key, which is read */
+    USE_NEW_KEY   /* or changed, or made */
 };
 
 enum kind {
@@ -83,6 +85,8 @@ struct verb {
     bool fallback;                 /* takes BULLA_KEY for a key that is not given */
     bool gives;                    /* results get the group or owner of what they were made from */
     const struct row *const *rows; /* arrays of them; NULL behind the last */
+    const struct row *const *key_rows; /* the same, of what keys need; or NULL */
+    const char *examples;              /* lines of a shell, or NULL */
 };
 
 #define ANY_NUMBER SIZE_MAX
@@ -100,8 +104,25 @@ void options_visit(const struct verb *verb, const struct options *o,
 /* options_next walks the rows of a verb: begin with {0}; NULL after the last. */
 struct row_walk {
     size_t array, at;
+    bool keys; /* it is at those of keys */
 };
 const struct row *options_next(struct row_walk *w, const struct verb *verb);
+
+/* struct options_state: what is known of a command line after some of its words. */
+struct options_state {
+    const struct verb *verb; /* NULL = not given yet */
+    const char *group;       /* that is given, or NULL */
+    const struct row *row;   /* whose value the next word is, or NULL */
+    bool only_operands;      /* "--" was given */
+    bool unknown;            /* there is no such verb */
+};
+
+/* options_follow reads words as options_parse would, without what is behind the last. */
+void options_follow(struct options_state *at, const char *const *words, size_t count);
+
+/* options_row gives the row of a long option of the verb, or of any if that is NULL; size is the
+ * number of its bytes. NULL if there is none. */
+const struct row *options_row(const struct verb *verb, const char *name, size_t size);
 
 #define VERB_NAME_MAX 32 /* bytes of "envelope restore", with the terminating zero */
 

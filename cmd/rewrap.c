@@ -192,6 +192,10 @@ const struct verb verb_rewrap = {
     .fallback = true,
     .gives = true,
     .rows = (const struct row *const[]){rows_key, rows_to, rows, rows_batch, rows_follow, rows_jobs,
-                                        rows_passphrase, rows_new_passphrase, rows_token, rows_oaep,
-                                        rows_kms, rows_all, NULL},
+                                        rows_all, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_token,
+                                            rows_oaep, rows_kms, NULL},
+    .examples = "  bulla rewrap -k ./backup.ring --recursive upload\n"
+                "  bulla rewrap -k ./backup.ring --to ./offsite.ring data.tar.bulla\n"
+                "  bulla rewrap -k ./backup.ring --add ./offsite.ring backup.tar.bulla\n",
 };

@@ -448,8 +448,11 @@ const struct verb verb_status = {
         "if some would be, 3 if some could not be looked at.\n",
     .run = show_status,
     .operand = USE_READ,
-    .rows = (const struct row *const[]){rows, rows_batch, rows_follow, rows_allow_empty, rows_token,
-                                        rows_kms, rows_all, NULL},
+    .rows = (const struct row *const[]){rows, rows_batch, rows_follow, rows_allow_empty, rows_all,
+                                        NULL},
+    .key_rows = (const struct row *const[]){rows_token, rows_kms, NULL},
+    .examples = "  bulla status --recursive upload\n"
+                "  bulla status --recursive --needs ./backup.ring#backup:1 upload\n",
 };
 
 struct result status_needs(struct session *s, struct master_key *key, const char *reference,

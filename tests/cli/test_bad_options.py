@@ -37,6 +37,7 @@ COMMANDS = {
     "key check": [KEYS + "ring"],
     "envelope export": ["sealed.bulla"],
     "envelope restore": ["--force", "sealed.bulla"],
+    "completion": ["bash"],
 }
 
 NUMBERS = [(text, 2, "is not a number") for text in ("-1", "1x", " 1", "+1", "0x10", "1e3", "1.5", "\u0661", NASTY)]
@@ -205,7 +206,12 @@ def options(bulla):
     """For each verb its options with what they take, None for a flag; from the help."""
     verbs = [name.strip() for name in re.findall(r"^  (\w.{17})\w", bulla("help").stdout.decode(), re.MULTILINE)]
     rows = re.compile(r"^  (?:-.,|   ) --([a-z-]+)(?: ([A-Z=/]+))?", re.MULTILINE)
-    return {verb: dict(rows.findall(bulla("help", *verb.split()).stdout.decode())) for verb in verbs}
+    of_keys = re.compile(r"--([a-z-]+)(?: ([A-Z=/]+))?")
+    found = {}
+    for verb in verbs:
+        own, _, folded = bulla("help", *verb.split()).stdout.decode().partition("\n'bulla help keys' explains")
+        found[verb] = dict(rows.findall(own) + of_keys.findall(folded.partition("\nExamples:")[0]))
+    return found
 
 
 def with_option(verb, name, *given):
@@ -250,7 +256,9 @@ def operands(options):
     for verb, command in COMMANDS.items():
         bad = BAD_KEYS if KEYS in command[-1] else BAD_FILES
         for value, status, says in bad:
-            if verb != "key new" or value not in NEW_KEYS:
+            if verb == "completion":
+                yield [verb, value], 2, "'completion' takes bash, zsh or fish"
+            elif verb != "key new" or value not in NEW_KEYS:
                 yield [*verb.split(), *command[:-1], value], *INSTEAD.get((verb, value), (status, says))
 
 

@@ -74,6 +74,7 @@ VERBS = {
     "key check": (["keys/ring"], []),
     "envelope export": (["in/sealed.bulla", "-o", "out/a"], ["out"]),
     "envelope restore": (["in/sealed.bulla", "--envelope", "out/env"], ["in"]),
+    "completion": (["answer", "--", "encrypt", "-k", "keys/ring#"], []),
 }  # fmt: skip
 
 # Other forms of the same, for which other files are opened.
@@ -170,7 +171,7 @@ def check_confined(bulla, spy, args, makes, reads_all=False):
 @pytest.mark.parametrize("verb", VERBS)
 def test_hostile_code_is_confined(bulla, spy, world, verb):
     args, makes = VERBS[verb]
-    check_confined(bulla, spy, [*verb.split(), *args], makes)
+    check_confined(bulla, spy, [*verb.split(), *args], makes, reads_all=verb == "completion")
 
 
 @pytest.mark.parametrize("form", FORMS)

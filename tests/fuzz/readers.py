@@ -21,7 +21,7 @@ READERS = {
     "cmd/config.c": ["section", "take"],
     "cmd/options.c": ["list_add", "options_next", "is_digits", "parse_number", "parse_descriptor", "parse_choice", "check_once", "store", "row_by_name",
                       "row_by_letter", "row_anywhere", "fail_option", "next_value", "parse_long", "parse_short", "is_option", "parse_arguments", "takes_next",
-                      "verb_first", "options_is_in", "is_group", "find_verb", "asks_for_help", "options_parse"],
+                      "options_row", "verb_first", "options_is_in", "is_group", "find_verb", "asks_for_help", "options_parse"],
     "cmd/passphrase.c": ["from_file"],
     "crypto/body.c": ["take", "open_piece", "open_batch", "cut_to_range", "prove_size", "find_range"],
     "crypto/cobblestone.c": ["cobblestone_check", "cobblestone_open", "cobblestone_plain_size"],
@@ -70,7 +70,7 @@ OTHERS = {
     "base/secret_file.c": {"opens the file": "open_file"},
     "cmd/config.c": {"finds and opens the files, and looks whose they are": "config_files config_key hint_another look_everywhere look_in named_file"},
     "cmd/options.c": {"names a verb, or the words of a choice": "options_verb_name words_of", "shows what was read": "options_visit",
-                       "frees what was read": "options_free"},
+                       "frees what was read": "options_free", "reads what shells complete": "options_follow take_word verb_by_name"},
     "cmd/passphrase.c": {
         "chooses the source": "credential_path find passphrase_by_command passphrase_env passphrase_files",
         "gets a number that the user gave": "from_fd_option keep_descriptors",
