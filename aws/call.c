@@ -12,6 +12,48 @@
 #define PIECE 8             /* bytes of a secret that no message may have */
 #define ATTEMPT_LEAST 1000u /* milliseconds that an attempt gets at least */
 
+static const char wrong_clock[] =
+    "set the clock of this machine: by it, the request is minutes too old or from the future";
+static const char unknown_caller[] =
+    "AWS does not know these credentials; 'bulla key check' shows where they are from";
+static const char wrong_signature[] = "the secret key is wrong, or the clock of this machine";
+static const char too_old[] = "the credentials have expired";
+
+/* Those that pass begin with botocore's throttling and transient errors. */
+static const struct refusal common[] = {
+    {"Throttling", ERR_STORE, NULL},
+    {"ThrottlingException", ERR_STORE, NULL},
+    {"ThrottledException", ERR_STORE, NULL},
+    {"RequestThrottledException", ERR_STORE, NULL},
+    {"RequestThrottled", ERR_STORE, NULL},
+    {"TooManyRequestsException", ERR_STORE, NULL},
+    {"ProvisionedThroughputExceededException", ERR_STORE, NULL},
+    {"TransactionInProgressException", ERR_STORE, NULL},
+    {"RequestLimitExceeded", ERR_STORE, NULL},
+    {"BandwidthLimitExceeded", ERR_STORE, NULL},
+    {"LimitExceededException", ERR_STORE, NULL},
+    {"SlowDown", ERR_STORE, NULL},
+    {"PriorRequestNotComplete", ERR_STORE, NULL},
+    {"RequestTimeout", ERR_STORE, NULL},
+    {"RequestTimeoutException", ERR_STORE, NULL},
+    {"IDPCommunicationError", ERR_STORE, NULL},
+    {"InternalFailure", ERR_STORE, NULL},
+    {"ServiceUnavailable", ERR_STORE, NULL},
+    {"ServiceUnavailableException", ERR_STORE, NULL},
+    {"AccessDeniedException", ERR_POLICY, NULL}, /* whoever asked knows what it takes */
+    {"AccessDenied", ERR_POLICY, NULL},
+    {"UnrecognizedClientException", ERR_POLICY, unknown_caller},
+    {"InvalidClientTokenId", ERR_POLICY, unknown_caller},
+    {"InvalidSignatureException", ERR_POLICY, wrong_signature},
+    {"SignatureDoesNotMatch", ERR_POLICY, wrong_signature},
+    {"ExpiredTokenException", ERR_POLICY, too_old},
+    {"ExpiredToken", ERR_POLICY, too_old},
+    {"RequestExpired", ERR_POLICY, wrong_clock},
+    {"RequestTimeTooSkewed", ERR_POLICY, wrong_clock},
+    {"RequestInTheFuture", ERR_POLICY, wrong_clock},
+    {NULL, ERR_NONE, NULL},
+};
+
 static const char *const expired[] = {"ExpiredToken", "ExpiredTokenException",
                                       "TokenRefreshRequired", NULL};
 
@@ -96,6 +138,14 @@ static void read_xml_fault(struct fault *f, const struct http_answer *a, const s
         take_message(f, message, call, c);
 }
 
+static const struct refusal *find(const struct refusal *rows, const char *name)
+{
+    for (; rows != NULL && rows->name != NULL; rows++)
+        if (strcmp(rows->name, name) == 0)
+            return rows;
+    return NULL;
+}
+
 /* How an answer other than 200 refuses. */
 static void read_fault(struct fault *f, const struct http_answer *a, const struct call *call,
                        const struct credentials *c)
@@ -111,7 +161,9 @@ static void read_fault(struct fault *f, const struct http_answer *a, const struc
         snprintf(f->name, sizeof f->name, "HTTP status %ld%s", a->status,
                  a->status >= 300 && a->status < 400 ? ", a redirect, which is not followed" : "");
     memcpy(f->request_id, a->header, sizeof f->request_id);
-    const struct refusal *known = refusal_find(call->refusals, f->name);
+    const struct refusal *known = find(call->refusals, f->name);
+    if (known == NULL)
+        known = find(common, f->name);
     f->class = known != NULL                          ? known->class
                : a->status >= 500 || a->status == 429 ? ERR_STORE
                                                       : ERR_POLICY;
@@ -195,4 +247,13 @@ struct result call_send(const struct aws *aws, const struct call *call, const st
             err_context(err, "%s", call->what);
         return r;
     }
+}
+
+void call_refused(const struct call *call, const struct fault *f, struct err *err)
+{
+    (void)fail(err, f->class, "%s: %s%s%s (request %s)", call->what, f->name,
+               f->message[0] != '\0' ? ": " : "", f->message,
+               f->request_id[0] != '\0' ? f->request_id : "without an id");
+    if (f->hint != NULL)
+        err_hint(err, "%s", f->hint);
 }

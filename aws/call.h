@@ -3,10 +3,16 @@
 #define BULLA_AWS_CALL_H
 
 #include "aws/credentials/credentials.h"
-#include "aws/refusal.h"
 
 #define FAULT_NAME_MAX 64
 #define FAULT_MESSAGE_MAX 512
+
+/* struct refusal: what the name of an error means, whatever the HTTP status. */
+struct refusal {
+    const char *name;     /* as the service calls it */
+    enum err_class class; /* ERR_STORE: it may pass by itself */
+    const char *hint;     /* what to do, or NULL */
+};
 
 /* struct call: what is asked of which service. */
 struct call {
@@ -17,7 +23,7 @@ struct call {
     const char *what;           /* "kms:Decrypt", for messages */
     struct view body;
     const char *unsaid;             /* a secret of the body, which no message may repeat; or NULL */
-    const struct refusal *refusals; /* of this service alone, as refusal_find takes them; or NULL */
+    const struct refusal *refusals; /* of this service alone, ended by a name of NULL; or NULL */
 };
 
 /* struct fault: how a service refused; name is empty if it did not. */
@@ -42,5 +48,8 @@ struct caller {
  * *answer if fault->name is empty, else it refused. Fails if nothing answered. */
 FALLIBLE call_send(const struct aws *aws, const struct call *call, const struct caller *caller,
                    struct http_answer *answer, struct fault *fault, struct err *err);
+
+/* call_refused makes an error of a refusal, with its hint. */
+void call_refused(const struct call *call, const struct fault *f, struct err *err);
 
 #endif

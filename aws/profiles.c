@@ -126,6 +126,7 @@ static struct result read_file(struct ini *ini, const struct ini_dialect *dialec
     struct err doubt = {0};
     struct secret_file file = {
         .noun = dialect->noun, .max = FILE_MAX, .regular = true, .believed = true, .doubt = &doubt};
+    struct stat st;
     bool was_named;
     size_t size;
 
@@ -134,7 +135,7 @@ static struct result read_file(struct ini *ini, const struct ini_dialect *dialec
     if (path == NULL || is_none(path, was_named))
         return OK;
     file.path = path;
-    if (!secret_file_read(&file, &ini->text, &size, NULL, err).ok) {
+    if (!secret_file_read(&file, &ini->text, &size, &st, err).ok) {
         err_hint(err, "%s=/dev/null means that there is no such file", variable);
         return FAIL;
     }

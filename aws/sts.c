@@ -36,15 +36,10 @@ static char *make_form(const struct field *fields)
     return form;
 }
 
-/* The class of a refusal, and what to do. */
 static struct result refused(const struct call *call, const struct fault *f, struct err *err)
 {
-    (void)fail(err, f->class, "%s: %s%s%s (request %s)", call->what, f->name,
-               f->message[0] != '\0' ? ": " : "", f->message,
-               f->request_id[0] != '\0' ? f->request_id : "without an id");
-    if (f->hint != NULL)
-        err_hint(err, "%s", f->hint);
-    else if (f->class != ERR_STORE)
+    call_refused(call, f, err);
+    if (f->hint == NULL && f->class != ERR_STORE)
         err_hint(err, "whoever calls needs %s, and the role's trust policy must name the caller",
                  call->what);
     return FAIL;
@@ -111,43 +106,25 @@ static struct result lend(void *arg, bool renew, const struct credentials **out,
 }
 
 struct result sts_assume_role(const struct aws *aws, const char *region, const struct role *role,
-                              const struct credentials *with, struct credentials *out,
-                              struct err *err)
+                              struct credentials *out, struct err *err)
 {
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
-    struct caller caller = {lend, (void *)(uintptr_t)with};
+    const struct caller caller = {lend, (void *)(uintptr_t)role->with};
+    bool web = role->web_token != NULL;
     char session[64];
 
     name_session(session, sizeof session);
     const struct field fields[FIELDS_MAX] = {
-        {"Action", "AssumeRole"},
+        {"Action", web ? "AssumeRoleWithWebIdentity" : "AssumeRole"},
         {"RoleArn", role->arn},
         {"RoleSessionName", role->session_name != NULL ? role->session_name : session},
         {"ExternalId", role->external_id},
         {"DurationSeconds", role->duration_seconds},
+        {"WebIdentityToken", role->web_token},
     };
-    if (!ask(aws, region, fields, "sts:AssumeRole", role->external_id, &caller, &answer, err).ok) {
-        err_context(err, "role %s", role->arn);
-        return FAIL;
-    }
-    return take(&answer, role, out, err);
-}
-
-struct result sts_assume_role_with_web_identity(const struct aws *aws, const char *region,
-                                                const struct role *role, const char *token,
-                                                struct credentials *out, struct err *err)
-{
-    struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
-    char session[64];
-
-    name_session(session, sizeof session);
-    const struct field fields[FIELDS_MAX] = {
-        {"Action", "AssumeRoleWithWebIdentity"},
-        {"RoleArn", role->arn},
-        {"RoleSessionName", role->session_name != NULL ? role->session_name : session},
-        {"WebIdentityToken", token},
-    };
-    if (!ask(aws, region, fields, "sts:AssumeRoleWithWebIdentity", token, NULL, &answer, err).ok) {
+    if (!ask(aws, region, fields, web ? "sts:AssumeRoleWithWebIdentity" : "sts:AssumeRole",
+             web ? role->web_token : role->external_id, web ? NULL : &caller, &answer, err)
+             .ok) {
         err_context(err, "role %s", role->arn);
         return FAIL;
     }

@@ -4,23 +4,19 @@
 
 #include "aws/call.h"
 
-/* struct role: what is asked for; all but arn may be NULL. */
+/* struct role: what is asked for; all but arn, and one of the last two, may be NULL. */
 struct role {
     const char *arn;
     const char *session_name; /* NULL: one is made up */
     const char *external_id, *duration_seconds;
-    const char *source; /* for people: where the role was named */
+    const char *source;             /* for people: where the role was named */
+    const struct credentials *with; /* of somebody who may take it, or else */
+    const char *web_token;          /* a token of an OpenID provider */
 };
 
-/* sts_assume_role gets credentials of a role with those of somebody who may take it. region is that
- * of STS. */
+/* sts_assume_role gets credentials of a role. region is that of STS. */
 FALLIBLE sts_assume_role(const struct aws *aws, const char *region, const struct role *role,
-                         const struct credentials *with, struct credentials *out, struct err *err);
-
-/* sts_assume_role_with_web_identity gets them with a token of an OpenID provider. */
-FALLIBLE sts_assume_role_with_web_identity(const struct aws *aws, const char *region,
-                                           const struct role *role, const char *token,
-                                           struct credentials *out, struct err *err);
+                         struct credentials *out, struct err *err);
 
 /* sts_caller writes the ARN of whose credentials they are. */
 FALLIBLE sts_caller(const struct aws *aws, const char *region, const struct caller *caller,

@@ -16,9 +16,8 @@ struct secret_file {
     struct err *doubt; /* if not NULL, takes that failure, and the file is read all the same */
 };
 
-/* secret_file_read reads it whole: *text has a zero behind the *size bytes, and *st, which may be
- * NULL, is of what was opened. ERR_MISSING if nothing is there, ERR_USAGE if it is longer than max.
- */
+/* secret_file_read reads it whole: *text has a zero behind the *size bytes, and *st is of what was
+ * opened. ERR_MISSING if nothing is there, ERR_USAGE if it is longer than max. */
 FALLIBLE secret_file_read(const struct secret_file *f, struct secret *text, size_t *size,
                           struct stat *st, struct err *err);
 
@@ -39,10 +38,10 @@ FALLIBLE secret_typed(struct secret *out, const struct secret *read, size_t size
                       const char *from, struct err *err);
 
 /* secret_read_typed is secret_typed of all that comes from a descriptor, and secret_file_typed of
- * all that a file has, of which max is not used. */
+ * all that a file has, which nobody else may have written. */
 FALLIBLE secret_read_typed(struct secret *out, int fd, const char *noun, const char *from,
                            struct err *err);
-FALLIBLE secret_file_typed(const struct secret_file *f, struct secret *out, const char *noun,
-                           struct err *err);
+FALLIBLE secret_file_typed(struct secret *out, const char *path, const char *file_noun,
+                           const char *noun, struct err *err);
 
 #endif

@@ -71,7 +71,7 @@ static struct result look_in(const char *path, bool must, struct lookup *l, stru
 
     if (!must && lstat(path, &st) != 0 && errno == ENOENT)
         return OK;
-    if (!secret_file_read(&file, &ini.text, &size, NULL, err).ok)
+    if (!secret_file_read(&file, &ini.text, &size, &st, err).ok)
         return hint_another(err);
     return ini_parse(&ini, &dialect, size, path, err).ok ? take(l, &ini, path, err) : FAIL;
 }

@@ -62,8 +62,7 @@ static struct result from_file(const char *path, const char *noun, struct secret
     char kind[sizeof "passphrase file"];
 
     snprintf(kind, sizeof kind, "%s file", noun);
-    return secret_file_typed(&(struct secret_file){.noun = kind, .path = path, .believed = true},
-                             out, noun, err);
+    return secret_file_typed(out, path, kind, noun, err);
 }
 
 static struct result from_command(const char *text, const char *noun, struct secret *out,

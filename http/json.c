@@ -1,10 +1,12 @@
 #include "http/json.h"
 
+#include <stdlib.h>
+
 #include "http/wiping_allocator.h"
 
 void json_wipe(void)
 {
-    json_set_alloc_funcs(wiping_malloc, wiping_free);
+    json_set_alloc_funcs(malloc, wiping_free);
 }
 
 json_t *json_read(const struct http_answer *answer)

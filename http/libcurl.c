@@ -1,5 +1,8 @@
 #include "http/libcurl.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/dynamic.h"
 #include "http/wiping_allocator.h"
 
@@ -32,8 +35,8 @@ struct result libcurl_load(const struct libcurl **out, struct err *err)
     if (!ready) {
         if (!dynamic_load(&file, err).ok)
             return FAIL;
-        if (loaded.global_init_mem(CURL_GLOBAL_DEFAULT, wiping_malloc, wiping_free, wiping_realloc,
-                                   wiping_strdup, wiping_calloc) != CURLE_OK)
+        if (loaded.global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free, wiping_realloc, strdup,
+                                   calloc) != CURLE_OK)
             return fail(err, ERR_FAILED, "cannot initialise libcurl");
         ready = true;
     }

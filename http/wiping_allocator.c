@@ -13,11 +13,6 @@ static size_t size_of(void *bytes)
     return malloc_usable_size(block);
 }
 
-void *wiping_malloc(size_t size)
-{
-    return malloc(size);
-}
-
 void wiping_free(void *bytes)
 {
     void *volatile block = bytes;
@@ -38,16 +33,6 @@ void *wiping_realloc(void *bytes, size_t size)
     memcpy(grown, bytes, before < size ? before : size);
     wiping_free(bytes);
     return grown;
-}
-
-char *wiping_strdup(const char *text)
-{
-    return strdup(text);
-}
-
-void *wiping_calloc(size_t count, size_t size)
-{
-    return calloc(count, size);
 }
 
 void wiping_text_free(char **text)

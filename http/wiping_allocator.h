@@ -5,12 +5,9 @@
 
 #include <stddef.h>
 
-/* As malloc, free, realloc, strdup and calloc, with which they may be mixed. */
-void *wiping_malloc(size_t size);
+/* As free and realloc, of what malloc gave. */
 void wiping_free(void *bytes);
 void *wiping_realloc(void *bytes, size_t size);
-char *wiping_strdup(const char *text);
-void *wiping_calloc(size_t count, size_t size);
 
 /* wiping_text_free is wiping_free for the cleanup attribute. */
 void wiping_text_free(char **text);

@@ -135,8 +135,8 @@ static struct result from_web_identity(const struct search *s, struct credential
         return fail(err, ERR_USAGE, "AWS_WEB_IDENTITY_TOKEN_FILE is there without AWS_ROLE_ARN");
     if (!read_web_token(&token, path, err).ok)
         return FAIL;
-    return sts_assume_role_with_web_identity(s->chain->aws, s->chain->region, &role,
-                                             (const char *)token.bytes, out, err);
+    role.web_token = (const char *)token.bytes;
+    return sts_assume_role(s->chain->aws, s->chain->region, &role, out, err);
 }
 
 /* What says where credentials come from, or has them. */
@@ -306,6 +306,7 @@ static struct result from_role(const struct search *s, struct credentials *out, 
         .external_id = value_of(s, "external_id"),
         .duration_seconds = value_of(s, "duration_seconds"),
         .source = source,
+        .with = &with,
     };
 
     /* A source_profile that has keys of its own is used by them, as botocore does. */
@@ -319,7 +320,7 @@ static struct result from_role(const struct search *s, struct credentials *out, 
     if (!role_source(s, &with, err).ok)
         return FAIL;
     snprintf(source, sizeof source, "profile '%s', by %.100s", s->profile, with.source);
-    return sts_assume_role(s->chain->aws, s->chain->region, &role, &with, out, err);
+    return sts_assume_role(s->chain->aws, s->chain->region, &role, out, err);
 }
 
 static struct result find(const struct chain *chain, struct credentials *out, struct err *err)

@@ -13,17 +13,14 @@
 
 /* struct operation: one of KMS, and the permission it takes. */
 struct operation {
-    const char *name, *what, *permission;
+    const char *what, *permission;
 };
 
-static const struct operation encrypt_operation = {"Encrypt", "kms:Encrypt",
-                                                   "kms:Encrypt on this key"};
-static const struct operation decrypt_operation = {"Decrypt", "kms:Decrypt",
-                                                   "kms:Decrypt on this key"};
+static const struct operation encrypt_operation = {"kms:Encrypt", "kms:Encrypt on this key"};
+static const struct operation decrypt_operation = {"kms:Decrypt", "kms:Decrypt on this key"};
 static const struct operation reencrypt_operation = {
-    "ReEncrypt", "kms:ReEncrypt",
-    "kms:ReEncryptFrom on the old key and kms:ReEncryptTo on the new one"};
-static const struct operation describe_operation = {"DescribeKey", "kms:DescribeKey",
+    "kms:ReEncrypt", "kms:ReEncryptFrom on the old key and kms:ReEncryptTo on the new one"};
+static const struct operation describe_operation = {"kms:DescribeKey",
                                                     "kms:DescribeKey on this key"};
 
 static const struct refusal refusals[] = {
@@ -59,28 +56,21 @@ static enum kms_refusal kind_of(const char *name)
     return KMS_REFUSED;
 }
 
-static const char *id_or_none(const char *request_id)
+static struct result refused(const struct call *call, const struct operation *op,
+                             const char *key_id, const struct fault *f, enum kms_refusal *refusal,
+                             struct err *err)
 {
-    return request_id[0] != '\0' ? request_id : "without an id";
-}
-
-static struct result refused(const struct operation *op, const char *key_id, const struct fault *f,
-                             enum kms_refusal *refusal, struct err *err)
-{
-    const char *colon = f->message[0] != '\0' ? ": " : "";
     enum kms_refusal kind = kind_of(f->name);
 
     if (refusal != NULL)
         *refusal = kind;
-    (void)fail(err, f->class, "key '%s': %s: %s%s%s (request %s)", key_id, op->what, f->name, colon,
-               f->message, id_or_none(f->request_id));
+    call_refused(call, f, err);
+    err_context(err, "key '%s'", key_id);
     if (f->class == ERR_STORE)
         err_hint(err, "the service may answer later; --kms-timeout is how long to try");
     else if (kind == KMS_DENIED)
         err_hint(err, "a policy must allow %s, for this caller and this encryption context",
                  op->permission);
-    else if (f->hint != NULL)
-        err_hint(err, "%s", f->hint);
     return FAIL;
 }
 
@@ -112,7 +102,7 @@ static struct result ask(struct kms *kms, const struct operation *op, const char
         *err = kms->down;
         return FAIL;
     }
-    snprintf(target, sizeof target, "X-Amz-Target: TrentService.%s", op->name);
+    snprintf(target, sizeof target, "X-Amz-Target: TrentService.%s", op->what + strlen("kms:"));
     struct call call = {.service = "kms",
                         .region = kms->region,
                         .url = kms->url,
@@ -131,11 +121,11 @@ static struct result ask(struct kms *kms, const struct operation *op, const char
     }
     ++*kms->calls;
     if (fault.name[0] != '\0')
-        return refused(op, key_id, &fault, refusal, err);
+        return refused(&call, op, key_id, &fault, refusal, err);
     *answer = json_read(&got);
     if (*answer == NULL)
         return fail(err, ERR_STORE, "key '%s': %s: the answer is not JSON (request %s)", key_id,
-                    op->what, id_or_none(got.header));
+                    op->what, got.header[0] != '\0' ? got.header : "without an id");
     return OK;
 }
 
@@ -181,13 +171,10 @@ static size_t from_base64(const json_t *answer, const char *name, uint8_t *out, 
     return size;
 }
 
-/* Adds "DryRun" if it is one; takes the request over if it cannot. */
-static json_t *with_dry_run(json_t *request, bool dry_run)
+/* The value of "DryRun", which is left out where it is NULL: not every service knows it. */
+static json_t *dry(bool dry_run)
 {
-    if (request == NULL || !dry_run || json_object_set_new(request, "DryRun", json_true()) == 0)
-        return request;
-    json_decref(request);
-    return NULL;
+    return dry_run ? json_true() : NULL;
 }
 
 static struct result bad_answer(const struct operation *op, const char *key_id, const char *what,
@@ -243,9 +230,8 @@ struct result kms_encrypt(struct kms *kms, const char *key_id, const struct bran
     json_auto_t *request = NULL, *answer = NULL;
     char *plain WIPING_CLEANUP = to_base64(secret->bytes, secret->size);
 
-    request = with_dry_run(json_pack("{s:s, s:s, s:o}", "KeyId", key_id, "Plaintext", plain,
-                                     "EncryptionContext", context_json(branch)),
-                           dry_run);
+    request = json_pack("{s:s, s:s, s:o, s:o*}", "KeyId", key_id, "Plaintext", plain,
+                        "EncryptionContext", context_json(branch), "DryRun", dry(dry_run));
     if (!ask(kms, &encrypt_operation, key_id, request, plain, &answer, refusal, err).ok)
         return FAIL;
     return take_blob(blob, answer, "KeyMaterialId", &encrypt_operation, key_id, err);
@@ -272,9 +258,8 @@ struct result kms_decrypt(struct kms *kms, const char *key_id, const struct bran
     json_auto_t *request = NULL, *answer = NULL;
     char *blob WIPING_CLEANUP = to_base64(wrapped.bytes, wrapped.size);
 
-    request = with_dry_run(json_pack("{s:s, s:s, s:o}", "KeyId", key_id, "CiphertextBlob", blob,
-                                     "EncryptionContext", context_json(branch)),
-                           dry_run);
+    request = json_pack("{s:s, s:s, s:o, s:o*}", "KeyId", key_id, "CiphertextBlob", blob,
+                        "EncryptionContext", context_json(branch), "DryRun", dry(dry_run));
     if (!ask(kms, &decrypt_operation, key_id, request, NULL, &answer, refusal, err).ok ||
         !take_arn(opened_by, answer, "KeyId", &decrypt_operation, key_id, err).ok)
         return FAIL;
@@ -293,11 +278,10 @@ struct result kms_reencrypt(struct kms *kms, const char *from, const char *to,
     bool same = strcmp(from, to) == 0;
 
     snprintf(keys, sizeof keys, "%s%s%s", from, same ? "" : "' to '", same ? "" : to);
-    request = with_dry_run(json_pack("{s:s, s:s, s:s, s:o, s:o}", "SourceKeyId", from,
-                                     "DestinationKeyId", to, "CiphertextBlob", old,
-                                     "SourceEncryptionContext", context_json(branch),
-                                     "DestinationEncryptionContext", context_json(branch)),
-                           dry_run);
+    request =
+        json_pack("{s:s, s:s, s:s, s:o, s:o, s:o*}", "SourceKeyId", from, "DestinationKeyId", to,
+                  "CiphertextBlob", old, "SourceEncryptionContext", context_json(branch),
+                  "DestinationEncryptionContext", context_json(branch), "DryRun", dry(dry_run));
     if (!ask(kms, op, keys, request, NULL, &answer, refusal, err).ok ||
         !take_arn(opened_by, answer, "SourceKeyId", op, from, err).ok)
         return FAIL;

@@ -67,13 +67,6 @@ struct question {
     struct secret pin;
 };
 
-static struct result read_source(const char *path, struct secret *pin, struct err *err)
-{
-    struct secret_file file = {.noun = "pin-source", .path = path, .believed = true};
-
-    return secret_file_typed(&file, pin, "PIN", err);
-}
-
 static struct result take_value(const char *value, struct secret *pin, struct err *err)
 {
     return secret_copy(pin, value, strlen(value), err);
@@ -116,7 +109,7 @@ static struct result ask(void *arg, struct err *err)
         return OK;
     }
     if (q->uri->pin_source != NULL && !final)
-        return read_source(q->uri->pin_source, &q->pin, err);
+        return secret_file_typed(&q->pin, q->uri->pin_source, "pin-source", "PIN", err);
     if (q->uri->pin_value != NULL && !final)
         return take_value(q->uri->pin_value, &q->pin, err);
     snprintf(what, sizeof what, "PIN of token '%s'", q->token->label);

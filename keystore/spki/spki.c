@@ -23,9 +23,10 @@ bool spki_is_file(const char *path)
     struct secret_file file = {.noun = "", .path = path, .max = PEM_MAX, .regular = true};
     struct secret text SECRET_CLEANUP = {0}; /* it may be a keyring */
     struct err ignored;
+    struct stat st;
     size_t size;
 
-    return secret_file_read(&file, &text, &size, NULL, &ignored).ok &&
+    return secret_file_read(&file, &text, &size, &st, &ignored).ok &&
            memmem(text.bytes, size, MARK, strlen(MARK)) != NULL && text.bytes[0] != '{';
 }
 
