@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/report.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
@@ -31,7 +32,8 @@ static void print_overview(const char *group)
             terminal_print("  %-18s%s\n", options_verb_name(*verb, name), (*verb)->summary);
     terminal_print(
         "\n'bulla VERB --help' shows a verb's options, 'bulla help keys' how a key is named,\n"
-        "'bulla help environment' the variables that have a meaning.\n");
+        "'bulla help environment' the variables that have a meaning, 'bulla help report' what a\n"
+        "report of a fault should have.\n");
     if (group == NULL)
         terminal_print(
             "\nexit status: 0 done; 1 failed; 2 usage; 3 part of a batch failed or was not\n"
@@ -141,7 +143,7 @@ static void print_environment(void)
 static const struct topic {
     const char *name;
     void (*print)(void);
-} topics[] = {{"keys", print_keys}, {"environment", print_environment}};
+} topics[] = {{"keys", print_keys}, {"environment", print_environment}, {"report", report_all}};
 
 static const struct topic *topic_by_name(const char *name)
 {

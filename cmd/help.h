@@ -4,7 +4,8 @@
 
 #include "cmd/options.h"
 
-/* help_has is true if there is help on a topic that is no verb: "keys", "environment". */
+/* help_has is true if there is help on a topic that is no verb: "keys", "environment", "report".
+ */
 bool help_has(const char *topic);
 
 /* help_show prints the help of a verb, or for NULL that of a topic, a group or the overview, to

@@ -15,6 +15,7 @@
 #include "cmd/help.h"
 #include "cmd/options.h"
 #include "cmd/progress.h"
+#include "cmd/report.h"
 #include "cmd/terminal.h"
 #include "keystore/registry.h"
 
@@ -105,7 +106,7 @@ static int run(int argc, char **argv, struct options *o)
     struct err err = {0};
 
     if (argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0)) {
-        terminal_print("bulla %s\n", BULLA_VERSION);
+        report_version();
         return ERR_NONE;
     }
     if (!secret_init(&err).ok || !options_parse(o, &verb, argc, argv, &err).ok)

@@ -40,6 +40,17 @@ static const struct {
     {"", false, &keyring_ops, "keyring"},
 };
 
+void registry_each(void (*visit)(void *arg, const char *store, bool built), void *arg)
+{
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        bool again = false;
+        for (size_t j = 0; j < i; j++)
+            again = again || strcmp(schemes[j].what, schemes[i].what) == 0;
+        if (!again)
+            visit(arg, schemes[i].what, schemes[i].ops != NULL);
+    }
+}
+
 static struct result not_built(size_t row, const char *reference, struct err *err)
 {
     char *shown = reference_shown(reference);

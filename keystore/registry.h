@@ -17,6 +17,9 @@ bool registry_has_scheme(const char *reference);
  */
 FALLIBLE registry_check_no_pin(const char *reference, struct err *err);
 
+/* registry_each calls visit for each key store, and tells whether this build has it. */
+void registry_each(void (*visit)(void *arg, const char *store, bool built), void *arg);
+
 /* registry_left_behind is true if a store left a thread behind in code of others, as of a module
  * that hangs: then the process must end without exit handlers, which take from that code what it
  * works with. */

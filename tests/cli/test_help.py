@@ -67,3 +67,25 @@ def test_every_variable_is_in_the_table(bulla):
 @pytest.mark.parametrize("way", ["help", "--help", "-h"])
 def test_topic(bulla, topic, way):
     assert bulla(way, topic).stdout == bulla("help", topic).stdout != b""
+
+
+def test_version_tells_what_it_is_made_of(bulla):
+    first, libraries, stores = bulla("--version").stdout.decode().splitlines()
+    assert re.fullmatch(r"bulla \d+\.\d+\.\d+", first)
+    assert re.fullmatch(r"libraries: libsodium [\d.]+, OpenSSL [\d.]+, jansson [\d.]+", libraries)
+    assert stores.startswith("key stores: keyring; passphrase; PKCS#11") and stores.endswith("; format: 2")
+
+
+def test_report_has_no_secret(bulla, ring):
+    """Names of variables and files, and neither values nor contents."""
+    config = bulla.home / "config" / "bulla"
+    config.mkdir(parents=True)
+    for name in ("config.ini", "bulla.conf"):
+        (config / name).write_text("[keys]\nhidden = /a/place\n")
+    env = {"BULLA_KEY": "pkcs11:token=t?pin-value=1234", "AWS_SECRET_ACCESS_KEY": "hush", "BULLA_PIN_FILE": "/a/pin"}
+    shown = bulla("help", "report", env=env).stdout.decode()
+    assert shown.startswith(bulla("--version").stdout.decode())
+    assert "variables that are set:" in shown and all(f" {name}" in shown for name in env)
+    assert not any(word in shown for word in ("1234", "hush", "/a/p", "hidden"))
+    assert re.search(r"^system: Linux \S+ \S+", shown, re.M) and re.search(r"^CPUs: \d+, AES instructions: (yes|no)$", shown, re.M)
+    assert str(config) in shown

@@ -115,6 +115,6 @@ OTHERS = {
     "keystore/pkcs11/uri.c": {"writes": "uri_for", "frees": "uri_free"},
     "keystore/registry.c": {"gets keys that are open": "keyset_calls keyset_close keyset_lives_in keyset_locate keyset_matches keyset_next_file keyset_still_active",
                             "opens them": "keyset_open",
-                            "goes by what is built and what files there are": "not_built registry_find",
+                            "goes by what is built and what files there are": "not_built registry_each registry_find",
                             "asks the stores what they left": "registry_left_behind"},
 }
