@@ -1,7 +1,5 @@
 #include "aws/aws.h"
 
-#include <ctype.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -114,12 +112,12 @@ static struct result service_endpoint(const char **out, const struct aws *aws, c
 static struct result configured_endpoint(const char **out, const struct aws *aws,
                                          const char *service, struct err *err)
 {
-    char variable[64];
+    static const char *const variables[] = {"AWS_ENDPOINT_URL_KMS", "AWS_ENDPOINT_URL_STS"};
 
-    snprintf(variable, sizeof variable, "AWS_ENDPOINT_URL_%s", service);
-    for (char *c = variable; *c != '\0'; c++)
-        *c = (char)toupper((unsigned char)*c);
-    *out = aws_setting(aws, variable, NULL);
+    *out = NULL;
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+        if (strcasecmp(strrchr(variables[i], '_') + 1, service) == 0)
+            *out = aws_setting(aws, variables[i], NULL);
     if (*out == NULL)
         *out = aws_setting(aws, "AWS_ENDPOINT_URL", NULL);
     if (*out == NULL && !service_endpoint(out, aws, service, err).ok)
