@@ -1,6 +1,7 @@
 #include "aws/profiles.h"
 
 #include <errno.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,15 +70,27 @@ static const struct ini_dialect config_dialect = {"AWS file", config_section, st
 static const struct ini_dialect credentials_dialect = {"AWS file", credentials_section, strcasecmp,
                                                        true, true};
 
+/* Whether the directory of a path lies where this user may not look. */
+static bool is_out_of_sight(const char *path)
+{
+    char *copy STRING_CLEANUP = strdup(path);
+    struct stat st;
+
+    return copy != NULL && lstat(dirname(copy), &st) != 0 && errno == EACCES;
+}
+
 /* Whether nothing is at the path, and nothing says that a file should be there: neither a variable
- * that names it nor a link whose target is gone. /dev/null stands for no file. */
+ * that names it nor a link whose target is gone. In a home directory of somebody else there is none
+ * either; one in a directory of ours that is closed may be meant. /dev/null stands for no file. */
 static bool is_none(const char *path, bool was_named)
 {
     struct stat st;
 
     if (stat(path, &st) == 0)
         return S_ISCHR(st.st_mode);
-    return !was_named && (errno == ENOENT || errno == ENOTDIR) && lstat(path, &st) != 0;
+    if (was_named || errno == EACCES)
+        return !was_named && is_out_of_sight(path);
+    return (errno == ENOENT || errno == ENOTDIR) && lstat(path, &st) != 0;
 }
 
 /* What says where plaintext keys go, or which program runs, must be the caller's own. Other lines

@@ -54,6 +54,8 @@ __attribute__((format(printf, 3, 0))) static void set_errno(struct err *err, enu
 
     err_format(what, sizeof what, fmt, ap);
     err_set(err, class, "%s: %s", what, strerror_r(saved, why, sizeof why));
+    if (saved == EMFILE)
+        err_hint(err, "raise the limit of open files, as 'ulimit -n 1024' does");
 }
 
 void err_set_errno(struct err *err, const char *fmt, ...)

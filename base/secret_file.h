@@ -44,4 +44,8 @@ FALLIBLE secret_read_typed(struct secret *out, int fd, const char *noun, const c
 FALLIBLE secret_file_typed(struct secret *out, const char *path, const char *file_noun,
                            const char *noun, struct err *err);
 
+/* secret_oddity is what an editor or another system seems to have put into what was read for a
+ * passphrase or a PIN: "begins with a byte order mark" or "has a line end in it"; else NULL. */
+const char *secret_oddity(const struct secret *s);
+
 #endif

@@ -88,31 +88,31 @@ static struct result result_name(const struct batch *b, const char *name, char *
     return *out != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
 }
 
-/* The place of the result of a file that lies in a directory of its own. */
+/* The place of the result of a file, in the directory dir, which the first size bytes of folder
+ * name; NULL if the name says it all. */
 static struct result result_in(const struct batch *b, const char *source_name, int dir,
-                               const char *dir_path, struct place *target, struct err *err)
+                               const char *folder, size_t size, struct place *target,
+                               struct err *err)
 {
     char *name STRING_CLEANUP = NULL, *path STRING_CLEANUP = NULL;
 
     if (!result_name(b, source_name, &name, err).ok)
         return FAIL;
-    if (asprintf(&path, "%s/%s", dir_path, name) < 0)
+    if (folder == NULL ? asprintf(&path, "%s", name) < 0
+                       : asprintf(&path, "%.*s/%s", (int)size, folder, name) < 0)
         return fail(err, ERR_FAILED, "out of memory");
-    return place_in(target, dir, name, path, err);
+    if (!place_in(target, dir, name, path, err).ok)
+        return FAIL;
+    return common_name_fits(target, "run it alone, and give a shorter name with -o", err);
 }
 
 static struct result result_beside(const struct batch *b, const struct place *source,
                                    struct place *target, struct err *err)
 {
-    char *name STRING_CLEANUP = NULL, *path STRING_CLEANUP = NULL;
     const char *slash = strrchr(source->path, '/');
-    int folder = slash == NULL ? 0 : (int)(slash + 1 - source->path);
 
-    if (!result_name(b, source->name, &name, err).ok)
-        return FAIL;
-    if (asprintf(&path, "%.*s%s", folder, source->path, name) < 0)
-        return fail(err, ERR_FAILED, "out of memory");
-    return place_in(target, source->dir, name, path, err);
+    return result_in(b, source->name, source->dir, slash != NULL ? source->path : NULL,
+                     slash != NULL ? (size_t)(slash - source->path) : 0, target, err);
 }
 
 /* The size of a regular file, for the progress; 0 if it has none. */
@@ -201,6 +201,17 @@ static bool seals(struct run *r, const struct place *file)
     return why == NULL;
 }
 
+/* What a file seems to be. The envelope of a body that this run removes goes a moment later. */
+static enum look look_in_turn(const struct run *r, const struct place *file)
+{
+    enum look look = look_at(file);
+
+    if (look != LOOK_ALONE || !r->batch->options->remove_source || r->pool == NULL)
+        return look;
+    pool_wait(r->pool);
+    return look_at(file);
+}
+
 /* Whether the verb takes a file of a walk; if not, that is counted. */
 static bool takes(struct run *r, const struct place *named, const struct place *file)
 {
@@ -221,7 +232,7 @@ static bool takes(struct run *r, const struct place *named, const struct place *
         return seals(r, file);
     if (b->only == NULL || text_ends_with(named->name, b->only))
         return true;
-    enum look look = look_at(file);
+    enum look look = look_in_turn(r, file);
     if (b->take == NULL && ((b->looks | failing) & 1u << look) != 0)
         return true;
     if (missed[look] != NULL)
@@ -258,10 +269,10 @@ static struct result do_found(struct run *r, const struct place *file, int twin,
     if (!takes(r, file, &source))
         return OK;
     r->found++;
-    if (writes(r->batch) &&
-        !(twin >= 0 ? result_in(r->batch, file->name, twin, twin_path, &target, err)
-                    : result_beside(r->batch, file, &target, err))
-             .ok)
+    if (writes(r->batch) && !(twin >= 0 ? result_in(r->batch, file->name, twin, twin_path,
+                                                    strlen(twin_path), &target, err)
+                                        : result_beside(r->batch, file, &target, err))
+                                 .ok)
         return FAIL;
     return submit(r, (struct item){.size = size_of(&source, false)}, &source, &target, err);
 }
@@ -382,10 +393,11 @@ static struct result do_file(struct run *r, struct place *source, struct err *er
     struct item item = {.follow = true, .size = size_of(source, true)};
 
     if (writes(r->batch) && !(o->output != NULL && is_stdio(o->output))) {
-        struct result named =
-            r->to_directory ? result_in(r->batch, source->name, r->out_dir, o->output, &target, err)
-            : o->output != NULL ? place_open_new(&target, o->output, err)
-                                : result_beside(r->batch, source, &target, err);
+        struct result named = r->to_directory
+                                  ? result_in(r->batch, source->name, r->out_dir, o->output,
+                                              strlen(o->output), &target, err)
+                              : o->output != NULL ? place_open_new(&target, o->output, err)
+                                                  : result_beside(r->batch, source, &target, err);
         if (!named.ok)
             return FAIL;
     }
@@ -528,6 +540,9 @@ static void start_pool(struct run *r)
     unsigned threads = common_threads(r->batch->options);
 
     if (!r->batch->parallel || !r->account.many || r->one_stream || threads == 1)
+        return;
+    common_fit_threads(r->batch->options, &threads);
+    if (threads == 1)
         return;
     progress_at_once(threads);
     r->pool = pool_start(threads, run_task, r);

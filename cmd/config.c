@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/ini.h"
@@ -49,6 +50,16 @@ static struct result take(struct lookup *l, const struct ini *ini, const char *p
     return l->found != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
 }
 
+/* Whether nothing is at a path, or nothing that this user can see: HOME may be a file, or somebody
+ * else's directory. A file that is seen and cannot be read is another matter. */
+static bool is_nowhere(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) != 0 && (errno == ENOENT || errno == ENOTDIR || errno == EACCES ||
+                                     errno == ELOOP || errno == ENAMETOOLONG);
+}
+
 static struct result hint_another(struct err *err)
 {
     char hint[ERR_HINT_MAX];
@@ -69,7 +80,7 @@ static struct result look_in(const char *path, bool must, struct lookup *l, stru
     struct stat st;
     size_t size;
 
-    if (!must && lstat(path, &st) != 0 && errno == ENOENT)
+    if (!must && is_nowhere(path))
         return OK;
     if (!secret_file_read(&file, &ini.text, &size, &st, err).ok)
         return hint_another(err);
