@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <linux/magic.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,9 +218,15 @@ struct result source_skip(struct source *s, uint64_t size, uint64_t *got, struct
     return OK;
 }
 
-/* Without waiting until what begins here is stored; what fails is for whoever wrote it. */
+/* A lease for reading is had only while nobody has the file open to write, and then there is
+ * nothing to store. Whoever wants it back asks by a signal, which must be one that ends no program.
+ * What fails while it is stored is for whoever wrote it; nobody waits until it is. */
 void source_settle(const struct source *s)
 {
+    if (fcntl(s->fd, F_SETSIG, SIGURG) == 0 && fcntl(s->fd, F_SETLEASE, F_RDLCK) == 0) {
+        (void)fcntl(s->fd, F_SETLEASE, F_UNLCK);
+        return;
+    }
     (void)sync_file_range(s->fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE);
 }
 

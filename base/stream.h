@@ -74,7 +74,8 @@ void source_forget(struct source *s);
 
 /* source_settle comes before a file is read, so that its time shows what others write to it by a
  * mapping (mmap(2)) from then on: a page that is written to gets the file a new time only once the
- * system has begun to store it. Memory (tmpfs) and overlays store nothing, and show nothing. */
+ * system has begun to store it. Where nobody has the file open to write, it does nothing. Memory
+ * (tmpfs) and overlays store nothing, and show nothing. */
 void source_settle(const struct source *s);
 
 /* source_unchanged fails if the file behind a regular source is not as *before says (size, mtime).
