@@ -1,6 +1,5 @@
 #include "keystore/spki/spki.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +7,6 @@
 #include "base/place.h"
 #include "base/secret_file.h"
 #include "base/text.h"
-#include "base/trusted.h"
 #include "keystore/pem.h"
 
 #define MARK "-----BEGIN "
@@ -20,31 +18,15 @@ struct spki_file {
     struct stat file;
 };
 
-/* Reads a regular file of at most PEM_MAX bytes, all of it; one that is to be believed is judged.
- */
-static struct result read_file(const char *path, bool believe, struct secret *text, size_t *size,
-                               struct stat *st, struct err *err)
-{
-    int fd FD_CLEANUP = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-
-    if (fd < 0 || fstat(fd, st) != 0)
-        return fail_input(err, "cannot open public key '%s'", path);
-    if (!S_ISREG(st->st_mode) || st->st_size > PEM_MAX)
-        return fail(err, ERR_FAILED, "public key '%s' is not a file of at most %d bytes", path,
-                    PEM_MAX);
-    if (believe && !trusted_file(fd, path, "public key", err).ok)
-        return FAIL;
-    return secret_read(text, size, PEM_MAX, fd, path, err);
-}
-
 bool spki_is_file(const char *path)
 {
+    struct secret_file file = {.noun = "", .path = path, .max = PEM_MAX, .regular = true};
     struct secret text SECRET_CLEANUP = {0}; /* it may be a keyring */
     struct err ignored;
     struct stat st;
     size_t size;
 
-    return read_file(path, false, &text, &size, &st, &ignored).ok &&
+    return secret_file_read(&file, &text, &size, &st, &ignored).ok &&
            memmem(text.bytes, size, MARK, strlen(MARK)) != NULL && text.bytes[0] != '{';
 }
 
@@ -55,10 +37,12 @@ static void spki_close(struct master_key *key)
 
 static struct result load(struct spki_file *f, const char *path, struct err *err)
 {
+    struct secret_file file = {
+        .noun = "public key", .path = path, .max = PEM_MAX, .regular = true, .believed = true};
     struct secret text SECRET_CLEANUP = {0};
     size_t size;
 
-    if (!read_file(path, true, &text, &size, &f->file, err).ok)
+    if (!secret_file_read(&file, &text, &size, &f->file, err).ok)
         return FAIL;
     if (!pem_read(&f->pem, f->env->crypto, (const char *)text.bytes, size, err).ok) {
         err_context(err, "public key '%s'", path);
