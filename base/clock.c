@@ -4,6 +4,11 @@
 
 #define STEP 10 /* milliseconds, after which an interruption is seen */
 
+uint64_t clock_now(void)
+{
+    return (uint64_t)time(NULL);
+}
+
 uint64_t clock_ms(void)
 {
     struct timespec now = clock_after(0);
@@ -23,11 +28,19 @@ struct timespec clock_after(uint64_t milliseconds)
     return t;
 }
 
+void clock_sleep(uint64_t milliseconds)
+{
+    struct timespec t = {.tv_sec = (time_t)(milliseconds / 1000),
+                         .tv_nsec = (long)(milliseconds % 1000) * 1000000};
+
+    (void)nanosleep(&t, NULL);
+}
+
 bool clock_wait(uint64_t milliseconds)
 {
     uint64_t end = clock_ms() + milliseconds;
 
     while (clock_ms() < end && !stream_interrupted())
-        (void)nanosleep(&(struct timespec){.tv_nsec = STEP * 1000000L}, NULL);
+        clock_sleep(STEP);
     return !stream_interrupted();
 }

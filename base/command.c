@@ -7,7 +7,6 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -110,7 +109,7 @@ static bool ends_by(struct running *r, uint64_t deadline, int *status)
     while (waitpid(r->pid, status, WNOHANG) == 0) {
         if (clock_ms() >= deadline)
             return false;
-        (void)nanosleep(&(struct timespec){.tv_nsec = WAIT_STEP * 1000000L}, NULL);
+        clock_sleep(WAIT_STEP);
     }
     r->pid = 0;
     return true;

@@ -1,11 +1,13 @@
 #include "base/secret_file.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/stream.h"
 #include "base/text.h"
+#include "base/trusted.h"
 
 struct result secret_read(struct secret *text, size_t *size, size_t max, int fd, const char *name,
                           struct err *err)
@@ -21,20 +23,54 @@ struct result secret_read(struct secret *text, size_t *size, size_t max, int fd,
     return OK;
 }
 
-struct result secret_read_line(struct secret *line, size_t max, const char *path, struct err *err)
+/* *size is max + 1 if there is more than max. */
+static struct result read_file(const struct secret_file *f, struct secret *text, size_t *size,
+                               struct stat *st, struct err *err)
+{
+    int fd FD_CLEANUP =
+        open(f->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | (f->regular ? O_NONBLOCK : 0));
+    struct err *judged = f->doubt != NULL ? f->doubt : err;
+    struct secret all SECRET_CLEANUP = {0};
+
+    if (fd < 0 || fstat(fd, st) != 0)
+        return fail_input(err, "cannot open %s '%s'", f->noun, f->path);
+    bool regular = S_ISREG(st->st_mode);
+    size_t most = regular && (size_t)st->st_size < f->max ? (size_t)st->st_size : f->max;
+    if (f->regular && !regular)
+        return fail(err, ERR_FAILED, "%s '%s' is not a regular file", f->noun, f->path);
+    if (f->believed && !trusted_file(fd, f->path, f->noun, judged).ok && judged == err)
+        return FAIL;
+    if (!secret_read(&all, size, most, fd, f->path, err).ok) {
+        err_context(err, "%s", f->noun);
+        return FAIL;
+    }
+    if (regular && *size <= f->max && *size != (size_t)st->st_size)
+        return fail(err, ERR_FAILED, "%s '%s' changed while it was read", f->noun, f->path);
+    *text = secret_take(&all);
+    return OK;
+}
+
+struct result secret_file_read(const struct secret_file *f, struct secret *text, size_t *size,
+                               struct stat *st, struct err *err)
 {
     struct secret all SECRET_CLEANUP = {0};
-    int fd FD_CLEANUP = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+    if (!read_file(f, &all, size, st, err).ok)
+        return FAIL;
+    if (*size > f->max)
+        return fail(err, ERR_USAGE, "%s '%s' is longer than %zu bytes", f->noun, f->path, f->max);
+    *text = secret_take(&all);
+    return OK;
+}
+
+struct result secret_file_line(const struct secret_file *f, struct secret *line, struct err *err)
+{
+    struct stat st;
     size_t size;
 
-    if (fd < 0)
-        return fail_errno(err, "cannot open '%s'", path);
-    if (!secret_read(&all, &size, max, fd, path, err).ok)
+    if (!secret_file_read(f, line, &size, &st, err).ok)
         return FAIL;
-    if (size > max)
-        return fail(err, ERR_USAGE, "'%s' is longer than %zu bytes", path, max);
-    all.bytes[strcspn((const char *)all.bytes, "\r\n")] = '\0';
-    *line = secret_take(&all);
+    line->bytes[strcspn((const char *)line->bytes, "\r\n")] = '\0';
     return OK;
 }
 
@@ -53,14 +89,31 @@ struct result secret_typed(struct secret *out, const struct secret *read, size_t
     return secret_copy(out, read->bytes, size, err);
 }
 
-struct result secret_read_typed(struct secret *out, int fd, const char *name, const char *noun,
-                                const char *from, struct err *err)
+struct result secret_read_typed(struct secret *out, int fd, const char *noun, const char *from,
+                                struct err *err)
 {
     struct secret all SECRET_CLEANUP = {0};
     size_t size;
 
-    if (!secret_read(&all, &size, SECRET_TYPED_MAX + 1, fd, name, err).ok)
+    if (!secret_read(&all, &size, SECRET_TYPED_MAX + 1, fd, from, err).ok)
         return FAIL;
+    return secret_typed(out, &all, size, noun, from, err);
+}
+
+struct result secret_file_typed(struct secret *out, const char *path, const char *file_noun,
+                                const char *noun, struct err *err)
+{
+    struct secret_file file = {
+        .noun = file_noun, .path = path, .max = SECRET_TYPED_MAX + 1, .believed = true};
+    struct secret all SECRET_CLEANUP = {0};
+    char *from STRING_CLEANUP = NULL;
+    struct stat st;
+    size_t size;
+
+    if (!read_file(&file, &all, &size, &st, err).ok)
+        return FAIL;
+    if (asprintf(&from, "'%s'", path) < 0)
+        return fail(err, ERR_FAILED, "out of memory");
     return secret_typed(out, &all, size, noun, from, err);
 }
 

@@ -110,8 +110,15 @@ static void token_env(struct token_options *t, const struct options *o)
     t->timeout = o->token_timeout != 0 ? (unsigned)o->token_timeout : TIMEOUT;
 }
 
+static const char *variable(void *arg, const char *name)
+{
+    (void)arg;
+    return getenv(name);
+}
+
 void common_env(struct keystore_env *env, const struct options *o)
 {
+    env->environment = (struct environment){.get = variable};
     env->warn = terminal_warn;
     env->credentials = aliases_credentials();
     env->endpoint = o->endpoint;

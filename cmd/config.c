@@ -1,66 +1,53 @@
 #include "cmd/config.h"
 
 #include <errno.h>
-#include <ini.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
-#include "base/trusted.h"
+#include "base/ini.h"
+#include "base/secret_file.h"
 
-#define SYSTEM_CONFIG "/etc/bulla/config.ini"
+#define SYSTEM_CONFIG "/etc/bulla/bulla.conf"
+#define CONFIG_MAX (1024 * 1024) /* bytes */
+#define KEYS 1                   /* the kind of its one section */
 
 struct lookup {
     const char *name;
     void (*each)(void *arg, const char *name); /* told of every name; else NULL */
     void *arg;
     char *found;
-    bool twice, unknown, empty, no_memory;
-    const char *broken; /* what the file has that cannot be read */
 };
 
-/* struct lines: a file as inih reads it, and whom to tell of a line that it would misread. */
-struct lines {
-    FILE *file;
-    struct lookup *lookup;
-};
-
-static char *read_line(char *out, int room, void *arg)
+static const char *section(char *text, int *kind, const char **fault)
 {
-    struct lines *lines = arg;
-    int c = 0, size = 0;
-
-    while (c != '\n' && (c = getc(lines->file)) != EOF) {
-        if (c == '\0' || size == room - 1) {
-            lines->lookup->broken = c == '\0' ? "a zero byte" : "a line that is too long";
-            return NULL;
-        }
-        out[size++] = (char)c;
-    }
-    out[size] = '\0';
-    return size > 0 && !ferror(lines->file) ? out : NULL;
+    *kind = KEYS;
+    *fault = "a section other than [keys]";
+    return strcmp(text, "keys") == 0 ? text : NULL;
 }
 
-static int on_pair(void *arg, const char *section, const char *name, const char *value)
-{
-    struct lookup *l = arg;
+static const struct ini_dialect dialect = {
+    .noun = "config file", .section = section, .compare = strcmp};
 
-    if (strcmp(section, "keys") != 0) {
-        l->unknown = true;
-        return 0;
-    }
-    if (l->each != NULL)
-        l->each(l->arg, name);
-    if (l->each != NULL || strcmp(name, l->name) != 0)
-        return 1;
-    l->twice = l->twice || l->found != NULL;
-    free(l->found);
-    l->found = strdup(value);
-    l->no_memory = l->found == NULL;
-    l->empty = value[0] == '\0';
-    return l->found != NULL && !l->twice && !l->empty;
+static struct result take(struct lookup *l, const struct ini *ini, const char *path,
+                          struct err *err)
+{
+    const struct ini_pair *pair = NULL;
+
+    for (size_t i = 0; l->each != NULL && i < ini->count; i++)
+        if (ini->pairs[i].key[0] != '\0')
+            l->each(l->arg, ini->pairs[i].key);
+    if (l->each == NULL)
+        pair = ini_find(ini, KEYS, "keys", "", l->name);
+    if (pair == NULL)
+        return OK;
+    if (pair->value[0] == '\0')
+        return fail(err, ERR_USAGE, "config file '%s', line %u: key '%s' is empty", path,
+                    pair->line, l->name);
+    l->found = strdup(pair->value);
+    return l->found != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
 }
 
 /* Whether nothing is at a path, or nothing that this user can see: HOME may be a file, or somebody
@@ -73,57 +60,31 @@ static bool is_nowhere(const char *path)
                                      errno == ELOOP || errno == ENAMETOOLONG);
 }
 
-/* Whoever could have written it would choose the keys, and the module that is loaded for them. */
-static struct result believe(FILE *file, const char *path, struct err *err)
+static struct result hint_another(struct err *err)
 {
     char hint[ERR_HINT_MAX];
 
-    if (trusted_file(fileno(file), path, "config file", err).ok)
-        return OK;
     memcpy(hint, err->hint, sizeof hint);
-    if (hint[0] != '\0')
+    if (err->class == ERR_POLICY && hint[0] != '\0')
         err_hint(err, "%s; BULLA_CONFIG names another", hint);
     return FAIL;
 }
 
-static struct result parse(FILE *file, const char *path, struct lookup *l, int *line,
-                           struct err *err)
-{
-    if (!believe(file, path, err).ok)
-        return FAIL;
-    *line = ini_parse_stream(read_line, &(struct lines){file, l}, on_pair, l);
-    return ferror(file) == 0 ? OK : fail_errno(err, "cannot read config file '%s'", path);
-}
-
-/* Reads one file. One that must be there is the one the user named. */
+/* Reads one file. One that must be there is the one the user named. Whoever could have written it
+ * would choose the keys, and the module that is loaded for them. */
 static struct result look_in(const char *path, bool must, struct lookup *l, struct err *err)
 {
+    struct secret_file file = {
+        .noun = dialect.noun, .path = path, .max = CONFIG_MAX, .believed = true};
+    struct ini ini INI_CLEANUP = {0};
+    struct stat st;
+    size_t size;
+
     if (!must && is_nowhere(path))
         return OK;
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return fail_input(err, "cannot open config file '%s'", path);
-    int line;
-    struct result r = parse(file, path, l, &line, err);
-    (void)fclose(file); /* it was only read */
-    if (!r.ok)
-        return FAIL;
-    if (l->broken != NULL)
-        return fail(err, ERR_USAGE, "config file '%s' has %s", path, l->broken);
-    if (line == 0)
-        return OK;
-    if (l->no_memory || line < 0)
-        return fail(err, ERR_FAILED, "config file '%s' could not be read", path);
-    if (l->twice)
-        return fail(err, ERR_USAGE, "config file '%s', line %d: key '%s' stands twice", path, line,
-                    l->name);
-    if (l->empty)
-        return fail(err, ERR_USAGE, "config file '%s', line %d: key '%s' is empty", path, line,
-                    l->name);
-    if (l->unknown)
-        return fail(err, ERR_USAGE, "config file '%s', line %d: a section other than [keys]", path,
-                    line);
-    return fail(err, ERR_USAGE, "config file '%s', line %d: not 'name = value'", path, line);
+    if (!secret_file_read(&file, &ini.text, &size, &st, err).ok)
+        return hint_another(err);
+    return ini_parse(&ini, &dialect, size, path, err).ok ? take(l, &ini, path, err) : FAIL;
 }
 
 /* The one file that counts, if the user named it, else NULL. */
@@ -143,9 +104,9 @@ struct result config_files(char *paths[CONFIG_FILES], struct err *err)
     if (named_file() != NULL)
         size = asprintf(&paths[0], "%s", named_file());
     else if (xdg != NULL && xdg[0] == '/')
-        size = asprintf(&paths[0], "%s/bulla/config.ini", xdg);
+        size = asprintf(&paths[0], "%s/bulla/bulla.conf", xdg);
     else if (home != NULL && home[0] == '/')
-        size = asprintf(&paths[0], "%s/.config/bulla/config.ini", home);
+        size = asprintf(&paths[0], "%s/.config/bulla/bulla.conf", home);
     if (size < 0)
         paths[0] = NULL;
     if (size >= 0 && named_file() == NULL)

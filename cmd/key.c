@@ -2,18 +2,13 @@
 
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "cmd/common.h"
 #include "cmd/nearest.h"
 #include "cmd/terminal.h"
 #include "keystore/age.h"
-
-uint64_t key_now(void)
-{
-    return (uint64_t)time(NULL);
-}
 
 json_t *key_info_json(const char *reference, const struct key_info *info)
 {
@@ -28,11 +23,11 @@ json_t *key_info_json(const char *reference, const struct key_info *info)
         "{s:o, s:s, s:s, s:s, s:I, s:s, s:s, s:I}", "key", terminal_reference_text(reference),
         "name", info->name, "kind", info->kind, "id", info->id, "version",
         (json_int_t)info->version, "state", key_state_name(info->state), "created",
-        text_time(created, info->created), "age_days", (json_int_t)key_age(info, key_now()));
+        text_time(created, info->created), "age_days", (json_int_t)key_age(info, clock_now()));
 
     if (info->rotate_after != 0) {
         terminal_put(json, "rotate_after_days", json_integer(info->rotate_after));
-        terminal_put(json, "overdue", json_boolean(key_overdue(info, key_now())));
+        terminal_put(json, "overdue", json_boolean(key_overdue(info, clock_now())));
     }
     return json;
 }

@@ -43,6 +43,4 @@ json_t *key_info_json(const char *reference, const struct key_info *info);
 /* key_tell tells what a key is now. */
 void key_tell(const struct options *o, const struct key_target *t, const struct key_info *info);
 
-uint64_t key_now(void);
-
 #endif

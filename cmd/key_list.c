@@ -1,5 +1,6 @@
 #include <inttypes.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "cmd/ages.h"
 #include "cmd/common.h"
@@ -34,8 +35,8 @@ static void row(void *arg, const struct key_info *info)
     *l->headed = true;
     terminal_print("%-24s %7" PRIu32 "  %-9s  %s  %4" PRIu64 "d  %s  %s%s\n", info->name,
                    info->version, key_state_name(info->state), text_time(created, info->created),
-                   key_age(info, key_now()), info->id, info->kind,
-                   key_overdue(info, key_now()) ? "  OVERDUE" : "");
+                   key_age(info, clock_now()), info->id, info->kind,
+                   key_overdue(info, clock_now()) ? "  OVERDUE" : "");
 }
 
 static void end_object(struct listing *l)

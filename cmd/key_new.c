@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "cmd/common.h"
 #include "cmd/key.h"
 #include "cmd/shared_rows.h"
@@ -29,7 +30,7 @@ static struct result read_days(const char *text, uint32_t *days, struct err *err
 static struct result key_new(const struct options *o, struct err *err)
 {
     struct key_target t KEY_TARGET_CLEANUP = {0};
-    struct key_wanted want = {.now = key_now(), .kind = o->kind, .passphrase = o->passphrase};
+    struct key_wanted want = {.now = clock_now(), .kind = o->kind, .passphrase = o->passphrase};
     struct key_info info;
 
     if (!read_days(o->rotate_after, &want.rotate_after, err).ok ||
@@ -114,7 +115,7 @@ static struct result rotate(const struct options *o, struct err *err)
         return FAIL;
     if (t.ops->rotate == NULL)
         return key_cannot(&t, "make key versions", err);
-    if (!t.ops->rotate(&t.session.env, t.rest, key_now(), &info, err).ok)
+    if (!t.ops->rotate(&t.session.env, t.rest, clock_now(), &info, err).ok)
         return FAIL;
     key_tell(o, &t, &info);
     if (!o->json)

@@ -17,7 +17,6 @@
 #include "base/secret_file.h"
 #include "base/stream.h"
 #include "base/text.h"
-#include "base/trusted.h"
 #include "cmd/aliases.h"
 #include "cmd/progress.h"
 #include "cmd/terminal.h"
@@ -56,23 +55,16 @@ static struct result from_fd_option(const char *number, const char *noun, struct
     int fd = (int)strtol(number, NULL, 10);
 
     snprintf(name, sizeof name, "descriptor %d", fd);
-    return secret_read_typed(out, fd, name, noun, name, err);
+    return secret_read_typed(out, fd, noun, name, err);
 }
 
 static struct result from_file(const char *path, const char *noun, struct secret *out,
                                struct err *err)
 {
-    int fd FD_CLEANUP = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    char *quoted STRING_CLEANUP = NULL, kind[sizeof "passphrase file"];
+    char kind[sizeof "passphrase file"];
 
-    if (fd < 0)
-        return fail_input(err, "cannot open %s file '%s'", noun, path);
     snprintf(kind, sizeof kind, "%s file", noun);
-    if (!trusted_file(fd, path, kind, err).ok)
-        return FAIL;
-    if (asprintf(&quoted, "'%s'", path) < 0)
-        return fail(err, ERR_FAILED, "out of memory");
-    return secret_read_typed(out, fd, path, noun, quoted, err);
+    return secret_file_typed(out, path, kind, noun, err);
 }
 
 static struct result from_command(const char *text, const char *noun, struct secret *out,

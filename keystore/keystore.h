@@ -10,6 +10,7 @@
 
 #include <sys/stat.h>
 
+#include "base/environment.h"
 #include "base/secret.h"
 #include "crypto/core.h"
 #include "crypto/slot.h"
@@ -56,6 +57,7 @@ struct keystore_env {
 
     const char *endpoint; /* of AWS KMS: a URL in place of the usual one, or NULL */
     unsigned kms_timeout; /* seconds that an operation of it may take */
+    struct environment environment;
     struct token_options token;
 
     /* What a person should know though nothing failed. The text is not escaped. NULL drops it. */

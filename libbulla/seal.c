@@ -1,9 +1,9 @@
 #include "libbulla/seal.h"
 
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "crypto/body.h"
 #include "libbulla/open.h"
 #include "libbulla/output.h"
@@ -94,7 +94,7 @@ static struct result fill_core(struct core *core, const struct seal_options *opt
                                struct err *err)
 {
     *core = (struct core){.suite = options->suite,
-                          .created = (uint64_t)time(NULL),
+                          .created = clock_now(),
                           .generation = options->generation,
                           .context = options->context};
     memcpy(core->name, options->name, strlen(options->name) + 1);
@@ -107,7 +107,7 @@ static void warn_overdue(const struct session *s)
 
     for (size_t i = 0; i < s->keys.count; i++) {
         const struct master_key *key = s->keys.keys[i];
-        if (key->ops->overdue != NULL && key->ops->overdue(key, (uint64_t)time(NULL), &info))
+        if (key->ops->overdue != NULL && key->ops->overdue(key, clock_now(), &info))
             session_warn(s,
                          "version %u of key '%s' is older than the %u days its keyring states: "
                          "'bulla key rotate' makes the next",

@@ -6,9 +6,8 @@
 #define ALIAS "alias/"
 #define KEY "key/"
 #define MULTI_REGION KEY "mrk-"
-#define LOWER "abcdefghijklmnopqrstuvwxyz"
 #define DIGITS "0123456789"
-#define WORD LOWER "ABCDEFGHIJKLMNOPQRSTUVWXYZ" DIGITS "_-"
+#define WORD "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" DIGITS "_-"
 #define ACCOUNT_DIGITS 12
 
 static bool begins(const char *text, const char *with)
@@ -20,11 +19,6 @@ static bool begins(const char *text, const char *with)
 static bool made_of(const char *text, const char *characters)
 {
     return text[0] != '\0' && text[strspn(text, characters)] == '\0';
-}
-
-bool region_is_valid(const char *region)
-{
-    return strlen(region) <= REGION_MAX && made_of(region, LOWER DIGITS "-") && region[0] != '-';
 }
 
 static bool resource_is_valid(const char *resource)

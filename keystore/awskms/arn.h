@@ -2,11 +2,8 @@
 #ifndef BULLA_KEYSTORE_AWSKMS_ARN_H
 #define BULLA_KEYSTORE_AWSKMS_ARN_H
 
-#include "base/err.h"
-#include "base/wire.h"
+#include "aws/endpoint.h"
 #include "crypto/slot.h"
-
-#define REGION_MAX 32 /* bytes, without the terminating zero */
 
 /* struct arn: arn:PARTITION:kms:REGION:ACCOUNT:key/ID or …:alias/NAME, taken apart; {0} is none. */
 struct arn {
@@ -37,8 +34,5 @@ FALLIBLE key_name_parse(struct key_name *name, const char *reference, struct err
 /* key_name_fits is true if the name may mean the key: it does if it is the key's ARN or id, and an
  * alias may mean any key of its account and of the region. */
 bool key_name_fits(const struct key_name *name, const char *region, const struct arn *key);
-
-/* region_is_valid is true for what may be a part of a host's name: letters, digits and dashes. */
-bool region_is_valid(const char *region);
 
 #endif

@@ -49,8 +49,8 @@ static struct result awskms_open(struct master_key **out, const struct keystore_
     k->key.ops = &awskms_ops;
     k->env = env;
     if (!key_name_parse(&k->name, reference, err).ok ||
-        !account_open(&k->kms.account, env->kms_timeout, err).ok || !find_region(k, err).ok ||
-        !find_service(k, err).ok) {
+        !account_open(&k->kms.account, &env->environment, env->kms_timeout, err).ok ||
+        !find_region(k, err).ok || !find_service(k, err).ok) {
         awskms_close(&k->key);
         return FAIL;
     }
@@ -58,6 +58,21 @@ static struct result awskms_open(struct master_key **out, const struct keystore_
         k->arn = k->name.arn;
     *out = &k->key;
     return OK;
+}
+
+struct result key_pin(struct kms_master *k, const struct arn *answered, struct err *err)
+{
+    bool known = k->arn.text[0] != '\0';
+
+    if (known ? strcmp(k->arn.text, answered->text) == 0
+              : key_name_fits(&k->name, k->kms.region, answered) &&
+                    strcmp(k->kms.region, answered->region) == 0) {
+        k->arn = *answered;
+        return OK;
+    }
+    (void)fail(err, ERR_POLICY, "key '%s': another key answered: '%s'", k->name.id, answered->text);
+    err_hint(err, "if an alias was moved just now, run it again; else do not trust this endpoint");
+    return FAIL;
 }
 
 /* A slot with a wrap that this key made. */

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "aws/sts.h"
 #include "keystore/awskms/key.h"
-#include "keystore/awskms/sts.h"
 
 /* struct telling: the key and whom its facts are told. */
 struct telling {

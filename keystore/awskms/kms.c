@@ -7,51 +7,70 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "keystore/awskms/wiped.h"
+#include "http/wiping_allocator.h"
 
 #define BRANCH_PAIR "bulla-branch"
 
 /* struct operation: one of KMS, and the permission it takes. */
 struct operation {
-    const char *name, *what, *permission;
+    const char *what, *permission;
 };
 
-static const struct operation encrypt_operation = {"Encrypt", "kms:Encrypt",
-                                                   "kms:Encrypt on this key"};
-static const struct operation decrypt_operation = {"Decrypt", "kms:Decrypt",
-                                                   "kms:Decrypt on this key"};
+static const struct operation encrypt_operation = {"kms:Encrypt", "kms:Encrypt on this key"};
+static const struct operation decrypt_operation = {"kms:Decrypt", "kms:Decrypt on this key"};
 static const struct operation reencrypt_operation = {
-    "ReEncrypt", "kms:ReEncrypt",
-    "kms:ReEncryptFrom on the old key and kms:ReEncryptTo on the new one"};
-static const struct operation describe_operation = {"DescribeKey", "kms:DescribeKey",
+    "kms:ReEncrypt", "kms:ReEncryptFrom on the old key and kms:ReEncryptTo on the new one"};
+static const struct operation describe_operation = {"kms:DescribeKey",
                                                     "kms:DescribeKey on this key"};
 
-static const char *id_or_none(const char *request_id)
+static const struct refusal refusals[] = {
+    {"DependencyTimeoutException", ERR_STORE, NULL},
+    {"KeyUnavailableException", ERR_STORE, NULL},
+    {"KMSInternalException", ERR_STORE, NULL},
+    {"DryRunOperationException", ERR_POLICY, NULL},
+    {"IncorrectKeyException", ERR_NO_KEY, "it was sealed to another key"},
+    {"InvalidCiphertextException", ERR_NO_KEY,
+     "the wrap or the context of the file is not as it was sealed"},
+    {"NotFoundException", ERR_NO_KEY, "there is no such key in this account and region"},
+    {"DisabledException", ERR_POLICY, "'aws kms enable-key' enables it"},
+    {"KMSInvalidStateException", ERR_POLICY,
+     "the key may be waiting for its deletion, or have no key material; 'bulla key check' shows its "
+     "state"},
+    {"InvalidKeyUsageException", ERR_POLICY, "the key must be symmetric, for ENCRYPT_DECRYPT"},
+    {NULL, ERR_NONE, NULL},
+};
+
+static enum kms_refusal kind_of(const char *name)
 {
-    return request_id[0] != '\0' ? request_id : "without an id";
+    static const struct {
+        const char *name;
+        enum kms_refusal kind;
+    } kinds[] = {{"IncorrectKeyException", KMS_OTHER_KEY},
+                 {"AccessDeniedException", KMS_DENIED},
+                 {"AccessDenied", KMS_DENIED},
+                 {"DryRunOperationException", KMS_DRY_RUN}};
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(kinds[i].name, name) == 0)
+            return kinds[i].kind;
+    return KMS_REFUSED;
 }
 
-static struct result refused(const struct operation *op, const char *key_id, const struct fault *f,
-                             enum kms_refusal *refusal, struct err *err)
+static struct result refused(const struct call *call, const struct operation *op,
+                             const char *key_id, const struct fault *f, enum kms_refusal *refusal,
+                             struct err *err)
 {
-    const struct refusal *known = refusal_find(f->name);
-    const char *colon = f->message[0] != '\0' ? ": " : "";
+    enum kms_refusal kind = kind_of(f->name);
 
     if (refusal != NULL)
-        *refusal = known != NULL ? known->kind : KMS_REFUSED;
-    (void)fail(err,
-               f->passing      ? ERR_STORE
-               : known != NULL ? known->class
-                               : ERR_POLICY,
-               "key '%s': %s: %s%s%s (request %s)", key_id, op->what, f->name, colon, f->message,
-               id_or_none(f->request_id));
-    if (f->passing)
+        *refusal = kind;
+    call_refused(call, f, err);
+    err_context(err, "key '%s'", key_id);
+    if (f->class == ERR_STORE)
         err_hint(err, "the service may answer later; --kms-timeout is how long to try");
-    else if (known != NULL && known->kind == KMS_DENIED)
+    else if (kind == KMS_DENIED)
         err_hint(err, "a policy must allow %s, for this caller and this encryption context",
                  op->permission);
-    else if (known != NULL && known->hint != NULL)
-        err_hint(err, "%s", known->hint);
     return FAIL;
 }
 
@@ -71,7 +90,7 @@ static struct result ask(struct kms *kms, const struct operation *op, const char
                          enum kms_refusal *refusal, struct err *err)
 {
     struct http_answer got HTTP_ANSWER_CLEANUP = {0};
-    char *body WIPED_CLEANUP = request != NULL ? json_dumps(request, JSON_COMPACT) : NULL;
+    char *body WIPING_CLEANUP = request != NULL ? json_dumps(request, JSON_COMPACT) : NULL;
     struct caller caller = chain_caller(&kms->account->chain);
     char target[64];
     const char *const headers[] = {"Content-Type: application/x-amz-json-1.1", target, NULL};
@@ -83,14 +102,15 @@ static struct result ask(struct kms *kms, const struct operation *op, const char
         *err = kms->down;
         return FAIL;
     }
-    snprintf(target, sizeof target, "X-Amz-Target: TrentService.%s", op->name);
+    snprintf(target, sizeof target, "X-Amz-Target: TrentService.%s", op->what + strlen("kms:"));
     struct call call = {.service = "kms",
                         .region = kms->region,
                         .url = kms->url,
                         .headers = headers,
                         .what = op->what,
                         .body = {(const uint8_t *)body, strlen(body)},
-                        .unsaid = unsaid};
+                        .unsaid = unsaid,
+                        .refusals = refusals};
     pthread_mutex_lock(&kms->account->lock);
     struct result sent = call_send(&kms->account->aws, &call, &caller, &got, &fault, err);
     pthread_mutex_unlock(&kms->account->lock);
@@ -101,11 +121,11 @@ static struct result ask(struct kms *kms, const struct operation *op, const char
     }
     ++*kms->calls;
     if (fault.name[0] != '\0')
-        return refused(op, key_id, &fault, refusal, err);
+        return refused(&call, op, key_id, &fault, refusal, err);
     *answer = json_read(&got);
     if (*answer == NULL)
         return fail(err, ERR_STORE, "key '%s': %s: the answer is not JSON (request %s)", key_id,
-                    op->what, id_or_none(got.request_id));
+                    op->what, got.header[0] != '\0' ? got.header : "without an id");
     return OK;
 }
 
@@ -127,7 +147,7 @@ static json_t *context_json(const struct branch_identity *branch)
     return NULL;
 }
 
-/* Bytes as base64; the caller frees by wiped_free. */
+/* Bytes as base64; the caller frees by wiping_free. */
 static char *to_base64(const void *bytes, size_t size)
 {
     size_t room = sodium_base64_encoded_len(size, sodium_base64_VARIANT_ORIGINAL);
@@ -151,13 +171,10 @@ static size_t from_base64(const json_t *answer, const char *name, uint8_t *out, 
     return size;
 }
 
-/* Adds "DryRun" if it is one; takes the request over if it cannot. */
-static json_t *with_dry_run(json_t *request, bool dry_run)
+/* The value of "DryRun", which is left out where it is NULL: not every service knows it. */
+static json_t *dry(bool dry_run)
 {
-    if (request == NULL || !dry_run || json_object_set_new(request, "DryRun", json_true()) == 0)
-        return request;
-    json_decref(request);
-    return NULL;
+    return dry_run ? json_true() : NULL;
 }
 
 static struct result bad_answer(const struct operation *op, const char *key_id, const char *what,
@@ -211,11 +228,10 @@ struct result kms_encrypt(struct kms *kms, const char *key_id, const struct bran
                           enum kms_refusal *refusal, struct err *err)
 {
     json_auto_t *request = NULL, *answer = NULL;
-    char *plain WIPED_CLEANUP = to_base64(secret->bytes, secret->size);
+    char *plain WIPING_CLEANUP = to_base64(secret->bytes, secret->size);
 
-    request = with_dry_run(json_pack("{s:s, s:s, s:o}", "KeyId", key_id, "Plaintext", plain,
-                                     "EncryptionContext", context_json(branch)),
-                           dry_run);
+    request = json_pack("{s:s, s:s, s:o, s:o*}", "KeyId", key_id, "Plaintext", plain,
+                        "EncryptionContext", context_json(branch), "DryRun", dry(dry_run));
     if (!ask(kms, &encrypt_operation, key_id, request, plain, &answer, refusal, err).ok)
         return FAIL;
     return take_blob(blob, answer, "KeyMaterialId", &encrypt_operation, key_id, err);
@@ -240,11 +256,10 @@ struct result kms_decrypt(struct kms *kms, const char *key_id, const struct bran
                           struct arn *opened_by, enum kms_refusal *refusal, struct err *err)
 {
     json_auto_t *request = NULL, *answer = NULL;
-    char *blob WIPED_CLEANUP = to_base64(wrapped.bytes, wrapped.size);
+    char *blob WIPING_CLEANUP = to_base64(wrapped.bytes, wrapped.size);
 
-    request = with_dry_run(json_pack("{s:s, s:s, s:o}", "KeyId", key_id, "CiphertextBlob", blob,
-                                     "EncryptionContext", context_json(branch)),
-                           dry_run);
+    request = json_pack("{s:s, s:s, s:o, s:o*}", "KeyId", key_id, "CiphertextBlob", blob,
+                        "EncryptionContext", context_json(branch), "DryRun", dry(dry_run));
     if (!ask(kms, &decrypt_operation, key_id, request, NULL, &answer, refusal, err).ok ||
         !take_arn(opened_by, answer, "KeyId", &decrypt_operation, key_id, err).ok)
         return FAIL;
@@ -257,17 +272,16 @@ struct result kms_reencrypt(struct kms *kms, const char *from, const char *to,
                             struct err *err)
 {
     json_auto_t *request = NULL, *answer = NULL;
-    char *old WIPED_CLEANUP = to_base64(wrapped.bytes, wrapped.size);
+    char *old WIPING_CLEANUP = to_base64(wrapped.bytes, wrapped.size);
     const struct operation *op = &reencrypt_operation;
     char keys[2 * SLOT_KEY_ARN_MAX + 8]; /* either may be what is wrong */
     bool same = strcmp(from, to) == 0;
 
     snprintf(keys, sizeof keys, "%s%s%s", from, same ? "" : "' to '", same ? "" : to);
-    request = with_dry_run(json_pack("{s:s, s:s, s:s, s:o, s:o}", "SourceKeyId", from,
-                                     "DestinationKeyId", to, "CiphertextBlob", old,
-                                     "SourceEncryptionContext", context_json(branch),
-                                     "DestinationEncryptionContext", context_json(branch)),
-                           dry_run);
+    request =
+        json_pack("{s:s, s:s, s:s, s:o, s:o, s:o*}", "SourceKeyId", from, "DestinationKeyId", to,
+                  "CiphertextBlob", old, "SourceEncryptionContext", context_json(branch),
+                  "DestinationEncryptionContext", context_json(branch), "DryRun", dry(dry_run));
     if (!ask(kms, op, keys, request, NULL, &answer, refusal, err).ok ||
         !take_arn(opened_by, answer, "SourceKeyId", op, from, err).ok)
         return FAIL;

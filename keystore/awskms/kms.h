@@ -2,11 +2,20 @@
 #ifndef BULLA_KEYSTORE_AWSKMS_KMS_H
 #define BULLA_KEYSTORE_AWSKMS_KMS_H
 
+#include "aws/account.h"
+#include "aws/endpoint.h"
 #include "crypto/slot.h"
-#include "keystore/awskms/account.h"
-#include "keystore/awskms/endpoint.h"
-#include "keystore/awskms/refusal.h"
+#include "keystore/awskms/arn.h"
 #include "keystore/keystore.h"
+
+/* enum kms_refusal: what of a refusal matters to those who ask. */
+enum kms_refusal {
+    KMS_NOT_REFUSED,
+    KMS_OTHER_KEY, /* the blob is not of the key that was named */
+    KMS_DENIED,    /* no permission */
+    KMS_DRY_RUN,   /* it would have been done */
+    KMS_REFUSED    /* anything else */
+};
 
 /* struct kms: KMS in one region, and who asks it. */
 struct kms {

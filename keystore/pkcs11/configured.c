@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/trusted.h"
+#include "base/secret_file.h"
 
+#define FILE_MAX (64 * 1024) /* bytes */
 #define BLANKS " \t\r\n"
 
 static const char *const directories[] = {P11_KIT_SYSTEM_MODULES, P11_KIT_PACKAGE_MODULES};
@@ -37,36 +38,27 @@ static struct result take_line(char *line, struct setting *settings, struct err 
     return OK;
 }
 
-static struct result take_lines(FILE *file, const char *path, struct setting *settings,
-                                struct err *err)
-{
-    char *line STRING_CLEANUP = NULL;
-    size_t room = 0;
-
-    while (getline(&line, &room, file) >= 0)
-        if (!take_line(line, settings, err).ok)
-            return FAIL;
-    return ferror(file) == 0 ? OK : fail_errno(err, "cannot read '%s'", path);
-}
-
 /* A directory need not have the file. */
 static struct result take_file(const char *directory, const char *name, struct setting *settings,
                                struct err *err)
 {
+    struct secret_file file = {.noun = "module file", .max = FILE_MAX, .believed = true};
+    struct secret text SECRET_CLEANUP = {0};
     char *path STRING_CLEANUP = NULL;
+    struct stat st;
+    size_t size;
 
     if (asprintf(&path, "%s/%s.module", directory, name) < 0)
         return fail(err, ERR_FAILED, "out of memory");
-    FILE *file = fopen(path, "re");
-    if (file == NULL && (errno == ENOENT || errno == ENOTDIR))
+    file.path = path;
+    if (stat(path, &st) != 0 && (errno == ENOENT || errno == ENOTDIR))
         return OK;
-    if (file == NULL)
-        return fail_errno(err, "cannot open '%s'", path);
-    struct result r = trusted_file(fileno(file), path, "module file", err);
-    if (r.ok)
-        r = take_lines(file, path, settings, err);
-    (void)fclose(file);
-    return r;
+    if (!secret_file_read(&file, &text, &size, &st, err).ok)
+        return FAIL;
+    for (char *rest = (char *)text.bytes; rest != NULL;)
+        if (!take_line(strsep(&rest, "\n"), settings, err).ok)
+            return FAIL;
+    return OK;
 }
 
 /* A path that is not absolute is in the directory of modules. */

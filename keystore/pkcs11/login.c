@@ -1,6 +1,5 @@
 #include "keystore/pkcs11/login.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,7 +8,6 @@
 
 #include "base/cleanup.h"
 #include "base/secret_file.h"
-#include "base/trusted.h"
 #include "keystore/pkcs11/ckr.h"
 
 /* Tokens that refused a PIN. The list is of the process: a module may be loaded again, and a token
@@ -69,20 +67,6 @@ struct question {
     struct secret pin;
 };
 
-static struct result read_source(const char *path, struct secret *pin, struct err *err)
-{
-    int fd FD_CLEANUP = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    char *quoted STRING_CLEANUP = NULL;
-
-    if (fd < 0)
-        return fail_input(err, "cannot open pin-source '%s'", path);
-    if (!trusted_file(fd, path, "pin-source", err).ok)
-        return FAIL;
-    if (asprintf(&quoted, "pin-source '%s'", path) < 0)
-        return fail(err, ERR_FAILED, "out of memory");
-    return secret_read_typed(pin, fd, path, "PIN", quoted, err);
-}
-
 static struct result take_value(const char *value, struct secret *pin, struct err *err)
 {
     return secret_copy(pin, value, strlen(value), err);
@@ -125,7 +109,7 @@ static struct result ask(void *arg, struct err *err)
         return OK;
     }
     if (q->uri->pin_source != NULL && !final)
-        return read_source(q->uri->pin_source, &q->pin, err);
+        return secret_file_typed(&q->pin, q->uri->pin_source, "pin-source", "PIN", err);
     if (q->uri->pin_value != NULL && !final)
         return take_value(q->uri->pin_value, &q->pin, err);
     snprintf(what, sizeof what, "PIN of token '%s'", q->token->label);

@@ -1,6 +1,5 @@
 #include "keystore/spki/spki.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +8,6 @@
 #include "base/place.h"
 #include "base/secret_file.h"
 #include "base/text.h"
-#include "base/trusted.h"
 #include "keystore/given.h"
 #include "keystore/pem.h"
 
@@ -22,42 +20,30 @@ struct spki_file {
     struct stat file;
 };
 
-static struct result too_large(const char *path, struct err *err)
-{
-    return fail(err, ERR_FAILED, "public key '%s' is not a file of at most %d bytes", path,
-                PEM_MAX);
-}
-
-/* Reads a regular file of at most PEM_MAX bytes, all of it; one that is to be believed is judged,
- * unless it came by a descriptor. */
-static struct result read_file(const char *path, bool believe, struct secret *text, size_t *size,
+/* Reads what the path of a file stands for, which may be a descriptor. */
+static struct result read_text(const struct secret_file *f, struct secret *text, size_t *size,
                                struct stat *st, struct err *err)
 {
-    int given = descriptor_number(path);
+    int given = descriptor_number(f->path);
 
-    if (given >= 0) {
-        if (!given_read(text, size, st, given, err).ok)
-            return FAIL;
-        return *size <= PEM_MAX ? OK : too_large(path, err);
-    }
-    int fd FD_CLEANUP = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, st) != 0)
-        return fail_input(err, "cannot open public key '%s'", path);
-    if (!S_ISREG(st->st_mode) || st->st_size > PEM_MAX)
-        return too_large(path, err);
-    if (believe && !trusted_file(fd, path, "public key", err).ok)
+    if (given < 0)
+        return secret_file_read(f, text, size, st, err);
+    if (!given_read(text, size, st, given, err).ok)
         return FAIL;
-    return secret_read(text, size, PEM_MAX, fd, path, err);
+    return *size <= f->max
+               ? OK
+               : fail(err, ERR_USAGE, "%s '%s' is longer than %zu bytes", f->noun, f->path, f->max);
 }
 
 bool spki_is_file(const char *path)
 {
+    struct secret_file file = {.noun = "", .path = path, .max = PEM_MAX, .regular = true};
     struct secret text SECRET_CLEANUP = {0}; /* it may be a keyring */
     struct err ignored;
     struct stat st;
     size_t size;
 
-    return read_file(path, false, &text, &size, &st, &ignored).ok &&
+    return read_text(&file, &text, &size, &st, &ignored).ok &&
            memmem(text.bytes, size, MARK, strlen(MARK)) != NULL && text.bytes[0] != '{';
 }
 
@@ -68,10 +54,12 @@ static void spki_close(struct master_key *key)
 
 static struct result load(struct spki_file *f, const char *path, struct err *err)
 {
+    struct secret_file file = {
+        .noun = "public key", .path = path, .max = PEM_MAX, .regular = true, .believed = true};
     struct secret text SECRET_CLEANUP = {0};
     size_t size;
 
-    if (!read_file(path, true, &text, &size, &f->file, err).ok)
+    if (!read_text(&file, &text, &size, &f->file, err).ok)
         return FAIL;
     if (!pem_read(&f->pem, f->env->crypto, (const char *)text.bytes, size, err).ok) {
         err_context(err, "public key '%s'", path);

@@ -16,7 +16,7 @@ def world(bulla, work):
     """A configuration, keyrings and files."""
     config = bulla.home / "config" / "bulla"
     config.mkdir(parents=True)
-    (config / "config.ini").write_text("[keys]\nnightly = /etc/bulla/nightly.ring\n")
+    (config / "bulla.conf").write_text("[keys]\nnightly = /etc/bulla/nightly.ring\n")
     bulla("key", "new", "-q", "keys.ring#home")
     bulla("key", "new", "-q", "./keys.ring#office")
     bulla("key", "rotate", "-q", "./keys.ring#office")

@@ -125,7 +125,7 @@ def world(bulla, work):
     (work / "other/pass").write_bytes(b"correct horse")
     config = pathlib.Path(bulla.environment["XDG_CONFIG_HOME"], "bulla")
     config.mkdir(parents=True)
-    (config / "config.ini").write_text(f"[keys]\nnamed = {work}/keys/ring\n")
+    (config / "bulla.conf").write_text(f"[keys]\nnamed = {work}/keys/ring\n")
     bulla.environment["BULLA_NEW_PASSPHRASE_FILE"] = "other/pass"
     return work
 

@@ -80,8 +80,7 @@ def test_report_has_no_secret(bulla, ring):
     """Names of variables and files, and neither values nor contents."""
     config = bulla.home / "config" / "bulla"
     config.mkdir(parents=True)
-    for name in ("config.ini", "bulla.conf"):
-        (config / name).write_text("[keys]\nhidden = /a/place\n")
+    (config / "bulla.conf").write_text("[keys]\nhidden = /a/place\n")
     env = {"BULLA_KEY": "pkcs11:token=t?pin-value=1234", "AWS_SECRET_ACCESS_KEY": "hush", "BULLA_PIN_FILE": "/a/pin"}
     shown = bulla("help", "report", env=env).stdout.decode()
     assert shown.startswith(bulla("--version").stdout.decode())

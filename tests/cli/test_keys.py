@@ -315,7 +315,7 @@ def config(path, text):
     return path
 
 
-PLACES = {"BULLA_CONFIG": "named.ini", "XDG_CONFIG_HOME": "config/bulla/config.ini", "HOME": ".config/bulla/config.ini"}
+PLACES = {"BULLA_CONFIG": "named.conf", "XDG_CONFIG_HOME": "config/bulla/bulla.conf", "HOME": ".config/bulla/bulla.conf"}
 
 
 @pytest.mark.parametrize("variable", PLACES)
@@ -340,19 +340,35 @@ def test_path_is_not_looked_up(bulla, ring, work):
 
 
 BAD_CONFIGS = [
-    ("[keys]\nnightly = a\nnightly = b\n", 2, "line 3: key 'nightly' stands twice"),
-    ("[keyz]\nnightly = a\n", 2, "line 2: a section other than [keys]"),
-    ("nightly = a\n", 2, "line 1: a section other than [keys]"),
+    ("[keys]\nnightly = a\nnightly = b\n", 2, "line 3: the name is given twice in its section"),
+    ("[keyz]\nnightly = a\n", 2, "line 1: a section other than [keys]"),
+    ("nightly = a\n", 2, "line 1: before the first [section]"),
+    ("[keys]\nnightly = a\n[keys]\n", 2, "line 3: the section is given twice"),
+    ("[keys]\nother = a\nother = b\nnightly = c\n", 2, "line 3: the name is given twice in its section"),
+    ("[keys]\nnightly = a\n  longer\n", 2, "line 3: not 'name = value'"),
+    ("[keys]\n= a\n", 2, "line 2: no name before '='"),
     ("[keys]\nnightly\n", 2, "line 2: not 'name = value'"),
-    ("[keys\n", 2, "line 1: not 'name = value'"),
+    ("[keys\n", 2, "line 1: before the first [section]"),
     ("[keys]\nnightly = /nowhere/ring\n", 10, "/nowhere"),
     ("[keys]\nnightly =\n", 2, "line 2: key 'nightly' is empty"),
-    ("[keys]\nnight\0ly = a\n", 2, "a zero byte"),
-    ("[keys]\nnightly = a\0b", 2, "a zero byte"),
-    ("# " + "x" * 1000 + "\n[keys]\nnightly = a\n", 2, "a line that is too long"),
+    ("[keys]\nnight\0ly = a\n", 2, "line 2: not UTF-8"),
+    ("[keys]\nnightly = a\0b", 2, "line 2: not UTF-8"),
+    ("#" * 2**20 + "\n[keys]\nnightly = a\n", 2, "is longer than 1048576 bytes"),
     ("[keys]\nnightly = \x1b[2J\n", 10, "there is no keyring '\\x1b[2J'"),
     ("[keys]\nnightly = pkcs11:token=x\n", 2, "key 'pkcs11:token=x': it names no module"),
 ]
+
+
+@pytest.mark.parametrize("name", ["nightly", "Nightly", "büro", "last"])
+def test_what_a_config_may_look_like(bulla, ring, name):
+    """A mark in front, lines that end as those of Windows, blanks before names, names that differ by a capital letter;
+    what begins with # or ; is no comment where a value is."""
+    there = ring.parent / "ring ; of mine"
+    ring.rename(there)
+    lines = ["; keys", "[keys]", *(f"  {n} = {there if n == name else '/nowhere'}" for n in ("nightly", "Nightly", "büro", "last"))]
+    config(bulla.home / PLACES["XDG_CONFIG_HOME"], "\ufeff" + "\r\n".join(lines))
+    sealed = bulla("encrypt", "-k", name, stdin=X).stdout
+    assert bulla("decrypt", "-k", there, stdin=sealed).stdout == X
 
 
 @pytest.mark.parametrize("text, status, says", BAD_CONFIGS)
@@ -374,12 +390,12 @@ def replaced_by_link(path):
     path.symlink_to("nothing")
 
 
-@pytest.mark.parametrize("what, says", [(pathlib.Path.mkdir, "cannot read"), (make_socket, "cannot open")], ids=["folder", "socket"])
+@pytest.mark.parametrize("what, says", [(pathlib.Path.mkdir, "config file: cannot read"), (make_socket, "cannot open config file")], ids=["folder", "socket"])
 def test_config_that_is_not_a_file(bulla, what, says):
     """It is not passed over as if it had no keys."""
-    what(bulla.home / "config.ini")
-    done = bulla("encrypt", "-k", "nightly", stdin=X, env={"BULLA_CONFIG": f"{bulla.home}/config.ini"}, status=1)
-    assert f"{says} config file '{bulla.home}/config.ini'".encode() in done.stderr and done.stdout == b""
+    what(bulla.home / "bulla.conf")
+    done = bulla("encrypt", "-k", "nightly", stdin=X, env={"BULLA_CONFIG": f"{bulla.home}/bulla.conf"}, status=1)
+    assert f"{says} '{bulla.home}/bulla.conf'".encode() in done.stderr and done.stdout == b""
 
 
 def closed(path):

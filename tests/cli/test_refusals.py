@@ -573,7 +573,7 @@ def test_too_many_threads_are_refused_before_a_key_is_opened(refused, verb):
 # Libraries that are loaded when they are needed.
 
 LOADED = {  # a key that needs it, its Debian package, a function of it, what is said
-    "libcurl.so.4": ("alias/backup", "libcurl4", "curl_global_init_mem", "AWS KMS takes libcurl.so.4"),
+    "libcurl.so.4": ("alias/backup", "libcurl4", "curl_global_init_mem", "HTTPS takes libcurl.so.4"),
     "libp11-kit.so.0": ("pkcs11:token=lab", "libp11-kit0", "p11_kit_uri_new", "tokens take libp11-kit.so.0"),
 }
 

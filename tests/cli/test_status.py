@@ -216,7 +216,7 @@ def test_nothing_is_needed_after_a_rewrap(bulla, ring, tree):
 
 
 def test_name_of_the_config_file(bulla, ring, tree):
-    path = bulla.home / "config/bulla/config.ini"
+    path = bulla.home / "config/bulla/bulla.conf"
     path.parent.mkdir(parents=True)
     path.write_text(f"[keys]\nnightly = {ring}#backup:2\n")
     assert needed(bulla, "nightly", "-r", "t", status=0) == ([], "0 files still need nightly")

@@ -213,7 +213,7 @@ HINTS = {
 
 
 def configured(bulla):
-    config = bulla.home / "config.ini"
+    config = bulla.home / "bulla.conf"
     config.write_text("[keys]\nnightly = a.ring\n")
     return {"BULLA_CONFIG": str(config)}
 

@@ -187,7 +187,7 @@ def test_relative_path_begins_at_the_working_directory(bulla, place):
 @as_root
 def test_config_of_another_home_loads_no_module(bulla, place):
     """As under "sudo -E"."""
-    config = place / "alice/.config/bulla/config.ini"
+    config = place / "alice/.config/bulla/bulla.conf"
     config.parent.mkdir(parents=True)
     (place / "evil.c").write_text(EVIL % (place / "ran"))
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", place / "alice/evil.so", place / "evil.c"], check=True)

@@ -9,6 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char path[FUZZ_PATH_SIZE];
     struct err err = {0};
 
+    (void)fuzz_crypto();
     /* No bytes stand for a folder, which opens and cannot be read. */
     setenv("BULLA_CONFIG", size > 0 ? fuzz_path(path, fd) : "/", 1);
     if (!config_key("backup", &reference, &err).ok) {

@@ -10,8 +10,9 @@
 #include <spawn.h>
 #include <sys/wait.h>
 
-#include "keystore/awskms/chain.h"
-#include "keystore/awskms/sts.h"
+#include "aws/credentials/chain.h"
+#include "aws/sts.h"
+#include "crypto/slot.h"
 #include "tests/fuzz/fuzz.h"
 
 #define SOME_PID 4194305 /* above all that there can be */
@@ -172,7 +173,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_network_answers(&r);
     set_environment(how);
     fuzz_spoil(&aws, sizeof aws);
-    if (!aws_open(&aws, 10, &err).ok) {
+    if (!aws_open(&aws, &fuzz_environment, 10, &err).ok) {
         fuzz_refused(&err);
         HOLDS(fuzz_untouched(&aws, sizeof aws));
         return 0;

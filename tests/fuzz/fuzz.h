@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/environment.h"
 #include "base/place.h"
 #include "base/secret.h"
 #include "base/wire.h"
@@ -38,6 +39,9 @@ __attribute__((noreturn)) void fuzz_broken(const char *file, int line, const cha
 
 /* fuzz_crypto is one library context for all runs; it readies the library of secrets too. */
 const struct crypto *fuzz_crypto(void);
+
+/* fuzz_environment is that of this process. */
+extern const struct environment fuzz_environment;
 
 /* fuzz_spoil fills an output with a pattern, and fuzz_untouched tells whether it is still there: a
  * reader that refuses leaves its output alone. */

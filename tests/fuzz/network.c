@@ -5,12 +5,12 @@
  * machine and its link. */
 #include <stdarg.h>
 
-#include "keystore/awskms/library.h"
+#include "http/libcurl.h"
 #include "tests/fuzz/fuzz.h"
 
 /* The linker puts these in the place of the functions (--wrap). */
-struct result __real_library_get(const struct library **out, struct err *err);
-struct result __wrap_library_get(const struct library **out, struct err *err);
+struct result __real_libcurl_load(const struct libcurl **out, struct err *err);
+struct result __wrap_libcurl_load(const struct libcurl **out, struct err *err);
 uint64_t __wrap_clock_ms(void);
 bool __wrap_clock_wait(uint64_t milliseconds);
 
@@ -147,12 +147,12 @@ static void easy_cleanup(CURL *handle)
     (void)handle;
 }
 
-struct result __wrap_library_get(const struct library **out, struct err *err)
+struct result __wrap_libcurl_load(const struct libcurl **out, struct err *err)
 {
-    static struct library made;
-    const struct library *real;
+    static struct libcurl made;
+    const struct libcurl *real;
 
-    if (!__real_library_get(&real, err).ok)
+    if (!__real_libcurl_load(&real, err).ok)
         return FAIL;
     made = *real;
     made.easy_init = easy_init;

@@ -1,5 +1,5 @@
 /* The two files that AWS tools share: a size, the config file and the credentials file. */
-#include "keystore/awskms/profile.h"
+#include "aws/profiles.h"
 #include "base/text.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     setenv("AWS_CONFIG_FILE", fuzz_path(path, config), 1);
     setenv("AWS_SHARED_CREDENTIALS_FILE", fuzz_path(path, credentials), 1);
     fuzz_spoil(&p, sizeof p);
-    if (!profiles_read(&p, &err).ok) {
+    if (!profiles_read(&p, &fuzz_environment, &err).ok) {
         fuzz_refused(&err);
         HOLDS(fuzz_untouched(&p, sizeof p));
         return 0;

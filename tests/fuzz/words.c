@@ -1,13 +1,13 @@
 /* Short texts of all kinds, each behind a byte that says which: times, names, ARNs, URLs, command
  * lines, elements of XML, fields of a binary format. What has one form is written again as it was
  * read. */
-#include "keystore/awskms/words.h"
+#include "aws/credentials/credentials.h"
+#include "aws/credentials/shell_words.h"
+#include "aws/endpoint.h"
 #include "base/text.h"
 #include "crypto/core.h"
+#include "http/xml.h"
 #include "keystore/awskms/arn.h"
-#include "keystore/awskms/credentials.h"
-#include "keystore/awskms/endpoint.h"
-#include "keystore/awskms/xml.h"
 #include "keystore/keyring/reference.h"
 #include "keystore/registry.h"
 #include "keystore/shown.h"

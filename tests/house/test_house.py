@@ -5,10 +5,16 @@ import re
 import subprocess
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-FLOORS = ["base", "crypto", "keystore", "libbulla", "cmd"]  # from the ground up
+FLOORS = ["base", "crypto", "http", "aws", "keystore", "libbulla", "cmd"]  # from the ground up
 STORES = sorted(p.name for p in (TOP / "keystore").iterdir() if p.is_dir())
 KNOW_STORES = ["keystore/registry.h", "keystore/branch.h"]  # of all stores
 SOURCES = sorted(p for floor in FLOORS for p in (TOP / floor).rglob("*.[ch]"))
+USED_BY = {"http": ["http", "aws", "keystore/awskms"], "aws": ["aws", "keystore/awskms"]}  # a folder that not all above it may use: who may
+ONE_PLACE = {
+    "clock_gettime|gettimeofday|time|nanosleep|usleep|sleep": ["base/clock.c"],
+    "fork|vfork|posix_spawnp?|exec[vl]p?e?|fexecve": ["base/command.c"],
+    "pthread_create": ["base/threads.c", "keystore/pkcs11/module.c"],  # the latter's are left behind where a module hangs
+}
 LONG = ["tests/decoder/decode.py"]  # one file, so that a stranger can copy it
 
 PRINTS = re.compile(r"\b(v?[fd]?printf|f?puts|f?putc|putchar|fwrite|json_dumpfd?|perror|exit|_exit|_Exit|abort)\s*\(")
@@ -56,8 +62,26 @@ def test_stores_do_not_know_each_other():
             assert include not in KNOW_STORES, f"{relative(path)} includes {include}"
 
 
+def test_what_few_may_use_is_used_by_them_alone():
+    for path in SOURCES:
+        for include in INCLUDE.findall(path.read_text()):
+            users = USED_BY.get(include.split("/")[0])
+            assert users is None or any(relative(path).startswith(f"{user}/") for user in users), f"{relative(path)} includes {include}"
+
+
 def test_only_cmd_prints_or_exits():
     assert not offenders(PRINTS, [p for p in SOURCES if relative(p).split("/")[0] != "cmd"])
+
+
+def test_only_cmd_reads_the_environment():
+    """base/command.c hands it on, to the programs that it starts."""
+    below = [p for p in SOURCES if not relative(p).startswith("cmd/") and relative(p) != "base/command.c"]
+    assert not offenders(re.compile(r"\b(secure_)?getenv\s*\(|\benviron\b"), below)
+
+
+def test_what_is_done_in_one_place_is_done_nowhere_else():
+    for pattern, places in ONE_PLACE.items():
+        assert not offenders(re.compile(rf"(?<!->)\b({pattern})\s*\("), [p for p in SOURCES if relative(p) not in places])
 
 
 def test_results_are_printed_by_the_terminal():

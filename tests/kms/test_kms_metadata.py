@@ -194,7 +194,7 @@ def test_token_file_of_two_lines(container, anonymous, key, tmp_path):
 def test_missing_token_file(container, anonymous, aws, key):
     task = container()
     env = {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/nowhere/token", "AWS_CONTAINER_CREDENTIALS_FULL_URI": task.url + task.path}
-    refused(anonymous, key, 1, "cannot open '/nowhere/token'", **env)
+    refused(anonymous, key, 10, "cannot open token file '/nowhere/token'", **env)
     assert not aws.calls and task.asked == []
 
 

@@ -198,7 +198,7 @@ def test_keyring_and_kms(bulla, key, ring):
 
 
 def test_name_of_the_config_file(bulla, key):
-    path = bulla.home / "config/bulla/config.ini"
+    path = bulla.home / "config/bulla/bulla.conf"
     path.parent.mkdir(parents=True)
     path.write_text(f"[keys]\nnightly = {key.arn}\n")
     sealed = bulla.seal("nightly", CONTENT)

@@ -72,7 +72,7 @@ FILES = {
     "no sign elsewhere": Case("[default]\nKEYS[someone]\n\nx\n", bulla=line(6, NO_SIGN), botocore=REFUSED),
     "no sign below": Case("[default]\nKEYS", "[default]\ns3 =\n  addressing_style\n", bulla=line(3, NO_SIGN, "config"), botocore=REFUSED),
     "value on the next line": Case("[default]\naws_access_key_id =\n  AKIA1\n", bulla=line(3, NO_SIGN), botocore=REFUSED),
-    "no name": Case("[default]\n= x\nKEYS", bulla=line(2, NO_NAME), botocore=REFUSED),
+    "no name": Case("[default]\n= x\nKEYS", bulla=line(2, "no name before '='"), botocore=REFUSED),
     "blank that is none": Case("[default]\n\u00a0aws_access_key_id = x\n", bulla=line(2, NO_NAME), botocore=REFUSED),
     "section twice": Case("[default]\nx = y\n[someone]\n[default]\nKEYS", bulla=line(4, SECTION_TWICE), botocore=REFUSED),
     "default in two ways": Case("", "[default]\n[profile default]\nKEYS", bulla=line(2, SECTION_TWICE, "config")),
@@ -81,7 +81,7 @@ FILES = {
     "value of two lines": Case("[default]\nKEYS  more\n", bulla=(7, "are not well-formed")),
     "config broken": Case("[default]\nKEYS", "[default\n", bulla=line(1, EARLY, "config"), botocore=REFUSED),
     "credentials broken": Case("x\n", "[default]\nKEYS", bulla=line(1, EARLY), botocore=REFUSED),
-    "too long": Case("#" * (1024 * 1024 + 1), bulla=(1, "/.aws/credentials' is longer than 1048576 bytes"), botocore=MACHINE),
+    "too long": Case("#" * (1024 * 1024 + 1), bulla=(2, "/.aws/credentials' is longer than 1048576 bytes"), botocore=MACHINE),
     # Names without a value, as templates leave them.
     "no values": Case("[default]\naws_access_key_id =\naws_secret_access_key =\n", bulla=(2, "profile 'default': 'aws_access_key_id' has no value"), botocore=NONSENSE),
     "secret alone": Case("[default]\naws_secret_access_key = x\n", bulla=(7, "have no AccessKeyId"), botocore=MACHINE),
@@ -91,7 +91,7 @@ FILES = {
     "no token file": Case("", "[default]\nweb_identity_token_file =\n", bulla=(2, "'web_identity_token_file' has no value"), botocore=MACHINE),
     # Places; test_places has more.
     "path in the home": Case("[default]\nKEYS", environment={"AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}),
-    "path with a variable": Case("[default]\nKEYS", bulla=(1, "cannot open AWS file '$HOME/.aws/credentials'"),
+    "path with a variable": Case("[default]\nKEYS", bulla=(10, "cannot open AWS file '$HOME/.aws/credentials'"),
                                  environment={"AWS_SHARED_CREDENTIALS_FILE": "$HOME/.aws/credentials"}),
     # Profiles.
     "profile that is not there": Case("[default]\nKEYS", bulla=(2, "there is no AWS profile 'nowhere'"), botocore=REFUSED, environment={"AWS_PROFILE": "nowhere"}),
@@ -166,11 +166,11 @@ def pipe(path):
 
 
 PLACES = {  # what is done to the file, exit status and words of bulla, or whose credentials it takes, as botocore does everywhere
-    "unreadable": (lambda path: path.chmod(0), "cannot open AWS file '{}': Permission denied"),
-    "a directory": (folder, "AWS file '{}' is not a regular file"),
-    "a pipe": (pipe, "AWS file '{}' is not a regular file"),
-    "a link to nothing": (gone, "cannot open AWS file '{}': No such file or directory"),
-    "not there": (pathlib.Path.unlink, None),
+    "unreadable": (lambda path: path.chmod(0), 1, "cannot open AWS file '{}': Permission denied"),
+    "a directory": (folder, 1, "AWS file '{}' is not a regular file"),
+    "a pipe": (pipe, 1, "AWS file '{}' is not a regular file"),
+    "a link to nothing": (gone, 10, "cannot open AWS file '{}': No such file or directory"),
+    "not there": (pathlib.Path.unlink, 0, None),
 }
 
 
@@ -178,9 +178,9 @@ PLACES = {  # what is done to the file, exit status and words of bulla, or whose
 @pytest.mark.parametrize("what", PLACES)
 def test_places(imds, anonymous, aws, key, filed, name, what):
     """botocore takes all of these for no file, and the machine's identity."""
-    spoil, words = PLACES[what]
+    spoil, status, words = PLACES[what]
     path = anonymous.home / ".aws" / name
-    case = Case(botocore=MACHINE, bulla=MACHINE if words is None else (1, words.format(path)), make=lambda home, user: spoil(path))
+    case = Case(botocore=MACHINE, bulla=MACHINE if words is None else (status, words.format(path)), make=lambda home, user: spoil(path))
     compare(anonymous, key, imds, aws, filed, case)
 
 
@@ -188,11 +188,11 @@ def test_places(imds, anonymous, aws, key, filed, name, what):
 @pytest.mark.parametrize("path, words", [("/nowhere/file", "cannot open AWS file '/nowhere/file': No such file or directory"), ("/dev/null", None)])
 def test_named_places(imds, anonymous, aws, key, filed, variable, path, words):
     """Who names a file wants that one; botocore passes over what is not there."""
-    compare(anonymous, key, imds, aws, filed, Case(bulla=(1, words) if words else MACHINE, botocore=MACHINE, environment={variable: path}))
+    compare(anonymous, key, imds, aws, filed, Case(bulla=(10, words) if words else MACHINE, botocore=MACHINE, environment={variable: path}))
 
 
 def test_hint_of_a_place(anonymous, key):
-    said = refused(anonymous, key, 1, "cannot open", AWS_CONFIG_FILE="/nowhere/file")
+    said = refused(anonymous, key, 10, "cannot open", AWS_CONFIG_FILE="/nowhere/file")
     assert "hint: AWS_CONFIG_FILE=/dev/null means that there is no such file" in said
 
 

@@ -185,7 +185,7 @@ def test_pin_source_that_holds_no_pin(bulla, softhsm, sealed, log, held, says):
     path = bulla.home / "pin-source"
     path.write_bytes(held)
     done = opens(bulla, softhsm.uri("rsa", mock=True, pin_source=f"file:{path}"), sealed, status=2)
-    assert f"the PIN from pin-source '{path}' {says}" in done.stderr.decode() and count(log, "C_Login") == 0
+    assert f"the PIN from '{path}' {says}" in done.stderr.decode() and count(log, "C_Login") == 0
 
 
 @pytest.mark.parametrize("source", ["pin-source", "BULLA_PIN_FILE"])

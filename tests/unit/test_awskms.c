@@ -4,14 +4,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "aws/credentials/chain.h"
+#include "aws/credentials/credentials.h"
+#include "aws/credentials/shell_words.h"
+#include "aws/endpoint.h"
+#include "aws/profiles.h"
 #include "base/text.h"
+#include "http/xml.h"
 #include "keystore/awskms/arn.h"
-#include "keystore/awskms/chain.h"
-#include "keystore/awskms/credentials.h"
-#include "keystore/awskms/endpoint.h"
-#include "keystore/awskms/profile.h"
-#include "keystore/awskms/words.h"
-#include "keystore/awskms/xml.h"
 #include "tests/unit/test.h"
 
 #define ACCOUNT "111122223333"
@@ -155,6 +155,14 @@ static void endpoints(void)
     }
 }
 
+static const char *variable(void *arg, const char *name)
+{
+    (void)arg;
+    return getenv(name);
+}
+
+static const struct environment environment = {.get = variable};
+
 static struct result read_profiles(struct profiles *p, const char *config, const char *credentials,
                                    struct err *err)
 {
@@ -162,7 +170,7 @@ static struct result read_profiles(struct profiles *p, const char *config, const
     test_write("credentials", credentials, strlen(credentials));
     setenv("AWS_CONFIG_FILE", "config", 1);
     setenv("AWS_SHARED_CREDENTIALS_FILE", "credentials", 1);
-    return profiles_read(p, err);
+    return profiles_read(p, &environment, err);
 }
 
 static bool has(const struct profiles *p, const char *profile, const char *key, const char *value)
@@ -207,8 +215,11 @@ static void profiles(void)
     profiles_free(&p);
     setenv("AWS_CONFIG_FILE", "/dev/null", 1);
     setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null", 1);
-    MUST(profiles_read(&p, &err).ok);
+    MUST(profiles_read(&p, &environment, &err).ok);
     CHECK(!profile_exists(&p, "default") && profile_get(&p, "default", "region") == NULL);
+    profiles_free(&p);
+    MUST(profiles_read(&p, &(struct environment){0}, &err).ok); /* with no HOME either */
+    CHECK(p.config.text.bytes == NULL && p.credentials.text.bytes == NULL);
     profiles_free(&p);
 }
 
@@ -223,7 +234,7 @@ static void profiles_that_are_none(void)
         {"[a]\n[default\n", "line 2: not 'name = value'"},
         {"[a]\r\n\r\nx\r\n", "line 3: not 'name = value'"},
         {"[a]\nx =\n  y\n", "line 3: not 'name = value'"},
-        {"[a]\n = x\n", "line 2: not a name"},
+        {"[a]\n = x\n", "line 2: no name before"},
         {"[a]\n\xc3\xa4 = x\n", "line 2: not a name"},
         {"[a]\nx\ty = x\n", "line 2: not a name"},
         {"[a]\nx = \xff\n", "line 2: not UTF-8"},

@@ -1,0 +1,259 @@
+#include "aws/call.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "aws/sign.h"
+#include "base/clock.h"
+#include "base/stream.h"
+#include "http/xml.h"
+
+#define BACKOFF_MAX 20000u  /* milliseconds */
+#define PIECE 8             /* bytes of a secret that no message may have */
+#define ATTEMPT_LEAST 1000u /* milliseconds that an attempt gets at least */
+
+static const char wrong_clock[] =
+    "set the clock of this machine: by it, the request is minutes too old or from the future";
+static const char unknown_caller[] =
+    "AWS does not know these credentials; 'bulla key check' shows where they are from";
+static const char wrong_signature[] = "the secret key is wrong, or the clock of this machine";
+static const char too_old[] = "the credentials have expired";
+
+/* Those that pass begin with botocore's throttling and transient errors. */
+static const struct refusal common[] = {
+    {"Throttling", ERR_STORE, NULL},
+    {"ThrottlingException", ERR_STORE, NULL},
+    {"ThrottledException", ERR_STORE, NULL},
+    {"RequestThrottledException", ERR_STORE, NULL},
+    {"RequestThrottled", ERR_STORE, NULL},
+    {"TooManyRequestsException", ERR_STORE, NULL},
+    {"ProvisionedThroughputExceededException", ERR_STORE, NULL},
+    {"TransactionInProgressException", ERR_STORE, NULL},
+    {"RequestLimitExceeded", ERR_STORE, NULL},
+    {"BandwidthLimitExceeded", ERR_STORE, NULL},
+    {"LimitExceededException", ERR_STORE, NULL},
+    {"SlowDown", ERR_STORE, NULL},
+    {"PriorRequestNotComplete", ERR_STORE, NULL},
+    {"RequestTimeout", ERR_STORE, NULL},
+    {"RequestTimeoutException", ERR_STORE, NULL},
+    {"IDPCommunicationError", ERR_STORE, NULL},
+    {"InternalFailure", ERR_STORE, NULL},
+    {"ServiceUnavailable", ERR_STORE, NULL},
+    {"ServiceUnavailableException", ERR_STORE, NULL},
+    {"AccessDeniedException", ERR_POLICY, NULL}, /* whoever asked knows what it takes */
+    {"AccessDenied", ERR_POLICY, NULL},
+    {"UnrecognizedClientException", ERR_POLICY, unknown_caller},
+    {"InvalidClientTokenId", ERR_POLICY, unknown_caller},
+    {"InvalidSignatureException", ERR_POLICY, wrong_signature},
+    {"SignatureDoesNotMatch", ERR_POLICY, wrong_signature},
+    {"ExpiredTokenException", ERR_POLICY, too_old},
+    {"ExpiredToken", ERR_POLICY, too_old},
+    {"RequestExpired", ERR_POLICY, wrong_clock},
+    {"RequestTimeTooSkewed", ERR_POLICY, wrong_clock},
+    {"RequestInTheFuture", ERR_POLICY, wrong_clock},
+    {NULL, ERR_NONE, NULL},
+};
+
+static const char *const expired[] = {"ExpiredToken", "ExpiredTokenException",
+                                      "TokenRefreshRequired", NULL};
+
+/* Their messages repeat the request that was signed, with its token. */
+static const char *const telling[] = {"SignatureDoesNotMatch", "InvalidSignatureException",
+                                      "IncompleteSignatureException", "IncompleteSignature", NULL};
+
+static bool is_among(const char *const *names, const char *name)
+{
+    for (; *names != NULL; names++)
+        if (strcmp(*names, name) == 0)
+            return true;
+    return false;
+}
+
+/* Whether a message has a secret, or much of it: any run of 15 bytes has one of these pieces whole.
+ */
+static bool tells(const char *message, const char *secret)
+{
+    size_t size = secret != NULL ? strlen(secret) : 0;
+    char piece[PIECE + 1] = "";
+
+    for (size_t at = 0; at + PIECE <= size; at += PIECE) {
+        memcpy(piece, secret + at, PIECE);
+        if (strstr(message, piece) != NULL)
+            return true;
+    }
+    return false;
+}
+
+static bool may_be_said(const char *message, const struct call *call, const struct credentials *c)
+{
+    return !tells(message, call->unsaid) &&
+           (c == NULL || (!tells(message, (const char *)c->token.bytes) &&
+                          !tells(message, (const char *)c->secret_key.bytes)));
+}
+
+/* Letters and digits of an error's name, which may have a prefix that ends in "#" and, in a header
+ * of old, a URL behind a colon. */
+static void take_name(struct fault *f, const char *text)
+{
+    const char *sign = strrchr(text, '#');
+    size_t n = 0;
+
+    if (sign != NULL)
+        text = sign + 1;
+    while (n < FAULT_NAME_MAX &&
+           ((*text >= 'A' && *text <= 'Z') || (*text >= 'a' && *text <= 'z') ||
+            (*text >= '0' && *text <= '9') || *text == '.'))
+        f->name[n++] = *text++;
+    f->name[n] = '\0';
+}
+
+static void take_message(struct fault *f, const char *text, const struct call *call,
+                         const struct credentials *c)
+{
+    if (text == NULL || is_among(telling, f->name) || !may_be_said(text, call, c))
+        return;
+    snprintf(f->message, sizeof f->message, "%s", text);
+}
+
+static void read_json_fault(struct fault *f, const json_t *json, const struct call *call,
+                            const struct credentials *c)
+{
+    const char *name = json_text(json, "__type"), *message = json_text(json, "message");
+
+    if (name == NULL)
+        name = json_text(json, "code");
+    if (name != NULL)
+        take_name(f, name);
+    take_message(f, message != NULL ? message : json_text(json, "Message"), call, c);
+}
+
+static void read_xml_fault(struct fault *f, const struct http_answer *a, const struct call *call,
+                           const struct credentials *c)
+{
+    char name[FAULT_NAME_MAX + 1], message[2048];
+
+    if (xml_text(a, "Code", name, sizeof name))
+        take_name(f, name);
+    if (xml_text(a, "Message", message, sizeof message))
+        take_message(f, message, call, c);
+}
+
+static const struct refusal *find(const struct refusal *rows, const char *name)
+{
+    for (; rows != NULL && rows->name != NULL; rows++)
+        if (strcmp(rows->name, name) == 0)
+            return rows;
+    return NULL;
+}
+
+/* How an answer other than 200 refuses. */
+static void read_fault(struct fault *f, const struct http_answer *a, const struct call *call,
+                       const struct credentials *c)
+{
+    json_auto_t *json = json_read(a);
+
+    *f = (struct fault){0};
+    if (json != NULL)
+        read_json_fault(f, json, call, c);
+    else
+        read_xml_fault(f, a, call, c);
+    if (f->name[0] == '\0')
+        snprintf(f->name, sizeof f->name, "HTTP status %ld%s", a->status,
+                 a->status >= 300 && a->status < 400 ? ", a redirect, which is not followed" : "");
+    memcpy(f->request_id, a->header, sizeof f->request_id);
+    const struct refusal *known = find(call->refusals, f->name);
+    if (known == NULL)
+        known = find(common, f->name);
+    f->class = known != NULL                          ? known->class
+               : a->status >= 500 || a->status == 429 ? ERR_STORE
+                                                      : ERR_POLICY;
+    f->hint = known != NULL ? known->hint : NULL;
+    f->expired = is_among(expired, f->name);
+}
+
+/* Waits as long as botocore: a random part of 1, 2, 4 … seconds, 20 at most. False if the time of
+ * the operation would be over by then. */
+static bool back_off(unsigned attempt, uint64_t deadline)
+{
+    uint64_t most = attempt <= 5 ? 1000u << (attempt - 1) : BACKOFF_MAX, now = clock_ms();
+    struct err ignored;
+    uint32_t random;
+
+    if (!random_bytes(&random, sizeof random, &ignored).ok)
+        return false;
+    uint64_t wait = most * random / UINT32_MAX;
+    if (now + wait + ATTEMPT_LEAST > deadline)
+        return false;
+    return clock_wait(wait);
+}
+
+/* The time one attempt may take: its share of all, so that there is time for the others. */
+static long attempt_time(const struct aws *aws, uint64_t deadline)
+{
+    uint64_t now = clock_ms(), left = deadline > now ? deadline - now : 0;
+    uint64_t share = (uint64_t)aws->timeout * 1000 / aws->attempts;
+
+    if (share < ATTEMPT_LEAST)
+        share = ATTEMPT_LEAST;
+    if (share > left)
+        share = left;
+    return share > 0 ? (long)share : 1;
+}
+
+static struct result attempt(const struct aws *aws, const struct call *call,
+                             const struct credentials *c, long timeout, struct http_answer *answer,
+                             struct fault *fault, struct err *err)
+{
+    struct signature signature SIGNATURE_CLEANUP = {0};
+    struct http_request request = {.method = "POST",
+                                   .url = call->url,
+                                   .headers = call->headers,
+                                   .body = call->body,
+                                   .wanted_header = "x-amzn-requestid:",
+                                   .timeout = timeout};
+
+    if (c != NULL && !sign_request(&request, &signature, c, call->region, call->service, err).ok)
+        return FAIL;
+    if (!http_send(aws->http, &request, answer, err).ok)
+        return FAIL;
+    *fault = (struct fault){0};
+    if (answer->status != 200)
+        read_fault(fault, answer, call, c);
+    return OK;
+}
+
+struct result call_send(const struct aws *aws, const struct call *call, const struct caller *caller,
+                        struct http_answer *answer, struct fault *fault, struct err *err)
+{
+    uint64_t deadline = clock_ms() + (uint64_t)aws->timeout * 1000;
+    const struct credentials *c = NULL;
+    bool renew = false, renewed = false;
+
+    for (unsigned n = 1;; n++) {
+        if (caller != NULL && !caller->credentials(caller->arg, renew, &c, err).ok)
+            return FAIL;
+        renew = false;
+        struct result r = attempt(aws, call, c, attempt_time(aws, deadline), answer, fault, err);
+        if (r.ok && fault->expired && caller != NULL && !renewed) {
+            renew = renewed = true;
+            continue;
+        }
+        bool again = (r.ok ? fault->class : err->class) == ERR_STORE;
+        if (again && n < aws->attempts && back_off(n, deadline))
+            continue;
+        if (stream_interrupted())
+            return fail(err, ERR_INTERRUPTED, "interrupted");
+        if (!r.ok)
+            err_context(err, "%s", call->what);
+        return r;
+    }
+}
+
+void call_refused(const struct call *call, const struct fault *f, struct err *err)
+{
+    (void)fail(err, f->class, "%s: %s%s%s (request %s)", call->what, f->name,
+               f->message[0] != '\0' ? ": " : "", f->message,
+               f->request_id[0] != '\0' ? f->request_id : "without an id");
+    if (f->hint != NULL)
+        err_hint(err, "%s", f->hint);
+}

@@ -1,0 +1,55 @@
+/* call: a request to a service of AWS, with retries as in botocore's standard mode. */
+#ifndef BULLA_AWS_CALL_H
+#define BULLA_AWS_CALL_H
+
+#include "aws/credentials/credentials.h"
+
+#define FAULT_NAME_MAX 64
+#define FAULT_MESSAGE_MAX 512
+
+/* struct refusal: what the name of an error means, whatever the HTTP status. */
+struct refusal {
+    const char *name;     /* as the service calls it */
+    enum err_class class; /* ERR_STORE: it may pass by itself */
+    const char *hint;     /* what to do, or NULL */
+};
+
+/* struct call: what is asked of which service. */
+struct call {
+    const char *service; /* "kms" or "sts" */
+    const char *region;
+    const char *url;
+    const char *const *headers; /* "Name: value", ended by NULL */
+    const char *what;           /* "kms:Decrypt", for messages */
+    struct view body;
+    const char *unsaid;             /* a secret of the body, which no message may repeat; or NULL */
+    const struct refusal *refusals; /* of this service alone, ended by a name of NULL; or NULL */
+};
+
+/* struct fault: how a service refused; name is empty if it did not. */
+struct fault {
+    char name[FAULT_NAME_MAX + 1];       /* as the service calls it: "ThrottlingException" */
+    char message[FAULT_MESSAGE_MAX + 1]; /* what it says; empty if that would tell a secret */
+    char request_id[HTTP_HEADER_MAX + 1];
+    enum err_class class; /* ERR_STORE: a retry may help */
+    const char *hint;     /* what to do, or NULL */
+    bool expired;         /* new credentials may help */
+};
+
+/* struct caller: who calls: asked before each attempt, so that credentials are fresh. A call that
+ * is not signed has none. */
+struct caller {
+    struct result (*credentials)(void *arg, bool renew, const struct credentials **out,
+                                 struct err *err);
+    void *arg;
+};
+
+/* call_send sends and retries within the time of aws->timeout. OK if the service answered: with
+ * *answer if fault->name is empty, else it refused. Fails if nothing answered. */
+FALLIBLE call_send(const struct aws *aws, const struct call *call, const struct caller *caller,
+                   struct http_answer *answer, struct fault *fault, struct err *err);
+
+/* call_refused makes an error of a refusal, with its hint. */
+void call_refused(const struct call *call, const struct fault *f, struct err *err);
+
+#endif

@@ -1,0 +1,381 @@
+#include "http/http.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/stream.h"
+#include "http/libcurl.h"
+#include "http/wiping_allocator.h"
+
+#define CONNECT_TIMEOUT 5000L /* milliseconds */
+#define FIRST_ROOM 8192       /* bytes */
+#define UNRESERVED                                                                                 \
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~" /* RFC 3986 */
+
+struct http {
+    const struct libcurl *curl;
+    char *ca_bundle;
+    const char *ca_hint;
+};
+
+/* struct transfer: one request on its way. */
+struct transfer {
+    struct http_answer *answer;
+    const char *wanted_header;
+    struct curl_slist *headers;
+    bool too_long;
+    bool failed; /* to store the answer */
+    struct err *err;
+};
+
+struct result http_new(struct http **out, const char *ca_bundle, const char *ca_hint,
+                       struct err *err)
+{
+    struct http *h = calloc(1, sizeof *h);
+
+    if (h == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    if (!libcurl_load(&h->curl, err).ok) {
+        free(h);
+        return FAIL;
+    }
+    h->ca_hint = ca_hint;
+    h->ca_bundle = ca_bundle != NULL ? strdup(ca_bundle) : NULL;
+    if (ca_bundle != NULL && h->ca_bundle == NULL) {
+        http_free(&h);
+        return fail(err, ERR_FAILED, "out of memory");
+    }
+    *out = h;
+    return OK;
+}
+
+void http_free(struct http **http)
+{
+    struct http *h = *http;
+
+    if (h == NULL)
+        return;
+    free(h->ca_bundle);
+    free(h);
+    *http = NULL;
+}
+
+void http_answer_free(struct http_answer *answer)
+{
+    secret_free(&answer->body);
+    *answer = (struct http_answer){0};
+}
+
+/* Room for size bytes and a zero. */
+static struct result make_room(struct http_answer *a, size_t size, struct err *err)
+{
+    struct secret larger SECRET_CLEANUP = {0};
+    size_t room = a->body.size > 0 ? a->body.size : FIRST_ROOM;
+
+    while (room <= size)
+        room *= 2;
+    if (room == a->body.size)
+        return OK;
+    if (!secret_new(&larger, room, err).ok)
+        return FAIL;
+    if (a->body_size > 0)
+        memcpy(larger.bytes, a->body.bytes, a->body_size);
+    secret_free(&a->body);
+    a->body = secret_take(&larger);
+    return OK;
+}
+
+static size_t on_body(char *bytes, size_t one, size_t count, void *arg)
+{
+    struct transfer *t = arg;
+    struct http_answer *a = t->answer;
+    size_t size = one * count;
+
+    t->too_long = size > HTTP_ANSWER_MAX - a->body_size;
+    if (t->too_long)
+        return 0;
+    t->failed = !make_room(a, a->body_size + size, t->err).ok;
+    if (t->failed)
+        return 0;
+    memcpy(a->body.bytes + a->body_size, bytes, size);
+    a->body_size += size;
+    return size;
+}
+
+/* Takes the value of the header that is wanted; what is not printable ends it. */
+static size_t on_header(char *line, size_t one, size_t count, void *arg)
+{
+    const struct transfer *t = arg;
+    size_t size = one * count, name, n = 0;
+    char *out = t->answer->header;
+
+    if (t->wanted_header == NULL)
+        return size;
+    name = strlen(t->wanted_header);
+    if (size <= name || strncasecmp(line, t->wanted_header, name) != 0)
+        return size;
+    while (name < size && line[name] == ' ')
+        name++;
+    while (name < size && n < HTTP_HEADER_MAX && line[name] > ' ' && line[name] < 0x7f)
+        out[n++] = line[name++];
+    out[n] = '\0';
+    return size;
+}
+
+static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    (void)arg, (void)a, (void)b, (void)c, (void)d;
+    return stream_interrupted() ? 1 : 0;
+}
+
+static bool add_headers(struct http *h, struct transfer *t, const char *const *headers)
+{
+    for (; headers != NULL && *headers != NULL; headers++) {
+        struct curl_slist *longer = h->curl->slist_append(t->headers, *headers);
+        if (longer == NULL)
+            return false;
+        t->headers = longer;
+    }
+    return true;
+}
+
+/* struct setting: collects whether every option was taken: one that an older library does not know
+ * must not be left out in silence. */
+struct setting {
+    const struct libcurl *curl;
+    CURL *handle;
+    bool bad;
+};
+
+static void set_long(struct setting *s, CURLoption option, long value)
+{
+    s->bad = s->curl->easy_setopt(s->handle, option, value) != CURLE_OK || s->bad;
+}
+
+static void set_pointer(struct setting *s, CURLoption option, const void *value)
+{
+    s->bad = s->curl->easy_setopt(s->handle, option, value) != CURLE_OK || s->bad;
+}
+
+static void set_callbacks(struct setting *s, struct transfer *t)
+{
+    curl_write_callback body = on_body, header = on_header;
+    curl_xferinfo_callback progress = on_progress;
+
+    s->bad = s->curl->easy_setopt(s->handle, CURLOPT_WRITEFUNCTION, body) != CURLE_OK || s->bad;
+    s->bad = s->curl->easy_setopt(s->handle, CURLOPT_HEADERFUNCTION, header) != CURLE_OK || s->bad;
+    s->bad =
+        s->curl->easy_setopt(s->handle, CURLOPT_XFERINFOFUNCTION, progress) != CURLE_OK || s->bad;
+    set_pointer(s, CURLOPT_WRITEDATA, t);
+    set_pointer(s, CURLOPT_HEADERDATA, t);
+    set_long(s, CURLOPT_NOPROGRESS, 0);
+}
+
+static void set_security(struct setting *s, const struct http *h, const struct http_request *r)
+{
+    bool tls = strncmp(r->url, "https:", 6) == 0;
+
+    set_pointer(s, CURLOPT_PROTOCOLS_STR, tls ? "https" : "http");
+    set_long(s, CURLOPT_FOLLOWLOCATION, 0);
+    set_long(s, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+    set_long(s, CURLOPT_SSL_VERIFYPEER, 1);
+    set_long(s, CURLOPT_SSL_VERIFYHOST, 2);
+    if (h->ca_bundle != NULL) {
+        set_pointer(s, CURLOPT_CAINFO, h->ca_bundle);
+        set_pointer(s, CURLOPT_CAPATH, NULL); /* the system's directory would count too */
+    }
+    if (r->near || !tls) /* what is not protected does not leave the machine */
+        set_pointer(s, CURLOPT_PROXY, "");
+}
+
+static void set_request(struct setting *s, const struct http_request *r, const struct transfer *t)
+{
+    set_pointer(s, CURLOPT_URL, r->url);
+    set_pointer(s, CURLOPT_HTTPHEADER, t->headers);
+    set_pointer(s, CURLOPT_USERAGENT, "bulla/" BULLA_VERSION);
+    set_long(s, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+    set_long(s, CURLOPT_NOSIGNAL, 1);
+    set_long(s, CURLOPT_QUICK_EXIT, 1); /* a name server that is silent is not waited for */
+    set_long(s, CURLOPT_TIMEOUT_MS, r->timeout);
+    set_long(s, CURLOPT_CONNECTTIMEOUT_MS,
+             r->timeout < CONNECT_TIMEOUT ? r->timeout : CONNECT_TIMEOUT);
+    if (strcmp(r->method, "POST") == 0) {
+        set_long(s, CURLOPT_POST, 1);
+        set_long(s, CURLOPT_POSTFIELDSIZE, (long)r->body.size);
+        set_pointer(s, CURLOPT_POSTFIELDS, r->body.bytes);
+    } else {
+        set_pointer(s, CURLOPT_CUSTOMREQUEST, r->method);
+    }
+}
+
+static void set_signature(struct setting *s, const struct http_sigv4 *g)
+{
+    if (g == NULL)
+        return;
+    set_pointer(s, CURLOPT_AWS_SIGV4, g->provider);
+    set_pointer(s, CURLOPT_USERNAME, g->access_key);
+    set_pointer(s, CURLOPT_PASSWORD, g->secret_key);
+}
+
+/* What libcurl says went wrong. */
+static struct result transport_fault(const struct http *h, const struct transfer *t, CURLcode code,
+                                     const char *detail, const char *url, struct err *err)
+{
+    const char *what = detail[0] != '\0' ? detail : h->curl->easy_strerror(code);
+
+    if (t->failed)
+        return FAIL;
+    if (t->too_long)
+        return fail(err, ERR_POLICY, "the answer of '%s' is longer than %d bytes", url,
+                    HTTP_ANSWER_MAX);
+    if (code == CURLE_ABORTED_BY_CALLBACK)
+        return fail(err, ERR_INTERRUPTED, "interrupted");
+    if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||
+        code == CURLE_SSL_ISSUER_ERROR) {
+        (void)fail(err, ERR_POLICY, "'%s' is not trusted: %s", url, what);
+        err_hint(err, "%s", h->ca_hint);
+        return FAIL;
+    }
+    if (code == CURLE_OUT_OF_MEMORY)
+        return fail(err, ERR_FAILED, "out of memory");
+    return fail(err, ERR_STORE, "cannot reach '%s': %s", url, what);
+}
+
+/* Nothing is kept for the next request: a handle, and an open connection too, would keep the secret
+ * key in memory that is not protected. */
+static struct result perform(struct http *h, const struct http_request *r, struct transfer *t,
+                             struct err *err)
+{
+    struct setting s = {h->curl, h->curl->easy_init(), false};
+    char detail[CURL_ERROR_SIZE] = "";
+    curl_off_t connect_time = 0;
+
+    if (s.handle == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    set_pointer(&s, CURLOPT_ERRORBUFFER, detail);
+    set_request(&s, r, t);
+    set_security(&s, h, r);
+    set_signature(&s, r->sigv4);
+    set_callbacks(&s, t);
+    CURLcode code = s.bad ? CURLE_UNKNOWN_OPTION : h->curl->easy_perform(s.handle);
+    h->curl->easy_getinfo(s.handle, CURLINFO_RESPONSE_CODE, &t->answer->status);
+    h->curl->easy_getinfo(s.handle, CURLINFO_CONNECT_TIME_T, &connect_time);
+    t->answer->reached = connect_time > 0;
+    h->curl->easy_cleanup(s.handle);
+    if (s.bad)
+        return fail(err, ERR_UNSUPPORTED, "the libcurl of this machine is too old");
+    return code == CURLE_OK ? OK : transport_fault(h, t, code, detail, r->url, err);
+}
+
+struct result http_send(struct http *h, const struct http_request *request,
+                        struct http_answer *answer, struct err *err)
+{
+    struct http_answer made HTTP_ANSWER_CLEANUP = {0};
+    struct transfer t = {.answer = &made, .wanted_header = request->wanted_header, .err = err};
+
+    if (!make_room(&made, 0, err).ok)
+        return FAIL;
+    bool added = add_headers(h, &t, request->headers) && add_headers(h, &t, request->more_headers);
+    struct result r = added ? perform(h, request, &t, err) : fail(err, ERR_FAILED, "out of memory");
+    h->curl->slist_free_all(t.headers);
+    answer->reached = made.reached;
+    if (!r.ok)
+        return FAIL;
+    made.body.bytes[made.body_size] = '\0';
+    http_answer_free(answer);
+    *answer = made;
+    made = (struct http_answer){0};
+    return OK;
+}
+
+bool http_is_loopback(const char *host)
+{
+    struct in6_addr six;
+    struct in_addr four;
+
+    if (strcmp(host, "localhost") == 0)
+        return true;
+    if (inet_pton(AF_INET, host, &four) == 1)
+        return ntohl(four.s_addr) >> 24 == 127;
+    return inet_pton(AF_INET6, host, &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
+}
+
+/* One part of a parsed URL, or NULL; freed by libcurl's free. */
+static char *part_of(const struct libcurl *curl, CURLU *u, CURLUPart part)
+{
+    char *text = NULL;
+
+    return curl->url_get(u, part, &text, 0) == CURLUE_OK ? text : NULL;
+}
+
+/* Fills a place from the parts of a URL, of which scheme and host are always there. */
+static bool fill_place(struct http_place *p, const char *scheme, const char *host, const char *port)
+{
+    size_t size = strlen(host), used;
+
+    used = (size_t)snprintf(p->root, sizeof p->root, "%s://%s%s%s", scheme, host,
+                            port != NULL ? ":" : "", port != NULL ? port : "");
+    if (used >= sizeof p->root || size >= sizeof p->host)
+        return false;
+    bool six = host[0] == '[' && host[size - 1] == ']';
+    memcpy(p->host, host + six, size - 2 * six);
+    p->host[size - 2 * six] = '\0';
+    for (char *c = p->host; *c != '\0'; c++)
+        *c = (char)tolower((unsigned char)*c);
+    p->tls = strcmp(scheme, "https") == 0;
+    return p->tls || strcmp(scheme, "http") == 0;
+}
+
+/* The path of a URL that has nothing else after the host: "/" and characters that are the same
+ * however they are signed. */
+static void fill_path(struct http_place *p, const char *path, bool has_more)
+{
+    const char *text = path != NULL ? path : "/";
+    bool same = strspn(text, UNRESERVED "/") == strlen(text) && strstr(text, "//") == NULL;
+
+    if (!has_more && same && strlen(text) < sizeof p->path)
+        memcpy(p->path, text, strlen(text) + 1);
+}
+
+static bool read_place(const struct libcurl *curl, CURLU *u, struct http_place *p, const char *url)
+{
+    enum { SCHEME, HOST, PORT, USER, PASSWORD, PATH, QUERY, FRAGMENT, PARTS };
+    static const CURLUPart parts[PARTS] = {
+        [SCHEME] = CURLUPART_SCHEME,     [HOST] = CURLUPART_HOST,         [PORT] = CURLUPART_PORT,
+        [USER] = CURLUPART_USER,         [PATH] = CURLUPART_PATH,         [QUERY] = CURLUPART_QUERY,
+        [FRAGMENT] = CURLUPART_FRAGMENT, [PASSWORD] = CURLUPART_PASSWORD,
+    };
+    char *got[PARTS] = {NULL};
+    bool good = curl->url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK;
+
+    for (size_t i = 0; good && i < PARTS; i++)
+        got[i] = part_of(curl, u, parts[i]);
+    good = good && got[SCHEME] != NULL && got[HOST] != NULL && got[USER] == NULL &&
+           got[PASSWORD] == NULL && fill_place(p, got[SCHEME], got[HOST], got[PORT]);
+    fill_path(p, got[PATH], got[QUERY] != NULL || got[FRAGMENT] != NULL);
+    for (size_t i = 0; i < PARTS; i++)
+        curl->free(got[i]);
+    return good;
+}
+
+struct result http_place_of(struct http_place *place, const char *url, struct err *err)
+{
+    struct http_place p = {0};
+    const struct libcurl *curl;
+
+    if (!libcurl_load(&curl, err).ok)
+        return FAIL;
+    CURLU *u = curl->url();
+    if (u == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    bool good = read_place(curl, u, &p, url);
+    curl->url_cleanup(u);
+    if (!good && strchr(url, '@') != NULL) /* perhaps a password */
+        return fail(err, ERR_USAGE, "the URL of a service has no '@' in it");
+    if (!good)
+        return fail(err, ERR_USAGE, "'%s' is not the URL of a service", url);
+    *place = p;
+    return OK;
+}

@@ -1,0 +1,18 @@
+/* json: answers in JSON. */
+#ifndef BULLA_HTTP_JSON_H
+#define BULLA_HTTP_JSON_H
+
+#include <jansson.h>
+
+#include "http/http.h"
+
+/* json_wipe makes jansson wipe what it frees: answers with keys in them are parsed. */
+void json_wipe(void);
+
+/* json_read parses an answer; NULL if it is not a JSON object. The caller drops the reference. */
+json_t *json_read(const struct http_answer *answer);
+
+/* json_text gives a member that is a string, or NULL. */
+const char *json_text(const json_t *object, const char *name);
+
+#endif

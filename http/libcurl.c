@@ -1,0 +1,45 @@
+#include "http/libcurl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/dynamic.h"
+#include "http/wiping_allocator.h"
+
+static struct libcurl loaded;
+
+static const struct dynamic_symbol symbols[] = {
+    {"curl_global_init_mem", &loaded.global_init_mem},
+    {"curl_easy_init", &loaded.easy_init},
+    {"curl_easy_setopt", &loaded.easy_setopt},
+    {"curl_easy_perform", &loaded.easy_perform},
+    {"curl_easy_getinfo", &loaded.easy_getinfo},
+    {"curl_easy_strerror", &loaded.easy_strerror},
+    {"curl_easy_cleanup", &loaded.easy_cleanup},
+    {"curl_slist_append", &loaded.slist_append},
+    {"curl_slist_free_all", &loaded.slist_free_all},
+    {"curl_url", &loaded.url},
+    {"curl_url_set", &loaded.url_set},
+    {"curl_url_get", &loaded.url_get},
+    {"curl_url_cleanup", &loaded.url_cleanup},
+    {"curl_free", &loaded.free},
+    {NULL, NULL},
+};
+
+static const struct dynamic_library file = {"libcurl.so.4", "libcurl4", "HTTPS takes", symbols};
+
+struct result libcurl_load(const struct libcurl **out, struct err *err)
+{
+    static bool ready;
+
+    if (!ready) {
+        if (!dynamic_load(&file, err).ok)
+            return FAIL;
+        if (loaded.global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free, wiping_realloc, strdup,
+                                   calloc) != CURLE_OK)
+            return fail(err, ERR_FAILED, "cannot initialise libcurl");
+        ready = true;
+    }
+    *out = &loaded;
+    return OK;
+}
