@@ -18,6 +18,7 @@
 #include "cmd/links.h"
 #include "cmd/names.h"
 #include "cmd/progress.h"
+#include "cmd/results.h"
 #include "cmd/terminal.h"
 #include "libbulla/look.h"
 
@@ -63,56 +64,6 @@ static void failed_early(struct run *r, const char *file, const struct err *err)
 {
     r->found++;
     account_failed(&r->account, r->account.json ? account_report(file) : NULL, err);
-}
-
-/* The name of a result, which the caller frees. */
-static struct result result_name(const struct batch *b, const char *name, char **out,
-                                 struct err *err)
-{
-    if (b->add != NULL) {
-        if (text_ends_with(name, b->add)) {
-            (void)fail(err, ERR_USAGE, "'%s' ends in %s already", name, b->add);
-            err_hint(err, "-o names the output, if it is to be sealed once more");
-            return FAIL;
-        }
-        if (asprintf(out, "%s%s", name, b->add) < 0)
-            *out = NULL;
-    } else {
-        if (!text_ends_with(name, b->take)) {
-            (void)fail(err, ERR_USAGE, "'%s' does not end in %s", name, b->take);
-            err_hint(err, "-o names the output");
-            return FAIL;
-        }
-        *out = strndup(name, strlen(name) - strlen(b->take));
-    }
-    return *out != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
-}
-
-/* The place of the result of a file that lies in a directory of its own. */
-static struct result result_in(const struct batch *b, const char *source_name, int dir,
-                               const char *dir_path, struct place *target, struct err *err)
-{
-    char *name STRING_CLEANUP = NULL, *path STRING_CLEANUP = NULL;
-
-    if (!result_name(b, source_name, &name, err).ok)
-        return FAIL;
-    if (asprintf(&path, "%s/%s", dir_path, name) < 0)
-        return fail(err, ERR_FAILED, "out of memory");
-    return place_in(target, dir, name, path, err);
-}
-
-static struct result result_beside(const struct batch *b, const struct place *source,
-                                   struct place *target, struct err *err)
-{
-    char *name STRING_CLEANUP = NULL, *path STRING_CLEANUP = NULL;
-    const char *slash = strrchr(source->path, '/');
-    int folder = slash == NULL ? 0 : (int)(slash + 1 - source->path);
-
-    if (!result_name(b, source->name, &name, err).ok)
-        return FAIL;
-    if (asprintf(&path, "%.*s%s", folder, source->path, name) < 0)
-        return fail(err, ERR_FAILED, "out of memory");
-    return place_in(target, source->dir, name, path, err);
 }
 
 /* The size of a regular file, for the progress; 0 if it has none. */
@@ -259,8 +210,8 @@ static struct result do_found(struct run *r, const struct place *file, int twin,
         return OK;
     r->found++;
     if (writes(r->batch) &&
-        !(twin >= 0 ? result_in(r->batch, file->name, twin, twin_path, &target, err)
-                    : result_beside(r->batch, file, &target, err))
+        !(twin >= 0 ? results_in(r->batch, file->name, twin, twin_path, &target, err)
+                    : results_beside(r->batch, file, &target, err))
              .ok)
         return FAIL;
     return submit(r, (struct item){.size = size_of(&source, false)}, &source, &target, err);
@@ -354,11 +305,12 @@ static struct result check_found(const struct run *r, size_t before, const char 
  */
 static struct result do_directory(struct run *r, const struct place *root, struct err *err)
 {
-    const struct session *session = r->batch->session;
     struct tree_visitor visitor = {.file = on_file,
                                    .before_make = on_make,
-                                   .sync = session != NULL && session->sync == SYNC_EACH,
+                                   .sync = r->batch->session != NULL && r->to_directory &&
+                                           session_syncs_each(r->batch->session, r->out_dir),
                                    .whose = r->batch->whose,
+                                   .guard = r->batch->guard,
                                    .settle = on_settle,
                                    .skip = on_skip,
                                    .follow = on_link,
@@ -382,10 +334,10 @@ static struct result do_file(struct run *r, struct place *source, struct err *er
     struct item item = {.follow = true, .size = size_of(source, true)};
 
     if (writes(r->batch) && !(o->output != NULL && is_stdio(o->output))) {
-        struct result named =
-            r->to_directory ? result_in(r->batch, source->name, r->out_dir, o->output, &target, err)
-            : o->output != NULL ? place_open_new(&target, o->output, err)
-                                : result_beside(r->batch, source, &target, err);
+        struct result named = r->to_directory     ? results_in(r->batch, source->name, r->out_dir,
+                                                               o->output, &target, err)
+                              : o->output != NULL ? place_open_new(&target, o->output, err)
+                                                  : results_beside(r->batch, source, &target, err);
         if (!named.ok)
             return FAIL;
     }

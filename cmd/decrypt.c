@@ -57,6 +57,7 @@ static struct result read_options(struct open_options *open, const struct option
                                   .min_generation = o->min_generation,
                                   .replace = o->force,
                                   .remove_source = o->remove_source,
+                                  .allow_wider = o->allow_wider,
                                   .strict = strict,
                                   .whose = o->same_owner ? WHOSE_SAME : WHOSE_CALLER};
     return common_context(&open->require_context, &o->require_context, err);
@@ -114,6 +115,7 @@ static int run(const struct options *o, struct batch batch, bool only_verify)
     batch.each = each;
     batch.arg = &d;
     batch.session = &d.session;
+    batch.guard = !o->allow_wider;
     batch.whose = o->same_owner ? WHOSE_SAME : WHOSE_CALLER;
     d.session.env.token.may_be_away = o->keys.count > 1;
     if (!read_options(&d.open, o, only_verify, &err).ok || !read_range(&d, o, &err).ok ||

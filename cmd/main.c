@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/atomic_file.h"
+#include "base/lacks.h"
 #include "base/secret.h"
 #include "base/stream.h"
 #include "base/threads.h"
@@ -140,6 +141,7 @@ int main(int argc, char **argv)
     catch_signals();
     secret_last_resort(no_way_on);
     atomic_file_init();
+    lacks_tell_to(terminal_warn, NULL);
     int status = terminal_finish(run(argc, argv, &o));
     options_free(&o);
     if (registry_left_behind())

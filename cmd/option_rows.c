@@ -270,6 +270,9 @@ const struct row option_rows[] = {
      "give results the owner (as root), the group and all\n"
      "permissions of the sealed files, which whoever can write\n"
      "to these has chosen"},
+    {"allow-wider", 0, NULL, FLAG, offsetof(struct options, allow_wider), DECRYPT,
+     "write results too where the file system lets more users\n"
+     "read them than their permissions should"},
     {"force", 0, NULL, FLAG, offsetof(struct options, force), ENCRYPT | DECRYPT | EXPORT | PUBLIC,
      "replace what exists, where that is safe"},
     {"force", 0, NULL, FLAG, offsetof(struct options, force), RESTORE, "put in an older envelope"},

@@ -424,6 +424,11 @@ static struct result write_text(const struct place *place, bool replace, const c
 
     if (!atomic_file_open(&f, place, replace, err).ok)
         return FAIL;
+    if (!atomic_file_private(&f, err).ok) {
+        err_hint(err, "mount it so that its files are yours alone, as by umask=077, or keep the "
+                      "keyring in another place");
+        return FAIL;
+    }
     struct fd_sink sink = fd_sink(f.fd, place->path);
     if (!sink_write(&sink.sink, text, strlen(text), err).ok ||
         !sink_write(&sink.sink, "\n", 1, err).ok)
