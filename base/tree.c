@@ -23,7 +23,7 @@ struct unfinished {
 
 struct walk {
     const struct tree_visitor *visitor;
-    struct stat twin_root; /* not to be walked */
+    struct stat root, twin_root; /* the second is not to be walked */
     bool has_twin, stopped;
 
     /* Finished many at once, as they wait for their files; children stand before their parents. */
@@ -227,6 +227,9 @@ static struct result walk_directory(struct walk *w, const struct pair *here, con
         w->visitor->skip(w->visitor->arg, at->path, "a symbolic link to a directory that it is in");
         return OK;
     }
+    if (st.st_dev != w->root.st_dev && here->st->st_dev != st.st_dev &&
+        !w->visitor->enter(w->visitor->arg, at->path))
+        return OK;
     if (here->depth == DEPTH_MAX)
         return fail(err, ERR_FAILED, "directory '%s' is more than %d deep", at->path, DEPTH_MAX);
     if (!guard_twin(w, here, name, at->twin_path, &st, err).ok)
@@ -357,6 +360,7 @@ struct result tree_walk(const struct place *root, const struct place *twin, bool
     if (twin != NULL && file_same(&st, &w.twin_root))
         return fail(err, ERR_FAILED, "'%s' and '%s' are one directory", root->path, twin->path);
     struct pair top = {dir, twin_dir, {path, twin_path}, &st, NULL, 0};
+    w.root = st;
     struct result r = OK;
     if (named)
         r = walk_named(&w, root, &top, err);

@@ -283,6 +283,18 @@ static bool on_link(void *arg, const char *path)
     return false;
 }
 
+static bool on_enter(void *arg, const char *path)
+{
+    struct run *r = arg;
+    bool stay = r->batch->options->one_file_system;
+
+    if (stay)
+        pass_by(r, path, "on another file system", looks(r->batch));
+    else
+        account_entered(&r->account);
+    return !stay;
+}
+
 static void on_fail(void *arg, const char *path, const struct err *err)
 {
     failed_early(arg, path, err);
@@ -311,6 +323,7 @@ static struct result do_directory(struct run *r, const struct place *root, struc
                                            session_syncs_each(r->batch->session, r->out_dir),
                                    .whose = r->batch->whose,
                                    .guard = r->batch->guard,
+                                   .enter = on_enter,
                                    .settle = on_settle,
                                    .skip = on_skip,
                                    .follow = on_link,

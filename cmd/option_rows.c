@@ -151,6 +151,10 @@ const struct row option_rows[] = {
     {"follow", 0, NULL, FLAG, offsetof(struct options, follow), LOOKS | DESTROY,
      "follow symbolic links below a directory; without it, one\n"
      "that leads elsewhere counts as not looked at"},
+    {"one-file-system", 0, NULL, FLAG, offsetof(struct options, one_file_system), BATCHES | DESTROY,
+     "stay out of directories on other file systems; those of\n"
+     "a verb that looks for sealed files count as not looked\n"
+     "at"},
     {"allow-empty", 0, NULL, FLAG, offsetof(struct options, allow_empty), PROVES,
      "accept a directory or LIST without any sealed file"},
     {"files-from", 0, "LIST", TEXT, offsetof(struct options, files_from), BATCHES,

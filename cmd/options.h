@@ -24,8 +24,8 @@ struct options {
     const char *group; /* "key": whose verbs the help shows; NULL = all */
     uint64_t generation, min_generation, max_kdf_mem, jobs, length, kms_timeout, token_timeout;
     bool allow_empty, allow_pin_in_uri, allow_wider;
-    bool detach, dry_run, follow, force, help, json, null, passphrase, preserve_times, quiet,
-        recursive, remove, remove_source, same_owner, share_branch;
+    bool detach, dry_run, follow, force, help, json, null, one_file_system, passphrase,
+        preserve_times, quiet, recursive, remove, remove_source, same_owner, share_branch;
 };
 
 /* What a verb does with the files that it is given. */

@@ -435,6 +435,7 @@ struct result status_needs(struct session *s, struct master_key *key, const char
     struct options paths = {.operands = o->check,
                             .recursive = true,
                             .follow = o->follow,
+                            .one_file_system = o->one_file_system,
                             .allow_empty = o->allow_empty};
     int status = scan(&r, &paths);
 
