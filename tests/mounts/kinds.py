@@ -124,7 +124,7 @@ def looks(folder):
 
 def rclone(mount, mode, *options):
     store, cache = mount.store(), mount.store("cache")
-    shown = ["--vfs-cache-mode", mode, "--vfs-write-back", "100ms", "--cache-dir", cache, *options]
+    shown = ["--vfs-cache-mode", mode, "--vfs-write-back", "100ms", "--vfs-write-wait", "0s", "--cache-dir", cache, *options]
     mount.serve(["rclone", "mount", "--config", "/dev/null", *shown, f":local:{store}", mount.at], env={"HOME": str(mount.folder)})
 
 

@@ -103,6 +103,15 @@ def test_no_room(bulla, faulty, verbs, fault):
         assert not other, name
 
 
+def test_sync_at_the_end_of_a_run(bulla, ring, faulty, work):
+    """On a FUSE nothing would be synced by it: so each file is."""
+    (work / "tree").mkdir()
+    (work / "tree/a").write_bytes(PLAIN)
+    at = faulty.start("fsync=ENOSPC")
+    assert b"cannot sync" in bulla("encrypt", "-k", ring, "--sync", "end", "-r", "-o", at, "tree", status=3).stderr
+    assert os.listdir(faulty.store) == []
+
+
 @pytest.mark.parametrize("fault", ["write=ESTALE", "fsync=ESTALE", "create=ENOTCONN", "flush=ETIMEDOUT"])
 def test_server_that_is_gone_for_an_instant(bulla, faulty, verbs, fault):
     """Status 6: a retry may help."""

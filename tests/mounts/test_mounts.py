@@ -112,6 +112,18 @@ def test_decrypt(bulla, ring, mount, sealed):
     at.unlink()
 
 
+def test_many_threads(bulla, ring, mount):
+    """They write in order where nothing else is taken."""
+    large, at = content(4 << 20, "large"), mount.here / "x"
+    (bulla.work / "large").write_bytes(large)
+    bulla("encrypt", "-q", "-j4", "-k", ring, "-o", at, "large")
+    mount.settle(mount.here)
+    bulla("decrypt", "-q", "-j4", "-k", ring, "-o", mount.here / "y", at)
+    assert (mount.here / "y").read_bytes() == large
+    at.unlink()
+    (mount.here / "y").unlink()
+
+
 def test_decrypt_a_tree_beside_its_files(bulla, ring, mount, tree):
     bulla("encrypt", "-k", ring, "-r", "-o", mount.here, tree)
     mount.settle(mount.here)
@@ -271,6 +283,8 @@ def test_runs_that_make_one_file(bulla, ring, mount):
     for number, run in enumerate(runs):
         run.stdin.write(b"%d" % number)
         run.stdin.flush()
+    for run in runs:
+        wait_until_asleep(run)  # it saw that the name is free
     for run in runs:
         run.stdin.close()
     statuses = [run.wait() for run in runs]
