@@ -19,8 +19,10 @@
 #endif
 
 #define ON_FILES (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE)
+#define READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define ON_FOLDERS                                                                                 \
-    (LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE)
+    (LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR |     \
+     LANDLOCK_ACCESS_FS_REMOVE_FILE)
 
 /* What nobody is allowed. */
 #define NEVER                                                                                      \
@@ -29,7 +31,7 @@
      LANDLOCK_ACCESS_FS_MAKE_SYM)
 
 static const uint64_t rights[] = {
-    [ALLOW_READ] = LANDLOCK_ACCESS_FS_READ_FILE,
+    [ALLOW_READ] = READ,
     [ALLOW_READ_WRITE] = ON_FILES,
     [ALLOW_CHANGE] = ON_FILES | ON_FOLDERS | LANDLOCK_ACCESS_FS_TRUNCATE,
     [ALLOW_LINK] = ON_FILES | ON_FOLDERS | LANDLOCK_ACCESS_FS_TRUNCATE | LANDLOCK_ACCESS_FS_REFER,

@@ -1,7 +1,8 @@
 /* landlock: confines the process, for the rest of its life, to files that it names (landlock(7)).
  *
- * What is confined: reading, writing, cutting, making, removing and running files. Not confined:
- * what is open already, listing folders, and looking at what a file is (stat).
+ * What is confined: reading, writing, cutting, making, removing and running files, and opening
+ * directories. Not confined: what is open already, and looking at what a file is (stat). So no
+ * descriptor can be had of what lies outside but one that is good for nothing else (O_PATH).
  *
  * A ruleset that cannot be what it should be is dropped, and then nothing is confined: a run must
  * not fail for it. */
@@ -20,7 +21,7 @@ struct ruleset {
 #define RULESET_CLEANUP __attribute__((cleanup(ruleset_drop)))
 
 enum ruleset_access {
-    ALLOW_READ,       /* files */
+    ALLOW_READ,       /* files and directories */
     ALLOW_READ_WRITE, /* files that are there, as a terminal */
     ALLOW_CHANGE,     /* files, and making and removing them */
     ALLOW_LINK        /* all that, and names in several such directories for one file */

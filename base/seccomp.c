@@ -3,7 +3,6 @@
 #if defined(__x86_64__) || defined(__aarch64__)
 
 #include <asm/ioctls.h>
-#include <asm/sockios.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -26,6 +25,7 @@
 #define FCHMODAT2 452
 #define SETXATTRAT 463
 #define REMOVEXATTRAT 466
+#define FILESETATTR 469
 
 static const unsigned refused[] = {
     /* other programs and processes */
@@ -41,6 +41,9 @@ static const unsigned refused[] = {
     /* other ways to the same, and what exploits are made of */
     SYS_add_key, SYS_bpf, SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup, SYS_keyctl,
     SYS_open_by_handle_at, SYS_perf_event_open, SYS_request_key, SYS_userfaultfd,
+    /* memory, semaphores and queues of several processes, which no file stands for */
+    SYS_mq_open, SYS_mq_unlink, SYS_msgctl, SYS_msgget, SYS_msgrcv, SYS_msgsnd, SYS_semctl,
+    SYS_semget, SYS_semop, SYS_semtimedop, SYS_shmat, SYS_shmctl, SYS_shmget,
     /* another view of the file systems */
     SYS_chroot, SYS_fsconfig, SYS_fsmount, SYS_fsopen, SYS_fspick, SYS_mount, SYS_mount_setattr,
     SYS_move_mount, SYS_open_tree, SYS_pivot_root, SYS_setns, SYS_umount2, SYS_unshare,
@@ -51,19 +54,28 @@ static const unsigned refused[] = {
     SYS_ioperm, SYS_iopl,
 #endif
     SYS_reboot, SYS_setdomainname, SYS_sethostname, SYS_settimeofday, SYS_swapoff, SYS_swapon,
-    /* what Landlock leaves open: owners and permissions of files by their names */
-    SYS_fchmodat, SYS_fchownat, SYS_lremovexattr, SYS_lsetxattr, SYS_removexattr, SYS_setxattr,
+    /* what Landlock leaves open: owners, permissions, times and attributes of files by their names,
+       and attributes of those that are open */
+    SYS_fchmodat, SYS_fchownat, SYS_fremovexattr, SYS_fsetxattr, SYS_lremovexattr, SYS_lsetxattr,
+    SYS_removexattr, SYS_setxattr,
 #ifdef __x86_64__
-    SYS_chmod, SYS_chown, SYS_lchown,
+    SYS_chmod, SYS_chown, SYS_futimesat, SYS_lchown, SYS_utime, SYS_utimes,
 #endif
-    FCHMODAT2, SETXATTRAT, REMOVEXATTRAT};
+    FCHMODAT2, SETXATTRAT, REMOVEXATTRAT, FILESETATTR};
 
 #define REFUSED (sizeof refused / sizeof *refused)
+
+#define PERMISSIONS 0777
+#define IOCTL_KIND 0xff00u /* the part of a command that says what it is for */
+#define TERMINALS ('T' << 8)
 
 /* Where in the filter things stand. */
 enum {
     FIRST = 4, /* comparison with a refused call */
-    IOCTL = FIRST + REFUSED,
+    OWNER = FIRST + REFUSED,
+    MODE = OWNER + 1,
+    TIMES = MODE + 3,
+    IOCTL = TIMES + 5,
     FCNTL = IOCTL + 6,
     PROCESS = FCNTL + 5,
     ALLOW = PROCESS + 5,
@@ -75,28 +87,48 @@ _Static_assert(SIZE <= 256, "a jump goes over 255 instructions at most");
 
 /* An instruction that loads a member of what the call is, and one at "at" that goes on at one of
  * two others. */
-#define LOAD(member)                                                                               \
-    (struct sock_filter) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, member))
+#define LOAD_AT(offset) (struct sock_filter) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset)
+#define LOAD(member) LOAD_AT(offsetof(struct seccomp_data, member))
+#define LOAD_HIGH(member) LOAD_AT(offsetof(struct seccomp_data, member) + sizeof(uint32_t))
+#define AND(value) (struct sock_filter) BPF_STMT(BPF_ALU | BPF_AND | BPF_K, value)
 #define JUMP(at, how, value, yes, no)                                                              \
     (struct sock_filter) BPF_JUMP(BPF_JMP | (how) | BPF_K, value, (uint8_t)((yes) - (at)-1),       \
                                   (uint8_t)((no) - (at)-1))
 #define RETURN(value) (struct sock_filter) BPF_STMT(BPF_RET | BPF_K, value)
 
-bool seccomp_refuse(void)
+bool seccomp_known(void)
 {
+    return true;
+}
+
+bool seccomp_refuse(enum seccomp_use use)
+{
+    const unsigned make = use != SECCOMP_LOOK ? ALLOW : REFUSE;
+    const unsigned give = use == SECCOMP_GIVE ? ALLOW : REFUSE;
     struct sock_filter filter[SIZE] = {
         LOAD(arch),
         JUMP(1, BPF_JEQ, ARCHITECTURE, 2, REFUSE),
         LOAD(nr),
         JUMP(3, BPF_JGE, FOREIGN, REFUSE, FIRST),
-        /* Typing into the terminal that bulla was started from, and who gets the signals of a
-         * socket. */
+        [OWNER] = JUMP(OWNER, BPF_JEQ, SYS_fchown, give, MODE),
+        /* No result is a program that runs as its owner. */
+        [MODE] = JUMP(MODE, BPF_JEQ, SYS_fchmod, MODE + 1, TIMES),
+        LOAD(args[1]),
+        JUMP(MODE + 2, BPF_JSET, ~(unsigned)PERMISSIONS, REFUSE, make),
+        /* By a descriptor, which is without a name. */
+        [TIMES] = JUMP(TIMES, BPF_JEQ, SYS_utimensat, TIMES + 1, IOCTL),
+        LOAD(args[1]),
+        JUMP(TIMES + 2, BPF_JEQ, 0, TIMES + 3, REFUSE),
+        LOAD_HIGH(args[1]),
+        JUMP(TIMES + 4, BPF_JEQ, 0, make, REFUSE),
+        /* No flags of files, no signals of sockets; of terminals, no typing into that which bulla
+         * was started from. */
         [IOCTL] = JUMP(IOCTL, BPF_JEQ, SYS_ioctl, IOCTL + 1, FCNTL),
         LOAD(args[1]),
         JUMP(IOCTL + 2, BPF_JEQ, TIOCSTI, REFUSE, IOCTL + 3),
         JUMP(IOCTL + 3, BPF_JEQ, TIOCLINUX, REFUSE, IOCTL + 4),
-        JUMP(IOCTL + 4, BPF_JEQ, FIOSETOWN, REFUSE, IOCTL + 5),
-        JUMP(IOCTL + 5, BPF_JEQ, SIOCSPGRP, REFUSE, ALLOW),
+        AND(IOCTL_KIND),
+        JUMP(IOCTL + 5, BPF_JEQ, TERMINALS, ALLOW, REFUSE),
         /* Who gets the signals of a descriptor, and which. */
         [FCNTL] = JUMP(FCNTL, BPF_JEQ, SYS_fcntl, FCNTL + 1, PROCESS),
         LOAD(args[1]),
@@ -123,8 +155,14 @@ bool seccomp_refuse(void)
 
 #else /* another table of calls, which nobody has tried */
 
-bool seccomp_refuse(void)
+bool seccomp_known(void)
 {
+    return false;
+}
+
+bool seccomp_refuse(enum seccomp_use use)
+{
+    (void)use;
     return false;
 }
 

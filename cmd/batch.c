@@ -488,17 +488,14 @@ static struct result do_list(struct run *r, const char *path, struct err *err)
 
 /* Several files are done at once, unless their results come one after the other, or there can be
  * no threads. */
-static struct result start_pool(struct run *r, struct err *err)
+static void start_pool(struct run *r)
 {
-    unsigned threads;
+    unsigned threads = common_threads(r->batch->options);
 
-    if (!common_threads(r->batch->options, &threads, err).ok)
-        return FAIL;
     if (!r->batch->parallel || !r->account.many || r->one_stream || threads == 1)
-        return OK;
+        return;
     progress_at_once(threads);
     r->pool = pool_start(threads, run_task, r);
-    return OK;
 }
 
 /* Every operand, or standard input if there is none. */
@@ -533,8 +530,9 @@ int batch_run(const struct batch *b)
     struct err err = {0};
 
     if (!check_list(o, &err).ok || !check_output(&r, &err).ok ||
-        !shard_read(&r.shard, o->shard, &err).ok || !start_pool(&r, &err).ok)
+        !shard_read(&r.shard, o->shard, &err).ok)
         return terminal_error(&err);
+    start_pool(&r);
     do_operands(&r);
     pool_finish(&r.pool);
     place_close(&r.out);

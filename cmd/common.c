@@ -12,7 +12,6 @@
 
 #define THREADS_USUAL 16 /* at most; -j may say more */
 #define TIMEOUT 60       /* seconds that a token or a service gets */
-#define TIMEOUT_MAX 86400
 
 static const struct watch progress_watch = {progress_read, NULL};
 
@@ -21,16 +20,38 @@ bool is_stdio(const char *operand)
     return strcmp(operand, "-") == 0;
 }
 
+bool common_is_name(const char *given)
+{
+    size_t size = strcspn(given, "#"); /* the name of a key in a ring may have a dot */
+
+    return size > 0 && strcspn(given, "/.") >= size && !registry_has_scheme(given);
+}
+
+/* A file of that name is not taken: who can make one in the working directory would choose the key.
+ */
+static struct result no_such_name(const char *given, struct err *err)
+{
+    (void)fail(err, ERR_MISSING, "no config file names a key '%s'", given);
+    if (strcmp(given, "passphrase") == 0)
+        err_hint(err, "a passphrase is meant by passphrase:");
+    else
+        err_hint(err, "a file of that name is meant by ./%s", given);
+    return FAIL;
+}
+
+static struct result look_up(const char *name, char **reference, struct err *err)
+{
+    if (!registry_check_no_pin(name, err).ok || !config_key(name, reference, err).ok)
+        return FAIL;
+    return *reference != NULL ? OK : no_such_name(name, err);
+}
+
 struct result common_reference(const char *given, char **reference, struct err *err)
 {
-    *reference = NULL;
-    if (strpbrk(given, "/:#") == NULL && !config_key(given, reference, err).ok)
-        return FAIL;
-    if (*reference == NULL)
-        *reference = strdup(given);
-    if (*reference == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
-    return OK;
+    if (common_is_name(given))
+        return look_up(given, reference, err);
+    *reference = strdup(given);
+    return *reference != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
 }
 
 /* The references of the user, resolved; freed by free_references. */
@@ -66,47 +87,31 @@ static struct result tell_nearest(const char *const *given, size_t count, struct
     return FAIL;
 }
 
-static struct result read_seconds(const char *option, uint64_t given, unsigned usual, unsigned *out,
-                                  struct err *err)
-{
-    if (given > TIMEOUT_MAX)
-        return fail(err, ERR_USAGE, "--%s is at most %d seconds", option, TIMEOUT_MAX);
-    *out = given != 0 ? (unsigned)given : usual;
-    return OK;
-}
-
-static struct result token_env(struct token_options *t, const struct options *o, struct err *err)
+static void token_env(struct token_options *t, const struct options *o)
 {
     const char *module = getenv("BULLA_PKCS11_MODULE"), *args = getenv("BULLA_PKCS11_INIT_ARGS");
-    const char *oaep = o->oaep != NULL ? o->oaep : "sha256";
 
-    if (strcmp(oaep, "sha256") != 0 && strcmp(oaep, "sha1") != 0)
-        return fail(err, ERR_USAGE, "--oaep is sha256 or sha1, not '%s'", oaep);
     t->module = o->module != NULL ? o->module : module;
     t->module_args = o->module_args != NULL ? o->module_args : args;
     t->pin_in_uri = o->allow_pin_in_uri;
-    t->oaep_sha1 = strcmp(oaep, "sha1") == 0;
-    return read_seconds("token-timeout", o->token_timeout, TIMEOUT, &t->timeout, err);
+    t->oaep_sha1 = o->oaep != 0;
+    t->timeout = o->token_timeout != 0 ? (unsigned)o->token_timeout : TIMEOUT;
 }
 
-struct result common_env(struct keystore_env *env, const struct options *o, struct err *err)
+void common_env(struct keystore_env *env, const struct options *o)
 {
     env->warn = terminal_warn;
     env->endpoint = o->endpoint;
-    if (!token_env(&env->token, o, err).ok ||
-        !read_seconds("kms-timeout", o->kms_timeout, TIMEOUT, &env->kms_timeout, err).ok)
-        return FAIL;
-    return passphrase_env(env, o, err);
+    env->kms_timeout = o->kms_timeout != 0 ? (unsigned)o->kms_timeout : TIMEOUT;
+    token_env(&env->token, o);
+    passphrase_env(env, o);
 }
 
-struct result common_threads(const struct options *o, unsigned *threads, struct err *err)
+unsigned common_threads(const struct options *o)
 {
     unsigned allowed = threads_allowed();
 
-    if (o->jobs > THREADS_MAX)
-        return fail(err, ERR_USAGE, "-j is at most %d", THREADS_MAX);
-    *threads = o->jobs > 0 ? (unsigned)o->jobs : allowed < THREADS_USUAL ? allowed : THREADS_USUAL;
-    return OK;
+    return o->jobs > 0 ? (unsigned)o->jobs : allowed < THREADS_USUAL ? allowed : THREADS_USUAL;
 }
 
 const char *common_fallback(const struct list *keys)
@@ -116,17 +121,33 @@ const char *common_fallback(const struct list *keys)
     return keys->count == 0 && key != NULL && key[0] != '\0' ? key : NULL;
 }
 
+/* struct key_visit: whom to tell of the keys among the options. */
+struct key_visit {
+    void (*visit)(void *arg, enum use use, const char *given);
+    void *arg;
+};
+
+static void visit_key(void *arg, const struct row *row, const char *value)
+{
+    const struct key_visit *v = arg;
+
+    if (row->use == USE_KEY)
+        v->visit(v->arg, USE_KEY, value);
+}
+
+bool common_takes_keys(const struct verb *v)
+{
+    return v->operand == USE_KEY || v->operand == USE_NEW_KEY;
+}
+
 void common_visit_keys(const struct verb *v, const struct options *o,
                        void (*visit)(void *arg, enum use use, const char *given), void *arg)
 {
-    const struct list lists[] = {o->keys, o->to, o->add, o->remove_keys, o->needs};
-    bool is_key = v->operand == USE_KEY || v->operand == USE_NEW_KEY;
-    const char *fallback = common_fallback(is_key ? &o->operands : &o->keys);
+    struct key_visit options = {visit, arg};
+    const char *fallback = common_fallback(common_takes_keys(v) ? &o->operands : &o->keys);
 
-    for (size_t k = 0; k < sizeof lists / sizeof *lists; k++)
-        for (size_t i = 0; i < lists[k].count; i++)
-            visit(arg, USE_KEY, lists[k].items[i]);
-    for (size_t i = 0; is_key && i < o->operands.count; i++)
+    options_visit(v, o, visit_key, &options);
+    for (size_t i = 0; common_takes_keys(v) && i < o->operands.count; i++)
         visit(arg, v->operand, o->operands.items[i]);
     if (v->fallback && fallback != NULL)
         visit(arg, USE_KEY, fallback);
@@ -140,16 +161,15 @@ struct result common_keys(struct session *s, const struct options *o, bool need,
     size_t count = fallback != NULL ? 1 : o->keys.count;
 
     s->watch = &progress_watch;
-    if (!common_threads(o, &s->threads, err).ok || !common_env(&s->env, o, err).ok)
-        return FAIL;
+    s->threads = common_threads(o);
+    common_env(&s->env, o);
     if (count == 0 && need) {
         (void)fail(err, ERR_USAGE, "no key is given");
         err_hint(err, "-k KEY or BULLA_KEY names one; 'bulla key new PATH' makes one");
         return FAIL;
     }
-    if (count > 0 && !resolve(&r, given, count, err).ok)
-        return FAIL;
-    return session_open(s, (const char *const *)r.items, r.count, err).ok
+    return (count == 0 || resolve(&r, given, count, err).ok) &&
+                   session_open(s, (const char *const *)r.items, r.count, err).ok
                ? OK
                : tell_nearest(given, count, err);
 }
@@ -161,9 +181,8 @@ struct result common_keyset(struct keyset *set, const struct keystore_env *env,
 
     if (list->count == 0)
         return OK;
-    if (!resolve(&r, list->items, list->count, err).ok)
-        return FAIL;
-    return keyset_open(set, env, (const char *const *)r.items, r.count, err).ok
+    return resolve(&r, list->items, list->count, err).ok &&
+                   keyset_open(set, env, (const char *const *)r.items, r.count, err).ok
                ? OK
                : tell_nearest(list->items, list->count, err);
 }
@@ -202,32 +221,12 @@ struct result common_context(struct context *context, const struct list *words, 
     return OK;
 }
 
-struct result common_suite(const struct options *o, enum suite *suite, struct err *err)
-{
-    const struct suite_info *info = o->suite != NULL ? suite_by_option(o->suite) : NULL;
-
-    if (o->suite != NULL && info == NULL)
-        return fail(err, ERR_USAGE, "--suite is aes or chacha20, not '%s'", o->suite);
-    *suite = info != NULL ? info->suite : 0;
-    return OK;
-}
-
 struct result common_sync(struct session *s, const struct options *o, struct err *err)
 {
-    static const char *const names[] = {
-        [SYNC_EACH] = "each", [SYNC_END] = "end", [SYNC_NONE] = "none"};
-
-    if (o->sync == NULL)
-        return OK;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strcmp(o->sync, names[i]) != 0)
-            continue;
-        s->sync = (enum sync_policy)i;
-        if (s->sync != SYNC_EACH && o->remove_source)
-            return fail(err, ERR_USAGE, "--remove-source needs --sync=each");
-        return OK;
-    }
-    return fail(err, ERR_USAGE, "--sync is each, end or none, not '%s'", o->sync);
+    s->sync = (enum sync_policy)o->sync;
+    if (s->sync != SYNC_EACH && o->remove_source)
+        return fail(err, ERR_USAGE, "--remove-source needs --sync=each");
+    return OK;
 }
 
 int common_run(struct result (*run)(const struct options *o, struct err *err),

@@ -5,16 +5,21 @@
 #include "cmd/options.h"
 #include "libbulla/open.h"
 
-/* common_env fills what stores need of the command line; o must outlive it. ERR_USAGE. */
-FALLIBLE common_env(struct keystore_env *env, const struct options *o, struct err *err);
+#define COMMON_TIMEOUT_MAX 86400 /* seconds that a token or a service may be given */
 
-/* common_threads gives the number of threads that may work at once: -j, else the CPUs there are,
- * but not so many that they would need more memory than is promised. ERR_USAGE. */
-FALLIBLE common_threads(const struct options *o, unsigned *threads, struct err *err);
+/* common_env fills what stores need of the command line; o must outlive it. */
+void common_env(struct keystore_env *env, const struct options *o);
+
+/* common_threads is the number of threads that may work at once: -j, else the CPUs there are, but
+ * not so many that they would need more memory than is promised. */
+unsigned common_threads(const struct options *o);
 
 /* common_fallback is the key of BULLA_KEY, which stands in for a list without any; NULL if there is
  * none. */
 const char *common_fallback(const struct list *keys);
+
+/* common_takes_keys is true if the operands of a verb are keys. */
+bool common_takes_keys(const struct verb *v);
 
 /* common_visit_keys calls visit for each key of a command line, as the user named it. */
 void common_visit_keys(const struct verb *v, const struct options *o,
@@ -39,13 +44,15 @@ FALLIBLE common_not_typed(const struct sealed_place *from, struct err *err);
 /* common_calls tells, with --json, how often the keys asked a token or a service, if they did. */
 void common_calls(const struct options *o, uint64_t calls);
 
-/* common_reference replaces a name of the config file by its reference; the caller frees. */
+/* common_is_name is true for what can only be a name of the config file: it has no scheme, and
+ * neither '/' nor '.' in front of a '#'. */
+bool common_is_name(const char *given);
+
+/* common_reference replaces a name of the config file by its reference; the caller frees.
+ * ERR_MISSING if no config file has the name. */
 FALLIBLE common_reference(const char *given, char **reference, struct err *err);
 
-/* common_suite reads --suite; *suite is 0 if it is not given. ERR_USAGE. */
-FALLIBLE common_suite(const struct options *o, enum suite *suite, struct err *err);
-
-/* common_sync reads --sync: each, end or none. ERR_USAGE. */
+/* common_sync takes --sync. ERR_USAGE. */
 FALLIBLE common_sync(struct session *s, const struct options *o, struct err *err);
 
 /* common_run does what a verb does that has one thing to do, and returns the exit status. */

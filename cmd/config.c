@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/trusted.h"
 
 #define SYSTEM_CONFIG "/etc/bulla/config.ini"
 
@@ -61,6 +62,28 @@ static int on_pair(void *arg, const char *section, const char *name, const char 
     return l->found != NULL && !l->twice && !l->empty;
 }
 
+/* Whoever could have written it would choose the keys, and the module that is loaded for them. */
+static struct result believe(FILE *file, const char *path, struct err *err)
+{
+    char hint[ERR_HINT_MAX];
+
+    if (trusted_file(fileno(file), path, "config file", err).ok)
+        return OK;
+    memcpy(hint, err->hint, sizeof hint);
+    if (hint[0] != '\0')
+        err_hint(err, "%s; BULLA_CONFIG names another", hint);
+    return FAIL;
+}
+
+static struct result parse(FILE *file, const char *path, struct lookup *l, int *line,
+                           struct err *err)
+{
+    if (!believe(file, path, err).ok)
+        return FAIL;
+    *line = ini_parse_stream(read_line, &(struct lines){file, l}, on_pair, l);
+    return ferror(file) == 0 ? OK : fail_errno(err, "cannot read config file '%s'", path);
+}
+
 /* Reads one file. One that must be there is the one the user named. */
 static struct result look_in(const char *path, bool must, struct lookup *l, struct err *err)
 {
@@ -70,12 +93,10 @@ static struct result look_in(const char *path, bool must, struct lookup *l, stru
         return OK;
     if (file == NULL)
         return fail_input(err, "cannot open config file '%s'", path);
-    int line = ini_parse_stream(read_line, &(struct lines){file, l}, on_pair, l);
-    bool unread = ferror(file) != 0;
-    if (unread)
-        (void)fail_errno(err, "cannot read config file '%s'", path);
+    int line;
+    struct result r = parse(file, path, l, &line, err);
     (void)fclose(file); /* it was only read */
-    if (unread)
+    if (!r.ok)
         return FAIL;
     if (l->broken != NULL)
         return fail(err, ERR_USAGE, "config file '%s' has %s", path, l->broken);

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/landlock.h"
 #include "base/seccomp.h"
+#include "base/trusted.h"
 #include "cmd/common.h"
 #include "cmd/config.h"
 #include "cmd/passphrase.h"
@@ -17,13 +18,15 @@
 
 /* What libraries read when they are first used, and hold no secrets of anybody. */
 static const char *const libraries[] = {
-    "/dev/urandom", "/etc/localtime", "/etc/ssl/openssl.cnf", "/lib", "/lib64", "/usr",
+    "/dev/urandom", "/etc/localtime", "/etc/ssl/openssl.cnf", "/lib",
+    "/lib64",       "/usr",           TRUSTED_READS,
 };
 
 /* struct plan: what is to become of the run. */
 struct plan {
     const struct options *options;
     enum keystore_reach reach;
+    bool makes; /* files, or changes them */
     struct ruleset files;
 };
 
@@ -55,6 +58,7 @@ static void allow_change(struct plan *p, const char *path, enum ruleset_access a
 {
     struct stat st;
 
+    p->makes = true;
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
         ruleset_allow(&p->files, path, access);
     else
@@ -80,9 +84,11 @@ static void allow_use(struct plan *p, enum use use, const char *path)
     if (path == NULL || is_stdio(path) || use == USE_NOTHING)
         return;
     bool changes = (use == USE_CHANGE || use == USE_REPLACE) && !o->dry_run;
-    if (changes || beside)
+    if (use == USE_ANYWHERE)
+        ruleset_allow(&p->files, "/", ALLOW_READ);
+    else if (changes || beside)
         allow_change(p, path, use == USE_REPLACE ? ALLOW_LINK : ALLOW_CHANGE);
-    if (!changes)
+    if (!changes && use != USE_ANYWHERE)
         allow_source(p, path);
 }
 
@@ -105,6 +111,7 @@ static void allow_key(void *arg, enum use use, const char *given)
     p->reach = ops->reach > p->reach ? ops->reach : p->reach;
     if (path == NULL)
         return;
+    p->makes = p->makes || use == USE_NEW_KEY;
     if (use == USE_NEW_KEY)
         allow_around(p, path, ALLOW_CHANGE);
     else
@@ -118,10 +125,17 @@ static void allow_operands(struct plan *p, const struct verb *v)
     for (size_t i = 0; i < o->operands.count; i++)
         allow_use(p, v->operand, o->operands.items[i]);
     /* The names in a list and the targets of links are known only when files are done already. */
-    if (o->files_from != NULL)
-        allow_use(p, USE_READ, o->files_from);
     if (o->files_from != NULL || o->follow)
         allow_use(p, v->operand, "/");
+}
+
+/* What an option names; a key is allowed by its store. */
+static void allow_option(void *arg, const struct row *row, const char *value)
+{
+    struct plan *p = arg;
+
+    if (row->use == USE_READ || row->use == USE_CHANGE)
+        allow_use(p, row->use, row->kind == LIST_OF_TEXT && p->options->follow ? "/" : value);
 }
 
 /* A configuration that comes by a pipe can be read only once, which is for the verb to do. */
@@ -155,19 +169,21 @@ static void allow_config(struct plan *p)
 
 static void allow_files(struct plan *p, const struct verb *v)
 {
-    const struct options *o = p->options;
-
     for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++)
         allow_read(p, libraries[i]);
     ruleset_allow(&p->files, TERMINAL, ALLOW_READ_WRITE);
     allow_config(p);
     passphrase_files(allow_secret, p);
-    if (v->operand != USE_KEY && v->operand != USE_NEW_KEY)
+    if (!common_takes_keys(v))
         allow_operands(p, v);
-    allow_use(p, v->envelope, o->envelope);
-    allow_use(p, USE_CHANGE, o->output);
-    for (size_t i = 0; i < o->check.count; i++)
-        allow_use(p, USE_READ, o->follow ? "/" : o->check.items[i]);
+    options_visit(v, p->options, allow_option, p);
+}
+
+static enum seccomp_use use_of_files(const struct plan *p, const struct verb *v)
+{
+    if (!p->makes)
+        return SECCOMP_LOOK;
+    return v->gives || p->options->same_owner ? SECCOMP_GIVE : SECCOMP_MAKE;
 }
 
 /* True if all was done that the keys let us do. */
@@ -180,7 +196,7 @@ static bool carry_out(struct plan *p, const struct verb *v)
         return done;
     allow_files(p, v);
     done = ruleset_enforce(&p->files) && done;
-    return seccomp_refuse() && done;
+    return seccomp_refuse(use_of_files(p, v)) && done;
 }
 
 struct result confine(const struct verb *verb, const struct options *o, struct err *err)
@@ -206,7 +222,9 @@ struct result confine(const struct verb *verb, const struct options *o, struct e
     ruleset_drop(&p.files);
     if (done || !must)
         return OK;
-    (void)fail(err, ERR_UNSUPPORTED, "this kernel does not let the run be confined");
+    (void)fail(err, ERR_UNSUPPORTED, "%s",
+               seccomp_known() ? "this kernel does not let the run be confined"
+                               : "there is no filter of system calls for this kind of machine");
     err_hint(err, "BULLA_CONFINE=must asks for that");
     return FAIL;
 }

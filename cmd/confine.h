@@ -1,7 +1,8 @@
 /* confine: what a run may reach, settled before it opens a key or a file.
  *
  *     keys             new privileges   files (Landlock)     system calls (seccomp)
- *     in files         none             those of the run     all but those of seccomp.h
+ *     in files         none             those of the run     all but those of seccomp.h, by what
+ *                                                            the run makes
  *     on tokens        none             all                  all
  *     of AWS KMS       as before        all                  all
  *

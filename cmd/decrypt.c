@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cmd/batch.h"
 #include "cmd/common.h"
+#include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
 #include "libbulla/look.h"
@@ -129,7 +130,7 @@ static int run(const struct options *o, struct batch batch, bool only_verify)
     return status;
 }
 
-int verb_decrypt(const struct options *o)
+static int decrypt(const struct options *o)
 {
     return run(o,
                (struct batch){.parallel = true,
@@ -140,7 +141,56 @@ int verb_decrypt(const struct options *o)
                false);
 }
 
-int verb_verify(const struct options *o)
+static const struct choice sync_choices[] = {
+    {"each", SYNC_EACH}, {"end", SYNC_END}, {"none", SYNC_NONE}, {NULL, 0}};
+
+static const struct row rows[] = {
+    {"offset", 0, "N", TEXT, FIELD(offset),
+     "open only what lies N bytes after the beginning, or with\n"
+     "-N before the end; needs -o"},
+    {"length", 0, "N", NUMBER, FIELD(length), "open at most N bytes; needs -o"},
+    {"sync", 0, "WHEN", CHOICE, FIELD(sync),
+     "each (the default): a result is durable before it takes\n"
+     "its place; end: all are, before the run ends; none.\n"
+     "What replaces a file is durable before it does",
+     .choices = sync_choices},
+    {"remove-source", 0, NULL, FLAG, FIELD(remove_source),
+     "remove FILE after the result is durable and was read\n"
+     "back and compared"},
+    {"same-owner", 0, NULL, FLAG, FIELD(same_owner),
+     "give results the owner (as root), the group and all\n"
+     "permissions of the sealed files, which whoever can write\n"
+     "to these has chosen"},
+    {"allow-wider", 0, NULL, FLAG, FIELD(allow_wider),
+     "write results too where the file system lets more users\n"
+     "read them than their permissions should"},
+    {"force", 0, NULL, FLAG, FIELD(force), "replace what exists, where that is safe"},
+    {0},
+};
+
+const struct verb verb_decrypt = {
+    .name = "decrypt",
+    .operands = "[FILE...]",
+    .most = ANY_NUMBER,
+    .summary = "open sealed files, or standard input",
+    .more = "FILE.bulla becomes FILE. Without FILE, or with -, standard input is opened to\n"
+            "standard output. A file appears only when all of it was authentic; on a pipe the\n"
+            "exit status says whether what came out is all, and the first of several files that\n"
+            "fails ends it. Results are yours, with the times of the sealed files and their\n"
+            "permissions less the umask; what another user's sealed file held is for you alone.\n",
+    .run = decrypt,
+    .operand = USE_BESIDE,
+    .fallback = true,
+    .rows = (const struct row *const[]){rows_key, rows_output, rows_envelope, rows, rows_require,
+                                        rows_batch, rows_one_file_system, rows_follow,
+                                        rows_allow_empty, rows_jobs, rows_all, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_token, rows_kms, NULL},
+    .examples = "  bulla decrypt -k ./backup.ring -o restored.tar backup.tar.bulla\n"
+                "  bulla decrypt -k ./backup.ring --recursive -o restored upload\n"
+                "  bulla decrypt -k ./backup.ring -o - data.tar.bulla | tar -t\n",
+};
+
+static int verify(const struct options *o)
 {
     return run(o,
                (struct batch){.parallel = true,
@@ -150,3 +200,19 @@ int verb_verify(const struct options *o)
                               .proof = true},
                true);
 }
+
+const struct verb verb_verify = {
+    .name = "verify",
+    .operands = "[FILE...]",
+    .most = ANY_NUMBER,
+    .summary = "decrypt everything and write nothing",
+    .more = "Checks each FILE, or standard input, to its last byte.\n",
+    .run = verify,
+    .operand = USE_READ,
+    .fallback = true,
+    .rows = (const struct row *const[]){rows_key, rows_envelope, rows_require, rows_batch,
+                                        rows_one_file_system, rows_follow, rows_allow_empty,
+                                        rows_jobs, rows_all, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_token, rows_kms, NULL},
+    .examples = "  bulla verify -k ./backup.ring --recursive upload\n",
+};

@@ -11,7 +11,6 @@
 #include "base/stream.h"
 #include "cmd/common.h"
 #include "cmd/config.h"
-#include "cmd/option_rows.h"
 #include "cmd/passphrase.h"
 
 /* struct named: a use of a descriptor, or of what can be read only once. */
@@ -113,25 +112,24 @@ static void add_secret(void *arg, const char *variable, const char *path)
     add_path(arg, variable, path);
 }
 
-static bool is_number(const char *text)
-{
-    return text[strspn(text, "0123456789")] == '\0' && strlen(text) < 10;
-}
+/* struct scan: what is looked for among the options. */
+struct scan {
+    struct uses *uses;
+    const struct options *options;
+};
 
-/* The options that take the number of a descriptor; what is none is refused where it is read. */
-static void add_numbers(struct uses *u, const struct options *o)
+static void add_option(void *arg, const struct row *row, const char *value)
 {
-    for (size_t i = 0; i < option_row_count; i++) {
-        const struct row *row = &option_rows[i];
-        const char *suffix = strrchr(row->name, '-');
-        char by[32];
-        if (suffix == NULL || strcmp(suffix, "-fd") != 0)
-            continue;
-        const char *number = *(const char *const *)(const void *)((const char *)o + row->offset);
-        snprintf(by, sizeof by, "--%s", row->name);
-        if (number != NULL && is_number(number))
-            add_input(u, by, (int)strtol(number, NULL, 10));
-    }
+    struct scan *scan = arg;
+    char by[32];
+
+    snprintf(by, sizeof by, "--%s", row->name);
+    if (row->kind == DESCRIPTOR)
+        add_input(scan->uses, by, (int)strtol(value, NULL, 10));
+    else if (value == scan->options->files_from && is_stdio(value))
+        add_input(scan->uses, by, STDIN_FILENO);
+    else if (row->use != USE_NOTHING && row->use != USE_KEY)
+        add_path(scan->uses, by, value);
 }
 
 static void add_config(struct uses *u)
@@ -162,10 +160,6 @@ static bool add_files(struct uses *u, const struct verb *verb, const struct opti
     }
     if (from_input && o->operands.count == 0)
         add_input(u, "the data", STDIN_FILENO);
-    if (o->files_from != NULL && is_stdio(o->files_from))
-        add_input(u, "--files-from", STDIN_FILENO);
-    else if (o->files_from != NULL)
-        add_path(u, "--files-from", o->files_from);
     return from_input;
 }
 
@@ -207,17 +201,15 @@ static struct result check_messages(struct err *err)
 struct result descriptors_check(const struct verb *verb, const struct options *o, struct err *err)
 {
     struct uses u __attribute__((cleanup(uses_free))) = {0};
-    bool of_keys = verb->operand == USE_KEY || verb->operand == USE_NEW_KEY;
-    bool from_input = !of_keys && add_files(&u, verb, o);
+    struct scan scan = {&u, o};
+    bool from_input = !common_takes_keys(verb) && add_files(&u, verb, o);
     bool to_output =
         o->output != NULL ? is_stdio(o->output) : from_input && verb->operand == USE_BESIDE;
 
-    add_numbers(&u, o);
+    options_visit(verb, o, add_option, &scan);
     passphrase_files(add_secret, &u);
     common_visit_keys(verb, o, add_key, &u);
     add_config(&u);
-    if (o->envelope != NULL)
-        add_path(&u, "--envelope", o->envelope);
     add(&u, to_output ? "the result" : "what is printed", STDOUT_FILENO, NULL);
     add(&u, "messages", STDERR_FILENO, NULL);
     if (u.no_memory)

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cmd/batch.h"
 #include "cmd/common.h"
+#include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
 #include "libbulla/seal.h"
@@ -25,11 +26,7 @@ struct encrypt {
 static struct result read_options(struct seal_options *seal, const struct options *o,
                                   struct err *err)
 {
-    enum suite suite;
-
-    if (!common_suite(o, &suite, err).ok)
-        return FAIL;
-    *seal = (struct seal_options){.suite = suite != 0 ? suite : SUITE_AES,
+    *seal = (struct seal_options){.suite = o->suite != 0 ? (enum suite)o->suite : SUITE_AES,
                                   .name = o->name != NULL ? o->name : "",
                                   .generation = o->generation,
                                   .whose = o->same_owner ? WHOSE_SAME : WHOSE_OWN,
@@ -102,7 +99,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     return OK;
 }
 
-int verb_encrypt(const struct options *o)
+static int encrypt(const struct options *o)
 {
     struct encrypt e = {.options = o};
     struct batch batch = {
@@ -131,3 +128,58 @@ int verb_encrypt(const struct options *o)
     session_close(&e.session);
     return status;
 }
+
+static const struct choice sync_choices[] = {
+    {"each", SYNC_EACH}, {"end", SYNC_END}, {"none", SYNC_NONE}, {NULL, 0}};
+
+static const struct row rows[] = {
+    {"envelope", 0, "ENV", TEXT, FIELD(envelope), "the envelope goes to a file of its own: ENV",
+     .use = USE_CHANGE},
+    {"from-command", 0, "CMD", TEXT, FIELD(from_command),
+     "seal what the shell command CMD prints; nothing appears\n"
+     "unless CMD ends with status 0. Of a pipe in CMD, sh sees\n"
+     "only the last program: \"bash -o pipefail -c '...'\" sees\n"
+     "all. CMD's standard input is empty"},
+    {"detach", 0, NULL, FLAG, FIELD(detach), "put the envelope into a file of its own, OUT.env"},
+    {"sync", 0, "WHEN", CHOICE, FIELD(sync),
+     "each (the default): a result is durable before it takes\n"
+     "its place; end: all are, before the run ends; none.\n"
+     "What replaces a file is durable before it does",
+     .choices = sync_choices},
+    {"context", 0, "K=V", LIST_OF_TEXT, FIELD(context),
+     "store a pair, authenticated but not secret; may be\n"
+     "repeated"},
+    {"name", 0, "NAME", TEXT, FIELD(name), "store a logical name, authenticated but not secret"},
+    {"remove-source", 0, NULL, FLAG, FIELD(remove_source),
+     "remove FILE after the result is durable and was read\n"
+     "back and compared"},
+    {"same-owner", 0, NULL, FLAG, FIELD(same_owner),
+     "as root, give what is sealed the owner, the group and all\n"
+     "permissions of FILE; its owner can delete it then"},
+    {"force", 0, NULL, FLAG, FIELD(force), "replace what exists, where that is safe"},
+    {0},
+};
+
+const struct verb verb_encrypt = {
+    .name = "encrypt",
+    .operands = "[FILE...]",
+    .most = ANY_NUMBER,
+    .summary = "seal files, or standard input",
+    .more = "FILE becomes FILE.bulla. Without FILE, or with -, standard input is sealed to\n"
+            "standard output. The source stays as it is; what is sealed gets its permissions\n"
+            "and times. As root, what is sealed stays root's: nobody else may write to it, and\n"
+            "what another user's FILE becomes is for root alone.\n",
+    .run = encrypt,
+    .operand = USE_BESIDE,
+    .fallback = true,
+    .gives = true,
+    .rows =
+        (const struct row *const[]){rows_key, rows_output, rows, rows_generation, rows_suite,
+                                    rows_batch, rows_one_file_system, rows_jobs, rows_all, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_token,
+                                            rows_oaep, rows_kms, NULL},
+    .examples = "  bulla encrypt -k ./backup.ring backup.tar\n"
+                "  bulla encrypt -k ./backup.ring --recursive -o upload data\n"
+                "  bulla encrypt -k ./backup.ring --from-command 'tar -c data' -o data.tar.bulla\n"
+                "  tar -c data | bulla encrypt -k ./backup.ring -k ./offsite.ring >two.bulla\n",
+};

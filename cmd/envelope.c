@@ -2,6 +2,7 @@
 
 #include "base/stream.h"
 #include "cmd/common.h"
+#include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
 #include "libbulla/repair.h"
@@ -45,12 +46,56 @@ static struct result restore(const struct options *o, struct err *err)
     return repair_restore(&s, &file, &from, o->force, err);
 }
 
-int verb_envelope_export(const struct options *o)
+static int run_export(const struct options *o)
 {
     return common_run(export, o);
 }
 
-int verb_envelope_restore(const struct options *o)
+static const struct row export_rows[] = {
+    {"force", 0, NULL, FLAG, FIELD(force), "replace what exists, where that is safe"},
+    {0},
+};
+
+const struct verb verb_envelope_export = {
+    .group = "envelope",
+    .name = "export",
+    .operands = "FILE",
+    .least = 1,
+    .most = 1,
+    .summary = "copy the envelope of a sealed file",
+    .more = "Writes FILE.env. It opens FILE even if the envelope in FILE is destroyed, and\n"
+            "takes a master key like it.\n",
+    .run = run_export,
+    .operand = USE_BESIDE,
+    .gives = true,
+    .rows = (const struct row *const[]){rows_output, rows_envelope, export_rows, rows_all, NULL},
+    .examples = "  bulla envelope export backup.tar.bulla\n",
+};
+
+static int run_restore(const struct options *o)
 {
     return common_run(restore, o);
 }
+
+static const struct row restore_rows[] = {
+    {"force", 0, NULL, FLAG, FIELD(force), "put in an older envelope"},
+    {0},
+};
+
+const struct verb verb_envelope_restore = {
+    .group = "envelope",
+    .name = "restore",
+    .operands = "FILE",
+    .least = 1,
+    .most = 1,
+    .summary = "put an exported envelope back into its file",
+    .more = "Takes FILE.env, or what --envelope names. If FILE has no whole envelope any more,\n"
+            "a key must prove that the two belong together.\n",
+    .run = run_restore,
+    .operand = USE_CHANGE,
+    .fallback = true,
+    .gives = true,
+    .rows = (const struct row *const[]){rows_key, rows_envelope, restore_rows, rows_all, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_token, rows_kms, NULL},
+    .examples = "  bulla envelope restore backup.tar.bulla\n",
+};

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "cmd/batch.h"
 #include "cmd/common.h"
+#include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
 #include "libbulla/open.h"
@@ -207,10 +208,24 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     return OK;
 }
 
-int verb_inspect(const struct options *o)
+static int inspect(const struct options *o)
 {
     struct batch batch = {.options = o, .each = each, .done = "shown"};
 
     batch.arg = &batch;
     return batch_run(&batch);
 }
+
+const struct verb verb_inspect = {
+    .name = "inspect",
+    .operands = "[FILE...]",
+    .most = ANY_NUMBER,
+    .summary = "show the envelope; needs no key",
+    .more = "What is shown was not authenticated: that takes a key, see 'bulla verify'.\n",
+    .run = inspect,
+    .operand = USE_READ,
+    .rows = (const struct row *const[]){rows_envelope, rows_batch, rows_one_file_system, rows_all,
+                                        NULL},
+    .examples = "  bulla inspect backup.tar.bulla\n"
+                "  bulla inspect --json data.tar.bulla\n",
+};

@@ -13,8 +13,10 @@
 #include "base/threads.h"
 #include "cmd/confine.h"
 #include "cmd/descriptors.h"
+#include "cmd/help.h"
 #include "cmd/options.h"
 #include "cmd/progress.h"
+#include "cmd/report.h"
 #include "cmd/terminal.h"
 #include "keystore/registry.h"
 
@@ -105,18 +107,18 @@ static int run(int argc, char **argv, struct options *o)
     struct err err = {0};
 
     if (argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0)) {
-        terminal_print("bulla %s\n", BULLA_VERSION);
+        report_version();
         return ERR_NONE;
     }
     if (!secret_init(&err).ok || !options_parse(o, &verb, argc, argv, &err).ok)
         return terminal_error(&err);
     if (o->help) {
-        options_help(o, verb);
+        help_show(o, verb);
         return ERR_NONE;
     }
     terminal_quiet(o->quiet);
-    if (!descriptors_check(verb, o, &err).ok || !progress_init(o, &err).ok ||
-        !confine(verb, o, &err).ok)
+    progress_init(o);
+    if (!descriptors_check(verb, o, &err).ok || !confine(verb, o, &err).ok)
         return terminal_error(&err);
     int status = verb->run(o);
     if (secret_unlocked())

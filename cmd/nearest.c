@@ -15,6 +15,7 @@
 #include "keystore/registry.h"
 
 #define NEAREST 3
+#define ALIKE 2     /* letters that two words may differ in, to be taken for one another */
 #define COMPARED 64 /* bytes of a name that are looked at */
 
 /* struct nearest: the names that are most like one, the best first; each is owned. */
@@ -54,6 +55,16 @@ static size_t distance(const char *a, const char *b)
     return row[size];
 }
 
+void nearest_consider(struct nearest_word *n, const char *word)
+{
+    size_t far = distance(n->wanted, word);
+
+    if (far > ALIKE || far >= strlen(n->wanted) || (n->found != NULL && far >= n->distance))
+        return;
+    n->found = word;
+    n->distance = far;
+}
+
 /* The place of a name among the best: of two as like, in the order of their bytes. */
 static size_t place_among(const struct nearest *n, const char *shown, size_t far)
 {
@@ -91,6 +102,12 @@ static void consider_configured(void *arg, const char *name)
     consider(arg, "", name);
 }
 
+/* The directory in front of a name: without one, it may be a name of the config file. */
+static const char *as_a_path(const char *folder, const char *name)
+{
+    return folder[0] == '\0' && common_is_name(name) ? "./" : folder;
+}
+
 static void consider_files(struct nearest *n, const char *folder)
 {
     DIR *stream = opendir(folder);
@@ -100,7 +117,7 @@ static void consider_files(struct nearest *n, const char *folder)
         return;
     while ((entry = readdir(stream)) != NULL)
         if (!temporary_is(entry->d_name) && key_file_is(dirfd(stream), entry->d_name))
-            consider(n, n->folder, entry->d_name);
+            consider(n, as_a_path(n->folder, entry->d_name), entry->d_name);
     closedir(stream);
 }
 
@@ -116,7 +133,8 @@ static void tell(const struct nearest *n, struct err *err)
         err_hint(err, "keys that exist: %s; if it was here, bring its copy back", text);
 }
 
-/* The file that a key lives in, if it is one and is not there; NULL if not. */
+/* The file that a key lives in, or would be in if it were one, if that is not there; NULL if not.
+ */
 static char *missing_file(const char *given)
 {
     char *reference STRING_CLEANUP = NULL, *path = NULL;
@@ -124,9 +142,12 @@ static char *missing_file(const char *given)
     const char *rest;
     struct err ignored;
 
-    if (!common_reference(given, &reference, &ignored).ok ||
-        !registry_find(&ops, &rest, reference, &ignored).ok || ops->file == NULL ||
-        !ops->file(rest, &path, &ignored).ok)
+    if (common_is_name(given) && !config_key(given, &reference, &ignored).ok)
+        return NULL;
+    if (reference == NULL)
+        reference = strdup(given);
+    if (reference == NULL || !registry_find(&ops, &rest, reference, &ignored).ok ||
+        ops->file == NULL || !ops->file(rest, &path, &ignored).ok)
         return NULL;
     if (access(path, F_OK) != 0 && errno == ENOENT)
         return path;

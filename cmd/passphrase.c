@@ -17,6 +17,7 @@
 #include "base/secret_file.h"
 #include "base/stream.h"
 #include "base/text.h"
+#include "base/trusted.h"
 #include "crypto/passphrase.h"
 
 #define CREDENTIALS "CREDENTIALS_DIRECTORY"
@@ -46,25 +47,12 @@ static const struct sources {
                                      "right PIN, given by another tool, brings the tries back"},
 };
 
-static struct result read_descriptor(const char *number, int *fd, struct err *err)
-{
-    char *end;
-    long n = strtol(number, &end, 10);
-
-    if (*number < '0' || *number > '9' || *end != '\0' || n > INT_MAX)
-        return fail(err, ERR_USAGE, "'%s' is not the number of a descriptor", number);
-    *fd = (int)n;
-    return OK;
-}
-
 static struct result from_fd_option(const char *number, const char *noun, struct secret *out,
                                     struct err *err)
 {
     char name[32];
-    int fd;
+    int fd = (int)strtol(number, NULL, 10);
 
-    if (!read_descriptor(number, &fd, err).ok)
-        return FAIL;
     snprintf(name, sizeof name, "descriptor %d", fd);
     return secret_read_typed(out, fd, name, noun, name, err);
 }
@@ -73,10 +61,13 @@ static struct result from_file(const char *path, const char *noun, struct secret
                                struct err *err)
 {
     int fd FD_CLEANUP = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    char *quoted STRING_CLEANUP = NULL;
+    char *quoted STRING_CLEANUP = NULL, kind[sizeof "passphrase file"];
 
     if (fd < 0)
         return fail_input(err, "cannot open %s file '%s'", noun, path);
+    snprintf(kind, sizeof kind, "%s file", noun);
+    if (!trusted_file(fd, path, kind, err).ok)
+        return FAIL;
     if (asprintf(&quoted, "'%s'", path) < 0)
         return fail(err, ERR_FAILED, "out of memory");
     return secret_read_typed(out, fd, path, noun, quoted, err);
@@ -259,17 +250,14 @@ static struct result get(void *arg, const char *what, enum wanted wanted, struct
 }
 
 /* No program that is started gets to read what was meant for us. */
-static struct result keep_descriptors(const struct options *o, struct err *err)
+static void keep_descriptors(const struct options *o)
 {
     for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
         const char *number = option(o, sources[i].fd);
-        int fd = -1;
-        if (number != NULL && !read_descriptor(number, &fd, err).ok)
-            return FAIL;
+        int fd = number != NULL ? (int)strtol(number, NULL, 10) : -1;
         if (fd > STDERR_FILENO)
             (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
     }
-    return OK;
 }
 
 bool passphrase_by_command(const struct options *o)
@@ -292,17 +280,11 @@ void passphrase_files(void (*visit)(void *arg, const char *variable, const char 
     }
 }
 
-struct result passphrase_env(struct keystore_env *env, const struct options *o, struct err *err)
+void passphrase_env(struct keystore_env *env, const struct options *o)
 {
     env->passphrase = get;
     env->arg = (void *)(uintptr_t)o;
-    env->kdf_memory_kib = KDF_MEMORY_KIB_ALLOWED;
-    if (!keep_descriptors(o, err).ok)
-        return FAIL;
-    if (o->max_kdf_mem == 0)
-        return OK;
-    if (o->max_kdf_mem > KDF_MEMORY_KIB_MAX / 1024)
-        return fail(err, ERR_USAGE, "--max-kdf-mem is at most %d MiB", KDF_MEMORY_KIB_MAX / 1024);
-    env->kdf_memory_kib = (uint32_t)o->max_kdf_mem * 1024;
-    return OK;
+    env->kdf_memory_kib =
+        o->max_kdf_mem != 0 ? (uint32_t)o->max_kdf_mem * 1024 : KDF_MEMORY_KIB_ALLOWED;
+    keep_descriptors(o);
 }

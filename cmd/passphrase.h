@@ -17,8 +17,8 @@
 
 #define TERMINAL "/dev/tty"
 
-/* passphrase_env fills the part of env that gets secrets; o must outlive it. ERR_USAGE. */
-FALLIBLE passphrase_env(struct keystore_env *env, const struct options *o, struct err *err);
+/* passphrase_env fills the part of env that gets secrets; o must outlive it. */
+void passphrase_env(struct keystore_env *env, const struct options *o);
 
 /* passphrase_by_command is true if the command line names a program to be run for a secret. */
 bool passphrase_by_command(const struct options *o);

@@ -29,18 +29,13 @@ static struct {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of now */
 
-struct result progress_init(const struct options *o, struct err *err)
+void progress_init(const struct options *o)
 {
-    const char *want = o->progress != NULL ? o->progress : "auto";
-
     now.begun = clock_ms();
-    if (strcmp(want, "json") == 0)
+    if (o->progress == PROGRESS_JSON)
         now.mode = JSON;
-    else if (strcmp(want, "auto") == 0)
-        now.mode = !o->quiet && isatty(STDERR_FILENO) ? LINE : OFF;
-    else if (strcmp(want, "none") != 0)
-        return fail(err, ERR_USAGE, "--progress is auto, json or none, not '%s'", want);
-    return OK;
+    else if (o->progress == 0 && !o->quiet && isatty(STDERR_FILENO))
+        now.mode = LINE;
 }
 
 void progress_at_once(unsigned files)

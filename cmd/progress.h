@@ -9,8 +9,11 @@
 #include "base/stream.h"
 #include "cmd/options.h"
 
-/* progress_init reads --progress: auto (the default), json or none. ERR_USAGE. */
-FALLIBLE progress_init(const struct options *o, struct err *err);
+/* What --progress may say in place of what a run shows by itself. */
+enum { PROGRESS_JSON = 1, PROGRESS_NONE };
+
+/* progress_init takes --progress. */
+void progress_init(const struct options *o);
 
 /* progress_at_once tells that several files are read at once; call it before any thread starts. */
 void progress_at_once(unsigned files);

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "cmd/batch.h"
 #include "cmd/common.h"
+#include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
 #include "libbulla/look.h"
@@ -16,8 +17,7 @@ struct run {
 
 static struct result read_options(struct run *r, const struct options *o, struct err *err)
 {
-    if (!common_suite(o, &r->options.suite, err).ok)
-        return FAIL;
+    r->options.suite = (enum suite)o->suite;
     r->options.generation = o->generation;
     r->other_keys = o->to.count > 0;
     r->options.any_keys = r->other_keys;
@@ -56,7 +56,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     return OK;
 }
 
-int verb_reencrypt(const struct options *o)
+static int reencrypt(const struct options *o)
 {
     struct run r = {0};
     struct batch batch = {.options = o,
@@ -77,3 +77,24 @@ int verb_reencrypt(const struct options *o)
     session_close(&r.from);
     return status;
 }
+
+const struct verb verb_reencrypt = {
+    .name = "reencrypt",
+    .operands = "[FILE...]",
+    .most = ANY_NUMBER,
+    .summary = "give sealed files a new data key and a new body",
+    .more = "What a leaked data key needs. Sealed to the keys of --to, or else to those given\n"
+            "with -k. Name and context stay; the generation stays or is raised. The old file\n"
+            "goes when the new one is durable and was read back.\n",
+    .run = reencrypt,
+    .operand = USE_REPLACE,
+    .fallback = true,
+    .gives = true,
+    .rows =
+        (const struct row *const[]){rows_key, rows_to, rows_generation, rows_suite, rows_batch,
+                                    rows_one_file_system, rows_follow, rows_jobs, rows_all, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_token,
+                                            rows_oaep, rows_kms, NULL},
+    .examples =
+        "  bulla reencrypt -k ./backup.ring --to ./backup.ring --to ./offsite.ring backup.tar.bulla\n",
+};

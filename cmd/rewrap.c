@@ -3,6 +3,7 @@
 
 #include "cmd/batch.h"
 #include "cmd/common.h"
+#include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
 #include "libbulla/look.h"
@@ -22,11 +23,6 @@ static struct result read_options(struct run *r, const struct options *o, struct
         return fail(err, ERR_USAGE, "--to does not go with --add and --remove");
     if (!common_sync(&r->session, o, err).ok)
         return FAIL;
-    if (r->session.sync == SYNC_END) {
-        (void)fail(err, ERR_USAGE, "rewrap cannot sync at the end of a run");
-        err_hint(err, "a power cut could take both copies of an envelope; --sync is each or none");
-        return FAIL;
-    }
     r->rewrap.session = &r->session;
     r->rewrap.dry_run = o->dry_run;
     r->rewrap.preserve_times = o->preserve_times;
@@ -146,7 +142,7 @@ static int run(struct run *r)
     return status == ERR_NONE && left + atomic_load(&r->exported) > 0 ? ERR_PARTIAL : status;
 }
 
-int verb_rewrap(const struct options *o)
+static int rewrap(const struct options *o)
 {
     struct run r = {.options = o};
     struct err err = {0};
@@ -158,3 +154,48 @@ int verb_rewrap(const struct options *o)
     session_close(&r.session);
     return status;
 }
+
+static const struct choice sync_choices[] = {{"each", SYNC_EACH}, {"none", SYNC_NONE}, {NULL, 0}};
+
+static const struct row rows[] = {
+    {"add", 0, "KEY", LIST_OF_TEXT, FIELD(add), "seal to this key too; may be repeated",
+     .use = USE_KEY},
+    {"remove", 0, "KEY", LIST_OF_TEXT, FIELD(remove_keys),
+     "seal to this key no more; may be repeated", .use = USE_KEY},
+    {"dry-run", 'n', NULL, FLAG, FIELD(dry_run), "only say what would be done"},
+    {"share-branch", 0, NULL, FLAG, FIELD(share_branch),
+     "let --add add a key even if not all keys of a file are\n"
+     "given: the added key can open all files of its branch"},
+    {"preserve-times", 0, NULL, FLAG, FIELD(preserve_times),
+     "keep the modification times of the files; a sync by size\n"
+     "and time will not see that they changed"},
+    {"sync", 0, "WHEN", CHOICE, FIELD(sync),
+     "each (the default) or none: whether each copy of an\n"
+     "envelope is made durable before the next is touched;\n"
+     "if not, or at the end, a power cut may take both",
+     .choices = sync_choices},
+    {0},
+};
+
+const struct verb verb_rewrap = {
+    .name = "rewrap",
+    .operands = "[FILE...]",
+    .most = ANY_NUMBER,
+    .summary = "move sealed files to other keys or key versions",
+    .more = "Without --to, --add and --remove, whatever is sealed to an old version of the given\n"
+            "keys moves to their active version. Data keys and bodies stay as they are, so that\n"
+            "the time does not depend on the size of the files. A run makes a new branch key for\n"
+            "the files of which all keys are given. A run that was killed is just started again.\n"
+            "Not a revocation: whoever had the old key and an old copy can still open that copy.\n",
+    .run = rewrap,
+    .operand = USE_REPLACE,
+    .fallback = true,
+    .gives = true,
+    .rows = (const struct row *const[]){rows_key, rows_to, rows, rows_batch, rows_one_file_system,
+                                        rows_follow, rows_jobs, rows_all, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_token,
+                                            rows_oaep, rows_kms, NULL},
+    .examples = "  bulla rewrap -k ./backup.ring --recursive upload\n"
+                "  bulla rewrap -k ./backup.ring --to ./offsite.ring data.tar.bulla\n"
+                "  bulla rewrap -k ./backup.ring --add ./offsite.ring backup.tar.bulla\n",
+};

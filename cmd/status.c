@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cmd/batch.h"
 #include "cmd/common.h"
+#include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
 #include "keystore/shown.h"
@@ -409,15 +410,16 @@ static void show_all(const struct run *r, bool all)
         show(r);
 }
 
-int verb_status(const struct options *o)
+static int show_status(const struct options *o)
 {
     struct session s SESSION_CLEANUP = {0};
     struct keyset keys KEYSET_CLEANUP = {0};
     struct run r RUN_CLEANUP = {0};
     struct err err = {0};
 
-    if (!common_env(&s.env, o, &err).ok || !session_open(&s, NULL, 0, &err).ok ||
-        !common_keyset(&keys, &s.env, &o->needs, &err).ok || !take_needs(&r, &keys, o, &err).ok)
+    common_env(&s.env, o);
+    if (!session_open(&s, NULL, 0, &err).ok || !common_keyset(&keys, &s.env, &o->needs, &err).ok ||
+        !take_needs(&r, &keys, o, &err).ok)
         return terminal_error(&err);
     int status = scan(&r, o);
     /* A count of nothing that could be read would look like an answer. */
@@ -426,6 +428,32 @@ int verb_status(const struct options *o)
     show_all(&r, status == ERR_NONE);
     return any_needed(&r) && status != ERR_INTERRUPTED ? ERR_POLICY : status;
 }
+
+static const struct row rows[] = {
+    {"needs", 0, "KEY", LIST_OF_TEXT, FIELD(needs),
+     "list the files that only this KEY or KEY:VERSION opens;\n"
+     "if repeated, the files that only these keys open",
+     .use = USE_KEY},
+    {0},
+};
+
+const struct verb verb_status = {
+    .name = "status",
+    .operands = "[FILE...]",
+    .most = ANY_NUMBER,
+    .summary = "show which keys sealed files depend on",
+    .more =
+        "Counts the files for each key and version. With --needs, lists the files that would\n"
+        "be lost with a key, and exits 0 only if every file was looked at and none would be; 7\n"
+        "if some would be, 3 if some could not be looked at.\n",
+    .run = show_status,
+    .operand = USE_READ,
+    .rows = (const struct row *const[]){rows, rows_batch, rows_one_file_system, rows_follow,
+                                        rows_allow_empty, rows_all, NULL},
+    .key_rows = (const struct row *const[]){rows_token, rows_kms, NULL},
+    .examples = "  bulla status --recursive upload\n"
+                "  bulla status --recursive --needs ./backup.ring#backup:1 upload\n",
+};
 
 struct result status_needs(struct session *s, struct master_key *key, const char *reference,
                            const struct options *o, uint64_t *needed, struct err *err)

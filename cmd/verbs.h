@@ -1,27 +1,16 @@
-/* verbs: one function for each verb; each returns the exit status. */
+/* verbs: what bulla can be told to do; each stands in the file of its name. */
 #ifndef BULLA_CMD_VERBS_H
 #define BULLA_CMD_VERBS_H
 
 #include "cmd/options.h"
 
-int verb_encrypt(const struct options *o);
-int verb_decrypt(const struct options *o);
-int verb_verify(const struct options *o);
-int verb_inspect(const struct options *o);
-int verb_reencrypt(const struct options *o);
-int verb_rewrap(const struct options *o);
-int verb_status(const struct options *o);
-int verb_key_check(const struct options *o);
-int verb_key_new(const struct options *o);
-int verb_key_list(const struct options *o);
-int verb_key_rotate(const struct options *o);
-int verb_key_retire(const struct options *o);
-int verb_key_disable(const struct options *o);
-int verb_key_enable(const struct options *o);
-int verb_key_destroy(const struct options *o);
-int verb_key_passphrase(const struct options *o);
-int verb_key_export_public(const struct options *o);
-int verb_envelope_export(const struct options *o);
-int verb_envelope_restore(const struct options *o);
+extern const struct verb verb_encrypt, verb_decrypt, verb_verify, verb_inspect, verb_rewrap,
+    verb_reencrypt, verb_status, verb_key_new, verb_key_list, verb_key_rotate, verb_key_retire,
+    verb_key_disable, verb_key_enable, verb_key_destroy, verb_key_passphrase,
+    verb_key_export_public, verb_key_check, verb_envelope_export, verb_envelope_restore,
+    verb_completion;
+
+/* verbs: all of them, as the help shows them; NULL behind the last. */
+extern const struct verb *const verbs[];
 
 #endif

@@ -9,22 +9,14 @@
 #define RESERVED_PREFIX "bulla-"
 
 static const struct suite_info suites[] = {
-    {SUITE_AES, AEAD_AES_256_GCM, "aes", "Cobblestone-256 (AES-256-GCM)"},
-    {SUITE_CHACHA, AEAD_CHACHA20_POLY1305, "chacha20", "Cobblestone with ChaCha20-Poly1305"},
+    {SUITE_AES, AEAD_AES_256_GCM, "Cobblestone-256 (AES-256-GCM)"},
+    {SUITE_CHACHA, AEAD_CHACHA20_POLY1305, "Cobblestone with ChaCha20-Poly1305"},
 };
 
 const struct suite_info *suite_by_code(unsigned code)
 {
     for (size_t i = 0; i < sizeof suites / sizeof *suites; i++)
         if (suites[i].suite == code)
-            return &suites[i];
-    return NULL;
-}
-
-const struct suite_info *suite_by_option(const char *option)
-{
-    for (size_t i = 0; i < sizeof suites / sizeof *suites; i++)
-        if (strcmp(suites[i].option, option) == 0)
             return &suites[i];
     return NULL;
 }

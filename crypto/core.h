@@ -23,13 +23,11 @@ enum suite {
 struct suite_info {
     enum suite suite;
     enum aead_algorithm algorithm;
-    const char *option; /* as the command line names it */
-    const char *name;   /* as inspect shows it */
+    const char *name; /* as inspect shows it */
 };
 
-/* suite_by_code and suite_by_option give a row, or NULL. */
+/* suite_by_code gives a row, or NULL. */
 const struct suite_info *suite_by_code(unsigned code);
-const struct suite_info *suite_by_option(const char *option);
 
 struct context_pair {
     char key[CONTEXT_KEY_MAX + 1];

@@ -40,6 +40,17 @@ static const struct {
     {"", false, &keyring_ops, "keyring"},
 };
 
+void registry_each(void (*visit)(void *arg, const char *store, bool built), void *arg)
+{
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        bool again = false;
+        for (size_t j = 0; j < i; j++)
+            again = again || strcmp(schemes[j].what, schemes[i].what) == 0;
+        if (!again)
+            visit(arg, schemes[i].what, schemes[i].ops != NULL);
+    }
+}
+
 static struct result not_built(size_t row, const char *reference, struct err *err)
 {
     char *shown = reference_shown(reference);
@@ -51,9 +62,8 @@ static struct result not_built(size_t row, const char *reference, struct err *er
     return FAIL;
 }
 
-/* What may have a PIN is no name for anything but a token: it would be printed, or a file made of
- * it. */
-static struct result check_no_pin(const char *reference, struct err *err)
+/* It would be printed, or a file made of it. */
+struct result registry_check_no_pin(const char *reference, struct err *err)
 {
     char *shown = reference_shown(reference);
     struct result r = OK;
@@ -74,6 +84,15 @@ static bool begins(const char *reference, const char *prefix)
     return (scheme ? strncasecmp : strncmp)(reference, prefix, size) == 0;
 }
 
+bool registry_has_scheme(const char *reference)
+{
+    size_t row = 0;
+
+    while (!begins(reference, schemes[row].prefix))
+        row++;
+    return schemes[row].prefix[0] != '\0';
+}
+
 struct result registry_find(const struct keystore_ops **ops, const char **rest,
                             const char *reference, struct err *err)
 {
@@ -81,7 +100,8 @@ struct result registry_find(const struct keystore_ops **ops, const char **rest,
 
     while (!begins(reference, schemes[row].prefix))
         row++;
-    if (strcmp(schemes[row].prefix, PKCS11_SCHEME) != 0 && !check_no_pin(reference, err).ok)
+    if (strcmp(schemes[row].prefix, PKCS11_SCHEME) != 0 &&
+        !registry_check_no_pin(reference, err).ok)
         return FAIL;
     if (schemes[row].ops == NULL)
         return not_built(row, reference, err);

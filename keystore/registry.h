@@ -9,6 +9,17 @@
 FALLIBLE registry_find(const struct keystore_ops **ops, const char **rest, const char *reference,
                        struct err *err);
 
+/* registry_has_scheme is true if a reference begins by saying what kind it is of. */
+bool registry_has_scheme(const char *reference);
+
+/* registry_check_no_pin fails with ERR_USAGE if a reference that is to name no token may have a
+ * PIN.
+ */
+FALLIBLE registry_check_no_pin(const char *reference, struct err *err);
+
+/* registry_each calls visit for each key store, and tells whether this build has it. */
+void registry_each(void (*visit)(void *arg, const char *store, bool built), void *arg);
+
 /* registry_left_behind is true if a store left a thread behind in code of others, as of a module
  * that hangs: then the process must end without exit handlers, which take from that code what it
  * works with. */

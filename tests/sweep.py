@@ -15,6 +15,8 @@ def sample(points, size):
     points = list(points)
     if ALL or len(points) <= size:
         return points
+    if size == 1:
+        return points[:1]
     return [points[i * (len(points) - 1) // (size - 1)] for i in range(size)]
 
 

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/secret_file.h"
 #include "base/text.h"
+#include "base/trusted.h"
 
 #define FILE_MAX (1024 * 1024) /* bytes */
 #define BLANKS " \t\r\f\v"
@@ -254,9 +255,10 @@ static bool is_absent(const char *path, bool was_named)
     return !was_named && (errno == ENOENT || errno == ENOTDIR) && lstat(path, &st) != 0;
 }
 
-/* The whole of a file, with a zero behind it; nothing if it is not there. */
+/* The whole of a file, with a zero behind it; nothing if it is not there. *doubt is an error if
+ * somebody else may have written it. */
 static struct result read_text(struct secret *text, size_t *size, const char *path, bool was_named,
-                               struct err *err)
+                               struct err *doubt, struct err *err)
 {
     int fd FD_CLEANUP = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     struct stat st;
@@ -271,11 +273,30 @@ static struct result read_text(struct secret *text, size_t *size, const char *pa
         return fail(err, ERR_FAILED, "AWS file '%s' is not a regular file", path);
     if (st.st_size > FILE_MAX)
         return fail(err, ERR_FAILED, "AWS file '%s' is longer than %d bytes", path, FILE_MAX);
+    (void)!trusted_file(fd, path, "AWS file", doubt).ok;
     if (!secret_read(text, size, (size_t)st.st_size, fd, path, err).ok)
         return FAIL;
     return *size == (size_t)st.st_size
                ? OK
                : fail(err, ERR_FAILED, "AWS file '%s' changed while it was read", path);
+}
+
+/* What says where plaintext keys go, or which program runs, must be the caller's own. Other lines
+ * need not be: credentials are often those of a container's host. */
+static struct result check_choices(const struct reading *r, const struct err *doubt,
+                                   struct err *err)
+{
+    static const char *const choices[] = {"credential_process", "role_arn", "endpoint_url",
+                                          "ca_bundle"};
+
+    for (size_t p = 0; doubt->class != ERR_NONE && p < r->file->count; p++)
+        for (size_t c = 0; c < sizeof choices / sizeof *choices; c++)
+            if (strcasecmp(r->file->pairs[p].key, choices[c]) == 0) {
+                *err = *doubt;
+                err_context(err, "%s in line %u", choices[c], r->file->pairs[p].line);
+                return FAIL;
+            }
+    return OK;
 }
 
 /* The path in a variable, or of the usual file in the home directory; NULL if there is none. The
@@ -304,12 +325,13 @@ static struct result read_file(struct profile_file *file, const char *variable, 
 {
     struct reading r = {.file = file, .is_config = is_config};
     char *path STRING_CLEANUP = NULL;
+    struct err doubt = {0};
     bool was_named;
     size_t size;
 
     if (!find_path(&path, &was_named, variable, usual, err).ok)
         return FAIL;
-    if (path != NULL && !read_text(&file->text, &size, path, was_named, err).ok) {
+    if (path != NULL && !read_text(&file->text, &size, path, was_named, &doubt, err).ok) {
         if (err->class == ERR_FAILED)
             err_hint(err, "%s=/dev/null means that there is no such file", variable);
         return FAIL;
@@ -319,7 +341,7 @@ static struct result read_file(struct profile_file *file, const char *variable, 
     r.path = path;
     r.at = (char *)file->text.bytes;
     r.end = r.at + size;
-    return read_lines(&r, err);
+    return read_lines(&r, err).ok ? check_choices(&r, &doubt, err) : FAIL;
 }
 
 struct result profiles_read(struct profiles *profiles, struct err *err)

@@ -20,7 +20,8 @@ struct profiles {
 /* profiles_read reads AWS_CONFIG_FILE (~/.aws/config) and AWS_SHARED_CREDENTIALS_FILE
  * (~/.aws/credentials). A file that is missing and was not named counts as empty, and so does
  * /dev/null. ERR_FAILED if one cannot be read, ERR_USAGE if it has a line that makes no sense,
- * which the message names. */
+ * which the message names, ERR_POLICY if one that somebody else may have written names a program, a
+ * role, a server or an authority. */
 FALLIBLE profiles_read(struct profiles *profiles, struct err *err);
 void profiles_free(struct profiles *profiles);
 

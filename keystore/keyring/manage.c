@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/stream.h"
 #include "base/text.h"
+#include "base/trusted.h"
 #include "keystore/keyring/in_use.h"
 #include "keystore/keyring/public.h"
 #include "keystore/keyring/reference.h"
@@ -161,7 +162,8 @@ struct result manage_create(const struct keystore_env *env, const char *referenc
     if (want->kind != NULL && !ring_kind_by_name(want->kind, &kind))
         return fail(err, ERR_USAGE, "--kind is symmetric or x25519, not '%s'", want->kind);
     if (!reference_split(&at, reference, err).ok || !place_open_new(&place, at.path, err).ok ||
-        !lock(&place, err).ok || !ring_for_new(&ring, &place, at.name[0] != '\0', &exists, err).ok)
+        !trusted_place(at.path, "keyring", err).ok || !lock(&place, err).ok ||
+        !ring_for_new(&ring, &place, at.name[0] != '\0', &exists, err).ok)
         return FAIL;
     if (at.version != 0)
         return fail(err, ERR_USAGE, "a new key begins with version 1");

@@ -6,6 +6,7 @@
 
 #include "base/secret_file.h"
 #include "base/text.h"
+#include "base/trusted.h"
 #include "keystore/keyring/secret_json.h"
 
 #define LAYOUT 1
@@ -65,6 +66,8 @@ struct result public_load(struct public_key *key, const struct place *place, boo
     if (memmem(text.bytes, size, MARK, strlen(MARK)) == NULL)
         return OK;
     *is_public = true;
+    if (!trusted_file(fd, place->path, "public key", err).ok)
+        return FAIL;
     key->file = st;
     if (!read_text(key, (const char *)text.bytes, size, err).ok) {
         err_context(err, "public key '%s'", place->path);

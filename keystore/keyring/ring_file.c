@@ -12,6 +12,7 @@
 #include "base/secret_file.h"
 #include "base/stream.h"
 #include "base/text.h"
+#include "base/trusted.h"
 #include "keystore/age.h"
 #include "keystore/keyring/secret_json.h"
 
@@ -315,7 +316,8 @@ static struct result open_private(const struct place *place, int *out, struct st
         return fail_errno(err, "cannot open keyring '%s'", place->path);
     if (socket || !S_ISREG(st->st_mode))
         return fail(err, ERR_POLICY, "keyring '%s' is not a regular file", place->path);
-    if (!check_private(fd, st, place->path, err).ok)
+    if (!check_private(fd, st, place->path, err).ok ||
+        !trusted_file(fd, place->path, "keyring", err).ok)
         return FAIL;
     *out = fd;
     fd = -1;

@@ -8,7 +8,8 @@
 #define RING_FILE_MAX 262144 /* bytes */
 
 /* ring_load reads a keyring; one with a passphrase is locked then. One that is not a regular file,
- * not ours, or open to others is refused (ERR_POLICY); one that is not a keyring is ERR_DAMAGED. */
+ * not ours, open to others, or in a directory where they may replace it is refused (ERR_POLICY);
+ * one that is not a keyring is ERR_DAMAGED. */
 FALLIBLE ring_load(struct ring *ring, const struct place *place, struct err *err);
 
 /* ring_save writes a keyring, whole or not at all, for the owner only. Without replace nothing may

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/trusted.h"
 
 #define BLANKS " \t\r\n"
 
@@ -61,7 +62,9 @@ static struct result take_file(const char *directory, const char *name, struct s
         return OK;
     if (file == NULL)
         return fail_errno(err, "cannot open '%s'", path);
-    struct result r = take_lines(file, path, settings, err);
+    struct result r = trusted_file(fileno(file), path, "module file", err);
+    if (r.ok)
+        r = take_lines(file, path, settings, err);
     (void)fclose(file);
     return r;
 }

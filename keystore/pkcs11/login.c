@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/secret_file.h"
+#include "base/trusted.h"
 #include "keystore/pkcs11/ckr.h"
 
 /* Tokens that refused a PIN. The list is of the process: a module may be loaded again, and a token
@@ -75,6 +76,8 @@ static struct result read_source(const char *path, struct secret *pin, struct er
 
     if (fd < 0)
         return fail_input(err, "cannot open pin-source '%s'", path);
+    if (!trusted_file(fd, path, "pin-source", err).ok)
+        return FAIL;
     if (asprintf(&quoted, "pin-source '%s'", path) < 0)
         return fail(err, ERR_FAILED, "out of memory");
     return secret_read_typed(pin, fd, path, "PIN", quoted, err);

@@ -8,6 +8,7 @@
 #include "base/place.h"
 #include "base/secret_file.h"
 #include "base/text.h"
+#include "base/trusted.h"
 #include "keystore/pem.h"
 
 #define MARK "-----BEGIN "
@@ -19,9 +20,10 @@ struct spki_file {
     struct stat file;
 };
 
-/* Reads a regular file of at most PEM_MAX bytes, all of it. */
-static struct result read_file(const char *path, struct secret *text, size_t *size, struct stat *st,
-                               struct err *err)
+/* Reads a regular file of at most PEM_MAX bytes, all of it; one that is to be believed is judged.
+ */
+static struct result read_file(const char *path, bool believe, struct secret *text, size_t *size,
+                               struct stat *st, struct err *err)
 {
     int fd FD_CLEANUP = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
@@ -30,6 +32,8 @@ static struct result read_file(const char *path, struct secret *text, size_t *si
     if (!S_ISREG(st->st_mode) || st->st_size > PEM_MAX)
         return fail(err, ERR_FAILED, "public key '%s' is not a file of at most %d bytes", path,
                     PEM_MAX);
+    if (believe && !trusted_file(fd, path, "public key", err).ok)
+        return FAIL;
     return secret_read(text, size, PEM_MAX, fd, path, err);
 }
 
@@ -40,7 +44,7 @@ bool spki_is_file(const char *path)
     struct stat st;
     size_t size;
 
-    return read_file(path, &text, &size, &st, &ignored).ok &&
+    return read_file(path, false, &text, &size, &st, &ignored).ok &&
            memmem(text.bytes, size, MARK, strlen(MARK)) != NULL && text.bytes[0] != '{';
 }
 
@@ -54,7 +58,7 @@ static struct result load(struct spki_file *f, const char *path, struct err *err
     struct secret text SECRET_CLEANUP = {0};
     size_t size;
 
-    if (!read_file(path, &text, &size, &f->file, err).ok)
+    if (!read_file(path, true, &text, &size, &f->file, err).ok)
         return FAIL;
     if (!pem_read(&f->pem, f->env->crypto, (const char *)text.bytes, size, err).ok) {
         err_context(err, "public key '%s'", path);

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/keyctl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -11,11 +12,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/msg.h>
 #include <sys/resource.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -177,6 +183,132 @@ static long do_chmod(const char *path)
     return chmod(path, 0600);
 }
 
+/* What can be done by a descriptor that is only for reading. */
+static long by_descriptor(const char *path, long (*act)(int fd))
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    long done = fd < 0 ? -1 : act(fd);
+    int error = errno;
+
+    if (fd >= 0)
+        close(fd);
+    errno = error;
+    return done;
+}
+
+static long do_list(const char *path)
+{
+    return open_as(path, O_RDONLY | O_DIRECTORY);
+}
+
+static long set_mode(int fd)
+{
+    return fchmod(fd, 0700);
+}
+
+static long do_fd_chmod(const char *path)
+{
+    return by_descriptor(path, set_mode);
+}
+
+static long set_setuid(int fd)
+{
+    return fchmod(fd, 04700);
+}
+
+static long do_fd_setuid(const char *path)
+{
+    return by_descriptor(path, set_setuid);
+}
+
+static long set_owner(int fd)
+{
+    return fchown(fd, getuid(), getgid());
+}
+
+static long do_fd_chown(const char *path)
+{
+    return by_descriptor(path, set_owner);
+}
+
+static long set_times(int fd)
+{
+    return futimens(fd, NULL);
+}
+
+static long do_fd_touch(const char *path)
+{
+    return by_descriptor(path, set_times);
+}
+
+static long do_touch(const char *path)
+{
+    return utimensat(AT_FDCWD, path, NULL, 0);
+}
+
+/* By a name at an address of which the lower half is zero, as that of no name is. */
+static long do_touch_high(const char *path)
+{
+    char *high = mmap((void *)0x200000000000, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+    if (high == MAP_FAILED)
+        return -1;
+    strncpy(high, path, 4095);
+    return syscall(SYS_utimensat, AT_FDCWD, high, NULL, 0);
+}
+
+static long set_attribute(int fd)
+{
+    return fsetxattr(fd, "user.x", "x", 1, 0);
+}
+
+static long do_fd_attribute(const char *path)
+{
+    return by_descriptor(path, set_attribute);
+}
+
+static long set_flags(int fd)
+{
+    int flags = 0;
+
+    return ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0 ? -1 : ioctl(fd, FS_IOC_SETFLAGS, &flags);
+}
+
+static long do_fd_flags(const char *path)
+{
+    return by_descriptor(path, set_flags);
+}
+
+static long do_memory(const char *path)
+{
+    int id = shmget(IPC_PRIVATE, 4096, 0600);
+
+    (void)path;
+    return id < 0 ? -1 : shmctl(id, IPC_RMID, NULL);
+}
+
+static long do_queue(const char *path)
+{
+    int id = msgget(IPC_PRIVATE, 0600);
+
+    (void)path;
+    return id < 0 ? -1 : msgctl(id, IPC_RMID, NULL);
+}
+
+static long do_semaphore(const char *path)
+{
+    int id = semget(IPC_PRIVATE, 1, 0600);
+
+    (void)path;
+    return id < 0 ? -1 : semctl(id, 0, IPC_RMID);
+}
+
+static long do_named_queue(const char *path)
+{
+    (void)path;
+    return syscall(SYS_mq_unlink, "bulla-spy"); /* ENOENT where it is allowed */
+}
+
 static long do_clock(const char *path)
 {
     (void)path;
@@ -249,7 +381,10 @@ static const struct {
     {"limit", do_limit},   {"own-limit", do_own_limit}, {"owner", do_owner}, {"owner-ex", do_owner_ex},
     {"owner-signal", do_owner_signal}, {"socket-owner", do_socket_owner}, {"socket-group", do_socket_group},
     {"chmod", do_chmod},   {"clock", do_clock},   {"char", do_char}, {"block", do_block},     {"socket-file", do_socket_file},
-    {"remove-folder", do_remove_folder}, {"syscall", do_syscall},
+    {"remove-folder", do_remove_folder}, {"syscall", do_syscall}, {"list", do_list},
+    {"fd-chmod", do_fd_chmod}, {"fd-setuid", do_fd_setuid}, {"fd-chown", do_fd_chown}, {"fd-touch", do_fd_touch},
+    {"fd-attribute", do_fd_attribute}, {"fd-flags", do_fd_flags}, {"touch", do_touch}, {"touch-high", do_touch_high},
+    {"memory", do_memory}, {"queue", do_queue}, {"semaphore", do_semaphore}, {"named-queue", do_named_queue},
 #ifdef __x86_64__
     {"foreign", do_foreign},
 #endif

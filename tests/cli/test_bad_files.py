@@ -134,18 +134,18 @@ def test_links_that_lead_back_are_not_followed(bulla, ring, work):
 # Folders that may only be read, by somebody who is not root.
 
 WRITERS = {
-    "encrypt": (["encrypt", "-k", "ring", "ro/f"], "cannot create 'ro/f.bulla': Permission denied"),
-    "decrypt": (["decrypt", "-k", "ring", "ro/s.bulla"], "cannot create 'ro/s': Permission denied"),
-    "remove the source": (["encrypt", "-k", "ring", "--remove-source", "ro/f", "-o", "out"], "cannot remove 'ro/f': Permission denied"),
-    "reencrypt": (["reencrypt", "-k", "ring", "ro/s.bulla"], "cannot create 'ro/s.bulla': Permission denied"),
-    "detach": (["encrypt", "-k", "ring", "f", "--envelope", "ro/e"], "cannot create 'ro/e': Permission denied"),
+    "encrypt": (["encrypt", "-k", "./ring", "ro/f"], "cannot create 'ro/f.bulla': Permission denied"),
+    "decrypt": (["decrypt", "-k", "./ring", "ro/s.bulla"], "cannot create 'ro/s': Permission denied"),
+    "remove the source": (["encrypt", "-k", "./ring", "--remove-source", "ro/f", "-o", "out"], "cannot remove 'ro/f': Permission denied"),
+    "reencrypt": (["reencrypt", "-k", "./ring", "ro/s.bulla"], "cannot create 'ro/s.bulla': Permission denied"),
+    "detach": (["encrypt", "-k", "./ring", "f", "--envelope", "ro/e"], "cannot create 'ro/e': Permission denied"),
     "export": (["envelope", "export", "ro/s.bulla"], "cannot create 'ro/s.bulla.env': Permission denied"),
     "new": (["key", "new", "ro/new"], "'ro/new': Permission denied"),
     "rotate": (["key", "rotate", "ro/ring"], "'ro/ring': Permission denied"),
     "retire": (["key", "retire", "ro/ring"], "'ro/ring': Permission denied"),
     "passphrase": (["key", "passphrase", "ro/ring", "--new-passphrase-command", "echo x"], "'ro/ring': Permission denied"),
     "public key": (["key", "export-public", "ro/pair", "-o", "ro/public"], "cannot create 'ro/public': Permission denied"),
-    "tree": (["encrypt", "-k", "ring", "-r", "t", "-o", "ro"], "cannot make directory 'ro/sub': Permission denied"),
+    "tree": (["encrypt", "-k", "./ring", "-r", "t", "-o", "ro"], "cannot make directory 'ro/sub': Permission denied"),
 }
 
 
@@ -154,10 +154,10 @@ def test_folder_that_may_only_be_read(bulla, work, args, says):
     folder = work / "ro"
     (work / "t" / "sub").mkdir(parents=True)
     folder.mkdir()
-    for name in ("ring", "ro/ring"):
+    for name in ("./ring", "ro/ring"):
         bulla("key", "new", "-q", name)
     bulla("key", "new", "-q", "--kind", "x25519", "ro/pair")
-    bulla("encrypt", "-k", "ring", "-o", "ro/s.bulla", stdin=b"x")
+    bulla("encrypt", "-k", "./ring", "-o", "ro/s.bulla", stdin=b"x")
     for name in ("f", "ro/f", "t/sub/f"):
         (work / name).write_bytes(b"x")
     folder.chmod(0o555)
@@ -203,8 +203,8 @@ def test_files_in_a_folder_that_may_only_be_searched(bulla, work):
 
 
 NEED_TO_READ = [
-    (["encrypt", "-k", "ring", "x/f"], "x/f.bulla"),
-    (["encrypt", "-k", "ring", "--remove-source", "-o", "out", "x/f"], "x/f"),
+    (["encrypt", "-k", "./ring", "x/f"], "x/f.bulla"),
+    (["encrypt", "-k", "./ring", "--remove-source", "-o", "out", "x/f"], "x/f"),
     (["key", "rotate", "x/ring"], "x/ring"),
     (["key", "new", "x/new"], "x/new"),
 ]
@@ -215,7 +215,7 @@ def test_change_of_a_folder_that_may_not_be_read(bulla, work, args, name):
     """It could not be made durable: nothing is made or removed there."""
     folder = work / "x"
     folder.mkdir()
-    for ring in ("ring", "x/ring"):
+    for ring in ("./ring", "x/ring"):
         bulla("key", "new", "-q", ring)
     (folder / "f").write_bytes(b"plain")
     before = snapshot(folder)

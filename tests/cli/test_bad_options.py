@@ -37,6 +37,7 @@ COMMANDS = {
     "key check": [KEYS + "ring"],
     "envelope export": ["sealed.bulla"],
     "envelope restore": ["--force", "sealed.bulla"],
+    "completion": ["bash"],
 }
 
 NUMBERS = [(text, 2, "is not a number") for text in ("-1", "1x", " 1", "+1", "0x10", "1e3", "1.5", "\u0661", NASTY)]
@@ -51,14 +52,16 @@ BAD_KEYS = [
     (KEYS + "ring#ring:4294967296", 10, "there is no keyring"),
     ("file:", 2, "an empty file name"),
     ("#ring", 2, "an empty file name"),
-    ("folder", 7, "is not a regular file"),
-    ("loop", 7, "is a symbolic link"),
+    ("./folder", 7, "is not a regular file"),
+    ("./loop", 7, "is a symbolic link"),
     ("socket.bulla", 7, "is not a regular file"),
-    ("fifo", 7, "is not a regular file"),
-    ("garbage", 11, "is not a bulla keyring, public key or PEM file"),
-    (LONG, 1, "File name too long"),
+    ("./fifo", 7, "is not a regular file"),
+    ("./garbage", 11, "is not a bulla keyring, public key or PEM file"),
+    ("./" + LONG, 1, "File name too long"),
     (DEEP, 1, "File name too long"),
-    (NASTY, 10, "there is no keyring"),
+    (b"./" + NASTY, 10, "there is no keyring"),
+    (NASTY, 10, "no config file names a key"),
+    ("garbage", 10, "no config file names a key 'garbage'"),
 ]
 OTHER_STORES = [
     (b"passphrase:\xff", 2, "at most 64 bytes of UTF-8"),
@@ -71,11 +74,11 @@ OTHER_STORES = [
 # What a verb says of an operand instead.
 INSTEAD = {
     ("key new", KEYS + "ring#ring:2"): (2, "a new key begins with version 1"),
-    ("key new", "folder"): (9, "'folder' already exists"),
-    ("key new", "loop"): (9, "'loop' already exists"),
+    ("key new", "./folder"): (9, "'./folder' already exists"),
+    ("key new", "./loop"): (9, "'./loop' already exists"),
     ("key new", "socket.bulla"): (9, "'socket.bulla' already exists"),
-    ("key new", "fifo"): (9, "'fifo' already exists"),
-    ("key new", "garbage"): (9, "'garbage' already exists"),
+    ("key new", "./fifo"): (9, "'./fifo' already exists"),
+    ("key new", "./garbage"): (9, "'./garbage' already exists"),
     ("key rotate", KEYS + "ring#ring:2"): (2, "a key is rotated, not one of its versions"),
     ("key passphrase", KEYS + "ring#nobody"): (2, "a passphrase is for the whole keyring"),
     ("key passphrase", KEYS + "ring#ring:2"): (2, "a passphrase is for the whole keyring"),
@@ -203,7 +206,12 @@ def options(bulla):
     """For each verb its options with what they take, None for a flag; from the help."""
     verbs = [name.strip() for name in re.findall(r"^  (\w.{17})\w", bulla("help").stdout.decode(), re.MULTILINE)]
     rows = re.compile(r"^  (?:-.,|   ) --([a-z-]+)(?: ([A-Z=/]+))?", re.MULTILINE)
-    return {verb: dict(rows.findall(bulla("help", *verb.split()).stdout.decode())) for verb in verbs}
+    of_keys = re.compile(r"--([a-z-]+)(?: ([A-Z=/]+))?")
+    found = {}
+    for verb in verbs:
+        own, _, folded = bulla("help", *verb.split()).stdout.decode().partition("\n'bulla help keys' explains")
+        found[verb] = dict(rows.findall(own) + of_keys.findall(folded.partition("\nExamples:")[0]))
+    return found
 
 
 def with_option(verb, name, *given):
@@ -230,7 +238,8 @@ def forms(options):
             yield [*with_option(verb, name), f"--{name}"], 2, f"--{name} needs a value: {takes}"
             yield with_option(verb, name, f"--{name}="), 2, f"--{name} is empty"
             if name not in REPEATED:
-                yield with_option(verb, name, f"--{name}", "1", f"--{name}=2"), 2, f"--{name} is given twice"
+                word = {"sync": "none", "progress": "json", "suite": "aes", "oaep": "sha1"}.get(name, "1")
+                yield with_option(verb, name, f"--{name}", word, f"--{name}={word}"), 2, f"--{name} is given twice"
 
 
 def misfits(options):
@@ -247,7 +256,9 @@ def operands(options):
     for verb, command in COMMANDS.items():
         bad = BAD_KEYS if KEYS in command[-1] else BAD_FILES
         for value, status, says in bad:
-            if verb != "key new" or value not in NEW_KEYS:
+            if verb == "completion":
+                yield [verb, value], 2, "'completion' takes bash, zsh or fish"
+            elif verb != "key new" or value not in NEW_KEYS:
                 yield [*verb.split(), *command[:-1], value], *INSTEAD.get((verb, value), (status, says))
 
 
@@ -335,3 +346,28 @@ def test_usage(bulla, ring, work, args, says):
     assert says.encode() in done.stderr and is_clear(done.stderr)
     assert done.stdout == b"" or json.loads(done.stdout)["status"] == 2
     assert snapshot(work) == before
+
+
+NEAR = {
+    "verb": (["encrpyt", "plain"], "is 'encrypt' meant? 'bulla help' shows the verbs"),
+    "verb of a group": (["key", "lst"], "is 'key list' meant? 'bulla help key' shows the verbs"),
+    "option": (["encrypt", "--recursiv", "plain"], "is --recursive meant? 'bulla encrypt --help' shows the options"),
+    "nothing like it": (["shred", "plain"], "'bulla help' shows the verbs"),
+    "no option like it": (["encrypt", "--wonderful", "plain"], "'bulla encrypt --help' shows the options"),
+    "a short one": (["encrypt", "-Z", "plain"], "'bulla encrypt --help' shows the options"),
+}
+
+
+@pytest.mark.parametrize("args, hint", NEAR.values(), ids=NEAR)
+def test_near_miss_gets_a_hint(bulla, work, args, hint):
+    assert bulla(*args, status=2).stderr.decode().splitlines()[1] == f"bulla: hint: {hint}"
+
+
+@pytest.mark.parametrize("before", [["-q", "-k"], ["--quiet", "--key"], ["-qk"]], ids=str)
+def test_options_may_stand_before_the_verb(bulla, ring, work, before):
+    (work / "plain").write_bytes(b"x")
+    bulla(*before, ring, "encrypt", "--force", "plain")
+    assert bulla(*before, ring, "--output=-", "decrypt", "plain.bulla").stdout == b"x"
+    assert bulla("--json", "key", "--quiet", "list", ring).stdout.startswith(b'{"key"')
+    assert b"unknown option '--wonderful'" in bulla("--wonderful", "encrypt", "plain", status=2).stderr
+    assert b"unknown verb '-k'" in bulla("-k", ring, status=2).stderr

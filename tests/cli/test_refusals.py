@@ -569,7 +569,7 @@ def test_older_versions_open_what_they_sealed(bulla, ring, source):
 
 @pytest.mark.parametrize("verb", ["encrypt", "decrypt", "verify", "rewrap", "reencrypt"])
 def test_too_many_threads_are_refused_before_a_key_is_opened(refused, verb):
-    refused(verb, "-j", "65", "-k", "no-such-ring", "file", status=2, says="-j is at most 64")
+    refused(verb, "-j", "65", "-k", "no-such-ring", "file", status=2, says="--jobs is at most 64")
 
 
 

@@ -318,8 +318,8 @@ def test_what_is_not_rewrapped(bulla, ring, sealed, work, what):
 USAGE = [
     (["--to", "RING", "--add", "RING"], "--to does not go with --add"),
     (["--to", "RING", "--remove", "RING"], "--to does not go with"),
-    (["--sync", "often"], "--sync is each, end or none"),
-    (["--sync", "end"], "cannot sync at the end"),
+    (["--sync", "often"], "--sync is each or none"),
+    (["--sync", "end"], "--sync is each or none, not 'end'"),
     (["--shard", "0/3"], "--shard is I/N"),
     (["--shard", "4/3"], "--shard is I/N"),
     (["--shard", "1"], "--shard is I/N"),

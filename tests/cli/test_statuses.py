@@ -78,7 +78,8 @@ MISSING = {
     "envelope restore": ["envelope", "restore", "gone.bulla"],
     "envelope restore, envelope": ["envelope", "restore", "s.bulla"],
     "the directory of FILE": ["decrypt", "-k", "a.ring", "gone/s.bulla"],
-    "a keyring to seal to": ["encrypt", "-k", "gone", "f"],
+    "a keyring to seal to": ["encrypt", "-k", "./gone", "f"],
+    "a name of no config file": ["encrypt", "-k", "gone", "f"],
     "a keyring to open with": ["decrypt", "-k", "gone.ring", "s.bulla"],
     "the directory of a keyring": ["decrypt", "-k", "gone/a.ring", "s.bulla"],
     "--to": ["rewrap", "-k", "a.ring", "--to", "gone.ring", "s.bulla"],
@@ -179,8 +180,8 @@ NO_KEY = {
     "text": X, "empty": b"", "JSON": b'{"a": 1}', "a sealed file": None, "too large": b'{"a": 1}' + b" " * 2**18,
 }  # fmt: skip
 REMAINS_OF_A_KEY = {"cut": lambda text: text[:60], "an edit": lambda text: text.replace(b'"active"', b'"alive"')}
-KEY_USES = {"encrypt": ["encrypt", "-k", "k", "f"], "decrypt": ["decrypt", "-k", "k", "-o", "x", "s.bulla"], "--to": ["rewrap", "-k", "a.ring", "--to", "k", "s.bulla"],
-            "key list": ["key", "list", "k"], "key rotate": ["key", "rotate", "k"], "key check": ["key", "check", "k"]}  # fmt: skip
+KEY_USES = {"encrypt": ["encrypt", "-k", "./k", "f"], "decrypt": ["decrypt", "-k", "./k", "-o", "x", "s.bulla"], "--to": ["rewrap", "-k", "a.ring", "--to", "./k", "s.bulla"],
+            "key list": ["key", "list", "./k"], "key rotate": ["key", "rotate", "./k"], "key check": ["key", "check", "./k"]}  # fmt: skip
 
 
 @pytest.mark.parametrize("use", KEY_USES)
@@ -189,7 +190,7 @@ def test_key_file_that_is_none(bulla, world, what, use):
     (world / "k").write_bytes(NO_KEY[what] if NO_KEY[what] is not None else (world / "s.bulla").read_bytes())
     (world / "k").chmod(0o600)
     done = bulla(*KEY_USES[use], status=11)
-    assert "'k' is not a bulla keyring, public key or PEM file" in done.stderr.decode() and not (world / "x").exists()
+    assert "'./k' is not a bulla keyring, public key or PEM file" in done.stderr.decode() and not (world / "x").exists()
 
 
 @pytest.mark.parametrize("use", KEY_USES)
@@ -197,7 +198,7 @@ def test_key_file_that_is_none(bulla, world, what, use):
 def test_key_file_that_is_damaged(bulla, world, damage, use):
     (world / "k").write_bytes(REMAINS_OF_A_KEY[damage]((world / "a.ring").read_bytes()))
     (world / "k").chmod(0o600)
-    assert b"keyring 'k': " in bulla(*KEY_USES[use], status=4).stderr
+    assert b"keyring './k': " in bulla(*KEY_USES[use], status=4).stderr
 
 
 # What is said of a key that is not there: never to make one of that name, to which then all would be sealed.
@@ -221,7 +222,8 @@ def configured(bulla):
 @pytest.mark.parametrize("given", HINTS)
 def test_what_is_there_instead_is_told(bulla, world, given, verb):
     env = configured(bulla) if given == "nighty" else None
-    said = refused(bulla, *verb, given, *(["s.bulla"] if "-k" in verb else []), status=10, says="there is no keyring", env=env)
+    says = "no config file names a key" if given == "nighty" else "there is no keyring"
+    said = refused(bulla, *verb, given, *(["s.bulla"] if "-k" in verb else []), status=10, says=says, env=env)
     listed = ", ".join(f"'{name}'" for name in HINTS[given])
     assert f"hint: keys that exist: {listed}; if it was here, bring its copy back\n" in said and "key new" not in said
 

@@ -12,10 +12,10 @@ static void check_taken(const struct options *o)
     struct session session = {0};
     struct err err = {0};
 
-    if (!common_env(&env, o, &err).ok)
-        HOLDS(err.class == ERR_USAGE);
-    else
-        HOLDS(env.kms_timeout > 0 && env.token.timeout > 0 && env.kdf_memory_kib > 0);
+    common_env(&env, o);
+    HOLDS(env.kms_timeout > 0 && env.token.timeout > 0 && env.kdf_memory_kib > 0);
+    HOLDS(env.kms_timeout <= COMMON_TIMEOUT_MAX && env.token.timeout <= COMMON_TIMEOUT_MAX);
+    HOLDS(common_threads(o) > 0 && common_threads(o) <= THREADS_MAX);
     if (!common_context(&context, &o->context, &err).ok)
         HOLDS(err.class == ERR_USAGE);
     else

@@ -13,7 +13,7 @@ static void get(const struct options *o, enum wanted wanted, const uint8_t *byte
     struct keystore_env env = {0};
     struct err err = {0};
 
-    HOLDS(passphrase_env(&env, o, &err).ok);
+    passphrase_env(&env, o);
     bool got = env.passphrase(env.arg, "secret", wanted, &out, &err).ok;
     if (size > 0 && bytes[size - 1] == '\n')
         size--;
@@ -29,23 +29,19 @@ static void get(const struct options *o, enum wanted wanted, const uint8_t *byte
     HOLDS(size < 40 || strlen(text) < size || strstr(err.text, text) == NULL);
 }
 
-/* No such file, and what is not a descriptor. */
+/* No such file, and no open descriptor. */
 static void get_nothing(const char *variable, bool by_fd, enum wanted wanted)
 {
-    static const char *const numbers[] = {"x", "7x", "-1", "99999999999", ""};
     struct secret out SECRET_CLEANUP = {0};
     struct keystore_env env = {0};
     struct options o = {0};
     struct err err = {0};
 
     setenv(variable, "/nonexistent", 1);
-    for (size_t i = 0; i < (by_fd ? sizeof numbers / sizeof *numbers : 1); i++) {
-        o.passphrase_fd = o.new_passphrase_fd = o.pin_fd = by_fd ? numbers[i] : NULL;
-        HOLDS(!passphrase_env(&env, &o, &err).ok ||
-              !env.passphrase(env.arg, "secret", wanted, &out, &err).ok);
-        HOLDS(out.bytes == NULL);
-        fuzz_refused(&err);
-    }
+    o.passphrase_fd = o.new_passphrase_fd = o.pin_fd = by_fd ? "777" : NULL;
+    passphrase_env(&env, &o);
+    HOLDS(!env.passphrase(env.arg, "secret", wanted, &out, &err).ok && out.bytes == NULL);
+    fuzz_refused(&err);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -7,8 +7,9 @@ READERS = {
     "base/text.c": ["sequence", "text_is_utf8", "harmless", "text_escape", "text_unhex", "text_untime"],
     "base/secret_file.c": ["secret_read", "secret_typed", "secret_read_typed"],
     "cmd/config.c": ["read_line", "on_pair"],
-    "cmd/options.c": ["list_add", "parse_number", "store", "row_by_name", "row_by_letter", "check_row", "next_value", "parse_long", "parse_short",
-                      "parse_arguments", "is_in", "is_group", "find_verb", "is_one_of", "options_parse"],
+    "cmd/options.c": ["list_add", "options_next", "is_digits", "parse_number", "parse_descriptor", "parse_choice", "check_once", "store", "row_by_name",
+                      "row_by_letter", "row_anywhere", "fail_option", "next_value", "parse_long", "parse_short", "is_option", "parse_arguments", "takes_next",
+                      "options_row", "verb_first", "options_is_in", "is_group", "find_verb", "asks_for_help", "options_parse"],
     "cmd/passphrase.c": ["from_file"],
     "crypto/body.c": ["take", "open_piece", "open_batch", "cut_to_range", "prove_size", "find_range"],
     "crypto/cobblestone.c": ["cobblestone_check", "cobblestone_open", "cobblestone_plain_size"],
@@ -51,7 +52,7 @@ READERS = {
     "keystore/pkcs11/guard.c": ["failed", "give_derived", "on_decrypt_init", "on_decrypt"],
     "keystore/pkcs11/uri.c": ["find_known", "check_value", "check_attribute", "check_contradictions", "check_attributes", "read_key", "read_module", "read_pin", "read_parts",
                               "uri_read"],
-    "keystore/registry.c": ["check_no_pin", "begins", "keyset_check_age"],
+    "keystore/registry.c": ["registry_check_no_pin", "begins", "registry_has_scheme", "keyset_check_age"],
     "keystore/shown.c": None,
 }
 
@@ -60,11 +61,12 @@ OTHERS = {
     "base/wire.c": {"writes": "put_integer wire_put_bytes wire_put_sized"},
     "base/text.c": {"writes": "text_percent text_time", "gets the name of a file": "text_ends_with"},
     "base/secret_file.c": {"opens the file": "secret_read_line"},
-    "cmd/config.c": {"finds and opens the files": "config_files config_key look_everywhere look_in named_file"},
-    "cmd/options.c": {"prints the help": "options_help print_moved_in print_overview", "names a verb": "full_name"},
+    "cmd/config.c": {"finds and opens the files, and looks whose they are": "believe parse config_files config_key look_everywhere look_in named_file"},
+    "cmd/options.c": {"names a verb, or the words of a choice": "options_verb_name words_of", "shows what was read": "options_visit",
+                       "frees what was read": "options_free", "reads what shells complete": "options_follow take_word verb_by_name"},
     "cmd/passphrase.c": {
         "chooses the source": "credential_path find passphrase_by_command passphrase_env passphrase_files",
-        "gets a number that the user gave": "from_fd_option keep_descriptors read_descriptor",
+        "gets a number that the user gave": "from_fd_option keep_descriptors",
         "asks a program or the terminal that the user has": "from_command from_terminal on_stop prompt question_put read_hidden",
     },
     "crypto/body.c": {
@@ -72,7 +74,7 @@ OTHERS = {
         "writes": "put_anywhere put_in_turn seal_batch",
     },
     "crypto/cobblestone.c": {"gets sizes and numbers that were read": "chunk_nonce cobblestone_derive", "writes": "cobblestone_copy cobblestone_seal"},
-    "crypto/core.c": {"gets what the user gave, or what was read": "context_add context_copy context_equal context_get context_hash core_name_check suite_by_option",
+    "crypto/core.c": {"gets what the user gave, or what was read": "context_add context_copy context_equal context_get context_hash core_name_check",
                       "writes": "core_encode core_size encode_context"},
     "crypto/envelope.c": {"writes": "copy_slots encode_tagged envelope_encode envelope_fit envelope_new envelope_wrap envelope_write tagged_size",
                           "gets an envelope that was read": "envelope_tag envelope_tag_fits envelope_unwrap"},
@@ -90,7 +92,7 @@ OTHERS = {
                               "sends it, and says what failed": "ask id_or_none remember_down"},
     "keystore/awskms/metadata.c": {"gets what the environment or the user's files set":
                                    "ask_instance container_token container_url instance_credentials instance_root"},
-    "keystore/awskms/profile.c": {"finds and opens the files": "find_path is_absent profiles_read read_file read_text", "keeps what was read": "add_pair"},
+    "keystore/awskms/profile.c": {"finds and opens the files, and looks whose they are": "check_choices find_path is_absent profiles_read read_file read_text", "keeps what was read": "add_pair"},
     "keystore/awskms/sts.c": {"writes a request": "make_form sts_assume_role sts_assume_role_with_web_identity", "sends it": "ask lend"},
     "keystore/keyring/public.c": {"opens the file": "public_load", "writes": "public_text"},
     "keystore/keyring/reference.c": {"finds a key in a ring that was read": "reference_key reference_load",
@@ -114,6 +116,6 @@ OTHERS = {
     "keystore/pkcs11/uri.c": {"writes": "uri_for", "frees": "uri_free"},
     "keystore/registry.c": {"gets keys that are open": "keyset_calls keyset_close keyset_lives_in keyset_locate keyset_matches keyset_next_file keyset_still_active",
                             "opens them": "keyset_open",
-                            "goes by what is built and what files there are": "not_built registry_find",
+                            "goes by what is built and what files there are": "not_built registry_each registry_find",
                             "asks the stores what they left": "registry_left_behind"},
 }

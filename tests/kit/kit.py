@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 TESTS = pathlib.Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS / "decoder")]
 
-import archive  # noqa: E402
+import tarball  # noqa: E402
 import decode  # noqa: E402
 
 ARCHIVE = pathlib.Path(__file__).with_name("vectors.tar")
@@ -72,7 +72,7 @@ def read(name, text):
 
 
 def read_all():
-    return [read(name, text) for name, text in archive.members(ARCHIVE).items()]
+    return [read(name, text) for name, text in tarball.members(ARCHIVE).items()]
 
 
 def keyring(lines):

@@ -372,6 +372,32 @@ def test_web_identity_without_a_role(anonymous, aws, key, web):
     assert not aws.calls
 
 
+# Files that somebody else may have written.
+
+CHOICES = {"credential_process": "/bin/false", "role_arn": "arn:aws:iam::111122223333:role/theirs", "endpoint_url": "https://kms.example.org", "ca_bundle": "/etc/ssl/theirs"}
+
+
+@pytest.mark.parametrize("name", ["config", "credentials"])
+@pytest.mark.parametrize("choice", CHOICES)
+def test_file_that_others_may_write_chooses_nothing(anonymous, aws, key, name, choice):
+    """No program, role, server or authority: a server that they chose would be sent the branch key."""
+    text = f"[other]\naws_access_key_id = x\n{choice.upper()} = {CHOICES[choice]}\n"
+    anonymous.config(**{"config": "", name: text.replace("[other]", "[profile other]" if name == "config" else "[other]")})
+    path = anonymous.home / ".aws" / name
+    path.chmod(0o666)
+    said = refused(anonymous, key, 7, f"{choice} in line 3: AWS file '{path}' may be from somebody else: its group and others can write file '{path}'")
+    assert f"chmod go-w '{path}'" in said and not aws.calls
+
+
+def test_keys_in_a_file_that_others_may_write_are_used(anonymous, user, key, who):
+    """As the AWS tools do: a container has its host's files."""
+    anonymous.config("", f"[default]\n{keys_of(user)}")
+    for path in (anonymous.home / ".aws").iterdir():
+        path.chmod(0o666)
+    seal(anonymous, key)
+    assert who() == user.arn
+
+
 # credential_process.
 
 

@@ -188,6 +188,22 @@ def test_pin_source_that_holds_no_pin(bulla, softhsm, sealed, log, held, says):
     assert f"the PIN from pin-source '{path}' {says}" in done.stderr.decode() and count(log, "C_Login") == 0
 
 
+@pytest.mark.parametrize("source", ["pin-source", "BULLA_PIN_FILE"])
+def test_pin_file_that_others_may_write(bulla, softhsm, sealed, log, source):
+    """It would cost a try, and whoever wrote it would know whether he guessed the PIN."""
+    path = bulla.home / "pin"
+    mode = path.stat().st_mode
+    path.chmod(0o666)
+    from_uri = source == "pin-source"
+    key = softhsm.uri("rsa", mock=True, **({"pin_source": f"file:{path}"} if from_uri else {}))
+    done = opens(bulla, key, sealed, env={} if from_uri else right(bulla), status=7)
+    kind = "pin-source" if from_uri else "PIN file"
+    assert f"{kind} '{path}' may be from somebody else: its group and others can write file" in done.stderr.decode()
+    assert count(log, "C_Login") == 0
+    path.chmod(mode)
+    opens(bulla, key, sealed, env={} if from_uri else right(bulla))
+
+
 def test_without_a_source_there_is_no_guess(bulla, softhsm, sealed, log):
     done = opens(bulla, softhsm.uri("rsa", mock=True), sealed, status=2)
     assert b"there is no terminal to ask for the" in done.stderr and b"PIN" in done.stderr

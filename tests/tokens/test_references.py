@@ -254,6 +254,15 @@ def test_module_that_hangs_ends_with_the_program(bulla, softhsm, configured, han
     assert os.listdir(bulla.work) == []
 
 
+def test_configuration_that_others_may_write(bulla, softhsm, configured, tmp_path):
+    key = softhsm.uri("rsa", module_path=None, module_name="lab")
+    under = configured(lab=f"module: {softhsm.module}\n")
+    seal(bulla, key, under=under)
+    (tmp_path / "modules/lab.module").chmod(0o666)
+    done = seal(bulla, key, under=under, status=7)
+    assert b"module file '/usr/share/p11-kit/modules/lab.module' may be from somebody else" in done.stderr and done.stdout == b""
+
+
 @pytest.mark.parametrize("text", ["", "module:\n", "remote: |p11-kit remote\n", "# module: /x.so\n", "modules: /x.so\n"], ids=repr)
 def test_configuration_without_a_module(bulla, softhsm, configured, text):
     done = seal(bulla, softhsm.uri("rsa", module_path=None, module_name="lab"), under=configured(lab=text), status=6)

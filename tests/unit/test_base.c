@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "base/threads.h"
 #include "base/tree.h"
+#include "base/trusted.h"
 #include "base/wire.h"
 #include "tests/unit/test.h"
 
@@ -464,6 +465,30 @@ static void threads_on_a_large_machine(void)
     CHECK(threads_allowed() == 3);
 }
 
+/* What was opened is judged, whatever took its place since: as a keyring's next version does. */
+static void trusted_looks_at_what_was_opened(void)
+{
+    int fd FD_CLEANUP = -1;
+    struct err err = {0};
+
+    test_write("read", "x", 1);
+    test_write("other", "x", 1);
+    fd = open("read", O_RDONLY | O_CLOEXEC);
+    CHECK(trusted_file(fd, "read", "file", &err).ok);
+    MUST(rename("other", "read") == 0);
+    CHECK(trusted_file(fd, "read", "file", &err).ok);
+    MUST(fchmod(fd, 0646) == 0);
+    CHECK(!trusted_file(fd, "read", "file", &err).ok && err.class == ERR_POLICY);
+    MUST(fchmod(fd, 0644) == 0 && unlink("read") == 0);
+    CHECK(trusted_file(fd, "read", "file", &err).ok);
+    MUST(symlink("read", "read") == 0);
+    CHECK(!trusted_file(fd, "read", "file", &err).ok && err.class == ERR_FAILED);
+    CHECK(strstr(err.text, "Too many levels of symbolic links") != NULL);
+    CHECK(!trusted_file(fd, "gone/read", "file", &err).ok && err.class == ERR_FAILED);
+    CHECK(trusted_place("new", "file", &err).ok && !trusted_place("read/new", "file", &err).ok);
+    MUST(unlink("read") == 0);
+}
+
 int main(void)
 {
     struct err err = {0};
@@ -486,6 +511,7 @@ int main(void)
     RUN(compare_sinks);
     RUN(commands);
     RUN(threads_on_a_large_machine);
+    RUN(trusted_looks_at_what_was_opened);
     RUN(new_directories_wait_for_their_files_many_at_once);
     RUN(what_is_the_callers_takes_no_orders);
     return DONE();

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Many small files of tests as one: a tar archive, the same bytes for the same files.
 
-usage: archive.py unpack ARCHIVE FOLDER    make FOLDER anew, with what is in the archive
-       archive.py pack ARCHIVE FOLDER      make the archive of the files below FOLDER
+usage: tarball.py unpack ARCHIVE FOLDER    make FOLDER anew, with what is in the archive
+       tarball.py pack ARCHIVE FOLDER      make the archive of the files below FOLDER
 """
 
 import io

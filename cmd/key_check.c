@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd/common.h"
+#include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
 
@@ -45,8 +46,8 @@ static struct result check_one(const char *given, const struct options *o, json_
 
     if (o->json && json == NULL)
         return fail(err, ERR_FAILED, "out of memory");
-    if (!common_env(&s.env, o, err).ok || !session_open(&s, NULL, 0, err).ok ||
-        !common_keyset(&keys, &s.env, &one, err).ok)
+    common_env(&s.env, o);
+    if (!session_open(&s, NULL, 0, err).ok || !common_keyset(&keys, &s.env, &one, err).ok)
         return FAIL;
     struct master_key *key = keys.keys[0];
     struct key_sink sink = {.fact = fact, .arg = json};
@@ -67,7 +68,7 @@ static struct result check_one(const char *given, const struct options *o, json_
     return err->class == ERR_NONE ? OK : FAIL;
 }
 
-int verb_key_check(const struct options *o)
+static int run_check(const struct options *o)
 {
     int status = ERR_NONE;
 
@@ -85,3 +86,18 @@ int verb_key_check(const struct options *o)
     }
     return status;
 }
+
+const struct verb verb_key_check = {
+    .group = "key",
+    .name = "check",
+    .operands = "KEY...",
+    .least = 1,
+    .most = ANY_NUMBER,
+    .summary = "wrap and unwrap once, and show what a key can do",
+    .more = "A key that can only seal, like a public key file, is only wrapped by.\n",
+    .run = run_check,
+    .operand = USE_KEY,
+    .rows = (const struct row *const[]){rows_json, rows_all, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_token, rows_oaep, rows_kms, NULL},
+    .examples = "  bulla key check ./backup.ring#backup\n",
+};

@@ -1,0 +1,202 @@
+#include "cmd/help.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/report.h"
+#include "cmd/shared_rows.h"
+#include "cmd/terminal.h"
+#include "cmd/verbs.h"
+
+/* Prints text with each line after the first moved in. */
+static void print_moved_in(const char *text, int columns)
+{
+    for (; *text != '\0'; text++) {
+        terminal_print("%c", *text);
+        if (*text == '\n')
+            terminal_print("%*s", columns, "");
+    }
+    terminal_print("\n");
+}
+
+static void print_overview(const char *group)
+{
+    char name[VERB_NAME_MAX];
+
+    if (group == NULL)
+        terminal_print("bulla " BULLA_VERSION
+                       ": seals backups before they leave the machine, opens them on restore\n\n"
+                       "usage: bulla VERB [options] [FILE...]\n\n");
+    for (const struct verb *const *verb = verbs; *verb != NULL; verb++)
+        if (group == NULL || options_is_in(*verb, group))
+            terminal_print("  %-18s%s\n", options_verb_name(*verb, name), (*verb)->summary);
+    terminal_print(
+        "\n'bulla VERB --help' shows a verb's options, 'bulla help keys' how a key is named,\n"
+        "'bulla help environment' the variables that have a meaning, 'bulla help report' what a\n"
+        "report of a fault should have.\n");
+    if (group == NULL)
+        terminal_print(
+            "\nexit status: 0 done; 1 failed; 2 usage; 3 part of a batch failed or was not\n"
+            "looked at; 4 damaged or forged data; 5 none of the given keys opens it; 6 key\n"
+            "store not reachable; 7 refused by policy; 8 not supported by this bulla; 9 the\n"
+            "output exists already; 10 the input does not exist; 11 it is no sealed file, or\n"
+            "no key file; 130 interrupted\n");
+}
+
+static void print_row(const struct row *row)
+{
+    char name[32];
+
+    snprintf(name, sizeof name, "--%s%s%s", row->name, row->metavar ? " " : "",
+             row->metavar ? row->metavar : "");
+    terminal_print("  %c%c%c %-23s", row->letter ? '-' : ' ', row->letter ? row->letter : ' ',
+                   row->letter ? ',' : ' ', name);
+    if (strlen(name) > 22)
+        terminal_print("\n%29s", "");
+    print_moved_in(row->help, 29);
+}
+
+static void print_rows(const struct row *rows)
+{
+    for (; rows->name != NULL; rows++)
+        print_row(rows);
+}
+
+/* How a key is named, and what keys need of the command line. */
+static void print_keys(void)
+{
+    static const struct {
+        const char *heading;
+        const struct row *rows;
+    } parts[] = {
+        {"Passphrases:", rows_passphrase},
+        {"Passphrases that are set:", rows_new_passphrase},
+        {"Keys on a token:", rows_token},
+        {"RSA keys, where something is sealed to them:", rows_oaep},
+        {"Keys of AWS KMS:", rows_kms},
+    };
+
+    terminal_print(
+        "A KEY is one of these:\n\n"
+        "  PATH or file:PATH        a keyring, a public key file or a PEM file; in the\n"
+        "                           working directory ./NAME\n"
+        "  PATH#NAME[:VERSION]      one of the keys of a keyring, or a version of it\n"
+        "  passphrase:[HINT]        a passphrase; everybody can read the hint\n"
+        "  pkcs11:token=T;object=O  a key on a token: an RFC 7512 URI\n"
+        "  aws-kms://ARN            a key of AWS KMS; also a bare ARN, or alias/NAME\n"
+        "  NAME                     a name of the config file\n\n"
+        "Of several keys that a file is sealed to, any one opens it. BULLA_KEY stands in for a\n"
+        "missing key.\n");
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        terminal_print("\n%s\n\n", parts[i].heading);
+        print_rows(parts[i].rows);
+    }
+}
+
+/* All variables that have a meaning for bulla; those of AWS mean what they mean to its own tools.
+ */
+static void print_environment(void)
+{
+    static const char *const variables[][2] = {
+        {"BULLA_KEY", "the key where no -k is given"},
+        {"BULLA_CONFIG", "the config file, in place of the usual two"},
+        {"BULLA_PASSPHRASE_FILE", "the file of the passphrase"},
+        {"BULLA_NEW_PASSPHRASE_FILE", "the file of a passphrase that is set"},
+        {"BULLA_PIN_FILE", "the file of a token's PIN"},
+        {"BULLA_PKCS11_MODULE", "as --module"},
+        {"BULLA_PKCS11_INIT_ARGS", "as --module-args"},
+        {"BULLA_CONFINE", "no: the run is not confined; must: or it fails"},
+        {"CREDENTIALS_DIRECTORY", "where systemd puts credentials: bulla.passphrase,\n"
+                                  "bulla.new-passphrase, bulla.pin"},
+        {"XDG_CONFIG_HOME, HOME", "where the user's config file is"},
+        {"SOFTHSM2_CONF", "where SoftHSM has its tokens; other modules have others"},
+        {"AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,\n"
+         "  AWS_CREDENTIAL_EXPIRATION",
+         "credentials"},
+        {"AWS_DEFAULT_PROFILE, AWS_PROFILE", "the profile"},
+        {"AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE", "the files of profiles"},
+        {"AWS_ROLE_ARN, AWS_ROLE_SESSION_NAME, AWS_WEB_IDENTITY_TOKEN_FILE", "a web identity"},
+        {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, AWS_CONTAINER_CREDENTIALS_FULL_URI,\n"
+         "  AWS_CONTAINER_AUTHORIZATION_TOKEN, AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+         "the credentials of a container"},
+        {"AWS_EC2_METADATA_DISABLED, AWS_EC2_METADATA_SERVICE_ENDPOINT,\n"
+         "  AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE, AWS_METADATA_SERVICE_TIMEOUT,\n"
+         "  AWS_METADATA_SERVICE_NUM_ATTEMPTS",
+         "the credentials of a machine"},
+        {"AWS_REGION, AWS_DEFAULT_REGION", "the region"},
+        {"AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_KMS, AWS_ENDPOINT_URL_STS,\n"
+         "  AWS_IGNORE_CONFIGURED_ENDPOINT_URLS, AWS_USE_FIPS_ENDPOINT,\n"
+         "  AWS_USE_DUALSTACK_ENDPOINT",
+         "the address"},
+        {"AWS_CA_BUNDLE", "certificates of authorities, in place of the system's"},
+        {"AWS_MAX_ATTEMPTS", "how often a request is tried"},
+        {"HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "a proxy, as curl takes it"},
+    };
+
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
+        bool fits = strlen(variables[i][0]) < 26;
+        terminal_print("  %-26s%s%*s", variables[i][0], fits ? " " : "\n", fits ? 0 : 29, "");
+        print_moved_in(variables[i][1], 29);
+    }
+}
+
+static const struct topic {
+    const char *name;
+    void (*print)(void);
+} topics[] = {{"keys", print_keys}, {"environment", print_environment}, {"report", report_all}};
+
+static const struct topic *topic_by_name(const char *name)
+{
+    for (size_t i = 0; i < sizeof topics / sizeof *topics; i++)
+        if (strcmp(topics[i].name, name) == 0)
+            return &topics[i];
+    return NULL;
+}
+
+bool help_has(const char *topic)
+{
+    return topic_by_name(topic) != NULL;
+}
+
+/* The names of the options that 'bulla help keys' explains. */
+static void print_folded(const struct verb *verb)
+{
+    struct row_walk walk = {.keys = true};
+    size_t column = 80;
+
+    if (verb->key_rows == NULL)
+        return;
+    terminal_print("\n'bulla help keys' explains KEY, and these:\n");
+    for (const struct row *row; (row = options_next(&walk, verb)) != NULL;) {
+        size_t size = strlen(row->name) + 3 + (row->metavar != NULL ? strlen(row->metavar) + 1 : 0);
+        terminal_print("%s --%s%s%s", column + size > 80 ? "\n " : "", row->name,
+                       row->metavar != NULL ? " " : "", row->metavar != NULL ? row->metavar : "");
+        column = column + size > 80 ? size + 1 : column + size;
+    }
+    terminal_print("\n");
+}
+
+static void print_verb(const struct verb *verb)
+{
+    char name[VERB_NAME_MAX];
+
+    terminal_print("usage: bulla %s [options] %s\n\n%s.\n\n%s\n", options_verb_name(verb, name),
+                   verb->operands, verb->summary, verb->more);
+    for (size_t i = 0; verb->rows[i] != NULL; i++)
+        print_rows(verb->rows[i]);
+    print_folded(verb);
+    if (verb->examples != NULL)
+        terminal_print("\nExamples:\n\n%s", verb->examples);
+}
+
+void help_show(const struct options *o, const struct verb *verb)
+{
+    const struct topic *topic = o->topic != NULL ? topic_by_name(o->topic) : NULL;
+
+    if (verb != NULL)
+        print_verb(verb);
+    else if (topic != NULL)
+        topic->print();
+    else
+        print_overview(o->group);
+}

@@ -1,0 +1,48 @@
+/* key: what the verbs of 'bulla key' do alike. */
+#ifndef BULLA_CMD_KEY_H
+#define BULLA_CMD_KEY_H
+
+#include <jansson.h>
+
+#include "cmd/options.h"
+#include "libbulla/session.h"
+
+/* struct key_target: the one key that a verb was given, and what its store needs. */
+struct key_target {
+    struct session session; /* without keys */
+    char *reference;
+    const char *rest; /* as the store takes it */
+    const struct keystore_ops *ops;
+};
+
+#define KEY_TARGET_CLEANUP __attribute__((cleanup(key_target_free)))
+
+/* key_target_read fills *t, which the caller frees also after a failure. */
+FALLIBLE key_target_read(struct key_target *t, const char *given, const struct options *o,
+                         struct err *err);
+void key_target_free(struct key_target *t);
+
+/* key_cannot fails because the store of a key does not do something: ERR_UNSUPPORTED. */
+FALLIBLE key_cannot(const struct key_target *t, const char *what, struct err *err);
+
+/* key_change lets the store of a key change its state. */
+FALLIBLE key_change(const struct key_target *t, enum key_change what, struct key_info *info,
+                    struct err *err);
+
+/* key_failed prints why something failed for a key, with keys that exist in place of one that does
+ * not, and returns the exit status. */
+int key_failed(const char *given, struct err *err);
+
+/* key_run does what a verb does to the one key that it was given; returns the exit status. */
+int key_run(struct result (*run)(const struct options *o, struct err *err),
+            const struct options *o);
+
+/* key_info_json makes an object of what is known of a key; terminal_json takes it over. */
+json_t *key_info_json(const char *reference, const struct key_info *info);
+
+/* key_tell tells what a key is now. */
+void key_tell(const struct options *o, const struct key_target *t, const struct key_info *info);
+
+uint64_t key_now(void);
+
+#endif

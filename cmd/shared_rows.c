@@ -1,0 +1,192 @@
+#include "cmd/shared_rows.h"
+
+#include "cmd/common.h"
+#include "cmd/progress.h"
+#include "crypto/passphrase.h"
+
+const struct row rows_all[] = {
+    {"quiet", 'q', NULL, FLAG, FIELD(quiet), "no warnings, no notes, no progress"},
+    {"help", 'h', NULL, FLAG, FIELD(help), "show this"},
+    {0},
+};
+
+const struct row rows_allow_empty[] = {
+    {"allow-empty", 0, NULL, FLAG, FIELD(allow_empty),
+     "accept a directory or LIST without any sealed file"},
+    {0},
+};
+
+static const struct choice progress_choices[] = {
+    {"auto", 0}, {"json", PROGRESS_JSON}, {"none", PROGRESS_NONE}, {NULL, 0}};
+
+const struct row rows_batch[] = {
+    {"recursive", 'r', NULL, FLAG, FIELD(recursive),
+     "take all files below FILE that is a directory"},
+    {"files-from", 0, "LIST", TEXT, FIELD(files_from),
+     "take the names in LIST too, one a line; - is standard\n"
+     "input",
+     .use = USE_READ},
+    {"null", '0', NULL, FLAG, FIELD(null), "zero bytes end the names in LIST, not line ends"},
+    {"shard", 0, "I/N", TEXT, FIELD(shard),
+     "take only the files of share I (1 to N) of N; which\n"
+     "share a file is in depends on its name alone"},
+    {"json", 0, NULL, FLAG, FIELD(json),
+     "one line of JSON for each file or key on standard\n"
+     "output"},
+    {"progress", 0, "HOW", CHOICE, FIELD(progress),
+     "auto (the default: on a terminal), json or none", .choices = progress_choices},
+    {0},
+};
+
+const struct row rows_envelope[] = {
+    {"envelope", 0, "ENV", TEXT, FIELD(envelope), "the envelope is in a file of its own: ENV",
+     .use = USE_READ},
+    {0},
+};
+
+const struct row rows_follow[] = {
+    {"follow", 0, NULL, FLAG, FIELD(follow),
+     "follow symbolic links below a directory; without it, one\n"
+     "that leads elsewhere counts as not looked at"},
+    {0},
+};
+
+const struct row rows_generation[] = {
+    {"generation", 0, "N", NUMBER, FIELD(generation), "store the version of the backup, 1 or more"},
+    {0},
+};
+
+const struct row rows_jobs[] = {
+    {"jobs", 'j', "N", NUMBER, FIELD(jobs),
+     "work with N threads, on several files or parts of one\n"
+     "at once (as many as there are CPUs, at most 16)",
+     .most = THREADS_MAX},
+    {0},
+};
+
+const struct row rows_json[] = {
+    {"json", 0, NULL, FLAG, FIELD(json),
+     "one line of JSON for each file or key on standard\n"
+     "output"},
+    {0},
+};
+
+const struct row rows_key[] = {
+    {"key", 'k', "KEY", LIST_OF_TEXT, FIELD(keys),
+     "a master key: PATH or file:PATH of a keyring or a\n"
+     "public key file, PATH#NAME or PATH#NAME:VERSION in a\n"
+     "keyring, passphrase:[HINT], a pkcs11: URI, an ARN or\n"
+     "alias/NAME of AWS KMS, or a name from the config file;\n"
+     "may be repeated. BULLA_KEY stands in for a missing -k",
+     .use = USE_KEY},
+    {0},
+};
+
+const struct row rows_kms[] = {
+    {"endpoint", 0, "URL", TEXT, FIELD(endpoint),
+     "where AWS KMS is, in place of its usual address and of\n"
+     "AWS_ENDPOINT_URL_KMS"},
+    {"kms-timeout", 0, "SECONDS", NUMBER, FIELD(kms_timeout),
+     "how long one operation of AWS KMS may take, with its\n"
+     "retries (60)",
+     .most = COMMON_TIMEOUT_MAX, .unit = " seconds"},
+    {0},
+};
+
+const struct row rows_new_passphrase[] = {
+    {"new-passphrase-fd", 0, "N", DESCRIPTOR, FIELD(new_passphrase_fd),
+     "the same for a passphrase that is set, with\n"
+     "BULLA_NEW_PASSPHRASE_FILE and bulla.new-passphrase"},
+    {"new-passphrase-command", 0, "CMD", TEXT, FIELD(new_passphrase_command),
+     "or from what a shell command prints"},
+    {0},
+};
+
+static const struct choice oaep_choices[] = {{"sha256", 0}, {"sha1", 1}, {NULL, 0}};
+
+const struct row rows_oaep[] = {
+    {"oaep", 0, "HASH", CHOICE, FIELD(oaep),
+     "sha256 (the default), or sha1 for tokens that can do\n"
+     "no other: the hash of RSA wraps",
+     .choices = oaep_choices},
+    {0},
+};
+
+const struct row rows_one_file_system[] = {
+    {"one-file-system", 0, NULL, FLAG, FIELD(one_file_system),
+     "stay out of directories on other file systems; those of\n"
+     "a verb that looks for sealed files count as not looked\n"
+     "at"},
+    {0},
+};
+
+const struct row rows_output[] = {
+    {"output", 'o', "OUT", TEXT, FIELD(output),
+     "write to OUT; to files in OUT if it is a directory;\n"
+     "- is standard output",
+     .use = USE_CHANGE},
+    {0},
+};
+
+const struct row rows_passphrase[] = {
+    {"passphrase-fd", 0, "N", DESCRIPTOR, FIELD(passphrase_fd),
+     "read the passphrase from a descriptor; otherwise from\n"
+     "the file in BULLA_PASSPHRASE_FILE, from the systemd\n"
+     "credential bulla.passphrase, or the terminal"},
+    {"passphrase-command", 0, "CMD", TEXT, FIELD(passphrase_command),
+     "or from what a shell command prints"},
+    {"max-kdf-mem", 0, "MIB", NUMBER, FIELD(max_kdf_mem),
+     "let a passphrase cost this much memory (64)", .most = KDF_MEMORY_KIB_MAX / 1024,
+     .unit = " MiB"},
+    {0},
+};
+
+const struct row rows_require[] = {
+    {"require-context", 0, "K=V", LIST_OF_TEXT, FIELD(require_context),
+     "refuse files that lack this context pair; may be\n"
+     "repeated"},
+    {"require-name", 0, "NAME", TEXT, FIELD(require_name), "refuse files of another name"},
+    {"min-generation", 0, "N", NUMBER, FIELD(min_generation),
+     "refuse files of an older generation, or of none"},
+    {0},
+};
+
+static const struct choice suite_choices[] = {
+    {"aes", SUITE_AES}, {"chacha20", SUITE_CHACHA}, {NULL, 0}};
+
+const struct row rows_suite[] = {
+    {"suite", 0, "SUITE", CHOICE, FIELD(suite),
+     "aes (the default) or chacha20, for machines without\n"
+     "AES instructions",
+     .choices = suite_choices},
+    {0},
+};
+
+const struct row rows_to[] = {
+    {"to", 0, "KEY", LIST_OF_TEXT, FIELD(to),
+     "seal to this key's active version, and to no other but\n"
+     "those of further --to",
+     .use = USE_KEY},
+    {0},
+};
+
+const struct row rows_token[] = {
+    {"pin-fd", 0, "N", DESCRIPTOR, FIELD(pin_fd),
+     "read the PIN of a token whose URI has no pin-source\n"
+     "from a descriptor; otherwise from the file in\n"
+     "BULLA_PIN_FILE, from the systemd credential bulla.pin,\n"
+     "or the terminal"},
+    {"pin-command", 0, "CMD", TEXT, FIELD(pin_command), "or from what a shell command prints"},
+    {"module", 0, "PATH", TEXT, FIELD(module),
+     "the PKCS#11 module of URIs that name none: an absolute\n"
+     "path or a name of p11-kit's; else BULLA_PKCS11_MODULE"},
+    {"module-args", 0, "TEXT", TEXT, FIELD(module_args),
+     "what the module is initialised with, which NSS needs;\n"
+     "else BULLA_PKCS11_INIT_ARGS"},
+    {"token-timeout", 0, "SECONDS", NUMBER, FIELD(token_timeout),
+     "give up on a module that is silent for so long (60)", .most = COMMON_TIMEOUT_MAX,
+     .unit = " seconds"},
+    {"allow-pin-in-uri", 0, NULL, FLAG, FIELD(allow_pin_in_uri),
+     "take pin-value in a URI, which others may see"},
+    {0},
+};
