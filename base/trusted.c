@@ -102,8 +102,10 @@ static struct result judge_mode(const struct walk *w, const struct stat *st, str
     (void)fail(err, ERR_POLICY,
                "%s '%s' may be from somebody else: %s can write %s '%s' (mode %03o)", w->kind,
                w->path, who[which], noun(st), w->shown, (unsigned)st->st_mode & 0777);
-    err_hint(err, "if you trust it: chmod %s%s-w '%s'", (which & 2) != 0 ? "g" : "",
-             (which & 1) != 0 ? "o" : "", w->shown);
+    err_hint(err,
+             "if you trust it: chmod %s%s-w '%s', or where permissions cannot be changed, mount it "
+             "with umask=077",
+             (which & 2) != 0 ? "g" : "", (which & 1) != 0 ? "o" : "", w->shown);
     return FAIL;
 }
 

@@ -1,10 +1,11 @@
 """A FUSE that hands everything on to a folder, but fails where it is told to: faulty.py STORE MOUNT OPERATION=ERROR...
 
-An operation is one of FUSE's, as fusepy calls them; OWNER=UID says whose every file is, as NFS with root_squash does.
+An operation is one of FUSE's, as fusepy calls them; OWNER=UID says whose files are, as NFS with root_squash does.
 """
 
 import errno
 import os
+import stat
 import sys
 
 try:
@@ -25,7 +26,7 @@ class Faulty(fuse.Operations):
     def getattr(self, path, handle=None):
         st = os.lstat(path)
         found = {key: getattr(st, key) for key in dir(st) if key.startswith("st_")}
-        return found if self.owner is None else found | {"st_uid": self.owner}
+        return found if self.owner is None or stat.S_ISDIR(st.st_mode) else found | {"st_uid": self.owner}
 
     def readdir(self, path, handle):
         return [".", "..", *os.listdir(path)]

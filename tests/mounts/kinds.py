@@ -193,6 +193,8 @@ def make(name, folder):
     mount = Mount(name, kind, folder)
     try:
         kind.mount(mount, *kind.options)
+        if not kind.folder_mode:
+            mount.at.chmod(0o755)  # a new NTFS is open to all
     except BaseException:
         mount.remove()
         raise
