@@ -11,8 +11,7 @@ static const char *const words[] = {
     "keeps no permissions",
     "keeps no times",
     "cannot sync a file or directory: a power cut may take what was done",
-    "cannot refuse a name that is taken: of two programs that make one file at the same instant, "
-    "the later replaces what the earlier made",
+    "cannot refuse a name that is taken: two programs may replace each other's new file",
 };
 
 #define WORDS (sizeof words / sizeof *words)
