@@ -57,6 +57,8 @@ static bool is_gone(int error)
 
 static void hint_errno(struct err *err, int error)
 {
+    if (error == EMFILE)
+        err_hint(err, "raise the limit of open files, as 'ulimit -n 1024' does");
     if (is_gone(error))
         err_hint(err, "the file system is gone: mount it again, remove what is left there as "
                       "'.bulla-*', and run again");

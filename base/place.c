@@ -189,6 +189,18 @@ struct result place_stat(const struct place *p, struct stat *st, bool *exists, s
     return OK;
 }
 
+struct result place_fits(const struct place *p, struct err *err)
+{
+    long most = fpathconf(p->dir, _PC_NAME_MAX);
+    size_t size = strlen(p->name);
+
+    if (most < 0 || size <= (size_t)most)
+        return OK;
+    return fail(err, ERR_FAILED,
+                "the name of '%s' is too long: it has %zu bytes, and its file system takes %ld",
+                p->path, size, most);
+}
+
 /* Whether a name in the directory is still the file *st, with the bytes that it had. */
 static struct result check_same(const struct place *p, const char *name, bool renamed,
                                 const struct stat *st, struct err *err)

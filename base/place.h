@@ -55,6 +55,10 @@ int fd_stat(int fd, struct stat *st);
  */
 FALLIBLE place_stat(const struct place *p, struct stat *st, bool *exists, struct err *err);
 
+/* place_fits fails unless the file system takes so long a name; for names that are longer than
+ * those the user gave. */
+FALLIBLE place_fits(const struct place *p, struct err *err);
+
 /* place_remove unlinks the name and syncs the directory, if the name is still the regular file *st
  * with the size and time of then. A process that is killed in between may leave the file under a
  * temporary name in the same directory. */

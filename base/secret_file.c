@@ -63,3 +63,14 @@ struct result secret_read_typed(struct secret *out, int fd, const char *name, co
         return FAIL;
     return secret_typed(out, &all, size, noun, from, err);
 }
+
+const char *secret_oddity(const struct secret *s)
+{
+    static const uint8_t mark[] = {0xef, 0xbb, 0xbf};
+
+    if (s->size >= sizeof mark && memcmp(s->bytes, mark, sizeof mark) == 0)
+        return "begins with a byte order mark";
+    if (memchr(s->bytes, '\n', s->size) != NULL || memchr(s->bytes, '\r', s->size) != NULL)
+        return "has a line end in it";
+    return NULL;
+}

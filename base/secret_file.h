@@ -27,4 +27,8 @@ FALLIBLE secret_typed(struct secret *out, const struct secret *read, size_t size
 FALLIBLE secret_read_typed(struct secret *out, int fd, const char *name, const char *noun,
                            const char *from, struct err *err);
 
+/* secret_oddity is what an editor or another system seems to have put into what was read for a
+ * passphrase or a PIN: "begins with a byte order mark" or "has a line end in it"; else NULL. */
+const char *secret_oddity(const struct secret *s);
+
 #endif

@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/magic.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +14,12 @@
 
 #include "base/place.h"
 
-#define SKIP_STEP 65536u
-#define COMPARE_STEP 65536u
+#ifndef EXFAT_SUPER_MAGIC
+#define EXFAT_SUPER_MAGIC 0x2011BAB0
+#endif
+
+#define SKIP_STEP 16384u
+#define COMPARE_STEP 16384u
 #define PIPE_SIZE (1 << 20) /* what any user may ask for (pipe(7)) */
 
 /* Bytes after which the system is asked to begin writing to the disk all that it has of a file, so
@@ -44,6 +50,8 @@ struct result stream_keep_output(struct err *err)
     do
         kept = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, at);
     while (kept < 0 && errno == EINVAL && (at /= 2) > STDERR_FILENO);
+    if (kept < 0 && errno == EINVAL)
+        errno = EMFILE;
     if (kept < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
         return fail_errno(err, "cannot put standard output aside");
     output = kept;
@@ -162,7 +170,7 @@ void source_expect(const struct source *s)
     (void)posix_fadvise(s->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 }
 
-static struct result changed(const struct source *s, struct err *err)
+struct result source_changed(const struct source *s, struct err *err)
 {
     (void)fail(err, ERR_FAILED, "'%s' changed while it was read", s->name);
     err_hint(err, "run again when nothing writes to it, or take a snapshot first");
@@ -184,7 +192,7 @@ struct result source_read_at(const struct source *s, uint64_t offset, void *buf,
         if (n < 0)
             return fail_errno(err, "cannot read '%s'", s->name);
         if (n == 0)
-            return changed(s, err);
+            return source_changed(s, err);
         have += (size_t)n;
         if (s->watch != NULL)
             s->watch->read(s->watch->arg, (size_t)n);
@@ -210,6 +218,18 @@ struct result source_skip(struct source *s, uint64_t size, uint64_t *got, struct
     return OK;
 }
 
+/* A lease for reading is had only while nobody has the file open to write, and then there is
+ * nothing to store. Whoever wants it back asks by a signal, which must be one that ends no program.
+ * What fails while it is stored is for whoever wrote it; nobody waits until it is. */
+void source_settle(const struct source *s)
+{
+    if (fcntl(s->fd, F_SETSIG, SIGURG) == 0 && fcntl(s->fd, F_SETLEASE, F_RDLCK) == 0) {
+        (void)fcntl(s->fd, F_SETLEASE, F_UNLCK);
+        return;
+    }
+    (void)sync_file_range(s->fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE);
+}
+
 struct result source_unchanged(const struct source *s, const struct stat *before, struct err *err)
 {
     struct stat now;
@@ -219,8 +239,17 @@ struct result source_unchanged(const struct source *s, const struct stat *before
     if (fstat(s->fd, &now) != 0)
         return fail_errno(err, "cannot look at '%s' again", s->name);
     if (!file_unchanged(&now, before))
-        return changed(s, err);
+        return source_changed(s, err);
     return OK;
+}
+
+bool source_touched(const struct source *s, const struct stat *before)
+{
+    struct stat now;
+
+    return S_ISREG(before->st_mode) &&
+           (fstat(s->fd, &now) != 0 || now.st_ctim.tv_sec != before->st_ctim.tv_sec ||
+            now.st_ctim.tv_nsec != before->st_ctim.tv_nsec);
 }
 
 void pipe_widen(int fd)
@@ -298,23 +327,60 @@ static struct result fd_write_at(struct sink *self, uint64_t offset, const void 
     return OK;
 }
 
-/* Where reserving room takes no time and spares some later. In memory it takes as long as writing,
- * and other file systems would no longer compress what is written there. */
-static bool reserving_helps(int fd)
-{
-    struct statfs fs;
+/* Kinds of file systems that store what is written as it is: what does not fit into what they call
+ * free, fits nowhere. Others compress, or report free space that they do not know. Reserving takes
+ * no time on some, and spares some later; in memory it takes as long as writing. */
+static const struct fs_kind {
+    long magic;
+    bool reserves;
+} fs_kinds[] = {
+    {EXT4_SUPER_MAGIC, true},   {XFS_SUPER_MAGIC, true},    {TMPFS_MAGIC, false},
+    {MSDOS_SUPER_MAGIC, false}, {EXFAT_SUPER_MAGIC, false},
+};
 
-    return fstatfs(fd, &fs) == 0 && (fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC);
+/* NULL if it is of none of these, or has no size. */
+static const struct fs_kind *find_kind(int fd, struct statfs *fs)
+{
+    if (fstatfs(fd, fs) != 0 || fs->f_blocks == 0)
+        return NULL;
+    for (size_t i = 0; i < sizeof fs_kinds / sizeof *fs_kinds; i++)
+        if ((long)fs->f_type == fs_kinds[i].magic)
+            return &fs_kinds[i];
+    return NULL;
+}
+
+/* Reserving more than there is would take all of it for a moment, from whoever writes there. Only
+ * root may use the last of it. The quota of a user is seen when it is used up. */
+static struct result check_room(const struct fd_sink *s, const struct statfs *fs, uint64_t size,
+                                struct err *err)
+{
+    uint64_t blocks = geteuid() == 0 ? fs->f_bfree : fs->f_bavail;
+    uint64_t block = (uint64_t)(fs->f_frsize > 0 ? fs->f_frsize : fs->f_bsize);
+
+    if (size / block <= blocks)
+        return OK;
+    errno = ENOSPC;
+    (void)fail_errno(err, "cannot write '%s'", s->name);
+    err_hint(err,
+             "it takes %" PRIu64 " bytes more, and %" PRIu64 " are free: make room, or name "
+             "another place",
+             size, blocks * block);
+    return FAIL;
 }
 
 /* Only a lack of room counts; whatever else is wrong, writing will tell. */
 static struct result fd_expect(struct sink *self, uint64_t size, struct err *err)
 {
     const struct fd_sink *s = (const struct fd_sink *)self;
+    struct statfs fs;
+    const struct fs_kind *kind = find_kind(s->fd, &fs);
 
-    if (size == 0 || size > INT64_MAX - s->written || !reserving_helps(s->fd))
+    if (size == 0 || size > INT64_MAX - s->written || kind == NULL)
         return OK;
-    while (fallocate(s->fd, FALLOC_FL_KEEP_SIZE, (off_t)s->written, (off_t)size) != 0) {
+    if (!check_room(s, &fs, size, err).ok)
+        return FAIL;
+    while (kind->reserves &&
+           fallocate(s->fd, FALLOC_FL_KEEP_SIZE, (off_t)s->written, (off_t)size) != 0) {
         if (stream_interrupted())
             return fail(err, ERR_INTERRUPTED, "interrupted");
         if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)

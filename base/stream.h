@@ -72,9 +72,22 @@ FALLIBLE source_read_ahead(struct source *s, size_t *size, struct err *err);
 void source_forget(struct source *s);
 #define SOURCE_CLEANUP __attribute__((cleanup(source_forget)))
 
+/* source_settle comes before a file is read, so that its time shows what others write to it by a
+ * mapping (mmap(2)) from then on: a page that is written to gets the file a new time only once the
+ * system has begun to store it. Where nobody has the file open to write, it does nothing. Memory
+ * (tmpfs) and overlays store nothing, and show nothing. */
+void source_settle(const struct source *s);
+
 /* source_unchanged fails if the file behind a regular source is not as *before says (size, mtime).
  */
 FALLIBLE source_unchanged(const struct source *s, const struct stat *before, struct err *err);
+
+/* source_touched is true if something about that file changed (ctime): what it holds, even if
+ * whoever wrote that set the old time again, or only a name, an owner or permissions. */
+bool source_touched(const struct source *s, const struct stat *before);
+
+/* source_changed fails with the words of source_unchanged. */
+FALLIBLE source_changed(const struct source *s, struct err *err);
 
 /* pipe_widen asks for a larger buffer of a pipe, so that both of its ends work at once; anything
  * else is left as it is. */
@@ -96,8 +109,8 @@ FALLIBLE sink_write(struct sink *s, const void *bytes, size_t size, struct err *
 FALLIBLE sink_write_at(struct sink *s, uint64_t offset, const void *bytes, size_t size,
                        struct err *err);
 
-/* sink_expect tells that size more bytes will come, so that a full disk is known before anything is
- * read, and a file written at several places lies in one piece. */
+/* sink_expect tells that size more bytes will come, so that a disk without that much room is known
+ * before anything is read, and a file written at several places lies in one piece. */
 FALLIBLE sink_expect(struct sink *s, uint64_t size, struct err *err);
 
 /* fd_sink writes to a descriptor, which belongs to somebody else. */

@@ -7,6 +7,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/process_limits.h"
+
+#define FILE_DESCRIPTORS 10  /* of a file that a thread works on, and of one that waits for it */
+#define WALK_DESCRIPTORS 600 /* of the deepest walk of two trees */
+#define HEAP ((size_t)256 << 10) /* bytes that a thread takes in small pieces */
+
 /* Kernel ids of the threads that run; 0 is free. */
 static atomic_int running[2 * THREADS_MAX];
 
@@ -18,6 +24,23 @@ unsigned threads_allowed(void)
         return 1;
     unsigned n = (unsigned)CPU_COUNT_S(sizeof sets, sets);
     return n < 1 ? 1 : n > THREADS_MAX ? THREADS_MAX : n;
+}
+
+/* Whether so many threads find the memory that they need, and as much as one of them is left. */
+static bool memory_fits(unsigned threads, size_t memory)
+{
+    return limits_has_memory((threads + 1) * (memory + HEAP + LIMITS_THREAD_STACK));
+}
+
+unsigned threads_that_fit(unsigned threads, size_t memory)
+{
+    unsigned walk = limits_descriptors() / 2, left = limits_descriptors_left();
+
+    walk = walk < WALK_DESCRIPTORS ? walk : WALK_DESCRIPTORS;
+    while (threads > 1 &&
+           (walk + threads * FILE_DESCRIPTORS > left || !memory_fits(threads, memory)))
+        threads--;
+    return threads;
 }
 
 void crew_init(struct crew *crew, unsigned threads, size_t block_size)

@@ -13,6 +13,11 @@
 /* threads_allowed is the number of CPUs this process may run on, at most THREADS_MAX. */
 unsigned threads_allowed(void);
 
+/* threads_that_fit is how many of so many threads the limits of this process leave room for, at
+ * least 1, where each works on a file of its own with so many bytes of memory besides its stack.
+ * Half of the descriptors are left to a walk, or all that the deepest one takes. */
+unsigned threads_that_fit(unsigned threads, size_t memory);
+
 /* struct crew: how many more threads may work, and the blocks of memory that they work in. Whoever
  * works without asking lets it go below zero, until another leaves. */
 struct crew {

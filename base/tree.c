@@ -10,9 +10,10 @@
 
 #include "base/atomic_file.h"
 #include "base/lacks.h"
+#include "base/process_limits.h"
 
 #define DEPTH_MAX 256     /* directories: each holds two descriptors */
-#define UNFINISHED_MAX 64 /* directories: each holds one */
+#define UNFINISHED_MAX 64 /* directories: each holds a descriptor; an eighth of all at most */
 
 /* struct unfinished: a new directory of the other tree that was walked. */
 struct unfinished {
@@ -194,7 +195,7 @@ static struct result finish_later(struct walk *w, int *twin, const struct paths 
 
     if (own == NULL || twin_own == NULL)
         return fail(err, ERR_FAILED, "out of memory");
-    if (w->unfinished_count == UNFINISHED_MAX)
+    if (w->unfinished_count == UNFINISHED_MAX || w->unfinished_count >= limits_descriptors() / 8)
         finish_all(w);
     w->unfinished[w->unfinished_count++] = (struct unfinished){*twin, own, twin_own, *like};
     *twin = -1;

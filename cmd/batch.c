@@ -152,6 +152,17 @@ static bool seals(struct run *r, const struct place *file)
     return why == NULL;
 }
 
+/* What a file seems to be. The envelope of a body that this run removes goes a moment later. */
+static enum look look_in_turn(const struct run *r, const struct place *file)
+{
+    enum look look = look_at(file);
+
+    if (look != LOOK_ALONE || !r->batch->options->remove_source || r->pool == NULL)
+        return look;
+    pool_wait(r->pool);
+    return look_at(file);
+}
+
 /* Whether the verb takes a file of a walk; if not, that is counted. */
 static bool takes(struct run *r, const struct place *named, const struct place *file)
 {
@@ -172,7 +183,7 @@ static bool takes(struct run *r, const struct place *named, const struct place *
         return seals(r, file);
     if (b->only == NULL || text_ends_with(named->name, b->only))
         return true;
-    enum look look = look_at(file);
+    enum look look = look_in_turn(r, file);
     if (b->take == NULL && ((b->looks | failing) & 1u << look) != 0)
         return true;
     if (missed[look] != NULL)
@@ -209,10 +220,10 @@ static struct result do_found(struct run *r, const struct place *file, int twin,
     if (!takes(r, file, &source))
         return OK;
     r->found++;
-    if (writes(r->batch) &&
-        !(twin >= 0 ? results_in(r->batch, file->name, twin, twin_path, &target, err)
-                    : results_beside(r->batch, file, &target, err))
-             .ok)
+    if (writes(r->batch) && !(twin >= 0 ? results_in(r->batch, file->name, twin, twin_path,
+                                                     strlen(twin_path), &target, err)
+                                        : results_beside(r->batch, file, &target, err))
+                                 .ok)
         return FAIL;
     return submit(r, (struct item){.size = size_of(&source, false)}, &source, &target, err);
 }
@@ -347,8 +358,9 @@ static struct result do_file(struct run *r, struct place *source, struct err *er
     struct item item = {.follow = true, .size = size_of(source, true)};
 
     if (writes(r->batch) && !(o->output != NULL && is_stdio(o->output))) {
-        struct result named = r->to_directory     ? results_in(r->batch, source->name, r->out_dir,
-                                                               o->output, &target, err)
+        struct result named = r->to_directory
+                                  ? results_in(r->batch, source->name, r->out_dir, o->output,
+                                               strlen(o->output), &target, err)
                               : o->output != NULL ? place_open_new(&target, o->output, err)
                                                   : results_beside(r->batch, source, &target, err);
         if (!named.ok)
@@ -493,6 +505,9 @@ static void start_pool(struct run *r)
     unsigned threads = common_threads(r->batch->options);
 
     if (!r->batch->parallel || !r->account.many || r->one_stream || threads == 1)
+        return;
+    common_fit_threads(r->batch->options, &threads);
+    if (threads == 1)
         return;
     progress_at_once(threads);
     r->pool = pool_start(threads, run_task, r);

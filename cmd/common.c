@@ -1,5 +1,6 @@
 #include "cmd/common.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "cmd/passphrase.h"
 #include "cmd/progress.h"
 #include "cmd/terminal.h"
+#include "crypto/body.h"
 
 #define THREADS_USUAL 16 /* at most; -j may say more */
 #define TIMEOUT 60       /* seconds that a token or a service gets */
@@ -114,6 +116,21 @@ unsigned common_threads(const struct options *o)
     return o->jobs > 0 ? (unsigned)o->jobs : allowed < THREADS_USUAL ? allowed : THREADS_USUAL;
 }
 
+void common_fit_threads(const struct options *o, unsigned *threads)
+{
+    unsigned fit = threads_that_fit(*threads, BODY_BLOCK_SIZE);
+    char text[128];
+
+    if (fit < *threads && o->jobs > 0) {
+        snprintf(text, sizeof text,
+                 "-j %u needs more descriptors or memory than the limits allow (see 'ulimit -n' "
+                 "and 'ulimit -v'): -j %u is used",
+                 *threads, fit);
+        terminal_warn(NULL, text);
+    }
+    *threads = fit;
+}
+
 const char *common_fallback(const struct list *keys)
 {
     const char *key = getenv("BULLA_KEY");
@@ -196,6 +213,14 @@ struct result common_envelope(struct sealed_place *from, struct place *room,
         return FAIL;
     from->envelope = room;
     return OK;
+}
+
+struct result common_name_fits(const struct place *made, const char *hint, struct err *err)
+{
+    if (place_fits(made, err).ok)
+        return OK;
+    err_hint(err, "%s", hint);
+    return FAIL;
 }
 
 struct result common_not_typed(const struct sealed_place *from, struct err *err)

@@ -14,6 +14,10 @@ void common_env(struct keystore_env *env, const struct options *o);
  * not so many that they would need more memory than is promised. */
 unsigned common_threads(const struct options *o);
 
+/* common_fit_threads lowers the number of threads that each work on a file of their own to what the
+ * limits of the process leave room for, and warns if -j asked for more. */
+void common_fit_threads(const struct options *o, unsigned *threads);
+
 /* common_fallback is the key of BULLA_KEY, which stands in for a list without any; NULL if there is
  * none. */
 const char *common_fallback(const struct list *keys);
@@ -37,6 +41,10 @@ FALLIBLE common_keyset(struct keyset *set, const struct keystore_env *env, const
  * points to then. */
 FALLIBLE common_envelope(struct sealed_place *from, struct place *room, const struct options *o,
                          struct err *err);
+
+/* common_name_fits fails unless a name that bulla made fits into its file system; hint says how the
+ * user gives another. */
+FALLIBLE common_name_fits(const struct place *made, const char *hint, struct err *err);
 
 /* common_not_typed refuses to read sealed data from a terminal. ERR_USAGE. */
 FALLIBLE common_not_typed(const struct sealed_place *from, struct err *err);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/trusted.h"
@@ -62,6 +63,16 @@ static int on_pair(void *arg, const char *section, const char *name, const char 
     return l->found != NULL && !l->twice && !l->empty;
 }
 
+/* Whether nothing is at a path, or nothing that this user can see: HOME may be a file, or somebody
+ * else's directory. A file that is seen and cannot be read is another matter. */
+static bool is_nowhere(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) != 0 && (errno == ENOENT || errno == ENOTDIR || errno == EACCES ||
+                                     errno == ELOOP || errno == ENAMETOOLONG);
+}
+
 /* Whoever could have written it would choose the keys, and the module that is loaded for them. */
 static struct result believe(FILE *file, const char *path, struct err *err)
 {
@@ -87,10 +98,9 @@ static struct result parse(FILE *file, const char *path, struct lookup *l, int *
 /* Reads one file. One that must be there is the one the user named. */
 static struct result look_in(const char *path, bool must, struct lookup *l, struct err *err)
 {
-    FILE *file = fopen(path, "re");
-
-    if (file == NULL && errno == ENOENT && !must)
+    if (!must && is_nowhere(path))
         return OK;
+    FILE *file = fopen(path, "re");
     if (file == NULL)
         return fail_input(err, "cannot open config file '%s'", path);
     int line;

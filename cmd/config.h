@@ -4,8 +4,8 @@
  *     backup = /etc/bulla/backup.ring#backup
  *
  * Looked for at BULLA_CONFIG; without it in $XDG_CONFIG_HOME/bulla/config.ini (~/.config if that is
- * not set) and then in /etc/bulla/config.ini. A file that somebody else may have written is refused
- * (ERR_POLICY). */
+ * not set) and then in /etc/bulla/config.ini, as far as the user can see these. A file that
+ * somebody else may have written is refused (ERR_POLICY). */
 #ifndef BULLA_CMD_CONFIG_H
 #define BULLA_CMD_CONFIG_H
 

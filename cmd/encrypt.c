@@ -69,6 +69,9 @@ static struct result envelope_place(const struct options *o, const struct place 
     if (o->envelope != NULL ? !place_open_new(made, o->envelope, err).ok
                             : !place_beside(made, body, ENVELOPE_SUFFIX, err).ok)
         return FAIL;
+    if (o->envelope == NULL &&
+        !common_name_fits(made, "-o gives both files a shorter name", err).ok)
+        return FAIL;
     *out = made;
     return OK;
 }

@@ -11,8 +11,11 @@
 static struct result export_place(struct place *out, const struct place *file, const char *given,
                                   struct err *err)
 {
-    return given != NULL ? place_open_new(out, given, err)
-                         : place_beside(out, file, ENVELOPE_SUFFIX, err);
+    if (given != NULL)
+        return place_open_new(out, given, err);
+    if (!place_beside(out, file, ENVELOPE_SUFFIX, err).ok)
+        return FAIL;
+    return common_name_fits(out, "-o names another output", err);
 }
 
 static struct result export(const struct options *o, struct err *err)
@@ -33,15 +36,24 @@ static struct result export(const struct options *o, struct err *err)
     return repair_export(&f, to_stdout ? NULL : &out, o->force, err);
 }
 
+/* And that of one which was made before. */
+static struct result export_of(struct place *from, const struct place *file, const char *given,
+                               struct err *err)
+{
+    if (given != NULL)
+        return place_open(from, given, err);
+    if (!place_beside(from, file, ENVELOPE_SUFFIX, err).ok)
+        return FAIL;
+    return common_name_fits(from, "--envelope names the exported envelope", err);
+}
+
 static struct result restore(const struct options *o, struct err *err)
 {
     struct place file PLACE_CLEANUP = {0}, from PLACE_CLEANUP = {0};
     struct session s SESSION_CLEANUP = {0};
 
     if (!place_open(&file, o->operands.items[0], err).ok ||
-        (o->envelope != NULL ? !place_open(&from, o->envelope, err).ok
-                             : !place_beside(&from, &file, ENVELOPE_SUFFIX, err).ok) ||
-        !common_keys(&s, o, false, err).ok)
+        !export_of(&from, &file, o->envelope, err).ok || !common_keys(&s, o, false, err).ok)
         return FAIL;
     return repair_restore(&s, &file, &from, o->force, err);
 }

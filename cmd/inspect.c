@@ -15,7 +15,7 @@
 struct shown {
     const struct sealed *sealed;
     const char *file;
-    bool has_size; /* only a regular file has one */
+    bool has_size; /* it is known */
     uint64_t size; /* of the plaintext, in bytes */
 };
 
@@ -174,14 +174,17 @@ static void add_all(json_t *json, const struct shown *shown)
     terminal_put(json, "slots", slots);
 }
 
-/* The size of the plaintext, from the size of the file: what no key is needed for. */
-static bool plain_size(const struct sealed *f, bool behind_envelope, uint64_t *size)
+/* The size of the plaintext, from the size of the file: what no key is needed for. With an envelope
+ * from elsewhere, nothing shows where the body begins: what it replaces may still take its room in
+ * front, and as much room as it had. Only one that lies beside the body is taken for all there is,
+ * unless another left its remains. */
+static bool plain_size(const struct sealed *f, bool named, bool remains, uint64_t *size)
 {
     uint64_t body = (uint64_t)f->st.st_size, inside = envelope_size(&f->envelope);
 
-    if (!S_ISREG(f->st.st_mode))
+    if (!S_ISREG(f->st.st_mode) || named || remains)
         return false;
-    if (behind_envelope)
+    if (!f->separate)
         body = body > inside ? body - inside : 0;
     return cobblestone_plain_size(body, size);
 }
@@ -199,8 +202,8 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
         return FAIL;
     struct shown shown = {.sealed = &f,
                           .file = item->source ? item->source->path : "standard input"};
-    bool inside = !f.separate || sealed_remains(&f, &no_keys);
-    shown.has_size = plain_size(&f, inside, &shown.size);
+    bool remains = sealed_remains(&f, &no_keys);
+    shown.has_size = plain_size(&f, o->envelope != NULL, remains, &shown.size);
     if (o->json)
         add_all(json, &shown);
     else

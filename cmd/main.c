@@ -8,7 +8,9 @@
 
 #include "base/atomic_file.h"
 #include "base/lacks.h"
+#include "base/process_limits.h"
 #include "base/secret.h"
+#include "base/stack.h"
 #include "base/stream.h"
 #include "base/threads.h"
 #include "cmd/confine.h"
@@ -51,7 +53,7 @@ static void catch_signals(void)
     struct sigaction stop = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
     struct sigaction ignore = {.sa_handler = SIG_IGN}, wake = {.sa_handler = on_wake};
 
-    static const int stopping[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    static const int stopping[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGXCPU};
     struct sigaction before;
 
     /* What is ignored, as under nohup, stays so. */
@@ -87,16 +89,9 @@ static void no_way_on(void)
     _exit(terminal_error(&err));
 }
 
-/* Keys must not end up in a core file, nor be read by a debugger of the same user, nor be swapped:
- * as much as may be locked into memory shall be. */
+/* Keys must not end up in a core file, nor be read by a debugger of the same user. */
 static void keep_keys_in_memory(void)
 {
-    struct rlimit locked;
-
-    if (getrlimit(RLIMIT_MEMLOCK, &locked) == 0 && locked.rlim_cur < locked.rlim_max) {
-        locked.rlim_cur = locked.rlim_max;
-        (void)setrlimit(RLIMIT_MEMLOCK, &locked);
-    }
     (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
@@ -128,25 +123,42 @@ static int run(int argc, char **argv, struct options *o)
     return status;
 }
 
-int main(int argc, char **argv)
+/* struct start: what main was called with. */
+struct start {
+    int argc;
+    char **argv;
+};
+
+static int begin(void *arg)
 {
+    const struct start *start = arg;
     struct options o = {0};
     struct err err = {0};
 
-    if (!standard_descriptors()) {
-        (void)fail_errno(&err, "cannot open /dev/null in place of a closed descriptor");
-        return terminal_error(&err);
-    }
     if (!terminal_begin(&err).ok)
         return terminal_error(&err);
     keep_keys_in_memory();
+    limits_prepare();
     catch_signals();
     secret_last_resort(no_way_on);
     atomic_file_init();
     lacks_tell_to(terminal_warn, NULL);
-    int status = terminal_finish(run(argc, argv, &o));
+    int status = terminal_finish(run(start->argc, start->argv, &o));
     options_free(&o);
     if (registry_left_behind())
         _exit(status);
     return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct start start = {argc, argv};
+    struct err err = {0};
+    int status;
+
+    if (!standard_descriptors())
+        (void)fail_errno(&err, "cannot open /dev/null in place of a closed descriptor");
+    else if (!stack_run(begin, &start, &status))
+        (void)fail_errno(&err, "cannot get a larger stack than 'ulimit -s' allows");
+    return err.class == ERR_NONE ? status : terminal_error(&err);
 }

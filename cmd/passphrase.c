@@ -18,6 +18,8 @@
 #include "base/stream.h"
 #include "base/text.h"
 #include "base/trusted.h"
+#include "cmd/progress.h"
+#include "cmd/terminal.h"
 #include "crypto/passphrase.h"
 
 #define CREDENTIALS "CREDENTIALS_DIRECTORY"
@@ -213,10 +215,9 @@ static bool credential_path(const struct sources *s, char **path)
     return true;
 }
 
-static struct result find(void *arg, const char *what, enum wanted wanted, struct secret *out,
-                          struct err *err)
+static struct result find(const struct options *o, const char *what, enum wanted wanted,
+                          struct secret *out, struct err *err)
 {
-    const struct options *o = arg;
     const struct sources *s = &sources[wanted];
     const char *fd = option(o, s->fd), *command = option(o, s->command);
     const char *file = getenv(s->variable);
@@ -237,6 +238,43 @@ static struct result find(void *arg, const char *what, enum wanted wanted, struc
     return from_terminal(what, wanted, out, err);
 }
 
+static bool is_blank(uint8_t byte)
+{
+    return byte == ' ' || byte == '\t';
+}
+
+/* What an editor put into a file would be part of a new passphrase, and missing where it is typed.
+ * To open, it is tried as it is: it may have been set so. */
+static struct result check_new(const struct secret *s, const char *what, struct err *err)
+{
+    const char *odd = secret_oddity(s);
+    char text[ERR_TEXT_MAX];
+
+    if (odd != NULL) {
+        (void)fail(err, ERR_USAGE, "%s: it %s", what, odd);
+        err_hint(err, "a passphrase file has one line, as printf '%%s\\n' writes it");
+        return FAIL;
+    }
+    if (is_blank(s->bytes[0]) || is_blank(s->bytes[s->size - 1])) {
+        snprintf(text, sizeof text, "%s: it begins or ends with a blank, which is part of it",
+                 what);
+        terminal_warn(NULL, text);
+    }
+    return OK;
+}
+
+static struct result find_checked(const struct options *o, const char *what, enum wanted wanted,
+                                  struct secret *out, struct err *err)
+{
+    struct secret found SECRET_CLEANUP = {0};
+
+    if (!find(o, what, wanted, &found, err).ok ||
+        (wanted == WANT_NEW_PASSPHRASE && !check_new(&found, what, err).ok))
+        return FAIL;
+    *out = secret_take(&found);
+    return OK;
+}
+
 /* The two sessions of a reencryption may ask at once, but there is one terminal. */
 static struct result get(void *arg, const char *what, enum wanted wanted, struct secret *out,
                          struct err *err)
@@ -244,7 +282,9 @@ static struct result get(void *arg, const char *what, enum wanted wanted, struct
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
     pthread_mutex_lock(&lock);
-    struct result r = find(arg, what, wanted, out, err);
+    progress_pause();
+    struct result r = find_checked(arg, what, wanted, out, err);
+    progress_resume();
     pthread_mutex_unlock(&lock);
     return r;
 }

@@ -20,10 +20,11 @@ enum mode { OFF, LINE, JSON };
 static struct {
     enum mode mode;
     bool line_shown;
-    uint64_t begun, shown; /* ms */
+    uint64_t begun, shown; /* ms; begun is later by the pauses */
     uint64_t files, all;   /* done; bytes read in this run */
     uint64_t bytes, size;  /* of the file that is being read */
     uint64_t at_once;      /* files; of several, bytes are those of all */
+    uint64_t paused;       /* ms: since when; 0 = it is not */
     char name[TEXT_ESCAPED(64)];
 } now;
 
@@ -109,7 +110,8 @@ static void show(void)
 {
     uint64_t time = clock_ms(), since = time - now.shown;
 
-    if (time - now.begun < FIRST_MS || since < (now.mode == JSON ? JSON_MS : LINE_MS))
+    if (now.paused != 0 || time - now.begun < FIRST_MS ||
+        since < (now.mode == JSON ? JSON_MS : LINE_MS))
         return;
     now.shown = time;
     if (now.mode == JSON)
@@ -155,11 +157,32 @@ void progress_file_done(void)
     pthread_mutex_unlock(&lock);
 }
 
-void progress_clear(void)
+static void clear_line(void)
 {
-    pthread_mutex_lock(&lock);
     if (now.line_shown)
         fputs("\r\033[K", stderr);
     now.line_shown = false;
+}
+
+void progress_clear(void)
+{
+    pthread_mutex_lock(&lock);
+    clear_line();
+    pthread_mutex_unlock(&lock);
+}
+
+void progress_pause(void)
+{
+    pthread_mutex_lock(&lock);
+    clear_line();
+    now.paused = clock_ms();
+    pthread_mutex_unlock(&lock);
+}
+
+void progress_resume(void)
+{
+    pthread_mutex_lock(&lock);
+    now.begun += clock_ms() - now.paused;
+    now.paused = 0;
     pthread_mutex_unlock(&lock);
 }

@@ -30,4 +30,9 @@ void progress_file_done(void);
 /* progress_clear takes the line off the terminal, for a message. */
 void progress_clear(void);
 
+/* progress_pause stops the clock, and takes the line off the terminal, while somebody is asked for
+ * a secret; progress_resume lets both go on. One thread at a time pauses. */
+void progress_pause(void);
+void progress_resume(void);
+
 #endif

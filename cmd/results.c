@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "cmd/common.h"
 
 /* The name of a result, which the caller frees. */
 static struct result result_name(const struct batch *b, const char *name, char **out,
@@ -29,27 +30,25 @@ static struct result result_name(const struct batch *b, const char *name, char *
 }
 
 struct result results_in(const struct batch *b, const char *source_name, int dir,
-                         const char *dir_path, struct place *target, struct err *err)
+                         const char *folder, size_t size, struct place *target, struct err *err)
 {
     char *name STRING_CLEANUP = NULL, *path STRING_CLEANUP = NULL;
 
     if (!result_name(b, source_name, &name, err).ok)
         return FAIL;
-    if (asprintf(&path, "%s/%s", dir_path, name) < 0)
+    if (folder == NULL ? asprintf(&path, "%s", name) < 0
+                       : asprintf(&path, "%.*s/%s", (int)size, folder, name) < 0)
         return fail(err, ERR_FAILED, "out of memory");
-    return place_in(target, dir, name, path, err);
+    if (!place_in(target, dir, name, path, err).ok)
+        return FAIL;
+    return common_name_fits(target, "run it alone, and give a shorter name with -o", err);
 }
 
 struct result results_beside(const struct batch *b, const struct place *source,
                              struct place *target, struct err *err)
 {
-    char *name STRING_CLEANUP = NULL, *path STRING_CLEANUP = NULL;
     const char *slash = strrchr(source->path, '/');
-    int folder = slash == NULL ? 0 : (int)(slash + 1 - source->path);
 
-    if (!result_name(b, source->name, &name, err).ok)
-        return FAIL;
-    if (asprintf(&path, "%.*s%s", folder, source->path, name) < 0)
-        return fail(err, ERR_FAILED, "out of memory");
-    return place_in(target, source->dir, name, path, err);
+    return results_in(b, source->name, source->dir, slash != NULL ? source->path : NULL,
+                      slash != NULL ? (size_t)(slash - source->path) : 0, target, err);
 }

@@ -6,7 +6,13 @@
 
 #include "base/secret.h"
 
-static _Thread_local bool guarded;
+static _Thread_local bool guarded, starved; /* starved: it did not get what it asked for */
+
+static void *told(void *bytes)
+{
+    starved = starved || bytes == NULL;
+    return bytes;
+}
 
 /* As OpenSSL's own: nothing for 0 bytes. */
 static void *take(size_t size, const char *file, int line)
@@ -15,7 +21,7 @@ static void *take(size_t size, const char *file, int line)
     if (size == 0)
         return NULL;
     void *bytes = guarded ? secret_cell(size) : NULL;
-    return bytes != NULL ? bytes : malloc(size);
+    return bytes != NULL ? bytes : told(malloc(size));
 }
 
 static void leave(void *bytes, const char *file, int line)
@@ -36,7 +42,7 @@ static void *resize(void *bytes, size_t size, const char *file, int line)
         return NULL;
     }
     if (had == 0)
-        return realloc(bytes, size);
+        return told(realloc(bytes, size));
     if (size <= had)
         return bytes;
     void *more = take(size, file, line);
@@ -60,4 +66,12 @@ void guarded_begin(void)
 void guarded_end(void)
 {
     guarded = false;
+}
+
+struct result openssl_failed(struct err *err, const char *what)
+{
+    bool memory = starved;
+
+    starved = false;
+    return fail(err, ERR_FAILED, "%s", memory ? "out of memory" : what);
 }

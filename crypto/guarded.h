@@ -7,10 +7,16 @@
 #ifndef BULLA_CRYPTO_GUARDED_H
 #define BULLA_CRYPTO_GUARDED_H
 
+#include "base/err.h"
+
 /* guarded_init must come before anything else of OpenSSL; later it does nothing. */
 void guarded_init(void);
 
 void guarded_begin(void);
 void guarded_end(void);
+
+/* openssl_failed is fail with class ERR_FAILED and what, which says that OpenSSL failed to do
+ * something; or "out of memory", if that is what this thread's part of OpenSSL met. */
+FALLIBLE openssl_failed(struct err *err, const char *what);
 
 #endif

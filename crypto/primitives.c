@@ -52,7 +52,7 @@ struct result crypto_new(struct crypto **out, struct err *err)
     pthread_mutex_init(&c->algorithms->lock, NULL);
     c->lib = OSSL_LIB_CTX_new();
     if (c->lib == NULL)
-        return fail(err, ERR_FAILED, "cannot initialise OpenSSL");
+        return openssl_failed(err, "cannot initialise OpenSSL");
     *out = c;
     c = NULL;
     return OK;
@@ -95,7 +95,7 @@ static struct result fetch(struct algorithms *a, OSSL_LIB_CTX *lib, struct err *
     if (a->hkdf == NULL)
         a->hkdf = EVP_KDF_fetch(lib, "HKDF", NULL);
     a->ready = a->gcm != NULL && a->ecb != NULL && a->hkdf != NULL && try_cipher(a->gcm);
-    return a->ready ? OK : fail(err, ERR_FAILED, "OpenSSL has no AES-256-GCM, AES-256-ECB or HKDF");
+    return a->ready ? OK : openssl_failed(err, "OpenSSL has no AES-256-GCM, AES-256-ECB or HKDF");
 }
 
 static struct result algorithms_of(const struct crypto *c, const struct algorithms **out,
@@ -172,7 +172,7 @@ static struct result hkdf(const struct crypto *crypto, const struct hkdf *h, uin
     int done = kdf != NULL && EVP_KDF_derive(kdf, out, size, params) == 1;
     EVP_KDF_CTX_free(kdf);
     if (!done)
-        return fail(err, ERR_FAILED, "OpenSSL failed to derive a key");
+        return openssl_failed(err, "OpenSSL failed to derive a key");
     return OK;
 }
 
@@ -210,7 +210,7 @@ struct result aes256_blocks(const struct crypto *crypto, const uint8_t key[KEY_S
     guarded_end();
     EVP_CIPHER_CTX_free(ctx);
     if (!done)
-        return fail(err, ERR_FAILED, "OpenSSL failed to encrypt");
+        return openssl_failed(err, "OpenSSL failed to encrypt");
     return OK;
 }
 
@@ -238,7 +238,7 @@ static struct result gcm_seal(struct aead *a, const uint8_t *nonce, struct view 
         (size > 0 && EVP_EncryptUpdate(a->seal, out, &n, in, (int)size) != 1) ||
         EVP_EncryptFinal_ex(a->seal, out + size, &n) != 1 ||
         EVP_CIPHER_CTX_ctrl(a->seal, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_SIZE, out + size) != 1)
-        return fail(err, ERR_FAILED, "OpenSSL failed to encrypt");
+        return openssl_failed(err, "OpenSSL failed to encrypt");
     return OK;
 }
 
@@ -255,7 +255,7 @@ static struct result gcm_open(struct aead *a, const uint8_t *nonce, struct view 
         (aad.size > 0 && EVP_DecryptUpdate(a->open, NULL, &n, aad.bytes, (int)aad.size) != 1) ||
         (plain > 0 && EVP_DecryptUpdate(a->open, out, &n, in, (int)plain) != 1)) {
         sodium_memzero(out, plain);
-        return fail(err, ERR_FAILED, "OpenSSL failed to decrypt");
+        return openssl_failed(err, "OpenSSL failed to decrypt");
     }
     if (EVP_DecryptFinal_ex(a->open, rest, &n) != 1) {
         sodium_memzero(out, plain);
@@ -315,7 +315,7 @@ struct result aead_new(struct aead **out, const struct crypto *crypto,
         if (!secret_copy(&a->key, key, KEY_SIZE, err).ok)
             return FAIL;
     } else if (!set_keys(a, algorithms->gcm, key)) {
-        return fail(err, ERR_FAILED, "OpenSSL failed to set a key");
+        return openssl_failed(err, "OpenSSL failed to set a key");
     }
     *out = a;
     a = NULL;
@@ -329,7 +329,7 @@ static struct result copy_context(EVP_CIPHER_CTX **out, const EVP_CIPHER_CTX *ct
     bool done = *out != NULL && EVP_CIPHER_CTX_copy(*out, ctx) == 1;
     guarded_end();
     if (!done)
-        return fail(err, ERR_FAILED, "OpenSSL failed to copy a key");
+        return openssl_failed(err, "OpenSSL failed to copy a key");
     return OK;
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/secret.h"
+#include "crypto/guarded.h"
 
 /* What stands in front of the point of an EC key (RFC 5480): algorithm, curve, bit string. */
 static const uint8_t p256_prefix[] = {0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48,
@@ -244,7 +245,7 @@ struct result spki_numbers(const struct spki *spki, const struct crypto *crypto,
 
     if (key == NULL || !number(key, OSSL_PKEY_PARAM_RSA_N, modulus_room, modulus) ||
         !number(key, OSSL_PKEY_PARAM_RSA_E, exponent_room, exponent))
-        return fail(err, ERR_FAILED, "OpenSSL failed to read an RSA key");
+        return openssl_failed(err, "OpenSSL failed to read an RSA key");
     return OK;
 }
 
@@ -277,7 +278,7 @@ struct result spki_seal_rsa(const struct spki *spki, const struct crypto *crypto
         EVP_PKEY_CTX_set_rsa_mgf1_md_name(ctx, hash, NULL) != 1 ||
         EVP_PKEY_encrypt(ctx, out, &room, in, size) != 1 || room != spki->bits / 8) {
         ERR_clear_error();
-        return fail(err, ERR_FAILED, "OpenSSL failed to encrypt by an RSA key");
+        return openssl_failed(err, "OpenSSL failed to encrypt by an RSA key");
     }
     return OK;
 }
@@ -313,7 +314,7 @@ struct result spki_seal_ec(const struct spki *spki, const struct crypto *crypto,
         return FAIL;
     if (key == NULL || !agree(crypto, curve, key, enc, shared.bytes)) {
         ERR_clear_error();
-        return fail(err, ERR_FAILED, "OpenSSL failed to agree on a key with %s", curve->name);
+        return openssl_failed(err, "OpenSSL failed to agree on a key");
     }
     return hpke_seal_shared(crypto, curve->kem, shared.bytes, enc, spki_point(spki).bytes, info,
                             aad, in, size, out, err);

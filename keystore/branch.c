@@ -268,14 +268,14 @@ bool branch_slot_opens(struct branch_table *table, struct master_key *key, const
  * key was. */
 static void hint_at_slots(const struct keyset *keys, const struct envelope *e, struct err *err)
 {
-    static const char wrong[] = "the passphrase may be wrong; ";
-    char list[ERR_HINT_MAX - 128] = "", what[SLOT_DESCRIBED_MAX];
-    bool typed = false;
+    char list[ERR_HINT_MAX - 64 - KEY_DOUBT_MAX] = "", what[SLOT_DESCRIBED_MAX];
+    char doubt[KEY_DOUBT_MAX] = "";
     size_t used = 0;
 
     for (size_t s = 0; s < e->slot_count; s++) {
-        for (size_t k = 0; k < keys->count && e->slots[s].method->code == SLOT_PASSPHRASE; k++)
-            typed = typed || strcmp(keys->keys[k]->ops->name, "passphrase") == 0;
+        for (size_t k = 0; k < keys->count; k++)
+            if (keys->keys[k]->ops->doubt != NULL)
+                keys->keys[k]->ops->doubt(keys->keys[k], &e->slots[s], doubt);
         slot_describe(&e->slots[s], what);
         if (used + strlen(what) + sizeof ", ..." >= sizeof list) {
             snprintf(list + used, sizeof list - used, "...");
@@ -284,8 +284,8 @@ static void hint_at_slots(const struct keyset *keys, const struct envelope *e, s
         used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", what,
                                  s + 1 < e->slot_count ? ", " : "");
     }
-    err_hint(err, "%sit was sealed to %s, as 'bulla inspect' shows; -k names a key",
-             typed ? wrong : "", list);
+    err_hint(err, "%s%sit was sealed to %s, as 'bulla inspect' shows; -k names a key", doubt,
+             doubt[0] != '\0' ? "; " : "", list);
 }
 
 /* Why no key opened it. */

@@ -151,6 +151,8 @@ enum keystore_reach {
     REACH_PROGRAMS /* talk to a service, and run what the user named for that */
 };
 
+#define KEY_DOUBT_MAX 96 /* bytes, with the zero */
+
 struct keystore_ops {
     const char *name;
     enum keystore_reach reach;
@@ -181,6 +183,10 @@ struct keystore_ops {
      * wrap, nor where each unwrap costs a call or a PIN: then once in a run, if old slots go.
      * Required. */
     bool (*reopens)(const struct master_key *key);
+
+    /* What may be wrong with the key as it was given, if it did not open a slot of its kind: a
+     * clause. *out is untouched for other slots. Optional: NULL = nothing may. */
+    void (*doubt)(const struct master_key *key, const struct slot *slot, char out[KEY_DOUBT_MAX]);
 
     /* Tells what a slot is to the key, without using the key. Required. */
     enum slot_match (*match)(const struct master_key *key, const struct slot *slot);

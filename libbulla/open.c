@@ -378,23 +378,41 @@ struct result open_file(struct session *s, const struct open_options *options,
     return OK;
 }
 
-struct result open_compare(struct session *s, const struct sealed_place *from,
-                           const struct source *plain, struct stat *st, struct err *err)
+static struct result compare(struct session *s, struct sealed *f, const struct source *plain,
+                             struct err *err)
 {
-    struct sealed f SEALED_CLEANUP = {0};
     struct compare_sink compare = compare_sink(*plain);
     struct open_options any = {.strict = true};
     uint64_t size;
 
-    if (!sealed_open(&f, s, from, err).ok)
-        return lost_result(err);
     if (lseek(plain->fd, 0, SEEK_SET) != 0)
         return fail_errno(err, "cannot read '%s' again", plain->name);
-    (void)posix_fadvise(f.source.fd, 0, 0, POSIX_FADV_DONTNEED);
+    (void)posix_fadvise(f->source.fd, 0, 0, POSIX_FADV_DONTNEED);
     (void)posix_fadvise(plain->fd, 0, 0, POSIX_FADV_DONTNEED);
-    if (!open_stream(s, &any, &f, &compare.sink, &size, err).ok ||
-        !compare_sink_finish(&compare, err).ok)
+    return open_stream(s, &any, f, &compare.sink, &size, err).ok
+               ? compare_sink_finish(&compare, err)
+               : FAIL;
+}
+
+struct result open_compare(struct session *s, const struct sealed_place *from,
+                           const struct source *plain, struct stat *st, struct err *err)
+{
+    struct sealed f SEALED_CLEANUP = {0};
+
+    if (!sealed_open(&f, s, from, err).ok)
+        return lost_result(err);
+    if (!compare(s, &f, plain, err).ok)
         return FAIL;
     *st = f.st;
     return OK;
+}
+
+struct result open_compare_new(struct session *s, int fd, const struct source *plain,
+                               struct err *err)
+{
+    struct sealed f SEALED_CLEANUP = {0};
+
+    if (lseek(fd, 0, SEEK_SET) != 0)
+        return fail_errno(err, "cannot read what was made of '%s'", plain->name);
+    return sealed_read(&f, s, fd, plain->name, err).ok ? compare(s, &f, plain, err) : FAIL;
 }

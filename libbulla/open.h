@@ -92,4 +92,7 @@ FALLIBLE open_file(struct session *s, const struct open_options *options,
 FALLIBLE open_compare(struct session *s, const struct sealed_place *from,
                       const struct source *plain, struct stat *st, struct err *err);
 
+/* open_compare_new is open_compare for a self-contained file that has no name yet, at fd. */
+FALLIBLE open_compare_new(struct session *s, int fd, const struct source *plain, struct err *err);
+
 #endif

@@ -241,6 +241,23 @@ static struct result check_source(struct session *s, const struct seal_options *
     return OK;
 }
 
+/* Whether what was sealed is what the source held all the time. A change that only its change time
+ * shows may be one of its bytes: they are compared, where what was made of them can be read yet. */
+static struct result check_unchanged(struct session *s, const struct seal_place *at,
+                                     const struct source *source, const struct stat *before,
+                                     const struct outputs *o, struct err *err)
+{
+    if (!source_unchanged(source, before, err).ok)
+        return FAIL;
+    if (!source_touched(source, before))
+        return OK;
+    if (at->source == NULL || at->body == NULL || at->envelope != NULL)
+        return source_changed(source, err);
+    if (open_compare_new(s, o->body.file.fd, source, err).ok)
+        return source_unchanged(source, before, err);
+    return err->class == ERR_INTERRUPTED ? FAIL : source_changed(source, err);
+}
+
 /* Removes the source after what was sealed was read back and compared with it. */
 static struct result remove_source(struct session *s, const struct seal_place *at,
                                    const struct source *source, const struct stat *before,
@@ -279,6 +296,7 @@ struct result seal_file(struct session *s, const struct seal_options *options,
     source.watch = s->watch;
     struct sink *envelope =
         at->envelope != NULL ? &outputs.envelope.fd.sink : &outputs.body.fd.sink;
+    source_settle(&source);
     if (!expected_size(at, &source, &expected, err).ok ||
         !seal_start(s, options, expected, envelope, &c, report, err).ok ||
         !body_run(
@@ -286,7 +304,8 @@ struct result seal_file(struct session *s, const struct seal_options *options,
                  .seal = &c, .source = &source, .sink = &outputs.body.fd.sink, .crew = s->crew},
              &report->plain_size, err)
              .ok ||
-        !source_unchanged(&source, &st, err).ok || !session_still_active(s, err).ok ||
+        !check_unchanged(s, at, &source, &st, &outputs, err).ok ||
+        !session_still_active(s, err).ok ||
         !outputs_commit(&outputs, at, at->source != NULL ? &st : NULL, options->whose, err).ok)
         return FAIL;
     return options->remove_source ? remove_source(s, at, &source, &st, err) : OK;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -246,13 +247,27 @@ static struct result read_lines(struct reading *r, struct err *err)
     return sort(r, err);
 }
 
+/* Whether the directory of a path lies where this user may not look. */
+static bool is_out_of_sight(const char *path)
+{
+    char *copy STRING_CLEANUP = strdup(path);
+    struct stat st;
+
+    return copy != NULL && lstat(dirname(copy), &st) != 0 && errno == EACCES;
+}
+
 /* Whether nothing is at the path, and nothing says that a file should be there: neither a variable
- * that names it nor a link whose target is gone. */
+ * that names it nor a link whose target is gone. In a home directory of somebody else there is none
+ * either; one in a directory of ours that is closed may be meant. */
 static bool is_absent(const char *path, bool was_named)
 {
     struct stat st;
 
-    return !was_named && (errno == ENOENT || errno == ENOTDIR) && lstat(path, &st) != 0;
+    if (was_named)
+        return false;
+    if (errno == EACCES)
+        return is_out_of_sight(path);
+    return (errno == ENOENT || errno == ENOTDIR) && lstat(path, &st) != 0;
 }
 
 /* The whole of a file, with a zero behind it; nothing if it is not there. *doubt is an error if
@@ -261,10 +276,12 @@ static struct result read_text(struct secret *text, size_t *size, const char *pa
                                struct err *doubt, struct err *err)
 {
     int fd FD_CLEANUP = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int error = errno;
     struct stat st;
 
     if (fd < 0 && is_absent(path, was_named))
         return OK;
+    errno = error;
     if (fd < 0 || fstat(fd, &st) != 0)
         return fail_errno(err, "cannot open AWS file '%s'", path);
     if (S_ISCHR(st.st_mode)) /* /dev/null stands for no file */

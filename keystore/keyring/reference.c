@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/secret_file.h"
 #include "keystore/keyring/ring_file.h"
 
 void reference_free(struct reference *r)
@@ -95,6 +96,9 @@ struct result reference_unlock_by(const struct reference *at, struct ring *ring,
     if (ring_unlock(ring, env->crypto, passphrase, env->kdf_memory_kib, err).ok)
         return OK;
     err_context(err, "keyring '%s'", at->path);
+    const char *odd = secret_oddity(passphrase);
+    if (err->class == ERR_NO_KEY && odd != NULL)
+        err_hint(err, "the passphrase %s", odd);
     return FAIL;
 }
 

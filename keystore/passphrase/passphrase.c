@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/secret_file.h"
 #include "base/text.h"
 #include "crypto/envelope.h"
 #include "crypto/passphrase.h"
@@ -155,6 +156,19 @@ static bool passphrase_reopens(const struct master_key *key)
     return true;
 }
 
+/* By what was given, and not by how it failed. */
+static void passphrase_doubt(const struct master_key *key, const struct slot *slot,
+                             char out[KEY_DOUBT_MAX])
+{
+    const struct passphrase *p = (const struct passphrase *)key;
+    const char *odd = p->text.bytes != NULL ? secret_oddity(&p->text) : NULL;
+
+    if (slot->method->code != SLOT_PASSPHRASE)
+        return;
+    snprintf(out, KEY_DOUBT_MAX, "the passphrase may be wrong%s%s", odd != NULL ? ": it " : "",
+             odd != NULL ? odd : "");
+}
+
 /* Which passphrase a slot takes is not to be seen; only that it has the same hint. */
 static enum slot_match passphrase_match(const struct master_key *key, const struct slot *slot)
 {
@@ -174,6 +188,7 @@ const struct keystore_ops passphrase_ops = {
     .wrap = passphrase_wrap,
     .unwrap = passphrase_unwrap,
     .reopens = passphrase_reopens,
+    .doubt = passphrase_doubt,
     .match = passphrase_match,
     .close = passphrase_close,
 };

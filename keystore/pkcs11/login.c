@@ -135,17 +135,14 @@ static struct result ask(void *arg, struct err *err)
 /* What an editor put into a file is no PIN, but it would count as a try. */
 static struct result check_pin(const struct secret *pin, const char *label, struct err *err)
 {
-    static const uint8_t mark[] = {0xef, 0xbb, 0xbf};
-    bool marked = pin->size >= sizeof mark && memcmp(pin->bytes, mark, sizeof mark) == 0;
-    bool control = false;
+    const char *odd = secret_oddity(pin);
 
-    for (size_t i = 0; i < pin->size; i++)
-        control = control || pin->bytes[i] < ' ' || pin->bytes[i] == 0x7f;
-    if (!marked && !control)
+    for (size_t i = 0; i < pin->size && odd == NULL; i++)
+        if (pin->bytes[i] < ' ' || pin->bytes[i] == 0x7f)
+            odd = "has a control character in it";
+    if (odd == NULL)
         return OK;
-    (void)fail(err, ERR_USAGE, "the PIN of token '%s' %s", label,
-               marked ? "begins with a byte order mark"
-                      : "has a line end or another control character in it");
+    (void)fail(err, ERR_USAGE, "the PIN of token '%s' %s", label, odd);
     err_hint(err, "it was not tried; a PIN file has one line, as printf '%%s\\n' writes it");
     return FAIL;
 }

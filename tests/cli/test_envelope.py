@@ -405,7 +405,7 @@ BREAKS = {"zeros": lambda size: bytes(size), "random headers": lambda size: cont
 
 @pytest.mark.parametrize("start", BREAKS.values(), ids=BREAKS)
 def test_inspect_sees_that_an_exported_envelope_stands_in(bulla, ring, sealed, exported, start, size):
-    """And does not count what is left of the one in the file as data."""
+    """And shows no size, for it is not known how much of the file is left of the one in it."""
     if start is None:
         sealed, _ = detach(bulla, ring, size=size)
     else:
@@ -414,7 +414,7 @@ def test_inspect_sees_that_an_exported_envelope_stands_in(bulla, ring, sealed, e
         sealed.write_bytes(start(body) + data[body:])
     done = bulla("inspect", "--json", sealed)
     (shown,) = (json.loads(line) for line in done.stdout.splitlines())
-    assert (shown["envelope"], shown["bytes"]) == ("separate", size)
+    assert (shown["envelope"], shown["bytes"]) == ("separate", size if start is None else None)
     told = b"'bulla envelope restore' puts good ones back"
     assert (told in done.stderr) == (told in bulla("verify", "-k", ring, sealed).stderr) == (start is not None)
 
@@ -448,3 +448,13 @@ def test_version_of_a_slot_is_the_version_that_opens(bulla, ring, sealed):
     assert bulla.inspect(other)[0]["slots"][0]["key_version"] == 7
     assert opens(bulla, ring, other)
     bulla("decrypt", "-k", ring, sealed, status=5)
+
+
+@pytest.mark.parametrize("start", [BREAKS["zeros"], content, None], ids=["zeros", "random bytes", "good copies"])
+def test_inspect_shows_no_size_by_an_envelope_from_elsewhere(bulla, ring, sealed, exported, start):
+    data = sealed.read_bytes()
+    body = layout(data).body
+    sealed.write_bytes((start(body) if start else data[:body]) + data[body:])
+    (shown,) = bulla.inspect("--envelope", exported, sealed)
+    assert (shown["envelope"], shown["bytes"]) == ("separate", None)
+    assert b"bytes of plaintext" not in bulla("inspect", "--envelope", exported, sealed).stdout

@@ -7,6 +7,7 @@ import stat
 
 import pytest
 
+from program import BOUND
 from sealed import edit_ring, make_socket, set_state, snapshot
 
 X = b"content"
@@ -368,12 +369,52 @@ def test_bad_config_does_not_matter_to_paths(bulla, ring):
     bulla("encrypt", "-k", ring, stdin=X)
 
 
+def replaced_by_link(path):
+    path.unlink()
+    path.symlink_to("nothing")
+
+
 @pytest.mark.parametrize("what, says", [(pathlib.Path.mkdir, "cannot read"), (make_socket, "cannot open")], ids=["folder", "socket"])
 def test_config_that_is_not_a_file(bulla, what, says):
     """It is not passed over as if it had no keys."""
     what(bulla.home / "config.ini")
     done = bulla("encrypt", "-k", "nightly", stdin=X, env={"BULLA_CONFIG": f"{bulla.home}/config.ini"}, status=1)
     assert f"{says} config file '{bulla.home}/config.ini'".encode() in done.stderr and done.stdout == b""
+
+
+def closed(path):
+    path.mkdir()
+    path.chmod(0)
+
+
+HOMES = {  # what HOME and XDG_CONFIG_HOME are
+    "a file": lambda path: path.write_text("[keys]\n"),
+    "closed": closed,
+    "a circle of links": lambda path: path.symlink_to(path.name),
+    "not there": lambda path: None,
+}
+
+
+@pytest.mark.parametrize("variable", ["HOME", "XDG_CONFIG_HOME"])
+@pytest.mark.parametrize("what", HOMES)
+def test_home_without_a_config(bulla, what, variable):
+    """Which is no failure to read one."""
+    HOMES[what](bulla.home / "other")
+    env = {"XDG_CONFIG_HOME": ""} | {variable: str(bulla.home / "other")}
+    try:
+        done = bulla("encrypt", "-k", "nightly", stdin=X, env=env, under=BOUND, status=10)
+        assert b"no config file names a key 'nightly'" in done.stderr and done.stdout == b""
+    finally:
+        if what == "closed":
+            (bulla.home / "other").chmod(0o700)
+
+
+@pytest.mark.parametrize("what, status", [(lambda path: path.chmod(0), 1), (replaced_by_link, 10)], ids=["closed", "a link to nothing"])
+def test_config_that_is_there_is_not_passed_over(bulla, ring, what, status):
+    path = config(bulla.home / PLACES["XDG_CONFIG_HOME"], f"[keys]\nnightly = {ring}\n")
+    what(path)
+    done = bulla("encrypt", "-k", "nightly", stdin=X, under=BOUND, status=status)
+    assert f"cannot open config file '{path}'".encode() in done.stderr and done.stdout == b""
 
 
 def test_named_config_must_be_there(bulla):

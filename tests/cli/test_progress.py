@@ -151,6 +151,22 @@ def test_time_left_of_a_file(bulla, ring, work):
     assert all(line["seconds_left"] >= 0 and line["bytes"] <= size for line in lines)
 
 
+def test_time_of_a_question_does_not_count(bulla, work):
+    """However long somebody takes to answer, the rate is that of the work."""
+    asked = 3
+    begun = time.monotonic()
+    process = bulla.start("encrypt", "-k", "passphrase:", "-o", "out", "--progress=json", "--new-passphrase-command", f"sleep {asked}; touch answered; echo x")
+    process.stdin.write(X[:STEP])
+    process.stdin.flush()
+    while not (work / "answered").exists():
+        time.sleep(0.05)
+    feed(process.stdin)
+    _, err = bulla.finish(process)
+    worked = time.monotonic() - begun - asked
+    lines = [json.loads(line) for line in err.splitlines()]
+    assert lines and all(line["bytes"] / line["bytes_per_second"] <= worked + 0.01 for line in lines), (lines, worked)
+
+
 def test_name_cannot_steer_the_terminal(bulla, ring, work):
     name = "\x1b[2J\n"
     os.mkfifo(work / name)

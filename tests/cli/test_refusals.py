@@ -262,12 +262,6 @@ def test_names_that_do_not_tell_the_output(bulla, ring, work, refused, source):
     assert bulla("decrypt", "-k", ring, "twice", "-o", "-").stdout == (work / "sealed.bulla").read_bytes()
 
 
-def test_name_too_long_for_its_suffix(ring, work, refused):
-    name = "n" * 250
-    (work / name).write_bytes(b"x")
-    refused("encrypt", "-k", ring, name, status=1, says="File name too long")
-
-
 @pytest.mark.parametrize("verb", ["encrypt", "decrypt", "verify", "inspect"])
 def test_file_that_may_not_be_read(ring, work, refused, verb):
     (work / "f").write_bytes(b"x")

@@ -17,7 +17,7 @@ MIB = 2**20
 LARGE = 512 * MIB if not SANITIZED else 32 * MIB
 RSS_MAX = 32 * MIB
 INPUT = content(3 * MIB)
-SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU]
 
 
 def sealed_input(bulla, ring):

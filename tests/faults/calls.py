@@ -59,6 +59,7 @@ ERRORS = {
     "prlimit64": "EPERM",
     "sched_getaffinity": "EINVAL",
     "clock_nanosleep": "EINTR",
+    "poll": "EINTR ENOMEM",
 }
 
 # What cannot fail as it is used, or where nobody looks; of the waits and wake-ups of threads (futex) the latter cannot.

@@ -69,7 +69,7 @@ class Stepped:
     def end(self):
         """The exit status of a run that came to its end, and what was said."""
         out, err = self.process.communicate()
-        self.bulla.check(out, err)
+        self.bulla.check(out or b"", err)
         self.close()
         return self.process.returncode, err.decode(errors="replace")
 

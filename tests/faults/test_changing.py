@@ -1,6 +1,8 @@
 """A file that changes while it is read, before each call that reads it: what is sealed is never a mixture, and exit 0 means all of it."""
 
+import mmap
 import os
+import subprocess
 
 import pytest
 
@@ -84,6 +86,87 @@ def test_source_that_changes_is_not_sealed(bulla, ring, work, step_library, how,
             assert status == 1 and "changed while it was read" in said
             assert os.listdir(work) == ["log"]
             sweep.point("told, nothing written")
+
+
+def given_its_time_back(path):
+    """As programs do that hide when a container of theirs was written to."""
+    rewrite(BODY + 100)(path)
+    os.utime(path, (OLD_TIME, OLD_TIME))
+
+
+TOUCHES = {  # what changes about a file whose bytes stay
+    "permissions": lambda path: path.chmod(0o640),
+    "a new name": lambda path: os.link(path, path.parent.parent / "linked"),
+    "another name": lambda path: path.rename(path.parent.parent / "renamed"),
+}
+WAYS = {  # how a source is sealed, and where to; and whether what was made of it can be compared with it
+    "file": (["-j4", "-o", "out"], True),
+    "and remove": (["-j1", "-o", "out", "--remove-source"], True),
+    "pair": (["--detach", "-o", "out"], False),
+    "standard output": (["-o", "-"], False),
+}
+
+
+def to(way):
+    """Nobody reads a pipe meanwhile."""
+    return {"stdout": subprocess.DEVNULL} if way == "standard output" else {}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_source_that_changes_and_gets_its_time_back(bulla, ring, work, step_library, way):
+    args = ["encrypt", "-k", ring, *WAYS[way][0], work / "log"]
+    status, said = changed(bulla, step_library, work / "log", PLAIN, 1, given_its_time_back, *args, **to(way))
+    assert status == 1 and "changed while it was read" in said
+    assert os.listdir(work) == ["log"]
+
+
+@pytest.mark.parametrize("touch", TOUCHES)
+@pytest.mark.parametrize("way", WAYS)
+def test_source_that_is_touched(bulla, ring, work, step_library, way, touch):
+    """Its bytes are compared, where that can be done; else it might have been changed."""
+    (work / "d").mkdir()
+    args = ["encrypt", "-k", ring, *WAYS[way][0], work / "d/log"]
+    status, said = changed(bulla, step_library, work / "d/log", PLAIN, 1, TOUCHES[touch], *args, **to(way))
+    if not WAYS[way][1]:
+        assert status == 1 and "changed while it was read" in said and not list(work.glob("out*"))
+    elif (way, touch) == ("and remove", "another name"):  # it is not there to be removed
+        assert status == 1 and "is not removed" in said
+    else:
+        assert status == 0, said
+        assert bulla("decrypt", "-k", ring, "-o", "-", "out").stdout == PLAIN
+        assert (work / "d/log").exists() == (way == "file" and touch != "another name")
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_source_that_is_written_to_by_a_mapping(bulla, ring, work, step_library, disk, stored):
+    """A page that was written to before, and is not on the disk yet, would not give the file a new time by itself."""
+    source = disk.at / "log"
+    source.write_bytes(PLAIN)
+    with open(source, "r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[-5] ^= 1
+        if stored:
+            os.fsync(file.fileno())
+        run = Stepped(bulla, step_library, "encrypt", "-j1", "--remove-source", "-k", ring, "-o", work / "out", source)
+        for n, _ in enumerate(reads(run, source)):
+            if n == 2:
+                mapped[-5] ^= 2
+        status, said = run.end()
+        assert status == 1 and "changed while it was read" in said
+        assert os.listdir(work) == [] and source.read_bytes() == mapped[:]
+
+
+def test_source_in_memory_that_is_written_to_by_a_mapping(bulla, ring, work, step_library, small_disk):
+    """Nothing shows that there, but one that is to go is compared, and stays."""
+    source = small_disk(8 << 20) / "log"
+    source.write_bytes(PLAIN)
+    with open(source, "r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        run = Stepped(bulla, step_library, "encrypt", "-j1", "--remove-source", "-k", ring, "-o", work / "out", source)
+        for n, _ in enumerate(reads(run, source)):
+            if n == 2:
+                mapped[BODY] ^= 1
+        status, said = run.end()
+        assert status == 4 and f"'{source}' is not removed: " in said and f"what was read back differs from '{source}'" in said
+        assert source.read_bytes() == mapped[:]
 
 
 @pytest.mark.parametrize("change", CHANGES)

@@ -148,23 +148,53 @@ def test_full_disk(bulla, small_disk, verb):
         room.run(verb)
 
 
-def reserved(bulla, disk, *command, inject="", **how):
-    """What a run to the disk did of these calls, but for the small reads of the dynamic loader; and the run."""
+def reserved(bulla, at, *command, inject="", trace_as=(), **how):
+    """What a run to a disk did of these calls, but for the small reads of the dynamic loader; and the run."""
     trace = bulla.work / "trace"
     options = ["-e", f"inject=fallocate:{inject}"] if inject else []
-    done = bulla(*command, "-o", disk.at / "out", under=["strace", "-f", "-e", "trace=fallocate,pread64", "-s0", *options, "-o", trace], **how)
+    done = bulla(*command, "-o", at / "out", under=["strace", "-f", "-e", "trace=fallocate,pread64", "-s0", *options, "-o", trace, *trace_as], **how)
     return re.findall(r"(fallocate|pread64)\(.*\d{5}", trace.read_text()), done
 
 
 @pytest.mark.parametrize("verb", ["encrypt", "decrypt"])
-def test_room_is_taken_before_anything_is_read(bulla, ring, work, disk, verb):
-    """A disk that is too small is told at once, not after the hours of a large backup."""
+def test_room_is_looked_for_before_anything_is_read(bulla, ring, work, disk, small_disk, verb):
+    """A disk that is too small is told at once, not after the hours of a large backup; nothing of it is taken meanwhile, nor of one in memory."""
     (work / "plain").write_bytes(content(12 << 20))
     bulla("encrypt", "-k", ring, "-o", "sealed", "plain")
     source = {"encrypt": "plain", "decrypt": "sealed"}[verb]
-    calls, done = reserved(bulla, disk, verb, "-k", ring, source, status=1)
-    assert calls == ["fallocate"] and b"No space left on device" in done.stderr and os.fsencode(disk.at / "out") in done.stderr
-    assert os.listdir(disk.at) == ["lost+found"]
+    for at in (disk.at, small_disk(3 << 20)):
+        before = os.listdir(at)
+        calls, done = reserved(bulla, at, verb, "-k", ring, source, status=1)
+        assert calls == [] and f"cannot write '{at}/out': No space left on device\nbulla: hint: it takes 1".encode() in done.stderr
+        assert os.listdir(at) == before
+
+
+def test_sparse_file_that_is_larger_than_the_disk(bulla, ring, work, disk):
+    """Its holes are sealed too."""
+    with open(work / "plain", "wb") as plain:
+        plain.truncate(900 << 30)
+    calls, done = reserved(bulla, disk.at, "encrypt", "-k", ring, "plain", status=1)
+    assert calls == [] and b"No space left on device" in done.stderr and os.listdir(disk.at) == ["lost+found"]
+
+
+def test_room_that_only_root_may_take(bulla, ring, work, disk):
+    """Another user's run is refused before it takes what is left to all."""
+    free = os.statvfs(disk.at)
+    subprocess.run(["tune2fs", "-r", str(free.f_blocks // 2), disk.loop], check=True, stdout=subprocess.DEVNULL)
+    disk.unmount()
+    disk.mount()
+    with open(work / "plain", "wb") as plain:
+        plain.truncate(free.f_blocks * free.f_frsize * 5 // 8)
+    bulla("encrypt", "-k", ring, "-o", disk.at / "out", "plain")
+    (disk.at / "out").unlink()
+    disk.at.chmod(0o777)
+    # All that the other user needs is open; the ring is read by root, and sealed to.
+    user = ["setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    public = work / "public"
+    bulla("key", "new", "-q", "--kind", "x25519", work / "vault.ring")
+    bulla("key", "export-public", "-q", "-o", public, work / "vault.ring")
+    calls, done = reserved(bulla, disk.at, "encrypt", "-k", public, "plain", status=1, trace_as=user)
+    assert calls == [] and b"No space left on device" in done.stderr and os.listdir(disk.at) == ["lost+found"]
 
 
 @pytest.mark.parametrize("size", [262_144, 262_145, 3_000_000])
@@ -172,7 +202,7 @@ def test_room_is_taken_before_anything_is_read(bulla, ring, work, disk, verb):
 def test_room_is_taken_for_just_what_is_written(bulla, ring, work, disk, command, size):
     (work / "plain").write_bytes(content(size))
     bulla("encrypt", "-k", ring, "-o", "sealed", "plain")
-    reserved(bulla, disk, *(word.replace("_", "") for word in command), "-k", ring)
+    reserved(bulla, disk.at, *(word.replace("_", "") for word in command), "-k", ring)
     taken = re.findall(r"fallocate\(\d+, FALLOC_FL_KEEP_SIZE, (\d+), (\d+)\) = 0", (work / "trace").read_text())
     assert [int(begin) + int(count) for begin, count in taken] == [(disk.at / "out").stat().st_size]
 
@@ -180,7 +210,7 @@ def test_room_is_taken_for_just_what_is_written(bulla, ring, work, disk, command
 @pytest.mark.parametrize("inject", ["error=EOPNOTSUPP", "error=EIO", "error=EINTR:when=1"])
 def test_room_that_cannot_be_taken_is_done_without(bulla, ring, work, disk, inject):
     (work / "plain").write_bytes(content(3 << 20))
-    calls, _ = reserved(bulla, disk, "encrypt", "-k", ring, "plain", inject=inject)
+    calls, _ = reserved(bulla, disk.at, "encrypt", "-k", ring, "plain", inject=inject)
     assert calls.count("fallocate") == (2 if "EINTR" in inject else 1) and "pread64" in calls
     assert bulla("decrypt", "-k", ring, "-o", "-", disk.at / "out").stdout == content(3 << 20)
 

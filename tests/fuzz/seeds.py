@@ -218,6 +218,9 @@ def passphrases(_):
     yield from ((f"odd{how}", bytes([how]) + b"7x") for how in (8, 9, 16, 17))
     for name, text in {"one": b"a", "empty": b"", "line": b"\n", "long": b"a" * 1025, "longest": b"a" * 1024 + b"\n", "binary": b"\xff\xfe"}.items():
         yield name, b"\0" + text
+    for name, text in {"mark": b"\xef\xbb\xbfa\n", "lines": b"a\r\n", "return": b"a\r", "blank before": b" a", "blank after": b"a\t", "plain": b"abc\n"}.items():
+        yield f"new {name}", b"\2" + text
+        yield f"new {name} in a file", b"\3" + text
 
 
 def configs(_):

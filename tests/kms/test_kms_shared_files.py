@@ -203,6 +203,29 @@ def test_home_that_is_a_file(imds, anonymous, aws, key, filed):
     compare(anonymous, key, imds, aws, filed, Case(bulla=MACHINE, botocore=MACHINE, environment={"HOME": str(path)}))
 
 
+def test_home_of_somebody_else(imds, anonymous, aws, key, filed):
+    """Its files are not for this user."""
+    closed = anonymous.home / "closed"
+    closed.mkdir()
+    closed.chmod(0)
+    try:
+        compare(anonymous, key, imds, aws, filed, Case(bulla=MACHINE, botocore=MACHINE, environment={"HOME": str(closed)}))
+    finally:
+        closed.chmod(0o700)
+
+
+def test_directory_of_files_that_is_closed(imds, anonymous, aws, key, filed):
+    """One in this user's own home may have been meant; botocore passes over it."""
+    def close(home, user):
+        (home / ".aws").chmod(0)
+
+    words = f"cannot open AWS file '{anonymous.home}/.aws/config': Permission denied"
+    try:
+        compare(anonymous, key, imds, aws, filed, Case(bulla=(1, words), botocore=MACHINE, make=close))
+    finally:
+        (anonymous.home / ".aws").chmod(0o700)
+
+
 def test_no_line_is_repeated(anonymous, key):
     """It may be a secret that lost its name."""
     anonymous.config("", "[default]\npa55word\n")

@@ -156,12 +156,12 @@ def test_source_that_fails(bulla, softhsm, sealed, log, args, env, attributes, s
 
 
 EDITED = {  # what editors and systems put into a file of a PIN
-    "CRLF": (PIN.encode() + b"\r\n", b"has a line end or another control character in it"),
-    "CR": (PIN.encode() + b"\r", b"has a line end or another control character in it"),
-    "second line": (PIN.encode() + b"\n# of the HSM\n", b"has a line end or another control character in it"),
-    "empty second line": (PIN.encode() + b"\n\n", b"has a line end or another control character in it"),
-    "first line empty": (b"\n" + PIN.encode(), b"has a line end or another control character in it"),
-    "tab": (PIN.encode() + b"\t\n", b"has a line end or another control character in it"),
+    "CRLF": (PIN.encode() + b"\r\n", b"has a line end in it"),
+    "CR": (PIN.encode() + b"\r", b"has a line end in it"),
+    "second line": (PIN.encode() + b"\n# of the HSM\n", b"has a line end in it"),
+    "empty second line": (PIN.encode() + b"\n\n", b"has a line end in it"),
+    "first line empty": (b"\n" + PIN.encode(), b"has a line end in it"),
+    "tab": (PIN.encode() + b"\t\n", b"has a control character in it"),
     "BOM": (b"\xef\xbb\xbf" + PIN.encode() + b"\n", b"begins with a byte order mark"),
 }
 

@@ -1,0 +1,27 @@
+/* process_limits: what the system lets this process have (getrlimit(2)), and how much of it is
+ * left. */
+#ifndef BULLA_BASE_PROCESS_LIMITS_H
+#define BULLA_BASE_PROCESS_LIMITS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define LIMITS_THREAD_STACK ((size_t)2 << 20) /* bytes */
+
+/* limits_prepare makes the most of the limits of the process, once, before any thread starts. It
+ * raises what may be raised: the number of descriptors, but not above what fits into a set of
+ * select(2), which libraries may use, and the memory that may be locked. Threads, those of
+ * libraries too, get a stack of one size, which is otherwise that of the first thread (ulimit -s).
+ * Where address space is limited, they share one heap: each further one would take 64 MiB. */
+void limits_prepare(void);
+
+/* limits_descriptors is the number of descriptors that may be open at once, 1024 at most. */
+unsigned limits_descriptors(void);
+
+/* limits_descriptors_left is how many of these are not open now. */
+unsigned limits_descriptors_left(void);
+
+/* limits_has_memory is true if so many bytes can be mapped now. */
+bool limits_has_memory(size_t bytes);
+
+#endif

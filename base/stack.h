@@ -1,0 +1,14 @@
+/* stack: room for what a run calls, however little the first thread was given (ulimit -s). */
+#ifndef BULLA_BASE_STACK_H
+#define BULLA_BASE_STACK_H
+
+#include <stdbool.h>
+
+#define STACK_NEEDED (4u << 20) /* bytes: a walk goes 256 directories deep */
+
+/* stack_run calls run(arg), on memory of its own where the stack of the first thread may not grow
+ * to STACK_NEEDED; *result is what run returned. False if there is no such memory, and run was not
+ * called. Only the first thread calls it, once. */
+bool stack_run(int (*run)(void *arg), void *arg, int *result);
+
+#endif
