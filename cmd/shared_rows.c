@@ -114,6 +114,14 @@ const struct row rows_oaep[] = {
     {0},
 };
 
+const struct row rows_one_file_system[] = {
+    {"one-file-system", 0, NULL, FLAG, FIELD(one_file_system),
+     "stay out of directories on other file systems; those of\n"
+     "a verb that looks for sealed files count as not looked\n"
+     "at"},
+    {0},
+};
+
 const struct row rows_output[] = {
     {"output", 'o', "OUT", TEXT, FIELD(output),
      "write to OUT; to files in OUT if it is a directory;\n"
