@@ -194,7 +194,7 @@ struct result place_fits(const struct place *p, struct err *err)
     long most = fpathconf(p->dir, _PC_NAME_MAX);
     size_t size = strlen(p->name);
 
-    if (most < 0 || size <= (size_t)most)
+    if (most <= 0 || size <= (size_t)most) /* many a FUSE says 0 */
         return OK;
     return fail(err, ERR_FAILED,
                 "the name of '%s' is too long: it has %zu bytes, and its file system takes %ld",
