@@ -169,6 +169,17 @@ static struct result check_pair(const struct named *a, const struct named *b, st
     return FAIL;
 }
 
+/* What nobody opened for us would soon be a file of ours: the data that is sealed, for one. The
+ * copy of standard output is ours already. */
+static struct result check_open(const struct named *n, struct err *err)
+{
+    if (n->fd < 0 || (n->fd != stream_output() && fcntl(n->fd, F_GETFD) >= 0))
+        return OK;
+    (void)fail(err, ERR_USAGE, "%s: descriptor %d is not open", n->by, n->fd);
+    err_hint(err, "open it where bulla is started, for example by %d<FILE", n->fd);
+    return FAIL;
+}
+
 /* A warning within what was sealed or opened would make it another, and the status would not tell.
  */
 static struct result check_messages(struct err *err)
@@ -201,9 +212,12 @@ struct result descriptors_check(const struct verb *verb, const struct options *o
     add(&u, "messages", STDERR_FILENO, NULL);
     if (u.no_memory)
         return fail(err, ERR_FAILED, "out of memory");
-    for (size_t i = 0; i < u.count; i++)
+    for (size_t i = 0; i < u.count; i++) {
+        if (!check_open(&u.items[i], err).ok)
+            return FAIL;
         for (size_t j = 0; j < i; j++)
             if (!check_pair(&u.items[j], &u.items[i], err).ok)
                 return FAIL;
+    }
     return to_output && verb->operand == USE_BESIDE ? check_messages(err) : OK;
 }

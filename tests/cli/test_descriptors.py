@@ -131,6 +131,32 @@ def test_uses_of_different_descriptors(bulla, world):
     assert bulla("decrypt", "-k", "./a.ring", "-o", "-", "null", "./s.bulla").stdout == content(10)
 
 
+# Numbers that nobody opened: files of bulla's own would get them.
+NOT_OPEN = {
+    "new passphrase": (["-k", "passphrase:", "--new-passphrase-fd", "{}"], "--new-passphrase-fd"),
+    "passphrase": (["-k", "./a.ring", "--passphrase-fd", "{}"], "--passphrase-fd"),
+    "PIN": (["-k", "./a.ring", "--pin-fd", "{}"], "--pin-fd"),
+    "key": (["-k", "fd:{}"], "a key"),
+    "key by its path": (["-k", "/dev/fd/{}"], "a key"),
+    "FILE": (["-k", "./a.ring", "/proc/self/fd/{}"], "FILE"),
+    "list": (["-k", "./a.ring", "--files-from", "/dev/fd/{}"], "--files-from"),
+    "variable": (["-k", "passphrase:"], "BULLA_NEW_PASSPHRASE_FILE"),
+}
+
+
+@pytest.mark.parametrize("what", NOT_OPEN)
+def test_descriptor_that_is_not_open(bulla, world, what):
+    """The source that is sealed was taken for the passphrase that it is sealed to. 512 is where standard output is kept."""
+    before = snapshot(world)
+    args, by = NOT_OPEN[what]
+    for fd in [*range(3, 10), 512]:
+        env = {by: f"/dev/fd/{fd}"} if what == "variable" else None
+        files = [] if by == "--files-from" else ["-o", "p", "f"]
+        done = bulla("encrypt", *(arg.format(fd) for arg in args), *files, env=env, status=2, start_new_session=True)
+        assert f"bulla: {by}: descriptor {fd} is not open\nbulla: hint: open it where bulla is started" in done.stderr.decode()
+    assert snapshot(world) == before
+
+
 @pytest.mark.parametrize("verb", ["encrypt", "decrypt", "verify", "inspect", "status", "rewrap", "reencrypt"])
 @pytest.mark.parametrize("name", ["-", "/dev/stdin", "/dev/fd/0"])
 def test_list_names_no_descriptor(bulla, world, verb, name):
