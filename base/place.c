@@ -156,11 +156,21 @@ int fd_stat(int fd, struct stat *st)
     return fstat(fd, st);
 }
 
+int file_open(int dir, const char *name, int flags)
+{
+    struct stat st;
+    bool other =
+        fstatat(dir, name, &st, (flags & O_NOFOLLOW) != 0 ? AT_SYMLINK_NOFOLLOW : 0) == 0 &&
+        (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode));
+
+    return openat(dir, name, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (other ? O_PATH : 0));
+}
+
 struct result place_open_file(const struct place *p, bool follow, int *fd, struct stat *st,
                               struct err *err)
 {
-    int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | (follow ? 0 : O_NOFOLLOW | O_NONBLOCK);
-    int opened FD_CLEANUP = openat(p->dir, p->name, flags);
+    int opened FD_CLEANUP = follow ? openat(p->dir, p->name, O_RDONLY | O_CLOEXEC | O_NOCTTY)
+                                   : file_open(p->dir, p->name, O_RDONLY | O_NOFOLLOW);
 
     if (opened < 0 && errno == ELOOP && !follow)
         return fail(err, ERR_FAILED, "'%s' is a symbolic link", p->path);

@@ -40,6 +40,11 @@ struct place place_take(struct place *p);
  * comes before anything is made or removed there. */
 FALLIBLE place_readable(const struct place *p, struct err *err);
 
+/* file_open opens a name of a directory as openat does, where only a regular file is wanted, and
+ * waits for nothing. To open a pipe would take what somebody waits to write into it, and to open a
+ * device may do more: they get a descriptor that is good for fstat alone. */
+int file_open(int dir, const char *name, int flags);
+
 /* place_open_file opens for reading what stands there, unless it is a directory, and fills *st.
  * With follow false what is not a regular file, a symbolic link too, is refused, without waiting.
  * ERR_MISSING if nothing does.

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/place.h"
 #include "base/stream.h"
 #include "base/text.h"
 #include "base/trusted.h"
@@ -27,8 +28,8 @@ struct result secret_read(struct secret *text, size_t *size, size_t max, int fd,
 static struct result read_file(const struct secret_file *f, struct secret *text, size_t *size,
                                struct stat *st, struct err *err)
 {
-    int fd FD_CLEANUP =
-        open(f->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | (f->regular ? O_NONBLOCK : 0));
+    int fd FD_CLEANUP = f->regular ? file_open(AT_FDCWD, f->path, O_RDONLY)
+                                   : open(f->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     struct err *judged = f->doubt != NULL ? f->doubt : err;
     struct secret all SECRET_CLEANUP = {0};
 

@@ -14,7 +14,7 @@ bool key_file_is(int dir, const char *name)
 {
     static const char *const marks[] = {"\"bulla-keyring\"", "\"bulla-public-key\"",
                                         "-----BEGIN PUBLIC KEY-----"};
-    int fd FD_CLEANUP = openat(dir, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int fd FD_CLEANUP = file_open(dir, name, O_RDONLY);
     struct secret start SECRET_CLEANUP = {0};
     struct err ignored;
     struct stat st;

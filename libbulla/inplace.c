@@ -10,8 +10,7 @@
 
 struct result inplace_open(const struct place *place, int *fd, struct stat *st, struct err *err)
 {
-    int opened FD_CLEANUP =
-        openat(place->dir, place->name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int opened FD_CLEANUP = file_open(place->dir, place->name, O_RDWR | O_NOFOLLOW);
 
     if (opened < 0 || fd_stat(opened, st) != 0)
         return fail_input(err, "cannot open '%s' for writing", place->path);

@@ -1,5 +1,7 @@
 """bulla held in the middle of its work, to be looked at from outside."""
 
+import contextlib
+import ctypes
 import os
 import pathlib
 import time
@@ -19,6 +21,21 @@ def wait_until_asleep(process):
         with open(f"/proc/{process.pid}/stat") as stat:
             asleep = asleep + 1 if stat.read().rpartition(")")[2].split()[0] == "S" else 0
         time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def unopened(path):
+    """Whether nothing opens a file meanwhile, by inotify."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    watch = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+    assert watch >= 0 and libc.inotify_add_watch(watch, os.fsencode(path), 0x20) >= 0, os.strerror(ctypes.get_errno())
+    yield
+    try:
+        assert not os.read(watch, 4096), f"{path} was opened"
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(watch)
 
 
 def gone(pid):

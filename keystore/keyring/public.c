@@ -55,7 +55,7 @@ static struct result read_text(struct public_key *key, const char *text, size_t 
 static struct result read_file(const struct place *place, int *fd, struct secret *text,
                                size_t *size, struct stat *st, struct err *err)
 {
-    *fd = openat(place->dir, place->name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    *fd = file_open(place->dir, place->name, O_RDONLY);
     *size = 0;
     if (*fd < 0 || fstat(*fd, st) != 0 || !S_ISREG(st->st_mode) || st->st_size > FILE_MAX)
         return OK;

@@ -25,8 +25,7 @@ static struct result no_keyring(const char *path, struct err *err)
 struct result ring_access_open(const struct place *place, int *out, struct stat *st,
                                struct err *err)
 {
-    int fd FD_CLEANUP =
-        openat(place->dir, place->name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int fd FD_CLEANUP = file_open(place->dir, place->name, O_RDONLY);
 
     if (fd < 0 && errno == ENOENT)
         return no_keyring(place->path, err);

@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from held import unopened
+
 
 @pytest.fixture
 def world(bulla, work):
@@ -81,6 +83,13 @@ def test_descriptor_is_left_to_its_owner(bulla, ring, form):
     with open(ring, "rb") as file:
         done = bulla("completion", "answer", "--", "encrypt", "-k", form.format(file.fileno()), pass_fds=[file.fileno()])
         assert done.stdout == b"" and file.tell() == os.lseek(file.fileno(), 0, os.SEEK_CUR) == 0
+
+
+def test_pipe_is_left_to_its_reader(bulla, ring, work):
+    """Whoever waits to write a key into it would write to nobody."""
+    os.mkfifo(work / "pipe")
+    with unopened(work / "pipe"):
+        assert answers(bulla, "encrypt", "-k", "./pipe#") == []
 
 
 def test_locked_ring_is_listed_without_its_passphrase(bulla, world):

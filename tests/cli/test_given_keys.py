@@ -12,7 +12,7 @@ import tempfile
 
 import pytest
 
-from held import wait_until_asleep
+from held import unopened, wait_until_asleep
 from sealed import content, edit_ring, snapshot
 
 DATA = b"the data\n"
@@ -202,8 +202,10 @@ def test_endless_pipe(bulla, work, head, status, says):
 
 
 def test_named_pipe(bulla, ring, work):
+    """It is refused, and what somebody waits to write into it is not lost."""
     os.mkfifo(work / "pipe")
-    said = bulla("encrypt", "-k", "./pipe", stdin=DATA, status=7).stderr.decode()
+    with unopened(work / "pipe"):
+        said = bulla("encrypt", "-k", "./pipe", stdin=DATA, status=7).stderr.decode()
     assert "keyring './pipe' is not a regular file\nbulla: hint: open the pipe where bulla is started: -k fd:3 3<'./pipe'\n" in said
 
 

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from held import unopened
 from sealed import REGION, content, flip, layout, snapshot
 
 X = b"content"
@@ -236,6 +237,13 @@ def test_what_is_no_key_file_is_not_told(bulla, world):
     (world / "empty/.bulla-0123456789abcdef").write_bytes((world / "a.ring").read_bytes())
     said = refused(bulla, "encrypt", "-k", "empty/a.ring", "f", status=10, says="there is no keyring")
     assert "keys that exist" not in said and "hint: bring its copy back" in said
+
+
+def test_pipe_is_not_opened_for_a_hint(bulla, world):
+    """A key may wait in it for its reader."""
+    os.mkfifo(world / "fifo")
+    with unopened(world / "fifo"):
+        refused(bulla, "encrypt", "-k", "./b.ring", "f", status=10, says="there is no keyring")
 
 
 def test_names_of_keys_are_escaped(bulla, world):
