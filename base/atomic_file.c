@@ -7,7 +7,9 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "base/temporary.h"
+#include "base/lacks.h"
+
+#define TIMES_APART 2 /* seconds that FAT rounds to */
 
 static mode_t user_umask = 077;
 
@@ -31,21 +33,73 @@ static mode_t kept_mode(enum whose whose, bool ours_is_roots, bool strangers)
     return 0777;
 }
 
-int fd_like(int fd, const struct stat *st, enum whose whose)
+/* What fd_like gives, before it is known whether the group can be kept. */
+static mode_t wanted_mode(const struct stat *mine, const struct stat *st, enum whose whose)
+{
+    if (st == NULL)
+        return 0666 & ~user_umask;
+    return st->st_mode & kept_mode(whose, mine->st_uid == 0, mine->st_uid != st->st_uid);
+}
+
+/* Execution is no more than a wish. */
+static unsigned lacks_mode(mode_t got, mode_t wanted)
+{
+    return ((got & ~wanted & 0666) | (wanted & ~got & 0777)) != 0 ? LACK_MODE : 0;
+}
+
+static int set_mode(int fd, mode_t mode, unsigned *lacks)
+{
+    struct stat now;
+
+    if ((fchmod(fd, mode) != 0 && !is_lack(errno)) || fstat(fd, &now) != 0)
+        return -1;
+    *lacks |= lacks_mode(now.st_mode, mode);
+    return 0;
+}
+
+static int set_times(int fd, const struct stat *st, unsigned *lacks)
 {
     struct timespec times[2] = {st->st_atim, st->st_mtim};
+    struct stat now;
+
+    if ((futimens(fd, times) != 0 && !is_lack(errno)) || fstat(fd, &now) != 0)
+        return -1;
+    if (now.st_mtim.tv_sec > st->st_mtim.tv_sec + TIMES_APART ||
+        now.st_mtim.tv_sec < st->st_mtim.tv_sec - TIMES_APART)
+        *lacks |= LACK_TIMES;
+    return 0;
+}
+
+int fd_like(int fd, const struct stat *st, enum whose whose, unsigned *lacks)
+{
     struct stat mine;
 
     if (fstat(fd, &mine) != 0)
         return -1;
     bool strangers = mine.st_uid != st->st_uid;
-    mode_t mode = st->st_mode & kept_mode(whose, mine.st_uid == 0, strangers);
+    mode_t mode = wanted_mode(&mine, st, whose) & 0777;
     bool same = whose == WHOSE_SAME || (whose == WHOSE_OWN && (mine.st_uid != 0 || !strangers));
     if (same && strangers)
         (void)!fchown(fd, st->st_uid, (gid_t)-1);
     if (mine.st_gid != st->st_gid && (!same || fchown(fd, (uid_t)-1, st->st_gid) != 0))
         mode &= ~(mode_t)070;
-    return fchmod(fd, mode) != 0 ? -1 : futimens(fd, times);
+    return set_mode(fd, mode, lacks) != 0 ? -1 : set_times(fd, st, lacks);
+}
+
+bool fd_readable_by_more(int fd, const struct stat *st, enum whose whose, mode_t *mode,
+                         mode_t *wanted)
+{
+    struct stat mine;
+
+    *mode = *wanted = 0;
+    if (fstat(fd, &mine) != 0)
+        return true;
+    *mode = mine.st_mode & 0777;
+    *wanted = wanted_mode(&mine, st, whose) & 0777;
+    if (st != NULL && mine.st_gid != st->st_gid)
+        *wanted &= ~(mode_t)070;
+    mode_t reading = S_ISDIR(mine.st_mode) ? 055 : 044;
+    return (*mode & ~*wanted & reading) != 0;
 }
 
 /* Fails unless a file may be put at place: nothing is there, or a regular file and replace is true;
@@ -88,6 +142,9 @@ struct result atomic_file_open(struct atomic_file *f, const struct place *place,
     }
     if (made.fd < 0)
         return fail_errno(err, "cannot create '%s'", place->path);
+    /* Where files have names from the beginning, as on a mount of a store of objects, some take
+     * bytes in their order only, and do not say so before it is too late. */
+    made.in_order = made.named;
     /* A run that finds it in a walk must not change it while it has its temporary name. Where there
      * are no locks, such a run cannot get one either. */
     (void)flock(made.fd, LOCK_EX | LOCK_NB);
@@ -95,17 +152,47 @@ struct result atomic_file_open(struct atomic_file *f, const struct place *place,
     return OK;
 }
 
+struct result atomic_file_guard(const struct atomic_file *f, const struct stat *st,
+                                enum whose whose, struct err *err)
+{
+    mode_t mode, wanted;
+
+    if (!fd_readable_by_more(f->fd, st, whose, &mode, &wanted))
+        return OK;
+    return fail(err, ERR_POLICY,
+                "'%s' could be read by others: its file system gives it the permissions %03o in "
+                "place of %03o",
+                f->place->path, (unsigned)mode, (unsigned)wanted);
+}
+
+struct result atomic_file_private(const struct atomic_file *f, struct err *err)
+{
+    struct stat st;
+
+    if (fstat(f->fd, &st) != 0)
+        return fail_errno(err, "cannot look at '%s'", f->place->path);
+    if (st.st_uid != geteuid())
+        return fail(err, ERR_POLICY,
+                    "'%s' would belong to another user: its file system gives it to user %u",
+                    f->place->path, (unsigned)st.st_uid);
+    if ((st.st_mode & 077) != 0)
+        return fail(err, ERR_POLICY,
+                    "'%s' could be used by others: its file system gives it the permissions %03o",
+                    f->place->path, (unsigned)st.st_mode & 0777);
+    return OK;
+}
+
 struct result atomic_file_like(struct atomic_file *f, const struct stat *st, enum whose whose,
                                struct err *err)
 {
-    if (fd_like(f->fd, st, whose) != 0)
+    if (fd_like(f->fd, st, whose, &f->lacks) != 0)
         return fail_errno(err, "cannot set permissions and times of '%s'", f->place->path);
     return OK;
 }
 
 struct result atomic_file_public(struct atomic_file *f, struct err *err)
 {
-    if (fchmod(f->fd, 0666 & ~user_umask) != 0)
+    if (set_mode(f->fd, 0666 & ~user_umask, &f->lacks) != 0)
         return fail_errno(err, "cannot set permissions of '%s'", f->place->path);
     return OK;
 }
@@ -151,37 +238,54 @@ static struct result put_over(const struct place *place, const char *temp, const
     return OK;
 }
 
-/* The same; on failure temp is removed, if it is *ours and not what was in the place. */
-static struct result put_ours(const struct place *place, const char *temp, const struct stat *ours,
-                              const struct stat *over, struct err *err)
-{
-    struct result r = put_over(place, temp, over, err);
-
-    if (!r.ok && names_file(place->dir, temp, ours))
-        (void)unlinkat(place->dir, temp, 0);
-    return r;
-}
-
+/* What has the temporary name in the end is ours, or was in the place and stays. */
 static struct result put_over_old(struct atomic_file *f, struct err *err)
 {
     struct stat ours;
 
     if (fstat(f->fd, &ours) != 0)
         return fail_errno(err, "cannot look at '%s'", f->place->path);
-    f->named = false;
-    f->placed = put_ours(f->place, f->temp, &ours, f->over, err).ok;
+    f->placed = put_over(f->place, f->temp, f->over, err).ok;
+    f->named = !f->placed && names_file(f->place->dir, f->temp, &ours);
     return f->placed ? OK : FAIL;
+}
+
+struct result atomic_file_hand_over(struct atomic_file *f, struct err *err)
+{
+    if (!f->named || f->handed_over)
+        return OK;
+    int copy = fcntl(f->fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0 || close(copy) != 0)
+        return fail_errno(err, "cannot write '%s'", f->place->path);
+    f->handed_over = true;
+    return OK;
+}
+
+/* Where files have names, ours may have been opened for writing alone. */
+struct result atomic_file_read_back(const struct atomic_file *f, int *fd, struct err *err)
+{
+    int opened FD_CLEANUP = f->named
+                                ? openat(f->place->dir, f->temp, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
+                                : fcntl(f->fd, F_DUPFD_CLOEXEC, 0);
+    struct stat ours, there;
+
+    if (opened < 0 || fstat(f->fd, &ours) != 0 || fstat(opened, &there) != 0 ||
+        lseek(opened, 0, SEEK_SET) != 0)
+        return fail_errno(err, "cannot read '%s' back", f->place->path);
+    if (!file_same(&ours, &there))
+        return fail(err, ERR_FAILED, "'%s' was replaced by another program", f->place->path);
+    *fd = opened;
+    opened = -1;
+    return OK;
 }
 
 static struct result fail_put(const struct atomic_file *f, int error, struct err *err)
 {
-    bool cannot_link = error == EPERM || error == ENOSYS || error == EOPNOTSUPP;
-
     errno = error;
     (void)fail_errno(err, "cannot put '%s' in its place", f->place->path);
-    if (!f->replace && cannot_link)
-        err_hint(err, "this file system cannot refuse a name that is taken: use --force, "
-                      "where that is an option, or another file system");
+    if (!f->named && is_lack(error))
+        err_hint(err, "this file system cannot name a file that has no name yet: write to another, "
+                      "and move the result there");
     return FAIL;
 }
 
@@ -189,16 +293,18 @@ struct result atomic_file_put(struct atomic_file *f, struct err *err)
 {
     int dir = f->place->dir, failed;
 
+    if (!atomic_file_hand_over(f, err).ok)
+        return FAIL;
     f->tried = true;
     if (!f->replace) {
-        failed = f->named ? temporary_rename(dir, f->temp, f->place->name)
+        failed = f->named ? temporary_rename(dir, f->temp, f->place->name, &f->lacks)
                           : link_unnamed(f, f->place->name);
     } else {
         if (!f->named) {
             if (!temporary_name(f->temp, err).ok)
                 return FAIL;
             if (link_unnamed(f, f->temp) != 0)
-                return fail_errno(err, "cannot name '%s'", f->place->path);
+                return fail_put(f, errno, err);
             f->named = true;
         }
         if (f->over != NULL)
@@ -214,9 +320,9 @@ struct result atomic_file_put(struct atomic_file *f, struct err *err)
     return OK;
 }
 
-struct result atomic_file_sync(const struct atomic_file *f, struct err *err)
+struct result atomic_file_sync(struct atomic_file *f, struct err *err)
 {
-    if (fsync(f->fd) != 0)
+    if (fd_sync(f->fd, f->place->dir, &f->lacks) != 0)
         return fail_errno(err, "cannot sync '%s'", f->place->path);
     return OK;
 }
@@ -229,11 +335,12 @@ struct result atomic_file_end(struct atomic_file *f, bool sync, struct err *err)
     if (close(fd) != 0)
         return fail_errno(err, "cannot close '%s'; it is in its place but may not be durable",
                           f->place->path);
-    if (sync && fsync(f->place->dir) != 0)
+    if (sync && fd_sync(f->place->dir, f->place->dir, &f->lacks) != 0)
         return fail_errno(err,
                           "cannot sync the folder of '%s'; it is in its place but may not be "
                           "durable",
                           f->place->path);
+    lacks_note(f->place->path, f->lacks);
     return OK;
 }
 
@@ -256,7 +363,23 @@ struct result atomic_file_link(const struct place *made, const struct place *pla
         return fail_errno(err, "cannot look at '%s'", made->path);
     if (linkat(made->dir, made->name, place->dir, temp, 0) != 0)
         return fail_errno(err, "cannot give '%s' the name '%s' too", made->path, place->path);
-    return put_ours(place, temp, &ours, over, err).ok ? place_sync(place, err) : FAIL;
+    if (put_over(place, temp, over, err).ok)
+        return place_sync(place, err);
+    if (names_file(place->dir, temp, &ours))
+        (void)unlinkat(place->dir, temp, 0);
+    return FAIL;
+}
+
+/* A file that nothing was written to may be stored later than at the close; one byte is stored
+ * then. */
+static void empty(int fd)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) == 0 && st.st_size == 0)
+        (void)!write(fd, "", 1);
+    else
+        (void)!ftruncate(fd, 0);
 }
 
 /* What an unnamed file holds goes when it is closed. Elsewhere closing may be what stores the
@@ -267,7 +390,7 @@ void atomic_file_discard(struct atomic_file *f)
     if (!f->open)
         return;
     if (f->named && !f->tried)
-        (void)!ftruncate(f->fd, 0);
+        empty(f->fd);
     fd_close(&f->fd);
     if (f->named)
         unlinkat(f->place->dir, f->temp, 0);

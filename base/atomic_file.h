@@ -4,7 +4,7 @@
  * while writing leaves nothing behind; elsewhere, and for the instant of replacing an old file, it
  * has a temporary name, ".bulla-" and 16 hex digits, in the same directory; for another instant the
  * old file may have it. fsync is never retried: after a failed one nobody knows what is on the
- * disk. */
+ * disk. What a file system cannot do is done the next best way, and told (base/lacks.h). */
 #ifndef BULLA_BASE_ATOMIC_FILE_H
 #define BULLA_BASE_ATOMIC_FILE_H
 
@@ -22,6 +22,9 @@ struct atomic_file {
     bool there;              /* a file was in the place, which replace lets go */
     const struct stat *over; /* the only file to be replaced, set by who made the new one from it */
     char temp[TEMPORARY_MAX]; /* the temporary name, if named */
+    unsigned lacks;           /* of its file system: enum lack */
+    bool in_order;            /* it may take bytes in their order only */
+    bool handed_over;         /* all bytes, see atomic_file_hand_over */
     bool tried;               /* to put it in its place */
     bool placed;              /* it is in its place, even if the commit failed in the end */
 };
@@ -46,14 +49,29 @@ mode_t atomic_file_umask(void);
  * WHOSE_CALLER these are cut by the umask, and to those of the owner where *st is not the caller's:
  * a stranger must not choose who else reads. With WHOSE_OWN root's file is never writable for
  * others, and has the permissions of the owner alone where *st is not root's. A group that is not
- * kept takes its permissions with it, so that no other group gets them. Returns as a system call
- * does. */
-int fd_like(int fd, const struct stat *st, enum whose whose);
+ * kept takes its permissions with it, so that no other group gets them. What the file system does
+ * not keep is added to *lacks (enum lack). Returns as a system call does. */
+int fd_like(int fd, const struct stat *st, enum whose whose, unsigned *lacks);
+
+/* fd_readable_by_more is true if a new file or directory is open to readers that fd_like would not
+ * let in, as where a file system has permissions of its own. *st NULL is for any new file (0666
+ * less the umask). *mode is what it has, *wanted what it should have. */
+bool fd_readable_by_more(int fd, const struct stat *st, enum whose whose, mode_t *mode,
+                         mode_t *wanted);
 
 /* atomic_file_open makes an empty file for place, which must outlive *f. It fails if anything is
  * there but a regular file, and at that too unless replace is true. */
 FALLIBLE atomic_file_open(struct atomic_file *f, const struct place *place, bool replace,
                           struct err *err);
+
+/* atomic_file_guard fails with ERR_POLICY if others could read the file who must not, as
+ * fd_readable_by_more says: to be called before anything is written. */
+FALLIBLE atomic_file_guard(const struct atomic_file *f, const struct stat *st, enum whose whose,
+                           struct err *err);
+
+/* atomic_file_private is the same for a file that nobody but the caller may own or use, as where a
+ * file system has no permissions. */
+FALLIBLE atomic_file_private(const struct atomic_file *f, struct err *err);
 
 /* atomic_file_like makes the file like *st, as fd_like does. */
 FALLIBLE atomic_file_like(struct atomic_file *f, const struct stat *st, enum whose whose,
@@ -67,11 +85,20 @@ FALLIBLE atomic_file_public(struct atomic_file *f, struct err *err);
  * the last step failed, which the text says. */
 FALLIBLE atomic_file_commit(struct atomic_file *f, struct err *err);
 
+/* atomic_file_hand_over gives the file system all that was written, as closing the file would: some
+ * store it only then, and only then say if they cannot. Nothing may be written after it. It comes
+ * by itself before the file is put in its place. */
+FALLIBLE atomic_file_hand_over(struct atomic_file *f, struct err *err);
+
+/* atomic_file_read_back opens what was written for reading, after atomic_file_hand_over. The caller
+ * closes *fd. */
+FALLIBLE atomic_file_read_back(const struct atomic_file *f, int *fd, struct err *err);
+
 /* The steps of atomic_file_commit, for who has something to do between them: atomic_file_sync makes
  * the bytes durable, atomic_file_put puts the file in its place, atomic_file_end closes it there
  * and with sync true syncs the directory. Without the syncs, after a power cut the file may be
  * there without its bytes. */
-FALLIBLE atomic_file_sync(const struct atomic_file *f, struct err *err);
+FALLIBLE atomic_file_sync(struct atomic_file *f, struct err *err);
 FALLIBLE atomic_file_put(struct atomic_file *f, struct err *err);
 FALLIBLE atomic_file_end(struct atomic_file *f, bool sync, struct err *err);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void err_format(char *out, size_t room, const char *fmt, va_list ap)
 {
@@ -42,6 +43,30 @@ void err_set(struct err *err, enum err_class class, const char *fmt, ...)
     va_end(ap);
 }
 
+/* What a file system that is not there any more answers, or whose server cannot be reached. */
+static bool is_gone(int error)
+{
+    static const int gone[] = {ENOTCONN,     ESTALE,   ECONNABORTED, ETIMEDOUT, EHOSTDOWN,
+                               EHOSTUNREACH, ENETDOWN, ENETUNREACH,  ESHUTDOWN};
+
+    for (size_t i = 0; i < sizeof gone / sizeof *gone; i++)
+        if (error == gone[i])
+            return true;
+    return false;
+}
+
+static void hint_errno(struct err *err, int error)
+{
+    if (error == EMFILE)
+        err_hint(err, "raise the limit of open files, as 'ulimit -n 1024' does");
+    if (is_gone(error))
+        err_hint(err, "the file system is gone: mount it again, remove what is left there as "
+                      "'.bulla-*', and run again");
+    if (error == EACCES && geteuid() == 0)
+        err_hint(err, "some file systems do not obey root, as NFS with root_squash or what "
+                      "another user mounted: run as a user who may");
+}
+
 /* Only a signal that ends the run interrupts a system call. */
 __attribute__((format(printf, 3, 0))) static void set_errno(struct err *err, enum err_class missing,
                                                             const char *fmt, va_list ap)
@@ -50,12 +75,12 @@ __attribute__((format(printf, 3, 0))) static void set_errno(struct err *err, enu
     char what[ERR_TEXT_MAX], why[128];
     enum err_class class = saved == EINTR    ? ERR_INTERRUPTED
                            : saved == ENOENT ? missing
+                           : is_gone(saved)  ? ERR_STORE
                                              : ERR_FAILED;
 
     err_format(what, sizeof what, fmt, ap);
     err_set(err, class, "%s: %s", what, strerror_r(saved, why, sizeof why));
-    if (saved == EMFILE)
-        err_hint(err, "raise the limit of open files, as 'ulimit -n 1024' does");
+    hint_errno(err, saved);
 }
 
 void err_set_errno(struct err *err, const char *fmt, ...)

@@ -20,7 +20,7 @@ enum err_class {
     ERR_PARTIAL = 3,      /* part of a batch failed */
     ERR_DAMAGED = 4,      /* damaged or forged data */
     ERR_NO_KEY = 5,       /* none of the given keys opens it */
-    ERR_STORE = 6,        /* key store not reachable; a retry may help */
+    ERR_STORE = 6,        /* key store or file system not reachable; a retry may help */
     ERR_POLICY = 7,       /* refused by policy: generation, context, name, key state */
     ERR_UNSUPPORTED = 8,  /* made by a newer bulla, or needs a part this build lacks */
     ERR_EXISTS = 9,       /* the output is there already */
@@ -52,8 +52,8 @@ struct result {
  * called, for compilers and analyzers, which cannot look into err.c. */
 #define fail(...) (err_set(__VA_ARGS__), FAIL)
 
-/* fail_errno is fail with class ERR_FAILED, or ERR_INTERRUPTED after EINTR, and ": " and the
- * description of errno behind the text. */
+/* fail_errno is fail with class ERR_FAILED, or ERR_INTERRUPTED after EINTR, or ERR_STORE if the
+ * file system is gone, and ": " and the description of errno behind the text. */
 #define fail_errno(...) (err_set_errno(__VA_ARGS__), FAIL)
 
 __attribute__((format(printf, 3, 4))) void err_set(struct err *err, enum err_class class,

@@ -33,8 +33,8 @@
 static const uint64_t rights[] = {
     [ALLOW_READ] = READ,
     [ALLOW_READ_WRITE] = ON_FILES,
-    [ALLOW_CHANGE] = ON_FILES | ON_FOLDERS,
-    [ALLOW_LINK] = ON_FILES | ON_FOLDERS | LANDLOCK_ACCESS_FS_REFER,
+    [ALLOW_CHANGE] = ON_FILES | ON_FOLDERS | LANDLOCK_ACCESS_FS_TRUNCATE,
+    [ALLOW_LINK] = ON_FILES | ON_FOLDERS | LANDLOCK_ACCESS_FS_TRUNCATE | LANDLOCK_ACCESS_FS_REFER,
 };
 
 void ruleset_drop(struct ruleset *r)
@@ -55,7 +55,7 @@ struct ruleset ruleset_new(void)
     if (abi >= 3)
         attr.handled_access_fs |= LANDLOCK_ACCESS_FS_TRUNCATE;
     return (struct ruleset){.fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0),
-                            .links = abi >= 2};
+                            .handled = attr.handled_access_fs};
 }
 
 /* What cannot be opened by its name now is for the run to find out, which can open it no better. */
@@ -67,14 +67,15 @@ static bool is_not_there(int error)
 
 void ruleset_allow(struct ruleset *r, const char *path, enum ruleset_access access)
 {
-    /* A kernel that cannot allow such links refuses them all. */
-    if (access == ALLOW_LINK && !r->links)
+    /* A kernel that cannot allow links from one directory to another (before 5.19) refuses all. */
+    if (access == ALLOW_LINK && (r->handled & LANDLOCK_ACCESS_FS_REFER) == 0)
         ruleset_drop(r);
     if (r->fd < 0)
         return;
 
     int fd FD_CLEANUP = open(path, O_PATH | O_CLOEXEC);
-    struct landlock_path_beneath_attr rule = {.allowed_access = rights[access], .parent_fd = fd};
+    struct landlock_path_beneath_attr rule = {.allowed_access = rights[access] & r->handled,
+                                              .parent_fd = fd};
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) != 0) {
@@ -83,7 +84,7 @@ void ruleset_allow(struct ruleset *r, const char *path, enum ruleset_access acce
         return;
     }
     if (!S_ISDIR(st.st_mode))
-        rule.allowed_access &= ON_FILES;
+        rule.allowed_access &= ON_FILES | LANDLOCK_ACCESS_FS_TRUNCATE;
     /* A pipe has no place in any tree: it takes no rule (EBADFD) and needs none. */
     if (syscall(SYS_landlock_add_rule, r->fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0 &&
         errno != EBADFD)

@@ -10,11 +10,12 @@
 #define BULLA_BASE_LANDLOCK_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* struct ruleset: to be made by ruleset_new. */
 struct ruleset {
-    int fd;     /* -1: the kernel has no Landlock, or the ruleset was dropped */
-    bool links; /* the kernel can allow links from one directory to another (since 5.19) */
+    int fd;           /* -1: the kernel has no Landlock, or the ruleset was dropped */
+    uint64_t handled; /* what the kernel can refuse */
 };
 
 #define RULESET_CLEANUP __attribute__((cleanup(ruleset_drop)))

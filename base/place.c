@@ -2,11 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/lacks.h"
 #include "base/temporary.h"
 
 bool file_same(const struct stat *a, const struct stat *b)
@@ -18,6 +21,23 @@ bool file_unchanged(const struct stat *a, const struct stat *b)
 {
     return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
            a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+bool dir_is_fuse(int dir)
+{
+    struct statfs fs;
+
+    return fstatfs(dir, &fs) == 0 && fs.f_type == FUSE_SUPER_MAGIC;
+}
+
+int fd_sync(int fd, int dir, unsigned *lacks)
+{
+    if (fsync(fd) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP)
+        return -1;
+    *lacks |= LACK_SYNC;
+    return syncfs(dir);
 }
 
 static struct result set_names(struct place *p, const char *name, const char *path, struct err *err)
@@ -128,6 +148,14 @@ struct result place_readable(const struct place *p, struct err *err)
     return fail_errno(err, "cannot read the folder of '%s'", p->path);
 }
 
+int fd_stat(int fd, struct stat *st)
+{
+    struct statx fresh;
+
+    (void)!statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &fresh);
+    return fstat(fd, st);
+}
+
 struct result place_open_file(const struct place *p, bool follow, int *fd, struct stat *st,
                               struct err *err)
 {
@@ -142,7 +170,7 @@ struct result place_open_file(const struct place *p, bool follow, int *fd, struc
         return fail(err, ERR_FAILED, "'%s' is a socket, or a device that is not there", p->path);
     if (opened < 0)
         return fail_input(err, "cannot open '%s'", p->path);
-    if (fstat(opened, st) != 0)
+    if (fd_stat(opened, st) != 0)
         return fail_errno(err, "cannot look at '%s'", p->path);
     if (S_ISDIR(st->st_mode))
         return fail(err, ERR_FAILED, "'%s' is a directory", p->path);
@@ -166,7 +194,7 @@ struct result place_fits(const struct place *p, struct err *err)
     long most = fpathconf(p->dir, _PC_NAME_MAX);
     size_t size = strlen(p->name);
 
-    if (most < 0 || size <= (size_t)most)
+    if (most <= 0 || size <= (size_t)most) /* many a FUSE says 0 */
         return OK;
     return fail(err, ERR_FAILED,
                 "the name of '%s' is too long: it has %zu bytes, and its file system takes %ld",
@@ -174,14 +202,15 @@ struct result place_fits(const struct place *p, struct err *err)
 }
 
 /* Whether a name in the directory is still the file *st, with the bytes that it had. */
-static struct result check_same(const struct place *p, const char *name, const struct stat *st,
-                                struct err *err)
+static struct result check_same(const struct place *p, const char *name, bool renamed,
+                                const struct stat *st, struct err *err)
 {
     struct stat now;
 
     if (fstatat(p->dir, name, &now, AT_SYMLINK_NOFOLLOW) != 0)
         return fail_errno(err, "cannot look at '%s'", p->path);
-    if (!file_same(st, &now))
+    bool renumbered = renamed && dir_is_fuse(p->dir) && file_unchanged(st, &now);
+    if (!file_same(st, &now) && !renumbered)
         return fail(err, ERR_FAILED, "'%s' is another file than the one that was read", p->path);
     if (!file_unchanged(st, &now))
         return fail(err, ERR_FAILED, "'%s' changed after it was read", p->path);
@@ -191,7 +220,9 @@ static struct result check_same(const struct place *p, const char *name, const s
 /* Gives what was put aside its name back; *err says already why. */
 static struct result put_back(const struct place *p, const char *aside, struct err *err)
 {
-    if (temporary_rename(p->dir, aside, p->name) != 0)
+    unsigned lacks = 0;
+
+    if (temporary_rename(p->dir, aside, p->name, &lacks) != 0)
         err_hint(err, "it is called '%s' in its directory now, because '%s' is taken", aside,
                  p->name);
     return FAIL;
@@ -205,12 +236,12 @@ struct result place_remove(const struct place *p, const struct stat *st, struct 
 
     if (!S_ISREG(st->st_mode))
         return fail(err, ERR_FAILED, "'%s' is not a regular file", p->path);
-    if (!check_same(p, p->name, st, err).ok || !place_readable(p, err).ok ||
+    if (!check_same(p, p->name, false, st, err).ok || !place_readable(p, err).ok ||
         !temporary_name(aside, err).ok)
         return FAIL;
     if (renameat(p->dir, p->name, p->dir, aside) != 0)
         return fail_errno(err, "cannot remove '%s'", p->path);
-    if (!check_same(p, aside, st, err).ok)
+    if (!check_same(p, aside, true, st, err).ok)
         return put_back(p, aside, err);
     if (unlinkat(p->dir, aside, 0) != 0) {
         (void)fail_errno(err, "cannot remove '%s'", p->path);
@@ -221,7 +252,10 @@ struct result place_remove(const struct place *p, const struct stat *st, struct 
 
 struct result place_sync(const struct place *p, struct err *err)
 {
-    if (fsync(p->dir) != 0)
+    unsigned lacks = 0;
+
+    if (fd_sync(p->dir, p->dir, &lacks) != 0)
         return fail_errno(err, "cannot sync the folder of '%s'", p->path);
+    lacks_note(p->path, lacks);
     return OK;
 }

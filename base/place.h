@@ -47,6 +47,10 @@ FALLIBLE place_readable(const struct place *p, struct err *err);
 FALLIBLE place_open_file(const struct place *p, bool follow, int *fd, struct stat *st,
                          struct err *err);
 
+/* fd_stat is fstat, but of what the file is now: network file systems and FUSE remember for a while
+ * what it was, as the number of names that it had. */
+int fd_stat(int fd, struct stat *st);
+
 /* place_stat tells what stands there, not following a symbolic link; *exists is false if nothing.
  */
 FALLIBLE place_stat(const struct place *p, struct stat *st, bool *exists, struct err *err);
@@ -59,6 +63,15 @@ FALLIBLE place_fits(const struct place *p, struct err *err);
  * with the size and time of then. A process that is killed in between may leave the file under a
  * temporary name in the same directory. */
 FALLIBLE place_remove(const struct place *p, const struct stat *st, struct err *err);
+
+/* fd_sync makes an open file or directory durable, or where that is no single thing, with LACK_SYNC
+ * added to *lacks, all of the file system that the directory dir lies in. Returns as a system call
+ * does. */
+int fd_sync(int fd, int dir, unsigned *lacks);
+
+/* dir_is_fuse is true if a directory lies in a FUSE. There syncfs reaches nobody, and what the
+ * number of an inode means is up to the program behind it: it may change with the name. */
+bool dir_is_fuse(int dir);
 
 /* place_sync makes changes of the directory durable. */
 FALLIBLE place_sync(const struct place *p, struct err *err);

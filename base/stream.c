@@ -396,9 +396,9 @@ struct fd_sink fd_sink(int fd, const char *name)
     return (struct fd_sink){{.write = fd_write}, fd, name, 0};
 }
 
-struct fd_sink new_file_sink(int fd, const char *name)
+struct fd_sink new_file_sink(int fd, const char *name, bool in_order)
 {
-    return (struct fd_sink){{fd_write, fd_write_at, fd_expect}, fd, name, 0};
+    return (struct fd_sink){{fd_write, in_order ? NULL : fd_write_at, fd_expect}, fd, name, 0};
 }
 
 static struct result null_write(struct sink *self, const void *bytes, size_t size, struct err *err)

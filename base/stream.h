@@ -123,8 +123,9 @@ struct fd_sink {
 
 struct fd_sink fd_sink(int fd, const char *name);
 
-/* new_file_sink is an fd_sink for a file that was empty, which takes bytes in any order. */
-struct fd_sink new_file_sink(int fd, const char *name);
+/* new_file_sink is an fd_sink for a file that was empty, which takes bytes in any order unless
+ * in_order is true. */
+struct fd_sink new_file_sink(int fd, const char *name, bool in_order);
 
 /* null_sink drops what it is given. */
 struct sink null_sink(void);

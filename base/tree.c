@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/atomic_file.h"
+#include "base/lacks.h"
 #include "base/process_limits.h"
 
 #define DEPTH_MAX 256     /* directories: each holds two descriptors */
@@ -23,7 +24,7 @@ struct unfinished {
 
 struct walk {
     const struct tree_visitor *visitor;
-    struct stat twin_root; /* not to be walked */
+    struct stat root, twin_root; /* the second is not to be walked */
     bool has_twin, stopped;
 
     /* Finished many at once, as they wait for their files; children stand before their parents. */
@@ -114,6 +115,31 @@ static struct result read_names(struct names *n, int dir, const char *path, stru
 
 static void walk_below(struct walk *w, const struct pair *here);
 
+/* Whether a directory like *like, which may be made at path, would let in others than it should:
+ * then what lies in it is not for that place, whatever the files themselves allow. A file shows
+ * what the file system makes of permissions, and goes again. */
+static struct result guard_twin(const struct walk *w, const struct pair *here, const char *name,
+                                const char *path, const struct stat *like, struct err *err)
+{
+    struct place place PLACE_CLEANUP = {0};
+    struct atomic_file probe ATOMIC_FILE_CLEANUP = {0};
+    mode_t mode, wanted;
+    struct stat st;
+
+    if (!w->visitor->guard || here->twin < 0 ||
+        fstatat(here->twin, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return OK;
+    if (!place_in(&place, here->twin, name, path, err).ok ||
+        !atomic_file_open(&probe, &place, false, err).ok)
+        return FAIL;
+    if (!fd_readable_by_more(probe.fd, like, w->visitor->whose, &mode, &wanted))
+        return OK;
+    return fail(err, ERR_POLICY,
+                "directory '%s' could be read by others: its file system would not give it the "
+                "permissions %03o",
+                path, (unsigned)wanted);
+}
+
 /* Opens the twin of a directory, making it if it is not there. */
 static struct result open_twin(const struct walk *w, const struct pair *here, const char *name,
                                const char *path, int *twin, bool *made, struct err *err)
@@ -125,8 +151,10 @@ static struct result open_twin(const struct walk *w, const struct pair *here, co
     *made = mkdirat(here->twin, name, 0700) == 0;
     if (!*made && errno != EEXIST)
         return fail_errno(err, "cannot make directory '%s'", path);
-    if (*made && v->sync && fsync(here->twin) != 0)
+    unsigned lacks = 0;
+    if (*made && v->sync && fd_sync(here->twin, here->twin, &lacks) != 0)
         return fail_errno(err, "cannot sync the folder of '%s'", path);
+    lacks_note(path, lacks);
     *twin = openat(here->twin, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (*twin < 0)
         return fail_errno(err, "cannot open directory '%s'", path);
@@ -136,11 +164,14 @@ static struct result open_twin(const struct walk *w, const struct pair *here, co
 static void finish(const struct tree_visitor *v, struct unfinished *u)
 {
     struct err err = {0};
+    unsigned lacks = 0;
 
-    if (fd_like(u->twin, &u->like, v->whose) != 0 || (v->sync && fsync(u->twin) != 0)) {
+    if (fd_like(u->twin, &u->like, v->whose, &lacks) != 0 ||
+        (v->sync && fd_sync(u->twin, u->twin, &lacks) != 0)) {
         (void)fail_errno(&err, "cannot finish directory '%s'", u->twin_path);
         v->failed(v->arg, u->path, &err);
     }
+    lacks_note(u->twin_path, lacks);
     fd_close(&u->twin);
     string_free(&u->path);
     string_free(&u->twin_path);
@@ -197,8 +228,13 @@ static struct result walk_directory(struct walk *w, const struct pair *here, con
         w->visitor->skip(w->visitor->arg, at->path, "a symbolic link to a directory that it is in");
         return OK;
     }
+    if (st.st_dev != w->root.st_dev && here->st->st_dev != st.st_dev &&
+        !w->visitor->enter(w->visitor->arg, at->path))
+        return OK;
     if (here->depth == DEPTH_MAX)
         return fail(err, ERR_FAILED, "directory '%s' is more than %d deep", at->path, DEPTH_MAX);
+    if (!guard_twin(w, here, name, at->twin_path, &st, err).ok)
+        return FAIL;
     if (here->twin >= 0 && !open_twin(w, here, name, at->twin_path, &twin, &made, err).ok)
         return FAIL;
     walk_below(w, &(struct pair){dir, twin, *at, &st, here, here->depth + 1});
@@ -300,7 +336,8 @@ static struct result walk_named(struct walk *w, const struct place *root, const 
         return fail(err, ERR_USAGE, "'%s' has no name of its own to go by", root->path);
     if (asprintf(&path, "%s/%s", top->at.twin_path, root->name) < 0)
         return fail(err, ERR_FAILED, "out of memory");
-    if (!open_twin(w, top, root->name, path, &inner, &made, err).ok)
+    if (!guard_twin(w, top, root->name, path, top->st, err).ok ||
+        !open_twin(w, top, root->name, path, &inner, &made, err).ok)
         return FAIL;
     struct pair pair = {top->dir, inner, {top->at.path, path}, top->st, NULL, 0};
     walk_below(w, &pair);
@@ -324,6 +361,7 @@ struct result tree_walk(const struct place *root, const struct place *twin, bool
     if (twin != NULL && file_same(&st, &w.twin_root))
         return fail(err, ERR_FAILED, "'%s' and '%s' are one directory", root->path, twin->path);
     struct pair top = {dir, twin_dir, {path, twin_path}, &st, NULL, 0};
+    w.root = st;
     struct result r = OK;
     if (named)
         r = walk_named(&w, root, &top, err);

@@ -20,6 +20,10 @@ struct tree_visitor {
     struct result (*before_make)(void *arg, int twin, const char *path, struct err *err);
     bool sync;        /* each new directory is made durable */
     enum whose whose; /* new directories are */
+    bool guard;       /* none is made that could be read by others who must not */
+
+    /* A directory of another file system than root's is at path: false leaves it out. */
+    bool (*enter)(void *arg, const char *path);
 
     /* What file began in new directories of the other tree must be done when this returns: they get
      * their times then. Called once for many of them, so that it seldom has to wait. */

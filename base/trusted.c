@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/medium.h"
 
 #define LINKS_MAX 40       /* as the kernel has it */
 #define NO_USER 65534      /* who has no number in this user namespace */
@@ -80,17 +81,20 @@ static void hint_owner(const struct walk *w, const struct stat *st, struct err *
         err_hint(err, "if you trust it, copy it to %s, or run bulla as that user", copy);
 }
 
-static struct result judge_owner(const struct walk *w, const struct stat *st, struct err *err)
+static struct result judge_owner(const struct walk *w, int fd, const struct stat *st,
+                                 struct err *err)
 {
     if (is_ours(w, st))
         return OK;
     (void)fail(err, ERR_POLICY, "%s '%s' may be from somebody else: %s '%s' belongs to user %u",
                w->kind, w->path, noun(st), w->shown, (unsigned)st->st_uid);
-    hint_owner(w, st, err);
+    if (!medium_hint(fd, err))
+        hint_owner(w, st, err);
     return FAIL;
 }
 
-static struct result judge_mode(const struct walk *w, const struct stat *st, struct err *err)
+static struct result judge_mode(const struct walk *w, int fd, const struct stat *st,
+                                struct err *err)
 {
     static const char *const who[] = {
         [0] = "", [1] = "others", [2] = "its group", [3] = "its group and others"};
@@ -102,19 +106,20 @@ static struct result judge_mode(const struct walk *w, const struct stat *st, str
     (void)fail(err, ERR_POLICY,
                "%s '%s' may be from somebody else: %s can write %s '%s' (mode %03o)", w->kind,
                w->path, who[which], noun(st), w->shown, (unsigned)st->st_mode & 0777);
-    err_hint(err, "if you trust it: chmod %s%s-w '%s'", (which & 2) != 0 ? "g" : "",
-             (which & 1) != 0 ? "o" : "", w->shown);
+    if (!medium_hint(fd, err))
+        err_hint(err, "if you trust it: chmod %s%s-w '%s'", (which & 2) != 0 ? "g" : "",
+                 (which & 1) != 0 ? "o" : "", w->shown);
     return FAIL;
 }
 
-/* A link has no mode of its own, and only root can make a device. */
-static struct result judge(const struct walk *w, const struct stat *st, struct err *err)
+/* A link has no mode of its own, and only root can make a device. fd is what is judged. */
+static struct result judge(const struct walk *w, int fd, const struct stat *st, struct err *err)
 {
     if (S_ISCHR(st->st_mode))
         return OK;
-    if (!judge_owner(w, st, err).ok)
+    if (!judge_owner(w, fd, st, err).ok)
         return FAIL;
-    return S_ISLNK(st->st_mode) ? OK : judge_mode(w, st, err);
+    return S_ISLNK(st->st_mode) ? OK : judge_mode(w, fd, st, err);
 }
 
 static struct result cannot_look(const struct walk *w, struct err *err)
@@ -138,7 +143,7 @@ static struct result enter(struct walk *w, int fd, struct err *err)
         return cannot_look(w, err);
     fd_close(&w->at);
     w->at = fd;
-    struct result r = judge(w, &st, err);
+    struct result r = judge(w, fd, &st, err);
     w->shared = (st.st_mode & OTHERS) != 0;
     return r;
 }
@@ -222,7 +227,7 @@ static struct result arrive(const struct walk *w, struct err *err)
 {
     struct stat opened;
 
-    return fstat(w->fd, &opened) == 0 ? judge(w, &opened, err) : cannot_look(w, err);
+    return fstat(w->fd, &opened) == 0 ? judge(w, w->fd, &opened, err) : cannot_look(w, err);
 }
 
 /* One name of the path; *done tells that it was the last. */
@@ -241,7 +246,7 @@ static struct result step(struct walk *w, const char *name, bool *done, struct e
         if (is_kernels(w))
             return pass(w, name, done, err);
         *done = false;
-        return judge(w, &st, err).ok ? follow(w, fd, err) : FAIL;
+        return judge(w, fd, &st, err).ok ? follow(w, fd, err) : FAIL;
     }
     if (*done)
         return arrive(w, err);

@@ -87,6 +87,18 @@ void account_unseen(struct account *a, const char *path, const char *why)
     report_skipped(a, path, why, ERR_PARTIAL);
 }
 
+void account_entered(struct account *a)
+{
+    (void)count(a, &a->entered);
+}
+
+static void tell_entered(const struct account *a)
+{
+    if (a->entered > 0)
+        terminal_note("%zu other file system%s entered; --one-file-system stays out", a->entered,
+                      a->entered == 1 ? " was" : "s were");
+}
+
 /* The number of what was not looked at, which --quiet does not drop. */
 static void tell_unseen(const struct account *a)
 {
@@ -107,6 +119,7 @@ int account_end(const struct account *a)
     else if (a->many || a->failed + a->done > 1)
         terminal_note("%zu %s, %zu not sealed, %zu skipped, %zu failed", a->done, a->done_word,
                       a->plain, a->skipped, a->failed);
+    tell_entered(a);
     tell_unseen(a);
     if (stream_interrupted())
         return ERR_INTERRUPTED;

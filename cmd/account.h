@@ -19,7 +19,7 @@ struct account {
     bool looks; /* the bytes of a file say whether it is sealed, not its name alone */
 
     pthread_mutex_t lock; /* for what follows */
-    size_t done, plain, skipped, unseen, failed;
+    size_t done, plain, skipped, unseen, failed, entered;
     int status; /* of the last failure */
 };
 
@@ -41,6 +41,9 @@ void account_skipped(struct account *a, const char *path, const char *why);
 /* account_unseen counts what was not looked at, though it may be or hold a sealed file. The first
  * ones are named, quiet or not. */
 void account_unseen(struct account *a, const char *path, const char *why);
+
+/* account_entered counts a directory of another file system that a walk goes into. */
+void account_entered(struct account *a);
 
 /* account_end tells the sums and returns the exit status. */
 int account_end(const struct account *a);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "base/pool.h"
 #include "base/stream.h"
 #include "base/temporary.h"
@@ -14,10 +15,10 @@
 #include "base/tree.h"
 #include "cmd/account.h"
 #include "cmd/common.h"
-#include "cmd/descriptors.h"
 #include "cmd/links.h"
 #include "cmd/names.h"
 #include "cmd/progress.h"
+#include "cmd/results.h"
 #include "cmd/terminal.h"
 #include "libbulla/look.h"
 
@@ -63,56 +64,6 @@ static void failed_early(struct run *r, const char *file, const struct err *err)
 {
     r->found++;
     account_failed(&r->account, r->account.json ? account_report(file) : NULL, err);
-}
-
-/* The name of a result, which the caller frees. */
-static struct result result_name(const struct batch *b, const char *name, char **out,
-                                 struct err *err)
-{
-    if (b->add != NULL) {
-        if (text_ends_with(name, b->add)) {
-            (void)fail(err, ERR_USAGE, "'%s' ends in %s already", name, b->add);
-            err_hint(err, "-o names the output, if it is to be sealed once more");
-            return FAIL;
-        }
-        if (asprintf(out, "%s%s", name, b->add) < 0)
-            *out = NULL;
-    } else {
-        if (!text_ends_with(name, b->take)) {
-            (void)fail(err, ERR_USAGE, "'%s' does not end in %s", name, b->take);
-            err_hint(err, "-o names the output");
-            return FAIL;
-        }
-        *out = strndup(name, strlen(name) - strlen(b->take));
-    }
-    return *out != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
-}
-
-/* The place of the result of a file, in the directory dir, which the first size bytes of folder
- * name; NULL if the name says it all. */
-static struct result result_in(const struct batch *b, const char *source_name, int dir,
-                               const char *folder, size_t size, struct place *target,
-                               struct err *err)
-{
-    char *name STRING_CLEANUP = NULL, *path STRING_CLEANUP = NULL;
-
-    if (!result_name(b, source_name, &name, err).ok)
-        return FAIL;
-    if (folder == NULL ? asprintf(&path, "%s", name) < 0
-                       : asprintf(&path, "%.*s/%s", (int)size, folder, name) < 0)
-        return fail(err, ERR_FAILED, "out of memory");
-    if (!place_in(target, dir, name, path, err).ok)
-        return FAIL;
-    return common_name_fits(target, "run it alone, and give a shorter name with -o", err);
-}
-
-static struct result result_beside(const struct batch *b, const struct place *source,
-                                   struct place *target, struct err *err)
-{
-    const char *slash = strrchr(source->path, '/');
-
-    return result_in(b, source->name, source->dir, slash != NULL ? source->path : NULL,
-                     slash != NULL ? (size_t)(slash - source->path) : 0, target, err);
 }
 
 /* The size of a regular file, for the progress; 0 if it has none. */
@@ -269,9 +220,9 @@ static struct result do_found(struct run *r, const struct place *file, int twin,
     if (!takes(r, file, &source))
         return OK;
     r->found++;
-    if (writes(r->batch) && !(twin >= 0 ? result_in(r->batch, file->name, twin, twin_path,
-                                                    strlen(twin_path), &target, err)
-                                        : result_beside(r->batch, file, &target, err))
+    if (writes(r->batch) && !(twin >= 0 ? results_in(r->batch, file->name, twin, twin_path,
+                                                     strlen(twin_path), &target, err)
+                                        : results_beside(r->batch, file, &target, err))
                                  .ok)
         return FAIL;
     return submit(r, (struct item){.size = size_of(&source, false)}, &source, &target, err);
@@ -343,6 +294,18 @@ static bool on_link(void *arg, const char *path)
     return false;
 }
 
+static bool on_enter(void *arg, const char *path)
+{
+    struct run *r = arg;
+    bool stay = r->batch->options->one_file_system;
+
+    if (stay)
+        pass_by(r, path, "on another file system", looks(r->batch));
+    else
+        account_entered(&r->account);
+    return !stay;
+}
+
 static void on_fail(void *arg, const char *path, const struct err *err)
 {
     failed_early(arg, path, err);
@@ -365,11 +328,13 @@ static struct result check_found(const struct run *r, size_t before, const char 
  */
 static struct result do_directory(struct run *r, const struct place *root, struct err *err)
 {
-    const struct session *session = r->batch->session;
     struct tree_visitor visitor = {.file = on_file,
                                    .before_make = on_make,
-                                   .sync = session != NULL && session->sync == SYNC_EACH,
+                                   .sync = r->batch->session != NULL && r->to_directory &&
+                                           session_syncs_each(r->batch->session, r->out_dir),
                                    .whose = r->batch->whose,
+                                   .guard = r->batch->guard,
+                                   .enter = on_enter,
                                    .settle = on_settle,
                                    .skip = on_skip,
                                    .follow = on_link,
@@ -394,10 +359,10 @@ static struct result do_file(struct run *r, struct place *source, struct err *er
 
     if (writes(r->batch) && !(o->output != NULL && is_stdio(o->output))) {
         struct result named = r->to_directory
-                                  ? result_in(r->batch, source->name, r->out_dir, o->output,
-                                              strlen(o->output), &target, err)
+                                  ? results_in(r->batch, source->name, r->out_dir, o->output,
+                                               strlen(o->output), &target, err)
                               : o->output != NULL ? place_open_new(&target, o->output, err)
-                                                  : result_beside(r->batch, source, &target, err);
+                                                  : results_beside(r->batch, source, &target, err);
         if (!named.ok)
             return FAIL;
     }
@@ -515,7 +480,7 @@ static bool do_listed(void *arg, const char *name)
 {
     struct err err = {0};
 
-    if (!is_stdio(name) && descriptors_number(name) < 0)
+    if (!is_stdio(name) && descriptor_number(name) < 0)
         return do_name(arg, name);
     (void)fail(&err, ERR_USAGE, "'%s' is a descriptor, and in a list it could have two uses", name);
     err_hint(&err, "name it on the command line, or write ./- for a file of that name");

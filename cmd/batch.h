@@ -31,6 +31,7 @@ struct batch {
 
     struct session *session; /* of a verb with -o: when what is written is made durable */
     enum whose whose;        /* and new directories are */
+    bool guard;              /* and none is made that could be read by others who must not */
 
     /* How a result is named after its source: by one of the two; neither if nothing is written. */
     const char *add, *take;

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+#include "cmd/aliases.h"
 #include "cmd/config.h"
 #include "cmd/nearest.h"
 #include "cmd/passphrase.h"
@@ -26,7 +28,8 @@ bool common_is_name(const char *given)
 {
     size_t size = strcspn(given, "#"); /* the name of a key in a ring may have a dot */
 
-    return size > 0 && strcspn(given, "/.") >= size && !registry_has_scheme(given);
+    return size > 0 && strcspn(given, "/.") >= size && !registry_has_scheme(given) &&
+           !aliases_has(given);
 }
 
 /* A file of that name is not taken: who can make one in the working directory would choose the key.
@@ -45,15 +48,22 @@ static struct result look_up(const char *name, char **reference, struct err *err
 {
     if (!registry_check_no_pin(name, err).ok || !config_key(name, reference, err).ok)
         return FAIL;
-    return *reference != NULL ? OK : no_such_name(name, err);
+    if (*reference == NULL)
+        return no_such_name(name, err);
+    if (aliases_descriptor(*reference) < 0)
+        return OK;
+    (void)fail(err, ERR_USAGE, "the config file names a descriptor for key '%s'", name);
+    err_hint(err, "what a number leads to is known where bulla is started: -k fd:N");
+    return FAIL;
 }
 
 struct result common_reference(const char *given, char **reference, struct err *err)
 {
-    if (common_is_name(given))
-        return look_up(given, reference, err);
-    *reference = strdup(given);
-    return *reference != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
+    char *found STRING_CLEANUP = NULL;
+
+    if (common_is_name(given) && !look_up(given, &found, err).ok)
+        return FAIL;
+    return aliases_resolve(found != NULL ? found : given, reference, err);
 }
 
 /* The references of the user, resolved; freed by free_references. */
@@ -110,6 +120,7 @@ void common_env(struct keystore_env *env, const struct options *o)
 {
     env->environment = (struct environment){.get = variable};
     env->warn = terminal_warn;
+    env->credentials = aliases_credentials();
     env->endpoint = o->endpoint;
     env->kms_timeout = o->kms_timeout != 0 ? (unsigned)o->kms_timeout : TIMEOUT;
     token_env(&env->token, o);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "cmd/aliases.h"
 #include "cmd/common.h"
 #include "cmd/config.h"
 #include "cmd/key.h"
@@ -122,13 +123,15 @@ static void offer_of_ring(void *arg, const struct key_info *info)
     memcpy(a->last, info->name, sizeof a->last);
 }
 
-/* Names and versions of a keyring, which are not secret. */
+/* Names and versions of a keyring, which are not secret. Nothing is read from a descriptor: here it
+ * would be the shell's. */
 static void offer_ring(struct answer *a)
 {
     const char *sharp = strrchr(a->begun, '#'), *colon = strrchr(sharp, ':');
     const char *end = colon != NULL ? colon : sharp;
     struct key_sink sink = {.row = offer_of_ring, .arg = a};
-    struct session s SESSION_CLEANUP = {0};
+    struct session s SESSION_CLEANUP = {.env = {.credentials = aliases_credentials()}};
+    char *reference STRING_CLEANUP = NULL;
     const struct keystore_ops *ops;
     const char *rest;
     struct err ignored;
@@ -136,15 +139,19 @@ static void offer_ring(struct answer *a)
     a->ring = strndup(a->begun, (size_t)(end + 1 - a->begun));
     char *file STRING_CLEANUP = strndup(a->begun, (size_t)(end - a->begun));
     a->versions = colon != NULL;
-    if (a->ring != NULL && file != NULL && session_open(&s, NULL, 0, &ignored).ok &&
-        registry_find(&ops, &rest, file, &ignored).ok && ops->file != NULL && ops->list != NULL)
+    if (a->ring != NULL && file != NULL && aliases_descriptor(file) < 0 &&
+        session_open(&s, NULL, 0, &ignored).ok && aliases_resolve(file, &reference, &ignored).ok &&
+        registry_find(&ops, &rest, reference, &ignored).ok && ops->file != NULL &&
+        ops->list != NULL)
         (void)!ops->list(&s.env, rest, &sink, &ignored).ok;
     string_free(&a->ring);
 }
 
 static void offer_keys(struct answer *a)
 {
-    static const char *const schemes[][2] = {{"passphrase:", "a passphrase"},
+    static const char *const schemes[][2] = {{"fd:", "a key that comes by a descriptor"},
+                                             {"credential:", "a systemd credential"},
+                                             {"passphrase:", "a passphrase"},
                                              {"pkcs11:", "a key on a token"},
                                              {"aws-kms://", "a key of AWS KMS"},
                                              {"alias/", "a key of AWS KMS"}};

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/descriptor.h"
 #include "base/landlock.h"
 #include "base/seccomp.h"
 #include "base/trusted.h"
@@ -92,6 +93,16 @@ static void allow_use(struct plan *p, enum use use, const char *path)
         allow_source(p, path);
 }
 
+/* A key may be replaced while the run lasts, in its directory and in that which a link leads to. */
+static void allow_key_file(struct plan *p, const char *path)
+{
+    char *target STRING_CLEANUP = realpath(path, NULL);
+
+    allow_source(p, path);
+    if (target != NULL)
+        allow_around(p, target, ALLOW_READ);
+}
+
 /* A key as the user named it. One that cannot be found out about is left to the verb, and nothing
  * is confined. */
 static void allow_key(void *arg, enum use use, const char *given)
@@ -109,13 +120,13 @@ static void allow_key(void *arg, enum use use, const char *given)
         return;
     }
     p->reach = ops->reach > p->reach ? ops->reach : p->reach;
-    if (path == NULL)
+    if (path == NULL || descriptor_number(path) >= 0)
         return;
     p->makes = p->makes || use == USE_NEW_KEY;
     if (use == USE_NEW_KEY)
         allow_around(p, path, ALLOW_CHANGE);
     else
-        allow_source(p, path);
+        allow_key_file(p, path);
 }
 
 static void allow_operands(struct plan *p, const struct verb *v)

@@ -58,6 +58,7 @@ static struct result read_options(struct open_options *open, const struct option
                                   .min_generation = o->min_generation,
                                   .replace = o->force,
                                   .remove_source = o->remove_source,
+                                  .allow_wider = o->allow_wider,
                                   .strict = strict,
                                   .whose = o->same_owner ? WHOSE_SAME : WHOSE_CALLER};
     return common_context(&open->require_context, &o->require_context, err);
@@ -115,6 +116,7 @@ static int run(const struct options *o, struct batch batch, bool only_verify)
     batch.each = each;
     batch.arg = &d;
     batch.session = &d.session;
+    batch.guard = !o->allow_wider;
     batch.whose = o->same_owner ? WHOSE_SAME : WHOSE_CALLER;
     d.session.env.token.may_be_away = o->keys.count > 1;
     if (!read_options(&d.open, o, only_verify, &err).ok || !read_range(&d, o, &err).ok ||
@@ -159,6 +161,9 @@ static const struct row rows[] = {
      "give results the owner (as root), the group and all\n"
      "permissions of the sealed files, which whoever can write\n"
      "to these has chosen"},
+    {"allow-wider", 0, NULL, FLAG, FIELD(allow_wider),
+     "write results too where the file system lets more users\n"
+     "read them than their permissions should"},
     {"force", 0, NULL, FLAG, FIELD(force), "replace what exists, where that is safe"},
     {0},
 };
@@ -177,8 +182,8 @@ const struct verb verb_decrypt = {
     .operand = USE_BESIDE,
     .fallback = true,
     .rows = (const struct row *const[]){rows_key, rows_output, rows_envelope, rows, rows_require,
-                                        rows_batch, rows_follow, rows_allow_empty, rows_jobs,
-                                        rows_all, NULL},
+                                        rows_batch, rows_one_file_system, rows_follow,
+                                        rows_allow_empty, rows_jobs, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_passphrase, rows_token, rows_kms, NULL},
     .examples = "  bulla decrypt -k ./backup.ring -o restored.tar backup.tar.bulla\n"
                 "  bulla decrypt -k ./backup.ring --recursive -o restored upload\n"
@@ -206,7 +211,8 @@ const struct verb verb_verify = {
     .operand = USE_READ,
     .fallback = true,
     .rows = (const struct row *const[]){rows_key, rows_envelope, rows_require, rows_batch,
-                                        rows_follow, rows_allow_empty, rows_jobs, rows_all, NULL},
+                                        rows_one_file_system, rows_follow, rows_allow_empty,
+                                        rows_jobs, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_passphrase, rows_token, rows_kms, NULL},
     .examples = "  bulla verify -k ./backup.ring --recursive upload\n",
 };

@@ -1,6 +1,6 @@
 #include "cmd/descriptors.h"
 
-#include <limits.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/descriptor.h"
 #include "base/stream.h"
+#include "cmd/aliases.h"
 #include "cmd/common.h"
 #include "cmd/config.h"
 #include "cmd/passphrase.h"
@@ -32,29 +34,7 @@ static void uses_free(struct uses *u)
     free(u->items);
 }
 
-static const struct standard {
-    const char *path, *name;
-} standard[] = {
-    {"/dev/stdin", "standard input"},
-    {"/dev/stdout", "standard output"},
-    {"/dev/stderr", "standard error"},
-};
-
-int descriptors_number(const char *path)
-{
-    static const char *const folders[] = {"/dev/fd/", "/proc/self/fd/", "/proc/thread-self/fd/"};
-    unsigned fd;
-    char rest;
-
-    for (int i = 0; i <= STDERR_FILENO; i++)
-        if (strcmp(path, standard[i].path) == 0)
-            return i;
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
-        if (strncmp(path, folders[i], strlen(folders[i])) == 0 &&
-            sscanf(path + strlen(folders[i]), "%9u%c", &fd, &rest) == 1)
-            return (int)fd;
-    return -1;
-}
+static const char *const standard[] = {"standard input", "standard output", "standard error"};
 
 static void add(struct uses *u, const char *by, int fd, const struct stat *what)
 {
@@ -72,17 +52,20 @@ static void add(struct uses *u, const char *by, int fd, const struct stat *what)
     snprintf(added->by, sizeof added->by, "%s", by);
 }
 
+/* No program that is started gets to read what was meant for us. */
 static void add_input(struct uses *u, const char *by, int fd)
 {
     struct stat st;
 
+    if (fd > STDERR_FILENO)
+        (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
     add(u, by, fd, fstat(fd, &st) == 0 && !S_ISCHR(st.st_mode) ? &st : NULL);
 }
 
 /* A file that is named has a use of its own, unless it is a pipe. */
 static void add_path(struct uses *u, const char *by, const char *path)
 {
-    int fd = descriptors_number(path);
+    int fd = descriptor_number(path);
     struct stat st;
 
     if (fd >= 0)
@@ -95,8 +78,13 @@ static void add_path(struct uses *u, const char *by, const char *path)
 static void add_key(void *arg, enum use use, const char *given)
 {
     const char *path = strstr(given, "pin-source=");
+    int fd = aliases_descriptor(given);
 
     (void)use;
+    if (fd >= 0) {
+        add_input(arg, "a key", fd);
+        return;
+    }
     path = path != NULL ? path + strlen("pin-source=") : given;
     if (strncmp(path, "file:", 5) == 0)
         path += 5;
@@ -152,8 +140,8 @@ static bool add_files(struct uses *u, const struct verb *verb, const struct opti
                       o->from_command == NULL;
 
     for (size_t i = 0; i < o->operands.count; i++) {
-        int fd = is_stdio(o->operands.items[i]) ? STDIN_FILENO
-                                                : descriptors_number(o->operands.items[i]);
+        int fd =
+            is_stdio(o->operands.items[i]) ? STDIN_FILENO : descriptor_number(o->operands.items[i]);
         from_input = from_input || is_stdio(o->operands.items[i]);
         if (fd >= 0)
             add_input(u, "FILE", fd);
@@ -174,8 +162,7 @@ static struct result check_pair(const struct named *a, const struct named *b, st
     if (!same)
         (void)fail(err, ERR_USAGE, "%s and %s lead to one input", a->by, b->by);
     else if (a->fd <= STDERR_FILENO)
-        (void)fail(err, ERR_USAGE, "%s has two uses: %s and %s", standard[a->fd].name, a->by,
-                   b->by);
+        (void)fail(err, ERR_USAGE, "%s has two uses: %s and %s", standard[a->fd], a->by, b->by);
     else
         (void)fail(err, ERR_USAGE, "descriptor %d has two uses: %s and %s", a->fd, a->by, b->by);
     err_hint(err, "give each a file or a descriptor of its own");

@@ -7,10 +7,7 @@
 /* descriptors_check fails if a descriptor has two uses, by its number, as "-" or by a path such as
  * /dev/stdin: whoever reads first would take what was meant for the other. So does a pipe that two
  * of them lead to, and standard output for a result together with messages. Nothing is read.
- * ERR_USAGE. */
+ * Those that are read from are left to no program that is started. ERR_USAGE. */
 FALLIBLE descriptors_check(const struct verb *verb, const struct options *o, struct err *err);
-
-/* descriptors_number is the descriptor that a path such as /dev/fd/3 stands for, or -1. */
-int descriptors_number(const char *path);
 
 #endif

@@ -176,8 +176,9 @@ const struct verb verb_encrypt = {
     .operand = USE_BESIDE,
     .fallback = true,
     .gives = true,
-    .rows = (const struct row *const[]){rows_key, rows_output, rows, rows_generation, rows_suite,
-                                        rows_batch, rows_jobs, rows_all, NULL},
+    .rows =
+        (const struct row *const[]){rows_key, rows_output, rows, rows_generation, rows_suite,
+                                    rows_batch, rows_one_file_system, rows_jobs, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_token,
                                             rows_oaep, rows_kms, NULL},
     .examples = "  bulla encrypt -k ./backup.ring backup.tar\n"

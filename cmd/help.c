@@ -81,6 +81,9 @@ static void print_keys(void)
         "  PATH or file:PATH        a keyring, a public key file or a PEM file; in the\n"
         "                           working directory ./NAME\n"
         "  PATH#NAME[:VERSION]      one of the keys of a keyring, or a version of it\n"
+        "  fd:N                     the same files, read from a descriptor that is open; in a\n"
+        "                           shell also <(COMMAND)\n"
+        "  credential:NAME          the same files, as systemd gives them to a unit\n"
         "  passphrase:[HINT]        a passphrase; everybody can read the hint\n"
         "  pkcs11:token=T;object=O  a key on a token: an RFC 7512 URI\n"
         "  aws-kms://ARN            a key of AWS KMS; also a bare ARN, or alias/NAME\n"
@@ -107,7 +110,8 @@ static void print_environment(void)
         {"BULLA_PKCS11_INIT_ARGS", "as --module-args"},
         {"BULLA_CONFINE", "no: the run is not confined; must: or it fails"},
         {"CREDENTIALS_DIRECTORY", "where systemd puts credentials: bulla.passphrase,\n"
-                                  "bulla.new-passphrase, bulla.pin"},
+                                  "bulla.new-passphrase, bulla.pin, those of\n"
+                                  "credential:NAME"},
         {"XDG_CONFIG_HOME, HOME", "where the user's config file is"},
         {"SOFTHSM2_CONF", "where SoftHSM has its tokens; other modules have others"},
         {"AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,\n"

@@ -93,8 +93,8 @@ const struct verb verb_key_destroy = {
         "places still have it.\n",
     .run = run_destroy,
     .operand = USE_NEW_KEY,
-    .rows =
-        (const struct row *const[]){rows, rows_follow, rows_allow_empty, rows_json, rows_all, NULL},
+    .rows = (const struct row *const[]){rows, rows_one_file_system, rows_follow, rows_allow_empty,
+                                        rows_json, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_passphrase, rows_token, NULL},
     .examples = "  bulla key destroy --check upload --force ./backup.ring#backup:1\n",
 };

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/atomic_file.h"
+#include "base/lacks.h"
 #include "base/process_limits.h"
 #include "base/secret.h"
 #include "base/stack.h"
@@ -141,6 +142,7 @@ static int begin(void *arg)
     catch_signals();
     secret_last_resort(no_way_on);
     atomic_file_init();
+    lacks_tell_to(terminal_warn, NULL);
     int status = terminal_finish(run(start->argc, start->argv, &o));
     options_free(&o);
     if (registry_left_behind())

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/temporary.h"
+#include "cmd/aliases.h"
 #include "cmd/common.h"
 #include "cmd/config.h"
 #include "keystore/key_file.h"
@@ -137,17 +138,16 @@ static void tell(const struct nearest *n, struct err *err)
  */
 static char *missing_file(const char *given)
 {
-    char *reference STRING_CLEANUP = NULL, *path = NULL;
+    char *found STRING_CLEANUP = NULL, *reference STRING_CLEANUP = NULL, *path = NULL;
     const struct keystore_ops *ops;
     const char *rest;
     struct err ignored;
 
-    if (common_is_name(given) && !config_key(given, &reference, &ignored).ok)
+    if (common_is_name(given) && !config_key(given, &found, &ignored).ok)
         return NULL;
-    if (reference == NULL)
-        reference = strdup(given);
-    if (reference == NULL || !registry_find(&ops, &rest, reference, &ignored).ok ||
-        ops->file == NULL || !ops->file(rest, &path, &ignored).ok)
+    if (!aliases_resolve(found != NULL ? found : given, &reference, &ignored).ok ||
+        !registry_find(&ops, &rest, reference, &ignored).ok || ops->file == NULL ||
+        !ops->file(rest, &path, &ignored).ok)
         return NULL;
     if (access(path, F_OK) != 0 && errno == ENOENT)
         return path;

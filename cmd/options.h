@@ -24,9 +24,9 @@ struct options {
     const char *topic; /* or what else it shows; NULL = nothing */
     uint64_t generation, min_generation, max_kdf_mem, jobs, length, kms_timeout, token_timeout;
     unsigned oaep, progress, suite, sync; /* as the choices of their rows say */
-    bool allow_empty, allow_pin_in_uri;
-    bool detach, dry_run, follow, force, help, json, null, passphrase, preserve_times, quiet,
-        recursive, remove, remove_source, same_owner, share_branch;
+    bool allow_empty, allow_pin_in_uri, allow_wider;
+    bool detach, dry_run, follow, force, help, json, null, one_file_system, passphrase,
+        preserve_times, quiet, recursive, remove, remove_source, same_owner, share_branch;
 };
 
 /* Where a row sets a field of struct options. */

@@ -17,11 +17,11 @@
 #include "base/secret_file.h"
 #include "base/stream.h"
 #include "base/text.h"
+#include "cmd/aliases.h"
 #include "cmd/progress.h"
 #include "cmd/terminal.h"
 #include "crypto/passphrase.h"
 
-#define CREDENTIALS "CREDENTIALS_DIRECTORY"
 #define PIN_SOURCES                                                                                \
     "PIN", offsetof(struct options, pin_fd), offsetof(struct options, pin_command),                \
         "BULLA_PIN_FILE", "bulla.pin"
@@ -198,7 +198,7 @@ static const char *option(const struct options *o, size_t offset)
 /* Where the systemd credential would be; NULL without such a folder. False if memory is out. */
 static bool credential_path(const struct sources *s, char **path)
 {
-    const char *folder = getenv(CREDENTIALS);
+    const char *folder = aliases_credentials();
 
     if (folder != NULL && asprintf(path, "%s/%s", folder, s->credential) < 0) {
         *path = NULL;
@@ -281,17 +281,6 @@ static struct result get(void *arg, const char *what, enum wanted wanted, struct
     return r;
 }
 
-/* No program that is started gets to read what was meant for us. */
-static void keep_descriptors(const struct options *o)
-{
-    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
-        const char *number = option(o, sources[i].fd);
-        int fd = number != NULL ? (int)strtol(number, NULL, 10) : -1;
-        if (fd > STDERR_FILENO)
-            (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-    }
-}
-
 bool passphrase_by_command(const struct options *o)
 {
     for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
@@ -318,5 +307,4 @@ void passphrase_env(struct keystore_env *env, const struct options *o)
     env->arg = (void *)(uintptr_t)o;
     env->kdf_memory_kib =
         o->max_kdf_mem != 0 ? (uint32_t)o->max_kdf_mem * 1024 : KDF_MEMORY_KIB_ALLOWED;
-    keep_descriptors(o);
 }

@@ -75,9 +75,11 @@ const struct row rows_key[] = {
     {"key", 'k', "KEY", LIST_OF_TEXT, FIELD(keys),
      "a master key: PATH or file:PATH of a keyring or a\n"
      "public key file, PATH#NAME or PATH#NAME:VERSION in a\n"
-     "keyring, passphrase:[HINT], a pkcs11: URI, an ARN or\n"
-     "alias/NAME of AWS KMS, or a name from the config file;\n"
-     "may be repeated. BULLA_KEY stands in for a missing -k",
+     "keyring, fd:N or <(COMMAND) for one that comes by a\n"
+     "descriptor, credential:NAME for one from systemd,\n"
+     "passphrase:[HINT], a pkcs11: URI, an ARN or alias/NAME\n"
+     "of AWS KMS, or a name from the config file; may be\n"
+     "repeated. BULLA_KEY stands in for a missing -k",
      .use = USE_KEY},
     {0},
 };
@@ -109,6 +111,14 @@ const struct row rows_oaep[] = {
      "sha256 (the default), or sha1 for tokens that can do\n"
      "no other: the hash of RSA wraps",
      .choices = oaep_choices},
+    {0},
+};
+
+const struct row rows_one_file_system[] = {
+    {"one-file-system", 0, NULL, FLAG, FIELD(one_file_system),
+     "stay out of directories on other file systems; those of\n"
+     "a verb that looks for sealed files count as not looked\n"
+     "at"},
     {0},
 };
 

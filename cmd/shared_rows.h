@@ -16,6 +16,7 @@ extern const struct row rows_key[];
 extern const struct row rows_kms[];
 extern const struct row rows_new_passphrase[];
 extern const struct row rows_oaep[];
+extern const struct row rows_one_file_system[]; /* of a verb that walks */
 extern const struct row rows_output[];
 extern const struct row rows_passphrase[];
 extern const struct row rows_require[]; /* what a file must have */

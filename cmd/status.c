@@ -448,8 +448,8 @@ const struct verb verb_status = {
         "if some would be, 3 if some could not be looked at.\n",
     .run = show_status,
     .operand = USE_READ,
-    .rows = (const struct row *const[]){rows, rows_batch, rows_follow, rows_allow_empty, rows_all,
-                                        NULL},
+    .rows = (const struct row *const[]){rows, rows_batch, rows_one_file_system, rows_follow,
+                                        rows_allow_empty, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_token, rows_kms, NULL},
     .examples = "  bulla status --recursive upload\n"
                 "  bulla status --recursive --needs ./backup.ring#backup:1 upload\n",
@@ -463,6 +463,7 @@ struct result status_needs(struct session *s, struct master_key *key, const char
     struct options paths = {.operands = o->check,
                             .recursive = true,
                             .follow = o->follow,
+                            .one_file_system = o->one_file_system,
                             .allow_empty = o->allow_empty};
     int status = scan(&r, &paths);
 

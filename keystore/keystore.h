@@ -51,6 +51,8 @@ struct keystore_env {
                                 struct err *err);
     uint32_t kdf_memory_kib; /* what a passphrase may cost at most */
 
+    const char *credentials; /* the directory of the unit's credentials, by systemd; or NULL */
+
     bool seals; /* the run only seals: a key that is missing may be a new one */
 
     const char *endpoint; /* of AWS KMS: a URL in place of the usual one, or NULL */

@@ -6,12 +6,14 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/stream.h"
+
 struct result inplace_open(const struct place *place, int *fd, struct stat *st, struct err *err)
 {
     int opened FD_CLEANUP =
         openat(place->dir, place->name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
-    if (opened < 0 || fstat(opened, st) != 0)
+    if (opened < 0 || fd_stat(opened, st) != 0)
         return fail_input(err, "cannot open '%s' for writing", place->path);
     if (!S_ISREG(st->st_mode))
         return fail(err, ERR_FAILED, "'%s' is not a regular file", place->path);
@@ -39,31 +41,56 @@ struct result inplace_check(const struct envelope_health *health, const char *na
     return OK;
 }
 
-static struct result write_copy(int fd, const char *name, const uint8_t *copy, size_t region,
-                                unsigned which, bool sync, struct err *err)
+/* Writes until all is written or a write fails; returns how much was written. */
+static size_t write_at(int fd, const uint8_t *bytes, size_t size, off_t at)
 {
-    struct fd_sink sink = fd_sink(fd, name);
+    size_t done = 0;
 
-    if (lseek(fd, (off_t)(which * region), SEEK_SET) < 0)
-        return fail_errno(err, "cannot seek in '%s'", name);
-    if (!sink_write(&sink.sink, copy, region, err).ok)
-        return FAIL;
-    if (sync && fdatasync(fd) != 0)
-        return fail_errno(err, "cannot sync '%s'", name);
+    while (done < size) {
+        ssize_t n = pwrite(fd, bytes + done, size - done, at + (off_t)done);
+        if (n < 0 && (errno != EINTR || stream_interrupted()))
+            break;
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return done;
+}
+
+/* What mounts of stores of objects answer: they replace a file, but change none. */
+static bool cannot_change(int error)
+{
+    return error == ESPIPE || error == EPERM || error == ENOSYS || error == EOPNOTSUPP;
+}
+
+/* *none is true if nothing at all could be written. */
+static struct result write_copy(const struct inplace *in, const uint8_t *copy, size_t region,
+                                unsigned which, bool *none, struct err *err)
+{
+    if (stream_interrupted())
+        return fail(err, ERR_INTERRUPTED, "interrupted");
+    size_t done = write_at(in->fd, copy, region, (off_t)(which * region));
+    *none = done == 0 && cannot_change(errno);
+    if (done < region)
+        return fail_errno(err, "cannot write '%s'", in->name);
+    if (in->sync && fdatasync(in->fd) != 0)
+        return fail_errno(err, "cannot sync '%s'", in->name);
     return OK;
 }
 
-struct result inplace_write(int fd, const char *name, const struct envelope *e, unsigned first,
-                            bool sync, struct err *err)
+struct result inplace_write(const struct inplace *in, const struct envelope *e, bool *unable,
+                            struct err *err)
 {
+    bool none = false;
     uint8_t *copy;
 
+    *unable = false;
     if (!envelope_encode(e, &copy, err).ok)
         return FAIL;
     size_t region = envelope_size(e) / 2;
-    struct result r = write_copy(fd, name, copy, region, first, sync, err);
+    struct result r = write_copy(in, copy, region, in->first, unable, err);
     if (r.ok)
-        r = write_copy(fd, name, copy, region, !first, sync, err);
+        r = write_copy(in, copy, region, !in->first, &none, err);
+    else if (*unable)
+        r = OK;
     free(copy);
     return r;
 }

@@ -13,10 +13,18 @@ FALLIBLE inplace_open(const struct place *place, int *fd, struct stat *st, struc
  * not know: what is in it would be lost. name is that of the file. */
 FALLIBLE inplace_check(const struct envelope_health *health, const char *name, struct err *err);
 
-/* inplace_write puts the envelope into both copies, the copy numbered first (0 = A) before the
- * other, and with sync true each is on the disk before the next thing happens: at every instant one
- * copy is whole, the old or the new. */
-FALLIBLE inplace_write(int fd, const char *name, const struct envelope *e, unsigned first,
-                       bool sync, struct err *err);
+/* struct inplace: a file that is open for writing, and how. */
+struct inplace {
+    int fd;
+    const char *name;
+    unsigned first; /* the copy to be written before the other, 0 = A */
+    bool sync;      /* each copy is on the disk before the next thing happens */
+};
+
+/* inplace_write puts the envelope into both copies, one after the other: at every instant one copy
+ * is whole, the old or the new. *unable is true, which is no failure, if nothing was written
+ * because the file system writes no part of a file. */
+FALLIBLE inplace_write(const struct inplace *in, const struct envelope *e, bool *unable,
+                       struct err *err);
 
 #endif

@@ -364,6 +364,7 @@ struct result open_file(struct session *s, const struct open_options *options,
         return fail(err, ERR_FAILED, "'%s' is not a regular file and is not removed",
                     f->source.name);
     if (!output_open(&output, out, options->replace, &inputs, err).ok ||
+        (!options->allow_wider && !output_guard(&output, like, options->whose, err).ok) ||
         !open_stream(s, options, f, &output.fd.sink, size, err).ok ||
         (options->remove_source && !source_unchanged(&f->source, &f->st, err).ok) ||
         !output_commit(&output, like, options->whose, err).ok)

@@ -56,8 +56,9 @@ struct open_options {
     struct context require_context; /* pairs that the file must have */
     uint64_t min_generation;        /* 0 = any */
     bool replace, remove_source;
-    bool strict;                    /* a tag that does not match is an error, not a warning */
-    enum whose whose;               /* the plaintext is */
+    bool allow_wider; /* a result that others could read who must not, where it cannot be helped */
+    bool strict;      /* a tag that does not match is an error, not a warning */
+    enum whose whose; /* the plaintext is */
     const struct body_range *range; /* what is wanted of the plaintext; NULL = all */
 };
 

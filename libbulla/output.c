@@ -5,8 +5,15 @@
 
 #define OWN_RESULT "another result of this run"
 
+/* Whether a file was put there by this run; place may be NULL. */
+static bool is_own(struct session *s, const struct place *place, const struct stat *st)
+{
+    return session_has_written(s, st) || (place != NULL && session_has_written_name(s, place));
+}
+
 /* What an existing file is to this run, if it must not be written over; else NULL. */
-static const char *input_of(const struct inputs *inputs, const struct stat *st)
+static const char *input_of(const struct inputs *inputs, const struct place *place,
+                            const struct stat *st)
 {
     if (inputs->source != NULL && file_same(st, inputs->source))
         return "the file that is read";
@@ -14,14 +21,9 @@ static const char *input_of(const struct inputs *inputs, const struct stat *st)
         return "the envelope that is read";
     if (inputs->session != NULL && keyset_lives_in(&inputs->session->keys, st))
         return "the keyring that is used";
-    if (inputs->session != NULL && session_has_written(inputs->session, st))
+    if (inputs->session != NULL && is_own(inputs->session, place, st))
         return OWN_RESULT;
     return NULL;
-}
-
-static enum sync_policy sync_of(const struct output *o)
-{
-    return o->session != NULL ? o->session->sync : SYNC_EACH;
 }
 
 /* What to do about a file that is in the way. */
@@ -45,13 +47,13 @@ struct result output_open(struct output *o, const struct place *place, bool repl
         o->fd = fd_sink(stream_output(), "standard output");
         pipe_widen(stream_output());
         if (fstat(stream_output(), &st) == 0 && S_ISREG(st.st_mode))
-            input = input_of(inputs, &st);
+            input = input_of(inputs, NULL, &st);
         return input == NULL ? OK : fail(err, ERR_FAILED, "standard output is %s", input);
     }
     if (!place_stat(place, &st, &there, err).ok)
         return FAIL;
     if (there)
-        input = input_of(inputs, &st);
+        input = input_of(inputs, place, &st);
     if (input != NULL)
         return fail(err, ERR_FAILED, "'%s' is %s", place->path, input);
     if (!atomic_file_open(&o->file, place, replace, err).ok) {
@@ -59,7 +61,7 @@ struct result output_open(struct output *o, const struct place *place, bool repl
             hint(&st, replace, err);
         return FAIL;
     }
-    o->fd = new_file_sink(o->file.fd, place->path);
+    o->fd = new_file_sink(o->file.fd, place->path, o->file.in_order);
     return o->session == NULL ? OK : session_will_write(o->session, place->dir, place->path, err);
 }
 
@@ -71,11 +73,12 @@ static struct result put_over(struct output *o, struct err *err)
 
     if (!place_stat(o->file.place, &st, &there, err).ok)
         return FAIL;
-    if (there && session_has_written(o->session, &st))
+    if (there && is_own(o->session, o->file.place, &st))
         return fail(err, ERR_FAILED, "'%s' is " OWN_RESULT, o->fd.name);
     if (fstat(o->file.fd, &st) != 0)
         return fail_errno(err, "cannot look at '%s'", o->fd.name);
-    if (!session_wrote(o->session, &st, err).ok)
+    if (!session_wrote(o->session, &st, err).ok ||
+        !session_wrote_name(o->session, o->file.place, err).ok)
         return FAIL;
     return atomic_file_put(&o->file, err);
 }
@@ -89,22 +92,37 @@ static struct result put_in_turn(struct output *o, struct err *err)
     return r;
 }
 
+static const struct stat *regular(const struct stat *like)
+{
+    return like != NULL && S_ISREG(like->st_mode) ? like : NULL;
+}
+
+struct result output_guard(const struct output *o, const struct stat *like, enum whose whose,
+                           struct err *err)
+{
+    if (!o->file.open || atomic_file_guard(&o->file, regular(like), whose, err).ok)
+        return OK;
+    err_hint(err, "mount it so that its files are yours alone, as by umask=077, or accept this by "
+                  "--allow-wider");
+    return FAIL;
+}
+
 struct result output_commit(struct output *o, const struct stat *like, enum whose whose,
                             struct err *err)
 {
     if (!o->file.open) {
         /* Pipes, terminals and the like cannot be synced, and say so by these. */
-        if (sync_of(o) != SYNC_NONE && fsync(stream_output()) != 0 && errno != EINVAL &&
-            errno != EROFS && errno != ENOTSUP)
+        if ((o->session == NULL || o->session->sync != SYNC_NONE) && fsync(stream_output()) != 0 &&
+            errno != EINVAL && errno != EROFS && errno != ENOTSUP)
             return fail_errno(err, "cannot sync standard output");
         return OK;
     }
-    bool regular = like != NULL && S_ISREG(like->st_mode);
-    if (regular ? !atomic_file_like(&o->file, like, whose, err).ok
-                : !atomic_file_public(&o->file, err).ok)
+    if (regular(like) != NULL ? !atomic_file_like(&o->file, like, whose, err).ok
+                              : !atomic_file_public(&o->file, err).ok)
         return FAIL;
     /* The old file goes only for one that a power cut does not take. */
-    bool sync = sync_of(o) == SYNC_EACH || o->file.there;
+    bool sync =
+        o->session == NULL || o->file.there || session_syncs_each(o->session, o->file.place->dir);
     if (sync && !atomic_file_sync(&o->file, err).ok)
         return FAIL;
     /* Only a run that replaces files can replace its own. */

@@ -26,6 +26,11 @@ struct inputs {
 FALLIBLE output_open(struct output *o, const struct place *place, bool replace,
                      const struct inputs *inputs, struct err *err);
 
+/* output_guard fails if others could read the file who must not, before anything is written to it:
+ * see atomic_file_guard. like and whose are as for output_commit. */
+FALLIBLE output_guard(const struct output *o, const struct stat *like, enum whose whose,
+                      struct err *err);
+
 /* output_commit makes what was written durable and, if it is a file, puts it in its place, like
  * *like (see fd_like) if that is a regular file, else with the permissions of any new file. It
  * fails if another result of the session is there by now. */

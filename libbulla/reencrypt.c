@@ -104,19 +104,20 @@ static struct result pump(struct session *from, struct session *to, struct seale
 
 /* Reads the new file from the disk, as far as the system lets us choose, to its last byte. The
  * branch key is at hand, even where only a public key was given. */
-static struct result read_back(struct session *to, int fd, const char *name, uint64_t expected,
+static struct result read_back(struct session *to, struct atomic_file *out, uint64_t expected,
                                struct err *err)
 {
+    const char *name = out->place->path;
+    int fd FD_CLEANUP = -1;
     struct sealed f SEALED_CLEANUP = {0};
     struct sink nowhere = null_sink();
     struct open_options any = {.strict = true};
     uint64_t size;
 
-    if (fsync(fd) != 0)
-        return fail_errno(err, "cannot sync '%s'", name);
+    if (!atomic_file_sync(out, err).ok || !atomic_file_hand_over(out, err).ok ||
+        !atomic_file_read_back(out, &fd, err).ok)
+        return FAIL;
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-    if (lseek(fd, 0, SEEK_SET) != 0)
-        return fail_errno(err, "cannot read '%s' back", name);
     if (!sealed_read(&f, to, fd, name, err).ok ||
         !open_stream(to, &any, &f, &nowhere, &size, err).ok) {
         err_context(err, "reading back");
@@ -157,9 +158,9 @@ static struct result replace(struct session *from, struct session *to,
     if (!atomic_file_open(&out, place, true, err).ok)
         return FAIL;
     out.over = &f->st;
-    struct fd_sink sink = new_file_sink(out.fd, place->path);
+    struct fd_sink sink = new_file_sink(out.fd, place->path, out.in_order);
     if (!pump(from, to, f, &seal, options->any_keys, &sink.sink, report, err).ok ||
-        !read_back(to, out.fd, place->path, report->plain_size, err).ok ||
+        !read_back(to, &out, report->plain_size, err).ok ||
         !atomic_file_like(&out, &f->st, WHOSE_SAME, err).ok || !session_still_active(to, err).ok)
         return FAIL;
     return atomic_file_commit(&out, err);

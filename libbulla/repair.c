@@ -138,9 +138,16 @@ static struct result read_back(const struct session *s, const struct sealed_plac
 static struct result put(const struct place *body, int fd, const struct stat *st,
                          const struct envelope *e, unsigned first, struct err *err)
 {
-    if (e->exponent < REGION_EXPONENT_USUAL && st->st_nlink == 1)
-        return replace_file(body, st, e, fd, envelope_size(e), false, err);
-    return inplace_write(fd, body->path, e, first, true, err);
+    const struct inplace in = {fd, body->path, first, true};
+    bool whole = e->exponent < REGION_EXPONENT_USUAL && st->st_nlink == 1, unable = false;
+
+    if (!whole && !inplace_write(&in, e, &unable, err).ok)
+        return FAIL;
+    if (unable && st->st_nlink > 1)
+        return fail(err, ERR_FAILED,
+                    "'%s' has several names, and its file system writes no part of a file",
+                    body->path);
+    return whole || unable ? replace_file(body, st, e, envelope_size(e), false, err) : OK;
 }
 
 struct result repair_restore(struct session *s, const struct place *body, const struct place *from,

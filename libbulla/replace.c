@@ -1,15 +1,27 @@
 #include "libbulla/replace.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/atomic_file.h"
+#include "base/lacks.h"
 
 #define COPY_STEP (1u << 20) /* bytes */
 
-/* Copies the body after the envelope. */
-static struct result copy_body(int from, uint64_t offset, int to, const char *name, struct err *err)
+/* Copies the body after the envelope. The file is opened anew: what was opened for writing cannot
+ * be read everywhere. */
+static struct result copy_body(const struct place *place, const struct stat *old, uint64_t offset,
+                               int to, struct err *err)
 {
+    const char *name = place->path;
+    int from FD_CLEANUP = -1;
+    struct stat st;
+
+    if (!place_open_file(place, false, &from, &st, err).ok)
+        return FAIL;
+    if (!file_same(&st, old))
+        return fail(err, ERR_FAILED, "'%s' was replaced by another program", name);
     struct source source = {.fd = from, .name = name};
     struct fd_sink sink = fd_sink(to, name);
     uint8_t *step = malloc(COPY_STEP);
@@ -28,7 +40,7 @@ static struct result copy_body(int from, uint64_t offset, int to, const char *na
 }
 
 struct result replace_file(const struct place *place, const struct stat *old,
-                           const struct envelope *e, int body, uint64_t body_at, bool keep_times,
+                           const struct envelope *e, uint64_t body_at, bool keep_times,
                            struct err *err)
 {
     struct atomic_file f ATOMIC_FILE_CLEANUP = {0};
@@ -38,10 +50,10 @@ struct result replace_file(const struct place *place, const struct stat *old,
     f.over = old;
     struct fd_sink sink = fd_sink(f.fd, place->path);
     if (!envelope_write(e, &sink.sink, err).ok ||
-        (body >= 0 && !copy_body(body, body_at, f.fd, place->path, err).ok) ||
+        (body_at != REPLACE_NO_BODY && !copy_body(place, old, body_at, f.fd, err).ok) ||
         !atomic_file_like(&f, old, WHOSE_SAME, err).ok)
         return FAIL;
-    if (!keep_times && futimens(f.fd, NULL) != 0)
+    if (!keep_times && futimens(f.fd, NULL) != 0 && !is_lack(errno))
         return fail_errno(err, "cannot set the times of '%s'", place->path);
     return atomic_file_commit(&f, err);
 }

@@ -73,11 +73,9 @@ static struct result look(struct job *j, const struct sealed_place *from,
 /* A new file in the place of the old one and of all its names. */
 static struct result replace(struct job *j, const struct envelope *e, struct err *err)
 {
-    int body = j->sealed.separate ? -1 : j->fd;
+    uint64_t body_at = j->sealed.separate ? REPLACE_NO_BODY : envelope_size(&j->sealed.envelope);
 
-    if (!replace_file(j->place, &j->st, e, body, envelope_size(&j->sealed.envelope),
-                      j->rewrap->preserve_times, err)
-             .ok)
+    if (!replace_file(j->place, &j->st, e, body_at, j->rewrap->preserve_times, err).ok)
         return FAIL;
     return j->links == NULL ? OK : link_group_move(j->links, j->place, err);
 }
@@ -106,6 +104,25 @@ static struct result ready_envelope(const struct job *j, struct envelope *e, str
     return envelope_fit(e, err);
 }
 
+/* A file that cannot be changed where it is gets replaced; not if it has other names, which would
+ * keep the old one. */
+static struct result copy_instead(struct job *j, const struct envelope *e,
+                                  struct rewrap_report *report, struct err *err)
+{
+    const char *path = j->place->path;
+
+    if (j->st.st_nlink > 1) {
+        (void)fail(err, ERR_FAILED,
+                   "'%s' has several names, and its file system writes no part of a file", path);
+        err_hint(err, "copy it, and rewrap the copy");
+        return FAIL;
+    }
+    session_warn(j->rewrap->session,
+                 "'%s': its file system writes no part of a file: the file is copied", path);
+    report->outcome = REWRAP_GREW;
+    return replace(j, e, err);
+}
+
 static struct result put(struct job *j, const struct envelope *e, struct rewrap_report *report,
                          struct err *err)
 {
@@ -122,10 +139,13 @@ static struct result put(struct job *j, const struct envelope *e, struct rewrap_
         }
         return replace(j, e, err);
     }
-    if (!inplace_write(j->fd, j->place->path, e, !j->sealed.health.used,
-                       r->session->sync == SYNC_EACH, err)
-             .ok)
+    const struct inplace in = {j->fd, j->place->path, !j->sealed.health.used,
+                               r->session->sync == SYNC_EACH};
+    bool unable;
+    if (!inplace_write(&in, e, &unable, err).ok)
         return FAIL;
+    if (unable)
+        return copy_instead(j, e, report, err);
     if (r->preserve_times && futimens(j->fd, times) != 0)
         return fail_errno(err, "the envelope of '%s' was written, but its times cannot be set",
                           j->place->path);

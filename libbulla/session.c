@@ -44,6 +44,11 @@ struct result session_will_write(struct session *s, int dir, const char *path, s
     return r;
 }
 
+bool session_syncs_each(const struct session *s, int dir)
+{
+    return s->sync == SYNC_EACH || (s->sync == SYNC_END && dir_is_fuse(dir));
+}
+
 struct result session_sync(const struct session *s, struct err *err)
 {
     return file_systems_sync(&s->file_systems, err);
@@ -99,6 +104,34 @@ bool session_has_written(struct session *s, const struct stat *st)
     bool has = s->written.room > 0 && find_inode(&s->written, st)->used;
     pthread_mutex_unlock(&s->lock);
     return has;
+}
+
+/* A number that stands for the name, and is none of an inode; 0 where inodes can be relied on. */
+static ino_t number_of(const struct place *place, struct stat *dir)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+
+    if (!dir_is_fuse(place->dir) || fstat(place->dir, dir) != 0)
+        return 0;
+    for (const char *c = place->name; *c != '\0'; c++)
+        hash = (hash ^ (uint8_t)*c) * UINT64_C(0x100000001b3);
+    return (ino_t)(hash ^ (uint64_t)dir->st_ino) | 1;
+}
+
+struct result session_wrote_name(struct session *s, const struct place *place, struct err *err)
+{
+    struct stat name = {0};
+
+    name.st_ino = number_of(place, &name);
+    return name.st_ino == 0 ? OK : session_wrote(s, &name, err);
+}
+
+bool session_has_written_name(struct session *s, const struct place *place)
+{
+    struct stat name = {0};
+
+    name.st_ino = number_of(place, &name);
+    return name.st_ino != 0 && session_has_written(s, &name);
 }
 
 static bool is_claimed(const struct session *s, const struct stat *st)

@@ -74,12 +74,20 @@ void session_close(struct session *s);
  * session_sync knows of it. */
 FALLIBLE session_will_write(struct session *s, int dir, const char *path, struct err *err);
 
+/* session_syncs_each is true if what is made in an open directory is to be durable at once: also
+ * where SYNC_END was asked for on a FUSE, all of which nothing syncs. */
+bool session_syncs_each(const struct session *s, int dir);
+
 /* session_sync makes durable what SYNC_END left to the end. */
 FALLIBLE session_sync(const struct session *s, struct err *err);
 
 /* session_wrote remembers a file that was put in its place; session_has_written tells of one. */
 FALLIBLE session_wrote(struct session *s, const struct stat *st, struct err *err);
 bool session_has_written(struct session *s, const struct stat *st);
+
+/* The same by its name, on a FUSE, where its number may change with the name that it gets. */
+FALLIBLE session_wrote_name(struct session *s, const struct place *place, struct err *err);
+bool session_has_written_name(struct session *s, const struct place *place);
 
 /* session_claim waits until no other thread has the file *st, and takes it for this one: a file may
  * be given twice, or by several names. The caller looks at the file again, and drops the claim. */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "keystore/age.h"
 #include "keystore/keyring/manage.h"
 #include "keystore/keyring/reference.h"
@@ -43,7 +44,7 @@ static struct result keyring_open(struct master_key **out, const struct keystore
     k->key.ops = &keyring_ops;
     k->env = env;
     k->used.held = -1;
-    if (!reference_load(&k->at, reference, &k->ring, &k->public_key, &k->is_public, err).ok ||
+    if (!reference_load(&k->at, reference, env, &k->ring, &k->public_key, &k->is_public, err).ok ||
         (ring_locked(&k->ring) && !unlock_hold(&k->unlock, &k->ring.file, err).ok)) {
         keyring_close(&k->key);
         return FAIL;
@@ -154,6 +155,8 @@ static struct result use_version(struct keyring *k, const struct wrapping *w, st
 
     if (u->version == 0) {
         u->path = k->at.path;
+        u->given = descriptor_number(k->at.path);
+        u->credentials = k->env->credentials;
         u->is_public = k->is_public;
         u->seen = k->is_public ? k->public_key.file : k->ring.file;
         memcpy(u->name, w->name, strlen(w->name) + 1);

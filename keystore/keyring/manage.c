@@ -12,6 +12,7 @@
 #include "keystore/keyring/in_use.h"
 #include "keystore/keyring/public.h"
 #include "keystore/keyring/reference.h"
+#include "keystore/keyring/ring_access.h"
 #include "keystore/keyring/ring_file.h"
 
 #define FALLBACK_NAME "key"
@@ -85,7 +86,7 @@ static struct result lock(const struct place *place, struct err *err)
 
 /* The ring to add to: what is there if a key is named, else a new one. */
 static struct result ring_for_new(struct ring *ring, const struct place *place, bool named,
-                                  bool *exists, struct err *err)
+                                  const char *credentials, bool *exists, struct err *err)
 {
     struct stat st;
 
@@ -97,7 +98,9 @@ static struct result ring_for_new(struct ring *ring, const struct place *place, 
             err_hint(err, "'bulla key new %s#NAME' adds a key to a keyring", place->path);
         return FAIL;
     }
-    return *exists ? ring_load(ring, place, err) : OK;
+    if (!ring_access_change(place, *exists, credentials, err).ok)
+        return FAIL;
+    return *exists ? ring_load(ring, place, credentials, err) : OK;
 }
 
 /* Saves a changed ring and reads it back. If only that fails, the text says that it was saved. */
@@ -106,7 +109,7 @@ static struct result save_ring(const struct ring *ring, const struct place *plac
 {
     if (!ring_save(ring, place, replace, err).ok)
         return FAIL;
-    if (ring_load(saved, place, err).ok)
+    if (ring_load(saved, place, NULL, err).ok)
         return OK;
     err_context(err, "keyring '%s' was written, but could not be read back", place->path);
     return FAIL;
@@ -161,9 +164,10 @@ struct result manage_create(const struct keystore_env *env, const char *referenc
 
     if (want->kind != NULL && !ring_kind_by_name(want->kind, &kind))
         return fail(err, ERR_USAGE, "--kind is symmetric or x25519, not '%s'", want->kind);
-    if (!reference_split(&at, reference, err).ok || !place_open_new(&place, at.path, err).ok ||
-        !trusted_place(at.path, "keyring", err).ok || !lock(&place, err).ok ||
-        !ring_for_new(&ring, &place, at.name[0] != '\0', &exists, err).ok)
+    if (!reference_split(&at, reference, err).ok || !ring_access_path(at.path, err).ok ||
+        !place_open_new(&place, at.path, err).ok || !trusted_place(at.path, "keyring", err).ok ||
+        !lock(&place, err).ok ||
+        !ring_for_new(&ring, &place, at.name[0] != '\0', env->credentials, &exists, err).ok)
         return FAIL;
     if (at.version != 0)
         return fail(err, ERR_USAGE, "a new key begins with version 1");
@@ -197,12 +201,14 @@ static void change_end(struct change *c)
     ring_free(&c->ring);
 }
 
-static struct result change_begin(struct change *c, const char *reference, struct err *err)
+static struct result change_begin(struct change *c, const struct keystore_env *env,
+                                  const char *reference, struct err *err)
 {
-    if (!reference_split(&c->at, reference, err).ok || !place_open(&c->place, c->at.path, err).ok ||
-        !lock(&c->place, err).ok)
+    if (!reference_split(&c->at, reference, err).ok || !ring_access_path(c->at.path, err).ok ||
+        !place_open(&c->place, c->at.path, err).ok ||
+        !ring_access_change(&c->place, true, env->credentials, err).ok || !lock(&c->place, err).ok)
         return FAIL;
-    return ring_load(&c->ring, &c->place, err);
+    return ring_load(&c->ring, &c->place, NULL, err);
 }
 
 struct result manage_rotate(const struct keystore_env *env, const char *reference, uint64_t now,
@@ -210,7 +216,7 @@ struct result manage_rotate(const struct keystore_env *env, const char *referenc
 {
     struct change c CHANGE_CLEANUP = {0};
 
-    if (!change_begin(&c, reference, err).ok || !reference_key(&c.at, &c.ring, &c.key, err).ok)
+    if (!change_begin(&c, env, reference, err).ok || !reference_key(&c.at, &c.ring, &c.key, err).ok)
         return FAIL;
     if (c.at.version != 0)
         return fail(err, ERR_USAGE, "a key is rotated, not one of its versions");
@@ -268,9 +274,9 @@ struct result manage_change(const struct keystore_env *env, const char *referenc
     bool asks = change == KEY_MAY_DESTROY, destroys = change == KEY_DESTROY;
     struct ring_version *version;
 
-    (void)env;
     change = asks ? KEY_DESTROY : change;
-    if (!change_begin(&c, reference, err).ok || !reference_key(&c.at, &c.ring, &c.key, err).ok ||
+    if (!change_begin(&c, env, reference, err).ok ||
+        !reference_key(&c.at, &c.ring, &c.key, err).ok ||
         !changed_version(&c, change, &version, err).ok ||
         !ring_change(c.key, version, change, err).ok ||
         ((asks || destroys) && !check_unused(&c, version, err).ok) ||
@@ -289,7 +295,7 @@ struct result manage_protect(const struct keystore_env *env, const char *referen
     struct ring saved RING_CLEANUP = {0};
     char what[ERR_TEXT_MAX / 2];
 
-    if (!change_begin(&c, reference, err).ok)
+    if (!change_begin(&c, env, reference, err).ok)
         return FAIL;
     if (c.at.name[0] != '\0')
         return fail(err, ERR_USAGE, "a passphrase is for the whole keyring: name '%s'", c.at.path);
@@ -323,8 +329,7 @@ struct result manage_export_public(const struct keystore_env *env, const char *r
     struct ring_key *key;
     bool is_public;
 
-    (void)env;
-    if (!reference_load(&at, reference, &ring, &public_key, &is_public, err).ok)
+    if (!reference_load(&at, reference, env, &ring, &public_key, &is_public, err).ok)
         return FAIL;
     if (is_public)
         return fail(err, ERR_FAILED, "'%s' is a public key already", at.path);
@@ -384,8 +389,7 @@ struct result manage_list(const struct keystore_env *env, const char *reference,
     struct public_key public_key;
     bool is_public;
 
-    (void)env;
-    if (!reference_load(&at, reference, &ring, &public_key, &is_public, err).ok)
+    if (!reference_load(&at, reference, env, &ring, &public_key, &is_public, err).ok)
         return FAIL;
     if (is_public)
         list_public(&public_key, sink);

@@ -4,9 +4,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "base/secret_file.h"
 #include "base/text.h"
 #include "base/trusted.h"
+#include "keystore/given.h"
 #include "keystore/keyring/secret_json.h"
 
 #define LAYOUT 1
@@ -49,24 +51,33 @@ static struct result read_text(struct public_key *key, const char *text, size_t 
     return read_members(key, json, err);
 }
 
+/* Reads a file that may be one; *size is 0 if none is there: whoever reads keyrings says so. */
+static struct result read_file(const struct place *place, int *fd, struct secret *text,
+                               size_t *size, struct stat *st, struct err *err)
+{
+    *fd = openat(place->dir, place->name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    *size = 0;
+    if (*fd < 0 || fstat(*fd, st) != 0 || !S_ISREG(st->st_mode) || st->st_size > FILE_MAX)
+        return OK;
+    return secret_read(text, size, FILE_MAX, *fd, place->path, err);
+}
+
 struct result public_load(struct public_key *key, const struct place *place, bool *is_public,
                           struct err *err)
 {
     struct secret text SECRET_CLEANUP = {0}; /* it may be a keyring after all */
-    int fd FD_CLEANUP =
-        openat(place->dir, place->name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int fd FD_CLEANUP = -1, given = descriptor_number(place->path);
     struct stat st;
-    size_t size;
+    size_t size = 0;
 
     *is_public = false;
-    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size > FILE_MAX)
-        return OK; /* whoever reads keyrings says what is wrong */
-    if (!secret_read(&text, &size, FILE_MAX, fd, place->path, err).ok)
+    if (given >= 0 ? !given_read(&text, &size, &st, given, err).ok
+                   : !read_file(place, &fd, &text, &size, &st, err).ok)
         return FAIL;
-    if (memmem(text.bytes, size, MARK, strlen(MARK)) == NULL)
+    if (size == 0 || size > FILE_MAX || memmem(text.bytes, size, MARK, strlen(MARK)) == NULL)
         return OK;
     *is_public = true;
-    if (!trusted_file(fd, place->path, "public key", err).ok)
+    if (given < 0 && !trusted_file(fd, place->path, "public key", err).ok)
         return FAIL;
     key->file = st;
     if (!read_text(key, (const char *)text.bytes, size, err).ok) {

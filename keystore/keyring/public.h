@@ -15,8 +15,8 @@ struct public_key {
     struct stat file; /* that it was read from */
 };
 
-/* public_load reads a public key file; *is_public is false, and no error, if the file is something
- * else. */
+/* public_load reads a public key file, or what came by a descriptor; *is_public is false, and no
+ * error, if it is something else. */
 FALLIBLE public_load(struct public_key *key, const struct place *place, bool *is_public,
                      struct err *err);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/descriptor.h"
 #include "base/secret_file.h"
 #include "keystore/keyring/ring_file.h"
 
@@ -112,17 +113,27 @@ struct result reference_unlock(const struct reference *at, struct ring *ring,
     return reference_unlock_by(at, ring, env, &passphrase, err);
 }
 
-struct result reference_load(struct reference *at, const char *text, struct ring *ring,
-                             struct public_key *public_key, bool *is_public, struct err *err)
+/* A descriptor is in no directory. */
+static struct result find_place(struct place *place, char *path, struct err *err)
+{
+    if (descriptor_number(path) < 0)
+        return place_open(place, path, err);
+    *place = (struct place){.dir = -1, .path = path};
+    return OK;
+}
+
+struct result reference_load(struct reference *at, const char *text, const struct keystore_env *env,
+                             struct ring *ring, struct public_key *public_key, bool *is_public,
+                             struct err *err)
 {
     struct place place PLACE_CLEANUP = {0};
 
-    if (!reference_split(at, text, err).ok || !place_open(&place, at->path, err).ok ||
+    if (!reference_split(at, text, err).ok || !find_place(&place, at->path, err).ok ||
         !public_load(public_key, &place, is_public, err).ok)
         return FAIL;
     if (*is_public)
         return OK;
-    if (!ring_load(ring, &place, err).ok)
+    if (!ring_load(ring, &place, env->credentials, err).ok)
         return FAIL;
     if (at->name[0] == '\0')
         return OK;

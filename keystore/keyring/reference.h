@@ -21,8 +21,9 @@ void reference_free(struct reference *r);
 
 /* reference_load takes a reference apart and reads the file it names: a keyring, or with *is_public
  * true a public key file. The key and the version that it names must be there. */
-FALLIBLE reference_load(struct reference *at, const char *text, struct ring *ring,
-                        struct public_key *public_key, bool *is_public, struct err *err);
+FALLIBLE reference_load(struct reference *at, const char *text, const struct keystore_env *env,
+                        struct ring *ring, struct public_key *public_key, bool *is_public,
+                        struct err *err);
 
 /* reference_key gives the key that a reference means where there can be but one: the one that is
  * named, or the only one of the ring. */

@@ -1,7 +1,5 @@
 #include "keystore/keyring/ring_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -9,11 +7,14 @@
 #include <unistd.h>
 
 #include "base/atomic_file.h"
+#include "base/descriptor.h"
+#include "base/medium.h"
 #include "base/secret_file.h"
 #include "base/stream.h"
 #include "base/text.h"
-#include "base/trusted.h"
 #include "keystore/age.h"
+#include "keystore/given.h"
+#include "keystore/keyring/ring_access.h"
 #include "keystore/keyring/secret_json.h"
 
 #define LAYOUT 1
@@ -23,6 +24,8 @@
 #define MARK "bulla-keyring"
 #define PUBLIC_MARK "bulla-public-key"
 #define MARK_WITHIN 4096 /* bytes from the beginning */
+
+_Static_assert(GIVEN_MAX == RING_FILE_MAX, "a keyring may come by a descriptor, whatever its size");
 
 #define NO_DAYS INT64_MIN /* where the member is not there */
 
@@ -244,35 +247,24 @@ static struct result no_keyring_text(const void *text, size_t size, const char *
 }
 
 /* Who names the wrong file is told that, and not to change it. */
-static struct result check_mark(int fd, const char *path, struct err *err)
+static struct result check_mark(const void *text, size_t size, const char *path, struct err *err)
+{
+    size_t within = size < MARK_WITHIN ? size : MARK_WITHIN;
+
+    return memmem(text, within, MARK, strlen(MARK)) != NULL
+               ? OK
+               : no_keyring_text(text, within, path, err);
+}
+
+/* The same for a file that may not be used, of which no more is read. */
+static struct result check_file_mark(int fd, const char *path, struct err *err)
 {
     struct secret start SECRET_CLEANUP = {0};
 
     if (!secret_new(&start, MARK_WITHIN, err).ok)
         return FAIL;
     ssize_t n = pread(fd, start.bytes, start.size, 0);
-    if (n >= 0 && memmem(start.bytes, (size_t)n, MARK, strlen(MARK)) == NULL)
-        return no_keyring_text(start.bytes, (size_t)n, path, err);
-    return OK;
-}
-
-static struct result check_private(int fd, const struct stat *st, const char *path, struct err *err)
-{
-    bool others = (st->st_mode & 077) != 0;
-
-    if (st->st_uid == geteuid() && !others)
-        return OK;
-    if (!check_mark(fd, path, err).ok)
-        return FAIL;
-    if (st->st_uid != geteuid()) {
-        (void)fail(err, ERR_POLICY, "keyring '%s' belongs to another user", path);
-        err_hint(err, "run bulla as its owner, or 'chown' it");
-    } else {
-        (void)fail(err, ERR_POLICY, "keyring '%s' may be used by others (mode %03o)", path,
-                   (unsigned)st->st_mode & 0777);
-        err_hint(err, "chmod 600 '%s', and think of who may have read it", path);
-    }
-    return FAIL;
+    return n < 0 ? OK : check_mark(start.bytes, (size_t)n, path, err);
 }
 
 /* Whether a text is what is left of a keyring, rather than something else. */
@@ -286,60 +278,40 @@ static bool has_marks(const struct secret *text, size_t size)
     return false;
 }
 
-static struct result no_keyring(const char *path, struct err *err)
+/* Reads a file of the right kind and owner; *size is RING_FILE_MAX + 1 if it is larger. */
+static struct result read_file(const struct place *place, const char *credentials,
+                               struct secret *text, size_t *size, struct stat *st, struct err *err)
 {
-    (void)fail(err, ERR_MISSING, "there is no keyring '%s'", path);
-    if (strcmp(path, "passphrase") == 0)
-        err_hint(err, "a passphrase is meant by passphrase:");
-    else
-        err_hint(err, "bring its copy back, if it was here; 'bulla inspect FILE' shows which key a "
-                      "file needs");
-    return FAIL;
-}
+    int fd FD_CLEANUP = -1;
+    struct err why;
 
-/* Opens the file and looks at what was opened, so that nobody can change it in between. */
-static struct result open_private(const struct place *place, int *out, struct stat *st,
-                                  struct err *err)
-{
-    int fd FD_CLEANUP =
-        openat(place->dir, place->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-
-    if (fd < 0 && errno == ELOOP) {
-        (void)fail(err, ERR_POLICY, "keyring '%s' is a symbolic link", place->path);
-        err_hint(err, "name the file it leads to");
+    if (!ring_access_open(place, &fd, st, err).ok)
+        return FAIL;
+    if (!ring_access_judge(fd, st, place, credentials, &why).ok) {
+        if (check_file_mark(fd, place->path, err).ok)
+            *err = why;
         return FAIL;
     }
-    if (fd < 0 && errno == ENOENT)
-        return no_keyring(place->path, err);
-    bool socket = fd < 0 && errno == ENXIO;
-    if (!socket && (fd < 0 || fstat(fd, st) != 0))
-        return fail_errno(err, "cannot open keyring '%s'", place->path);
-    if (socket || !S_ISREG(st->st_mode))
-        return fail(err, ERR_POLICY, "keyring '%s' is not a regular file", place->path);
-    if (!check_private(fd, st, place->path, err).ok ||
-        !trusted_file(fd, place->path, "keyring", err).ok)
-        return FAIL;
-    *out = fd;
-    fd = -1;
-    return OK;
+    size_t most = st->st_size > RING_FILE_MAX ? RING_FILE_MAX : (size_t)st->st_size;
+    return secret_read(text, size, most, fd, place->path, err);
 }
 
-struct result ring_load(struct ring *ring, const struct place *place, struct err *err)
+struct result ring_load(struct ring *ring, const struct place *place, const char *credentials,
+                        struct err *err)
 {
+    int given = descriptor_number(place->path);
     struct secret text SECRET_CLEANUP = {0};
-    int fd FD_CLEANUP = -1;
     struct stat mine;
     size_t size;
 
-    if (!open_private(place, &fd, &mine, err).ok)
+    if (given >= 0 ? !given_read(&text, &size, &mine, given, err).ok
+                   : !read_file(place, credentials, &text, &size, &mine, err).ok)
         return FAIL;
-    if (mine.st_size > RING_FILE_MAX && !check_mark(fd, place->path, err).ok)
+    if (size > RING_FILE_MAX && !check_mark(text.bytes, size, place->path, err).ok)
         return FAIL;
-    if (mine.st_size > RING_FILE_MAX)
+    if (size > RING_FILE_MAX)
         return fail(err, ERR_DAMAGED, "keyring '%s' is larger than %d bytes", place->path,
                     RING_FILE_MAX);
-    if (!secret_read(&text, &size, (size_t)mine.st_size, fd, place->path, err).ok)
-        return FAIL;
     if (!parse(ring, &text, size, err).ok) {
         if (err->class == ERR_DAMAGED && !has_marks(&text, size))
             return no_keyring_text(text.bytes, size, place->path, err);
@@ -426,6 +398,12 @@ static struct result write_text(const struct place *place, bool replace, const c
 
     if (!atomic_file_open(&f, place, replace, err).ok)
         return FAIL;
+    if (!atomic_file_private(&f, err).ok) {
+        if (!medium_hint(f.fd, err))
+            err_hint(err, "mount it so that its files are yours alone, as by umask=077, or keep "
+                          "the keyring in another place");
+        return FAIL;
+    }
     struct fd_sink sink = fd_sink(f.fd, place->path);
     if (!sink_write(&sink.sink, text, strlen(text), err).ok ||
         !sink_write(&sink.sink, "\n", 1, err).ok)

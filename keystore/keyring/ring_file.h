@@ -7,10 +7,11 @@
 
 #define RING_FILE_MAX 262144 /* bytes */
 
-/* ring_load reads a keyring; one with a passphrase is locked then. One that is not a regular file,
- * not ours, open to others, or in a directory where they may replace it is refused (ERR_POLICY);
- * one that is not a keyring is ERR_DAMAGED. */
-FALLIBLE ring_load(struct ring *ring, const struct place *place, struct err *err);
+/* ring_load reads a keyring; one with a passphrase is locked then. The place may be of a descriptor
+ * (base/descriptor.h), of which only the path counts. A file that may not be used, as ring_access.h
+ * says, is ERR_POLICY; one that is not a keyring is ERR_DAMAGED or ERR_FOREIGN. */
+FALLIBLE ring_load(struct ring *ring, const struct place *place, const char *credentials,
+                   struct err *err);
 
 /* ring_save writes a keyring, whole or not at all, for the owner only. Without replace nothing may
  * be at the place. */

@@ -37,7 +37,7 @@ static struct result look_at_ring(struct used *u, const struct place *place, str
 {
     struct ring ring RING_CLEANUP = {0};
 
-    if (!ring_load(&ring, place, err).ok || !check_ring(u, &ring, err).ok)
+    if (!ring_load(&ring, place, u->credentials, err).ok || !check_ring(u, &ring, err).ok)
         return FAIL;
     u->seen = ring.file;
     return OK;
@@ -72,6 +72,19 @@ static bool unchanged(const struct stat *a, const struct stat *b)
            same_time(a->st_ctim, b->st_ctim);
 }
 
+/* A keyring that is changed is replaced, and the descriptor leads to the old file. */
+static struct result check_given(const struct used *u, struct err *err)
+{
+    struct stat now;
+
+    if (!S_ISREG(u->seen.st_mode) || (fstat(u->given, &now) == 0 && unchanged(&now, &u->seen)))
+        return OK;
+    (void)fail(err, ERR_POLICY, "the key file that came by descriptor %d was changed meanwhile",
+               u->given);
+    err_hint(err, "run it again, with the file as it is now");
+    return FAIL;
+}
+
 struct result used_check(struct used *u, struct err *err)
 {
     struct place place PLACE_CLEANUP = {0};
@@ -79,6 +92,8 @@ struct result used_check(struct used *u, struct err *err)
 
     if (u->version == 0)
         return OK;
+    if (u->given >= 0)
+        return check_given(u, err);
     if (stat(u->path, &now) != 0)
         return fail_errno(err, "cannot look at '%s' again", u->path);
     if (unchanged(&now, &u->seen))
@@ -93,7 +108,7 @@ struct result used_check(struct used *u, struct err *err)
  * locks sees here that the version is not active, and seals nothing. So destroy need not lock. */
 struct result used_take(struct used *u, struct err *err)
 {
-    if (u->held < 0)
+    if (u->held < 0 && u->given < 0)
         u->held = in_use_hold(u->path, u->id, u->version);
     return used_check(u, err);
 }

@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/descriptor.h"
 #include "base/place.h"
 #include "base/secret_file.h"
 #include "base/text.h"
+#include "keystore/given.h"
 #include "keystore/pem.h"
 
 #define MARK "-----BEGIN "
@@ -18,6 +20,21 @@ struct spki_file {
     struct stat file;
 };
 
+/* Reads what the path of a file stands for, which may be a descriptor. */
+static struct result read_text(const struct secret_file *f, struct secret *text, size_t *size,
+                               struct stat *st, struct err *err)
+{
+    int given = descriptor_number(f->path);
+
+    if (given < 0)
+        return secret_file_read(f, text, size, st, err);
+    if (!given_read(text, size, st, given, err).ok)
+        return FAIL;
+    return *size <= f->max
+               ? OK
+               : fail(err, ERR_USAGE, "%s '%s' is longer than %zu bytes", f->noun, f->path, f->max);
+}
+
 bool spki_is_file(const char *path)
 {
     struct secret_file file = {.noun = "", .path = path, .max = PEM_MAX, .regular = true};
@@ -26,7 +43,7 @@ bool spki_is_file(const char *path)
     struct stat st;
     size_t size;
 
-    return secret_file_read(&file, &text, &size, &st, &ignored).ok &&
+    return read_text(&file, &text, &size, &st, &ignored).ok &&
            memmem(text.bytes, size, MARK, strlen(MARK)) != NULL && text.bytes[0] != '{';
 }
 
@@ -42,7 +59,7 @@ static struct result load(struct spki_file *f, const char *path, struct err *err
     struct secret text SECRET_CLEANUP = {0};
     size_t size;
 
-    if (!secret_file_read(&file, &text, &size, &f->file, err).ok)
+    if (!read_text(&file, &text, &size, &f->file, err).ok)
         return FAIL;
     if (!pem_read(&f->pem, f->env->crypto, (const char *)text.bytes, size, err).ok) {
         err_context(err, "public key '%s'", path);

@@ -7,8 +7,9 @@
 
 extern const struct keystore_ops spki_ops;
 
-/* spki_is_file is true if path is a regular file of at most PEM_MAX bytes that has "-----BEGIN "
- * anywhere, for PEM may have other text in front, and is not JSON, as keyrings are. */
+/* spki_is_file is true if path is a regular file or stands for a descriptor, and what is there has
+ * at most PEM_MAX bytes, "-----BEGIN " anywhere, for PEM may have other text in front, and is not
+ * JSON, as keyrings are. */
 bool spki_is_file(const char *path);
 
 #endif

@@ -53,7 +53,17 @@ BAD_KEYS = [
     ("file:", 2, "an empty file name"),
     ("#ring", 2, "an empty file name"),
     ("./folder", 7, "is not a regular file"),
-    ("./loop", 7, "is a symbolic link"),
+    ("./loop", 1, "cannot open keyring './loop': Too many levels of symbolic links"),
+    ("fd:", 2, "the number of a descriptor follows 'fd:'"),
+    ("fd:x", 2, "the number of a descriptor follows 'fd:'"),
+    ("fd:-1#ring", 2, "the number of a descriptor follows 'fd:'"),
+    ("FD:0001", 2, "the number of a descriptor follows 'fd:'"),
+    ("fd:99", 2, "descriptor 99 is not open for reading"),
+    ("/dev/fd/99#ring", 2, "descriptor 99 is not open for reading"),
+    ("credential:ring", 2, "there are no credentials: CREDENTIALS_DIRECTORY is not set"),
+    ("credential:", 2, "the name of a credential follows 'credential:'"),
+    ("credential:..#ring", 2, "the name of a credential follows 'credential:'"),
+    ("credential:a/b", 2, "the name of a credential follows 'credential:'"),
     ("socket.bulla", 7, "is not a regular file"),
     ("./fifo", 7, "is not a regular file"),
     ("./garbage", 11, "is not a bulla keyring, public key or PEM file"),
@@ -86,6 +96,10 @@ INSTEAD = {
     ("envelope restore", "missing.bulla"): (10, "cannot open 'missing.bulla' for writing"),
     ("envelope restore", "folder"): (1, "cannot open 'folder' for writing"),
 }
+for verb in ("rotate", "retire", "disable", "enable", "destroy", "passphrase"):
+    INSTEAD["key " + verb, "./loop"] = (7, "is a symbolic link")
+for verb in ("new", "rotate", "retire", "disable", "enable", "destroy", "passphrase"):
+    INSTEAD |= {("key " + verb, name): (2, "comes by a descriptor can only be read") for name in ("fd:99", "/dev/fd/99#ring")}
 
 PAIRS = [("novalue", 2, "'novalue' is not K=V"), ("=v", 2, "context key is empty"), (NASTY, 2, "is not K=V"), (NASTY + b"=v", 2, "UTF-8")]
 DESCRIPTORS = ["-1", "x", "1x", " 1", str(2**31), "9" * 30, NASTY]

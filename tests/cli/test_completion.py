@@ -71,6 +71,18 @@ def test_every_option_of_every_verb(bulla):
         assert len(shown) > 1 and answers(bulla, *verb, "--") == shown
 
 
+def test_keys_of_a_credential(bulla, world):
+    bulla.environment["CREDENTIALS_DIRECTORY"] = str(world)
+    assert answers(bulla, "encrypt", "-k", "credential:keys.ring#") == ["credential:keys.ring#home", "credential:keys.ring#office"]
+
+
+@pytest.mark.parametrize("form", ["fd:{}#", "/dev/fd/{}#", "file:/proc/self/fd/{}#b"])
+def test_descriptor_is_left_to_its_owner(bulla, ring, form):
+    with open(ring, "rb") as file:
+        done = bulla("completion", "answer", "--", "encrypt", "-k", form.format(file.fileno()), pass_fds=[file.fileno()])
+        assert done.stdout == b"" and file.tell() == os.lseek(file.fileno(), 0, os.SEEK_CUR) == 0
+
+
 def test_locked_ring_is_listed_without_its_passphrase(bulla, world):
     bulla("key", "new", "-q", "--passphrase", "--new-passphrase-fd", "0", "locked.ring#one", stdin=b"a passphrase\n")
     assert answers(bulla, "encrypt", "-k", "./locked.ring#") == ["./locked.ring#one"]

@@ -26,6 +26,7 @@ ERRORS = {
     "getcwd": "ENOENT ENOMEM",
     "readlink": "EACCES EIO",
     "fstat": "EIO",
+    "statx": "EIO ENOSYS",
     "linkat": "EIO ENOSPC EACCES EEXIST EMLINK",
     "renameat": "EIO ENOSPC EACCES EXDEV",
     "renameat2": "EIO ENOSPC EEXIST EINVAL",

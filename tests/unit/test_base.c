@@ -425,6 +425,7 @@ static void what_is_the_callers_takes_no_orders(void)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int fd = open(".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
         struct stat like, made;
+        unsigned lacks = 0;
         MUST(fd >= 0 && fstat(fd, &like) == 0);
         const uid_t user = like.st_uid;
         const gid_t group = like.st_gid;
@@ -434,7 +435,8 @@ static void what_is_the_callers_takes_no_orders(void)
         like.st_mtim.tv_sec = 1000000000;
         umask(cases[i].umask);
         atomic_file_init();
-        CHECK(fd_like(fd, &like, WHOSE_CALLER) == 0 && fstat(fd, &made) == 0);
+        CHECK(fd_like(fd, &like, WHOSE_CALLER, &lacks) == 0 && fstat(fd, &made) == 0);
+        CHECK(lacks == 0);
         CHECK(made.st_uid == user && made.st_gid == group);
         CHECK((made.st_mode & 07777) == cases[i].made && made.st_mtim.tv_sec == 1000000000);
         close(fd);

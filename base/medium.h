@@ -1,0 +1,17 @@
+/* medium: file systems on which the mount says whose all files are and who may use them, such as
+ * FAT on a stick. There chmod and chown help nobody. */
+#ifndef BULLA_BASE_MEDIUM_H
+#define BULLA_BASE_MEDIUM_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+
+/* medium_has_no_permissions is true if fd, which may be opened with O_PATH, is on one. */
+bool medium_has_no_permissions(int fd);
+
+/* medium_hint hints at the mount option that keeps files there for the caller alone; false, and no
+ * hint, if fd is on a file system with permissions. */
+bool medium_hint(int fd, struct err *err);
+
+#endif

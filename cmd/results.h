@@ -1,0 +1,17 @@
+/* results: where the result of a file goes, by the name of that file. */
+#ifndef BULLA_CMD_RESULTS_H
+#define BULLA_CMD_RESULTS_H
+
+#include "cmd/batch.h"
+
+/* results_in is the place of the result of a file of that name, in the open directory dir, which
+ * the first size bytes of folder name; NULL if the name says it all. ERR_USAGE if such a file can
+ * have none. */
+FALLIBLE results_in(const struct batch *b, const char *source_name, int dir, const char *folder,
+                    size_t size, struct place *target, struct err *err);
+
+/* results_beside is the place beside the file. */
+FALLIBLE results_beside(const struct batch *b, const struct place *source, struct place *target,
+                        struct err *err);
+
+#endif
