@@ -337,7 +337,7 @@ struct result atomic_file_end(struct atomic_file *f, bool sync, struct err *err)
                           f->place->path);
     if (sync && fd_sync(f->place->dir, f->place->dir, &f->lacks) != 0)
         return fail_errno(err,
-                          "cannot sync the folder of '%s'; it is in its place but may not be "
+                          "cannot sync the directory of '%s'; it is in its place but may not be "
                           "durable",
                           f->place->path);
     lacks_note(f->place->path, f->lacks);

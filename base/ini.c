@@ -95,7 +95,7 @@ static struct result read_key(struct reading *r, char *text, size_t indent, stru
     char *sign = strpbrk(text, "=:");
 
     if (r->section == NULL)
-        return bad_line(r, r->line, "before the first [section]", err);
+        return bad_line(r, r->line, "nothing may come before the first [section]", err);
     if (sign == NULL)
         return bad_line(r, r->line, "not 'name = value'", err);
     *sign = '\0';

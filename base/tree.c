@@ -153,7 +153,7 @@ static struct result open_twin(const struct walk *w, const struct pair *here, co
         return fail_errno(err, "cannot make directory '%s'", path);
     unsigned lacks = 0;
     if (*made && v->sync && fd_sync(here->twin, here->twin, &lacks) != 0)
-        return fail_errno(err, "cannot sync the folder of '%s'", path);
+        return fail_errno(err, "cannot sync the directory of '%s'", path);
     lacks_note(path, lacks);
     *twin = openat(here->twin, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (*twin < 0)

@@ -48,7 +48,7 @@ static struct result resolve_descriptor(const char *given, const char *number, c
                                         struct err *err)
 {
     if (aliases_descriptor(given) < 0)
-        return fail(err, ERR_USAGE, "key '%s': the number of a descriptor follows '" FD "'", given);
+        return fail(err, ERR_USAGE, "key '%s': no descriptor number follows '" FD "'", given);
     if (asprintf(reference, "/dev/fd/%s", number) >= 0)
         return OK;
     return fail(err, ERR_FAILED, "out of memory");
@@ -69,7 +69,7 @@ static struct result resolve_credential(const char *given, const char *name, cha
     const char *directory = aliases_credentials();
 
     if (!is_file_name(name)) {
-        (void)fail(err, ERR_USAGE, "key '%s': the name of a credential follows '" CREDENTIAL "'",
+        (void)fail(err, ERR_USAGE, "key '%s': no name of a credential follows '" CREDENTIAL "'",
                    given);
         err_hint(err, "a credential has no directory; a path to a keyring needs no scheme");
         return FAIL;

@@ -255,7 +255,7 @@ const struct verb verb_completion = {
     .operands = "SHELL",
     .least = 1,
     .most = ANY_NUMBER,
-    .summary = "print what lets a shell complete verbs, options and keys",
+    .summary = "print the script by which a shell completes words",
     .more =
         "SHELL is bash, zsh or fish. 'source <(bulla completion bash)' in ~/.bashrc is enough.\n",
     .run = completion,

@@ -20,7 +20,8 @@ static struct result confirm(const struct options *o, const struct key_target *t
     if (o->force || colon == NULL)
         return OK;
     if (!isatty(STDIN_FILENO))
-        return fail(err, ERR_USAGE, "there is no terminal to ask on; --force destroys unasked");
+        return fail(err, ERR_USAGE,
+                    "there is no terminal to ask on; --force destroys without asking");
     fprintf(stderr, "bulla: what is sealed to this version alone is lost with it\n"
                     "bulla: type the number of the version to destroy it: ");
     if (fgets(typed, sizeof typed, stdin) == NULL)

@@ -35,7 +35,7 @@ static struct result check(int fd, struct stat *file, struct err *err)
     if (S_ISREG(file->st_mode) || S_ISFIFO(file->st_mode) || S_ISSOCK(file->st_mode))
         return OK;
     (void)fail(err, ERR_USAGE, "descriptor %d is neither a file nor a pipe", fd);
-    err_hint(err, "a key comes by a file or by a pipe: -k fd:%d %d<FILE", fd, fd);
+    err_hint(err, "a key comes from a file or a pipe: -k fd:%d %d<FILE", fd, fd);
     return FAIL;
 }
 
@@ -86,7 +86,7 @@ static struct result read_all(struct given *g, struct err *err)
     if (g->size > 0)
         return OK;
     secret_free(&g->text);
-    (void)fail(err, ERR_FOREIGN, "no key came by %s: it is empty", name);
+    (void)fail(err, ERR_FOREIGN, "no key came through %s: it is empty", name);
     err_hint(err, "see whether the program that should write the key failed");
     return FAIL;
 }
