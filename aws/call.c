@@ -92,7 +92,7 @@ static bool may_be_said(const char *message, const struct call *call, const stru
 }
 
 /* Letters and digits of an error's name, which may have a prefix that ends in "#" and, in a header
- * of old, a URL behind a colon. */
+ * of old, a URL after a colon. */
 static void take_name(struct fault *f, const char *text)
 {
     const char *sign = strrchr(text, '#');

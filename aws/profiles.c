@@ -16,7 +16,7 @@
 
 enum { OTHER = 1, PROFILE, SERVICES };
 
-/* How a section of the config file begins that is not only its name. */
+/* The word in front of the name of a section of the config file. */
 static const struct {
     const char *word;
     int kind;

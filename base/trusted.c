@@ -70,7 +70,7 @@ static const char *noun(const struct stat *st)
     return S_ISDIR(st->st_mode) ? "directory" : S_ISLNK(st->st_mode) ? "symbolic link" : "file";
 }
 
-/* Whoever keeps a directory must not lose it: what he has there is better copied. */
+/* The hint takes no directory from its owner: the file in it is better copied. */
 static void hint_owner(const struct walk *w, const struct stat *st, struct err *err)
 {
     const char *copy = geteuid() == 0 ? "/etc/bulla" : "a directory of yours";
@@ -134,7 +134,7 @@ static struct result too_long(const struct walk *w, struct err *err)
     return cannot_look(w, err);
 }
 
-/* Goes on in another directory, which is judged. */
+/* Continues in another directory, which is judged. */
 static struct result enter(struct walk *w, int fd, struct err *err)
 {
     struct stat st;

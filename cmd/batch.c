@@ -452,7 +452,7 @@ static bool cut_off(struct run *r, const char *name)
     return true;
 }
 
-/* A list that is not there is told before anything is done. */
+/* A list that does not exist is reported before anything is done. */
 static struct result check_list(const struct options *o, struct err *err)
 {
     struct stat st;

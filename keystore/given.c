@@ -14,7 +14,7 @@
 struct given {
     struct given *next;
     int fd;
-    struct secret text; /* with a zero behind it */
+    struct secret text; /* with a zero after it */
     size_t size;
     struct stat file;
     struct err why; /* if there is no text */
