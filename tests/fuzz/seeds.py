@@ -226,7 +226,8 @@ def passphrases(_):
 def configs(_):
     for i, text in enumerate(["[keys]\nbackup = /etc/bulla/b.ring#x\nother=y\n", "[keys]\nbackup=a\nbackup=b\n", "[other]\nbackup=a\n", "backup=a\n", "[keys]\nbackup\n",
                               "[keys]\nother=a\n", "[keys]\nbackup=" + "a" * 300 + "\n", "; comment\n[keys]\nbackup = a ; comment",
-                              "", "[keys]\nbackup=\0a\n", "[keys]\nbackup=" + "a" * 5000 + "\n", "[keys]\nbackup=a", "[keys]\nbackup=\n"]):
+                              "", "[keys]\nbackup=\0a\n", "[keys]\nbackup=" + "a" * 5000 + "\n", "[keys]\nbackup=a", "[keys]\nbackup=\n",
+                              "\ufeff[keys]\r\n  backup = a\r\n    b\xfcro : b\r", "[keys]\n= a\n", "[keys]\n[keys]\n", "[Keys\n", "[]\n", "[keys]\nBackup=a\n#\n"]):
         yield str(i), text.encode()
 
 
