@@ -475,7 +475,7 @@ static bool do_name(void *arg, const char *name)
     return !stream_interrupted();
 }
 
-/* A list may be longer than a look at all its names before the first is taken would allow. */
+/* Names are checked one at a time: a list may be too long to look at all of it first. */
 static bool do_listed(void *arg, const char *name)
 {
     struct err err = {0};
