@@ -228,8 +228,8 @@ static struct result put_back(const struct place *p, const char *aside, struct e
     return FAIL;
 }
 
-/* A look and an unlink are two steps: between them, a new file of that name would go. What has
- * been put aside under a name that nobody else knows stays what it is. */
+/* A look and an unlink are two steps: a new file that gets the name in between would be removed. So
+ * the file is first put aside under a name that nobody else knows, where it stays what it is. */
 struct result place_remove(const struct place *p, const struct stat *st, struct err *err)
 {
     char aside[TEMPORARY_MAX];

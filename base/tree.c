@@ -115,9 +115,9 @@ static struct result read_names(struct names *n, int dir, const char *path, stru
 
 static void walk_below(struct walk *w, const struct pair *here);
 
-/* Whether a directory like *like, which may be made at path, would let in others than it should:
- * then what lies in it is not for that place, whatever the files themselves allow. A file shows
- * what the file system makes of permissions, and goes again. */
+/* Fails if a directory like *like, made at path, would let in others than it should: then the files
+ * in it do not belong there, whatever they themselves allow. A file that is made and removed again
+ * shows which permissions the file system gives. */
 static struct result guard_twin(const struct walk *w, const struct pair *here, const char *name,
                                 const char *path, const struct stat *like, struct err *err)
 {

@@ -149,7 +149,7 @@ static void offer_ring(struct answer *a)
 
 static void offer_keys(struct answer *a)
 {
-    static const char *const schemes[][2] = {{"fd:", "a key that comes by a descriptor"},
+    static const char *const schemes[][2] = {{"fd:", "a key that comes through a descriptor"},
                                              {"credential:", "a systemd credential"},
                                              {"passphrase:", "a passphrase"},
                                              {"pkcs11:", "a key on a token"},

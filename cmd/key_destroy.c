@@ -56,8 +56,8 @@ static struct result destroy(const struct options *o, struct err *err)
     struct key_target t KEY_TARGET_CLEANUP = {0};
     struct key_info info;
 
-    /* First the runs that seal to it, and then the files: the other way round, a file that such a
-     * run makes meanwhile would be missed. */
+    /* First the runs that seal to it, then the files: in the other order, a file that such a run
+     * makes meanwhile would be missed. */
     if (!key_target_read(&t, o->operands.items[0], o, err).ok ||
         !key_change(&t, KEY_MAY_DESTROY, &info, err).ok || !check_needed(o, &t, err).ok ||
         !confirm(o, &t, err).ok || !key_change(&t, KEY_DESTROY, &info, err).ok)

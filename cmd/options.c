@@ -159,7 +159,7 @@ static struct result check_once(struct parse *p, const struct row *row, struct e
 }
 
 /* Puts a value where its row says; an option that is not a list may be given once. An empty value
- * is what is left of a variable that a script did not set: no option means anything by it. */
+ * comes from a variable that a script did not set; no option gives it a meaning. */
 static struct result store(struct parse *p, const struct row *row, const char *value,
                            struct err *err)
 {

@@ -14,7 +14,7 @@
 struct given {
     struct given *next;
     int fd;
-    struct secret text; /* with a zero behind it */
+    struct secret text; /* with a zero after it */
     size_t size;
     struct stat file;
     struct err why; /* if there is no text */
@@ -53,8 +53,7 @@ static struct result grow(struct secret *text, size_t size, size_t room, struct 
     return OK;
 }
 
-/* Reads to the end. Little memory may be locked in a container, so no more is taken than it needs.
- */
+/* Reads to the end. In a container little memory may be locked, so no more is taken than needed. */
 static struct result read_text(struct given *g, struct source *source, struct err *err)
 {
     struct secret text SECRET_CLEANUP = {0};

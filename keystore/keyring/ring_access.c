@@ -44,7 +44,7 @@ struct result ring_access_open(const struct place *place, int *out, struct stat 
     return OK;
 }
 
-/* Whether a place is in the directory of credentials, and not only the link to one. */
+/* Whether a file, and not only a link to it, is in the directory of credentials. */
 static bool is_credential(const struct place *place, const char *credentials)
 {
     struct stat directory, given;
