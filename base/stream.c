@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <linux/magic.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,13 +217,12 @@ struct result source_skip(struct source *s, uint64_t size, uint64_t *got, struct
     return OK;
 }
 
-/* The system gives a lease for reading only while nobody has the file open to write, and then there
- * is nothing to store. If somebody opens it to write meanwhile, the system sends a signal, which
- * must be one that ends no program. Storing is only begun: its failures are for whoever wrote the
- * bytes. */
+/* A lease for reading is given only while nobody has the file open to write, and then there is
+ * nothing to store. Whoever opens it in this instant asks for it by SIGIO, which the program
+ * ignores. What fails while it is stored is for whoever wrote it; nobody waits until it is. */
 void source_settle(const struct source *s)
 {
-    if (fcntl(s->fd, F_SETSIG, SIGURG) == 0 && fcntl(s->fd, F_SETLEASE, F_RDLCK) == 0) {
+    if (fcntl(s->fd, F_SETLEASE, F_RDLCK) == 0) {
         (void)fcntl(s->fd, F_SETLEASE, F_UNLCK);
         return;
     }

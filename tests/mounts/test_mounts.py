@@ -8,7 +8,7 @@ import stat
 import pytest
 
 from held import wait_until_asleep
-from kinds import files
+from mount_kinds import files
 from sealed import content, flip
 
 PLAIN = content(300_000, "mounts")
