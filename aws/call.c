@@ -91,8 +91,8 @@ static bool may_be_said(const char *message, const struct call *call, const stru
                           !tells(message, (const char *)c->secret_key.bytes)));
 }
 
-/* Letters and digits of an error's name, which may have a prefix that ends in "#" and, in a header
- * of old, a URL behind a colon. */
+/* Letters and digits of an error's name, which may have a prefix that ends in "#" and, in an old
+ * kind of header, a URL after a colon. */
 static void take_name(struct fault *f, const char *text)
 {
     const char *sign = strrchr(text, '#');

@@ -16,7 +16,7 @@
 
 enum { OTHER = 1, PROFILE, SERVICES };
 
-/* How a section of the config file begins that is not only its name. */
+/* The word in front of the name of a section of the config file. */
 static const struct {
     const char *word;
     int kind;
@@ -79,9 +79,9 @@ static bool is_out_of_sight(const char *path)
     return copy != NULL && lstat(dirname(copy), &st) != 0 && errno == EACCES;
 }
 
-/* Whether nothing is at the path, and nothing says that a file should be there: neither a variable
- * that names it nor a link whose target is gone. In a home directory of somebody else there is none
- * either; one in a directory of ours that is closed may be meant. /dev/null stands for no file. */
+/* Whether there is no file at the path and none is expected: no variable names it, and it is not a
+ * link whose target is gone. A closed home directory of somebody else counts as without the file; a
+ * closed directory of ours may hold one that is meant. /dev/null stands for no file. */
 static bool is_none(const char *path, bool was_named)
 {
     struct stat st;

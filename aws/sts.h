@@ -1,4 +1,5 @@
-/* sts: the Security Token Service, which gives credentials for a role and tells who one is. */
+/* sts: the Security Token Service, which gives credentials for a role and tells whose credentials
+ * they are. */
 #ifndef BULLA_AWS_STS_H
 #define BULLA_AWS_STS_H
 
@@ -10,7 +11,7 @@ struct role {
     const char *session_name; /* NULL: one is made up */
     const char *external_id, *duration_seconds;
     const char *source;             /* for people: where the role was named */
-    const struct credentials *with; /* of somebody who may take it, or else */
+    const struct credentials *with; /* of somebody who may assume it, or else */
     const char *web_token;          /* a token of an OpenID provider */
 };
 

@@ -33,7 +33,7 @@ static mode_t kept_mode(enum whose whose, bool ours_is_roots, bool strangers)
     return 0777;
 }
 
-/* What fd_like gives, before it is known whether the group can be kept. */
+/* The permissions that fd_like gives, before it is known whether the group can be kept. */
 static mode_t wanted_mode(const struct stat *mine, const struct stat *st, enum whose whose)
 {
     if (st == NULL)
@@ -238,7 +238,9 @@ static struct result put_over(const struct place *place, const char *temp, const
     return OK;
 }
 
-/* What has the temporary name in the end is ours, or was in the place and stays. */
+/* After a failure the temporary name may be that of our file, or of the one from the place, which
+ * stays.
+ */
 static struct result put_over_old(struct atomic_file *f, struct err *err)
 {
     struct stat ours;
@@ -337,7 +339,7 @@ struct result atomic_file_end(struct atomic_file *f, bool sync, struct err *err)
                           f->place->path);
     if (sync && fd_sync(f->place->dir, f->place->dir, &f->lacks) != 0)
         return fail_errno(err,
-                          "cannot sync the folder of '%s'; it is in its place but may not be "
+                          "cannot sync the directory of '%s'; it is in its place but may not be "
                           "durable",
                           f->place->path);
     lacks_note(f->place->path, f->lacks);
@@ -370,8 +372,8 @@ struct result atomic_file_link(const struct place *made, const struct place *pla
     return FAIL;
 }
 
-/* A file that nothing was written to may be stored later than at the close; one byte is stored
- * then. */
+/* A mount may store a file without bytes later than when it is closed. With one byte written, it
+ * stores it then. */
 static void empty(int fd)
 {
     struct stat st;
@@ -382,9 +384,10 @@ static void empty(int fd)
         (void)!ftruncate(fd, 0);
 }
 
-/* What an unnamed file holds goes when it is closed. Elsewhere closing may be what stores the
- * bytes, under the name even if that was unlinked: so the file is cut first and its name goes last.
- * After an attempt to put it in its place it may be there, whatever the system said. */
+/* The bytes of an unnamed file are gone when it is closed. For a named one, closing may be what
+ * stores the bytes, even under a name that was unlinked: so the file is cut first, and its name is
+ * removed last. After an attempt to put it in its place it may be there, whatever the system said.
+ */
 void atomic_file_discard(struct atomic_file *f)
 {
     if (!f->open)

@@ -1,10 +1,11 @@
-/* atomic_file: a file that appears whole and durable at its place, or not at all.
+/* atomic_file: a file that appears whole and durable in its place, or not at all.
  *
- * It is written without a name (O_TMPFILE) where the file system can, so that even a process killed
- * while writing leaves nothing behind; elsewhere, and for the instant of replacing an old file, it
- * has a temporary name, ".bulla-" and 16 hex digits, in the same directory; for another instant the
- * old file may have it. fsync is never retried: after a failed one nobody knows what is on the
- * disk. What a file system cannot do is done the next best way, and told (base/lacks.h). */
+ * It is written without a name (O_TMPFILE) where the file system can do that, so that even a
+ * process killed while writing leaves nothing behind; elsewhere, and for the instant of replacing
+ * an old file, it has a temporary name, ".bulla-" and 16 hex digits, in the same directory. For
+ * another instant the old file may have that name. fsync is never retried: after a failed one
+ * nobody knows what is on the disk. What a file system cannot do is done the next best way, and the
+ * user is told (base/lacks.h). */
 #ifndef BULLA_BASE_ATOMIC_FILE_H
 #define BULLA_BASE_ATOMIC_FILE_H
 
@@ -19,11 +20,11 @@ struct atomic_file {
     int fd; /* to write to; belongs to the atomic_file */
     const struct place *place;
     bool open, replace, named;
-    bool there;              /* a file was in the place, which replace lets go */
-    const struct stat *over; /* the only file to be replaced, set by who made the new one from it */
+    bool there;               /* a file was in the place, and replace lets it go */
+    const struct stat *over;  /* the only file to be replaced; set if the new one is made from it */
     char temp[TEMPORARY_MAX]; /* the temporary name, if named */
     unsigned lacks;           /* of its file system: enum lack */
-    bool in_order;            /* it may take bytes in their order only */
+    bool in_order;            /* it may take bytes only in order */
     bool handed_over;         /* all bytes, see atomic_file_hand_over */
     bool tried;               /* to put it in its place */
     bool placed;              /* it is in its place, even if the commit failed in the end */
@@ -31,9 +32,9 @@ struct atomic_file {
 
 /* Whose a file or directory is that is made like another. */
 enum whose {
-    WHOSE_CALLER, /* the caller's: the other's owner gets nothing by it */
-    WHOSE_OWN,    /* of root: root's, whom nobody else can take it from; else as WHOSE_SAME */
-    WHOSE_SAME    /* the other's owner's and group's, where the system lets us */
+    WHOSE_CALLER, /* the caller's: the other's owner gains nothing */
+    WHOSE_OWN,    /* for root: root's, so that nobody else can remove it; else as WHOSE_SAME */
+    WHOSE_SAME    /* that of the other's owner and group, where the system lets us */
 };
 
 #define ATOMIC_FILE_CLEANUP __attribute__((cleanup(atomic_file_discard)))
@@ -64,8 +65,8 @@ bool fd_readable_by_more(int fd, const struct stat *st, enum whose whose, mode_t
 FALLIBLE atomic_file_open(struct atomic_file *f, const struct place *place, bool replace,
                           struct err *err);
 
-/* atomic_file_guard fails with ERR_POLICY if others could read the file who must not, as
- * fd_readable_by_more says: to be called before anything is written. */
+/* atomic_file_guard fails with ERR_POLICY if somebody could read the file who must not, as
+ * fd_readable_by_more says. Call it before anything is written. */
 FALLIBLE atomic_file_guard(const struct atomic_file *f, const struct stat *st, enum whose whose,
                            struct err *err);
 
@@ -80,13 +81,13 @@ FALLIBLE atomic_file_like(struct atomic_file *f, const struct stat *st, enum who
 /* atomic_file_public gives the file the permissions of any new file (0666 less the umask). */
 FALLIBLE atomic_file_public(struct atomic_file *f, struct err *err);
 
-/* atomic_file_commit syncs the file, puts it in its place and syncs the directory. When it fails,
- * as it does if the place has another file than *over by then, the place is as before, unless only
- * the last step failed, which the text says. */
+/* atomic_file_commit syncs the file, puts it in its place and syncs the directory. It fails if
+ * the place has another file than *over by then. After a failure the place is as before, unless
+ * only the last step failed, which the text says. */
 FALLIBLE atomic_file_commit(struct atomic_file *f, struct err *err);
 
 /* atomic_file_hand_over gives the file system all that was written, as closing the file would: some
- * store it only then, and only then say if they cannot. Nothing may be written after it. It comes
+ * store it only then, and only then say if they cannot. Nothing may be written after it. It happens
  * by itself before the file is put in its place. */
 FALLIBLE atomic_file_hand_over(struct atomic_file *f, struct err *err);
 
@@ -94,10 +95,10 @@ FALLIBLE atomic_file_hand_over(struct atomic_file *f, struct err *err);
  * closes *fd. */
 FALLIBLE atomic_file_read_back(const struct atomic_file *f, int *fd, struct err *err);
 
-/* The steps of atomic_file_commit, for who has something to do between them: atomic_file_sync makes
- * the bytes durable, atomic_file_put puts the file in its place, atomic_file_end closes it there
- * and with sync true syncs the directory. Without the syncs, after a power cut the file may be
- * there without its bytes. */
+/* The steps of atomic_file_commit, for callers that have something to do between them:
+ * atomic_file_sync makes the bytes durable, atomic_file_put puts the file in its place,
+ * atomic_file_end closes it there and with sync true syncs the directory. Without the syncs, after
+ * a power cut the file may be there without its bytes. */
 FALLIBLE atomic_file_sync(struct atomic_file *f, struct err *err);
 FALLIBLE atomic_file_put(struct atomic_file *f, struct err *err);
 FALLIBLE atomic_file_end(struct atomic_file *f, bool sync, struct err *err);

@@ -1,4 +1,4 @@
-/* clock: how late it is, and how long things take by a clock that nobody sets. */
+/* clock: the time of day, and how long things take by a clock that nobody can set. */
 #ifndef BULLA_BASE_CLOCK_H
 #define BULLA_BASE_CLOCK_H
 
@@ -9,7 +9,7 @@
 /* clock_now is the time in seconds since 1970, as the machine has it. */
 uint64_t clock_now(void);
 
-/* clock_ms is the time in milliseconds since a point of the past that stays the same for a run. */
+/* clock_ms is the time in milliseconds since a moment in the past that stays the same for a run. */
 uint64_t clock_ms(void);
 
 /* clock_after is the time so many milliseconds from now, for pthread_cond_timedwait by

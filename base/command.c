@@ -36,6 +36,7 @@ static int spawn(const struct command *c, int out, struct running *r)
     sigemptyset(&usual);
     sigaddset(&usual, SIGPIPE);
     sigaddset(&usual, SIGXFSZ);
+    sigaddset(&usual, SIGIO);
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setsigdefault(&attributes, &usual);
     posix_spawnattr_setflags(&attributes,

@@ -63,8 +63,8 @@ static void hint_errno(struct err *err, int error)
         err_hint(err, "the file system is gone: mount it again, remove what is left there as "
                       "'.bulla-*', and run again");
     if (error == EACCES && geteuid() == 0)
-        err_hint(err, "some file systems do not obey root, as NFS with root_squash or what "
-                      "another user mounted: run as a user who may");
+        err_hint(err, "some file systems refuse root, such as NFS with root_squash or what "
+                      "another user mounted: run as a user who has access");
 }
 
 /* Only a signal that ends the run interrupts a system call. */

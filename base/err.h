@@ -53,7 +53,7 @@ struct result {
 #define fail(...) (err_set(__VA_ARGS__), FAIL)
 
 /* fail_errno is fail with class ERR_FAILED, or ERR_INTERRUPTED after EINTR, or ERR_STORE if the
- * file system is gone, and ": " and the description of errno behind the text. */
+ * file system is gone, with ": " and the description of errno after the text. */
 #define fail_errno(...) (err_set_errno(__VA_ARGS__), FAIL)
 
 __attribute__((format(printf, 3, 4))) void err_set(struct err *err, enum err_class class,

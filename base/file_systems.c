@@ -9,7 +9,7 @@ struct result file_systems_add(struct file_systems *f, int dir, const char *path
     struct stat st;
 
     if (fstat(dir, &st) != 0)
-        return fail_errno(err, "cannot look at the folder of '%s'", path);
+        return fail_errno(err, "cannot look at the directory of '%s'", path);
     for (size_t i = 0; i < f->count; i++)
         if (f->list[i].device == st.st_dev)
             return OK;
@@ -17,7 +17,7 @@ struct result file_systems_add(struct file_systems *f, int dir, const char *path
         return fail(err, ERR_FAILED, "more than %d file systems in one run", FILE_SYSTEMS_MAX);
     int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return fail_errno(err, "cannot open the folder of '%s'", path);
+        return fail_errno(err, "cannot open the directory of '%s'", path);
     f->list[f->count++] = (struct file_system){st.st_dev, fd};
     return OK;
 }

@@ -95,7 +95,7 @@ static struct result read_key(struct reading *r, char *text, size_t indent, stru
     char *sign = strpbrk(text, "=:");
 
     if (r->section == NULL)
-        return bad_line(r, r->line, "before the first [section]", err);
+        return bad_line(r, r->line, "nothing may come before the first [section]", err);
     if (sign == NULL)
         return bad_line(r, r->line, "not 'name = value'", err);
     *sign = '\0';
@@ -163,8 +163,8 @@ static int compare_by_line(const void *a, const void *b, void *ini)
     return order != 0 ? order : (int)(x->line > y->line) - (int)(x->line < y->line);
 }
 
-/* Sorts the pairs. Sections and keys that are given twice are refused: not all tools of AWS take
- * the same of the two; below a key the last counts. */
+/* Sorts the pairs. Sections and keys that are given twice are refused: the AWS tools do not
+ * agree on which one counts. Below a key, the last one counts. */
 static struct result sort(const struct reading *r, struct err *err)
 {
     struct ini *ini = r->ini;

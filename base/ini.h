@@ -1,8 +1,8 @@
-/* ini: files of names and values below [sections], as Python's configparser reads them, and so do
- * the tools of AWS.
+/* ini: files of names and values below [sections], read as Python's configparser and the AWS tools
+ * read them.
  *
- * What that refuses is refused: a line that is passed over may be the one that says whose key or
- * whose credentials to use. So is a section or a name that is given twice. */
+ * What configparser refuses is refused: a line that is skipped may be the one that says which key
+ * or whose credentials to use. A section or a name that is given twice is refused too. */
 #ifndef BULLA_BASE_INI_H
 #define BULLA_BASE_INI_H
 
@@ -34,7 +34,7 @@ struct ini_dialect {
 /* struct ini: a file; {0} is empty and safe to free. */
 struct ini {
     const struct ini_dialect *dialect;
-    struct secret text;     /* cut up by zeros */
+    struct secret text;     /* cut into strings by zeros */
     struct ini_pair *pairs; /* into text, sorted */
     size_t count;
 };

@@ -1,5 +1,5 @@
-/* lacks: what file systems did not do as they were asked to, and what was done in its place: told
- * once a run. */
+/* lacks: what file systems cannot do, and what was done in its place. Each lack is told once a run.
+ */
 #ifndef BULLA_BASE_LACKS_H
 #define BULLA_BASE_LACKS_H
 
@@ -8,8 +8,8 @@
 enum lack {
     LACK_MODE = 1 << 0,  /* permissions */
     LACK_TIMES = 1 << 1, /* modification times */
-    LACK_SYNC = 1 << 2,  /* the sync of a file or directory: what is to be had of one was done */
-    LACK_NAME = 1 << 3,  /* to refuse a name that is taken, in one step: it was looked for first */
+    LACK_SYNC = 1 << 2,  /* the sync of a file or directory: the next best was done */
+    LACK_NAME = 1 << 3,  /* to refuse a name that is taken, in one step: a look came first */
 };
 
 /* lacks_tell_to names who is told. Once, before any thread starts; until then nobody is. */

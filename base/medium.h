@@ -1,5 +1,5 @@
-/* medium: file systems on which the mount says whose all files are and who may use them, such as
- * FAT on a stick. There chmod and chown help nobody. */
+/* medium: file systems on which the mount decides who owns all files and who may use them, such as
+ * FAT on a stick. There chmod and chown do not help. */
 #ifndef BULLA_BASE_MEDIUM_H
 #define BULLA_BASE_MEDIUM_H
 

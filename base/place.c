@@ -77,7 +77,7 @@ struct result place_open(struct place *p, const char *path, struct err *err)
         slash[slash == copy ? 1 : 0] = '\0';
     made.dir = open_folder(slash == NULL ? "." : copy);
     if (made.dir < 0)
-        return fail_input(err, "cannot open the folder of '%s'", path);
+        return fail_input(err, "cannot open the directory of '%s'", path);
     if (path[strlen(path) - 1] == '/' &&
         (fstatat(made.dir, made.name, &st, 0) != 0 || !S_ISDIR(st.st_mode)))
         return fail(err, ERR_FAILED, "'%s' is not a directory", path);
@@ -104,7 +104,7 @@ struct result place_in(struct place *p, int dir, const char *name, const char *p
         return FAIL;
     made.dir = fcntl(dir, F_DUPFD_CLOEXEC, 0);
     if (made.dir < 0)
-        return fail_errno(err, "cannot open the folder of '%s'", path);
+        return fail_errno(err, "cannot open the directory of '%s'", path);
     *p = made;
     made = (struct place){0};
     return OK;
@@ -145,7 +145,7 @@ struct result place_readable(const struct place *p, struct err *err)
     if ((fcntl(p->dir, F_GETFL) & O_PATH) == 0)
         return OK;
     errno = EACCES;
-    return fail_errno(err, "cannot read the folder of '%s'", p->path);
+    return fail_errno(err, "cannot read the directory of '%s'", p->path);
 }
 
 int fd_stat(int fd, struct stat *st)
@@ -238,8 +238,8 @@ static struct result put_back(const struct place *p, const char *aside, struct e
     return FAIL;
 }
 
-/* A look and an unlink are two steps: between them, a new file of that name would go. What has
- * been put aside under a name that nobody else knows stays what it is. */
+/* A look and an unlink are two steps: a new file that gets the name in between would be removed. So
+ * the file is first put aside under a name that nobody else knows, where it stays what it is. */
 struct result place_remove(const struct place *p, const struct stat *st, struct err *err)
 {
     char aside[TEMPORARY_MAX];
@@ -265,7 +265,7 @@ struct result place_sync(const struct place *p, struct err *err)
     unsigned lacks = 0;
 
     if (fd_sync(p->dir, p->dir, &lacks) != 0)
-        return fail_errno(err, "cannot sync the folder of '%s'", p->path);
+        return fail_errno(err, "cannot sync the directory of '%s'", p->path);
     lacks_note(p->path, lacks);
     return OK;
 }

@@ -17,7 +17,7 @@ struct place {
 
 #define PLACE_CLEANUP __attribute__((cleanup(place_close)))
 
-/* place_open opens the directory that the last component of path stands in. With a slash behind it,
+/* place_open opens the directory that the last component of path stands in. With a slash after it,
  * that must be a directory itself. ERR_MISSING if there is no such directory. */
 FALLIBLE place_open(struct place *p, const char *path, struct err *err);
 
@@ -27,7 +27,7 @@ FALLIBLE place_open_new(struct place *p, const char *path, struct err *err);
 /* place_in makes a place of a name in dir; dir is duplicated. path is for messages. */
 FALLIBLE place_in(struct place *p, int dir, const char *name, const char *path, struct err *err);
 
-/* place_beside is the place of p's name with suffix behind it, in the same directory. */
+/* place_beside is the place of p's name with suffix appended, in the same directory. */
 FALLIBLE place_beside(struct place *beside, const struct place *p, const char *suffix,
                       struct err *err);
 

@@ -85,8 +85,8 @@ enum {
 
 _Static_assert(SIZE <= 256, "a jump goes over 255 instructions at most");
 
-/* An instruction that loads a member of what the call is, and one at "at" that goes on at one of
- * two others. */
+/* An instruction that loads a member of the call's data, and one at "at" that jumps to one of two
+ * others. */
 #define LOAD_AT(offset) (struct sock_filter) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset)
 #define LOAD(member) LOAD_AT(offsetof(struct seccomp_data, member))
 #define LOAD_HIGH(member) LOAD_AT(offsetof(struct seccomp_data, member) + sizeof(uint32_t))

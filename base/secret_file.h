@@ -12,16 +12,16 @@ struct secret_file {
     const char *noun, *path; /* for messages: the "config file" of this path */
     size_t max;              /* bytes */
     bool regular;            /* nothing else; else a pipe is waited for */
-    bool believed;           /* nobody else may have written it, or it fails as trusted_file */
+    bool believed;           /* nobody else may have written it, or it fails like trusted_file */
     struct err *doubt; /* if not NULL, takes that failure, and the file is read all the same */
 };
 
-/* secret_file_read reads it whole: *text has a zero behind the *size bytes, and *st is of what was
+/* secret_file_read reads it whole: *text has a zero after the *size bytes, and *st is of what was
  * opened. ERR_MISSING if nothing is there, ERR_USAGE if it is longer than max. */
 FALLIBLE secret_file_read(const struct secret_file *f, struct secret *text, size_t *size,
                           struct stat *st, struct err *err);
 
-/* secret_read reads a descriptor to its end. *text has a zero behind what was read. *size is max +
+/* secret_read reads a descriptor to its end. *text has a zero after what was read. *size is max +
  * 1 if there are more than max bytes. name is for messages. */
 FALLIBLE secret_read(struct secret *text, size_t *size, size_t max, int fd, const char *name,
                      struct err *err);

@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <linux/magic.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,12 +217,12 @@ struct result source_skip(struct source *s, uint64_t size, uint64_t *got, struct
     return OK;
 }
 
-/* A lease for reading is had only while nobody has the file open to write, and then there is
- * nothing to store. Whoever wants it back asks by a signal, which must be one that ends no program.
- * What fails while it is stored is for whoever wrote it; nobody waits until it is. */
+/* A lease for reading is given only while nobody has the file open to write, and then there is
+ * nothing to store. Whoever opens it in this instant asks for it by SIGIO, which the program
+ * ignores. What fails while it is stored is for whoever wrote it; nobody waits until it is. */
 void source_settle(const struct source *s)
 {
-    if (fcntl(s->fd, F_SETSIG, SIGURG) == 0 && fcntl(s->fd, F_SETLEASE, F_RDLCK) == 0) {
+    if (fcntl(s->fd, F_SETLEASE, F_RDLCK) == 0) {
         (void)fcntl(s->fd, F_SETLEASE, F_UNLCK);
         return;
     }
@@ -327,9 +326,9 @@ static struct result fd_write_at(struct sink *self, uint64_t offset, const void 
     return OK;
 }
 
-/* Kinds of file systems that store what is written as it is: what does not fit into what they call
- * free, fits nowhere. Others compress, or report free space that they do not know. Reserving takes
- * no time on some, and spares some later; in memory it takes as long as writing. */
+/* Kinds of file systems that store bytes as they are written: what is larger than their free space
+ * does not fit. Others compress, or report a free space that they do not know. On some, reserving
+ * takes no time and saves some later; in memory it takes as long as writing. */
 static const struct fs_kind {
     long magic;
     bool reserves;
@@ -349,8 +348,8 @@ static const struct fs_kind *find_kind(int fd, struct statfs *fs)
     return NULL;
 }
 
-/* Reserving more than there is would take all of it for a moment, from whoever writes there. Only
- * root may use the last of it. The quota of a user is seen when it is used up. */
+/* Reserving more than is free would take all of it for a moment from everybody who writes there.
+ * Only root may use the last of it. A user's quota is noticed when it is used up. */
 static struct result check_room(const struct fd_sink *s, const struct statfs *fs, uint64_t size,
                                 struct err *err)
 {

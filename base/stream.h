@@ -72,10 +72,10 @@ FALLIBLE source_read_ahead(struct source *s, size_t *size, struct err *err);
 void source_forget(struct source *s);
 #define SOURCE_CLEANUP __attribute__((cleanup(source_forget)))
 
-/* source_settle comes before a file is read, so that its time shows what others write to it by a
- * mapping (mmap(2)) from then on: a page that is written to gets the file a new time only once the
- * system has begun to store it. Where nobody has the file open to write, it does nothing. Memory
- * (tmpfs) and overlays store nothing, and show nothing. */
+/* source_settle comes before a file is read. From then on, the file's time shows what others write
+ * to it through a mapping (mmap(2)): a written page gives the file a new time only once the system
+ * has begun to store it. Where nobody has the file open to write, it does nothing. Memory (tmpfs)
+ * and overlays store nothing, and show nothing. */
 void source_settle(const struct source *s);
 
 /* source_unchanged fails if the file behind a regular source is not as *before says (size, mtime).
@@ -86,7 +86,7 @@ FALLIBLE source_unchanged(const struct source *s, const struct stat *before, str
  * whoever wrote that set the old time again, or only a name, an owner or permissions. */
 bool source_touched(const struct source *s, const struct stat *before);
 
-/* source_changed fails with the words of source_unchanged. */
+/* source_changed fails with the message of source_unchanged. */
 FALLIBLE source_changed(const struct source *s, struct err *err);
 
 /* pipe_widen asks for a larger buffer of a pipe, so that both of its ends work at once; anything

@@ -39,7 +39,9 @@ bool temporary_is(const char *name)
            text_unhex(tail, sizeof tail, name + strlen(HEAD));
 }
 
-/* Keeps other runs out of the same instant. Whoever else locks the directory must not stop us. */
+/* Keeps other runs of bulla out meanwhile. Another program that locks the directory must not stop
+ * us.
+ */
 static int take_turn(int dir)
 {
     int turn = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

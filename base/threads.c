@@ -26,7 +26,7 @@ unsigned threads_allowed(void)
     return n < 1 ? 1 : n > THREADS_MAX ? THREADS_MAX : n;
 }
 
-/* Whether so many threads find the memory that they need, and as much as one of them is left. */
+/* Whether there is memory for so many threads, and for one more besides. */
 static bool memory_fits(unsigned threads, size_t memory)
 {
     return limits_has_memory((threads + 1) * (memory + HEAP + LIMITS_THREAD_STACK));

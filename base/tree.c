@@ -115,9 +115,9 @@ static struct result read_names(struct names *n, int dir, const char *path, stru
 
 static void walk_below(struct walk *w, const struct pair *here);
 
-/* Whether a directory like *like, which may be made at path, would let in others than it should:
- * then what lies in it is not for that place, whatever the files themselves allow. A file shows
- * what the file system makes of permissions, and goes again. */
+/* Fails if a directory like *like, made at path, would let in others than it should: then the files
+ * in it do not belong there, whatever they themselves allow. A file that is made and removed again
+ * shows which permissions the file system gives. */
 static struct result guard_twin(const struct walk *w, const struct pair *here, const char *name,
                                 const char *path, const struct stat *like, struct err *err)
 {
@@ -153,7 +153,7 @@ static struct result open_twin(const struct walk *w, const struct pair *here, co
         return fail_errno(err, "cannot make directory '%s'", path);
     unsigned lacks = 0;
     if (*made && v->sync && fd_sync(here->twin, here->twin, &lacks) != 0)
-        return fail_errno(err, "cannot sync the folder of '%s'", path);
+        return fail_errno(err, "cannot sync the directory of '%s'", path);
     lacks_note(path, lacks);
     *twin = openat(here->twin, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (*twin < 0)

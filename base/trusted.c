@@ -70,7 +70,7 @@ static const char *noun(const struct stat *st)
     return S_ISDIR(st->st_mode) ? "directory" : S_ISLNK(st->st_mode) ? "symbolic link" : "file";
 }
 
-/* Whoever keeps a directory must not lose it: what he has there is better copied. */
+/* The hint takes no directory from its owner: the file in it is better copied. */
 static void hint_owner(const struct walk *w, const struct stat *st, struct err *err)
 {
     const char *copy = geteuid() == 0 ? "/etc/bulla" : "a directory of yours";
@@ -134,7 +134,7 @@ static struct result too_long(const struct walk *w, struct err *err)
     return cannot_look(w, err);
 }
 
-/* Goes on in another directory, which is judged. */
+/* Continues in another directory, which is judged. */
 static struct result enter(struct walk *w, int fd, struct err *err)
 {
     struct stat st;
@@ -169,8 +169,8 @@ static bool next_name(struct walk *w, char name[NAME_MAX + 2])
     return true;
 }
 
-/* A link of the kernel's, to a descriptor or a directory that is open: what is said of it by
- * readlink need not be a path. */
+/* Whether this is a link of the kernel's, to a descriptor or an open directory: what readlink says
+ * of it need not be a path. */
 static bool is_kernels(const struct walk *w)
 {
     struct statfs fs;
@@ -204,8 +204,9 @@ static struct result follow(struct walk *w, int link, struct err *err)
     return OK;
 }
 
-/* Goes through a link that the kernel follows by itself; *done tells that it was to a descriptor,
- * which is the caller's own. */
+/* Follows a link of the kernel's; *done is true if it led to a descriptor, which is the caller's
+ * own.
+ */
 static struct result pass(struct walk *w, const char *name, bool *done, struct err *err)
 {
     int fd FD_CLEANUP = openat(w->at, name, O_PATH | O_CLOEXEC);
@@ -221,8 +222,8 @@ static struct result pass(struct walk *w, const char *name, bool *done, struct e
     return enter(w, next, err);
 }
 
-/* The last name. Of the file itself, what was opened is judged: another may be there by now, as
- * when a keyring is rotated, but only of those who are believed. */
+/* The last name. The file that was opened is judged, not what has its name by now: a keyring may
+ * have been rotated. Only those who are believed could have put another file there. */
 static struct result arrive(const struct walk *w, struct err *err)
 {
     struct stat opened;
@@ -230,7 +231,7 @@ static struct result arrive(const struct walk *w, struct err *err)
     return fstat(w->fd, &opened) == 0 ? judge(w, w->fd, &opened, err) : cannot_look(w, err);
 }
 
-/* One name of the path; *done tells that it was the last. */
+/* One name of the path; *done is true if it was the last. */
 static struct result step(struct walk *w, const char *name, bool *done, struct err *err)
 {
     *done = is_end(w);

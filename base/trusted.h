@@ -5,12 +5,12 @@
  * of its path is judged, from the root or, for a relative path, from the working directory, and
  * with every symbolic link that is followed:
  *
- *     directory       of root or the caller; not writable by group or others, unless it is sticky,
- *                     for then they cannot replace what is not theirs
- *     symbolic link   of root or the caller
- *     file            of root or the caller; not writable by group or others
+ *     directory       owned by root or the caller; not writable by group or others, unless it
+ *                     is sticky, for then they cannot replace what is not theirs
+ *     symbolic link   owned by root or the caller
+ *     file            owned by root or the caller; not writable by group or others
  *
- * The file's own directory would not be enough: who may write one above it can put another
+ * The file's own directory would not be enough: whoever can write to one above it can put another
  * directory in its place. A mode that an access control list widens shows that in its group bits.
  *
  * Believed without a look is what the caller opened himself and names by its descriptor (/dev/fd/N,

@@ -13,7 +13,7 @@
 #define FILE_SCHEME "file:"
 
 /* What follows a scheme, which may be written in any case; NULL if it is not the one. */
-static const char *behind(const char *given, const char *scheme)
+static const char *after(const char *given, const char *scheme)
 {
     size_t size = strlen(scheme);
 
@@ -22,7 +22,7 @@ static const char *behind(const char *given, const char *scheme)
 
 bool aliases_has(const char *given)
 {
-    return behind(given, FD) != NULL || behind(given, CREDENTIAL) != NULL;
+    return after(given, FD) != NULL || after(given, CREDENTIAL) != NULL;
 }
 
 const char *aliases_credentials(void)
@@ -34,7 +34,7 @@ const char *aliases_credentials(void)
 
 int aliases_descriptor(const char *given)
 {
-    const char *number = behind(given, FD), *path = behind(given, FILE_SCHEME);
+    const char *number = after(given, FD), *path = after(given, FILE_SCHEME);
 
     if (path == NULL)
         path = number != NULL ? number : given;
@@ -48,7 +48,7 @@ static struct result resolve_descriptor(const char *given, const char *number, c
                                         struct err *err)
 {
     if (aliases_descriptor(given) < 0)
-        return fail(err, ERR_USAGE, "key '%s': the number of a descriptor follows '" FD "'", given);
+        return fail(err, ERR_USAGE, "key '%s': no descriptor number follows '" FD "'", given);
     if (asprintf(reference, "/dev/fd/%s", number) >= 0)
         return OK;
     return fail(err, ERR_FAILED, "out of memory");
@@ -69,7 +69,7 @@ static struct result resolve_credential(const char *given, const char *name, cha
     const char *directory = aliases_credentials();
 
     if (!is_file_name(name)) {
-        (void)fail(err, ERR_USAGE, "key '%s': the name of a credential follows '" CREDENTIAL "'",
+        (void)fail(err, ERR_USAGE, "key '%s': no name of a credential follows '" CREDENTIAL "'",
                    given);
         err_hint(err, "a credential has no directory; a path to a keyring needs no scheme");
         return FAIL;
@@ -87,7 +87,7 @@ static struct result resolve_credential(const char *given, const char *name, cha
 
 struct result aliases_resolve(const char *given, char **reference, struct err *err)
 {
-    const char *number = behind(given, FD), *name = behind(given, CREDENTIAL);
+    const char *number = after(given, FD), *name = after(given, CREDENTIAL);
     char *made = NULL;
 
     if (number != NULL && !resolve_descriptor(given, number, &made, err).ok)

@@ -3,7 +3,7 @@
  *     fd:N              /dev/fd/N, a descriptor that was open when bulla was started
  *     credential:NAME   $CREDENTIALS_DIRECTORY/NAME, a systemd credential
  *
- * Either may have #NAME or #NAME:VERSION of a key behind it. The stores know paths alone. */
+ * Either may be followed by #NAME or #NAME:VERSION of a key. The stores know only paths. */
 #ifndef BULLA_CMD_ALIASES_H
 #define BULLA_CMD_ALIASES_H
 

@@ -452,7 +452,7 @@ static bool cut_off(struct run *r, const char *name)
     return true;
 }
 
-/* A list that is not there is told before anything is done. */
+/* A list that does not exist is reported before anything is done. */
 static struct result check_list(const struct options *o, struct err *err)
 {
     struct stat st;
@@ -475,7 +475,7 @@ static bool do_name(void *arg, const char *name)
     return !stream_interrupted();
 }
 
-/* A list may be longer than a look at all its names before the first is taken would allow. */
+/* Names are checked one at a time: a list may be too long to look at all of it first. */
 static bool do_listed(void *arg, const char *name)
 {
     struct err err = {0};

@@ -38,9 +38,9 @@ static struct result no_such_name(const char *given, struct err *err)
 {
     (void)fail(err, ERR_MISSING, "no config file names a key '%s'", given);
     if (strcmp(given, "passphrase") == 0)
-        err_hint(err, "a passphrase is meant by passphrase:");
+        err_hint(err, "for a passphrase, write passphrase:");
     else
-        err_hint(err, "a file of that name is meant by ./%s", given);
+        err_hint(err, "for the file of that name, write ./%s", given);
     return FAIL;
 }
 
@@ -53,7 +53,7 @@ static struct result look_up(const char *name, char **reference, struct err *err
     if (aliases_descriptor(*reference) < 0)
         return OK;
     (void)fail(err, ERR_USAGE, "the config file names a descriptor for key '%s'", name);
-    err_hint(err, "what a number leads to is known where bulla is started: -k fd:N");
+    err_hint(err, "a descriptor is known only where bulla is started: give it as -k fd:N");
     return FAIL;
 }
 

@@ -149,7 +149,7 @@ static void offer_ring(struct answer *a)
 
 static void offer_keys(struct answer *a)
 {
-    static const char *const schemes[][2] = {{"fd:", "a key that comes by a descriptor"},
+    static const char *const schemes[][2] = {{"fd:", "a key that comes through a descriptor"},
                                              {"credential:", "a systemd credential"},
                                              {"passphrase:", "a passphrase"},
                                              {"pkcs11:", "a key on a token"},
@@ -255,7 +255,7 @@ const struct verb verb_completion = {
     .operands = "SHELL",
     .least = 1,
     .most = ANY_NUMBER,
-    .summary = "print what lets a shell complete verbs, options and keys",
+    .summary = "print the script by which a shell completes words",
     .more =
         "SHELL is bash, zsh or fish. 'source <(bulla completion bash)' in ~/.bashrc is enough.\n",
     .run = completion,

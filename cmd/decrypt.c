@@ -146,8 +146,8 @@ static const struct choice sync_choices[] = {
 
 static const struct row rows[] = {
     {"offset", 0, "N", TEXT, FIELD(offset),
-     "open only what lies N bytes after the beginning, or with\n"
-     "-N before the end; needs -o"},
+     "open only from byte N on, or with -N only the last N\n"
+     "bytes; needs -o"},
     {"length", 0, "N", NUMBER, FIELD(length), "open at most N bytes; needs -o"},
     {"sync", 0, "WHEN", CHOICE, FIELD(sync),
      "each (the default): a result is durable before it takes\n"
@@ -159,8 +159,8 @@ static const struct row rows[] = {
      "back and compared"},
     {"same-owner", 0, NULL, FLAG, FIELD(same_owner),
      "give results the owner (as root), the group and all\n"
-     "permissions of the sealed files, which whoever can write\n"
-     "to these has chosen"},
+     "permissions of the sealed files; whoever can write to a\n"
+     "sealed file chooses them"},
     {"allow-wider", 0, NULL, FLAG, FIELD(allow_wider),
      "write results too where the file system lets more users\n"
      "read them than their permissions should"},
@@ -174,10 +174,11 @@ const struct verb verb_decrypt = {
     .most = ANY_NUMBER,
     .summary = "open sealed files, or standard input",
     .more = "FILE.bulla becomes FILE. Without FILE, or with -, standard input is opened to\n"
-            "standard output. A file appears only when all of it was authentic; on a pipe the\n"
-            "exit status says whether what came out is all, and the first of several files that\n"
-            "fails ends it. Results are yours, with the times of the sealed files and their\n"
-            "permissions less the umask; what another user's sealed file held is for you alone.\n",
+            "standard output. A file appears only when all of it was authentic. On a pipe, only\n"
+            "exit status 0 means that the output is complete, and the first of several files\n"
+            "that fails ends the run. Results are yours, with the times of the sealed files and\n"
+            "their permissions less the umask; what another user's sealed file held is for you\n"
+            "alone.\n",
     .run = decrypt,
     .operand = USE_BESIDE,
     .fallback = true,

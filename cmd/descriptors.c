@@ -160,7 +160,7 @@ static struct result check_pair(const struct named *a, const struct named *b, st
     if (!same && !one)
         return OK;
     if (!same)
-        (void)fail(err, ERR_USAGE, "%s and %s lead to one input", a->by, b->by);
+        (void)fail(err, ERR_USAGE, "%s and %s would read the same input", a->by, b->by);
     else if (a->fd <= STDERR_FILENO)
         (void)fail(err, ERR_USAGE, "%s has two uses: %s and %s", standard[a->fd], a->by, b->by);
     else
@@ -192,7 +192,8 @@ static struct result check_messages(struct err *err)
     (void)fail(err, ERR_USAGE,
                "the result and the messages would go to one file, and mix: standard output and "
                "standard error are the same");
-    err_hint(err, "lead standard error elsewhere, for example by 2>LOG; or name the result by -o");
+    err_hint(err,
+             "send standard error elsewhere, for example with 2>LOG; or name the result with -o");
     return FAIL;
 }
 

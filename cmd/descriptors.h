@@ -4,10 +4,11 @@
 
 #include "cmd/options.h"
 
-/* descriptors_check fails if a descriptor has two uses, by its number, as "-" or by a path such as
- * /dev/stdin: whoever reads first would take what was meant for the other. So does a pipe that two
- * of them lead to, one that is not open, whose number would be given to a file of ours, and standard
- * output for a result together with messages. Nothing is read. Those that are read from are left to no program that is started. ERR_USAGE. */
+/* descriptors_check fails if a descriptor has two uses, named by its number, as "-" or by a path
+ * such as /dev/stdin: whoever reads first would take what was meant for the other. It also fails if
+ * two descriptors lead to one pipe, if one is not open, so that its number would go to a file of
+ * this run, and if the result and the messages go to one file. Nothing is read. No program that the
+ * run starts inherits a descriptor that the run reads from. ERR_USAGE. */
 FALLIBLE descriptors_check(const struct verb *verb, const struct options *o, struct err *err);
 
 #endif

@@ -89,7 +89,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
 
     if (item->target == NULL && isatty(stream_output())) {
         (void)fail(err, ERR_USAGE, "sealed data is not written to a terminal");
-        err_hint(err, "-o names a file; > or | leads standard output elsewhere");
+        err_hint(err, "-o names a file; > or | sends standard output elsewhere");
         return FAIL;
     }
     if (!envelope_place(e->options, item->target, &envelope, &at.envelope, err).ok ||

@@ -75,8 +75,9 @@ const struct verb verb_envelope_export = {
     .least = 1,
     .most = 1,
     .summary = "copy the envelope of a sealed file",
-    .more = "Writes FILE.env. It opens FILE even if the envelope in FILE is destroyed, and\n"
-            "takes a master key like it.\n",
+    .more =
+        "Writes FILE.env. With it and a master key, FILE opens even if the envelope in FILE is\n"
+        "destroyed.\n",
     .run = run_export,
     .operand = USE_BESIDE,
     .gives = true,

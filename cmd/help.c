@@ -32,15 +32,15 @@ static void print_overview(const char *group)
             terminal_print("  %-18s%s\n", options_verb_name(*verb, name), (*verb)->summary);
     terminal_print(
         "\n'bulla VERB --help' shows a verb's options, 'bulla help keys' how a key is named,\n"
-        "'bulla help environment' the variables that have a meaning, 'bulla help report' what a\n"
-        "report of a fault should have.\n");
+        "'bulla help environment' the variables that bulla reads, 'bulla help report' what a\n"
+        "bug report should have.\n");
     if (group == NULL)
         terminal_print(
             "\nexit status: 0 done; 1 failed; 2 usage; 3 part of a batch failed or was not\n"
             "looked at; 4 damaged or forged data; 5 none of the given keys opens it; 6 key\n"
-            "store not reachable; 7 refused by policy; 8 not supported by this bulla; 9 the\n"
-            "output exists already; 10 the input does not exist; 11 it is no sealed file, or\n"
-            "no key file; 130 interrupted\n");
+            "store or file system not reachable; 7 refused by policy; 8 not supported by this\n"
+            "bulla; 9 the output exists already; 10 the input does not exist; 11 it is no\n"
+            "sealed file, or no key file; 130 interrupted\n");
 }
 
 static void print_row(const struct row *row)
@@ -96,8 +96,7 @@ static void print_keys(void)
     }
 }
 
-/* All variables that have a meaning for bulla; those of AWS mean what they mean to its own tools.
- */
+/* All variables that bulla reads. Those of AWS mean what they mean to its own tools. */
 static void print_environment(void)
 {
     static const char *const variables[][2] = {
@@ -108,7 +107,7 @@ static void print_environment(void)
         {"BULLA_PIN_FILE", "the file of a token's PIN"},
         {"BULLA_PKCS11_MODULE", "as --module"},
         {"BULLA_PKCS11_INIT_ARGS", "as --module-args"},
-        {"BULLA_CONFINE", "no: the run is not confined; must: or it fails"},
+        {"BULLA_CONFINE", "no: do not confine the run; must: fail if it\ncannot be confined"},
         {"CREDENTIALS_DIRECTORY", "where systemd puts credentials: bulla.passphrase,\n"
                                   "bulla.new-passphrase, bulla.pin, those of\n"
                                   "credential:NAME"},
@@ -126,7 +125,7 @@ static void print_environment(void)
         {"AWS_EC2_METADATA_DISABLED, AWS_EC2_METADATA_SERVICE_ENDPOINT,\n"
          "  AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE, AWS_METADATA_SERVICE_TIMEOUT,\n"
          "  AWS_METADATA_SERVICE_NUM_ATTEMPTS",
-         "the credentials of a machine"},
+         "the credentials of an EC2 machine"},
         {"AWS_REGION, AWS_DEFAULT_REGION", "the region"},
         {"AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_KMS, AWS_ENDPOINT_URL_STS,\n"
          "  AWS_IGNORE_CONFIGURED_ENDPOINT_URLS, AWS_USE_FIPS_ENDPOINT,\n"

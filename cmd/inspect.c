@@ -174,10 +174,10 @@ static void add_all(json_t *json, const struct shown *shown)
     terminal_put(json, "slots", slots);
 }
 
-/* The size of the plaintext, from the size of the file: what no key is needed for. With an envelope
- * from elsewhere, nothing shows where the body begins: what it replaces may still take its room in
- * front, and as much room as it had. Only one that lies beside the body is taken for all there is,
- * unless another left its remains. */
+/* The size of the plaintext, from the size of the file; no key is needed for that. With an envelope
+ * that lies elsewhere, nothing shows where the body begins: a damaged envelope of unknown size may
+ * still be in front of it. Only an envelope beside the body is taken to be the only one, unless the
+ * file has the remains of another. */
 static bool plain_size(const struct sealed *f, bool named, bool remains, uint64_t *size)
 {
     uint64_t body = (uint64_t)f->st.st_size, inside = envelope_size(&f->envelope);

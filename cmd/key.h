@@ -1,4 +1,4 @@
-/* key: what the verbs of 'bulla key' do alike. */
+/* key: what the verbs of 'bulla key' have in common. */
 #ifndef BULLA_CMD_KEY_H
 #define BULLA_CMD_KEY_H
 
@@ -29,8 +29,8 @@ FALLIBLE key_cannot(const struct key_target *t, const char *what, struct err *er
 FALLIBLE key_change(const struct key_target *t, enum key_change what, struct key_info *info,
                     struct err *err);
 
-/* key_failed prints why something failed for a key, with keys that exist in place of one that does
- * not, and returns the exit status. */
+/* key_failed prints why something failed for a key, with existing keys of a similar name, and
+ * returns the exit status. */
 int key_failed(const char *given, struct err *err);
 
 /* key_run does what a verb does to the one key that it was given; returns the exit status. */

@@ -20,7 +20,8 @@ static struct result confirm(const struct options *o, const struct key_target *t
     if (o->force || colon == NULL)
         return OK;
     if (!isatty(STDIN_FILENO))
-        return fail(err, ERR_USAGE, "there is no terminal to ask on; --force destroys unasked");
+        return fail(err, ERR_USAGE,
+                    "there is no terminal to ask on; --force destroys without asking");
     fprintf(stderr, "bulla: what is sealed to this version alone is lost with it\n"
                     "bulla: type the number of the version to destroy it: ");
     if (fgets(typed, sizeof typed, stdin) == NULL)
@@ -55,8 +56,8 @@ static struct result destroy(const struct options *o, struct err *err)
     struct key_target t KEY_TARGET_CLEANUP = {0};
     struct key_info info;
 
-    /* First the runs that seal to it, and then the files: the other way round, a file that such a
-     * run makes meanwhile would be missed. */
+    /* First the runs that seal to it, then the files: in the other order, a file that such a run
+     * makes meanwhile would be missed. */
     if (!key_target_read(&t, o->operands.items[0], o, err).ok ||
         !key_change(&t, KEY_MAY_DESTROY, &info, err).ok || !check_needed(o, &t, err).ok ||
         !confirm(o, &t, err).ok || !key_change(&t, KEY_DESTROY, &info, err).ok)

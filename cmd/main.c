@@ -63,7 +63,8 @@ static void catch_signals(void)
     sigaction(THREADS_WAKE_SIGNAL, &wake, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
     sigaction(SIGXFSZ, &ignore, NULL);
-    signal(SIGCHLD, SIG_DFL); /* or a passphrase command could not be waited for */
+    sigaction(SIGIO, &ignore, NULL); /* see source_settle */
+    signal(SIGCHLD, SIG_DFL);        /* or a passphrase command could not be waited for */
 }
 
 /* With a standard descriptor closed, the next file that is opened would get its number, and a

@@ -66,7 +66,7 @@ void nearest_consider(struct nearest_word *n, const char *word)
     n->distance = far;
 }
 
-/* The place of a name among the best: of two as like, in the order of their bytes. */
+/* The rank of a name among the best; names that are equally close are in byte order. */
 static size_t place_among(const struct nearest *n, const char *shown, size_t far)
 {
     size_t at = 0;

@@ -1,12 +1,12 @@
-/* nearest: what is there in place of what is not. */
+/* nearest: the existing names that are most like one that does not exist. */
 #ifndef BULLA_CMD_NEAREST_H
 #define BULLA_CMD_NEAREST_H
 
 #include "base/err.h"
 
-/* nearest_hint lets *err, if it is of a missing input and the key as it was given is a file that is
- * not there, say which key files its directory has, and which names the configuration: the three
- * that are written most like it. */
+/* nearest_hint adds a hint to *err if that is of a missing input and the key, as it was given, is a
+ * file that does not exist. The hint names the key files in its directory and the names in the
+ * configuration: the three that are spelled most like it. */
 void nearest_hint(const char *given, struct err *err);
 
 /* struct nearest_word: the word that is most like the wanted one, of those that are considered;

@@ -159,7 +159,7 @@ static struct result check_once(struct parse *p, const struct row *row, struct e
 }
 
 /* Puts a value where its row says; an option that is not a list may be given once. An empty value
- * is what is left of a variable that a script did not set: no option means anything by it. */
+ * comes from a variable that a script did not set; no option gives it a meaning. */
 static struct result store(struct parse *p, const struct row *row, const char *value,
                            struct err *err)
 {
@@ -245,7 +245,7 @@ static struct result fail_option(const struct verb *verb, const char *given, con
         nearest_consider(&nearest, row->name);
     options_verb_name(verb, verb_name);
     if (elsewhere == NULL && !letter && nearest.found != NULL)
-        err_hint(err, "is --%s meant? 'bulla %s --help' shows the options", nearest.found,
+        err_hint(err, "did you mean --%s? 'bulla %s --help' shows the options", nearest.found,
                  verb_name);
     else
         err_hint(err, "'bulla %s --help' shows the options", verb_name);
@@ -396,7 +396,7 @@ static struct result find_verb(struct parse *p, struct err *err)
     else
         (void)fail(err, ERR_USAGE, "unknown verb '%s%s%s'", in, group ? " " : "", word);
     if (nearest.found != NULL && !is_group(word))
-        err_hint(err, "is '%s%s%s' meant? 'bulla help%s%s' shows the verbs", in, blank,
+        err_hint(err, "did you mean '%s%s%s'? 'bulla help%s%s' shows the verbs", in, blank,
                  nearest.found, blank, in);
     else
         err_hint(err, "'bulla help%s%s' shows the verbs", blank, in);

@@ -20,8 +20,8 @@ struct options {
     const char *output, *envelope, *name, *require_name, *files_from, *shard, *rotate_after, *kind,
         *passphrase_fd, *passphrase_command, *new_passphrase_fd, *new_passphrase_command, *offset,
         *endpoint, *pin_fd, *pin_command, *module, *module_args, *from_command;
-    const char *group; /* "key": whose verbs the help shows; NULL = all */
-    const char *topic; /* or what else it shows; NULL = nothing */
+    const char *group; /* "key": the group whose verbs the help shows; NULL = all */
+    const char *topic; /* a topic that it shows instead; NULL = none */
     uint64_t generation, min_generation, max_kdf_mem, jobs, length, kms_timeout, token_timeout;
     unsigned oaep, progress, suite, sync; /* as the choices of their rows say */
     bool allow_empty, allow_pin_in_uri, allow_wider;
@@ -56,12 +56,12 @@ enum kind {
 /* struct choice: a word that an option takes; the last has none. */
 struct choice {
     const char *word;
-    unsigned value; /* 0 for what it is without the option */
+    unsigned value; /* 0 for the default */
 };
 
 /* struct row: an option. */
 struct row {
-    const char *name; /* NULL behind the last of an array */
+    const char *name; /* NULL after the last of an array */
     char letter;      /* 0 = none */
     const char *metavar;
     enum kind kind;
@@ -84,7 +84,7 @@ struct verb {
     enum use operand;              /* of each operand */
     bool fallback;                 /* takes BULLA_KEY for a key that is not given */
     bool gives;                    /* results get the group or owner of what they were made from */
-    const struct row *const *rows; /* arrays of them; NULL behind the last */
+    const struct row *const *rows; /* arrays of them; NULL after the last */
     const struct row *const *key_rows; /* the same, of what keys need; or NULL */
     const char *examples;              /* lines of a shell, or NULL */
 };
@@ -104,7 +104,7 @@ void options_visit(const struct verb *verb, const struct options *o,
 /* options_next walks the rows of a verb: begin with {0}; NULL after the last. */
 struct row_walk {
     size_t array, at;
-    bool keys; /* it is at those of keys */
+    bool keys; /* it has reached key_rows */
 };
 const struct row *options_next(struct row_walk *w, const struct verb *verb);
 
@@ -117,7 +117,7 @@ struct options_state {
     bool unknown;            /* there is no such verb */
 };
 
-/* options_follow reads words as options_parse would, without what is behind the last. */
+/* options_follow reads words as options_parse would, but not what comes after the last. */
 void options_follow(struct options_state *at, const char *const *words, size_t count);
 
 /* options_row gives the row of a long option of the verb, or of any if that is NULL; size is the

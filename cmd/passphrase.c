@@ -235,8 +235,8 @@ static bool is_blank(uint8_t byte)
     return byte == ' ' || byte == '\t';
 }
 
-/* What an editor put into a file would be part of a new passphrase, and missing where it is typed.
- * To open, it is tried as it is: it may have been set so. */
+/* A byte that an editor added to a file would become part of a new passphrase, and be missing when
+ * it is typed. To open something, it is tried as it is: it may have been set like that. */
 static struct result check_new(const struct secret *s, const char *what, struct err *err)
 {
     const char *odd = secret_oddity(s);

@@ -1,12 +1,12 @@
-/* results: where the result of a file goes, by the name of that file. */
+/* results: where the result of a file goes, given the name of that file. */
 #ifndef BULLA_CMD_RESULTS_H
 #define BULLA_CMD_RESULTS_H
 
 #include "cmd/batch.h"
 
 /* results_in is the place of the result of a file of that name, in the open directory dir, which
- * the first size bytes of folder name; NULL if the name says it all. ERR_USAGE if such a file can
- * have none. */
+ * the first size bytes of folder name; NULL if the name says it all. ERR_USAGE if a file of
+ * that name can have no result. */
 FALLIBLE results_in(const struct batch *b, const char *source_name, int dir, const char *folder,
                     size_t size, struct place *target, struct err *err);
 

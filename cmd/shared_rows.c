@@ -21,7 +21,7 @@ static const struct choice progress_choices[] = {
 
 const struct row rows_batch[] = {
     {"recursive", 'r', NULL, FLAG, FIELD(recursive),
-     "take all files below FILE that is a directory"},
+     "if FILE is a directory, take all files below it"},
     {"files-from", 0, "LIST", TEXT, FIELD(files_from),
      "take the names in LIST too, one a line; - is standard\n"
      "input",
@@ -75,8 +75,8 @@ const struct row rows_key[] = {
     {"key", 'k', "KEY", LIST_OF_TEXT, FIELD(keys),
      "a master key: PATH or file:PATH of a keyring or a\n"
      "public key file, PATH#NAME or PATH#NAME:VERSION in a\n"
-     "keyring, fd:N or <(COMMAND) for one that comes by a\n"
-     "descriptor, credential:NAME for one from systemd,\n"
+     "keyring, fd:N or <(COMMAND) for one that a descriptor\n"
+     "brings, credential:NAME for one from systemd,\n"
      "passphrase:[HINT], a pkcs11: URI, an ARN or alias/NAME\n"
      "of AWS KMS, or a name from the config file; may be\n"
      "repeated. BULLA_KEY stands in for a missing -k",

@@ -1,4 +1,4 @@
-/* verbs: what bulla can be told to do; each stands in the file of its name. */
+/* verbs: what bulla can be told to do; each is in the file of its name. */
 #ifndef BULLA_CMD_VERBS_H
 #define BULLA_CMD_VERBS_H
 
@@ -10,7 +10,7 @@ extern const struct verb verb_encrypt, verb_decrypt, verb_verify, verb_inspect, 
     verb_key_export_public, verb_key_check, verb_envelope_export, verb_envelope_restore,
     verb_completion;
 
-/* verbs: all of them, as the help shows them; NULL behind the last. */
+/* verbs: all of them, as the help shows them; NULL after the last. */
 extern const struct verb *const verbs[];
 
 #endif

@@ -22,7 +22,7 @@ struct run {
     uint64_t offset, extent; /* of the source, if it is read anywhere */
 
     /* Of a range: the chunk that the first batch begins with, the bytes of it that are not wanted,
-     * and the bytes wanted behind those. */
+     * and the bytes wanted after those. */
     uint64_t first_chunk, skip, wanted;
 
     pthread_mutex_t reading; /* for these two, and for a source that is read in order */
@@ -155,7 +155,7 @@ static struct result open_batch(struct worker *w, struct batch *b, struct err *e
     return OK;
 }
 
-/* Seals full chunks, and in the last batch the short one behind them. */
+/* Seals full chunks, and in the last batch the short one after them. */
 static struct result seal_batch(struct worker *w, struct batch *b, struct err *err)
 {
     uint64_t chunk = b->index * BODY_BATCH;

@@ -19,7 +19,7 @@
 #define BODY_BLOCK_SIZE                                                                            \
     ((size_t)BODY_BATCH * (COBBLESTONE_CHUNK_SIZE + COBBLESTONE_SEALED_CHUNK_SIZE))
 
-/* struct body_range: a part of the plaintext, in bytes. What lies behind the end is left out. */
+/* struct body_range: a part of the plaintext, in bytes. What lies beyond the end is left out. */
 struct body_range {
     uint64_t offset; /* from the beginning, or with from_end how far before the end */
     bool from_end;

@@ -251,7 +251,7 @@ struct result spki_numbers(const struct spki *spki, const struct crypto *crypto,
 
 struct view spki_parameters(enum spki_kind curve)
 {
-    /* Behind the two sequences and the nine bytes of id-ecPublicKey; the bit string is the rest. */
+    /* After the two sequences and the nine bytes of id-ecPublicKey; the bit string is the rest. */
     const struct curve *c = &curves[curve];
     size_t size = 2u + c->prefix[2 + 2 + 9 + 1];
 

@@ -31,7 +31,7 @@ struct http_request {
 /* struct http_answer: {0} is empty and safe to free. */
 struct http_answer {
     long status;
-    struct secret body; /* zero-terminated behind body_size bytes */
+    struct secret body; /* zero-terminated after body_size bytes */
     size_t body_size;
     char header[HTTP_HEADER_MAX + 1]; /* what was wanted: printable ASCII; empty if none came */
     bool reached;                     /* a server accepted the connection, whatever came after */

@@ -10,7 +10,7 @@ static const struct {
     char character;
 } entities[] = {{"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}};
 
-/* The character at *at, which is moved behind it; '\0' if it is an entity that is not known. */
+/* The character at *at, which is moved past it; '\0' if it is an entity that is not known. */
 static char next_character(const char **at)
 {
     if (**at != '&')

@@ -14,7 +14,7 @@
 struct given {
     struct given *next;
     int fd;
-    struct secret text; /* with a zero behind it */
+    struct secret text; /* with a zero after it */
     size_t size;
     struct stat file;
     struct err why; /* if there is no text */
@@ -35,7 +35,7 @@ static struct result check(int fd, struct stat *file, struct err *err)
     if (S_ISREG(file->st_mode) || S_ISFIFO(file->st_mode) || S_ISSOCK(file->st_mode))
         return OK;
     (void)fail(err, ERR_USAGE, "descriptor %d is neither a file nor a pipe", fd);
-    err_hint(err, "a key comes by a file or by a pipe: -k fd:%d %d<FILE", fd, fd);
+    err_hint(err, "a key comes from a file or a pipe: -k fd:%d %d<FILE", fd, fd);
     return FAIL;
 }
 
@@ -53,8 +53,7 @@ static struct result grow(struct secret *text, size_t size, size_t room, struct 
     return OK;
 }
 
-/* Reads to the end. Little memory may be locked in a container, so no more is taken than it needs.
- */
+/* Reads to the end. In a container little memory may be locked, so no more is taken than needed. */
 static struct result read_text(struct given *g, struct source *source, struct err *err)
 {
     struct secret text SECRET_CLEANUP = {0};
@@ -86,7 +85,7 @@ static struct result read_all(struct given *g, struct err *err)
     if (g->size > 0)
         return OK;
     secret_free(&g->text);
-    (void)fail(err, ERR_FOREIGN, "no key came by %s: it is empty", name);
+    (void)fail(err, ERR_FOREIGN, "no key came through %s: it is empty", name);
     err_hint(err, "see whether the program that should write the key failed");
     return FAIL;
 }

@@ -1,4 +1,4 @@
-/* given: keys that come by a descriptor that the caller opened, as by a pipe.
+/* given: keys that come through a descriptor that the caller opened, such as a pipe.
  *
  * A pipe can be read once, and a run looks at a key several times: what it is, what it can do, and
  * in reencrypt once for each session. So a descriptor is read to its end when it is first asked
@@ -12,7 +12,7 @@
 
 #define GIVEN_MAX 262144 /* bytes: as large as the largest key file */
 
-/* given_read gives a copy of what came by a descriptor, with a zero behind it, and what the
+/* given_read gives a copy of what came through a descriptor, with a zero after it, and what the
  * descriptor leads to. *size is GIVEN_MAX + 1 if there was more. ERR_USAGE if the descriptor is not
  * open for reading, or neither a file nor a pipe; ERR_FOREIGN if nothing came. */
 FALLIBLE given_read(struct secret *text, size_t *size, struct stat *file, int fd, struct err *err);

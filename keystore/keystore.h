@@ -139,7 +139,7 @@ struct key_wanted {
 
 /* struct key_sink: takes what a store tells of keys. A list takes keys that have versions as rows.
  * Of others, and of what they lie in, it takes facts, a name and a value at a time, neither of them
- * escaped: begin tells what the facts behind it are of ("token", "key") and by which reference that
+ * escaped: begin tells what the facts after it are of ("token", "key") and by which reference that
  * is named. Of one key there are facts alone: row and begin may be NULL. */
 struct key_sink {
     void (*row)(void *arg, const struct key_info *info);

@@ -57,7 +57,7 @@ static struct result not_built(size_t row, const char *reference, struct err *er
 
     (void)fail(err, ERR_UNSUPPORTED, "key '%s': this bulla has no %s key store",
                shown != NULL ? shown : "", schemes[row].what);
-    err_hint(err, "a file of that name is meant by file:%s", shown != NULL ? shown : "");
+    err_hint(err, "for the file of that name, write file:%s", shown != NULL ? shown : "");
     free(shown);
     return FAIL;
 }

@@ -11,7 +11,7 @@
 /* The attributes of RFC 7512, 2.3 and 2.4, that mean something for a key. */
 extern const struct uri_attribute {
     const char *name;
-    bool query;  /* behind the '?' */
+    bool query;  /* after the '?' */
     bool secret; /* not to be shown */
 } uri_attributes[URI_ATTRIBUTES];
 

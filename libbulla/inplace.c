@@ -54,7 +54,7 @@ static size_t write_at(int fd, const uint8_t *bytes, size_t size, off_t at)
     return done;
 }
 
-/* What mounts of stores of objects answer: they replace a file, but change none. */
+/* The answers of mounts of object stores: those can replace a file, but not change one. */
 static bool cannot_change(int error)
 {
     return error == ESPIPE || error == EPERM || error == ENOSYS || error == EOPNOTSUPP;

@@ -21,7 +21,7 @@ void sealed_close(struct sealed *f)
     *f = (struct sealed){0};
 }
 
-/* What was sealed by its name is damaged, even where nothing of an envelope is left. */
+/* A file that was sealed, as its name says, is damaged even if nothing of its envelope is left. */
 static struct result name_damage(const char *name, struct err *err)
 {
     if (err->class == ERR_FOREIGN && look_is_named(name))
@@ -119,7 +119,7 @@ struct result sealed_open(struct sealed *f, const struct session *s,
     return OK;
 }
 
-/* What was just made, and is gone or something else when it is read, is no wrong input. */
+/* A result that is gone or is something else when it is read back is not a wrong input. */
 static struct result lost_result(struct err *err)
 {
     if (err->class == ERR_FOREIGN)

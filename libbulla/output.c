@@ -102,8 +102,9 @@ struct result output_guard(const struct output *o, const struct stat *like, enum
 {
     if (!o->file.open || atomic_file_guard(&o->file, regular(like), whose, err).ok)
         return OK;
-    err_hint(err, "mount it so that its files are yours alone, as by umask=077, or accept this by "
-                  "--allow-wider");
+    err_hint(err,
+             "mount it so that its files are yours alone, as with umask=077, or accept this with "
+             "--allow-wider");
     return FAIL;
 }
 

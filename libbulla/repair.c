@@ -145,7 +145,7 @@ static struct result put(const struct place *body, int fd, const struct stat *st
         return FAIL;
     if (unable && st->st_nlink > 1)
         return fail(err, ERR_FAILED,
-                    "'%s' has several names, and its file system writes no part of a file",
+                    "'%s' has several names, and its file system cannot change a part of a file",
                     body->path);
     return whole || unable ? replace_file(body, st, e, envelope_size(e), false, err) : OK;
 }

@@ -113,12 +113,13 @@ static struct result copy_instead(struct job *j, const struct envelope *e,
 
     if (j->st.st_nlink > 1) {
         (void)fail(err, ERR_FAILED,
-                   "'%s' has several names, and its file system writes no part of a file", path);
+                   "'%s' has several names, and its file system cannot change a part of a file",
+                   path);
         err_hint(err, "copy it, and rewrap the copy");
         return FAIL;
     }
     session_warn(j->rewrap->session,
-                 "'%s': its file system writes no part of a file: the file is copied", path);
+                 "'%s': its file system cannot change a part of a file: all of it is copied", path);
     report->outcome = REWRAP_GREW;
     return replace(j, e, err);
 }

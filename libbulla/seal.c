@@ -241,8 +241,8 @@ static struct result check_source(struct session *s, const struct seal_options *
     return OK;
 }
 
-/* Whether what was sealed is what the source held all the time. A change that only its change time
- * shows may be one of its bytes: they are compared, where what was made of them can be read yet. */
+/* Whether the source held the bytes that were sealed all the time. If only its change time differs,
+ * its bytes may still have changed: they are compared, if the result can still be read. */
 static struct result check_unchanged(struct session *s, const struct seal_place *at,
                                      const struct source *source, const struct stat *before,
                                      const struct outputs *o, struct err *err)

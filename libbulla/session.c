@@ -106,7 +106,7 @@ bool session_has_written(struct session *s, const struct stat *st)
     return has;
 }
 
-/* A number that stands for the name, and is none of an inode; 0 where inodes can be relied on. */
+/* A number made from the name, in place of the inode's; 0 where inodes can be relied on. */
 static ino_t number_of(const struct place *place, struct stat *dir)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */

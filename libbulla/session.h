@@ -74,8 +74,8 @@ void session_close(struct session *s);
  * session_sync knows of it. */
 FALLIBLE session_will_write(struct session *s, int dir, const char *path, struct err *err);
 
-/* session_syncs_each is true if what is made in an open directory is to be durable at once: also
- * where SYNC_END was asked for on a FUSE, all of which nothing syncs. */
+/* session_syncs_each is true if each file that is made in an open directory is to be durable at
+ * once: also with SYNC_END on a FUSE, which cannot be synced as a whole. */
 bool session_syncs_each(const struct session *s, int dir);
 
 /* session_sync makes durable what SYNC_END left to the end. */
@@ -85,7 +85,7 @@ FALLIBLE session_sync(const struct session *s, struct err *err);
 FALLIBLE session_wrote(struct session *s, const struct stat *st, struct err *err);
 bool session_has_written(struct session *s, const struct stat *st);
 
-/* The same by its name, on a FUSE, where its number may change with the name that it gets. */
+/* The same by name, for a FUSE, where an inode's number may change with its name. */
 FALLIBLE session_wrote_name(struct session *s, const struct place *place, struct err *err);
 bool session_has_written_name(struct session *s, const struct place *place);
 

@@ -5,7 +5,7 @@
 
 #define BLANKS " \t\r\n"
 
-/* Takes one word from *line to *out, which is moved behind its end. False for a quote or a
+/* Takes one word from *line to *out, which is moved past its end. False for a quote or a
  * backslash that nothing follows. */
 static bool take_word(const char **line, char **out)
 {

@@ -75,9 +75,9 @@ static struct result lock(const struct place *place, struct err *err)
         if (stream_interrupted())
             return fail(err, ERR_INTERRUPTED, "interrupted");
         if (errno != EWOULDBLOCK && errno != EINTR)
-            return fail_errno(err, "cannot lock the folder of '%s'", place->path);
+            return fail_errno(err, "cannot lock the directory of '%s'", place->path);
         if (tries == LOCK_TRIES)
-            return fail(err, ERR_FAILED, "another program holds a lock on the folder of '%s'",
+            return fail(err, ERR_FAILED, "another program holds a lock on the directory of '%s'",
                         place->path);
         (void)clock_wait(LOCK_PAUSE_MS);
     }

@@ -14,7 +14,7 @@ struct reference {
 
 #define REFERENCE_CLEANUP __attribute__((cleanup(reference_free)))
 
-/* reference_split takes a reference apart; a '#' with nothing allowed behind it is part of the
+/* reference_split takes a reference apart; a '#' with nothing allowed after it is part of the
  * path. */
 FALLIBLE reference_split(struct reference *r, const char *text, struct err *err);
 void reference_free(struct reference *r);

@@ -14,7 +14,7 @@ static struct result no_keyring(const char *path, struct err *err)
 {
     (void)fail(err, ERR_MISSING, "there is no keyring '%s'", path);
     if (strcmp(path, "passphrase") == 0)
-        err_hint(err, "a passphrase is meant by passphrase:");
+        err_hint(err, "for a passphrase, write passphrase:");
     else
         err_hint(err, "bring its copy back, if it was here; 'bulla inspect FILE' shows which key a "
                       "file needs");
@@ -43,7 +43,7 @@ struct result ring_access_open(const struct place *place, int *out, struct stat 
     return OK;
 }
 
-/* Whether a place is in the directory of credentials, and not only the link to one. */
+/* Whether a file, and not only a link to it, is in the directory of credentials. */
 static bool is_credential(const struct place *place, const char *credentials)
 {
     struct stat directory, given;
@@ -81,7 +81,7 @@ static struct result refuse(int fd, const struct stat *st, const char *path, str
     if (medium_hint(fd, err))
         return FAIL;
     if (others)
-        err_hint(err, "chmod 600 '%s', and think of who may have read it", path);
+        err_hint(err, "chmod 600 '%s', and consider who may have read it", path);
     else
         err_hint(err, "run bulla as its owner, or 'chown' it");
     return FAIL;
@@ -101,8 +101,8 @@ struct result ring_access_path(const char *path, struct err *err)
 {
     if (descriptor_number(path) < 0)
         return OK;
-    (void)fail(err, ERR_USAGE, "a keyring that comes by a descriptor can only be read");
-    err_hint(err, "name the file that it is kept in, to change that");
+    (void)fail(err, ERR_USAGE, "a keyring that comes through a descriptor can only be read");
+    err_hint(err, "to change it, name the file that it is kept in");
     return FAIL;
 }
 

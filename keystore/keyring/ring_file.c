@@ -400,7 +400,7 @@ static struct result write_text(const struct place *place, bool replace, const c
         return FAIL;
     if (!atomic_file_private(&f, err).ok) {
         if (!medium_hint(f.fd, err))
-            err_hint(err, "mount it so that its files are yours alone, as by umask=077, or keep "
+            err_hint(err, "mount it so that its files are yours alone, as with umask=077, or keep "
                           "the keyring in another place");
         return FAIL;
     }

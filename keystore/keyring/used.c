@@ -79,8 +79,8 @@ static struct result check_given(const struct used *u, struct err *err)
 
     if (!S_ISREG(u->seen.st_mode) || (fstat(u->given, &now) == 0 && unchanged(&now, &u->seen)))
         return OK;
-    (void)fail(err, ERR_POLICY, "the key file that came by descriptor %d was changed meanwhile",
-               u->given);
+    (void)fail(err, ERR_POLICY,
+               "the key file that came through descriptor %d was changed meanwhile", u->given);
     err_hint(err, "run it again, with the file as it is now");
     return FAIL;
 }

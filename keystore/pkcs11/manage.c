@@ -10,7 +10,7 @@
 #include "keystore/pkcs11/login.h"
 #include "keystore/pkcs11/named.h"
 
-#define NAME_MAX_BYTES 64 /* as keyrings have it; "-v0001" and its like come behind */
+#define NAME_MAX_BYTES 64 /* as keyrings have it; "-v0001" and its like come after */
 #define VERSIONS_MAX 9999
 
 static struct result check_name(const struct uri *uri, struct err *err)
@@ -113,7 +113,8 @@ static struct result rotate(struct task *task, struct err *err)
     if (highest == 0) {
         (void)fail(err, ERR_NO_KEY, "token '%s' has no key '%s-vNNNN'", n->token->label,
                    n->uri.label);
-        err_hint(err, "versions are told by labels like NAME-v0001, which 'bulla key new' gives");
+        err_hint(err,
+                 "versions are told apart by labels like NAME-v0001, which 'bulla key new' gives");
         return FAIL;
     }
     if (highest >= VERSIONS_MAX)

@@ -70,7 +70,7 @@ FALLIBLE named_do(struct named **out, struct task **done, const struct keystore_
                   const struct key_wanted *want, struct err *err);
 
 /* task_fact adds a fact to those that task_tell tells; with begin true the name and reference of
- * what the facts behind it are of. A value NULL is one that there was no memory for. */
+ * what the facts after it are of. A value NULL is one that there was no memory for. */
 void task_fact(struct task *task, bool begin, const char *name, const char *value);
 
 /* task_tell hands the facts on. */

@@ -62,16 +62,16 @@ static struct result check_attribute(const char *at, size_t size, bool query, bo
         return fail(err, ERR_USAGE, "attribute '%.*s' is not known", (int)(name < 64 ? name : 64),
                     at);
     if (seen[row])
-        return fail(err, ERR_USAGE, "attribute '%s' stands twice", uri_attributes[row].name);
+        return fail(err, ERR_USAGE, "attribute '%s' is given twice", uri_attributes[row].name);
     if (name + 1 == size)
         return fail(err, ERR_USAGE, "attribute '%s' is empty", uri_attributes[row].name);
     if (!check_value(equals + 1, size - name - 1, strcmp(uri_attributes[row].name, "id") == 0,
                      uri_attributes[row].name, err)
              .ok)
         return FAIL;
-    /* RFC 7512, 2.3: behind the '?' it would be part of the value, which may be printed. */
+    /* RFC 7512, 2.3: after the '?' it would be part of the value, which may be printed. */
     if (query && !uri_attributes[row].secret && memchr(at, ';', size) != NULL)
-        return fail(err, ERR_USAGE, "attribute '%s' has a ';' in it, not '&' behind it",
+        return fail(err, ERR_USAGE, "attribute '%s' has a ';' in it where a '&' should follow",
                     uri_attributes[row].name);
     seen[row] = true;
     return OK;

@@ -67,10 +67,10 @@ def test_name_without_room_for_its_suffix(bulla, ring, work, size, options):
     for name in ("n" * size, "other"):
         (work / "t" / name).write_bytes(b"x")
     before = snapshot(work)
-    assert b"File name too long" in bulla("encrypt", "-k", ring, *options, "t/" + "n" * size, status=1).stderr
+    assert b"is too long: it has" in bulla("encrypt", "-k", ring, *options, "t/" + "n" * size, status=1).stderr
     assert snapshot(work) == before
     done = bulla("encrypt", "-k", ring, *options, "-r", "t", status=3)
-    assert b"File name too long" in done.stderr and b"1 sealed, 0 skipped, 1 failed" in done.stderr
+    assert b"is too long: it has" in done.stderr and b"1 sealed, 0 skipped, 1 failed" in done.stderr
     assert len(os.listdir(work / "t")) == 3 + len(options)
 
 
@@ -222,4 +222,4 @@ def test_change_of_a_folder_that_may_not_be_read(bulla, work, args, name):
     folder.chmod(0o300)
     done = bulla(*args, status=1, under=BOUND)
     folder.chmod(0o700)
-    assert f"cannot read the folder of '{name}': Permission denied".encode() in done.stderr and snapshot(folder) == before
+    assert f"cannot read the directory of '{name}': Permission denied".encode() in done.stderr and snapshot(folder) == before

@@ -46,7 +46,7 @@ NUMBERS += [(str(number), 2, "is too large") for number in (2**63, 2**64, 10**30
 BAD_KEYS = [
     (KEYS + "missing", 10, "there is no keyring"),
     (KEYS + "ring/", 1, "is not a directory"),
-    (KEYS + "ring/x", 1, "cannot open the folder of"),
+    (KEYS + "ring/x", 1, "cannot open the directory of"),
     (KEYS + "ring#nobody", 1, "has no key 'nobody'"),
     (KEYS + "ring#ring:2", 1, "has no version 2"),
     (KEYS + "ring#ring:4294967296", 10, "there is no keyring"),
@@ -54,16 +54,16 @@ BAD_KEYS = [
     ("#ring", 2, "an empty file name"),
     ("./folder", 7, "is not a regular file"),
     ("./loop", 1, "cannot open keyring './loop': Too many levels of symbolic links"),
-    ("fd:", 2, "the number of a descriptor follows 'fd:'"),
-    ("fd:x", 2, "the number of a descriptor follows 'fd:'"),
-    ("fd:-1#ring", 2, "the number of a descriptor follows 'fd:'"),
-    ("FD:0001", 2, "the number of a descriptor follows 'fd:'"),
+    ("fd:", 2, "no descriptor number follows 'fd:'"),
+    ("fd:x", 2, "no descriptor number follows 'fd:'"),
+    ("fd:-1#ring", 2, "no descriptor number follows 'fd:'"),
+    ("FD:0001", 2, "no descriptor number follows 'fd:'"),
     ("fd:99", 2, "descriptor 99 is not open for reading"),
     ("/dev/fd/99#ring", 2, "descriptor 99 is not open for reading"),
     ("credential:ring", 2, "there are no credentials: CREDENTIALS_DIRECTORY is not set"),
-    ("credential:", 2, "the name of a credential follows 'credential:'"),
-    ("credential:..#ring", 2, "the name of a credential follows 'credential:'"),
-    ("credential:a/b", 2, "the name of a credential follows 'credential:'"),
+    ("credential:", 2, "no name of a credential follows 'credential:'"),
+    ("credential:..#ring", 2, "no name of a credential follows 'credential:'"),
+    ("credential:a/b", 2, "no name of a credential follows 'credential:'"),
     ("socket.bulla", 7, "is not a regular file"),
     ("./fifo", 7, "is not a regular file"),
     ("./garbage", 11, "is not a bulla keyring, public key or PEM file"),
@@ -99,13 +99,13 @@ INSTEAD = {
 for verb in ("rotate", "retire", "disable", "enable", "destroy", "passphrase"):
     INSTEAD["key " + verb, "./loop"] = (7, "is a symbolic link")
 for verb in ("new", "rotate", "retire", "disable", "enable", "destroy", "passphrase"):
-    INSTEAD |= {("key " + verb, name): (2, "comes by a descriptor can only be read") for name in ("fd:99", "/dev/fd/99#ring")}
+    INSTEAD |= {("key " + verb, name): (2, "comes through a descriptor can only be read") for name in ("fd:99", "/dev/fd/99#ring")}
 
 PAIRS = [("novalue", 2, "'novalue' is not K=V"), ("=v", 2, "context key is empty"), (NASTY, 2, "is not K=V"), (NASTY + b"=v", 2, "UTF-8")]
 DESCRIPTORS = ["-1", "x", "1x", " 1", str(2**31), "9" * 30, NASTY]
 OUTPUTS = [
-    ("missing/out", 1, "cannot open the folder of 'missing/out': No such file or directory"),
-    ("plain/out", 1, "cannot open the folder of 'plain/out': Not a directory"),
+    ("missing/out", 1, "cannot open the directory of 'missing/out': No such file or directory"),
+    ("plain/out", 1, "cannot open the directory of 'plain/out': Not a directory"),
     ("missing/", 1, "'missing/' is not a directory"),
     (LONG, 1, "File name too long"),
     (DEEP, 1, "File name too long"),
@@ -134,7 +134,7 @@ NOT_ASKED = []  # what only another key store reads; see its own tests
 BAD_FILES = [
     ("", 2, "an empty file name"),
     ("missing.bulla", 10, "'missing.bulla': No such file or directory"),
-    ("missing/f.bulla", 10, "cannot open the folder of 'missing/f.bulla'"),
+    ("missing/f.bulla", 10, "cannot open the directory of 'missing/f.bulla'"),
     ("plain/f.bulla", 1, "Not a directory"),
     ("plain/", 1, "'plain/' is not a directory"),
     ("folder", 1, "'folder' is a directory"),
@@ -363,9 +363,9 @@ def test_usage(bulla, ring, work, args, says):
 
 
 NEAR = {
-    "verb": (["encrpyt", "plain"], "is 'encrypt' meant? 'bulla help' shows the verbs"),
-    "verb of a group": (["key", "lst"], "is 'key list' meant? 'bulla help key' shows the verbs"),
-    "option": (["encrypt", "--recursiv", "plain"], "is --recursive meant? 'bulla encrypt --help' shows the options"),
+    "verb": (["encrpyt", "plain"], "did you mean 'encrypt'? 'bulla help' shows the verbs"),
+    "verb of a group": (["key", "lst"], "did you mean 'key list'? 'bulla help key' shows the verbs"),
+    "option": (["encrypt", "--recursiv", "plain"], "did you mean --recursive? 'bulla encrypt --help' shows the options"),
     "nothing like it": (["shred", "plain"], "'bulla help' shows the verbs"),
     "no option like it": (["encrypt", "--wonderful", "plain"], "'bulla encrypt --help' shows the options"),
     "a short one": (["encrypt", "-Z", "plain"], "'bulla encrypt --help' shows the options"),

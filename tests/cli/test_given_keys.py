@@ -154,7 +154,7 @@ def refused(bulla, ring, work):
 
 def test_terminal(refused):
     ours, theirs = pty.openpty()
-    refused(2, f"descriptor {theirs} is neither a file nor a pipe\nbulla: hint: a key comes by a file or by a pipe: -k fd:{theirs} {theirs}<FILE\n", theirs)
+    refused(2, f"descriptor {theirs} is neither a file nor a pipe\nbulla: hint: a key comes from a file or a pipe: -k fd:{theirs} {theirs}<FILE\n", theirs)
     os.close(ours)
 
 
@@ -179,7 +179,7 @@ def test_descriptor_that_is_closed(bulla, work):
 def test_empty_pipe(refused):
     """As of a program that failed."""
     fd = by_pipe(b"")
-    refused(11, f"no key came by descriptor {fd}: it is empty\nbulla: hint: see whether the program that should write the key failed\n", fd)
+    refused(11, f"no key came through descriptor {fd}: it is empty\nbulla: hint: see whether the program that should write the key failed\n", fd)
 
 
 def test_what_is_no_key(refused):
@@ -225,7 +225,7 @@ def test_config_file_names_no_descriptor(bulla, ring, work, value):
     """Its uses could not be told from those of the command line."""
     (work / "config").write_text(f"[keys]\nnightly = {value}\n")
     done = bulla("encrypt", "-k", "nightly", stdin=ring.read_bytes(), env={"BULLA_CONFIG": str(work / "config")}, status=2)
-    assert b"the config file names a descriptor for key 'nightly'\nbulla: hint: what a number leads to is known where bulla is started: -k fd:N\n" in done.stderr
+    assert b"the config file names a descriptor for key 'nightly'\nbulla: hint: a descriptor is known only where bulla is started: give it as -k fd:N\n" in done.stderr
 
 
 # What changes a keyring.
@@ -239,7 +239,7 @@ CHANGES = [["rotate", "KEY"], ["retire", "KEY"], ["disable", "KEY#backup:1"], ["
 def test_keyring_is_not_changed_through_a_descriptor(ring, refused, verb, kind):
     fd = by_pipe(ring.read_bytes()) if kind == "pipe" else os.open(ring, os.O_RDWR)
     verb = ["key", *(word.replace("KEY", f"fd:{fd}") for word in verb)]
-    refused(2, "a keyring that comes by a descriptor can only be read\nbulla: hint: name the file that it is kept in, to change that\n", fd, verb=verb)
+    refused(2, "a keyring that comes through a descriptor can only be read\nbulla: hint: to change it, name the file that it is kept in\n", fd, verb=verb)
 
 
 def test_key_file_that_was_changed_meanwhile(bulla, ring, work):
@@ -248,7 +248,7 @@ def test_key_file_that_was_changed_meanwhile(bulla, ring, work):
     args = ["encrypt", "-k", "KEY", "--from-command", rotate, "-o", "out"]
     fd = os.open(ring, os.O_RDONLY)
     said = with_key(bulla, fd, *args, status=7).stderr.decode()
-    assert f"the key file that came by descriptor {fd} was changed meanwhile\nbulla: hint: run it again" in said and os.listdir(work) == []
+    assert f"the key file that came through descriptor {fd} was changed meanwhile\nbulla: hint: run it again" in said and os.listdir(work) == []
     with_key(bulla, by_pipe(ring.read_bytes()), *args)
     (slot,) = bulla.inspect(work / "out")[0]["slots"]
     assert slot["key_version"] == 2 and json.loads(ring.read_text())["keys"][0]["versions"][-1]["version"] == 3

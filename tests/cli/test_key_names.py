@@ -13,7 +13,7 @@ def test_file_in_the_working_directory_is_not_meant_by_a_bare_name(bulla, work, 
     done = bulla(*verb, given, status=10)
     assert f"bulla: no config file names a key '{given}'\n" in done.stderr.decode() and done.stdout == b""
     if given.startswith("k#") or given == "k":
-        assert f"hint: a file of that name is meant by ./{given}\n" in done.stderr.decode()
+        assert f"hint: for the file of that name, write ./{given}\n" in done.stderr.decode()
     assert snapshot(work) == before
 
 
@@ -29,5 +29,5 @@ def test_paths_are_no_names(bulla, work, given):
 
 def test_keyring_is_not_made_by_a_bare_name(bulla, work):
     done = bulla("key", "new", "backup", status=10)
-    assert done.stderr == b"bulla: no config file names a key 'backup'\nbulla: hint: a file of that name is meant by ./backup\n"
+    assert done.stderr == b"bulla: no config file names a key 'backup'\nbulla: hint: for the file of that name, write ./backup\n"
     assert not list(work.iterdir())

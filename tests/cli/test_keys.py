@@ -100,7 +100,7 @@ def test_existing_file_is_not_a_place_for_a_keyring(bulla, what):
 
 def test_keyring_in_a_missing_folder(bulla):
     done = bulla("key", "new", "missing/r", status=1)
-    assert b"cannot open the folder of 'missing/r': No such file or directory" in done.stderr
+    assert b"cannot open the directory of 'missing/r': No such file or directory" in done.stderr
 
 
 def test_keys_made_at_once_are_all_there(bulla):
@@ -275,7 +275,7 @@ def test_missing_keyring_is_to_be_brought_back(bulla, ring, verb):
 
 @pytest.mark.parametrize("verb", ["encrypt", "decrypt"])
 def test_passphrase_without_its_colon(bulla, verb):
-    assert b"hint: a passphrase is meant by passphrase:\n" in bulla(verb, "-k", "passphrase", stdin=X, status=10).stderr
+    assert b"hint: for a passphrase, write passphrase:\n" in bulla(verb, "-k", "passphrase", stdin=X, status=10).stderr
 
 
 def test_keys_that_are_not_named_are_not_used(bulla, ring):
@@ -342,13 +342,13 @@ def test_path_is_not_looked_up(bulla, ring, work):
 BAD_CONFIGS = [
     ("[keys]\nnightly = a\nnightly = b\n", 2, "line 3: the name is given twice in its section"),
     ("[keyz]\nnightly = a\n", 2, "line 1: a section other than [keys]"),
-    ("nightly = a\n", 2, "line 1: before the first [section]"),
+    ("nightly = a\n", 2, "line 1: nothing may come before the first [section]"),
     ("[keys]\nnightly = a\n[keys]\n", 2, "line 3: the section is given twice"),
     ("[keys]\nother = a\nother = b\nnightly = c\n", 2, "line 3: the name is given twice in its section"),
     ("[keys]\nnightly = a\n  longer\n", 2, "line 3: not 'name = value'"),
     ("[keys]\n= a\n", 2, "line 2: no name before '='"),
     ("[keys]\nnightly\n", 2, "line 2: not 'name = value'"),
-    ("[keys\n", 2, "line 1: before the first [section]"),
+    ("[keys\n", 2, "line 1: nothing may come before the first [section]"),
     ("[keys]\nnightly = /nowhere/ring\n", 10, "/nowhere"),
     ("[keys]\nnightly =\n", 2, "line 2: key 'nightly' is empty"),
     ("[keys]\nnight\0ly = a\n", 2, "line 2: not UTF-8"),

@@ -1,4 +1,4 @@
-"""Standard input and output: pipes go through, and the exit status tells whether what came out is all."""
+"""Standard input and output: pipes go through, and the exit status tells whether the output is complete."""
 
 import os
 import subprocess

@@ -116,7 +116,7 @@ def test_standard_input_and_a_directory(ring, work, refused):
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("folder", ["missing", "plain"])
 def test_output_in_what_is_no_folder(ring, refused, source, verb, folder):
-    says = f"cannot open the folder of '{folder}/out'"
+    says = f"cannot open the directory of '{folder}/out'"
     refused(verb, "-k", ring, source[verb], "-o", f"{folder}/out", status=1, says=says)
 
 

@@ -24,6 +24,25 @@ static void check_taken(const struct options *o)
         HOLDS(err.class == ERR_USAGE);
 }
 
+static void count(void *arg, const struct row *row, const char *value)
+{
+    HOLDS(row->name != NULL && value != NULL);
+    ++*(size_t *)arg;
+}
+
+/* What a shell completes goes by the same words. */
+static void check_followed(const struct verb *verb, const struct options *o, char *const *words,
+                           size_t all)
+{
+    struct options_state at;
+    size_t values = 0;
+
+    options_follow(&at, (const char *const *)words, all);
+    HOLDS(at.verb == verb && at.row == NULL && !at.unknown);
+    options_visit(verb, o, count, &values);
+    HOLDS(values >= o->keys.count + o->context.count);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct wire_reader r = wire_reader(data, size);
@@ -32,19 +51,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct verb *verb = NULL;
     struct options o = {0};
     struct err err = {0};
-    int count = 1;
+    int count_of = 1;
 
     (void)fuzz_crypto();
-    for (size_t at = 0; at < size && count <= WORDS; at += strlen(all + at) + 1)
-        words[count++] = all + at;
-    words[count] = NULL;
-    if (!options_parse(&o, &verb, count, words, &err).ok) {
+    for (size_t at = 0; at < size && count_of <= WORDS; at += strlen(all + at) + 1)
+        words[count_of++] = all + at;
+    words[count_of] = NULL;
+    if (!options_parse(&o, &verb, count_of, words, &err).ok) {
         fuzz_refused(&err);
         HOLDS(err.class == ERR_USAGE);
     } else if (!o.help) {
         HOLDS(verb != NULL && verb->run != NULL);
         HOLDS(o.operands.count >= verb->least && o.operands.count <= verb->most);
         check_taken(&o);
+        check_followed(verb, &o, words + 1, (size_t)(count_of - 1));
     }
     options_free(&o);
     HOLDS(o.operands.items == NULL);

@@ -42,6 +42,7 @@ def credentials(_):
     yield "shared", made(0, CALLER, shared=CREDENTIALS)
     yield "config", made(128, answer(200, STS), CALLER, config=CONFIG)
     yield "role-denied", made(128, DENIED, config=CONFIG)
+    yield "role-unknown", made(128, answer(403, "<Code>InvalidClientTokenId</Code>"), config=CONFIG)
     yield "process", made(0, sized(good), b"\0", CALLER, config=process)
     yield "process-fails", made(0, sized(good), b"\1", config=process)
     yield "process-odd", made(0, sized("{}"), b"\0", config=process)

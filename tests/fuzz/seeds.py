@@ -209,7 +209,11 @@ def arguments(_):
             "encrypt -j 9223372036854775808", "encrypt --token-timeout 5 --max-kdf-mem 64 --oaep sha1", "encrypt --passphrase-fd 7", "decrypt -n", "", "-h", "encrypt -j 1 -j 2", "encrypt --jobs=", "key new", "key new a b", "key new -Z a",
             "key new --force a", "encrypt -qk a -0", "encrypt -", "encrypt -kq -j18446744073709551616", "encrypt -j 18446744073709551615", "help nothing", "help key", "encrypt --sync none", "encrypt --sync each", "encrypt -j0", "encrypt -j9x"]):
         yield str(i), line.replace("''", "").replace(" ", "\0").encode()
-    for i, line in enumerate(("key key", "key help", "key --help", "key -h", "help key nothing", "--help encrypt", "-h nothing", "encrypt -o  x", "encrypt --jobs= x", "key", "")):
+    for i, line in enumerate(("key key", "key help", "key --help", "key -h", "help key nothing", "--help encrypt", "-h nothing", "encrypt -o  x", "encrypt --jobs= x", "key", "",
+                              "-q encrypt x", "--quiet -k a encrypt x", "-qk a key list", "key -q list a", "--key=a encrypt x", "-ka encrypt", "--unknown encrypt",
+                              "-- encrypt", "-k", "help keys", "help environment", "encrpyt x", "key lst", "encrypt --recursiv x", "encrypt --passphrase-fd x",
+                              "encrypt --passphrase-fd 99999999999", "encrypt --jobs 65", "encrypt --suite chacha20 --suite aes", "encrypt --sync", "-Z encrypt",
+                              "-k a -k b -o c --passphrase-fd 7 --context a=b encrypt --suite=aes x", "rewrap --remove a --remove b x")):
         yield f"also-{i}", line.replace(" ", "\0").encode()
 
 
@@ -226,7 +230,8 @@ def passphrases(_):
 def configs(_):
     for i, text in enumerate(["[keys]\nbackup = /etc/bulla/b.ring#x\nother=y\n", "[keys]\nbackup=a\nbackup=b\n", "[other]\nbackup=a\n", "backup=a\n", "[keys]\nbackup\n",
                               "[keys]\nother=a\n", "[keys]\nbackup=" + "a" * 300 + "\n", "; comment\n[keys]\nbackup = a ; comment",
-                              "", "[keys]\nbackup=\0a\n", "[keys]\nbackup=" + "a" * 5000 + "\n", "[keys]\nbackup=a", "[keys]\nbackup=\n"]):
+                              "", "[keys]\nbackup=\0a\n", "[keys]\nbackup=" + "a" * 5000 + "\n", "[keys]\nbackup=a", "[keys]\nbackup=\n",
+                              "\ufeff[keys]\r\n  backup = a\r\n    b\xfcro : b\r", "[keys]\n= a\n", "[keys]\n[keys]\n", "[Keys\n", "[]\n", "[keys]\nBackup=a\n#\n"]):
         yield str(i), text.encode()
 
 

@@ -193,6 +193,8 @@ static void on_shown(const char *text, size_t size)
     struct err err = {0};
     const char *rest;
 
+    HOLDS(!registry_has_scheme(text) || strpbrk(text, ":/") != NULL);
+
     HOLDS(shown != NULL && strlen(shown) <= 3 * size + 3);
     char *again STRING_CLEANUP = reference_shown(shown);
     HOLDS(again != NULL && strcmp(again, shown) == 0);

@@ -119,3 +119,9 @@ def test_every_source_is_built():
 def test_the_tree_is_as_clang_format_has_it():
     run = subprocess.run(["clang-format", "--dry-run", "-Werror", *map(str, SOURCES)], capture_output=True)
     assert run.returncode == 0, run.stderr.decode()[:2000]
+
+
+def test_modules_of_tests_have_names_of_their_own():
+    """Folders that are collected in one run find each other's."""
+    names = [p.name for p in (TOP / "tests").rglob("*.py") if p.name != "conftest.py"]
+    assert sorted(names) == sorted(set(names))

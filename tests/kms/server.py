@@ -244,7 +244,7 @@ class Server(Listener):
 
 def unique(pairs):
     if len(dict(pairs)) != len(pairs):
-        raise ValueError("a member stands twice")
+        raise ValueError("a member is given twice")
     return dict(pairs)
 
 

@@ -49,7 +49,7 @@ def line(number, words, name="credentials", status=2):
 
 
 NO_SIGN, TWICE, NO_NAME, NO_TEXT = "not 'name = value'", "the name is given twice in its section", "not a name of printable ASCII", "not UTF-8"
-EARLY, SECTION_TWICE = "before the first [section]", "the section is given twice"
+EARLY, SECTION_TWICE = "nothing may come before the first [section]", "the section is given twice"
 
 FILES = {
     "whole": Case("[default]\nKEYS"),

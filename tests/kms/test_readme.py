@@ -70,7 +70,7 @@ def test_commands_of_the_readme(bulla, cloud, user, tmp_path):
         subprocess.run(["umount", rooms], check=True)
     assert done.returncode == 0, done.stderr
     assert (bulla.work / "before").read_bytes() == content(20 * CHUNK)[: 11 * CHUNK]
-    assert (bulla.work / "behind").read_bytes() == content(20 * CHUNK)[12 * CHUNK :]
+    assert (bulla.work / "after").read_bytes() == content(20 * CHUNK)[12 * CHUNK :]
 
 
 def test_readme_is_short():

@@ -6,15 +6,15 @@ import tempfile
 
 import pytest
 
-import kinds
+import mount_kinds
 
 
-@pytest.fixture(scope="session", params=kinds.KINDS)
+@pytest.fixture(scope="session", params=mount_kinds.KINDS)
 def mounted(request):
     with tempfile.TemporaryDirectory(prefix="bulla-mount-") as folder:
         try:
-            mount = kinds.make(request.param, pathlib.Path(folder))
-        except (kinds.Unavailable, OSError) as error:
+            mount = mount_kinds.make(request.param, pathlib.Path(folder))
+        except (mount_kinds.Unavailable, OSError) as error:
             pytest.skip(f"no {request.param} can be had here: {error}")
         yield mount
         mount.remove()

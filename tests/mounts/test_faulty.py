@@ -159,7 +159,7 @@ def test_root_that_may_nothing(bulla, faulty, verbs):
     faulty.start("create=EACCES")
     for name in VERBS:
         done, other = run(bulla, faulty, verbs, name, status=1)
-        assert b"hint: some file systems do not obey root" in done.stderr and not other, name
+        assert b"hint: some file systems refuse root" in done.stderr and not other, name
 
 
 def test_root_that_is_nobody(bulla, ring, faulty, verbs):

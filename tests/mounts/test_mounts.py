@@ -8,14 +8,14 @@ import stat
 import pytest
 
 from held import wait_until_asleep
-from kinds import files
+from mount_kinds import files
 from sealed import content, flip
 
 PLAIN = content(300_000, "mounts")
 LITTLE = b"A little plaintext.\n"
 MARKS = [PLAIN[at : at + 64] for at in (0, 100_000, 250_000)]  # of the plaintext, which nothing may have that failed
 TEMPORARY = re.compile(r"\.bulla-[0-9a-f]{16}$")
-MOUNT_OPTION = b"hint: mount it so that its files are yours alone, as by umask=077"
+MOUNT_OPTION = b"hint: mount it so that its files are yours alone, as with umask=077"
 
 
 def permissions(path):
@@ -178,7 +178,7 @@ def test_rewrap(bulla, ring, mount, size):
     bulla("encrypt", "-k", ring, "-o", at, stdin=plain)
     mount.settle(mount.here)
     done = bulla("rewrap", "-k", ring, "--to", other, at)
-    copied = b"its file system writes no part of a file: the file is copied" in done.stderr
+    copied = b"its file system cannot change a part of a file: all of it is copied" in done.stderr
     assert copied == (mount.kind.whole_files and size == len(PLAIN))
     assert b"1 rewrapped" in done.stderr
     mount.settle(mount.here)

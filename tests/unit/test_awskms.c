@@ -228,9 +228,9 @@ static void profiles_that_are_none(void)
     static const struct {
         const char *text, *words;
     } cases[] = {
-        {"region = x\n", "line 1: before the first [section]"},
-        {"[default\n", "line 1: before the first [section]"},
-        {"\n#\n[]\n", "line 3: before the first [section]"},
+        {"region = x\n", "line 1: nothing may come before the first [section]"},
+        {"[default\n", "line 1: nothing may come before the first [section]"},
+        {"\n#\n[]\n", "line 3: nothing may come before the first [section]"},
         {"[a]\n[default\n", "line 2: not 'name = value'"},
         {"[a]\r\n\r\nx\r\n", "line 3: not 'name = value'"},
         {"[a]\nx =\n  y\n", "line 3: not 'name = value'"},
