@@ -244,7 +244,7 @@ static struct result check_new(const struct secret *s, const char *what, struct 
 
     if (odd != NULL) {
         (void)fail(err, ERR_USAGE, "%s: it %s", what, odd);
-        err_hint(err, "a passphrase file has one line, as printf '%%s\\n' writes it");
+        err_hint(err, "a passphrase file has one line, as echo writes it");
         return FAIL;
     }
     if (is_blank(s->bytes[0]) || is_blank(s->bytes[s->size - 1])) {

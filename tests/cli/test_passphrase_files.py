@@ -39,7 +39,7 @@ def test_passphrase_that_an_editor_changed_is_not_set(bulla, said, ring, work, c
     before = snapshot(bulla.keys), snapshot(work)
     args = [ring if word == "RING" else word for word in SETS[command]]
     done = bulla(*args, env=new(said, "bad"), status=2)
-    assert says in done.stderr.decode() and b"hint: a passphrase file has one line" in done.stderr
+    assert says in done.stderr.decode() and b"hint: a passphrase file has one line, as echo writes it\n" in done.stderr
     assert (snapshot(bulla.keys), snapshot(work)) == before
 
 
