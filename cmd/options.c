@@ -381,6 +381,8 @@ static struct result find_verb(struct parse *p, struct err *err)
 
     p->left -= group != NULL ? 2 : 1;
     for (const struct verb *const *verb = verbs; *verb != NULL; verb++) {
+        if (group == NULL && (*verb)->group != NULL)
+            nearest_consider(&nearest, (*verb)->group);
         if (!options_is_in(*verb, group))
             continue;
         if (strcmp((*verb)->name, word) == 0) {
@@ -440,17 +442,21 @@ void options_follow(struct options_state *at, const char *const *words, size_t c
             take_word(at, words[i]);
 }
 
+static struct result fail_no_verb(struct err *err)
+{
+    (void)fail(err, ERR_USAGE, "no verb");
+    err_hint(err, "'bulla help' shows the verbs");
+    return FAIL;
+}
+
 struct result options_parse(struct options *o, const struct verb **verb, int argc, char **argv,
                             struct err *err)
 {
     struct parse p = {.options = o, .at = argv + 1, .left = argc - 1};
 
     *verb = NULL;
-    if (p.left == 0) {
-        (void)fail(err, ERR_USAGE, "no verb");
-        err_hint(err, "'bulla help' shows the verbs");
-        return FAIL;
-    }
+    if (p.left == 0)
+        return fail_no_verb(err);
     if (asks_for_help(*p.at)) {
         o->help = true;
         p.at++;
@@ -463,6 +469,8 @@ struct result options_parse(struct options *o, const struct verb **verb, int arg
         return OK;
     }
     verb_first(p.at, p.left);
+    if (is_option(*p.at))
+        return fail_no_verb(err);
     if (is_group(*p.at) && (p.left == 1 ? o->help : asks_for_help(p.at[1]))) {
         o->help = true;
         o->group = *p.at;

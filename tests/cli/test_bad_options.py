@@ -314,6 +314,7 @@ def test_the_command_itself_is_good(bulla, world, verb):
 
 USAGE = [
     ([], "no verb"),
+    (["-q", "--key", "KEY"], "no verb"),
     (["frobnicate"], "unknown verb 'frobnicate'"),
     (["encrypt", "-k", "KEY", "--frobnicate"], "unknown option '--frobnicate'"),
     (["encrypt", "-k", "KEY", "-x"], "unknown option '-x'"),
@@ -365,6 +366,7 @@ def test_usage(bulla, ring, work, args, says):
 NEAR = {
     "verb": (["encrpyt", "plain"], "did you mean 'encrypt'? 'bulla help' shows the verbs"),
     "verb of a group": (["key", "lst"], "did you mean 'key list'? 'bulla help key' shows the verbs"),
+    "group": (["envelop", "export"], "did you mean 'envelope'? 'bulla help' shows the verbs"),
     "option": (["encrypt", "--recursiv", "plain"], "did you mean --recursive? 'bulla encrypt --help' shows the options"),
     "nothing like it": (["shred", "plain"], "'bulla help' shows the verbs"),
     "no option like it": (["encrypt", "--wonderful", "plain"], "'bulla encrypt --help' shows the options"),
@@ -384,4 +386,4 @@ def test_options_may_stand_before_the_verb(bulla, ring, work, before):
     assert bulla(*before, ring, "--output=-", "decrypt", "plain.bulla").stdout == b"x"
     assert bulla("--json", "key", "--quiet", "list", ring).stdout.startswith(b'{"key"')
     assert b"unknown option '--wonderful'" in bulla("--wonderful", "encrypt", "plain", status=2).stderr
-    assert b"unknown verb '-k'" in bulla("-k", ring, status=2).stderr
+    assert b"bulla: no verb\n" in bulla("-k", ring, status=2).stderr
