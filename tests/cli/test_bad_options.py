@@ -58,8 +58,8 @@ BAD_KEYS = [
     ("fd:x", 2, "no descriptor number follows 'fd:'"),
     ("fd:-1#ring", 2, "no descriptor number follows 'fd:'"),
     ("FD:0001", 2, "no descriptor number follows 'fd:'"),
-    ("fd:99", 2, "descriptor 99 is not open for reading"),
-    ("/dev/fd/99#ring", 2, "descriptor 99 is not open for reading"),
+    ("fd:99", 2, "descriptor 99 is not open"),
+    ("/dev/fd/99#ring", 2, "descriptor 99 is not open"),
     ("credential:ring", 2, "there are no credentials: CREDENTIALS_DIRECTORY is not set"),
     ("credential:", 2, "no name of a credential follows 'credential:'"),
     ("credential:..#ring", 2, "no name of a credential follows 'credential:'"),
@@ -98,8 +98,6 @@ INSTEAD = {
 }
 for verb in ("rotate", "retire", "disable", "enable", "destroy", "passphrase"):
     INSTEAD["key " + verb, "./loop"] = (7, "is a symbolic link")
-for verb in ("new", "rotate", "retire", "disable", "enable", "destroy", "passphrase"):
-    INSTEAD |= {("key " + verb, name): (2, "comes through a descriptor can only be read") for name in ("fd:99", "/dev/fd/99#ring")}
 
 PAIRS = [("novalue", 2, "'novalue' is not K=V"), ("=v", 2, "context key is empty"), (NASTY, 2, "is not K=V"), (NASTY + b"=v", 2, "UTF-8")]
 DESCRIPTORS = ["-1", "x", "1x", " 1", str(2**31), "9" * 30, NASTY]

@@ -266,7 +266,7 @@ BAD_SOURCES = [
     (["--passphrase-command", "exec kill -9 $$"], {}, 1, "the passphrase command failed"),
     (["--passphrase-command", "/nowhere/command"], {}, 1, "the passphrase command failed"),
     (["--passphrase-command", "true"], {}, 2, "is empty"),
-    (["--passphrase-fd", "99"], {}, 1, "cannot read 'descriptor 99': Bad file descriptor"),
+    (["--passphrase-fd", "99"], {}, 2, "--passphrase-fd: descriptor 99 is not open"),
     ([], {"BULLA_PASSPHRASE_FILE": "/nowhere/file"}, 10, "cannot open passphrase file '/nowhere/file'"),
     ([], {"BULLA_PASSPHRASE_FILE": "/"}, 1, "cannot read '/': Is a directory"),
     ([], {"BULLA_PASSPHRASE_FILE": "/dev/zero"}, 2, "the passphrase from '/dev/zero' is longer than 1024 bytes"),

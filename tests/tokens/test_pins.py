@@ -138,7 +138,7 @@ BAD_SOURCES = [
     (["--pin-command", "/nowhere/command"], {}, {}, 1),
     (["--pin-command", "true"], {}, {}, 2),
     (["--pin-fd", "x"], {}, {}, 2),
-    (["--pin-fd", "99"], {}, {}, 1),
+    (["--pin-fd", "99"], {}, {}, 2),
     ([], {"BULLA_PIN_FILE": "/nowhere/file"}, {}, 10),
     ([], {"BULLA_PIN_FILE": "/"}, {}, 1),
     ([], {}, {"pin_source": "file:/nowhere/file"}, 10),
