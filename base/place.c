@@ -194,7 +194,8 @@ struct result place_fits(const struct place *p, struct err *err)
     long most = fpathconf(p->dir, _PC_NAME_MAX);
     size_t size = strlen(p->name);
 
-    if (most < 0 || size <= (size_t)most)
+    /* 0: a FUSE that says nothing of itself. */
+    if (most <= 0 || size <= (size_t)most)
         return OK;
     return fail(err, ERR_FAILED,
                 "the name of '%s' is too long: it has %zu bytes, and its file system takes %ld",
