@@ -46,6 +46,7 @@ class Mount:
         self.at, self.stores, self.server, self.loop, self.also = folder / "mount", [], None, None, []
         self.at.mkdir()
         self.numbers = itertools.count()
+        self.here = None  # the folder of the test that runs
 
     def store(self, name="store"):
         made = self.folder / name
@@ -86,8 +87,15 @@ class Mount:
     def settle(self, below):
         """Waits until what is stored later is stored."""
         if self.kind.later:
-            inner = below.relative_to(self.at)
-            self.wait_for(lambda: looks(self.stores[0] / inner) == looks(below))
+            self.wait_for(lambda: self.is_stored(below))
+
+    def is_stored(self, below):
+        """Whether rclone has uploaded what is there, by the notes of its cache."""
+        store, cache = self.stores
+        inside = sizes(below)
+        notes = [pathlib.Path(f"{cache}/vfsMeta/:local{store}", below.relative_to(self.at), name) for name in inside]
+        dirty = any(note.exists() and b'"Dirty": true' in note.read_bytes() for note in notes)
+        return not dirty and inside == sizes(store / below.relative_to(self.at))
 
     def searched(self):
         """All bytes that the mount's stores hold, in caches too."""
@@ -112,14 +120,10 @@ def files(folder):
     return found
 
 
-def looks(folder):
-    """The size and time of every file below a folder: to open one would put off its upload."""
-    found = {}
-    for base, _, names in os.walk(folder):
-        for name in names:
-            st = os.stat(os.path.join(base, name))
-            found[os.path.relpath(os.path.join(base, name), folder)] = st.st_size, st.st_mtime_ns
-    return found
+def sizes(folder):
+    """The size of every file below a folder: to open one would put off its upload."""
+    paths = [os.path.join(base, name) for base, _, names in os.walk(folder) for name in names]
+    return {os.path.relpath(path, folder): os.stat(path).st_size for path in paths}
 
 
 def rclone(mount, mode, *options):

@@ -11,9 +11,7 @@ from held import wait_until_asleep
 from mount_kinds import files
 from sealed import content, flip
 
-PLAIN = content(300_000, "mounts")
-LITTLE = b"A little plaintext.\n"
-MARKS = [PLAIN[at : at + 64] for at in (0, 100_000, 250_000)]  # of the plaintext, which nothing may have that failed
+SMALL, LARGE = 20, 300_000
 TEMPORARY = re.compile(r"\.bulla-[0-9a-f]{16}$")
 MOUNT_OPTION = b"hint: mount it so that its files are yours alone, as with umask=077"
 
@@ -32,18 +30,24 @@ def told(mount, done, asked, new_name=True):
         assert any(lack in line for line in lines) == any(lack in l for l in lacks), (lack, lines)
 
 
-def nothing_left(mount, *names):
+def nothing_left(mount, plain, *names):
     """No file but these is there or in the store, and nowhere are bytes of the plaintext."""
     assert sorted(files(mount.here)) == sorted(names)
     mount.settle(mount.here)
     found = mount.searched()
-    assert not any(mark in found for mark in MARKS) and LITTLE not in found
+    assert not any(plain[at : at + SMALL] in found for at in range(0, len(plain), LARGE // 3))
 
 
 @pytest.fixture
-def plain(work):
+def data(request):
+    """A plaintext that no other test has."""
+    return content(LARGE, request.node.name)
+
+
+@pytest.fixture
+def plain(work, data):
     path = work / "plain"
-    path.write_bytes(PLAIN)
+    path.write_bytes(data)
     return path
 
 
@@ -56,15 +60,15 @@ def sealed(bulla, ring, plain):
 
 
 @pytest.fixture
-def tree(work):
+def tree(work, data):
     """Two files, one of them in a folder of its own."""
-    for name, data in {"tree/a": LITTLE, "tree/d/b": PLAIN}.items():
+    for name, part in {"tree/a": data[:SMALL], "tree/d/b": data}.items():
         (work / name).parent.mkdir(parents=True, exist_ok=True)
-        (work / name).write_bytes(data)
+        (work / name).write_bytes(part)
     return work / "tree"
 
 
-def test_encrypt(bulla, ring, mount, plain):
+def test_encrypt(bulla, ring, mount, plain, data):
     at = mount.here / "x.bulla"
     os.utime(plain, (10**9, 10**9))
     told(mount, bulla("encrypt", "-k", ring, "-o", at, plain), 0o644)
@@ -72,44 +76,42 @@ def test_encrypt(bulla, ring, mount, plain):
     told(mount, bulla("encrypt", "-k", ring, "-j4", "--force", "-o", at, plain), 0o644, new_name=False)
     assert os.listdir(mount.here) == ["x.bulla"] and abs(at.stat().st_mtime - 10**9) <= 2
     mount.settle(mount.here)
-    assert bulla.open(ring, at) == PLAIN
-    nothing_left(mount, "x.bulla")
+    assert bulla.open(ring, at) == data
+    nothing_left(mount, data, "x.bulla")
 
 
-def test_encrypt_a_tree_and_verify(bulla, ring, mount, tree):
+def test_encrypt_a_tree_and_verify(bulla, ring, mount, tree, data):
     bulla("encrypt", "-k", ring, "-r", "-o", mount.here, tree)
     assert sorted(files(mount.here)) == ["a.bulla", "d/b.bulla"]
     assert b"2 verified, 0 not sealed, 0 skipped, 0 failed" in bulla("verify", "-k", ring, "-r", mount.here).stderr
     bulla("status", "-r", mount.here)
-    nothing_left(mount, "a.bulla", "d/b.bulla")
+    nothing_left(mount, data, "a.bulla", "d/b.bulla")
 
 
 @pytest.mark.parametrize("how", ["end", "none"])
-def test_encrypt_without_a_sync_of_each(bulla, ring, mount, plain, how):
+def test_encrypt_without_a_sync_of_each(bulla, ring, mount, plain, how, data):
     at = mount.here / how
     at.mkdir()
     bulla("encrypt", "-k", ring, "--sync", how, "-o", at, plain)
     mount.settle(at)
-    assert bulla.open(ring, at / "plain.bulla") == PLAIN
+    assert bulla.open(ring, at / "plain.bulla") == data
 
 
-def test_encrypt_in_two_parts(bulla, ring, mount, plain):
+def test_encrypt_in_two_parts(bulla, ring, mount, plain, data):
     at = mount.here / "x"
     bulla("encrypt", "-k", ring, "--detach", "-o", at, plain)
     assert sorted(os.listdir(mount.here)) == ["x", "x.env"]
-    assert bulla.open(ring, at) == PLAIN
+    assert bulla.open(ring, at) == data
     bulla("encrypt", "-k", ring, "--detach", "-o", at, plain, status=9)
-    nothing_left(mount, "x", "x.env")
+    nothing_left(mount, data, "x", "x.env")
 
 
-def test_decrypt(bulla, ring, mount, sealed):
+def test_decrypt(bulla, ring, mount, sealed, data):
     at = mount.here / "out"
     told(mount, bulla("decrypt", "-k", ring, "-o", at, sealed), 0o644)
     assert b"already exists" in bulla("decrypt", "-k", ring, "-o", at, sealed, status=9).stderr
     told(mount, bulla("decrypt", "-k", ring, "-j4", "--force", "-o", at, sealed), 0o644, new_name=False)
-    assert os.listdir(mount.here) == ["out"] and at.read_bytes() == PLAIN
-    mount.settle(mount.here)
-    at.unlink()
+    assert os.listdir(mount.here) == ["out"] and at.read_bytes() == data
 
 
 def test_many_threads(bulla, ring, mount):
@@ -120,38 +122,32 @@ def test_many_threads(bulla, ring, mount):
     mount.settle(mount.here)
     bulla("decrypt", "-q", "-j4", "-k", ring, "-o", mount.here / "y", at)
     assert (mount.here / "y").read_bytes() == large
-    at.unlink()
-    (mount.here / "y").unlink()
 
 
-def test_decrypt_a_tree_beside_its_files(bulla, ring, mount, tree):
+def test_decrypt_a_tree_beside_its_files(bulla, ring, mount, tree, data):
     bulla("encrypt", "-k", ring, "-r", "-o", mount.here, tree)
     mount.settle(mount.here)
     bulla("decrypt", "-k", ring, "-r", mount.here)
-    assert {name: data for name, data in files(mount.here).items() if not name.endswith(".bulla")} == {"a": LITTLE, "d/b": PLAIN}
-    for name in ("a", "d/b"):
-        (mount.here / name).unlink()
+    assert {name: found for name, found in files(mount.here).items() if not name.endswith(".bulla")} == {"a": data[:SMALL], "d/b": data}
 
 
-def test_private_plaintext(bulla, ring, mount, sealed):
+def test_private_plaintext(bulla, ring, mount, sealed, data):
     """It does not come to where others could read it, unless that is asked for."""
     at = mount.here / "out"
     sealed.chmod(0o600)
     if mount.kind.private:
         told(mount, bulla("decrypt", "-k", ring, "-o", at, sealed), 0o600)
-        assert at.read_bytes() == PLAIN and not permissions(at) & 0o077
+        assert at.read_bytes() == data and not permissions(at) & 0o077
     else:
         done = bulla("decrypt", "-k", ring, "-o", at, sealed, status=7)
         assert b"could be read by others: its file system gives it the permissions %03o in place of 600" % mount.kind.file_mode in done.stderr
         assert MOUNT_OPTION in done.stderr and b"--allow-wider" in done.stderr
-        nothing_left(mount)
+        nothing_left(mount, data)
         told(mount, bulla("decrypt", "-k", ring, "--allow-wider", "-o", at, sealed), 0o600)
-        assert at.read_bytes() == PLAIN
-    mount.settle(mount.here)
-    at.unlink()
+        assert at.read_bytes() == data
 
 
-def test_private_folder(bulla, ring, mount, tree):
+def test_private_folder(bulla, ring, mount, tree, data):
     """What lies in it is for its owner alone, whatever the files allow."""
     bulla("encrypt", "-q", "-k", ring, "-r", tree)
     for name in ("a", "d/b"):
@@ -165,21 +161,18 @@ def test_private_folder(bulla, ring, mount, tree):
         assert b"d' could be read by others" in done.stderr and os.listdir(mount.here) == ["a"]
         bulla("decrypt", "-k", ring, "-r", "-o", mount.here, tree, status=3)  # nor does it the second time
         bulla("decrypt", "-k", ring, "-r", "--force", "--allow-wider", "-o", mount.here, tree)
-    assert files(mount.here) == {"a": LITTLE, "d/b": PLAIN}
-    mount.settle(mount.here)
-    for name in ("a", "d/b"):
-        (mount.here / name).unlink()
+    assert files(mount.here) == {"a": data[:SMALL], "d/b": data}
 
 
-@pytest.mark.parametrize("size", [len(LITTLE), len(PLAIN)], ids=["small", "large"])
-def test_rewrap(bulla, ring, mount, size):
-    other, plain = bulla.new_key("other.ring"), PLAIN[:size]
+@pytest.mark.parametrize("size", [SMALL, LARGE], ids=["small", "large"])
+def test_rewrap(bulla, ring, mount, size, data):
+    other, plain = bulla.new_key("other.ring"), data[:size]
     at = mount.here / f"x{size}.bulla"
     bulla("encrypt", "-k", ring, "-o", at, stdin=plain)
     mount.settle(mount.here)
     done = bulla("rewrap", "-k", ring, "--to", other, at)
     copied = b"its file system cannot change a part of a file: all of it is copied" in done.stderr
-    assert copied == (mount.kind.whole_files and size == len(PLAIN))
+    assert copied == (mount.kind.whole_files and size == LARGE)
     assert b"1 rewrapped" in done.stderr
     mount.settle(mount.here)
     bulla("decrypt", "-k", ring, "-o", "-", at, status=5)
@@ -187,30 +180,28 @@ def test_rewrap(bulla, ring, mount, size):
     assert not any(TEMPORARY.search(name) for name in files(mount.here))
 
 
-def test_reencrypt(bulla, ring, mount, plain):
+def test_reencrypt(bulla, ring, mount, plain, data):
     at = mount.here / "x.bulla"
     bulla("encrypt", "-k", ring, "-o", at, plain)
     mount.settle(mount.here)
     old = at.read_bytes()
     bulla("reencrypt", "-k", ring, at)
     mount.settle(mount.here)
-    assert at.read_bytes()[-1000:] != old[-1000:] and bulla.open(ring, at) == PLAIN
-    nothing_left(mount, "x.bulla")
+    assert at.read_bytes()[-1000:] != old[-1000:] and bulla.open(ring, at) == data
+    nothing_left(mount, data, "x.bulla")
 
 
-def test_remove_source(bulla, ring, mount):
+def test_remove_source(bulla, ring, mount, data):
     at = mount.here / "x"
-    at.write_bytes(PLAIN)
+    at.write_bytes(data)
     mount.settle(mount.here)
     bulla("encrypt", "-k", ring, "--remove-source", at)
-    nothing_left(mount, "x.bulla")
+    nothing_left(mount, data, "x.bulla")
     bulla("decrypt", "-k", ring, "--remove-source", "--allow-wider", mount.here / "x.bulla")
-    assert files(mount.here) == {"x": PLAIN}
-    mount.settle(mount.here)
-    at.unlink()
+    assert files(mount.here) == {"x": data}
 
 
-def test_keyring(bulla, mount):
+def test_keyring(bulla, mount, data):
     """It is its owner's alone, or it is not made."""
     at = mount.here / "new.ring"
     if not mount.kind.private:
@@ -218,7 +209,7 @@ def test_keyring(bulla, mount):
         open_to_all = b"its group and others can write directory"  # seen before the keyring is begun
         readable = b"could be used by others: its file system gives it the permissions %03o" % mount.kind.file_mode
         assert (open_to_all if mount.kind.folder_mode & 0o022 else readable) in done.stderr and b"umask=077" in done.stderr
-        return nothing_left(mount)
+        return nothing_left(mount, data)
     bulla("key", "new", "--kind", "x25519", at)
     assert not permissions(at) & 0o077
     bulla("key", "new", at, status=9)
@@ -234,16 +225,14 @@ def test_keyring(bulla, mount):
         ("new", 2, "active"),
         ("more", 1, "active"),
     ]
-    sealed = bulla("encrypt", "-k", mount.here / "public", stdin=LITTLE).stdout
-    assert bulla("decrypt", "-k", f"{at}#new", "-o", "-", stdin=sealed).stdout == LITTLE
+    sealed = bulla("encrypt", "-k", mount.here / "public", stdin=data[:SMALL]).stdout
+    assert bulla("decrypt", "-k", f"{at}#new", "-o", "-", stdin=sealed).stdout == data[:SMALL]
     assert sorted(files(mount.here)) == ["new.ring", "public"]
-    mount.settle(mount.here)
-    at.unlink()
 
 
-@pytest.mark.parametrize("size", [len(LITTLE), len(PLAIN)], ids=["small", "large"])
-def test_envelope(bulla, ring, mount, size):
-    at, plain = mount.here / f"x{size}.bulla", PLAIN[:size]
+@pytest.mark.parametrize("size", [SMALL, LARGE], ids=["small", "large"])
+def test_envelope(bulla, ring, mount, size, data):
+    at, plain = mount.here / f"x{size}.bulla", data[:size]
     bulla("encrypt", "-k", ring, "-o", at, stdin=plain)
     told(mount, bulla("envelope", "export", at), permissions(at) & ~0o022)
     bulla("envelope", "export", at, status=9)
@@ -259,25 +248,25 @@ def test_envelope(bulla, ring, mount, size):
 
 @pytest.mark.parametrize("chunk", [0, -1], ids=["first", "last"])
 @pytest.mark.parametrize("threads", ["-j1", "-j4"])
-def test_damaged_file_leaves_nothing(bulla, ring, mount, sealed, chunk, threads):
+def test_damaged_file_leaves_nothing(bulla, ring, mount, sealed, chunk, threads, data):
     """Whether or not something was written before the damage was found."""
     offset = -1 if chunk else 8192 + 56
     sealed.write_bytes(flip(sealed.read_bytes(), offset))
     bulla("decrypt", threads, "-k", ring, "-o", mount.here / "out", sealed, status=4)
-    nothing_left(mount)
+    nothing_left(mount, data)
 
 
-def test_interrupted_run_leaves_nothing(bulla, ring, mount, sealed):
+def test_interrupted_run_leaves_nothing(bulla, ring, mount, sealed, data):
     run = bulla.start("decrypt", "-j1", "-k", ring, "-o", mount.here / "out")
     run.stdin.write(sealed.read_bytes()[:-1000])
     run.stdin.flush()
     wait_until_asleep(run)
     run.send_signal(signal.SIGTERM)
     bulla.finish(run, status=130)
-    nothing_left(mount)
+    nothing_left(mount, data)
 
 
-def test_runs_that_make_one_file(bulla, ring, mount):
+def test_runs_that_make_one_file(bulla, ring, mount, data):
     """One does, and the others are told."""
     at = mount.here / "x.bulla"
     runs = [bulla.start("encrypt", "-q", "-k", ring, "-o", at) for _ in range(4)]
@@ -292,10 +281,10 @@ def test_runs_that_make_one_file(bulla, ring, mount):
     assert sorted(statuses) == [0, 9, 9, 9]
     mount.settle(mount.here)
     assert bulla.open(ring, at) == b"%d" % statuses.index(0)
-    nothing_left(mount, "x.bulla")
+    nothing_left(mount, data, "x.bulla")
 
 
-def test_results_of_one_name(bulla, ring, mount, work):
+def test_results_of_one_name(bulla, ring, mount, work, data):
     """One of a run is not replaced by the next, though --force is given and the numbers of files may change with their names."""
     for folder in "ab":
         (work / folder).mkdir()
@@ -303,4 +292,4 @@ def test_results_of_one_name(bulla, ring, mount, work):
     done = bulla("encrypt", "-q", "-k", ring, "--force", "-o", mount.here, "a/x", "b/x", status=3)
     assert b"is another result of this run" in done.stderr
     mount.settle(mount.here)
-    nothing_left(mount, "x.bulla")
+    nothing_left(mount, data, "x.bulla")
