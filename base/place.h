@@ -17,8 +17,8 @@ struct place {
 
 #define PLACE_CLEANUP __attribute__((cleanup(place_close)))
 
-/* place_open opens the directory that the last component of path stands in. With a slash after it,
- * that must be a directory itself. ERR_MISSING if there is no such directory. */
+/* place_open opens the directory that holds the last component of path. A path that ends in a slash
+ * must name a directory. ERR_MISSING if there is no such directory. */
 FALLIBLE place_open(struct place *p, const char *path, struct err *err);
 
 /* place_open_new is place_open for what is to be made: ERR_FAILED without the directory. */
@@ -69,9 +69,9 @@ FALLIBLE place_fits(const struct place *p, struct err *err);
  * temporary name in the same directory. */
 FALLIBLE place_remove(const struct place *p, const struct stat *st, struct err *err);
 
-/* fd_sync makes an open file or directory durable, or where that is no single thing, with LACK_SYNC
- * added to *lacks, all of the file system that the directory dir lies in. Returns as a system call
- * does. */
+/* fd_sync makes an open file or directory durable. Where a file system cannot sync one alone, it
+ * syncs the whole file system of the directory dir, and adds LACK_SYNC to *lacks. Returns as a
+ * system call does. */
 int fd_sync(int fd, int dir, unsigned *lacks);
 
 /* dir_is_fuse is true if a directory lies in a FUSE. There syncfs reaches nobody, and what the

@@ -141,22 +141,11 @@ static int decrypt(const struct options *o)
                false);
 }
 
-static const struct choice sync_choices[] = {
-    {"each", SYNC_EACH}, {"end", SYNC_END}, {"none", SYNC_NONE}, {NULL, 0}};
-
 static const struct row rows[] = {
     {"offset", 0, "N", TEXT, FIELD(offset),
      "open only from byte N on, or with -N only the last N\n"
      "bytes; needs -o"},
     {"length", 0, "N", NUMBER, FIELD(length), "open at most N bytes; needs -o"},
-    {"sync", 0, "WHEN", CHOICE, FIELD(sync),
-     "each (the default): a result is durable before it takes\n"
-     "its place; end: all are, before the run ends; none.\n"
-     "What replaces a file is durable before it does",
-     .choices = sync_choices},
-    {"remove-source", 0, NULL, FLAG, FIELD(remove_source),
-     "remove FILE after the result is durable and was read\n"
-     "back and compared"},
     {"same-owner", 0, NULL, FLAG, FIELD(same_owner),
      "give results the owner (as root), the group and all\n"
      "permissions of the sealed files; whoever can write to a\n"
@@ -164,7 +153,6 @@ static const struct row rows[] = {
     {"allow-wider", 0, NULL, FLAG, FIELD(allow_wider),
      "write results too where the file system lets more users\n"
      "read them than their permissions should"},
-    {"force", 0, NULL, FLAG, FIELD(force), "replace what exists, where that is safe"},
     {0},
 };
 
@@ -182,9 +170,10 @@ const struct verb verb_decrypt = {
     .run = decrypt,
     .operand = USE_BESIDE,
     .fallback = true,
-    .rows = (const struct row *const[]){rows_key, rows_output, rows_envelope, rows, rows_require,
-                                        rows_batch, rows_one_file_system, rows_follow,
-                                        rows_allow_empty, rows_jobs, rows_all, NULL},
+    .rows = (const struct row *const[]){rows_key, rows_output, rows_envelope, rows, rows_result,
+                                        rows_force, rows_require, rows_batch, rows_json,
+                                        rows_one_file_system, rows_follow, rows_allow_empty,
+                                        rows_jobs, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_passphrase, rows_token, rows_kms, NULL},
     .examples = "  bulla decrypt -k ./backup.ring -o restored.tar backup.tar.bulla\n"
                 "  bulla decrypt -k ./backup.ring --recursive -o restored upload\n"
@@ -212,8 +201,8 @@ const struct verb verb_verify = {
     .operand = USE_READ,
     .fallback = true,
     .rows = (const struct row *const[]){rows_key, rows_envelope, rows_require, rows_batch,
-                                        rows_one_file_system, rows_follow, rows_allow_empty,
-                                        rows_jobs, rows_all, NULL},
+                                        rows_json, rows_one_file_system, rows_follow,
+                                        rows_allow_empty, rows_jobs, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_passphrase, rows_token, rows_kms, NULL},
     .examples = "  bulla verify -k ./backup.ring --recursive upload\n",
 };

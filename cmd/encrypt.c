@@ -132,9 +132,6 @@ static int encrypt(const struct options *o)
     return status;
 }
 
-static const struct choice sync_choices[] = {
-    {"each", SYNC_EACH}, {"end", SYNC_END}, {"none", SYNC_NONE}, {NULL, 0}};
-
 static const struct row rows[] = {
     {"envelope", 0, "ENV", TEXT, FIELD(envelope), "the envelope goes to a file of its own: ENV",
      .use = USE_CHANGE},
@@ -144,22 +141,13 @@ static const struct row rows[] = {
      "only the last program: \"bash -o pipefail -c '...'\" sees\n"
      "all. CMD's standard input is empty"},
     {"detach", 0, NULL, FLAG, FIELD(detach), "put the envelope into a file of its own, OUT.env"},
-    {"sync", 0, "WHEN", CHOICE, FIELD(sync),
-     "each (the default): a result is durable before it takes\n"
-     "its place; end: all are, before the run ends; none.\n"
-     "What replaces a file is durable before it does",
-     .choices = sync_choices},
     {"context", 0, "K=V", LIST_OF_TEXT, FIELD(context),
      "store a pair, authenticated but not secret; may be\n"
      "repeated"},
     {"name", 0, "NAME", TEXT, FIELD(name), "store a logical name, authenticated but not secret"},
-    {"remove-source", 0, NULL, FLAG, FIELD(remove_source),
-     "remove FILE after the result is durable and was read\n"
-     "back and compared"},
     {"same-owner", 0, NULL, FLAG, FIELD(same_owner),
      "as root, give what is sealed the owner, the group and all\n"
      "permissions of FILE; its owner can delete it then"},
-    {"force", 0, NULL, FLAG, FIELD(force), "replace what exists, where that is safe"},
     {0},
 };
 
@@ -176,9 +164,9 @@ const struct verb verb_encrypt = {
     .operand = USE_BESIDE,
     .fallback = true,
     .gives = true,
-    .rows =
-        (const struct row *const[]){rows_key, rows_output, rows, rows_generation, rows_suite,
-                                    rows_batch, rows_one_file_system, rows_jobs, rows_all, NULL},
+    .rows = (const struct row *const[]){rows_key, rows_output, rows, rows_result, rows_force,
+                                        rows_generation, rows_suite, rows_batch, rows_json,
+                                        rows_one_file_system, rows_jobs, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_token,
                                             rows_oaep, rows_kms, NULL},
     .examples = "  bulla encrypt -k ./backup.ring backup.tar\n"

@@ -63,11 +63,6 @@ static int run_export(const struct options *o)
     return common_run(export, o);
 }
 
-static const struct row export_rows[] = {
-    {"force", 0, NULL, FLAG, FIELD(force), "replace what exists, where that is safe"},
-    {0},
-};
-
 const struct verb verb_envelope_export = {
     .group = "envelope",
     .name = "export",
@@ -81,7 +76,7 @@ const struct verb verb_envelope_export = {
     .run = run_export,
     .operand = USE_BESIDE,
     .gives = true,
-    .rows = (const struct row *const[]){rows_output, rows_envelope, export_rows, rows_all, NULL},
+    .rows = (const struct row *const[]){rows_output, rows_envelope, rows_force, rows_all, NULL},
     .examples = "  bulla envelope export backup.tar.bulla\n",
 };
 

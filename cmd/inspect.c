@@ -227,8 +227,8 @@ const struct verb verb_inspect = {
     .more = "What is shown was not authenticated: that takes a key, see 'bulla verify'.\n",
     .run = inspect,
     .operand = USE_READ,
-    .rows = (const struct row *const[]){rows_envelope, rows_batch, rows_one_file_system, rows_all,
-                                        NULL},
+    .rows = (const struct row *const[]){rows_envelope, rows_batch, rows_json, rows_one_file_system,
+                                        rows_all, NULL},
     .examples = "  bulla inspect backup.tar.bulla\n"
                 "  bulla inspect --json data.tar.bulla\n",
 };

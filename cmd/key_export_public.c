@@ -45,11 +45,6 @@ static int run_export_public(const struct options *o)
     return key_run(export_public, o);
 }
 
-static const struct row rows[] = {
-    {"force", 0, NULL, FLAG, FIELD(force), "replace what exists, where that is safe"},
-    {0},
-};
-
 const struct verb verb_key_export_public = {
     .group = "key",
     .name = "export-public",
@@ -62,7 +57,7 @@ const struct verb verb_key_export_public = {
             "backups of their own that look like yours.\n",
     .run = run_export_public,
     .operand = USE_KEY,
-    .rows = (const struct row *const[]){rows_output, rows, rows_all, NULL},
+    .rows = (const struct row *const[]){rows_output, rows_force, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_token, NULL},
     .examples = "  bulla key export-public -o vault.pub ./vault.ring\n",
 };

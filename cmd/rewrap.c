@@ -191,8 +191,9 @@ const struct verb verb_rewrap = {
     .operand = USE_REPLACE,
     .fallback = true,
     .gives = true,
-    .rows = (const struct row *const[]){rows_key, rows_to, rows, rows_batch, rows_one_file_system,
-                                        rows_follow, rows_jobs, rows_all, NULL},
+    .rows =
+        (const struct row *const[]){rows_key, rows_to, rows, rows_batch, rows_json,
+                                    rows_one_file_system, rows_follow, rows_jobs, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_token,
                                             rows_oaep, rows_kms, NULL},
     .examples = "  bulla rewrap -k ./backup.ring --recursive upload\n"

@@ -30,9 +30,6 @@ const struct row rows_batch[] = {
     {"shard", 0, "I/N", TEXT, FIELD(shard),
      "take only the files of share I (1 to N) of N; which\n"
      "share a file is in depends on its name alone"},
-    {"json", 0, NULL, FLAG, FIELD(json),
-     "one line of JSON for each file or key on standard\n"
-     "output"},
     {"progress", 0, "HOW", CHOICE, FIELD(progress),
      "auto (the default: on a terminal), json or none", .choices = progress_choices},
     {0},
@@ -48,6 +45,11 @@ const struct row rows_follow[] = {
     {"follow", 0, NULL, FLAG, FIELD(follow),
      "follow symbolic links below a directory; without it, one\n"
      "that leads elsewhere counts as not looked at"},
+    {0},
+};
+
+const struct row rows_force[] = {
+    {"force", 0, NULL, FLAG, FIELD(force), "replace what exists, where that is safe"},
     {0},
 };
 
@@ -150,6 +152,21 @@ const struct row rows_require[] = {
     {"require-name", 0, "NAME", TEXT, FIELD(require_name), "refuse files of another name"},
     {"min-generation", 0, "N", NUMBER, FIELD(min_generation),
      "refuse files of an older generation, or of none"},
+    {0},
+};
+
+static const struct choice sync_choices[] = {
+    {"each", SYNC_EACH}, {"end", SYNC_END}, {"none", SYNC_NONE}, {NULL, 0}};
+
+const struct row rows_result[] = {
+    {"sync", 0, "WHEN", CHOICE, FIELD(sync),
+     "each (the default): a result is durable before it takes\n"
+     "its place; end: all are, before the run ends; none.\n"
+     "What replaces a file is durable before it does",
+     .choices = sync_choices},
+    {"remove-source", 0, NULL, FLAG, FIELD(remove_source),
+     "remove FILE after the result is durable and was read\n"
+     "back and compared"},
     {0},
 };
 

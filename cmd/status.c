@@ -448,8 +448,8 @@ const struct verb verb_status = {
         "if some would be, 3 if some could not be looked at.\n",
     .run = show_status,
     .operand = USE_READ,
-    .rows = (const struct row *const[]){rows, rows_batch, rows_one_file_system, rows_follow,
-                                        rows_allow_empty, rows_all, NULL},
+    .rows = (const struct row *const[]){rows, rows_batch, rows_json, rows_one_file_system,
+                                        rows_follow, rows_allow_empty, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_token, rows_kms, NULL},
     .examples = "  bulla status --recursive upload\n"
                 "  bulla status --recursive --needs ./backup.ring#backup:1 upload\n",

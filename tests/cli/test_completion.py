@@ -71,6 +71,7 @@ def test_every_option_of_every_verb(bulla):
         own, _, folded = bulla(*verb, "--help").stdout.decode().partition("\n'bulla help keys' explains")
         shown = re.findall(r"^  (?:-\w,|   ) (--[\w-]+)", own, re.M) + re.findall(r"--[\w-]+", folded.partition("\nExamples:")[0])
         assert len(shown) > 1 and answers(bulla, *verb, "--") == shown
+        assert sorted(set(shown)) == sorted(shown), f"{verb} has an option twice"
 
 
 def test_keys_of_a_credential(bulla, world):
