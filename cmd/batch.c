@@ -152,12 +152,24 @@ static bool seals(struct run *r, const struct place *file)
     return why == NULL;
 }
 
-/* What a file seems to be. The envelope of a body that this run removes goes a moment later. */
+/* Why a file that a verb does not take counts as not looked at. The others are not sealed, gone, or
+ * the envelope of a file that is looked at. */
+static const char *const missed[] = {
+    [LOOK_UNKNOWN] = "it cannot be read",
+    [LOOK_SEALED] = "sealed, but its name does not end in " SEALED_SUFFIX,
+    [LOOK_BODY] = "sealed, but its name does not end in " SEALED_SUFFIX,
+    [LOOK_BROKEN] = "named like an envelope, but it is not one",
+    [LOOK_ALONE] = "an envelope without the file that it opens",
+    [LOOK_EXPORTED] = NULL,
+};
+
+/* What a file seems to be. While this run removes a body and its envelope, the envelope may seem to
+ * be many things. */
 static enum look look_in_turn(const struct run *r, const struct place *file)
 {
     enum look look = look_at(file);
 
-    if (look != LOOK_ALONE || !r->batch->options->remove_source || r->pool == NULL)
+    if (missed[look] == NULL || !r->batch->options->remove_source || r->pool == NULL)
         return look;
     pool_wait(r->pool);
     return look_at(file);
@@ -166,16 +178,6 @@ static enum look look_in_turn(const struct run *r, const struct place *file)
 /* Whether the verb takes a file of a walk; if not, that is counted. */
 static bool takes(struct run *r, const struct place *named, const struct place *file)
 {
-    /* Why a file that the verb does not take counts as not looked at. The others are not sealed, or
-     * are the envelope of a file that is looked at. */
-    static const char *const missed[] = {
-        [LOOK_UNKNOWN] = "it cannot be read",
-        [LOOK_SEALED] = "sealed, but its name does not end in " SEALED_SUFFIX,
-        [LOOK_BODY] = "sealed, but its name does not end in " SEALED_SUFFIX,
-        [LOOK_BROKEN] = "named like an envelope, but it is not one",
-        [LOOK_ALONE] = "an envelope without the file that it opens",
-        [LOOK_EXPORTED] = NULL,
-    };
     const unsigned failing = 1u << LOOK_UNKNOWN | 1u << LOOK_BROKEN;
     const struct batch *b = r->batch;
 

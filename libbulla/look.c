@@ -87,7 +87,7 @@ enum look look_at(const struct place *file)
     struct err err;
 
     if (!place_open_file(file, false, &fd, &st, &err).ok)
-        return place_stat(file, &st, &there, &err).ok && !there ? LOOK_PLAIN : LOOK_UNKNOWN;
+        return place_stat(file, &st, &there, &err).ok && !there ? LOOK_GONE : LOOK_UNKNOWN;
     if (has_envelope(fd))
         return text_ends_with(file->name, ENVELOPE_SUFFIX) && is_envelope(file)
                    ? look_at_envelope(file)

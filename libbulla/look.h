@@ -6,7 +6,8 @@
 
 /* enum look: what a file seems to be. */
 enum look {
-    LOOK_PLAIN,    /* not sealed, by name or bytes; or gone by now */
+    LOOK_PLAIN,    /* not sealed, by name or bytes */
+    LOOK_GONE,     /* there is no such file any more */
     LOOK_UNKNOWN,  /* it cannot be read */
     LOOK_SEALED,   /* it has an envelope, or what is left of one */
     LOOK_BODY,     /* its envelope lies beside it */

@@ -23,6 +23,7 @@ class Call(typing.NamedTuple):
     name: str
     device: int
     inode: int
+    thread: int
 
 
 @pytest.fixture(scope="session")
@@ -53,8 +54,8 @@ class Stepped:
 
     def __iter__(self):
         for line in self.lines:
-            name, device, inode = line.split()
-            call = Call(name, int(device), int(inode))
+            name, *numbers = line.split()
+            call = Call(name, *map(int, numbers))
             self.skips = self.left_out(call)
             yield call
             os.write(self.answer, b"w" if self.waits else b"s" if self.skips else b"g")

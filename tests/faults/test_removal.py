@@ -127,3 +127,28 @@ def test_device_in_a_list_stays_and_the_others_go(bulla, ring, work):
     done = bulla("encrypt", "-k", ring, "--remove-source", "--files-from", "-", stdin=b"disk\nf\n", status=3)
     assert b"'disk' is not a regular file and is not removed" in done.stderr
     assert sorted(os.listdir(work)) == ["disk", "f.bulla"]
+
+
+ASKS = 400  # for how long a thread may wait for a file to go; it may be the one that is to remove it
+
+
+def test_walk_meets_an_envelope_that_goes(bulla, ring, work, step_library):
+    """Whichever look at it comes too late, the run takes it for what it is: a part of a file that was opened."""
+    (work / "t").mkdir()
+    envelope, late, n, reads = work / "t/f.bulla.env", 0, 0, 1
+    while n < reads:
+        (work / "t/f").write_bytes(PLAIN)
+        bulla("encrypt", "-k", ring, "--detach", "--remove-source", "t/f")
+        inode, reads, asks, waiting = os.stat(envelope).st_ino, 0, 0, None
+        run = Stepped(bulla, step_library, "decrypt", "-j2", "-k", ring, "-r", "--remove-source", "t")
+        for call in run:
+            if call.inode == inode and call.thread != waiting:
+                waiting = call.thread if reads == n else waiting
+                reads += 1
+            run.waits = call.thread == waiting and asks < ASKS and envelope.exists()
+            asks += run.waits
+        late += 0 < asks < ASKS
+        assert run.end() == (0, "bulla: 1 opened, 0 not sealed, 0 skipped, 0 failed\n")
+        assert contents(work / "t") == {"f": PLAIN}
+        n += 1
+    assert late > 0
