@@ -7,7 +7,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "base/lacks.h"
+#include "base/unsupported.h"
 
 #define TIMES_APART 2 /* seconds that FAT rounds to */
 
@@ -44,14 +44,14 @@ static mode_t wanted_mode(const struct stat *mine, const struct stat *st, enum w
 /* Execution is no more than a wish. */
 static unsigned lacks_mode(mode_t got, mode_t wanted)
 {
-    return ((got & ~wanted & 0666) | (wanted & ~got & 0777)) != 0 ? LACK_MODE : 0;
+    return ((got & ~wanted & 0666) | (wanted & ~got & 0777)) != 0 ? UNSUPPORTED_MODE : 0;
 }
 
 static int set_mode(int fd, mode_t mode, unsigned *lacks)
 {
     struct stat now;
 
-    if ((fchmod(fd, mode) != 0 && !is_lack(errno)) || fstat(fd, &now) != 0)
+    if ((fchmod(fd, mode) != 0 && !unsupported_errno(errno)) || fstat(fd, &now) != 0)
         return -1;
     *lacks |= lacks_mode(now.st_mode, mode);
     return 0;
@@ -62,11 +62,11 @@ static int set_times(int fd, const struct stat *st, unsigned *lacks)
     struct timespec times[2] = {st->st_atim, st->st_mtim};
     struct stat now;
 
-    if ((futimens(fd, times) != 0 && !is_lack(errno)) || fstat(fd, &now) != 0)
+    if ((futimens(fd, times) != 0 && !unsupported_errno(errno)) || fstat(fd, &now) != 0)
         return -1;
     if (now.st_mtim.tv_sec > st->st_mtim.tv_sec + TIMES_APART ||
         now.st_mtim.tv_sec < st->st_mtim.tv_sec - TIMES_APART)
-        *lacks |= LACK_TIMES;
+        *lacks |= UNSUPPORTED_TIMES;
     return 0;
 }
 
@@ -285,7 +285,7 @@ static struct result fail_put(const struct atomic_file *f, int error, struct err
 {
     errno = error;
     (void)fail_errno(err, "cannot put '%s' in its place", f->place->path);
-    if (!f->named && is_lack(error))
+    if (!f->named && unsupported_errno(error))
         err_hint(err, "this file system cannot name a file that has no name yet: write to another, "
                       "and move the result there");
     return FAIL;
@@ -342,7 +342,7 @@ struct result atomic_file_end(struct atomic_file *f, bool sync, struct err *err)
                           "cannot sync the directory of '%s'; it is in its place but may not be "
                           "durable",
                           f->place->path);
-    lacks_note(f->place->path, f->lacks);
+    unsupported_note(f->place->path, f->lacks);
     return OK;
 }
 

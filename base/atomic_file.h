@@ -5,7 +5,7 @@
  * an old file, it has a temporary name, ".bulla-" and 16 hex digits, in the same directory. For
  * another instant the old file may have that name. fsync is never retried: after a failed one
  * nobody knows what is on the disk. What a file system cannot do is done the next best way, and the
- * user is told (base/lacks.h). */
+ * user is told (base/unsupported.h). */
 #ifndef BULLA_BASE_ATOMIC_FILE_H
 #define BULLA_BASE_ATOMIC_FILE_H
 
@@ -23,7 +23,7 @@ struct atomic_file {
     bool there;               /* a file was in the place, and replace lets it go */
     const struct stat *over;  /* the only file to be replaced; set if the new one is made from it */
     char temp[TEMPORARY_MAX]; /* the temporary name, if named */
-    unsigned lacks;           /* of its file system: enum lack */
+    unsigned lacks;           /* of its file system: enum unsupported */
     bool in_order;            /* it may take bytes only in order */
     bool handed_over;         /* all bytes, see atomic_file_hand_over */
     bool tried;               /* to put it in its place */
@@ -51,7 +51,7 @@ mode_t atomic_file_umask(void);
  * a stranger must not choose who else reads. With WHOSE_OWN root's file is never writable for
  * others, and has the permissions of the owner alone where *st is not root's. A group that is not
  * kept takes its permissions with it, so that no other group gets them. What the file system does
- * not keep is added to *lacks (enum lack). Returns as a system call does. */
+ * not keep is added to *lacks (enum unsupported). Returns as a system call does. */
 int fd_like(int fd, const struct stat *st, enum whose whose, unsigned *lacks);
 
 /* fd_readable_by_more is true if a new file or directory is open to readers that fd_like would not

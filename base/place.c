@@ -9,8 +9,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "base/lacks.h"
 #include "base/temporary.h"
+#include "base/unsupported.h"
 
 bool file_same(const struct stat *a, const struct stat *b)
 {
@@ -36,7 +36,7 @@ int fd_sync(int fd, int dir, unsigned *lacks)
         return 0;
     if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP)
         return -1;
-    *lacks |= LACK_SYNC;
+    *lacks |= UNSUPPORTED_SYNC;
     return syncfs(dir);
 }
 
@@ -266,6 +266,6 @@ struct result place_sync(const struct place *p, struct err *err)
 
     if (fd_sync(p->dir, p->dir, &lacks) != 0)
         return fail_errno(err, "cannot sync the directory of '%s'", p->path);
-    lacks_note(p->path, lacks);
+    unsupported_note(p->path, lacks);
     return OK;
 }

@@ -70,8 +70,8 @@ FALLIBLE place_fits(const struct place *p, struct err *err);
 FALLIBLE place_remove(const struct place *p, const struct stat *st, struct err *err);
 
 /* fd_sync makes an open file or directory durable. Where a file system cannot sync one alone, it
- * syncs the whole file system of the directory dir, and adds LACK_SYNC to *lacks. Returns as a
- * system call does. */
+ * syncs the whole file system of the directory dir, and adds UNSUPPORTED_SYNC to *lacks. Returns as
+ * a system call does. */
 int fd_sync(int fd, int dir, unsigned *lacks);
 
 /* dir_is_fuse is true if a directory lies in a FUSE. There syncfs reaches nobody, and what the

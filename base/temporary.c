@@ -10,9 +10,9 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/lacks.h"
 #include "base/secret.h"
 #include "base/text.h"
+#include "base/unsupported.h"
 
 #define HEAD ".bulla-"
 #define TAIL 8 /* bytes, in hex */
@@ -78,8 +78,8 @@ int temporary_rename(int dir, const char *temp, const char *name, unsigned *lack
         (void)unlinkat(dir, temp, 0); /* it has the name, and two at worst */
         return 0;
     }
-    if (errno != EIO && !is_lack(errno)) /* EIO: rclone */
+    if (errno != EIO && !unsupported_errno(errno)) /* EIO: rclone */
         return -1;
-    *lacks |= LACK_NAME;
+    *lacks |= UNSUPPORTED_NAME;
     return rename_in_steps(dir, temp, name);
 }

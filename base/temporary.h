@@ -15,8 +15,8 @@ FALLIBLE temporary_name(char out[TEMPORARY_MAX], struct err *err);
 bool temporary_is(const char *name);
 
 /* temporary_rename renames temp in a directory to name, which must be free: EEXIST if it is not.
- * LACK_NAME is added to *lacks if the file system cannot refuse a name that is taken: then it is
- * looked for first, and other runs wait for their turn. Returns as a system call does. */
+ * UNSUPPORTED_NAME is added to *lacks if the file system cannot refuse a name that is taken: then
+ * it is looked for first, and other runs wait for their turn. Returns as a system call does. */
 int temporary_rename(int dir, const char *temp, const char *name, unsigned *lacks);
 
 #endif

@@ -46,12 +46,12 @@ unsigned threads_that_fit(unsigned threads, size_t memory)
 void crew_init(struct crew *crew, unsigned threads, size_t block_size)
 {
     atomic_init(&crew->spare, (int)threads);
-    blocks_init(&crew->blocks, block_size);
+    buffer_pool_init(&crew->blocks, block_size);
 }
 
 void crew_free(struct crew *crew)
 {
-    blocks_free(&crew->blocks);
+    buffer_pool_free(&crew->blocks);
 }
 
 bool crew_take(struct crew *crew)

@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "base/blocks.h"
+#include "base/buffer_pool.h"
 #include "base/err.h"
 
 #define THREADS_MAX 64
@@ -22,7 +22,7 @@ unsigned threads_that_fit(unsigned threads, size_t memory);
  * works without asking lets it go below zero, until another leaves. */
 struct crew {
     atomic_int spare;
-    struct blocks blocks;
+    struct buffer_pool blocks;
 };
 
 /* crew_init makes a crew of so many threads, with blocks of so many bytes. */

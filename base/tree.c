@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "base/atomic_file.h"
-#include "base/lacks.h"
 #include "base/process_limits.h"
+#include "base/unsupported.h"
 
 #define DEPTH_MAX 256     /* directories: each holds two descriptors */
 #define UNFINISHED_MAX 64 /* directories: each holds a descriptor; an eighth of all at most */
@@ -154,7 +154,7 @@ static struct result open_twin(const struct walk *w, const struct pair *here, co
     unsigned lacks = 0;
     if (*made && v->sync && fd_sync(here->twin, here->twin, &lacks) != 0)
         return fail_errno(err, "cannot sync the directory of '%s'", path);
-    lacks_note(path, lacks);
+    unsupported_note(path, lacks);
     *twin = openat(here->twin, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (*twin < 0)
         return fail_errno(err, "cannot open directory '%s'", path);
@@ -171,7 +171,7 @@ static void finish(const struct tree_visitor *v, struct unfinished *u)
         (void)fail_errno(&err, "cannot finish directory '%s'", u->twin_path);
         v->failed(v->arg, u->path, &err);
     }
-    lacks_note(u->twin_path, lacks);
+    unsupported_note(u->twin_path, lacks);
     fd_close(&u->twin);
     string_free(&u->path);
     string_free(&u->twin_path);

@@ -13,14 +13,14 @@
 #include "base/temporary.h"
 #include "base/text.h"
 #include "base/tree.h"
-#include "cmd/account.h"
 #include "cmd/common.h"
-#include "cmd/links.h"
-#include "cmd/names.h"
+#include "cmd/file_list.h"
+#include "cmd/link_targets.h"
 #include "cmd/progress.h"
-#include "cmd/results.h"
+#include "cmd/result_place.h"
+#include "cmd/tally.h"
 #include "cmd/terminal.h"
-#include "libbulla/look.h"
+#include "libbulla/recognize.h"
 
 struct run {
     const struct batch *batch;
@@ -33,7 +33,7 @@ struct run {
     bool cut;          /* and one failed, so that what follows is left out, which was told */
     struct roots roots;
     size_t found; /* sealed files, and all that was told instead of one */
-    struct account account;
+    struct tally tally;
 };
 
 /* struct task: an item with the places it points to. */
@@ -63,7 +63,7 @@ static bool looks(const struct batch *b)
 static void failed_early(struct run *r, const char *file, const struct err *err)
 {
     r->found++;
-    account_failed(&r->account, r->account.json ? account_report(file) : NULL, err);
+    tally_failed(&r->tally, r->tally.json ? tally_report(file) : NULL, err);
 }
 
 /* The size of a regular file, for the progress; 0 if it has none. */
@@ -82,7 +82,7 @@ static void each(struct run *r, const struct item *item)
 {
     const struct batch *b = r->batch;
     const char *file = item->source != NULL ? item->source->path : "-";
-    json_t *report = b->options->json ? account_report(file) : NULL;
+    json_t *report = b->options->json ? tally_report(file) : NULL;
     struct err err = {0};
 
     if (report != NULL && item->target != NULL)
@@ -92,9 +92,9 @@ static void each(struct run *r, const struct item *item)
         (void)fail(&err, ERR_USAGE, "--json and the result cannot both go to standard output");
     progress_file(item->source != NULL ? item->source->path : no_file(b), item->size);
     if (err.class == ERR_NONE && b->each(b->arg, item, report, &err).ok)
-        account_done(&r->account, report);
+        tally_done(&r->tally, report);
     else
-        account_failed(&r->account, report, &err);
+        tally_failed(&r->tally, report, &err);
     progress_file_done();
 }
 
@@ -130,7 +130,7 @@ static struct result submit(struct run *r, struct item item, struct place *sourc
 static void unseen(struct run *r, const char *path, const char *why)
 {
     r->found++;
-    account_unseen(&r->account, path, why);
+    tally_unseen(&r->tally, path, why);
 }
 
 /* Why a file is not for a run that seals; NULL if it is. */
@@ -138,7 +138,7 @@ static const char *why_not_sealed(const struct place *file)
 {
     if (temporary_is(file->name))
         return "a temporary file of a run that still runs or was killed";
-    return look_is_sealed(file) ? "sealed already" : NULL;
+    return recognize_is_sealed(file) ? "sealed already" : NULL;
 }
 
 /* A source that is sealed already is reported if there is a directory OUT: OUT lacks it. */
@@ -147,51 +147,51 @@ static bool seals(struct run *r, const struct place *file)
     const char *why = why_not_sealed(file);
 
     if (why != NULL)
-        account_skipped(&r->account, file->path,
-                        r->to_directory || temporary_is(file->name) ? why : NULL);
+        tally_skipped(&r->tally, file->path,
+                      r->to_directory || temporary_is(file->name) ? why : NULL);
     return why == NULL;
 }
 
 /* Why a file that a verb does not take counts as not looked at. The others are not sealed, gone, or
  * the envelope of a file that is looked at. */
 static const char *const missed[] = {
-    [LOOK_UNKNOWN] = "it cannot be read",
-    [LOOK_SEALED] = "sealed, but its name does not end in " SEALED_SUFFIX,
-    [LOOK_BODY] = "sealed, but its name does not end in " SEALED_SUFFIX,
-    [LOOK_BROKEN] = "named like an envelope, but it is not one",
-    [LOOK_ALONE] = "an envelope without the file that it opens",
-    [LOOK_EXPORTED] = NULL,
+    [RECOGNIZED_UNKNOWN] = "it cannot be read",
+    [RECOGNIZED_SEALED] = "sealed, but its name does not end in " SEALED_SUFFIX,
+    [RECOGNIZED_BODY] = "sealed, but its name does not end in " SEALED_SUFFIX,
+    [RECOGNIZED_BROKEN] = "named like an envelope, but it is not one",
+    [RECOGNIZED_ALONE] = "an envelope without the file that it opens",
+    [RECOGNIZED_EXPORTED] = NULL,
 };
 
 /* What a file seems to be. While this run removes a body and its envelope, the envelope may seem to
  * be many things. */
-static enum look look_in_turn(const struct run *r, const struct place *file)
+static enum recognized look_in_turn(const struct run *r, const struct place *file)
 {
-    enum look look = look_at(file);
+    enum recognized look = recognize(file);
 
     if (missed[look] == NULL || !r->batch->options->remove_source || r->pool == NULL)
         return look;
     pool_wait(r->pool);
-    return look_at(file);
+    return recognize(file);
 }
 
 /* Whether the verb takes a file of a walk; if not, that is counted. */
 static bool takes(struct run *r, const struct place *named, const struct place *file)
 {
-    const unsigned failing = 1u << LOOK_UNKNOWN | 1u << LOOK_BROKEN;
+    const unsigned failing = 1u << RECOGNIZED_UNKNOWN | 1u << RECOGNIZED_BROKEN;
     const struct batch *b = r->batch;
 
     if (b->add != NULL)
         return seals(r, file);
     if (b->only == NULL || text_ends_with(named->name, b->only))
         return true;
-    enum look look = look_in_turn(r, file);
+    enum recognized look = look_in_turn(r, file);
     if (b->take == NULL && ((b->looks | failing) & 1u << look) != 0)
         return true;
     if (missed[look] != NULL)
         unseen(r, file->path, missed[look]);
-    else if (look == LOOK_PLAIN)
-        account_plain(&r->account);
+    else if (look == RECOGNIZED_PLAIN)
+        tally_plain(&r->tally);
     return false;
 }
 
@@ -222,9 +222,9 @@ static struct result do_found(struct run *r, const struct place *file, int twin,
     if (!takes(r, file, &source))
         return OK;
     r->found++;
-    if (writes(r->batch) && !(twin >= 0 ? results_in(r->batch, file->name, twin, twin_path,
-                                                     strlen(twin_path), &target, err)
-                                        : results_beside(r->batch, file, &target, err))
+    if (writes(r->batch) && !(twin >= 0 ? result_place_in(r->batch, file->name, twin, twin_path,
+                                                          strlen(twin_path), &target, err)
+                                        : result_place_beside(r->batch, file, &target, err))
                                  .ok)
         return FAIL;
     return submit(r, (struct item){.size = size_of(&source, false)}, &source, &target, err);
@@ -258,21 +258,21 @@ static void on_settle(void *arg)
 }
 
 /* What is neither a file nor a directory. */
-static void pass_by(struct run *r, const char *path, const char *why, bool missed)
+static void pass_by(struct run *r, const char *path, const char *why, bool may_be_sealed)
 {
     if (!shard_has(&r->shard, path))
         return;
-    if (missed)
+    if (may_be_sealed)
         unseen(r, path, why);
     else
-        account_skipped(&r->account, path, why);
+        tally_skipped(&r->tally, path, why);
 }
 
 static void on_skip(void *arg, const char *path, const char *what)
 {
     struct run *r = arg;
 
-    pass_by(r, path, what, looks(r->batch) && look_is_named(path));
+    pass_by(r, path, what, looks(r->batch) && recognize_is_named(path));
 }
 
 /* A link to something that the run looks at anyway is followed only if it is to have a result of
@@ -292,7 +292,7 @@ static bool on_link(void *arg, const char *path)
     if (b->options->follow && (leads == LEADS_OUT || (leads == LEADS_INSIDE && writes(b))))
         return true;
     pass_by(r, path, why[leads],
-            leads == LEADS_OUT || (leads != LEADS_INSIDE && look_is_named(path)));
+            leads == LEADS_OUT || (leads != LEADS_INSIDE && recognize_is_named(path)));
     return false;
 }
 
@@ -304,7 +304,7 @@ static bool on_enter(void *arg, const char *path)
     if (stay)
         pass_by(r, path, "on another file system", looks(r->batch));
     else
-        account_entered(&r->account);
+        tally_entered(&r->tally);
     return !stay;
 }
 
@@ -360,11 +360,11 @@ static struct result do_file(struct run *r, struct place *source, struct err *er
     struct item item = {.follow = true, .size = size_of(source, true)};
 
     if (writes(r->batch) && !(o->output != NULL && is_stdio(o->output))) {
-        struct result named = r->to_directory
-                                  ? results_in(r->batch, source->name, r->out_dir, o->output,
-                                               strlen(o->output), &target, err)
-                              : o->output != NULL ? place_open_new(&target, o->output, err)
-                                                  : results_beside(r->batch, source, &target, err);
+        struct result named =
+            r->to_directory     ? result_place_in(r->batch, source->name, r->out_dir, o->output,
+                                                  strlen(o->output), &target, err)
+            : o->output != NULL ? place_open_new(&target, o->output, err)
+                                : result_place_beside(r->batch, source, &target, err);
         if (!named.ok)
             return FAIL;
     }
@@ -414,12 +414,12 @@ static struct result check_output(struct run *r, struct err *err)
 {
     const struct options *o = r->batch->options;
 
-    if (o->envelope != NULL && r->account.many)
+    if (o->envelope != NULL && r->tally.many)
         return fail(err, ERR_USAGE, "--envelope goes with one file");
     if (o->output == NULL)
         return OK;
     if (is_stdio(o->output)) {
-        if (r->account.many && (o->recursive || r->batch->add != NULL))
+        if (r->tally.many && (o->recursive || r->batch->add != NULL))
             return fail(err, ERR_USAGE, "several files cannot be written to standard output");
         return o->remove_source ? fail(err, ERR_USAGE, "--remove-source needs a file to read back")
                                 : OK;
@@ -429,7 +429,7 @@ static struct result check_output(struct run *r, struct err *err)
         r->to_directory = true;
         return place_open(&r->out, o->output, err);
     }
-    if (r->account.many) {
+    if (r->tally.many) {
         (void)fail(err, ERR_USAGE, "several files need a directory for -o");
         err_hint(err, "mkdir '%s'", o->output);
         return FAIL;
@@ -442,7 +442,7 @@ static bool cut_off(struct run *r, const char *name)
 {
     struct err err = {0};
 
-    if (!r->one_stream || r->account.failed == 0)
+    if (!r->one_stream || r->tally.failed == 0)
         return false;
     if (!r->cut) {
         (void)fail(&err, ERR_PARTIAL,
@@ -495,7 +495,7 @@ static struct result do_list(struct run *r, const char *path, struct err *err)
 {
     size_t before = r->found;
 
-    if (!names_read(path, r->batch->options->null, do_listed, r, err).ok)
+    if (!file_list_read(path, r->batch->options->null, do_listed, r, err).ok)
         return FAIL;
     return check_found(r, before, is_stdio(path) ? "standard input" : path, err);
 }
@@ -506,7 +506,7 @@ static void start_pool(struct run *r)
 {
     unsigned threads = common_threads(r->batch->options);
 
-    if (!r->batch->parallel || !r->account.many || r->one_stream || threads == 1)
+    if (!r->batch->parallel || !r->tally.many || r->one_stream || threads == 1)
         return;
     common_fit_threads(r->batch->options, &threads);
     if (threads == 1)
@@ -523,9 +523,9 @@ static void do_operands(struct run *r)
 
     if (o->files_from != NULL) {
         if (!do_list(r, o->files_from, &err).ok)
-            account_failed(&r->account, NULL, &err);
+            tally_failed(&r->tally, NULL, &err);
     } else if (o->operands.count == 0 && !do_stdin(r, &err).ok) {
-        account_failed(&r->account, NULL, &err);
+        tally_failed(&r->tally, NULL, &err);
     }
     for (size_t i = 0; i < o->operands.count; i++)
         if (stream_interrupted() || !do_name(r, o->operands.items[i]))
@@ -539,11 +539,11 @@ int batch_run(const struct batch *b)
         .batch = b,
         .out_dir = -1,
         .one_stream = o->output != NULL && is_stdio(o->output),
-        .account = {.done_word = b->done,
-                    .json = o->json,
-                    .many = o->operands.count > 1 || o->recursive || o->files_from != NULL,
-                    .looks = looks(b),
-                    .lock = PTHREAD_MUTEX_INITIALIZER}};
+        .tally = {.done_word = b->done,
+                  .json = o->json,
+                  .many = o->operands.count > 1 || o->recursive || o->files_from != NULL,
+                  .looks = looks(b),
+                  .lock = PTHREAD_MUTEX_INITIALIZER}};
     struct err err = {0};
 
     if (!check_list(o, &err).ok || !check_output(&r, &err).ok ||
@@ -555,5 +555,5 @@ int batch_run(const struct batch *b)
     place_close(&r.out);
     fd_close(&r.out_dir);
     roots_free(&r.roots);
-    return account_end(&r.account);
+    return tally_end(&r.tally);
 }

@@ -37,7 +37,7 @@ struct batch {
     const char *add, *take;
 
     /* What a walk takes: names with this ending (NULL = all), and unless take is set, what has one
-     * of these looks (1 << enum look), whatever its name, and what fails when it is opened.
+     * of these looks (1 << enum recognized), whatever its name, and what fails when it is opened.
      * Anything else that may be sealed, or was not looked at, keeps the run from ending with
      * status 0. */
     const char *only;

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "cmd/aliases.h"
 #include "cmd/config.h"
+#include "cmd/key_alias.h"
 #include "cmd/nearest.h"
 #include "cmd/passphrase.h"
 #include "cmd/progress.h"
@@ -29,7 +29,7 @@ bool common_is_name(const char *given)
     size_t size = strcspn(given, "#"); /* the name of a key in a ring may have a dot */
 
     return size > 0 && strcspn(given, "/.") >= size && !registry_has_scheme(given) &&
-           !aliases_has(given);
+           !key_alias_has(given);
 }
 
 /* A file of that name is not taken: who can make one in the working directory would choose the key.
@@ -50,7 +50,7 @@ static struct result look_up(const char *name, char **reference, struct err *err
         return FAIL;
     if (*reference == NULL)
         return no_such_name(name, err);
-    if (aliases_descriptor(*reference) < 0)
+    if (key_alias_descriptor(*reference) < 0)
         return OK;
     (void)fail(err, ERR_USAGE, "the config file names a descriptor for key '%s'", name);
     err_hint(err, "a descriptor is known only where bulla is started: give it as -k fd:N");
@@ -63,7 +63,7 @@ struct result common_reference(const char *given, char **reference, struct err *
 
     if (common_is_name(given) && !look_up(given, &found, err).ok)
         return FAIL;
-    return aliases_resolve(found != NULL ? found : given, reference, err);
+    return key_alias_resolve(found != NULL ? found : given, reference, err);
 }
 
 /* The references of the user, resolved; freed by free_references. */
@@ -120,7 +120,7 @@ void common_env(struct keystore_env *env, const struct options *o)
 {
     env->environment = (struct environment){.get = variable};
     env->warn = terminal_warn;
-    env->credentials = aliases_credentials();
+    env->credentials = key_alias_credentials();
     env->endpoint = o->endpoint;
     env->kms_timeout = o->kms_timeout != 0 ? (unsigned)o->kms_timeout : TIMEOUT;
     token_env(&env->token, o);
@@ -314,7 +314,7 @@ uint64_t common_left(const struct session *s, const struct options *o)
 {
     struct left left = {.options = o};
 
-    links_left(&s->links, tell_left, &left);
+    hard_links_left(&s->links, tell_left, &left);
     return left.count;
 }
 

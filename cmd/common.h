@@ -57,7 +57,7 @@ void common_calls(const struct options *o, uint64_t calls);
 bool common_is_name(const char *given);
 
 /* common_reference replaces a name of the config file by its reference, and an alias by what it
- * stands for (aliases.h); the caller frees. ERR_MISSING if no config file has the name. */
+ * stands for (key_alias.h); the caller frees. ERR_MISSING if no config file has the name. */
 FALLIBLE common_reference(const char *given, char **reference, struct err *err);
 
 /* common_sync takes --sync. ERR_USAGE. */

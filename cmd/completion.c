@@ -2,10 +2,10 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "cmd/aliases.h"
 #include "cmd/common.h"
 #include "cmd/config.h"
 #include "cmd/key.h"
+#include "cmd/key_alias.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
@@ -130,7 +130,7 @@ static void offer_ring(struct answer *a)
     const char *sharp = strrchr(a->begun, '#'), *colon = strrchr(sharp, ':');
     const char *end = colon != NULL ? colon : sharp;
     struct key_sink sink = {.row = offer_of_ring, .arg = a};
-    struct session s SESSION_CLEANUP = {.env = {.credentials = aliases_credentials()}};
+    struct session s SESSION_CLEANUP = {.env = {.credentials = key_alias_credentials()}};
     char *reference STRING_CLEANUP = NULL;
     const struct keystore_ops *ops;
     const char *rest;
@@ -139,8 +139,9 @@ static void offer_ring(struct answer *a)
     a->ring = strndup(a->begun, (size_t)(end + 1 - a->begun));
     char *file STRING_CLEANUP = strndup(a->begun, (size_t)(end - a->begun));
     a->versions = colon != NULL;
-    if (a->ring != NULL && file != NULL && aliases_descriptor(file) < 0 &&
-        session_open(&s, NULL, 0, &ignored).ok && aliases_resolve(file, &reference, &ignored).ok &&
+    if (a->ring != NULL && file != NULL && key_alias_descriptor(file) < 0 &&
+        session_open(&s, NULL, 0, &ignored).ok &&
+        key_alias_resolve(file, &reference, &ignored).ok &&
         registry_find(&ops, &rest, reference, &ignored).ok && ops->file != NULL &&
         ops->list != NULL)
         (void)!ops->list(&s.env, rest, &sink, &ignored).ok;

@@ -10,7 +10,7 @@
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
-#include "libbulla/look.h"
+#include "libbulla/recognize.h"
 
 /* What decrypt and verify share: they differ in where the plaintext goes. */
 struct decrypt {
@@ -186,7 +186,7 @@ static int verify(const struct options *o)
                (struct batch){.parallel = true,
                               .done = "verified",
                               .only = SEALED_SUFFIX,
-                              .looks = 1u << LOOK_SEALED | 1u << LOOK_BODY,
+                              .looks = 1u << RECOGNIZED_SEALED | 1u << RECOGNIZED_BODY,
                               .proof = true},
                true);
 }

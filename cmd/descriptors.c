@@ -10,9 +10,9 @@
 #include "base/cleanup.h"
 #include "base/descriptor.h"
 #include "base/stream.h"
-#include "cmd/aliases.h"
 #include "cmd/common.h"
 #include "cmd/config.h"
+#include "cmd/key_alias.h"
 #include "cmd/passphrase.h"
 
 /* struct named: a use of a descriptor, or of what can be read only once. */
@@ -78,7 +78,7 @@ static void add_path(struct uses *u, const char *by, const char *path)
 static void add_key(void *arg, enum use use, const char *given)
 {
     const char *path = strstr(given, "pin-source=");
-    int fd = aliases_descriptor(given);
+    int fd = key_alias_descriptor(given);
 
     (void)use;
     if (fd >= 0) {

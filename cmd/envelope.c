@@ -5,7 +5,7 @@
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
-#include "libbulla/repair.h"
+#include "libbulla/envelope_copy.h"
 
 /* The place of the new envelope: given, or FILE.env. */
 static struct result export_place(struct place *out, const struct place *file, const char *given,
@@ -33,7 +33,7 @@ static struct result export(const struct options *o, struct err *err)
         (!to_stdout && !export_place(&out, &file, o->output, err).ok) ||
         !sealed_open(&f, &no_keys, &from, err).ok)
         return FAIL;
-    return repair_export(&f, to_stdout ? NULL : &out, o->force, err);
+    return envelope_copy_export(&f, to_stdout ? NULL : &out, o->force, err);
 }
 
 /* And that of one which was made before. */
@@ -55,7 +55,7 @@ static struct result restore(const struct options *o, struct err *err)
     if (!place_open(&file, o->operands.items[0], err).ok ||
         !export_of(&from, &file, o->envelope, err).ok || !common_keys(&s, o, false, err).ok)
         return FAIL;
-    return repair_restore(&s, &file, &from, o->force, err);
+    return envelope_copy_restore(&s, &file, &from, o->force, err);
 }
 
 static int run_export(const struct options *o)

@@ -8,7 +8,7 @@
 #include "cmd/common.h"
 #include "cmd/nearest.h"
 #include "cmd/terminal.h"
-#include "keystore/age.h"
+#include "keystore/key_age.h"
 
 json_t *key_info_json(const char *reference, const struct key_info *info)
 {
@@ -27,7 +27,7 @@ json_t *key_info_json(const char *reference, const struct key_info *info)
 
     if (info->rotate_after != 0) {
         terminal_put(json, "rotate_after_days", json_integer(info->rotate_after));
-        terminal_put(json, "overdue", json_boolean(key_overdue(info, clock_now())));
+        terminal_put(json, "overdue", json_boolean(key_age_overdue(info, clock_now())));
     }
     return json;
 }

@@ -1,4 +1,4 @@
-#include "libbulla/check.h"
+#include "libbulla/key_check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,7 +57,7 @@ static struct result check_one(const char *given, const struct options *o, json_
     }
     terminal_fact(json, "store", key->ops->name);
     if ((key->ops->describe != NULL && !key->ops->describe(key, &sink, err).ok) ||
-        !check_key(&c, key, err).ok)
+        !key_check(&c, key, err).ok)
         return FAIL;
     show_ability(json, "wraps", c.wraps, &c.wrap_failed);
     show_ability(json, "unwraps", c.unwraps, &c.unwrap_failed);

@@ -9,7 +9,7 @@
 #include "cmd/status.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
-#include "keystore/shown.h"
+#include "keystore/redact.h"
 
 /* Nothing brings a destroyed version back, so its number must be typed, or --force given. */
 static struct result confirm(const struct options *o, const struct key_target *t, struct err *err)
@@ -44,7 +44,7 @@ static struct result check_needed(const struct options *o, struct key_target *t,
         return FAIL;
     if (needed == 0)
         return OK;
-    char *shown STRING_CLEANUP = reference_shown(t->reference);
+    char *shown STRING_CLEANUP = redact_reference(t->reference);
     (void)fail(err, ERR_POLICY, "%" PRIu64 " file%s still need%s %s", needed,
                needed == 1 ? "" : "s", needed == 1 ? "s" : "", shown != NULL ? shown : "it");
     err_hint(err, "'bulla rewrap' moves them to another version or key");

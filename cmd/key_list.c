@@ -2,13 +2,13 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "cmd/ages.h"
 #include "cmd/common.h"
 #include "cmd/key.h"
+#include "cmd/ring_compare.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
-#include "keystore/age.h"
+#include "keystore/key_age.h"
 
 /* struct listing: keys with versions are rows below a heading, others objects with facts. */
 struct listing {
@@ -16,7 +16,7 @@ struct listing {
     bool json;
     bool *headed;   /* the heading is printed */
     json_t *object; /* that facts go to */
-    struct ages *ages;
+    struct ring_compare *ages;
 };
 
 static void row(void *arg, const struct key_info *info)
@@ -24,7 +24,7 @@ static void row(void *arg, const struct key_info *info)
     const struct listing *l = arg;
     char created[TEXT_TIME_SIZE];
 
-    ages_add(l->ages, info);
+    ring_compare_add(l->ages, info);
     if (l->json) {
         terminal_json(key_info_json(l->reference, info));
         return;
@@ -36,7 +36,7 @@ static void row(void *arg, const struct key_info *info)
     terminal_print("%-24s %7" PRIu32 "  %-9s  %s  %4" PRIu64 "d  %s  %s%s\n", info->name,
                    info->version, key_state_name(info->state), text_time(created, info->created),
                    key_age(info, clock_now()), info->id, info->kind,
-                   key_overdue(info, clock_now()) ? "  OVERDUE" : "");
+                   key_age_overdue(info, clock_now()) ? "  OVERDUE" : "");
 }
 
 static void end_object(struct listing *l)
@@ -69,7 +69,7 @@ static void fact(void *arg, const char *name, const char *value)
 }
 
 static struct result list_one(const char *given, const struct options *o, bool *headed,
-                              struct ages *ages, struct err *err)
+                              struct ring_compare *ages, struct err *err)
 {
     struct key_target t KEY_TARGET_CLEANUP = {0};
 
@@ -77,7 +77,7 @@ static struct result list_one(const char *given, const struct options *o, bool *
         return FAIL;
     if (t.ops->list == NULL)
         return key_cannot(&t, "list keys", err);
-    if (!ages_ring(ages, t.reference, err).ok)
+    if (!ring_compare_ring(ages, t.reference, err).ok)
         return FAIL;
     struct listing listing = {t.reference, o->json, headed, NULL, ages};
     struct key_sink sink = {row, begin, fact, &listing};
@@ -91,7 +91,7 @@ static int run_list(const struct options *o)
     const char *fallback = common_fallback(&o->operands);
     const struct list env = {&fallback, 1};
     const struct list *from = fallback != NULL ? &env : &o->operands;
-    struct ages ages AGES_CLEANUP = {0};
+    struct ring_compare ages AGES_CLEANUP = {0};
     bool headed = false;
     int status = ERR_NONE;
 
@@ -106,7 +106,7 @@ static int run_list(const struct options *o)
         if (!list_one(from->items[i], o, &headed, &ages, &err).ok)
             status = common_status(from->count, key_failed(from->items[i], &err));
     }
-    int older = ages_tell(&ages, o->json);
+    int older = ring_compare_tell(&ages, o->json);
     return status != ERR_NONE ? status : older;
 }
 

@@ -8,7 +8,7 @@
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
-#include "keystore/age.h"
+#include "keystore/key_age.h"
 
 /* "90d" or "12w", in days; 0 for NULL. */
 static struct result read_days(const char *text, uint32_t *days, struct err *err)

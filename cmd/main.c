@@ -7,12 +7,12 @@
 #include <unistd.h>
 
 #include "base/atomic_file.h"
-#include "base/lacks.h"
 #include "base/process_limits.h"
 #include "base/secret.h"
 #include "base/stack.h"
 #include "base/stream.h"
 #include "base/threads.h"
+#include "base/unsupported.h"
 #include "cmd/confine.h"
 #include "cmd/descriptors.h"
 #include "cmd/help.h"
@@ -143,7 +143,7 @@ static int begin(void *arg)
     catch_signals();
     secret_last_resort(no_way_on);
     atomic_file_init();
-    lacks_tell_to(terminal_warn, NULL);
+    unsupported_tell_to(terminal_warn, NULL);
     int status = terminal_finish(run(start->argc, start->argv, &o));
     options_free(&o);
     if (registry_left_behind())

@@ -9,9 +9,9 @@
 
 #include "base/cleanup.h"
 #include "base/temporary.h"
-#include "cmd/aliases.h"
 #include "cmd/common.h"
 #include "cmd/config.h"
+#include "cmd/key_alias.h"
 #include "keystore/key_file.h"
 #include "keystore/registry.h"
 
@@ -145,7 +145,7 @@ static char *missing_file(const char *given)
 
     if (common_is_name(given) && !config_key(given, &found, &ignored).ok)
         return NULL;
-    if (!aliases_resolve(found != NULL ? found : given, &reference, &ignored).ok ||
+    if (!key_alias_resolve(found != NULL ? found : given, &reference, &ignored).ok ||
         !registry_find(&ops, &rest, reference, &ignored).ok || ops->file == NULL ||
         !ops->file(rest, &path, &ignored).ok)
         return NULL;

@@ -17,7 +17,7 @@
 #include "base/secret_file.h"
 #include "base/stream.h"
 #include "base/text.h"
-#include "cmd/aliases.h"
+#include "cmd/key_alias.h"
 #include "cmd/progress.h"
 #include "cmd/terminal.h"
 #include "crypto/passphrase.h"
@@ -198,7 +198,7 @@ static const char *option(const struct options *o, size_t offset)
 /* Where the systemd credential would be; NULL without such a folder. False if memory is out. */
 static bool credential_path(const struct sources *s, char **path)
 {
-    const char *folder = aliases_credentials();
+    const char *folder = key_alias_credentials();
 
     if (folder != NULL && asprintf(path, "%s/%s", folder, s->credential) < 0) {
         *path = NULL;

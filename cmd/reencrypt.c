@@ -6,7 +6,7 @@
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
-#include "libbulla/look.h"
+#include "libbulla/recognize.h"
 
 struct run {
     struct session from, to;
@@ -65,7 +65,7 @@ static int reencrypt(const struct options *o)
                           .parallel = true,
                           .done = "reencrypted",
                           .only = SEALED_SUFFIX,
-                          .looks = 1u << LOOK_SEALED | 1u << LOOK_BODY};
+                          .looks = 1u << RECOGNIZED_SEALED | 1u << RECOGNIZED_BODY};
     struct err err = {0};
     int status = read_options(&r, o, &err).ok ? batch_run(&batch) : terminal_error(&err);
 

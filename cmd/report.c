@@ -12,7 +12,7 @@
 #include "base/threads.h"
 #include "cmd/config.h"
 #include "cmd/terminal.h"
-#include "crypto/libraries.h"
+#include "crypto/library_versions.h"
 #include "keystore/registry.h"
 
 static void library(void *arg, const char *name, const char *version)
@@ -30,7 +30,7 @@ static void store(void *arg, const char *name, bool built)
 void report_version(void)
 {
     terminal_print("bulla " BULLA_VERSION "\nlibraries: ");
-    libraries_each(library, NULL);
+    library_versions_each(library, NULL);
     terminal_print("jansson %s\nkey stores:", jansson_version_str());
     registry_each(store, NULL);
     terminal_print(" format: 2\n");
@@ -55,7 +55,7 @@ static void show_system(void)
     if (file != NULL)
         (void)fclose(file); /* it was only read */
     terminal_print("\nCPUs: %u, AES instructions: %s\n", threads_allowed(),
-                   libraries_fast_aes() ? "yes" : "no");
+                   library_versions_fast_aes() ? "yes" : "no");
 }
 
 static void show_limit(const char *name, int resource)

@@ -6,7 +6,7 @@
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
-#include "libbulla/look.h"
+#include "libbulla/recognize.h"
 #include "libbulla/rewrap.h"
 
 struct run {
@@ -134,7 +134,8 @@ static int run(struct run *r)
                           .parallel = true,
                           .done = "seen",
                           .only = SEALED_SUFFIX,
-                          .looks = 1u << LOOK_SEALED | 1u << LOOK_BODY | 1u << LOOK_ALONE};
+                          .looks = 1u << RECOGNIZED_SEALED | 1u << RECOGNIZED_BODY |
+                                   1u << RECOGNIZED_ALONE};
     int status = batch_run(&batch);
     uint64_t left = common_left(&r->session, r->options);
 

@@ -12,9 +12,9 @@
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
-#include "keystore/shown.h"
-#include "libbulla/inplace.h"
-#include "libbulla/look.h"
+#include "keystore/redact.h"
+#include "libbulla/in_place.h"
+#include "libbulla/recognize.h"
 
 /* What the names of keys and files may take, in bytes: anybody can write a file that names keys. */
 #define HELD_MAX ((size_t)8 << 20)
@@ -222,7 +222,7 @@ static void show_needed(const struct run *r, const struct need *need, const stru
 
 static struct result unclear(const struct need *need, const struct item *item, struct err *err)
 {
-    char *shown STRING_CLEANUP = reference_shown(need->reference);
+    char *shown STRING_CLEANUP = redact_reference(need->reference);
 
     (void)fail(err, ERR_PARTIAL, "'%s': nothing shows that it opens without %s", item->source->path,
                shown != NULL ? shown : "that key");
@@ -281,7 +281,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
         return fail(err, ERR_USAGE, "name a FILE, or a directory with --recursive");
     /* If a copy is not understood, it is not known which keys that copy needs. */
     if (!sealed_open(&f, &no_keys, &from, err).ok ||
-        !inplace_check(&f.health, item->source->path, err).ok)
+        !in_place_check(&f.health, item->source->path, err).ok)
         return FAIL;
     const struct envelope *e = &f.envelope;
     r->files++;
@@ -351,8 +351,8 @@ static int scan(struct run *r, const struct options *o)
                           .arg = r,
                           .done = "read",
                           .only = SEALED_SUFFIX,
-                          .looks = 1u << LOOK_SEALED | 1u << LOOK_BODY | 1u << LOOK_EXPORTED |
-                                   1u << LOOK_ALONE,
+                          .looks = 1u << RECOGNIZED_SEALED | 1u << RECOGNIZED_BODY |
+                                   1u << RECOGNIZED_EXPORTED | 1u << RECOGNIZED_ALONE,
                           .proof = true};
 
     r->options = o;

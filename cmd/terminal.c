@@ -9,7 +9,7 @@
 #include "base/stream.h"
 #include "base/text.h"
 #include "cmd/progress.h"
-#include "keystore/shown.h"
+#include "keystore/redact.h"
 
 #define LINE_MAX_SIZE (2 * ERR_TEXT_MAX)
 
@@ -106,7 +106,7 @@ json_t *terminal_text(const void *bytes, size_t size)
 
 void terminal_reference(const char *reference)
 {
-    char *shown = reference_shown(reference);
+    char *shown = redact_reference(reference);
 
     if (shown != NULL)
         terminal_show(shown, strlen(shown));
@@ -117,7 +117,7 @@ void terminal_reference(const char *reference)
 
 json_t *terminal_reference_text(const char *reference)
 {
-    char *shown = reference_shown(reference);
+    char *shown = redact_reference(reference);
     json_t *text = shown == NULL ? NULL : terminal_text(shown, strlen(shown));
 
     free(shown);

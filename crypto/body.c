@@ -247,7 +247,7 @@ static void work(struct worker *w);
 static struct result worker_begin(struct worker *w, struct run *r, struct err *err)
 {
     *w = (struct worker){.run = r, .open = r->body->open, .seal = r->body->seal};
-    w->plain = blocks_take(&r->body->crew->blocks);
+    w->plain = buffer_pool_take(&r->body->crew->blocks);
     if (w->plain == NULL)
         return fail(err, ERR_FAILED, "out of memory");
     w->sealed = w->plain + BATCH_PLAIN;
@@ -260,7 +260,7 @@ static void worker_end(struct worker *w)
     cobblestone_end(&w->own_seal);
     if (w->plain != NULL)
         sodium_memzero(w->plain, w->touched < BATCH_PLAIN ? w->touched : BATCH_PLAIN);
-    blocks_give(&w->run->body->crew->blocks, w->plain);
+    buffer_pool_give(&w->run->body->crew->blocks, w->plain);
 }
 
 /* A helper has copies of the keys; they are made while the first thread does not use its own. */

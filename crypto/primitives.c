@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/secret.h"
-#include "crypto/guarded.h"
+#include "crypto/openssl_memory.h"
 
 #define AEAD_SIZE_MAX (1u << 30) /* fits OpenSSL's int */
 
@@ -35,7 +35,7 @@ struct crypto {
 
 void crypto_alone(void)
 {
-    guarded_init();
+    openssl_memory_init();
     (void)OPENSSL_init_crypto(FOR_OTHERS, NULL);
 }
 
@@ -43,7 +43,7 @@ struct result crypto_new(struct crypto **out, struct err *err)
 {
     struct crypto *c CRYPTO_CLEANUP = calloc(1, sizeof *c);
 
-    guarded_init();
+    openssl_memory_init();
     if (c == NULL)
         return fail(err, ERR_FAILED, "out of memory");
     c->algorithms = calloc(1, sizeof *c->algorithms);
@@ -202,12 +202,12 @@ struct result aes256_blocks(const struct crypto *crypto, const uint8_t key[KEY_S
     if (!algorithms_of(crypto, &algorithms, err).ok)
         return FAIL;
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-    guarded_begin();
+    openssl_memory_begin();
     int done = ctx != NULL && EVP_EncryptInit_ex2(ctx, algorithms->ecb, key, NULL, NULL) == 1 &&
                EVP_CIPHER_CTX_set_padding(ctx, 0) == 1 &&
                EVP_EncryptUpdate(ctx, out, &got, in, size) == 1 && got == size;
 
-    guarded_end();
+    openssl_memory_end();
     EVP_CIPHER_CTX_free(ctx);
     if (!done)
         return openssl_failed(err, "OpenSSL failed to encrypt");
@@ -292,11 +292,11 @@ static bool set_keys(struct aead *a, const EVP_CIPHER *cipher, const uint8_t key
 {
     a->seal = EVP_CIPHER_CTX_new();
     a->open = EVP_CIPHER_CTX_new();
-    guarded_begin();
+    openssl_memory_begin();
     bool done = a->seal != NULL && a->open != NULL &&
                 EVP_EncryptInit_ex2(a->seal, cipher, key, NULL, NULL) == 1 &&
                 EVP_DecryptInit_ex2(a->open, cipher, key, NULL, NULL) == 1;
-    guarded_end();
+    openssl_memory_end();
     return done;
 }
 
@@ -325,9 +325,9 @@ struct result aead_new(struct aead **out, const struct crypto *crypto,
 static struct result copy_context(EVP_CIPHER_CTX **out, const EVP_CIPHER_CTX *ctx, struct err *err)
 {
     *out = EVP_CIPHER_CTX_new();
-    guarded_begin();
+    openssl_memory_begin();
     bool done = *out != NULL && EVP_CIPHER_CTX_copy(*out, ctx) == 1;
-    guarded_end();
+    openssl_memory_end();
     if (!done)
         return openssl_failed(err, "OpenSSL failed to copy a key");
     return OK;

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/secret.h"
-#include "crypto/guarded.h"
+#include "crypto/openssl_memory.h"
 
 /* What stands in front of the point of an EC key (RFC 5480): algorithm, curve, bit string. */
 static const uint8_t p256_prefix[] = {0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48,

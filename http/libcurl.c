@@ -3,12 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/dynamic.h"
+#include "base/late_library.h"
 #include "http/wiping_allocator.h"
 
 static struct libcurl loaded;
 
-static const struct dynamic_symbol symbols[] = {
+static const struct late_library_symbol symbols[] = {
     {"curl_global_init_mem", &loaded.global_init_mem},
     {"curl_easy_init", &loaded.easy_init},
     {"curl_easy_setopt", &loaded.easy_setopt},
@@ -26,14 +26,14 @@ static const struct dynamic_symbol symbols[] = {
     {NULL, NULL},
 };
 
-static const struct dynamic_library file = {"libcurl.so.4", "libcurl4", "HTTPS takes", symbols};
+static const struct late_library file = {"libcurl.so.4", "libcurl4", "HTTPS takes", symbols};
 
 struct result libcurl_load(const struct libcurl **out, struct err *err)
 {
     static bool ready;
 
     if (!ready) {
-        if (!dynamic_load(&file, err).ok)
+        if (!late_library_load(&file, err).ok)
             return FAIL;
         if (loaded.global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free, wiping_realloc, strdup,
                                    calloc) != CURLE_OK)

@@ -26,12 +26,12 @@ static const struct {
 #define LINES (sizeof lines / sizeof *lines)
 #define ID_LINE "CKA_ID: "
 
-struct pair_hints pem_hints(const struct pem *pem)
+struct key_pair_hints pem_hints(const struct pem *pem)
 {
-    return (struct pair_hints){view_text(pem->token_label),
-                               view_text(pem->token_serial),
-                               view_text(pem->key_label),
-                               {pem->id, pem->id_size}};
+    return (struct key_pair_hints){view_text(pem->token_label),
+                                   view_text(pem->token_serial),
+                                   view_text(pem->key_label),
+                                   {pem->id, pem->id_size}};
 }
 
 static bool begins(const char *line, size_t size, const char *with)

@@ -3,7 +3,7 @@
 #ifndef BULLA_KEYSTORE_PEM_H
 #define BULLA_KEYSTORE_PEM_H
 
-#include "keystore/pair.h"
+#include "keystore/key_pair.h"
 
 #define PEM_MAX 8192 /* bytes */
 
@@ -25,6 +25,6 @@ FALLIBLE pem_read(struct pem *pem, const struct crypto *crypto, const char *text
 FALLIBLE pem_text(const struct pem *pem, char **text, struct err *err);
 
 /* pem_hints gives views of the hints. */
-struct pair_hints pem_hints(const struct pem *pem);
+struct key_pair_hints pem_hints(const struct pem *pem);
 
 #endif

@@ -7,7 +7,7 @@
 #include "keystore/awskms/awskms.h"
 #include "keystore/keyring/keyring.h"
 #include "keystore/passphrase/passphrase.h"
-#include "keystore/shown.h"
+#include "keystore/redact.h"
 #include "keystore/spki/spki.h"
 
 #ifdef BULLA_PKCS11
@@ -53,7 +53,7 @@ void registry_each(void (*visit)(void *arg, const char *store, bool built), void
 
 static struct result not_built(size_t row, const char *reference, struct err *err)
 {
-    char *shown = reference_shown(reference);
+    char *shown = redact_reference(reference);
 
     (void)fail(err, ERR_UNSUPPORTED, "key '%s': this bulla has no %s key store",
                shown != NULL ? shown : "", schemes[row].what);
@@ -65,7 +65,7 @@ static struct result not_built(size_t row, const char *reference, struct err *er
 /* It would be printed, or a file made of it. */
 struct result registry_check_no_pin(const char *reference, struct err *err)
 {
-    char *shown = reference_shown(reference);
+    char *shown = redact_reference(reference);
     struct result r = OK;
 
     if (shown == NULL)

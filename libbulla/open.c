@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "libbulla/look.h"
 #include "libbulla/output.h"
+#include "libbulla/recognize.h"
 
 void sealed_close(struct sealed *f)
 {
@@ -24,7 +24,7 @@ void sealed_close(struct sealed *f)
 /* A file that was sealed, as its name says, is damaged even if nothing of its envelope is left. */
 static struct result name_damage(const char *name, struct err *err)
 {
-    if (err->class == ERR_FOREIGN && look_is_named(name))
+    if (err->class == ERR_FOREIGN && recognize_is_named(name))
         (void)fail(err, ERR_DAMAGED,
                    "'%s' is not a sealed file, or both copies of its envelope are damaged", name);
     return FAIL;

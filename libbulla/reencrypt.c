@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/atomic_file.h"
-#include "libbulla/inplace.h"
+#include "libbulla/in_place.h"
 
 /* What the new file has of the old one. */
 static struct result carry_over(const struct core *core, const struct reencrypt_options *options,
@@ -133,7 +133,7 @@ static struct result check_file(const struct sealed *f, const struct stat *locke
 {
     if (!file_same(locked, &f->st))
         return fail(err, ERR_FAILED, "'%s' was replaced by another program", f->source.name);
-    if (!inplace_check(&f->health, f->source.name, err).ok)
+    if (!in_place_check(&f->health, f->source.name, err).ok)
         return FAIL;
     if (!f->separate)
         return OK;
@@ -190,7 +190,7 @@ struct result reencrypt_file(struct session *from, struct session *to,
                              struct seal_report *report, struct err *err)
 {
     struct claim claim CLAIM_CLEANUP = {0}; /* dropped after the lock */
-    struct link_group *links LINK_GROUP_CLEANUP = NULL;
+    struct hard_link_group *links LINK_GROUP_CLEANUP = NULL;
     struct sealed f SEALED_CLEANUP = {0};
     int locked FD_CLEANUP = -1; /* against a rewrap of the same file */
     struct stat st = {0};
@@ -200,8 +200,8 @@ struct result reencrypt_file(struct session *from, struct session *to,
         return FAIL;
     if (report->waits)
         return OK;
-    if (!inplace_open(at->body, &locked, &st, err).ok || !sealed_open(&f, from, at, err).ok ||
+    if (!in_place_open(at->body, &locked, &st, err).ok || !sealed_open(&f, from, at, err).ok ||
         !check_file(&f, &st, err).ok || !replace(from, to, options, at->body, &f, report, err).ok)
         return FAIL;
-    return links == NULL ? OK : link_group_move(links, at->body, err);
+    return links == NULL ? OK : hard_link_group_move(links, at->body, err);
 }

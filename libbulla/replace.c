@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/atomic_file.h"
-#include "base/lacks.h"
+#include "base/unsupported.h"
 
 #define COPY_STEP (1u << 20) /* bytes */
 
@@ -53,7 +53,7 @@ struct result replace_file(const struct place *place, const struct stat *old,
         (body_at != REPLACE_NO_BODY && !copy_body(place, old, body_at, f.fd, err).ok) ||
         !atomic_file_like(&f, old, WHOSE_SAME, err).ok)
         return FAIL;
-    if (!keep_times && futimens(f.fd, NULL) != 0 && !is_lack(errno))
+    if (!keep_times && futimens(f.fd, NULL) != 0 && !unsupported_errno(errno))
         return fail_errno(err, "cannot set the times of '%s'", place->path);
     return atomic_file_commit(&f, err);
 }

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
-#include "libbulla/inplace.h"
+#include "libbulla/in_place.h"
 #include "libbulla/replace.h"
 #include "libbulla/rewrap_plan.h"
 
@@ -15,17 +15,17 @@ struct job {
     struct rewrap *rewrap;
     struct sealed sealed;
     struct plan plan;
-    const struct place *place; /* what is written: the file, or the envelope beside it */
-    struct stat st;            /* of that */
-    int fd;                    /* of that too, open for writing and locked; -1 before */
-    struct link_group *links;  /* all its names, if it has several and is replaced whole */
-    struct claim claim;        /* until the lock is gone */
+    const struct place *place;     /* what is written: the file, or the envelope beside it */
+    struct stat st;                /* of that */
+    int fd;                        /* of that too, open for writing and locked; -1 before */
+    struct hard_link_group *links; /* all its names, if it has several and is replaced whole */
+    struct claim claim;            /* until the lock is gone */
 };
 
 static void job_end(struct job *j)
 {
     fd_close(&j->fd);
-    link_group_drop(&j->links);
+    hard_link_group_drop(&j->links);
     plan_end(&j->plan);
     sealed_close(&j->sealed);
     claim_drop(&j->claim);
@@ -54,7 +54,7 @@ static struct result look(struct job *j, const struct sealed_place *from,
         return FAIL;
     j->place = j->sealed.separate ? &j->sealed.beside : from->body;
     j->st = j->sealed.separate ? j->sealed.envelope_st : j->sealed.st;
-    if (!inplace_check(&j->sealed.health, j->place->path, err).ok)
+    if (!in_place_check(&j->sealed.health, j->place->path, err).ok)
         return FAIL;
     pthread_mutex_lock(&s->lock);
     struct result planned = plan_make(&j->plan, j->rewrap, &j->sealed, err);
@@ -77,7 +77,7 @@ static struct result replace(struct job *j, const struct envelope *e, struct err
 
     if (!replace_file(j->place, &j->st, e, body_at, j->rewrap->preserve_times, err).ok)
         return FAIL;
-    return j->links == NULL ? OK : link_group_move(j->links, j->place, err);
+    return j->links == NULL ? OK : hard_link_group_move(j->links, j->place, err);
 }
 
 /* Whether the copies are written where they are. Not those of a small file, of which one sector may
@@ -140,10 +140,10 @@ static struct result put(struct job *j, const struct envelope *e, struct rewrap_
         }
         return replace(j, e, err);
     }
-    const struct inplace in = {j->fd, j->place->path, !j->sealed.health.used,
-                               r->session->sync == SYNC_EACH};
+    const struct in_place in = {j->fd, j->place->path, !j->sealed.health.used,
+                                r->session->sync == SYNC_EACH};
     bool unable;
-    if (!inplace_write(&in, e, &unable, err).ok)
+    if (!in_place_write(&in, e, &unable, err).ok)
         return FAIL;
     if (unable)
         return copy_instead(j, e, report, err);
@@ -160,7 +160,7 @@ static struct result take(struct job *j, const struct sealed_place *from, struct
     struct session silent = {0};
     struct stat st;
 
-    if (!inplace_open(j->place, &j->fd, &st, err).ok || !look(j, from, &silent, err).ok)
+    if (!in_place_open(j->place, &j->fd, &st, err).ok || !look(j, from, &silent, err).ok)
         return FAIL;
     if (separate != j->sealed.separate)
         return fail(err, ERR_FAILED, "'%s' changed while it was looked at", from->body->path);

@@ -25,7 +25,7 @@ void session_close(struct session *s)
 {
     free(s->written.slots);
     s->written = (struct written){0};
-    links_free(&s->links);
+    hard_links_free(&s->links);
     file_systems_close(&s->file_systems);
     branch_table_free(&s->table);
     branches_free(&s->branches);
@@ -170,14 +170,14 @@ void claim_drop(struct claim *c)
 }
 
 struct result session_find_names(struct session *s, const struct stat *st, const struct place *name,
-                                 struct link_group **all, bool *waits, struct err *err)
+                                 struct hard_link_group **all, bool *waits, struct err *err)
 {
     *waits = false;
     *all = NULL;
     if (st->st_nlink < 2)
         return OK;
     pthread_mutex_lock(&s->lock);
-    struct result r = links_found(&s->links, st, name, all, err);
+    struct result r = hard_links_found(&s->links, st, name, all, err);
     pthread_mutex_unlock(&s->lock);
     *waits = *all == NULL;
     return r;

@@ -8,7 +8,7 @@
 #include "base/place.h"
 #include "base/threads.h"
 #include "keystore/branch.h"
-#include "libbulla/links.h"
+#include "libbulla/hard_links.h"
 
 /* struct written: the files that this run put in their places, so that it does not replace its own
  * results by others of the same name. An open hash of inodes; {0} is empty. */
@@ -56,7 +56,7 @@ struct session {
     struct branches branches; /* made when the first file of their keys and context is */
     struct branch_table table;
     struct written written;
-    struct links links;               /* of files that are replaced whole */
+    struct hard_links links;          /* of files that are replaced whole */
     struct file_systems file_systems; /* for SYNC_END */
 
     const struct watch
@@ -95,10 +95,11 @@ void session_claim(struct session *s, struct claim *c, const struct stat *st);
 void claim_drop(struct claim *c);
 
 /* session_find_names notes a name of a file that is to be replaced whole, if it has several. *all
- * is as from links_found, and NULL if there is one name. *waits is true until the last was found.
+ * is as from hard_links_found, and NULL if there is one name. *waits is true until the last was
+ * found.
  */
 FALLIBLE session_find_names(struct session *s, const struct stat *st, const struct place *name,
-                            struct link_group **all, bool *waits, struct err *err);
+                            struct hard_link_group **all, bool *waits, struct err *err);
 
 /* session_open_keys is branch_open with the session's keys. */
 FALLIBLE session_open_keys(struct session *s, const struct envelope *e, struct branch_opened *o,

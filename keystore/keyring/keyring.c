@@ -5,11 +5,11 @@
 #include <unistd.h>
 
 #include "base/descriptor.h"
-#include "keystore/age.h"
+#include "keystore/key_age.h"
+#include "keystore/keyring/known_passphrase.h"
 #include "keystore/keyring/manage.h"
 #include "keystore/keyring/reference.h"
-#include "keystore/keyring/unlock.h"
-#include "keystore/keyring/used.h"
+#include "keystore/keyring/sealing_version.h"
 
 /* struct keyring: a keyring file, or a public key file, which can wrap only. */
 struct keyring {
@@ -17,18 +17,18 @@ struct keyring {
     const struct keystore_env *env;
     struct reference at;
     struct ring ring;
-    struct unlock *unlock; /* NULL if it was not locked when it was opened */
+    struct known_passphrase *unlock; /* NULL if it was not locked when it was opened */
     bool is_public;
     struct public_key public_key;
-    struct used used;
+    struct sealing_version used;
 };
 
 static void keyring_close(struct master_key *key)
 {
     struct keyring *k = (struct keyring *)key;
 
-    used_drop(&k->used);
-    unlock_drop(k->unlock);
+    sealing_version_drop(&k->used);
+    known_passphrase_drop(k->unlock);
     ring_free(&k->ring);
     reference_free(&k->at);
     free(k);
@@ -45,7 +45,7 @@ static struct result keyring_open(struct master_key **out, const struct keystore
     k->env = env;
     k->used.held = -1;
     if (!reference_load(&k->at, reference, env, &k->ring, &k->public_key, &k->is_public, err).ok ||
-        (ring_locked(&k->ring) && !unlock_hold(&k->unlock, &k->ring.file, err).ok)) {
+        (ring_locked(&k->ring) && !known_passphrase_hold(&k->unlock, &k->ring.file, err).ok)) {
         keyring_close(&k->key);
         return FAIL;
     }
@@ -92,7 +92,7 @@ static bool keyring_overdue(const struct master_key *key, uint64_t now, struct k
                               .created = v->created,
                               .rotate_after = ring_key->rotate_after};
     memcpy(info->name, ring_key->name, sizeof ring_key->name);
-    return key_overdue(info, now);
+    return key_age_overdue(info, now);
 }
 
 static bool keyring_lives_in(const struct master_key *key, const struct stat *st)
@@ -110,7 +110,7 @@ static struct result need_unlocked(struct keyring *k, struct err *err)
 {
     if (!ring_locked(&k->ring))
         return OK;
-    return unlock_ring(k->unlock, &k->at, &k->ring, k->env, err);
+    return known_passphrase_ring(k->unlock, &k->at, &k->ring, k->env, err);
 }
 
 /* struct wrapping: what a wrap is made with. */
@@ -145,13 +145,13 @@ static struct result ring_wrapping(struct keyring *k, struct wrapping *w, struct
 
 static struct result keyring_still_active(struct master_key *key, struct err *err)
 {
-    return used_check(&((struct keyring *)key)->used, err);
+    return sealing_version_check(&((struct keyring *)key)->used, err);
 }
 
 /* The version is the same for every wrap. */
 static struct result use_version(struct keyring *k, const struct wrapping *w, struct err *err)
 {
-    struct used *u = &k->used;
+    struct sealing_version *u = &k->used;
 
     if (u->version == 0) {
         u->path = k->at.path;
@@ -163,7 +163,7 @@ static struct result use_version(struct keyring *k, const struct wrapping *w, st
         memcpy(u->id, w->id, SLOT_KEY_ID_SIZE);
         u->version = w->version;
     }
-    return used_take(u, err);
+    return sealing_version_take(u, err);
 }
 
 static struct result keyring_wrap(struct master_key *key, const struct branch_identity *branch,

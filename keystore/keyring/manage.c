@@ -9,11 +9,11 @@
 #include "base/stream.h"
 #include "base/text.h"
 #include "base/trusted.h"
-#include "keystore/keyring/in_use.h"
-#include "keystore/keyring/public.h"
+#include "keystore/keyring/public_key.h"
 #include "keystore/keyring/reference.h"
 #include "keystore/keyring/ring_access.h"
 #include "keystore/keyring/ring_file.h"
+#include "keystore/keyring/version_lock.h"
 
 #define FALLBACK_NAME "key"
 #define LOCK_PAUSE_MS 50
@@ -247,7 +247,7 @@ static struct result changed_version(const struct change *c, enum key_change cha
 static struct result check_unused(const struct change *c, const struct ring_version *version,
                                   struct err *err)
 {
-    if (!in_use_anywhere(&c->place, c->key->id, version->number))
+    if (!version_lock_anywhere(&c->place, c->key->id, version->number))
         return OK;
     (void)fail(err, ERR_POLICY, "version %u of key '%s' is in use: a run on this host seals to it",
                version->number, c->key->name);
@@ -317,7 +317,7 @@ static struct result export_version(const struct ring_key *key, const struct rin
     memcpy(public_key.name, key->name, sizeof public_key.name);
     memcpy(public_key.id, key->id, SLOT_KEY_ID_SIZE);
     memcpy(public_key.bytes, v->public_key, X25519_SIZE);
-    return public_text(&public_key, text, err);
+    return public_key_text(&public_key, text, err);
 }
 
 struct result manage_export_public(const struct keystore_env *env, const char *reference,

@@ -129,7 +129,7 @@ struct result reference_load(struct reference *at, const char *text, const struc
     struct place place PLACE_CLEANUP = {0};
 
     if (!reference_split(at, text, err).ok || !find_place(&place, at->path, err).ok ||
-        !public_load(public_key, &place, is_public, err).ok)
+        !public_key_load(public_key, &place, is_public, err).ok)
         return FAIL;
     if (*is_public)
         return OK;

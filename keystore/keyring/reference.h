@@ -2,7 +2,7 @@
 #ifndef BULLA_KEYSTORE_KEYRING_REFERENCE_H
 #define BULLA_KEYSTORE_KEYRING_REFERENCE_H
 
-#include "keystore/keyring/public.h"
+#include "keystore/keyring/public_key.h"
 #include "keystore/keyring/ring.h"
 
 /* struct reference: PATH, PATH#NAME or PATH#NAME:VERSION, taken apart; {0} is empty. */

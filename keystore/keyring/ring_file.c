@@ -12,8 +12,8 @@
 #include "base/secret_file.h"
 #include "base/stream.h"
 #include "base/text.h"
-#include "keystore/age.h"
-#include "keystore/given.h"
+#include "keystore/descriptor_key.h"
+#include "keystore/key_age.h"
 #include "keystore/keyring/ring_access.h"
 #include "keystore/keyring/secret_json.h"
 
@@ -25,7 +25,8 @@
 #define PUBLIC_MARK "bulla-public-key"
 #define MARK_WITHIN 4096 /* bytes from the beginning */
 
-_Static_assert(GIVEN_MAX == RING_FILE_MAX, "a keyring may come by a descriptor, whatever its size");
+_Static_assert(DESCRIPTOR_KEY_MAX == RING_FILE_MAX,
+               "a keyring may come by a descriptor, whatever its size");
 
 #define NO_DAYS INT64_MIN /* where the member is not there */
 
@@ -304,7 +305,7 @@ struct result ring_load(struct ring *ring, const struct place *place, const char
     struct stat mine;
     size_t size;
 
-    if (given >= 0 ? !given_read(&text, &size, &mine, given, err).ok
+    if (given >= 0 ? !descriptor_key_read(&text, &size, &mine, given, err).ok
                    : !read_file(place, credentials, &text, &size, &mine, err).ok)
         return FAIL;
     if (size > RING_FILE_MAX && !check_mark(text.bytes, size, place->path, err).ok)

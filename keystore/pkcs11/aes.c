@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "keystore/pair.h"
+#include "keystore/key_pair.h"
 #include "keystore/pkcs11/ckr.h"
 #include "keystore/pkcs11/login.h"
 
@@ -223,9 +223,9 @@ struct result aes_wrap(struct token *token, const struct token_key *key,
         return FAIL;
     slot_begin(slot, method);
     slot_put_sized(slot, key->check, key->check_size);
-    pair_put_hint(slot, SLOT_TOKEN_LABEL, view_text(token->label));
-    pair_put_hint(slot, SLOT_TOKEN_SERIAL, view_text(token->serial));
-    pair_put_hint(slot, SLOT_KEY_LABEL, view_text(key->label));
+    key_pair_put_hint(slot, SLOT_TOKEN_LABEL, view_text(token->label));
+    key_pair_put_hint(slot, SLOT_TOKEN_SERIAL, view_text(token->serial));
+    key_pair_put_hint(slot, SLOT_KEY_LABEL, view_text(key->label));
     slot_put_sized(slot, key->id, key->id_size);
     if (method == SLOT_PKCS11_AES_KW)
         return kw_wrap(token, key, branch_key, slot, err);

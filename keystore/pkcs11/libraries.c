@@ -2,7 +2,7 @@
 
 #include <p11-kit/uri.h>
 
-#include "base/dynamic.h"
+#include "base/late_library.h"
 
 /* What is used of it, one row for each function, with its type, name, parameters and arguments, or
  * procedure. */
@@ -59,14 +59,14 @@ P11_KIT_FUNCTIONS(FORWARD, FORWARD_PROCEDURE)
 #define SYMBOL(type, name, parameters, arguments) {#name, &loaded.name},
 #define PROCEDURE_SYMBOL(name, parameters, arguments) {#name, &loaded.name},
 
-static const struct dynamic_library p11_kit = {
+static const struct late_library p11_kit = {
     "libp11-kit.so.0", "libp11-kit0", "tokens take",
-    (const struct dynamic_symbol[]){P11_KIT_FUNCTIONS(SYMBOL, PROCEDURE_SYMBOL){NULL, NULL}}};
+    (const struct late_library_symbol[]){P11_KIT_FUNCTIONS(SYMBOL, PROCEDURE_SYMBOL){NULL, NULL}}};
 
 struct result libraries_load(struct err *err)
 {
     static bool done;
 
-    done = done || dynamic_load(&p11_kit, err).ok;
+    done = done || late_library_load(&p11_kit, err).ok;
     return done ? OK : FAIL;
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "keystore/pair.h"
+#include "keystore/key_pair.h"
 #include "keystore/pkcs11/aes.h"
 #include "keystore/pkcs11/ckr.h"
 #include "keystore/pkcs11/login.h"
@@ -87,7 +87,7 @@ static struct result open_ec(struct named *n, const struct token_key *key, CK_OB
     n->key.calls++;
     if (!private_derive(n->token, key, half, n->env->crypto, point, &shared, err).ok)
         return FAIL;
-    return pair_open_ec(&key->spki, n->env->crypto, &shared, branch, slot, out, err);
+    return key_pair_open_ec(&key->spki, n->env->crypto, &shared, branch, slot, out, err);
 }
 
 /* By each private key that may be the pair's, until one opens it. If none does, a reason other than
@@ -164,14 +164,14 @@ static struct result wrap_pair(struct task *task, const struct token_key *key,
                                const struct branch_identity *branch, struct err *err)
 {
     struct named *n = task->named;
-    struct pair_hints hints = {view_text(n->token->label),
-                               view_text(n->token->serial),
-                               view_text(key->label),
-                               {key->id, key->id_size}};
+    struct key_pair_hints hints = {view_text(n->token->label),
+                                   view_text(n->token->serial),
+                                   view_text(key->label),
+                                   {key->id, key->id_size}};
     bool sha1 = n->env->token.oaep_sha1;
 
-    if (!pair_wrap(&key->spki, n->env->crypto, &hints, sha1, branch, &task->branch_key, &task->slot,
-                   err)
+    if (!key_pair_wrap(&key->spki, n->env->crypto, &hints, sha1, branch, &task->branch_key,
+                       &task->slot, err)
              .ok)
         return FAIL;
     if (key->spki.kind != SPKI_RSA || sha1 || !private_needs_oaep(n->token))
@@ -183,8 +183,8 @@ static struct result wrap_pair(struct task *task, const struct token_key *key,
         *err = why;
         return FAIL;
     }
-    if (!pair_wrap(&key->spki, n->env->crypto, &hints, true, branch, &task->branch_key, &task->slot,
-                   err)
+    if (!key_pair_wrap(&key->spki, n->env->crypto, &hints, true, branch, &task->branch_key,
+                       &task->slot, err)
              .ok ||
         !try_wrap(task, key, branch, err).ok)
         return FAIL;
@@ -262,7 +262,7 @@ static bool same(struct view v, const char *text)
 /* A slot that says it is of this token. */
 static bool of_token(const struct named *n, const struct slot *slot)
 {
-    return (pair_is_slot(slot) || aes_is_slot(slot)) &&
+    return (key_pair_is_slot(slot) || aes_is_slot(slot)) &&
            same(slot_view(slot, SLOT_TOKEN_LABEL), n->token->label) &&
            same(slot_view(slot, SLOT_TOKEN_SERIAL), n->token->serial);
 }
@@ -275,7 +275,7 @@ static const struct token_key *owner(const struct named *n, const struct slot *s
         const struct token_key *k = &n->keys.list[i];
         bool mine =
             !k->secret
-                ? pair_is_mine(&k->spki, slot)
+                ? key_pair_is_mine(&k->spki, slot)
                 : aes_may_open(k, slot) &&
                       (aes_is_checked(k, slot) ||
                        (of_token(n, slot) && same(slot_view(slot, SLOT_KEY_LABEL), k->label)));
@@ -336,7 +336,7 @@ static enum unwrapped pkcs11_unwrap(struct master_key *key, const struct branch_
 {
     struct named *n = (struct named *)key;
 
-    if (!pair_is_slot(slot) && !aes_is_slot(slot))
+    if (!key_pair_is_slot(slot) && !aes_is_slot(slot))
         return UNWRAP_NOT_MINE;
     if (n->away.class != ERR_NONE) {
         *err = n->away;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "keystore/pair.h"
+#include "keystore/key_pair.h"
 #include "keystore/pkcs11/aes.h"
 #include "keystore/pkcs11/login.h"
 #include "keystore/pkcs11/named.h"
@@ -94,7 +94,7 @@ static void use_facts(struct task *task, struct token *t, const struct token_key
     fact(task, "usable", usable ? "yes" : err.text);
     if (usable)
         fact(task, "method",
-             slot_method_name(key->secret ? method : pair_method(&key->spki, sha1)));
+             slot_method_name(key->secret ? method : key_pair_method(&key->spki, sha1)));
     if (object == 0) {
         fact(task, "private key", "seen after a login only");
         return;

@@ -8,7 +8,7 @@
 #include "base/place.h"
 #include "base/secret_file.h"
 #include "base/text.h"
-#include "keystore/given.h"
+#include "keystore/descriptor_key.h"
 #include "keystore/pem.h"
 
 #define MARK "-----BEGIN "
@@ -28,7 +28,7 @@ static struct result read_text(const struct secret_file *f, struct secret *text,
 
     if (given < 0)
         return secret_file_read(f, text, size, st, err);
-    if (!given_read(text, size, st, given, err).ok)
+    if (!descriptor_key_read(text, size, st, given, err).ok)
         return FAIL;
     return *size <= f->max
                ? OK
@@ -89,10 +89,10 @@ static struct result spki_wrap(struct master_key *key, const struct branch_ident
                                const struct secret *branch_key, struct slot *slot, struct err *err)
 {
     struct spki_file *f = (struct spki_file *)key;
-    struct pair_hints hints = pem_hints(&f->pem);
+    struct key_pair_hints hints = pem_hints(&f->pem);
 
-    return pair_wrap(&f->pem.spki, f->env->crypto, &hints, f->env->token.oaep_sha1, branch,
-                     branch_key, slot, err);
+    return key_pair_wrap(&f->pem.spki, f->env->crypto, &hints, f->env->token.oaep_sha1, branch,
+                         branch_key, slot, err);
 }
 
 /* Says where the private key is, as far as the file tells. */
@@ -118,7 +118,7 @@ static enum unwrapped spki_unwrap(struct master_key *key, const struct branch_id
 
     (void)branch;
     (void)branch_key;
-    if (!pair_is_mine(&pem->spki, slot))
+    if (!key_pair_is_mine(&pem->spki, slot))
         return UNWRAP_NOT_MINE;
     (void)fail(err, ERR_NO_KEY, "none of the given keys opens it: a public key only seals");
     hint(pem, err);
@@ -147,7 +147,7 @@ static enum slot_match spki_match(const struct master_key *key, const struct slo
 {
     const struct spki_file *f = (const struct spki_file *)key;
 
-    return pair_is_mine(&f->pem.spki, slot) ? SLOT_CURRENT : SLOT_OTHER;
+    return key_pair_is_mine(&f->pem.spki, slot) ? SLOT_CURRENT : SLOT_OTHER;
 }
 
 static bool spki_lives_in(const struct master_key *key, const struct stat *st)

@@ -2,7 +2,7 @@
 #include <jansson.h>
 #include <sys/stat.h>
 
-#include "keystore/age.h"
+#include "keystore/key_age.h"
 #include "keystore/keyring/ring_file.h"
 #include "tests/fuzz/fuzz.h"
 

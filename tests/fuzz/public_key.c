@@ -1,5 +1,5 @@
 /* A public key file: what is read and written is read and written again as the same text. */
-#include "keystore/keyring/public.h"
+#include "keystore/keyring/public_key.h"
 #include "tests/fuzz/fuzz.h"
 
 static struct result load(struct public_key *key, const char *name, bool *is_public,
@@ -8,7 +8,7 @@ static struct result load(struct public_key *key, const char *name, bool *is_pub
     struct place place PLACE_CLEANUP = {0};
 
     HOLDS(place_open(&place, name, err).ok);
-    return public_load(key, &place, is_public, err);
+    return public_key_load(key, &place, is_public, err);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -29,9 +29,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!is_public)
         return 0;
     HOLDS(ring_name_allowed(key.name) && key.version > 0 && x25519_is_canonical(key.bytes));
-    HOLDS(public_text(&key, &text, &err).ok);
+    HOLDS(public_key_text(&key, &text, &err).ok);
     fuzz_write("again", text, strlen(text));
     HOLDS(load(&again, "again", &still, &err).ok && still);
-    HOLDS(public_text(&again, &second, &err).ok && strcmp(text, second) == 0);
+    HOLDS(public_key_text(&again, &second, &err).ok && strcmp(text, second) == 0);
     return 0;
 }

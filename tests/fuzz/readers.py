@@ -36,7 +36,7 @@ READERS = {
     "http/xml.c": None,
     "keystore/awskms/arn.c": None,
     "keystore/awskms/kms.c": ["kind_of", "refused", "from_base64", "take_arn", "take_word", "take_blob", "take_plain", "kms_describe"],
-    "keystore/keyring/public.c": ["read_members", "read_text"],
+    "keystore/keyring/public_key.c": ["read_members", "read_text"],
     "keystore/keyring/reference.c": ["split_name", "reference_split"],
     "keystore/keyring/ring_file.c": ["read_key_bytes", "read_public", "read_material", "read_version", "read_versions", "read_key",
                                      "read_passphrase", "read_ring", "parse", "check_mark", "has_marks", "no_keyring_text"],
@@ -52,7 +52,7 @@ READERS = {
     "keystore/pkcs11/uri.c": ["find_known", "check_value", "check_attribute", "check_contradictions", "check_attributes", "read_key", "read_module", "read_pin", "read_parts",
                               "uri_read"],
     "keystore/registry.c": ["registry_check_no_pin", "begins", "registry_has_scheme", "keyset_check_age"],
-    "keystore/shown.c": None,
+    "keystore/redact.c": None,
 }
 
 # The other functions of these files that have branches, and why they are no readers.
@@ -94,7 +94,7 @@ OTHERS = {
     },
     "keystore/awskms/kms.c": {"writes a request": "context_json kms_decrypt kms_encrypt kms_reencrypt to_base64 dry",
                               "sends it, and says what failed": "ask remember_down"},
-    "keystore/keyring/public.c": {"opens the file": "public_load read_file", "writes": "public_text"},
+    "keystore/keyring/public_key.c": {"opens the file": "public_key_load read_file", "writes": "public_key_text"},
     "keystore/keyring/reference.c": {"finds a key in a ring that was read": "find_place reference_key reference_load",
                                      "asks for its passphrase and unlocks it": "reference_unlock reference_unlock_by"},
     "keystore/keyring/ring_file.c": {"opens the file, and looks whose it is": "check_file_mark read_file ring_load",

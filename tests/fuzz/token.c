@@ -3,7 +3,7 @@
 #include <sodium.h>
 #include <stddef.h>
 
-#include "keystore/pair.h"
+#include "keystore/key_pair.h"
 #include "keystore/pkcs11/aes.h"
 #include "keystore/pkcs11/login.h"
 #include "keystore/pkcs11/private.h"
@@ -395,7 +395,7 @@ static struct result use_secret(struct trial *t, bool unwrap, struct err *err)
 
 static struct result use_pair(struct trial *t, struct err *err)
 {
-    static const struct pair_hints none = {{0}, {0}, {0}, {0}};
+    static const struct key_pair_hints none = {{0}, {0}, {0}, {0}};
     const struct spki *spki = &t->key->spki;
     struct halves halves;
 
@@ -403,7 +403,8 @@ static struct result use_pair(struct trial *t, struct err *err)
         return FAIL;
     CK_OBJECT_HANDLE half = halves.list[0];
     HOLDS(
-        pair_wrap(spki, fuzz_crypto(), &none, false, &t->branch, &t->branch_key, &t->slot, err).ok);
+        key_pair_wrap(spki, fuzz_crypto(), &none, false, &t->branch, &t->branch_key, &t->slot, err)
+            .ok);
     if (spki->kind == SPKI_RSA)
         return private_decrypt(t->token, t->key, half, fuzz_crypto(), false,
                                (struct view){t->slot.wrap, t->slot.wrap_size}, &t->out, err);

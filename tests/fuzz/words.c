@@ -9,8 +9,8 @@
 #include "http/xml.h"
 #include "keystore/awskms/arn.h"
 #include "keystore/keyring/reference.h"
+#include "keystore/redact.h"
 #include "keystore/registry.h"
-#include "keystore/shown.h"
 #include "tests/fuzz/fuzz.h"
 
 static bool begins(const char *text, const char *with)
@@ -188,7 +188,7 @@ static void on_reference(const char *text, size_t size)
  * it. */
 static void on_shown(const char *text, size_t size)
 {
-    char *shown STRING_CLEANUP = reference_shown(text);
+    char *shown STRING_CLEANUP = redact_reference(text);
     const struct keystore_ops *ops;
     struct err err = {0};
     const char *rest;
@@ -196,7 +196,7 @@ static void on_shown(const char *text, size_t size)
     HOLDS(!registry_has_scheme(text) || strpbrk(text, ":/") != NULL);
 
     HOLDS(shown != NULL && strlen(shown) <= 3 * size + 3);
-    char *again STRING_CLEANUP = reference_shown(shown);
+    char *again STRING_CLEANUP = redact_reference(shown);
     HOLDS(again != NULL && strcmp(again, shown) == 0);
     if (strchr(text, '/') != NULL) /* it would be looked for */
         return;

@@ -1,0 +1,24 @@
+/* late_library: libraries that are loaded when they are needed first. Linked in the usual way, they
+ * and what they use would be in every start of the program. */
+#ifndef BULLA_BASE_LATE_LIBRARY_H
+#define BULLA_BASE_LATE_LIBRARY_H
+
+#include "base/err.h"
+
+/* struct late_library_symbol: a function, and the pointer to one that is to be set to it. */
+struct late_library_symbol {
+    const char *name;
+    void *pointer;
+};
+
+struct late_library {
+    const char *file, *package;                /* Debian's */
+    const char *purpose;                       /* whose need it is, for messages: "tokens take" */
+    const struct late_library_symbol *symbols; /* a name of NULL ends them */
+};
+
+/* late_library_load loads the library and finds every function; ERR_UNSUPPORTED if it is not
+ * installed or too old. */
+FALLIBLE late_library_load(const struct late_library *library, struct err *err);
+
+#endif

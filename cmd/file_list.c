@@ -1,0 +1,95 @@
+#include "cmd/file_list.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/stream.h"
+#include "base/wire.h"
+#include "cmd/common.h"
+#include "crypto/primitives.h"
+
+struct result shard_read(struct shard *s, const char *text, struct err *err)
+{
+    struct shard made;
+    char *slash, *end;
+
+    if (text == NULL)
+        return OK;
+    errno = 0;
+    made.share = strtoull(text, &slash, 10);
+    made.shares = *slash == '/' ? strtoull(slash + 1, &end, 10) : 0;
+    if (errno != 0 || *slash != '/' || *end != '\0' || strspn(text, "0123456789/") < strlen(text) ||
+        made.share < 1 || made.share > made.shares)
+        return fail(err, ERR_USAGE, "--shard is I/N with I from 1 to N, not '%s'", text);
+    *s = made;
+    return OK;
+}
+
+bool shard_has(const struct shard *s, const char *path)
+{
+    uint8_t hash[SHA256_SIZE];
+
+    if (s->shares == 0)
+        return true;
+    sha256(hash, &(struct view){(const uint8_t *)path, strlen(path)}, 1);
+    struct wire_reader reader = wire_reader(hash, sizeof hash);
+    return wire_get_u64(&reader) % s->shares == s->share - 1;
+}
+
+#define LISTED_MAX 8192 /* bytes of a name in a list; a longer one cannot be opened */
+
+/* The next name of a list; *more is false after the last. */
+static struct result next_name(FILE *file, const char *path, int end, char name[LISTED_MAX + 1],
+                               bool *more, struct err *err)
+{
+    size_t size = 0;
+    int c;
+
+    while ((c = getc(file)) != EOF && c != end) {
+        if (c == '\0') {
+            (void)fail(err, ERR_USAGE, "a name in '%s' has a zero byte in it", path);
+            err_hint(err, "with -0, zero bytes end the names");
+            return FAIL;
+        }
+        if (size == LISTED_MAX)
+            return fail(err, ERR_USAGE, "a name in '%s' is longer than %d bytes", path, LISTED_MAX);
+        name[size++] = (char)c;
+    }
+    if (c == EOF && ferror(file))
+        return fail_errno(err, "cannot read '%s'", path);
+    name[size] = '\0';
+    *more = c != EOF || size > 0;
+    return OK;
+}
+
+static struct result read_all(FILE *file, const char *path, int end,
+                              bool (*each)(void *arg, const char *name), void *arg, struct err *err)
+{
+    char name[LISTED_MAX + 1];
+    bool more = true;
+
+    while (!stream_interrupted()) {
+        if (!next_name(file, path, end, name, &more, err).ok)
+            return FAIL;
+        if (!more || (name[0] != '\0' && !each(arg, name)))
+            return OK;
+    }
+    return OK;
+}
+
+struct result file_list_read(const char *path, bool null, bool (*each)(void *arg, const char *name),
+                             void *arg, struct err *err)
+{
+    int end = null ? '\0' : '\n';
+
+    if (is_stdio(path))
+        return read_all(stdin, "standard input", end, each, arg, err);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return fail_input(err, "cannot open '%s'", path);
+    struct result done = read_all(file, path, end, each, arg, err);
+    (void)fclose(file); /* it was only read */
+    return done;
+}

@@ -1,0 +1,179 @@
+#include "libbulla/envelope_copy.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "libbulla/in_place.h"
+#include "libbulla/output.h"
+#include "libbulla/replace.h"
+
+struct result envelope_copy_export(struct sealed *f, const struct place *out, bool replace,
+                                   struct err *err)
+{
+    struct output output OUTPUT_CLEANUP = {0};
+
+    const struct inputs inputs = {&f->st, f->separate ? &f->envelope_st : NULL, NULL};
+
+    if (!output_open(&output, out, replace, &inputs, err).ok ||
+        !envelope_write(&f->envelope, &output.fd.sink, err).ok)
+        return FAIL;
+    return output_commit(&output, &f->st, WHOSE_OWN, err);
+}
+
+/* The envelope is written where the file has room for its copies, whatever it had when it was
+ * exported. */
+static struct result fit_copies(struct envelope *e, uint64_t body_at, const struct place *body,
+                                struct err *err)
+{
+    if (body_at == 0)
+        return fail(err, ERR_FAILED,
+                    "'%s' has no envelope of its own: it is a body that belongs "
+                    "beside one",
+                    body->path);
+    e->exponent = REGION_EXPONENT_MIN;
+    if (!envelope_fit(e, err).ok)
+        return FAIL;
+    if (envelope_size(e) > body_at) {
+        (void)fail(err, ERR_FAILED, "'%s' has no room for an envelope of this size", body->path);
+        err_hint(err, "'bulla decrypt --envelope' opens it with the envelope as it is");
+        return FAIL;
+    }
+    while (envelope_size(e) < body_at)
+        e->exponent++;
+    return OK;
+}
+
+/* Shows by the keys that the body at its place after the copies belongs to the envelope. Without
+ * that nothing is written: a body without envelope looks like any other file, and would be
+ * destroyed. */
+static struct result prove(struct session *s, const struct place *body, const struct stat *st,
+                           struct sealed *envelope, struct err *err)
+{
+    struct cobblestone c COBBLESTONE_CLEANUP = {0};
+    struct open_options any = {0};
+    int fd FD_CLEANUP = -1;
+    struct stat opened;
+
+    if (s->keys.count == 0) {
+        (void)fail(err, ERR_POLICY, "'%s' has no whole envelope of its own", body->path);
+        err_hint(err, "-k KEY proves that this one belongs to it");
+        return FAIL;
+    }
+    if (!place_open_file(body, false, &fd, &opened, err).ok)
+        return FAIL;
+    if (!file_same(&opened, st))
+        return fail(err, ERR_FAILED, "'%s' was replaced by another program", body->path);
+    source_forget(&envelope->source);
+    envelope->source = (struct source){.fd = fd, .name = body->path};
+    envelope->separate = true;
+    if (!open_start(s, &any, envelope, &c, err).ok)
+        return FAIL;
+    return fit_copies(&envelope->envelope, envelope->body_at, body, err);
+}
+
+/* Whether two envelopes of one file differ in their sequence numbers alone. */
+static bool same_slots(const struct envelope *a, const struct envelope *b)
+{
+    bool same = a->slot_count == b->slot_count &&
+                memcmp(a->wrapped_key, b->wrapped_key, WRAPPED_KEY_SIZE) == 0;
+
+    for (size_t i = 0; i < a->slot_count && same; i++)
+        same = slot_equal(&a->slots[i], &b->slots[i]);
+    return same;
+}
+
+/* Compares what the file has with what is to be put in, and picks the next sequence number. What a
+ * restore that was broken off put into one copy is not newer. */
+static struct result check(const struct place *body, const struct envelope *now, struct envelope *e,
+                           bool force, struct err *err)
+{
+    if (memcmp(now->core_hash, e->core_hash, SHA256_SIZE) != 0)
+        return fail(err, ERR_POLICY, "'%s' has the envelope of another file", body->path);
+    if (!fit_copies(e, envelope_size(now), body, err).ok)
+        return FAIL;
+    if (now->sequence > e->sequence && !same_slots(now, e) && !force) {
+        (void)fail(err, ERR_POLICY, "'%s' has a newer envelope", body->path);
+        err_hint(err, "--force puts the older one in all the same");
+        return FAIL;
+    }
+    /* After the last number comes the first: until both copies have it, the one that is there still
+     * counts. */
+    if (now->sequence >= e->sequence)
+        e->sequence = now->sequence == SEQUENCE_MAX ? 1 : now->sequence + 1;
+    return OK;
+}
+
+/* Reads the envelope that is to be put in: a file of nothing else. */
+static struct result read_envelope(struct sealed *f, const struct session *s,
+                                   const struct place *from, struct err *err)
+{
+    struct sealed_place at = {.body = from, .follow = true, .alone = true};
+
+    if (!sealed_open(f, s, &at, err).ok)
+        return FAIL;
+    if (f->st.st_size != (off_t)envelope_size(&f->envelope))
+        return fail(err, ERR_FAILED, "'%s' is not an envelope alone", from->path);
+    return OK;
+}
+
+/* Both copies must be good now. */
+static struct result read_back(const struct session *s, const struct sealed_place *body,
+                               const struct envelope *e, struct err *err)
+{
+    struct sealed f SEALED_CLEANUP = {0};
+
+    if (!sealed_open(&f, s, body, err).ok) {
+        err->class = err->class == ERR_FOREIGN ? ERR_DAMAGED : err->class;
+        return FAIL;
+    }
+    if (f.health.copy[0] != COPY_GOOD || f.health.copy[1] != COPY_GOOD ||
+        f.envelope.sequence != e->sequence)
+        return fail(err, ERR_DAMAGED, "'%s': what was read back is not what was written",
+                    body->body->path);
+    return OK;
+}
+
+/* One sector may have both copies of a small file, and the beginning of its body: it is replaced
+ * whole. Not if it has other names, which would keep the old one. */
+static struct result put(const struct place *body, int fd, const struct stat *st,
+                         const struct envelope *e, unsigned first, struct err *err)
+{
+    const struct in_place in = {fd, body->path, first, true};
+    bool whole = e->exponent < REGION_EXPONENT_USUAL && st->st_nlink == 1, unable = false;
+
+    if (!whole && !in_place_write(&in, e, &unable, err).ok)
+        return FAIL;
+    if (unable && st->st_nlink > 1)
+        return fail(err, ERR_FAILED,
+                    "'%s' has several names, and its file system cannot change a part of a file",
+                    body->path);
+    return whole || unable ? replace_file(body, st, e, envelope_size(e), false, err) : OK;
+}
+
+struct result envelope_copy_restore(struct session *s, const struct place *body,
+                                    const struct place *from, bool force, struct err *err)
+{
+    struct sealed_place at = {.body = body, .alone = true};
+    struct sealed envelope SEALED_CLEANUP = {0}, now SEALED_CLEANUP = {0};
+    int fd FD_CLEANUP = -1;
+    struct stat st;
+
+    if (!in_place_open(body, &fd, &st, err).ok || !read_envelope(&envelope, s, from, err).ok)
+        return FAIL;
+    if (!sealed_open(&now, s, &at, err).ok && err->class != ERR_DAMAGED &&
+        err->class != ERR_FOREIGN)
+        return FAIL;
+    if (now.open && !file_same(&now.st, &st))
+        return fail(err, ERR_FAILED, "'%s' was replaced by another program", body->path);
+    if (now.open && !in_place_check(&now.health, body->path, err).ok)
+        return FAIL;
+    if (now.open ? !check(body, &now.envelope, &envelope.envelope, force, err).ok
+                 : !prove(s, body, &st, &envelope, err).ok)
+        return FAIL;
+    if (!put(body, fd, &st, &envelope.envelope, now.open ? !now.health.used : 0, err).ok)
+        return FAIL;
+    if (read_back(s, &at, &envelope.envelope, err).ok)
+        return OK;
+    err_context(err, "the envelope was written, but could not be read back");
+    return FAIL;
+}

@@ -1,0 +1,100 @@
+#include "libbulla/recognize.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/text.h"
+
+/* Whether a copy begins there; copy B records where it is, so that an archive whose first file is
+ * sealed is not one itself. */
+static bool begins_at(int fd, off_t at, unsigned exponent)
+{
+    uint8_t start[ENVELOPE_MAGIC_SIZE + 4];
+
+    return pread(fd, start, sizeof start, at) == (ssize_t)sizeof start && envelope_begins(start) &&
+           (at == 0 || (start[sizeof start - 2] == 0 && start[sizeof start - 1] == exponent));
+}
+
+/* Whether either copy of an envelope begins as it should: A, or B wherever it may be. */
+static bool has_envelope(int fd)
+{
+    bool found = begins_at(fd, 0, 0);
+
+    for (unsigned e = REGION_EXPONENT_MIN; e <= REGION_EXPONENT_MAX && !found; e++)
+        found = begins_at(fd, (off_t)1 << e, e);
+    return found;
+}
+
+bool recognize_is_named(const char *name)
+{
+    return text_ends_with(name, SEALED_SUFFIX) ||
+           text_ends_with(name, SEALED_SUFFIX ENVELOPE_SUFFIX);
+}
+
+bool recognize_is_sealed(const struct place *file)
+{
+    struct place beside PLACE_CLEANUP = {0};
+    int fd FD_CLEANUP = -1;
+    bool there = false;
+    struct stat st;
+    struct err err;
+
+    if (!recognize_is_named(file->name) || !place_open_file(file, false, &fd, &st, &err).ok)
+        return false;
+    if (has_envelope(fd))
+        return true;
+    return text_ends_with(file->name, SEALED_SUFFIX) &&
+           place_beside(&beside, file, ENVELOPE_SUFFIX, &err).ok &&
+           place_stat(&beside, &st, &there, &err).ok && there;
+}
+
+/* Whether a file is an envelope and nothing else. */
+static bool is_envelope(const struct place *file)
+{
+    const struct sealed_place from = {.body = file, .alone = true};
+    struct sealed f SEALED_CLEANUP = {0};
+    struct session silent = {0};
+    struct err err;
+
+    return sealed_open(&f, &silent, &from, &err).ok &&
+           (uint64_t)f.st.st_size == envelope_size(&f.envelope);
+}
+
+/* Whose envelope it is, by the regular file that has its name without the ending. */
+static enum recognized look_at_envelope(const struct place *envelope)
+{
+    char *name STRING_CLEANUP =
+        strndup(envelope->name, strlen(envelope->name) - strlen(ENVELOPE_SUFFIX));
+    struct place body PLACE_CLEANUP = {0};
+    int fd FD_CLEANUP = -1;
+    bool there = false;
+    struct stat st;
+    struct err err;
+
+    if (name == NULL || !place_in(&body, envelope->dir, name, envelope->path, &err).ok ||
+        !place_stat(&body, &st, &there, &err).ok || !there || !S_ISREG(st.st_mode))
+        return RECOGNIZED_ALONE;
+    return place_open_file(&body, false, &fd, &st, &err).ok && has_envelope(fd)
+               ? RECOGNIZED_EXPORTED
+               : RECOGNIZED_DETACHED;
+}
+
+enum recognized recognize(const struct place *file)
+{
+    struct place beside PLACE_CLEANUP = {0};
+    int fd FD_CLEANUP = -1;
+    bool there = true;
+    struct stat st;
+    struct err err;
+
+    if (!place_open_file(file, false, &fd, &st, &err).ok)
+        return place_stat(file, &st, &there, &err).ok && !there ? RECOGNIZED_GONE
+                                                                : RECOGNIZED_UNKNOWN;
+    if (has_envelope(fd))
+        return text_ends_with(file->name, ENVELOPE_SUFFIX) && is_envelope(file)
+                   ? look_at_envelope(file)
+                   : RECOGNIZED_SEALED;
+    if (place_beside(&beside, file, ENVELOPE_SUFFIX, &err).ok && is_envelope(&beside))
+        return RECOGNIZED_BODY;
+    return recognize_is_named(file->name) ? RECOGNIZED_BROKEN : RECOGNIZED_PLAIN;
+}
