@@ -1,7 +1,7 @@
 /* stream: where bytes come from and where they go, in order.
  *
  * Both wait for a descriptor that does not block, retry after EINTR and short counts, and give up
- * with ERR_INTERRUPTED once stream_interrupt was called. */
+ * with ERR_INTERRUPTED once this thread's host was interrupted (base/host.h). */
 #ifndef BULLA_BASE_STREAM_H
 #define BULLA_BASE_STREAM_H
 
@@ -11,8 +11,7 @@
 
 #include "base/err.h"
 
-/* stream_interrupt makes every later read and write fail; safe in a signal handler. */
-void stream_interrupt(void);
+/* stream_interrupted is true once the host of this thread was interrupted. */
 bool stream_interrupted(void);
 
 /* stream_keep_output keeps standard output for bulla alone: it moves to another descriptor, which
@@ -35,6 +34,10 @@ struct source {
     const struct watch *watch; /* told of what is read; NULL = nobody */
     uint8_t *ahead;            /* bytes that were put back, owned; NULL if none */
     size_t ahead_at, ahead_size;
+
+    /* Reads in place of fd, which is -1: up to size bytes, 0 only at the end. NULL = fd is read. */
+    struct result (*read)(void *arg, void *buf, size_t size, size_t *got, struct err *err);
+    void *read_arg;
 
     /* Called when nothing more comes: OK means that this is the end; a failure is a failure to
      * read. NULL = it is the end. */

@@ -5,6 +5,7 @@
 #include "base/atomic_file.h"
 #include "base/cleanup.h"
 #include "base/command.h"
+#include "base/host.h"
 #include "base/stream.h"
 #include "base/text.h"
 #include "cmd/batch.h"
@@ -46,7 +47,8 @@ static struct result read_command(struct encrypt *e, struct err *err)
         return OK;
     if (o->operands.count > 0 || o->files_from != NULL)
         return fail(err, ERR_USAGE, "--from-command takes no FILE");
-    if (asprintf(&e->script, "umask %04o; %s", (unsigned)atomic_file_umask(), o->from_command) < 0)
+    if (asprintf(&e->script, "umask %04o; %s", (unsigned)host_program()->umask, o->from_command) <
+        0)
         e->script = NULL;
     if (asprintf(&e->name, "command '%s'", o->from_command) < 0)
         e->name = NULL;
