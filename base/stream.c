@@ -26,35 +26,18 @@
  * that memory does not fill with what is still to be written, and the sync at the end is short. */
 #define FLUSH_STEP (UINT64_C(8) << 20)
 
-/* Where standard output is kept: above the descriptors that users name, as of PINs, one of which
- * must not come to mean it; lower where fewer are allowed. */
-#define KEPT_FROM 512
-
-static int output = STDOUT_FILENO;
-
 bool stream_interrupted(void)
 {
     return atomic_load(&host_current()->interrupted);
 }
 
-struct result stream_keep_output(struct err *err)
+struct result source_look(const struct source *s, struct stat *st, struct err *err)
 {
-    int at = KEPT_FROM, kept;
-
-    do
-        kept = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, at);
-    while (kept < 0 && errno == EINVAL && (at /= 2) > STDERR_FILENO);
-    if (kept < 0 && errno == EINVAL)
-        errno = EMFILE;
-    if (kept < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
-        return fail_errno(err, "cannot put standard output aside");
-    output = kept;
-    return OK;
-}
-
-int stream_output(void)
-{
-    return output;
+    *st = (struct stat){0};
+    if (s->fd < 0)
+        return OK;
+    pipe_widen(s->fd);
+    return fstat(s->fd, st) == 0 ? OK : fail_errno(err, "cannot look at %s", s->name);
 }
 
 /* Takes what was put back, as far as it goes. */

@@ -14,12 +14,6 @@
 /* stream_interrupted is true once the host of this thread was interrupted. */
 bool stream_interrupted(void);
 
-/* stream_keep_output keeps standard output for bulla alone: it moves to another descriptor, which
- * no program that is started inherits, and what code of others prints goes to standard error. Once,
- * before such code is loaded. stream_output gives the descriptor: 1 until then. */
-FALLIBLE stream_keep_output(struct err *err);
-int stream_output(void);
-
 /* struct watch: somebody who wants to know how reading goes on. */
 struct watch {
     void (*read)(void *arg, size_t bytes);
@@ -45,6 +39,10 @@ struct source {
     void *end_arg;
     bool ended; /* end was asked, and nothing more is read */
 };
+
+/* source_look fills *st for a source that somebody else opened, all zero if it is no descriptor,
+ * and asks for a larger buffer if it is a pipe. */
+FALLIBLE source_look(const struct source *s, struct stat *st, struct err *err);
 
 /* source_read fills buf with size bytes; *got is less only at the end of the source. */
 FALLIBLE source_read(struct source *s, void *buf, size_t size, size_t *got, struct err *err);

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "libbulla/output.h"
 #include "libbulla/recognize.h"
 
 void sealed_close(struct sealed *f)
@@ -101,11 +100,10 @@ struct result sealed_open(struct sealed *f, const struct session *s,
     struct sealed made SEALED_CLEANUP = {.open = true, .owned = -1};
 
     if (from->body == NULL) {
-        made.source =
-            (struct source){.fd = STDIN_FILENO, .name = "standard input", .watch = s->watch};
-        pipe_widen(STDIN_FILENO);
-        if (fstat(STDIN_FILENO, &made.st) != 0)
-            return fail_errno(err, "cannot look at standard input");
+        made.source = *from->stream;
+        made.source.watch = s->watch;
+        if (!source_look(&made.source, &made.st, err).ok)
+            return FAIL;
     } else {
         if (!place_open_file(from->body, from->follow, &made.owned, &made.st, err).ok)
             return FAIL;
@@ -363,9 +361,9 @@ struct result open_file(struct session *s, const struct open_options *options,
     if (options->remove_source && !S_ISREG(f->st.st_mode))
         return fail(err, ERR_FAILED, "'%s' is not a regular file and is not removed",
                     f->source.name);
-    if (!output_open(&output, out, options->replace, &inputs, err).ok ||
+    if (!output_open(&output, out, options->outlet, options->replace, &inputs, err).ok ||
         (!options->allow_wider && !output_guard(&output, like, options->whose, err).ok) ||
-        !open_stream(s, options, f, &output.fd.sink, size, err).ok ||
+        !open_stream(s, options, f, output.sink, size, err).ok ||
         (options->remove_source && !source_unchanged(&f->source, &f->st, err).ok) ||
         !output_commit(&output, like, options->whose, err).ok)
         return FAIL;
