@@ -13,11 +13,20 @@
 
 #include "base/err.h"
 
+struct command; /* base/command.h */
+
 /* struct host: of a handle it is made by host_init. */
 struct host {
     atomic_bool interrupted;
     int wake;     /* a descriptor to read from once it was interrupted; 0 = none: a signal wakes */
     mode_t umask; /* of the results; no file of a run is open to others before it is one */
+
+    /* Runs a command that a setting names and takes what it prints, as command_output does. NULL =
+     * no command is run; the program does it by itself. */
+    struct result (*command)(void *arg, const struct command *c, void *out, size_t room,
+                             size_t *size, struct err *err);
+    void *command_arg;
+
     void (*tell)(void *arg,
                  const char *text); /* of what file systems lack; NULL = nobody is told */
     void *tell_arg;
