@@ -75,6 +75,12 @@ FALLIBLE open_start(struct session *s, const struct open_options *options, struc
 FALLIBLE sealed_check_body(struct sealed *f, const struct session *s, const struct secret *data_key,
                            struct err *err);
 
+/* sealed_check_prefix does that for the first size bytes of a body, at most
+ * COBBLESTONE_PREFIX_SIZE. */
+FALLIBLE sealed_check_prefix(const struct sealed *f, const struct session *s,
+                             const struct secret *data_key, const uint8_t *prefix, size_t size,
+                             struct err *err);
+
 /* open_body runs a body whose source is *f after open_start. That the file may change meanwhile, as
  * its envelope does in a rewrap, is no matter: what is opened is authentic to its last chunk. */
 FALLIBLE open_body(struct session *s, struct sealed *f, struct body *body, uint64_t *size,
