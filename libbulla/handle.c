@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/command.h"
 #include "base/secret_file.h"
 #include "crypto/passphrase.h"
 #include "keystore/descriptor_key.h"
