@@ -205,7 +205,7 @@ static bool wait_done(struct worker *w, unsigned timeout, struct err *err)
         if (clock_ms() - since >= (uint64_t)allowed * 1000) {
             (void)fail(err, ERR_STORE, "PKCS#11 module '%s' did not answer for %u seconds",
                        w->module.name, allowed);
-            err_hint(err, "--token-timeout lets it take longer");
+            err_hint_option(err, "--token-timeout lets it take longer");
             return false;
         }
     }
@@ -254,8 +254,8 @@ static struct result load(struct worker *w, struct err *err)
     (void)module_back(&w->module, CKR_OK);
     if (w->handle == NULL) {
         (void)fail(err, ERR_STORE, "cannot load PKCS#11 module: %s", dlerror());
-        err_hint(err, "install it, or name another by module-path, --module or "
-                      "BULLA_PKCS11_MODULE");
+        err_hint_option(err, "install it, or name another by module-path, --module or "
+                             "BULLA_PKCS11_MODULE");
         return FAIL;
     }
     void *symbol = dlsym(w->handle, "C_GetFunctionList");
@@ -298,7 +298,7 @@ static struct result start(struct job *job)
     if (rv == CKR_OK)
         return OK;
     (void)ckr_fail(&job->err, rv, "PKCS#11 module '%s': C_Initialize", w->path);
-    err_hint(
+    err_hint_option(
         &job->err,
         "this user may have no right to read its settings or tokens (SoftHSM finds them by "
         "SOFTHSM2_CONF); some modules want --module-args (BULLA_PKCS11_INIT_ARGS), NSS for one");
