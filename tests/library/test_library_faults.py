@@ -66,6 +66,20 @@ def test_only_what_the_header_names_is_given_out(library):
     assert names == [f"{name}@@BULLA_0" for name in functions((TOP / "libbulla/bulla.h").read_text())] and len(names) > 10
 
 
+def test_the_static_library_shows_no_more(library, seal, bulla, ring, work, tmp_path):
+    """And is linked as pkg-config says."""
+    archive = library.parent / "libbulla.a"
+    lines = subprocess.run(["nm", "-g", "--defined-only", archive], capture_output=True, text=True, check=True).stdout.splitlines()
+    names = [line.split()[2] for line in lines if len(line.split()) == 3]
+    assert sorted(names) == functions((TOP / "libbulla/bulla.h").read_text())
+    private = re.search(r"^Libs.private: (.*)$", (library.parents[1] / "meson-private/bulla.pc").read_text(), re.M).group(1).split()
+    needs = subprocess.run(["pkg-config", "--libs", "libsodium", "libcrypto", "jansson"], capture_output=True, text=True, check=True).stdout.split()
+    how = ["-std=c11", f"-I{TOP / 'libbulla'}", TOP / "examples/seal.c", archive, *needs, *[word for word in private if word.startswith("-l")]]
+    subprocess.run(["gcc", *how, "-o", tmp_path / "seal"], check=True)
+    sealed = subprocess.run([tmp_path / "seal", f"file:{ring}"], input=PLAIN, capture_output=True, cwd=work, check=True).stdout
+    assert subprocess.run([seal, "-d", f"file:{ring}"], input=sealed, capture_output=True, cwd=work, check=True).stdout == PLAIN
+
+
 def test_the_program_gives_nothing_out(bulla):
     lines = subprocess.run(["nm", "-D", "--defined-only", bulla.program], capture_output=True, text=True, check=True).stdout.splitlines()
     assert not [line for line in lines if "@GLIBC" not in line]  # of which the program has its copies
