@@ -5,6 +5,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 FLOORS = ["base", "crypto", "http", "aws", "keystore", "libbulla", "cmd"]  # from the ground up
 STORES = sorted(p.name for p in (TOP / "keystore").iterdir() if p.is_dir())
@@ -118,6 +120,9 @@ def test_every_source_is_built():
 
 
 def test_the_tree_is_as_clang_format_has_it():
+    version = subprocess.run(["clang-format", "--version"], capture_output=True, text=True, check=True).stdout
+    if " version 14." not in version:
+        pytest.skip(f"the tree is as clang-format 14 has it, and this is {version.strip()}")
     run = subprocess.run(["clang-format", "--dry-run", "-Werror", *map(str, SOURCES)], capture_output=True)
     assert run.returncode == 0, run.stderr.decode()[:2000]
 
