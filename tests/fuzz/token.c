@@ -407,9 +407,9 @@ static struct result use_pair(struct trial *t, struct err *err)
             .ok);
     if (spki->kind == SPKI_RSA)
         return private_key_decrypt(t->token, t->key, half, fuzz_crypto(), false,
-                               (struct view){t->slot.wrap, t->slot.wrap_size}, &t->out, err);
+                                   (struct view){t->slot.wrap, t->slot.wrap_size}, &t->out, err);
     return private_key_derive(t->token, t->key, half, fuzz_crypto(),
-                          (struct view){t->slot.wrap, spki_point(spki).size}, &t->out, err);
+                              (struct view){t->slot.wrap, spki_point(spki).size}, &t->out, err);
 }
 
 static void use(struct token *token, const struct token_key *key, const struct uri *uri)
