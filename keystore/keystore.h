@@ -40,10 +40,34 @@ struct token_options {
     bool rotating;
 };
 
+/* struct store_state: what a store remembers for one host, from key to key. A store's own struct
+ * begins with it. */
+struct store_state {
+    struct store_state *next;
+    const struct keystore_ops *store;
+    void (*drop)(struct store_state *state); /* the host's share of it */
+};
+
+/* struct store_states: those of a host, which opens one key at a time; {0} is empty. */
+struct store_states {
+    struct store_state *first;
+};
+
+/* store_states_find gives what a store remembers for a host; NULL if it does not yet. states may be
+ * NULL. store_states_add gives it to the host, which frees all by store_states_free when no key is
+ * open any more. */
+struct store_state *store_states_find(const struct store_states *states,
+                                      const struct keystore_ops *store);
+void store_states_add(struct store_states *states, struct store_state *state);
+void store_states_free(struct store_states *states);
+
 /* struct keystore_env: what a store needs of the program around it. It outlives every key opened
  * with it. */
 struct keystore_env {
     const struct crypto *crypto;
+
+    /* What the stores remember between two keys; NULL = nothing. */
+    struct store_states *states;
 
     /* Gets a passphrase or a PIN for what is named, from the user or from where the user said. The
      * caller frees *out. */
