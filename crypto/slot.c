@@ -194,6 +194,11 @@ void slot_put_sized(struct slot *slot, const void *bytes, size_t size)
     put(slot, wire_put_sized, bytes, size);
 }
 
+struct view slot_wrap(const struct slot *slot)
+{
+    return (struct view){slot->wrap, slot->wrap_size};
+}
+
 struct view slot_view(const struct slot *slot, enum slot_field field)
 {
     struct wire_reader r = wire_reader(slot->header, slot->header_size);

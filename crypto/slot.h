@@ -122,6 +122,9 @@ void slot_put_number(struct slot *slot, uint32_t value);
 void slot_put_fixed(struct slot *slot, const void *bytes, size_t size);
 void slot_put_sized(struct slot *slot, const void *bytes, size_t size);
 
+/* slot_wrap is the wrapped branch key. */
+struct view slot_wrap(const struct slot *slot);
+
 /* slot_view gives the bytes of a field (of a number, its 4 bytes); empty if the method has no such
  * field. */
 struct view slot_view(const struct slot *slot, enum slot_field field);

@@ -278,8 +278,8 @@ static bool agree(const struct crypto *crypto, const struct curve *curve, EVP_PK
            EVP_PKEY_derive(ctx, shared, &size) == 1 && size == curve->shared;
 }
 
-struct result spki_seal_ec(const struct spki *spki, const struct crypto *crypto, struct view info,
-                           struct view aad, const uint8_t *in, size_t size, uint8_t *out,
+struct result spki_seal_ec(const struct spki *spki, const struct crypto *crypto,
+                           const struct hpke_binding *binding, struct view plain, uint8_t *out,
                            struct err *err)
 {
     const struct curve *curve = &curves[spki->kind];
@@ -293,6 +293,6 @@ struct result spki_seal_ec(const struct spki *spki, const struct crypto *crypto,
         ERR_clear_error();
         return openssl_failed(err, "OpenSSL failed to agree on a key");
     }
-    return hpke_seal_shared(crypto, curve->kem, shared.bytes, enc, spki_point(spki).bytes, info,
-                            aad, in, size, out, err);
+    const struct hpke_agreement a = {curve->kem, shared.bytes, enc, spki_point(spki).bytes};
+    return hpke_seal_agreed(crypto, &a, binding, plain, out, err);
 }

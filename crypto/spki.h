@@ -52,9 +52,9 @@ const struct hpke_kem *spki_kem(const struct spki *spki);
 FALLIBLE spki_seal_rsa(const struct spki *spki, const struct crypto *crypto, bool sha1,
                        const uint8_t *in, size_t size, uint8_t *out, struct err *err);
 
-/* spki_seal_ec is hpke_seal_shared with an ephemeral key that it draws. */
-FALLIBLE spki_seal_ec(const struct spki *spki, const struct crypto *crypto, struct view info,
-                      struct view aad, const uint8_t *in, size_t size, uint8_t *out,
+/* spki_seal_ec is hpke_seal_agreed with an ephemeral key that it draws. */
+FALLIBLE spki_seal_ec(const struct spki *spki, const struct crypto *crypto,
+                      const struct hpke_binding *binding, struct view plain, uint8_t *out,
                       struct err *err);
 
 #endif

@@ -49,13 +49,15 @@ static void check_seals(const struct spki *spki)
 {
     static const uint8_t secret[KEY_SIZE];
     uint8_t out[RSA_BYTES_MAX + HPKE_ENC_MAX + KEY_SIZE + AEAD_TAG_SIZE];
-    struct view none = {secret, 0};
+    const struct hpke_binding none = {{secret, 0}, {secret, 0}};
     struct err err;
 
     if (spki->kind == SPKI_RSA)
         HOLDS(spki_seal_rsa(spki, fuzz_crypto(), false, secret, sizeof secret, out, &err).ok);
     else
-        HOLDS(spki_seal_ec(spki, fuzz_crypto(), none, none, secret, sizeof secret, out, &err).ok);
+        HOLDS(spki_seal_ec(spki, fuzz_crypto(), &none, (struct view){secret, sizeof secret}, out,
+                           &err)
+                  .ok);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
