@@ -97,7 +97,7 @@ static struct result ask(struct kms *kms, const struct question *q, json_t **ans
     char *body WIPING_CLEANUP = q->request != NULL ? json_dumps(q->request, JSON_COMPACT) : NULL;
     const char *what = q->op->what;
     struct caller caller = chain_caller(&kms->account->chain);
-    char target[64];
+    char target[64], id[HTTP_HEADER_MAX + 1];
     const char *const headers[] = {"Content-Type: application/x-amz-json-1.1", target, NULL};
     struct fault fault;
 
@@ -128,10 +128,11 @@ static struct result ask(struct kms *kms, const struct question *q, json_t **ans
     if (fault.name[0] != '\0')
         return refused(&call, q, &fault, refusal, err);
     *answer = json_read(&got);
-    if (*answer == NULL)
-        return fail(err, ERR_STORE, "key '%s': %s: the answer is not JSON (request %s)", q->key_id,
-                    what, got.header[0] != '\0' ? got.header : "without an id");
-    return OK;
+    if (*answer != NULL)
+        return OK;
+    bool has_id = http_header(&got, "x-amzn-requestid", id, sizeof id);
+    return fail(err, ERR_STORE, "key '%s': %s: the answer is not JSON (request %s)", q->key_id,
+                what, has_id ? id : "without an id");
 }
 
 /* The encryption context: FORMAT.md section 5. NULL when memory is out. */

@@ -20,7 +20,6 @@ READERS = [
     "crypto/cobblestone.c",
     "crypto/core.c",
     "crypto/envelope.c",
-    "crypto/oaep.c",
     "crypto/slot.c",
     "crypto/spki.c",
     "http/http.c",
@@ -37,8 +36,9 @@ READERS = [
     "keystore/pkcs11/token_keys.c",
     "keystore/pkcs11/token.c",
     "keystore/pkcs11/aes_key.c",
-    "keystore/pkcs11/private_key.c",
     "keystore/pkcs11/uri.c",
     "keystore/registry.c",
     "keystore/redact.c",
+    "crypto/oaep.c",
+    "keystore/pkcs11/private_key.c",
 ]
