@@ -100,6 +100,7 @@ static void fill_env(struct keystore_env *env, struct bulla *b)
     const struct bulla_options *o = &b->options;
 
     env->arg = b;
+    env->states = &b->states;
     env->passphrase = ask_secret;
     env->warn = warn;
     env->environment = (struct environment){variable, b};
@@ -179,6 +180,7 @@ static void drop(struct bulla *b)
     struct host *before = host_enter(&b->host);
 
     session_close(&b->session);
+    store_states_free(&b->states);
     descriptor_key_forget();
     (void)host_enter(before);
     host_end(&b->host);
