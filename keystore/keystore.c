@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+const struct keystore_admin keystore_no_admin = {0};
+
 static const char *const state_names[] = {
     [KEY_ACTIVE] = "active",
     [KEY_RETIRED] = "retired",

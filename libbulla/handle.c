@@ -8,6 +8,7 @@
 #include "base/secret_file.h"
 #include "crypto/passphrase.h"
 #include "keystore/descriptor_key.h"
+#include "keystore/external/slots.h"
 #include "libbulla/callback.h"
 #include "libbulla/external_key.h"
 
@@ -192,10 +193,10 @@ static struct result check_external(const struct bulla_options *o, struct err *e
 {
     for (size_t i = 0; i < o->external_count; i++) {
         const char *name = o->external[i] != NULL ? o->external[i]->name : NULL;
-        if (name == NULL || name[0] == '\0' || strlen(name) > SLOT_KEY_NAME_MAX ||
+        if (name == NULL || name[0] == '\0' || strlen(name) > SLOT_EXTERNAL_NAME_MAX ||
             !text_is_utf8(name, strlen(name)))
             return fail(err, ERR_USAGE, "the name of a key is not 1 to %d bytes of UTF-8",
-                        SLOT_KEY_NAME_MAX);
+                        SLOT_EXTERNAL_NAME_MAX);
     }
     return OK;
 }

@@ -18,7 +18,7 @@ bool aes_key_is_slot(const struct slot *slot)
 
 bool aes_key_is_checked(const struct token_key *key, const struct slot *slot)
 {
-    return slot_view(slot, SLOT_CHECK_VALUE).size >= CHECK_VALUE_USUAL &&
+    return slot_view(slot, &pkcs11_check_value).size >= CHECK_VALUE_USUAL &&
            key->check_size >= CHECK_VALUE_USUAL;
 }
 
@@ -26,7 +26,7 @@ bool aes_key_may_open(const struct token_key *key, const struct slot *slot)
 {
     if (!key->secret || !aes_key_is_slot(slot))
         return false;
-    struct view id = slot_view(slot, SLOT_CKA_ID), check = slot_view(slot, SLOT_CHECK_VALUE);
+    struct view id = slot_view(slot, &pkcs11_aes_id), check = slot_view(slot, &pkcs11_check_value);
     size_t both = check.size < key->check_size ? check.size : key->check_size;
     return id.size == key->id_size && memcmp(id.bytes, key->id, id.size) == 0 &&
            memcmp(check.bytes, key->check, both) == 0;
@@ -38,8 +38,8 @@ static bool may(struct token *t, const struct token_key *key, CK_ATTRIBUTE_TYPE 
     return token_flag(t, key->aes, one, true) && token_flag(t, key->aes, other, true);
 }
 
-struct result aes_key_method(struct token *token, const struct token_key *key,
-                             enum slot_code *method, struct err *err)
+struct result aes_key_method(struct token *token, const struct token_key *key, unsigned *method,
+                             struct err *err)
 {
     if (token_can(token, CKM_AES_GCM, CKF_ENCRYPT | CKF_DECRYPT) &&
         may(token, key, CKA_ENCRYPT, CKA_DECRYPT)) {
@@ -218,16 +218,16 @@ struct result aes_key_wrap(struct token *token, const struct login *login,
                            const struct token_key *key, const struct branch_identity *branch,
                            const struct secret *branch_key, struct slot *slot, struct err *err)
 {
-    enum slot_code method;
+    unsigned method;
     uint8_t aad[SLOT_AAD_MAX];
 
     if (!aes_key_method(token, key, &method, err).ok)
         return FAIL;
     slot_begin(slot, method);
     slot_put_sized(slot, key->check, key->check_size);
-    key_pair_put_hint(slot, SLOT_TOKEN_LABEL, view_text(token->label));
-    key_pair_put_hint(slot, SLOT_TOKEN_SERIAL, view_text(token->serial));
-    key_pair_put_hint(slot, SLOT_KEY_LABEL, view_text(key->label));
+    key_pair_put_hint(slot, &key_pair_token_label, view_text(token->label));
+    key_pair_put_hint(slot, &key_pair_token_serial, view_text(token->serial));
+    key_pair_put_hint(slot, &key_pair_key_label, view_text(key->label));
     slot_put_sized(slot, key->id, key->id_size);
     if (method == SLOT_PKCS11_AES_KW)
         return kw_wrap(token, key, branch_key, slot, err);

@@ -8,7 +8,7 @@
 
 /* aes_key_method says how a key of this token wraps: SLOT_PKCS11_AES_GCM where it can. ERR_NO_KEY
  * if it can neither. */
-FALLIBLE aes_key_method(struct token *token, const struct token_key *key, enum slot_code *method,
+FALLIBLE aes_key_method(struct token *token, const struct token_key *key, unsigned *method,
                         struct err *err);
 
 /* aes_key_wrap fills *slot. */

@@ -80,7 +80,7 @@ static void token_facts(struct token_job *job, struct token *t)
 static void use_facts(struct token_job *job, struct token *t, const struct token_key *key)
 {
     struct err err = {0};
-    enum slot_code method = SLOT_PKCS11_AES_GCM;
+    unsigned method = SLOT_PKCS11_AES_GCM;
     struct halves halves = {{key->aes}, key->secret};
     struct err none;
     bool in_sight;

@@ -64,7 +64,7 @@ static struct result pkcs11_open(struct master_key **out, const struct keystore_
 static struct result open_rsa(const struct private_key *key, const struct slot *slot,
                               struct secret *out, struct err *err)
 {
-    bool sha1 = slot->method->code == SLOT_PKCS11_RSA_OAEP_SHA1;
+    bool sha1 = slot->method->code == SLOT_RSA_OAEP_SHA1;
 
     return private_key_decrypt(key, sha1, (struct view){slot->wrap, slot->wrap_size}, out, err);
 }
@@ -256,8 +256,8 @@ static bool same(struct view v, const char *text)
 static bool of_token(const struct key_reference *n, const struct slot *slot)
 {
     return (key_pair_is_slot(slot) || aes_key_is_slot(slot)) &&
-           same(slot_view(slot, SLOT_TOKEN_LABEL), n->token->label) &&
-           same(slot_view(slot, SLOT_TOKEN_SERIAL), n->token->serial);
+           same(slot_view(slot, &key_pair_token_label), n->token->label) &&
+           same(slot_view(slot, &key_pair_token_serial), n->token->serial);
 }
 
 /* The key that a slot is of for certain. Where no check value tells AES keys apart, all that the
@@ -271,7 +271,7 @@ static const struct token_key *owner(const struct key_reference *n, const struct
                 ? key_pair_is_mine(&k->spki, slot)
                 : aes_key_may_open(k, slot) &&
                       (aes_key_is_checked(k, slot) ||
-                       (of_token(n, slot) && same(slot_view(slot, SLOT_KEY_LABEL), k->label)));
+                       (of_token(n, slot) && same(slot_view(slot, &key_pair_key_label), k->label)));
         if (mine)
             return k;
     }
@@ -370,17 +370,18 @@ static enum slot_match pkcs11_match(const struct master_key *key, const struct s
 
 const struct keystore_ops pkcs11_ops = {
     .name = "pkcs11",
-    .reach = REACH_MODULES,
     .open = pkcs11_open,
     .wrap = pkcs11_wrap,
     .unwrap = pkcs11_unwrap,
     .reopens = pkcs11_reopens,
     .match = pkcs11_match,
     .close = pkcs11_close,
+    .describe = pkcs11_describe,
+};
+
+const struct keystore_admin pkcs11_admin = {
     .create = pkcs11_create,
     .rotate = pkcs11_rotate,
     .export_public = pkcs11_export_public,
     .list = pkcs11_list,
-    .describe = pkcs11_describe,
-    .left_behind = modules_left_behind,
 };
