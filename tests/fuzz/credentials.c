@@ -13,6 +13,7 @@
 #include "aws/credentials/chain.h"
 #include "aws/sts.h"
 #include "crypto/slot.h"
+#include "keystore/awskms/slots.h"
 #include "tests/fuzz/fuzz.h"
 
 #define SOME_PID 4194305 /* above all that there can be */

@@ -1,4 +1,4 @@
-#include "keystore/pkcs11/show.h"
+#include "keystore/pkcs11/describe.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,10 +6,10 @@
 
 #include "base/text.h"
 #include "keystore/key_pair.h"
-#include "keystore/pkcs11/aes.h"
+#include "keystore/pkcs11/aes_key.h"
 #include "keystore/pkcs11/login.h"
-#include "keystore/pkcs11/named.h"
 #include "keystore/pkcs11/private_key.h"
+#include "keystore/pkcs11/token_job.h"
 
 #define TEXT_MAX 512
 
@@ -48,116 +48,116 @@ static void append(char *text, const char *word)
     snprintf(text + size, TEXT_MAX - size, "%s%s", size > 0 ? ", " : "", word);
 }
 
-static void fact(struct task *task, const char *name, const char *value)
+static void fact(struct token_job *job, const char *name, const char *value)
 {
-    task_fact(task, false, name, value);
+    token_job_fact(job, false, name, value);
 }
 
-static void token_facts(struct task *task, struct token *t)
+static void token_facts(struct token_job *job, struct token *t)
 {
     char text[TEXT_MAX] = "", maker[65], model[33];
     size_t i;
 
     token_text(maker, t->info.manufacturerID, sizeof t->info.manufacturerID);
     token_text(model, t->info.model, sizeof t->info.model);
-    fact(task, "token label", t->label);
-    fact(task, "token serial", t->serial);
-    fact(task, "manufacturer", maker);
-    fact(task, "model", model);
-    fact(task, "module", t->module->name);
+    fact(job, "token label", t->label);
+    fact(job, "token serial", t->serial);
+    fact(job, "manufacturer", maker);
+    fact(job, "model", model);
+    fact(job, "module", t->module->name);
     for (i = 0; i < sizeof pin_flags / sizeof *pin_flags; i++)
         if ((t->info.flags & pin_flags[i].flag) != 0)
             append(text, pin_flags[i].text);
-    fact(task, "PIN", text[0] != '\0' ? text : "none");
+    fact(job, "PIN", text[0] != '\0' ? text : "none");
     text[0] = '\0';
     for (i = 0; i < sizeof mechanisms / sizeof *mechanisms; i++)
         if (token_can(t, mechanisms[i].type, mechanisms[i].flag))
             append(text, mechanisms[i].name);
-    fact(task, "mechanisms", text[0] != '\0' ? text : "none that bulla uses");
+    fact(job, "mechanisms", text[0] != '\0' ? text : "none that bulla uses");
 }
 
 /* How bulla would use a key, or why it cannot; and where its private half is. */
-static void use_facts(struct task *task, struct token *t, const struct token_key *key)
+static void use_facts(struct token_job *job, struct token *t, const struct token_key *key)
 {
     struct err err = {0};
-    enum slot_code method = SLOT_PKCS11_AES_GCM;
+    unsigned method = SLOT_PKCS11_AES_GCM;
     struct halves halves = {{key->aes}, key->secret};
     struct err none;
     bool in_sight;
-    bool usable =
-        key->secret ? aes_method(t, key, &method, &err).ok : keys_fit(t, key, &in_sight, &err).ok;
-    bool sha1 = task->named->env->token.oaep_sha1;
+    bool usable = key->secret ? aes_key_method(t, key, &method, &err).ok
+                              : token_keys_fit(t, key, &in_sight, &err).ok;
+    bool sha1 = job->reference->env.token.oaep_sha1;
 
-    if (!key->secret && !keys_private(t, key, &halves, &none).ok)
+    if (!key->secret && !token_keys_private(t, key, &halves, &none).ok)
         halves.count = 0;
     CK_OBJECT_HANDLE object = halves.count > 0 ? halves.list[0] : 0;
-    fact(task, "usable", usable ? "yes" : err.text);
+    fact(job, "usable", usable ? "yes" : err.text);
     if (usable)
-        fact(task, "method",
+        fact(job, "method",
              slot_method_name(key->secret ? method : key_pair_method(&key->spki, sha1)));
     if (object == 0) {
-        fact(task, "private key", "seen after a login only");
+        fact(job, "private key", "seen after a login only");
         return;
     }
-    fact(task, "extractable", token_flag(t, object, CKA_EXTRACTABLE, false) ? "yes" : "no");
+    fact(job, "extractable", token_flag(t, object, CKA_EXTRACTABLE, false) ? "yes" : "no");
     if (token_flag(t, object, CKA_ALWAYS_AUTHENTICATE, false))
-        fact(task, "PIN at each use", "yes");
+        fact(job, "PIN at each use", "yes");
 }
 
-static void key_facts(struct task *task, struct token *t, const struct token_key *key)
+static void key_facts(struct token_job *job, struct token *t, const struct token_key *key)
 {
     char hex[2 * SLOT_CKA_ID_MAX + 1];
 
-    fact(task, "key label", key->label);
-    fact(task, "CKA_ID", text_hex(hex, key->id, key->id_size));
-    fact(task, "kind", key->secret ? "aes256" : key->spki.name);
+    fact(job, "key label", key->label);
+    fact(job, "CKA_ID", text_hex(hex, key->id, key->id_size));
+    fact(job, "kind", key->secret ? "aes256" : key->spki.name);
     if (key->secret)
-        fact(task, "check value", text_hex(hex, key->check, key->check_size));
+        fact(job, "check value", text_hex(hex, key->check, key->check_size));
     else
-        fact(task, "SPKI SHA-256", text_hex(hex, key->spki.hash, SHA256_SIZE));
-    use_facts(task, t, key);
+        fact(job, "SPKI SHA-256", text_hex(hex, key->spki.hash, SHA256_SIZE));
+    use_facts(job, t, key);
 }
 
-static struct result describe(struct task *task, struct err *err)
+static struct result describe(struct token_job *job, struct err *err)
 {
-    struct named *n = task->named;
+    struct key_reference *n = job->reference;
     const struct token_key *key;
 
-    token_facts(task, n->token);
-    if (!named_one(n, &key, err).ok)
+    token_facts(job, n->token);
+    if (!key_reference_one(n, &key, err).ok)
         return FAIL;
     /* A login shows more. If it fails, who uses the key next is told so. */
     struct err ignored;
-    (void)token_login(n->token, &n->uri, n->env, &ignored).ok;
-    key_facts(task, n->token, key);
+    (void)token_login(n->token, &n->login, &ignored).ok;
+    key_facts(job, n->token, key);
     return OK;
 }
 
 struct result pkcs11_describe(struct master_key *key, const struct key_sink *sink, struct err *err)
 {
-    struct task *task = task_new((struct named *)key, describe, err);
+    struct token_job *job = token_job_new((struct key_reference *)key, describe, err);
 
-    if (task == NULL || !task_do(task, err))
+    if (job == NULL || !token_job_do(job, err))
         return FAIL;
-    task_tell(task, sink);
-    task_free(task);
+    token_job_tell(job, sink);
+    token_job_free(job);
     return OK;
 }
 
-static void list_keys(struct task *task, struct token *t, const struct token_keys *keys)
+static void list_keys(struct token_job *job, struct token *t, const struct token_keys *keys)
 {
     for (size_t i = 0; i < keys->count; i++) {
-        char *uri = keys_uri(&keys->list[i], t, &task->named->uri);
-        task_fact(task, true, "key", uri);
+        char *uri = token_keys_uri(&keys->list[i], t, &job->reference->uri);
+        token_job_fact(job, true, "key", uri);
         free(uri);
-        key_facts(task, t, &keys->list[i]);
+        key_facts(job, t, &keys->list[i]);
     }
     for (size_t i = 0; i < keys->unusable_count; i++) {
-        char *uri = uri_for(&task->named->uri, &t->info, keys->unusable[i].label, NULL);
-        task_fact(task, true, "key", uri);
+        char *uri = uri_for(&job->reference->uri, &t->info, keys->unusable[i].label, NULL);
+        token_job_fact(job, true, "key", uri);
         free(uri);
-        fact(task, "key label", keys->unusable[i].label);
-        fact(task, "usable", keys->unusable[i].why);
+        fact(job, "key label", keys->unusable[i].label);
+        fact(job, "usable", keys->unusable[i].why);
     }
 }
 
@@ -173,37 +173,37 @@ static bool wants_login(const struct uri *uri, const struct token *t)
 
 static struct result list_token(void *arg, struct token *t, struct err *err)
 {
-    struct task *task = arg;
-    struct named *n = task->named;
-    struct token_keys keys __attribute__((cleanup(keys_free))) = {0};
+    struct token_job *job = arg;
+    struct key_reference *n = job->reference;
+    struct token_keys keys __attribute__((cleanup(token_keys_free))) = {0};
     char *uri = uri_for(&n->uri, &t->info, NULL, NULL);
 
-    task_fact(task, true, "token", uri);
+    token_job_fact(job, true, "token", uri);
     free(uri);
-    token_facts(task, t);
-    if (wants_login(&n->uri, t) && !token_login(t, &n->uri, n->env, err).ok)
+    token_facts(job, t);
+    if (wants_login(&n->uri, t) && !token_login(t, &n->login, err).ok)
         return FAIL;
-    if (!keys_find(&keys, t, &n->uri, n->env->crypto, err).ok)
+    if (!token_keys_find(&keys, t, &n->uri, n->crypto, err).ok)
         return FAIL;
-    list_keys(task, t, &keys);
+    list_keys(job, t, &keys);
     return OK;
 }
 
-static struct result list(struct task *task, struct err *err)
+static struct result list(struct token_job *job, struct err *err)
 {
-    return token_each(task->named->module, &task->named->uri, list_token, task, err);
+    return token_each(job->reference->module, &job->reference->uri, list_token, job, err);
 }
 
 struct result pkcs11_list(const struct keystore_env *env, const char *reference,
                           const struct key_sink *sink, struct err *err)
 {
-    struct named *n;
-    struct task *task;
+    struct key_reference *n;
+    struct token_job *job;
 
-    if (!named_do(&n, &task, env, reference, list, NULL, err).ok)
+    if (!token_job_open(&n, &job, env, reference, list, NULL, err).ok)
         return FAIL;
-    task_tell(task, sink);
-    task_free(task);
-    named_close(n);
+    token_job_tell(job, sink);
+    token_job_free(job);
+    key_reference_drop(n);
     return OK;
 }

@@ -1,6 +1,6 @@
-/* show: telling what is on a token. */
-#ifndef BULLA_KEYSTORE_PKCS11_SHOW_H
-#define BULLA_KEYSTORE_PKCS11_SHOW_H
+/* describe: telling what is on a token. */
+#ifndef BULLA_KEYSTORE_PKCS11_DESCRIBE_H
+#define BULLA_KEYSTORE_PKCS11_DESCRIBE_H
 
 #include "keystore/keystore.h"
 

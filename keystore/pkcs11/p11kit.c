@@ -1,4 +1,4 @@
-#include "keystore/pkcs11/libraries.h"
+#include "keystore/pkcs11/p11kit.h"
 
 #include <p11-kit/uri.h>
 
@@ -63,7 +63,7 @@ static const struct late_library p11_kit = {
     "libp11-kit.so.0", "libp11-kit0", "tokens take",
     (const struct late_library_symbol[]){P11_KIT_FUNCTIONS(SYMBOL, PROCEDURE_SYMBOL){NULL, NULL}}};
 
-struct result libraries_load(struct err *err)
+struct result p11kit_load(struct err *err)
 {
     static bool done;
 

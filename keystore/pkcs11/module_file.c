@@ -1,4 +1,4 @@
-#include "keystore/pkcs11/configured.h"
+#include "keystore/pkcs11/module_file.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -76,7 +76,7 @@ static struct result take_path(const char *name, const char *module, char **path
     return fail(err, ERR_FAILED, "out of memory");
 }
 
-struct result configured_module(const char *name, char **path, char **arguments, struct err *err)
+struct result module_file_read(const char *name, char **path, char **arguments, struct err *err)
 {
     struct setting settings[] = {{.name = "module"}, {.name = "x-init-reserved"}, {NULL}};
     struct result r = OK;

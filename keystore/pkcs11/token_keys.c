@@ -1,4 +1,4 @@
-#include "keystore/pkcs11/keys.h"
+#include "keystore/pkcs11/token_keys.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,14 +11,14 @@
 #define VERSION_DIGITS 4
 #define VERSION_MAX 999999999u
 
-void keys_free(struct token_keys *keys)
+void token_keys_free(struct token_keys *keys)
 {
     free(keys->list);
     free(keys->unusable);
     *keys = (struct token_keys){0};
 }
 
-unsigned keys_version(const char *label, const char *name)
+unsigned token_keys_version(const char *label, const char *name)
 {
     const char *v = strrchr(label, '-');
     unsigned version = 0;
@@ -35,7 +35,7 @@ unsigned keys_version(const char *label, const char *name)
     return version;
 }
 
-const struct token_key *keys_newest(const struct token_keys *keys)
+const struct token_key *token_keys_newest(const struct token_keys *keys)
 {
     const struct token_key *newest = &keys->list[0];
 
@@ -45,18 +45,18 @@ const struct token_key *keys_newest(const struct token_keys *keys)
     return newest;
 }
 
-char *keys_uri(const struct token_key *key, const struct token *token, const struct uri *uri)
+char *token_keys_uri(const struct token_key *key, const struct token *token, const struct uri *uri)
 {
     struct view id = {key->id, key->id_size};
 
     return uri_for(uri, &token->info, key->label[0] != '\0' ? key->label : NULL, &id);
 }
 
-void keys_hint_two(const struct token_key *a, const struct token_key *b, const struct token *token,
-                   const struct uri *uri, struct err *err)
+void token_keys_hint_two(const struct token_key *a, const struct token_key *b,
+                         const struct token *token, const struct uri *uri, struct err *err)
 {
-    char *first = keys_uri(a, token, uri);
-    char *second = keys_uri(b, token, uri);
+    char *first = token_keys_uri(a, token, uri);
+    char *second = token_keys_uri(b, token, uri);
 
     if (first != NULL && second != NULL)
         err_hint(err, "name one: '%s' or '%s'", first, second);
@@ -64,11 +64,11 @@ void keys_hint_two(const struct token_key *a, const struct token_key *b, const s
     free(second);
 }
 
-struct result keys_many(const struct token_keys *keys, const struct token *token,
-                        const struct uri *uri, struct err *err)
+struct result token_keys_many(const struct token_keys *keys, const struct token *token,
+                              const struct uri *uri, struct err *err)
 {
     (void)fail(err, ERR_USAGE, "%zu keys are named by '%s'", keys->count, uri->text);
-    keys_hint_two(&keys->list[0], &keys->list[1], token, uri, err);
+    token_keys_hint_two(&keys->list[0], &keys->list[1], token, uri, err);
     return FAIL;
 }
 
@@ -235,7 +235,8 @@ static struct result add(struct search *s, CK_OBJECT_HANDLE object, CK_OBJECT_CL
 
     s->token->value_failed = CKR_OK;
     read_label(s->token, object, key.label);
-    key.version = keys_version(key.label, s->uri->has_label && !s->exact ? s->uri->label : NULL);
+    key.version =
+        token_keys_version(key.label, s->uri->has_label && !s->exact ? s->uri->label : NULL);
     if (s->uri->has_label && !s->exact && key.version == 0)
         return OK;
     if (!token_value(s->token, object, CKA_ID, key.id, sizeof key.id, &key.id_size))
@@ -308,20 +309,20 @@ static struct result search(struct token_keys *made, bool exact, struct token *t
 static struct result two_meanings(const struct token_keys *exact, const struct token_keys *versions,
                                   const struct token *token, const struct uri *uri, struct err *err)
 {
-    const struct token_key *newest = keys_newest(versions);
+    const struct token_key *newest = token_keys_newest(versions);
 
     (void)fail(err, ERR_USAGE, "key '%s': token '%s' has a key '%s' and also '%s'", uri->text,
                token->label, exact->list[0].label, newest->label);
-    keys_hint_two(&exact->list[0], newest, token, uri, err);
+    token_keys_hint_two(&exact->list[0], newest, token, uri, err);
     return FAIL;
 }
 
-struct result keys_find(struct token_keys *keys, struct token *token, const struct uri *uri,
-                        const struct crypto *crypto, struct err *err)
+struct result token_keys_find(struct token_keys *keys, struct token *token, const struct uri *uri,
+                              const struct crypto *crypto, struct err *err)
 {
-    struct token_keys made __attribute__((cleanup(keys_free))) = {0};
-    struct token_keys versions __attribute__((cleanup(keys_free))) = {0};
-    bool bare = uri->has_label && keys_version(uri->label, NULL) == 0;
+    struct token_keys made __attribute__((cleanup(token_keys_free))) = {0};
+    struct token_keys versions __attribute__((cleanup(token_keys_free))) = {0};
+    bool bare = uri->has_label && token_keys_version(uri->label, NULL) == 0;
 
     if (!search(&made, true, token, uri, crypto, err).ok ||
         (bare && !search(&versions, false, token, uri, crypto, err).ok))
@@ -329,11 +330,11 @@ struct result keys_find(struct token_keys *keys, struct token *token, const stru
     if (made.count > 0 && versions.count > 0)
         return two_meanings(&made, &versions, token, uri, err);
     if (bare && made.count + made.unusable_count == 0) {
-        keys_free(&made);
+        token_keys_free(&made);
         made = versions;
         versions = (struct token_keys){0};
     }
-    keys_free(keys);
+    token_keys_free(keys);
     *keys = made;
     made = (struct token_keys){0};
     return OK;
@@ -401,8 +402,8 @@ static struct result no_private(const struct token *token, const struct token_ke
     return FAIL;
 }
 
-struct result keys_private(struct token *token, const struct token_key *key, struct halves *out,
-                           struct err *err)
+struct result token_keys_private(struct token *token, const struct token_key *key,
+                                 struct halves *out, struct err *err)
 {
     if (!find_halves(token, key, out, err).ok)
         return FAIL;
@@ -424,8 +425,8 @@ static struct result check_mechanism(struct token *t, const struct token_key *ke
     return FAIL;
 }
 
-struct result keys_fit(struct token *token, const struct token_key *key, bool *in_sight,
-                       struct err *err)
+struct result token_keys_fit(struct token *token, const struct token_key *key, bool *in_sight,
+                             struct err *err)
 {
     bool rsa = key->spki.kind == SPKI_RSA;
     bool all = token->logged_in || (token->info.flags & CKF_LOGIN_REQUIRED) == 0;

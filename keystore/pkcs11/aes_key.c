@@ -1,4 +1,4 @@
-#include "keystore/pkcs11/aes.h"
+#include "keystore/pkcs11/aes_key.h"
 
 #include <string.h>
 
@@ -11,22 +11,22 @@
 #define CHECK_VALUE_USUAL 3 /* bytes; PKCS#11 v2.40, 4.10.2 */
 #define IV_ROOM 64          /* bytes; a module that makes the IV itself writes it there */
 
-bool aes_is_slot(const struct slot *slot)
+bool aes_key_is_slot(const struct slot *slot)
 {
     return slot->method->code == SLOT_PKCS11_AES_GCM || slot->method->code == SLOT_PKCS11_AES_KW;
 }
 
-bool aes_is_checked(const struct token_key *key, const struct slot *slot)
+bool aes_key_is_checked(const struct token_key *key, const struct slot *slot)
 {
-    return slot_view(slot, SLOT_CHECK_VALUE).size >= CHECK_VALUE_USUAL &&
+    return slot_view(slot, &pkcs11_check_value).size >= CHECK_VALUE_USUAL &&
            key->check_size >= CHECK_VALUE_USUAL;
 }
 
-bool aes_may_open(const struct token_key *key, const struct slot *slot)
+bool aes_key_may_open(const struct token_key *key, const struct slot *slot)
 {
-    if (!key->secret || !aes_is_slot(slot))
+    if (!key->secret || !aes_key_is_slot(slot))
         return false;
-    struct view id = slot_view(slot, SLOT_CKA_ID), check = slot_view(slot, SLOT_CHECK_VALUE);
+    struct view id = slot_view(slot, &pkcs11_aes_id), check = slot_view(slot, &pkcs11_check_value);
     size_t both = check.size < key->check_size ? check.size : key->check_size;
     return id.size == key->id_size && memcmp(id.bytes, key->id, id.size) == 0 &&
            memcmp(check.bytes, key->check, both) == 0;
@@ -38,8 +38,8 @@ static bool may(struct token *t, const struct token_key *key, CK_ATTRIBUTE_TYPE 
     return token_flag(t, key->aes, one, true) && token_flag(t, key->aes, other, true);
 }
 
-struct result aes_method(struct token *token, const struct token_key *key, enum slot_code *method,
-                         struct err *err)
+struct result aes_key_method(struct token *token, const struct token_key *key, unsigned *method,
+                             struct err *err)
 {
     if (token_can(token, CKM_AES_GCM, CKF_ENCRYPT | CKF_DECRYPT) &&
         may(token, key, CKA_ENCRYPT, CKA_DECRYPT)) {
@@ -81,7 +81,8 @@ static CK_GCM_PARAMS gcm_params(uint8_t *iv, struct view aad)
                            .ulTagBits = 8 * AEAD_TAG_SIZE};
 }
 
-static struct result gcm_wrap(struct token *t, const struct token_key *key, struct view aad,
+static struct result gcm_wrap(struct token *t, const struct login *login,
+                              const struct token_key *key, struct view aad,
                               const struct secret *branch_key, struct slot *slot, struct err *err)
 {
     uint8_t iv[IV_ROOM] = {0}, sealed[2 * GCM_SIZE];
@@ -93,7 +94,7 @@ static struct result gcm_wrap(struct token *t, const struct token_key *key, stru
         return FAIL;
     CK_RV rv = CALL(t->module, C_EncryptInit, t->session, &mechanism, key->aes);
     if (rv == CKR_OK)
-        rv = token_again(t, key->aes);
+        rv = token_again(t, login, key->aes);
     if (rv == CKR_OK)
         rv = CALL(t->module, C_Encrypt, t->session, branch_key->bytes, branch_key->size, sealed,
                   &size);
@@ -109,7 +110,8 @@ static struct result gcm_wrap(struct token *t, const struct token_key *key, stru
     return OK;
 }
 
-static struct result gcm_unwrap(struct token *t, const struct token_key *key, struct view aad,
+static struct result gcm_unwrap(struct token *t, const struct login *login,
+                                const struct token_key *key, struct view aad,
                                 const struct slot *slot, struct secret *branch_key, struct err *err)
 {
     struct secret plain SECRET_CLEANUP = {0};
@@ -125,7 +127,7 @@ static struct result gcm_unwrap(struct token *t, const struct token_key *key, st
     memcpy(sealed, slot->wrap + AEAD_NONCE_SIZE, GCM_SIZE);
     CK_RV rv = CALL(t->module, C_DecryptInit, t->session, &mechanism, key->aes);
     if (rv == CKR_OK)
-        rv = token_again(t, key->aes);
+        rv = token_again(t, login, key->aes);
     if (rv != CKR_OK)
         return token_broken(t, rv, "C_DecryptInit by AES-GCM", err);
     rv = CALL(t->module, C_Decrypt, t->session, sealed, sizeof sealed, plain.bytes, &size);
@@ -212,33 +214,33 @@ static struct result kw_unwrap(struct token *t, const struct token_key *key,
     return OK;
 }
 
-struct result aes_wrap(struct token *token, const struct token_key *key,
-                       const struct branch_identity *branch, const struct secret *branch_key,
-                       struct slot *slot, struct err *err)
+struct result aes_key_wrap(struct token *token, const struct login *login,
+                           const struct token_key *key, const struct branch_identity *branch,
+                           const struct secret *branch_key, struct slot *slot, struct err *err)
 {
-    enum slot_code method;
+    unsigned method;
     uint8_t aad[SLOT_AAD_MAX];
 
-    if (!aes_method(token, key, &method, err).ok)
+    if (!aes_key_method(token, key, &method, err).ok)
         return FAIL;
     slot_begin(slot, method);
     slot_put_sized(slot, key->check, key->check_size);
-    key_pair_put_hint(slot, SLOT_TOKEN_LABEL, view_text(token->label));
-    key_pair_put_hint(slot, SLOT_TOKEN_SERIAL, view_text(token->serial));
-    key_pair_put_hint(slot, SLOT_KEY_LABEL, view_text(key->label));
+    key_pair_put_hint(slot, &key_pair_token_label, view_text(token->label));
+    key_pair_put_hint(slot, &key_pair_token_serial, view_text(token->serial));
+    key_pair_put_hint(slot, &key_pair_key_label, view_text(key->label));
     slot_put_sized(slot, key->id, key->id_size);
     if (method == SLOT_PKCS11_AES_KW)
         return kw_wrap(token, key, branch_key, slot, err);
-    return gcm_wrap(token, key, slot_aad(slot, branch->id, aad), branch_key, slot, err);
+    return gcm_wrap(token, login, key, slot_aad(slot, branch->id, aad), branch_key, slot, err);
 }
 
-struct result aes_unwrap(struct token *token, const struct token_key *key,
-                         const struct branch_identity *branch, const struct slot *slot,
-                         struct secret *branch_key, struct err *err)
+struct result aes_key_unwrap(struct token *token, const struct login *login,
+                             const struct token_key *key, const struct branch_identity *branch,
+                             const struct slot *slot, struct secret *branch_key, struct err *err)
 {
     uint8_t aad[SLOT_AAD_MAX];
 
     if (slot->method->code == SLOT_PKCS11_AES_KW)
         return kw_unwrap(token, key, slot, branch_key, err);
-    return gcm_unwrap(token, key, slot_aad(slot, branch->id, aad), slot, branch_key, err);
+    return gcm_unwrap(token, login, key, slot_aad(slot, branch->id, aad), slot, branch_key, err);
 }

@@ -1,4 +1,4 @@
-#include "keystore/pkcs11/generate.h"
+#include "keystore/pkcs11/generate_key.h"
 
 #include <string.h>
 
@@ -32,7 +32,7 @@ static const struct row {
 
 #define ROWS (sizeof rows / sizeof *rows)
 
-const char *generate_kind_name(enum generate_kind kind)
+const char *generate_key_kind_name(enum generate_kind kind)
 {
     return rows[kind].name;
 }
@@ -52,8 +52,8 @@ static bool can(struct token *t, enum generate_kind kind)
     return token_can(t, rows[kind].make, rows[kind].make_flag) && can_use(t, &rows[kind]);
 }
 
-struct result generate_choose(struct token *token, const char *name, enum generate_kind *kind,
-                              struct err *err)
+struct result generate_key_choose(struct token *token, const char *name, enum generate_kind *kind,
+                                  struct err *err)
 {
     size_t i = 0;
 
@@ -77,7 +77,7 @@ struct result generate_choose(struct token *token, const char *name, enum genera
     return OK;
 }
 
-enum generate_kind generate_like(const struct token_key *key)
+enum generate_kind generate_key_like(const struct token_key *key)
 {
     if (key->secret)
         return MAKE_AES256;
@@ -171,8 +171,8 @@ static void say(struct token *t, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE use,
         (void)CALL(t->module, C_SetAttributeValue, t->session, object, &attribute, 1);
 }
 
-struct result generate(struct token *token, enum generate_kind kind, const char *label,
-                       const uint8_t id[GENERATE_ID_SIZE], struct err *err)
+struct result generate_key(struct token *token, enum generate_kind kind, const char *label,
+                           const uint8_t id[GENERATE_ID_SIZE], struct err *err)
 {
     const struct row *row = &rows[kind];
     CK_OBJECT_HANDLE made[2] = {0};
