@@ -65,6 +65,17 @@ struct result output_open(struct output *o, const struct place *place, bool repl
     return o->session == NULL ? OK : session_will_write(o->session, place->dir, place->path, err);
 }
 
+struct result output_open_object(struct output *o, const struct object *object, bool replace,
+                                 struct err *err)
+{
+    return object->storage->ops->create(&o->writer, object, replace ? OBJECT_ANY : OBJECT_NEW, err);
+}
+
+struct sink *output_sink(struct output *o)
+{
+    return o->writer != NULL ? &o->writer->sink : &o->fd.sink;
+}
+
 /* Another thread may have put a result of this run there since the output was opened. */
 static struct result put_over(struct output *o, struct err *err)
 {
@@ -111,6 +122,8 @@ struct result output_guard(const struct output *o, const struct stat *like, enum
 struct result output_commit(struct output *o, const struct stat *like, enum whose whose,
                             struct err *err)
 {
+    if (o->writer != NULL)
+        return o->writer->commit(o->writer, err);
     if (!o->file.open) {
         /* Pipes, terminals and the like cannot be synced, and say so by these. */
         if ((o->session == NULL || o->session->sync != SYNC_NONE) && fsync(stream_output()) != 0 &&
@@ -135,5 +148,8 @@ struct result output_commit(struct output *o, const struct stat *like, enum whos
 
 void output_close(struct output *o)
 {
+    if (o->writer != NULL)
+        o->writer->close(o->writer);
+    o->writer = NULL;
     atomic_file_discard(&o->file);
 }

@@ -1,15 +1,17 @@
-/* output: where a result goes, a file that appears whole or standard output. */
+/* output: where a result goes: a file or an object that appears whole, or standard output. */
 #ifndef BULLA_LIBBULLA_OUTPUT_H
 #define BULLA_LIBBULLA_OUTPUT_H
 
 #include "base/atomic_file.h"
 #include "base/stream.h"
 #include "libbulla/session.h"
+#include "storage/storage.h"
 
 /* struct output: {0} is empty and safe to close; not to be moved once open. */
 struct output {
     struct atomic_file file;
     struct fd_sink fd;
+    struct object_writer *writer; /* of an object; NULL = none */
     struct session *session;
 };
 
@@ -25,6 +27,15 @@ struct inputs {
  * inputs. place must outlive *o. */
 FALLIBLE output_open(struct output *o, const struct place *place, bool replace,
                      const struct inputs *inputs, struct err *err);
+
+/* output_open_object makes an output to an object. ERR_EXISTS if it is there, unless replace is
+ * true.
+ */
+FALLIBLE output_open_object(struct output *o, const struct object *object, bool replace,
+                            struct err *err);
+
+/* output_sink is what takes the bytes. */
+struct sink *output_sink(struct output *o);
 
 /* output_guard fails if others could read the file who must not, before anything is written to it:
  * see atomic_file_guard. like and whose are as for output_commit. */

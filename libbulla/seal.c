@@ -58,6 +58,12 @@ static struct result outputs_open(struct outputs *o, const struct seal_options *
                                   const struct seal_place *at, const struct inputs *inputs,
                                   struct err *err)
 {
+    if (at->beside != NULL)
+        return output_open_object(&o->envelope, at->beside, false, err).ok
+                   ? output_open_object(&o->body, at->object, false, err)
+                   : FAIL;
+    if (at->object != NULL)
+        return output_open_object(&o->body, at->object, options->replace, err);
     if (at->envelope == NULL)
         return output_open(&o->body, at->body, options->replace, inputs, err);
     if (same_place(at->body, at->envelope))
@@ -66,6 +72,20 @@ static struct result outputs_open(struct outputs *o, const struct seal_options *
     if (!check_pair(at, err).ok || !output_open(&o->envelope, at->envelope, false, inputs, err).ok)
         return FAIL;
     return output_open(&o->body, at->body, false, inputs, err);
+}
+
+/* An object's envelope goes again if its body does not come, as that of a file does. */
+static struct result commit_objects(struct outputs *o, const struct seal_place *at, struct err *err)
+{
+    struct err ignored;
+
+    if (at->beside != NULL && !output_commit(&o->envelope, NULL, WHOSE_SAME, err).ok)
+        return FAIL;
+    if (output_commit(&o->body, NULL, WHOSE_SAME, err).ok)
+        return OK;
+    if (at->beside != NULL)
+        (void)!at->beside->storage->ops->remove(at->beside, NULL, &ignored).ok;
+    return FAIL;
 }
 
 /* The envelope first: alone it does no harm, while a body without it could not be opened. It goes
@@ -77,6 +97,8 @@ static struct result outputs_commit(struct outputs *o, const struct seal_place *
     struct err ignored;
     bool there;
 
+    if (at->object != NULL)
+        return commit_objects(o, at, err);
     if (at->envelope == NULL)
         return output_commit(&o->body, like, whose, err);
     if (!output_commit(&o->envelope, like, whose, err).ok)
@@ -212,7 +234,7 @@ static struct result expected_size(const struct seal_place *at, struct source *s
     uint64_t offset;
 
     *size = SEAL_SIZE_UNKNOWN;
-    if (at->envelope != NULL || source_extent(source, &offset, size))
+    if (at->envelope != NULL || at->beside != NULL || source_extent(source, &offset, size))
         return OK;
     size_t got = SMALL_BODY_MAX;
     struct result r = source_read_ahead(source, &got, err);
@@ -263,7 +285,7 @@ static struct result remove_source(struct session *s, const struct seal_place *a
                                    const struct source *source, const struct stat *before,
                                    struct err *err)
 {
-    struct sealed_place from = {.body = at->body, .envelope = at->envelope};
+    struct sealed_place from = {.body = at->body, .object = at->object, .envelope = at->envelope};
     struct stat sealed;
 
     if (!open_compare(s, &from, source, &sealed, err).ok ||
@@ -294,15 +316,16 @@ struct result seal_file(struct session *s, const struct seal_options *options,
         !start_command(at, &command, &source, err).ok)
         return FAIL;
     source.watch = s->watch;
-    struct sink *envelope =
-        at->envelope != NULL ? &outputs.envelope.fd.sink : &outputs.body.fd.sink;
+    bool apart = at->envelope != NULL || at->beside != NULL;
+    struct sink *envelope = output_sink(apart ? &outputs.envelope : &outputs.body);
     source_settle(&source);
     if (!expected_size(at, &source, &expected, err).ok ||
         !seal_start(s, options, expected, envelope, &c, report, err).ok ||
-        !body_run(
-             &(struct body){
-                 .seal = &c, .source = &source, .sink = &outputs.body.fd.sink, .crew = s->crew},
-             &report->plain_size, err)
+        !body_run(&(struct body){.seal = &c,
+                                 .source = &source,
+                                 .sink = output_sink(&outputs.body),
+                                 .crew = s->crew},
+                  &report->plain_size, err)
              .ok ||
         !check_unchanged(s, at, &source, &st, &outputs, err).ok ||
         !session_still_active(s, err).ok ||

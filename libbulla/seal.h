@@ -6,6 +6,7 @@
 #include "base/command.h"
 #include "crypto/cobblestone.h"
 #include "libbulla/session.h"
+#include "storage/storage.h"
 
 struct seal_options {
     enum suite suite;
@@ -23,6 +24,8 @@ struct seal_place {
     bool follow;                   /* whether source may be a symbolic link */
     const struct place *body;      /* NULL = standard output */
     const struct place *envelope;  /* NULL = in front of the body */
+    const struct object *object;   /* in place of body; NULL = none */
+    const struct object *beside;   /* in place of envelope; NULL = none */
 };
 
 struct seal_report {
