@@ -45,7 +45,8 @@ enum slot_code {
     SLOT_PKCS11_P384_HPKE = 0x0014,
     SLOT_PKCS11_AES_GCM = 0x0015,
     SLOT_PKCS11_AES_KW = 0x0016,
-    SLOT_AWSKMS = 0x0021
+    SLOT_AWSKMS = 0x0021,
+    SLOT_EXTERNAL = 0x0041
 };
 
 enum slot_field {

@@ -41,12 +41,6 @@ FALLIBLE spki_from_certificate(struct spki *spki, const struct crypto *crypto, s
 /* spki_point gives the uncompressed point of an EC key: the last bytes of its DER. */
 struct view spki_point(const struct spki *spki);
 
-/* spki_numbers gives modulus and exponent of an RSA key, unsigned and big-endian, in room for
- * RSA_BYTES_MAX each; the views point there. */
-FALLIBLE spki_numbers(const struct spki *spki, const struct crypto *crypto, uint8_t *modulus_room,
-                      uint8_t *exponent_room, struct view *modulus, struct view *exponent,
-                      struct err *err);
-
 /* spki_parameters gives the name of a curve in DER, as CKA_EC_PARAMS has it. */
 struct view spki_parameters(enum spki_kind curve);
 

@@ -35,21 +35,31 @@ static void hint(const struct stat *st, bool replace, struct err *err)
         err_hint(err, "--force replaces it, -o names another");
 }
 
-struct result output_open(struct output *o, const struct place *place, bool replace,
-                          const struct inputs *inputs, struct err *err)
+static struct result open_outlet(struct output *o, const struct outlet *outlet,
+                                 const struct inputs *inputs, struct err *err)
+{
+    const char *input = NULL;
+    struct stat st;
+
+    o->outlet = outlet;
+    o->fd = fd_sink(outlet->fd, outlet->name);
+    o->sink = outlet->sink != NULL ? outlet->sink : &o->fd.sink;
+    pipe_widen(outlet->fd);
+    if (fstat(outlet->fd, &st) == 0 && S_ISREG(st.st_mode))
+        input = input_of(inputs, NULL, &st);
+    return input == NULL ? OK : fail(err, ERR_FAILED, "%s is %s", outlet->name, input);
+}
+
+struct result output_open(struct output *o, const struct place *place, const struct outlet *outlet,
+                          bool replace, const struct inputs *inputs, struct err *err)
 {
     const char *input = NULL;
     struct stat st;
     bool there;
 
     o->session = inputs->session;
-    if (place == NULL) {
-        o->fd = fd_sink(stream_output(), "standard output");
-        pipe_widen(stream_output());
-        if (fstat(stream_output(), &st) == 0 && S_ISREG(st.st_mode))
-            input = input_of(inputs, NULL, &st);
-        return input == NULL ? OK : fail(err, ERR_FAILED, "standard output is %s", input);
-    }
+    if (place == NULL)
+        return open_outlet(o, outlet, inputs, err);
     if (!place_stat(place, &st, &there, err).ok)
         return FAIL;
     if (there)
@@ -62,18 +72,21 @@ struct result output_open(struct output *o, const struct place *place, bool repl
         return FAIL;
     }
     o->fd = new_file_sink(o->file.fd, place->path, o->file.in_order);
+    o->sink = &o->fd.sink;
     return o->session == NULL ? OK : session_will_write(o->session, place->dir, place->path, err);
 }
 
-struct result output_open_object(struct output *o, const struct object *object, bool replace,
-                                 struct err *err)
+/* Pipes, terminals and the like cannot be synced, and say so by these. */
+static struct result sync_outlet(const struct output *o, struct err *err)
 {
-    return object->storage->ops->create(&o->writer, object, replace ? OBJECT_ANY : OBJECT_NEW, err);
-}
+    if (o->outlet->commit != NULL)
+        return o->outlet->commit(o->outlet->commit_arg, err);
+    bool wanted = o->outlet->fd >= 0 && (o->session == NULL || o->session->sync != SYNC_NONE);
 
-struct sink *output_sink(struct output *o)
-{
-    return o->writer != NULL ? &o->writer->sink : &o->fd.sink;
+    if (wanted && fsync(o->outlet->fd) != 0 && errno != EINVAL && errno != EROFS &&
+        errno != ENOTSUP)
+        return fail_errno(err, "cannot sync %s", o->outlet->name);
+    return OK;
 }
 
 /* Another thread may have put a result of this run there since the output was opened. */
@@ -122,15 +135,8 @@ struct result output_guard(const struct output *o, const struct stat *like, enum
 struct result output_commit(struct output *o, const struct stat *like, enum whose whose,
                             struct err *err)
 {
-    if (o->writer != NULL)
-        return o->writer->commit(o->writer, err);
-    if (!o->file.open) {
-        /* Pipes, terminals and the like cannot be synced, and say so by these. */
-        if ((o->session == NULL || o->session->sync != SYNC_NONE) && fsync(stream_output()) != 0 &&
-            errno != EINVAL && errno != EROFS && errno != ENOTSUP)
-            return fail_errno(err, "cannot sync standard output");
-        return OK;
-    }
+    if (o->outlet != NULL)
+        return sync_outlet(o, err);
     if (regular(like) != NULL ? !atomic_file_like(&o->file, like, whose, err).ok
                               : !atomic_file_public(&o->file, err).ok)
         return FAIL;
@@ -148,8 +154,5 @@ struct result output_commit(struct output *o, const struct stat *like, enum whos
 
 void output_close(struct output *o)
 {
-    if (o->writer != NULL)
-        o->writer->close(o->writer);
-    o->writer = NULL;
     atomic_file_discard(&o->file);
 }

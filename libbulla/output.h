@@ -1,18 +1,29 @@
-/* output: where a result goes: a file or an object that appears whole, or standard output. */
+/* output: where a result goes, a file that appears whole or bytes to whoever takes them. */
 #ifndef BULLA_LIBBULLA_OUTPUT_H
 #define BULLA_LIBBULLA_OUTPUT_H
 
 #include "base/atomic_file.h"
 #include "base/stream.h"
 #include "libbulla/session.h"
-#include "storage/storage.h"
+
+/* struct outlet: who takes a result that is no file of its own. */
+struct outlet {
+    struct sink *sink; /* takes the bytes; NULL = they are written to fd */
+    int fd;            /* is synced, unless nothing is; -1 with a sink */
+    const char *name;
+
+    /* Makes durable, and visible to others, what the sink took; NULL = there is nothing to do. */
+    struct result (*commit)(void *arg, struct err *err);
+    void *commit_arg;
+};
 
 /* struct output: {0} is empty and safe to close; not to be moved once open. */
 struct output {
     struct atomic_file file;
     struct fd_sink fd;
-    struct object_writer *writer; /* of an object; NULL = none */
     struct session *session;
+    const struct outlet *outlet; /* NULL = the file */
+    struct sink *sink;           /* to be written to */
 };
 
 #define OUTPUT_CLEANUP __attribute__((cleanup(output_close)))
@@ -23,19 +34,10 @@ struct inputs {
     struct session *session; /* what its keys live in, and what it wrote; NULL = none */
 };
 
-/* output_open makes an output at place (NULL = standard output), which must not be one of the
- * inputs. place must outlive *o. */
-FALLIBLE output_open(struct output *o, const struct place *place, bool replace,
-                     const struct inputs *inputs, struct err *err);
-
-/* output_open_object makes an output to an object. ERR_EXISTS if it is there, unless replace is
- * true.
- */
-FALLIBLE output_open_object(struct output *o, const struct object *object, bool replace,
-                            struct err *err);
-
-/* output_sink is what takes the bytes. */
-struct sink *output_sink(struct output *o);
+/* output_open makes an output at place (NULL = at the outlet), which must not be one of the inputs.
+ * place and outlet must outlive *o. */
+FALLIBLE output_open(struct output *o, const struct place *place, const struct outlet *outlet,
+                     bool replace, const struct inputs *inputs, struct err *err);
 
 /* output_guard fails if others could read the file who must not, before anything is written to it:
  * see atomic_file_guard. like and whose are as for output_commit. */

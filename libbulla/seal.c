@@ -6,7 +6,6 @@
 #include "base/clock.h"
 #include "crypto/body.h"
 #include "libbulla/open.h"
-#include "libbulla/output.h"
 
 /* Where the two parts go: the envelope into a file of its own, or in front of the body. */
 struct outputs {
@@ -58,34 +57,19 @@ static struct result outputs_open(struct outputs *o, const struct seal_options *
                                   const struct seal_place *at, const struct inputs *inputs,
                                   struct err *err)
 {
-    if (at->beside != NULL)
-        return output_open_object(&o->envelope, at->beside, false, err).ok
-                   ? output_open_object(&o->body, at->object, false, err)
+    if (at->envelope_outlet != NULL)
+        return output_open(&o->envelope, NULL, at->envelope_outlet, false, inputs, err).ok
+                   ? output_open(&o->body, at->body, at->outlet, false, inputs, err)
                    : FAIL;
-    if (at->object != NULL)
-        return output_open_object(&o->body, at->object, options->replace, err);
     if (at->envelope == NULL)
-        return output_open(&o->body, at->body, options->replace, inputs, err);
+        return output_open(&o->body, at->body, at->outlet, options->replace, inputs, err);
     if (same_place(at->body, at->envelope))
         return fail(err, ERR_USAGE, "'%s' cannot be both the body and the envelope",
                     at->envelope->path);
-    if (!check_pair(at, err).ok || !output_open(&o->envelope, at->envelope, false, inputs, err).ok)
+    if (!check_pair(at, err).ok ||
+        !output_open(&o->envelope, at->envelope, NULL, false, inputs, err).ok)
         return FAIL;
-    return output_open(&o->body, at->body, false, inputs, err);
-}
-
-/* An object's envelope goes again if its body does not come, as that of a file does. */
-static struct result commit_objects(struct outputs *o, const struct seal_place *at, struct err *err)
-{
-    struct err ignored;
-
-    if (at->beside != NULL && !output_commit(&o->envelope, NULL, WHOSE_SAME, err).ok)
-        return FAIL;
-    if (output_commit(&o->body, NULL, WHOSE_SAME, err).ok)
-        return OK;
-    if (at->beside != NULL)
-        (void)!at->beside->storage->ops->remove(at->beside, NULL, &ignored).ok;
-    return FAIL;
+    return output_open(&o->body, at->body, at->outlet, false, inputs, err);
 }
 
 /* The envelope first: alone it does no harm, while a body without it could not be opened. It goes
@@ -97,8 +81,10 @@ static struct result outputs_commit(struct outputs *o, const struct seal_place *
     struct err ignored;
     bool there;
 
-    if (at->object != NULL)
-        return commit_objects(o, at, err);
+    if (at->envelope_outlet != NULL)
+        return output_commit(&o->envelope, like, whose, err).ok
+                   ? output_commit(&o->body, like, whose, err)
+                   : FAIL;
     if (at->envelope == NULL)
         return output_commit(&o->body, like, whose, err);
     if (!output_commit(&o->envelope, like, whose, err).ok)
@@ -190,39 +176,13 @@ struct result seal_start(struct session *s, const struct seal_options *options, 
 static struct result open_source(const struct seal_place *at, struct source *source, int *owned,
                                  struct stat *st, struct err *err)
 {
-    if (at->command != NULL) {
-        *st = (struct stat){0};
-        *source = (struct source){.fd = -1, .name = "output of the command"};
-        return OK;
-    }
     if (at->source == NULL) {
-        *source = (struct source){.fd = STDIN_FILENO, .name = "standard input"};
-        pipe_widen(STDIN_FILENO);
-        return fstat(STDIN_FILENO, st) == 0 ? OK : fail_errno(err, "cannot look at standard input");
+        *source = *at->stream;
+        return source_look(source, st, err);
     }
     if (!place_open_file(at->source, at->follow, owned, st, err).ok)
         return FAIL;
     *source = (struct source){.fd = *owned, .name = at->source->path};
-    return OK;
-}
-
-static struct result command_ended(void *running, struct err *err)
-{
-    return command_end(running, err);
-}
-
-/* Starts the command, if that is the source; not before its output is sure of a place. */
-static struct result start_command(const struct seal_place *at, struct running *running,
-                                   struct source *source, struct err *err)
-{
-    if (at->command == NULL)
-        return OK;
-    if (!command_start(at->command, running, err).ok)
-        return FAIL;
-    source->fd = running->out;
-    source->end = command_ended;
-    source->end_arg = running;
-    pipe_widen(source->fd);
     return OK;
 }
 
@@ -234,7 +194,7 @@ static struct result expected_size(const struct seal_place *at, struct source *s
     uint64_t offset;
 
     *size = SEAL_SIZE_UNKNOWN;
-    if (at->envelope != NULL || at->beside != NULL || source_extent(source, &offset, size))
+    if (at->envelope != NULL || at->envelope_outlet != NULL || source_extent(source, &offset, size))
         return OK;
     size_t got = SMALL_BODY_MAX;
     struct result r = source_read_ahead(source, &got, err);
@@ -303,7 +263,6 @@ struct result seal_file(struct session *s, const struct seal_options *options,
     struct outputs outputs OUTPUTS_CLEANUP = {0};
     struct cobblestone c COBBLESTONE_CLEANUP = {0};
     int owned FD_CLEANUP = -1;
-    struct running command RUNNING_CLEANUP = {0};
     struct source source SOURCE_CLEANUP = {0};
     uint64_t expected;
     struct stat st;
@@ -313,19 +272,18 @@ struct result seal_file(struct session *s, const struct seal_options *options,
     const struct inputs inputs = {&st, NULL, s};
     if (!check_source(s, options, &source, &st, err).ok ||
         !outputs_open(&outputs, options, at, &inputs, err).ok ||
-        !start_command(at, &command, &source, err).ok)
+        (at->start != NULL && !at->start(at->start_arg, &source, err).ok))
         return FAIL;
     source.watch = s->watch;
-    bool apart = at->envelope != NULL || at->beside != NULL;
-    struct sink *envelope = output_sink(apart ? &outputs.envelope : &outputs.body);
+    bool apart = at->envelope != NULL || at->envelope_outlet != NULL;
+    struct sink *envelope = apart ? outputs.envelope.sink : outputs.body.sink;
     source_settle(&source);
     if (!expected_size(at, &source, &expected, err).ok ||
         !seal_start(s, options, expected, envelope, &c, report, err).ok ||
-        !body_run(&(struct body){.seal = &c,
-                                 .source = &source,
-                                 .sink = output_sink(&outputs.body),
-                                 .crew = s->crew},
-                  &report->plain_size, err)
+        !body_run(
+             &(struct body){
+                 .seal = &c, .source = &source, .sink = outputs.body.sink, .crew = s->crew},
+             &report->plain_size, err)
              .ok ||
         !check_unchanged(s, at, &source, &st, &outputs, err).ok ||
         !session_still_active(s, err).ok ||
