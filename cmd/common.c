@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "cmd/config.h"
 #include "cmd/key_alias.h"
+#include "cmd/key_source.h"
 #include "cmd/nearest.h"
 #include "cmd/passphrase.h"
 #include "cmd/progress.h"
@@ -79,14 +80,17 @@ static void free_references(struct references *r)
     free(r->items);
 }
 
-static struct result resolve(struct references *r, const char *const *given, size_t count,
-                             struct err *err)
+static struct result resolve(struct references *r, struct keystore_env *env,
+                             const char *const *given, size_t count, struct err *err)
 {
     r->items = calloc(count, sizeof *r->items);
     if (r->items == NULL)
         return fail(err, ERR_FAILED, "out of memory");
     for (; r->count < count; r->count++)
         if (!common_reference(given[r->count], &r->items[r->count], err).ok)
+            return FAIL;
+    for (size_t i = 0; i < count; i++)
+        if (!key_source_settle(env, r->items[i], err).ok)
             return FAIL;
     return OK;
 }
@@ -184,39 +188,42 @@ void common_visit_keys(const struct verb *v, const struct options *o,
     options_visit(v, o, visit_key, &options);
     for (size_t i = 0; common_takes_keys(v) && i < o->operands.count; i++)
         visit(arg, v->operand, o->operands.items[i]);
-    if (v->fallback && fallback != NULL)
+    if (v->fallback != FALLBACK_NONE && fallback != NULL)
         visit(arg, USE_KEY, fallback);
+    key_source_visit(o, visit, arg);
+}
+
+void common_session(struct session *s, const struct options *o)
+{
+    s->watch = &progress_watch;
+    s->threads = common_threads(o);
+    common_env(&s->env, o);
 }
 
 struct result common_keys(struct session *s, const struct options *o, bool need, struct err *err)
 {
     struct references r __attribute__((cleanup(free_references))) = {0};
-    const char *fallback = common_fallback(&o->keys);
-    const char *const *given = fallback != NULL ? &fallback : o->keys.items;
-    size_t count = fallback != NULL ? 1 : o->keys.count;
+    struct key_source from;
 
-    s->watch = &progress_watch;
-    s->threads = common_threads(o);
-    common_env(&s->env, o);
-    if (count == 0 && need) {
-        (void)fail(err, ERR_USAGE, "no key is given");
-        err_hint(err, "-k KEY or BULLA_KEY names one; 'bulla key new PATH' makes one");
+    common_session(s, o);
+    if (!key_source_find(&from, o, err).ok)
         return FAIL;
-    }
-    return (count == 0 || resolve(&r, given, count, err).ok) &&
+    if (from.count == 0 && need)
+        return key_source_none(err);
+    return (from.count == 0 || resolve(&r, &s->env, from.names, from.count, err).ok) &&
                    session_open(s, (const char *const *)r.items, r.count, err).ok
                ? OK
-               : tell_nearest(given, count, err);
+               : tell_nearest(from.names, from.count, err);
 }
 
-struct result common_keyset(struct keyset *set, const struct keystore_env *env,
-                            const struct list *list, struct err *err)
+struct result common_keyset(struct keyset *set, struct keystore_env *env, const struct list *list,
+                            struct err *err)
 {
     struct references r __attribute__((cleanup(free_references))) = {0};
 
     if (list->count == 0)
         return OK;
-    return resolve(&r, list->items, list->count, err).ok &&
+    return resolve(&r, env, list->items, list->count, err).ok &&
                    keyset_open(set, env, (const char *const *)r.items, r.count, err).ok
                ? OK
                : tell_nearest(list->items, list->count, err);

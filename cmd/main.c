@@ -13,6 +13,7 @@
 #include "base/stream.h"
 #include "base/threads.h"
 #include "base/unsupported.h"
+#include "cmd/config.h"
 #include "cmd/confine.h"
 #include "cmd/descriptors.h"
 #include "cmd/help.h"
@@ -146,6 +147,7 @@ static int begin(void *arg)
     unsupported_tell_to(terminal_warn, NULL);
     int status = terminal_finish(run(start->argc, start->argv, &o));
     options_free(&o);
+    config_forget();
     if (registry_left_behind())
         _exit(status);
     return status;

@@ -81,7 +81,8 @@ const struct row rows_key[] = {
      "brings, credential:NAME for one from systemd,\n"
      "passphrase:[HINT], a pkcs11: URI, an ARN or alias/NAME\n"
      "of AWS KMS, or a name from the config file; may be\n"
-     "repeated. BULLA_KEY stands in for a missing -k",
+     "repeated. BULLA_KEY stands in for a missing -k, and for\n"
+     "both the config file",
      .use = USE_KEY},
     {0},
 };
