@@ -160,7 +160,7 @@ static void read_fault(struct fault *f, const struct http_answer *a, const struc
     if (f->name[0] == '\0')
         snprintf(f->name, sizeof f->name, "HTTP status %ld%s", a->status,
                  a->status >= 300 && a->status < 400 ? ", a redirect, which is not followed" : "");
-    memcpy(f->request_id, a->header, sizeof f->request_id);
+    (void)http_header(a, "x-amzn-requestid", f->request_id, sizeof f->request_id);
     const struct refusal *known = find(call->refusals, f->name);
     if (known == NULL)
         known = find(common, f->name);
@@ -209,10 +209,11 @@ static struct result attempt(const struct aws *aws, const struct call *call,
                                    .url = call->url,
                                    .headers = call->headers,
                                    .body = call->body,
-                                   .wanted_header = "x-amzn-requestid:",
                                    .timeout = timeout};
 
-    if (c != NULL && !sign_request(&request, &signature, c, call->region, call->service, err).ok)
+    const struct signing signing = {
+        .region = call->region, .service = call->service, .time = clock_now()};
+    if (c != NULL && !sign_request(&request, &signature, c, &signing, err).ok)
         return FAIL;
     if (!http_send(aws->http, &request, answer, err).ok)
         return FAIL;

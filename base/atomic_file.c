@@ -7,21 +7,10 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/host.h"
 #include "base/unsupported.h"
 
 #define TIMES_APART 2 /* seconds that FAT rounds to */
-
-static mode_t user_umask = 077;
-
-void atomic_file_init(void)
-{
-    user_umask = umask(077);
-}
-
-mode_t atomic_file_umask(void)
-{
-    return user_umask;
-}
 
 /* The permissions that a file may have of those of another. */
 static mode_t kept_mode(enum whose whose, bool ours_is_roots, bool strangers)
@@ -29,7 +18,7 @@ static mode_t kept_mode(enum whose whose, bool ours_is_roots, bool strangers)
     if (whose == WHOSE_OWN && ours_is_roots)
         return strangers ? 0700 : 0755;
     if (whose == WHOSE_CALLER)
-        return strangers ? 0700 : 0777 & ~user_umask;
+        return strangers ? 0700 : 0777 & ~host_current()->umask;
     return 0777;
 }
 
@@ -37,7 +26,7 @@ static mode_t kept_mode(enum whose whose, bool ours_is_roots, bool strangers)
 static mode_t wanted_mode(const struct stat *mine, const struct stat *st, enum whose whose)
 {
     if (st == NULL)
-        return 0666 & ~user_umask;
+        return 0666 & ~host_current()->umask;
     return st->st_mode & kept_mode(whose, mine->st_uid == 0, mine->st_uid != st->st_uid);
 }
 
@@ -192,7 +181,7 @@ struct result atomic_file_like(struct atomic_file *f, const struct stat *st, enu
 
 struct result atomic_file_public(struct atomic_file *f, struct err *err)
 {
-    if (set_mode(f->fd, 0666 & ~user_umask, &f->lacks) != 0)
+    if (set_mode(f->fd, 0666 & ~host_current()->umask, &f->lacks) != 0)
         return fail_errno(err, "cannot set permissions of '%s'", f->place->path);
     return OK;
 }

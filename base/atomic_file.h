@@ -39,13 +39,6 @@ enum whose {
 
 #define ATOMIC_FILE_CLEANUP __attribute__((cleanup(atomic_file_discard)))
 
-/* atomic_file_init makes all files of this process private until they are committed. Call it once,
- * before any thread starts. */
-void atomic_file_init(void);
-
-/* atomic_file_umask is the umask from before atomic_file_init. */
-mode_t atomic_file_umask(void);
-
 /* fd_like gives an open file or directory the times and permissions (below 01000) of *st. With
  * WHOSE_CALLER these are cut by the umask, and to those of the owner where *st is not the caller's:
  * a stranger must not choose who else reads. With WHOSE_OWN root's file is never writable for

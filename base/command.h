@@ -43,7 +43,8 @@ FALLIBLE command_end(struct running *r, struct err *err);
  * end. Does nothing for one that ended. */
 void command_stop(struct running *r);
 
-/* command_output runs it to its end and takes what it prints. One that prints room bytes or more is
+/* command_output runs it to its end and takes what it prints. A host that is not the program is
+ * asked to (base/host.h), and ERR_POLICY if it does not. One that prints room bytes or more is
  * stopped: *size is room then. One that takes too long is stopped too, and fails as ERR_STORE. */
 FALLIBLE command_output(const struct command *c, void *out, size_t room, size_t *size,
                         struct err *err);

@@ -192,6 +192,11 @@ struct secret secret_take(struct secret *s)
     return taken;
 }
 
+struct view secret_view(const struct secret *s)
+{
+    return (struct view){s->bytes, s->size};
+}
+
 bool secret_unlocked(void)
 {
     return atomic_load(&unlocked);

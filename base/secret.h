@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/wire.h"
 
 /* struct secret: {0} is empty and safe to free. */
 struct secret {
@@ -52,6 +53,9 @@ bool secret_cell_free(void *bytes);
 /* secret_take moves the bytes out of *s, which is empty then: how ownership leaves a function whose
  * variable is SECRET_CLEANUP. */
 struct secret secret_take(struct secret *s);
+
+/* secret_view is a view of the bytes. */
+struct view secret_view(const struct secret *s);
 
 /* secret_unlocked is true once a secret could not be locked into memory. */
 bool secret_unlocked(void);

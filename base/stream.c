@@ -3,14 +3,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <poll.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/host.h"
 #include "base/place.h"
 
 #ifndef EXFAT_SUPER_MAGIC
@@ -25,41 +26,18 @@
  * that memory does not fill with what is still to be written, and the sync at the end is short. */
 #define FLUSH_STEP (UINT64_C(8) << 20)
 
-/* Where standard output is kept: above the descriptors that users name, as of PINs, one of which
- * must not come to mean it; lower where fewer are allowed. */
-#define KEPT_FROM 512
-
-static atomic_bool interrupted; /* lock-free, so a signal handler may set it */
-static int output = STDOUT_FILENO;
-
-void stream_interrupt(void)
-{
-    atomic_store(&interrupted, true);
-}
-
 bool stream_interrupted(void)
 {
-    return atomic_load(&interrupted);
+    return atomic_load(&host_current()->interrupted);
 }
 
-struct result stream_keep_output(struct err *err)
+struct result source_look(const struct source *s, struct stat *st, struct err *err)
 {
-    int at = KEPT_FROM, kept;
-
-    do
-        kept = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, at);
-    while (kept < 0 && errno == EINVAL && (at /= 2) > STDERR_FILENO);
-    if (kept < 0 && errno == EINVAL)
-        errno = EMFILE;
-    if (kept < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
-        return fail_errno(err, "cannot put standard output aside");
-    output = kept;
-    return OK;
-}
-
-int stream_output(void)
-{
-    return output;
+    *st = (struct stat){0};
+    if (s->fd < 0)
+        return OK;
+    pipe_widen(s->fd);
+    return fstat(s->fd, st) == 0 ? OK : fail_errno(err, "cannot look at %s", s->name);
 }
 
 /* Takes what was put back, as far as it goes. */
@@ -114,9 +92,26 @@ void source_forget(struct source *s)
  * shares it wants no call to block, once it may succeed. */
 static bool again(int fd, short events)
 {
-    struct pollfd ready = {.fd = fd, .events = events};
+    return errno == EINTR || (errno == EAGAIN && (host_wait(fd, events, -1) || errno == EINTR));
+}
 
-    return errno == EINTR || (errno == EAGAIN && (poll(&ready, 1, -1) >= 0 || errno == EINTR));
+/* Fails once the host was interrupted. Where no signal wakes a call that blocks, it comes when the
+ * call will not. */
+static struct result ready(int fd, short events, struct err *err)
+{
+    if (host_current()->wake > 0)
+        while (!stream_interrupted() && !host_wait(fd, events, -1))
+            continue;
+    return stream_interrupted() ? fail(err, ERR_INTERRUPTED, "interrupted") : OK;
+}
+
+/* How many of so many bytes a descriptor that is ready takes at once: a pipe may have room for no
+ * more than these. */
+static size_t at_once(int fd, size_t size)
+{
+    bool pipe = size > PIPE_BUF && host_current()->wake > 0 && fcntl(fd, F_GETPIPE_SZ) > 0;
+
+    return pipe ? PIPE_BUF : size;
 }
 
 /* end is asked only once: it may close the descriptor. */
@@ -126,19 +121,37 @@ static struct result end_reached(struct source *s, struct err *err)
     return s->ended ? s->end(s->end_arg, err) : OK;
 }
 
+/* *n is less than 0 if the call is to be made again. */
+static struct result read_some(struct source *s, void *buf, size_t size, ssize_t *n,
+                               struct err *err)
+{
+    size_t got;
+
+    if (s->read == NULL) {
+        if (!ready(s->fd, POLLIN, err).ok)
+            return FAIL;
+        *n = read(s->fd, buf, size);
+        return *n >= 0 || again(s->fd, POLLIN) ? OK : fail_errno(err, "cannot read '%s'", s->name);
+    }
+    if (stream_interrupted())
+        return fail(err, ERR_INTERRUPTED, "interrupted");
+    if (!s->read(s->read_arg, buf, size, &got, err).ok)
+        return FAIL;
+    *n = (ssize_t)got;
+    return OK;
+}
+
 struct result source_read(struct source *s, void *buf, size_t size, size_t *got, struct err *err)
 {
     size_t have = take_ahead(s, buf, size);
     char *at = buf;
 
     while (have < size && !s->ended) {
-        if (stream_interrupted())
-            return fail(err, ERR_INTERRUPTED, "interrupted");
-        ssize_t n = read(s->fd, at + have, size - have);
-        if (n < 0 && again(s->fd, POLLIN))
-            continue;
+        ssize_t n;
+        if (!read_some(s, at + have, size - have, &n, err).ok)
+            return FAIL;
         if (n < 0)
-            return fail_errno(err, "cannot read '%s'", s->name);
+            continue;
         if (n == 0 && !end_reached(s, err).ok)
             return FAIL;
         if (n == 0)
@@ -219,10 +232,11 @@ struct result source_skip(struct source *s, uint64_t size, uint64_t *got, struct
 
 /* A lease for reading is given only while nobody has the file open to write, and then there is
  * nothing to store. Whoever opens it in this instant asks for it by SIGIO, which the program
- * ignores. What fails while it is stored is for whoever wrote it; nobody waits until it is. */
+ * ignores, and others may not. What fails while it is stored is for whoever wrote it; nobody waits
+ * until it is. */
 void source_settle(const struct source *s)
 {
-    if (fcntl(s->fd, F_SETLEASE, F_RDLCK) == 0) {
+    if (host_is_program() && fcntl(s->fd, F_SETLEASE, F_RDLCK) == 0) {
         (void)fcntl(s->fd, F_SETLEASE, F_UNLCK);
         return;
     }
@@ -287,9 +301,9 @@ static struct result fd_write(struct sink *self, const void *bytes, size_t size,
     const size_t all = size;
 
     while (size > 0) {
-        if (stream_interrupted())
-            return fail(err, ERR_INTERRUPTED, "interrupted");
-        ssize_t n = write(s->fd, at, size);
+        if (!ready(s->fd, POLLOUT, err).ok)
+            return FAIL;
+        ssize_t n = write(s->fd, at, at_once(s->fd, size));
         if (n < 0 && again(s->fd, POLLOUT))
             continue;
         if (n < 0)

@@ -1,7 +1,7 @@
 /* stream: where bytes come from and where they go, in order.
  *
  * Both wait for a descriptor that does not block, retry after EINTR and short counts, and give up
- * with ERR_INTERRUPTED once stream_interrupt was called. */
+ * with ERR_INTERRUPTED once this thread's host was interrupted (base/host.h). */
 #ifndef BULLA_BASE_STREAM_H
 #define BULLA_BASE_STREAM_H
 
@@ -11,15 +11,8 @@
 
 #include "base/err.h"
 
-/* stream_interrupt makes every later read and write fail; safe in a signal handler. */
-void stream_interrupt(void);
+/* stream_interrupted is true once the host of this thread was interrupted. */
 bool stream_interrupted(void);
-
-/* stream_keep_output keeps standard output for bulla alone: it moves to another descriptor, which
- * no program that is started inherits, and what code of others prints goes to standard error. Once,
- * before such code is loaded. stream_output gives the descriptor: 1 until then. */
-FALLIBLE stream_keep_output(struct err *err);
-int stream_output(void);
 
 /* struct watch: somebody who wants to know how reading goes on. */
 struct watch {
@@ -36,12 +29,20 @@ struct source {
     uint8_t *ahead;            /* bytes that were put back, owned; NULL if none */
     size_t ahead_at, ahead_size;
 
+    /* Reads in place of fd, which is -1: up to size bytes, 0 only at the end. NULL = fd is read. */
+    struct result (*read)(void *arg, void *buf, size_t size, size_t *got, struct err *err);
+    void *read_arg;
+
     /* Called when nothing more comes: OK means that this is the end; a failure is a failure to
      * read. NULL = it is the end. */
     struct result (*end)(void *arg, struct err *err);
     void *end_arg;
     bool ended; /* end was asked, and nothing more is read */
 };
+
+/* source_look fills *st for a source that somebody else opened, all zero if it is no descriptor,
+ * and asks for a larger buffer if it is a pipe. */
+FALLIBLE source_look(const struct source *s, struct stat *st, struct err *err);
 
 /* source_read fills buf with size bytes; *got is less only at the end of the source. */
 FALLIBLE source_read(struct source *s, void *buf, size_t size, size_t *got, struct err *err);

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/host.h"
 #include "base/process_limits.h"
 
 #define FILE_DESCRIPTORS 10  /* of a file that a thread works on, and of one that waits for it */
@@ -87,6 +88,7 @@ void crew_give(struct crew *crew)
 struct start {
     void *(*run)(void *arg);
     void *arg;
+    struct host *host;
 };
 
 static void *begin(void *arg)
@@ -96,6 +98,7 @@ static void *begin(void *arg)
     size_t i = 0;
 
     free(arg);
+    (void)host_enter(start.host);
     while (i < 2 * THREADS_MAX && !atomic_compare_exchange_strong(&running[i], &none, own)) {
         none = 0;
         i++;
@@ -106,14 +109,28 @@ static void *begin(void *arg)
     return result;
 }
 
+/* Signals are for the threads of whoever uses the library: ours take none. */
+static int create(pthread_t *thread, struct start *start)
+{
+    sigset_t all, before;
+
+    if (host_is_program())
+        return pthread_create(thread, NULL, begin, start);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(thread, NULL, begin, start);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed;
+}
+
 struct result thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg, struct err *err)
 {
     struct start *start = malloc(sizeof *start);
 
     if (start == NULL)
         return fail(err, ERR_FAILED, "out of memory");
-    *start = (struct start){run, arg};
-    errno = pthread_create(thread, NULL, begin, start);
+    *start = (struct start){run, arg, host_current()};
+    errno = create(thread, start);
     if (errno == 0)
         return OK;
     free(start);

@@ -1,11 +1,11 @@
 #include "base/unsupported.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "base/host.h"
 
 static const char *const words[] = {
     "keeps no permissions",
@@ -16,22 +16,13 @@ static const char *const words[] = {
 
 #define WORDS (sizeof words / sizeof *words)
 
-static void (*tell_to)(void *arg, const char *text);
-static void *tell_arg;
-static atomic_uint told;
-
-void unsupported_tell_to(void (*tell)(void *arg, const char *text), void *arg)
-{
-    tell_to = tell;
-    tell_arg = arg;
-}
-
 void unsupported_note(const char *path, unsigned what)
 {
-    unsigned fresh = what & ~atomic_fetch_or(&told, what);
+    struct host *host = host_current();
+    unsigned fresh = what & ~atomic_fetch_or(&host->told, what);
     char list[ERR_TEXT_MAX] = "", text[2 * ERR_TEXT_MAX];
 
-    if (fresh == 0 || tell_to == NULL)
+    if (fresh == 0 || host->tell == NULL)
         return;
     for (size_t i = 0; i < WORDS; i++)
         if ((fresh & 1u << i) != 0) {
@@ -39,7 +30,7 @@ void unsupported_note(const char *path, unsigned what)
             snprintf(list + at, sizeof list - at, "%s%s", at > 0 ? "; it " : "", words[i]);
         }
     snprintf(text, sizeof text, "'%s': its file system %s", path, list);
-    tell_to(tell_arg, text);
+    host->tell(host->tell_arg, text);
 }
 
 bool unsupported_errno(int error)

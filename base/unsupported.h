@@ -13,11 +13,8 @@ enum unsupported {
     UNSUPPORTED_NAME = 1 << 3,  /* to refuse a name that is taken, in one step: a look came first */
 };
 
-/* unsupported_tell_to names who is told. Once, before any thread starts; until then nobody is. */
-void unsupported_tell_to(void (*tell)(void *arg, const char *text), void *arg);
-
-/* unsupported_note tells what the file system of path lacks (enum unsupported, or 0), unless that
- * was told before. */
+/* unsupported_note tells this thread's host (base/host.h) what the file system of path lacks (enum
+ * unsupported, or 0), unless that was told before. */
 void unsupported_note(const char *path, unsigned what);
 
 /* unsupported_errno is true for an errno by which a file system refuses what it cannot do. */

@@ -8,6 +8,7 @@
 #include "cmd/batch.h"
 #include "cmd/common.h"
 #include "cmd/shared_rows.h"
+#include "cmd/standard_streams.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
 #include "libbulla/recognize.h"
@@ -17,6 +18,7 @@ struct decrypt {
     const struct options *options;
     struct session session;
     struct open_options open;
+    struct outlet outlet; /* where no file is named */
     struct body_range range;
     bool only_verify;
 };
@@ -51,23 +53,25 @@ static struct result read_range(struct decrypt *d, const struct options *o, stru
     return read_offset(o->offset, &d->range, err);
 }
 
-static struct result read_options(struct open_options *open, const struct options *o, bool strict,
-                                  struct err *err)
+static struct result read_options(struct decrypt *d, struct err *err)
 {
-    *open = (struct open_options){.require_name = o->require_name,
-                                  .min_generation = o->min_generation,
-                                  .replace = o->force,
-                                  .remove_source = o->remove_source,
-                                  .allow_wider = o->allow_wider,
-                                  .strict = strict,
-                                  .whose = o->same_owner ? WHOSE_SAME : WHOSE_CALLER};
-    return common_context(&open->require_context, &o->require_context, err);
+    const struct options *o = d->options;
+
+    d->open = (struct open_options){.require_name = o->require_name,
+                                    .min_generation = o->min_generation,
+                                    .replace = o->force,
+                                    .remove_source = o->remove_source,
+                                    .allow_wider = o->allow_wider,
+                                    .outlet = &d->outlet,
+                                    .strict = d->only_verify,
+                                    .whose = o->same_owner ? WHOSE_SAME : WHOSE_CALLER};
+    return common_context(&d->open.require_context, &o->require_context, err);
 }
 
 static struct result check_output(const struct decrypt *d, const struct item *item, struct err *err)
 {
     if (!d->only_verify && item->target == NULL && d->options->output == NULL &&
-        isatty(stream_output()))
+        isatty(standard_output_fd()))
         return fail(err, ERR_USAGE, "plaintext goes to a terminal only with -o -");
     return OK;
 }
@@ -88,7 +92,8 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     struct decrypt *d = arg;
     struct place envelope PLACE_CLEANUP = {0};
     struct sealed f SEALED_CLEANUP = {0};
-    struct sealed_place from = {.body = item->source, .follow = item->follow};
+    const struct source in = standard_input();
+    struct sealed_place from = {.body = item->source, .stream = &in, .follow = item->follow};
     struct sink nowhere = null_sink();
     uint64_t size = 0;
 
@@ -108,7 +113,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
 
 static int run(const struct options *o, struct batch batch, bool only_verify)
 {
-    struct decrypt d = {.options = o, .only_verify = only_verify};
+    struct decrypt d = {.options = o, .outlet = standard_output(), .only_verify = only_verify};
     struct err err = {0};
     int status;
 
@@ -119,7 +124,7 @@ static int run(const struct options *o, struct batch batch, bool only_verify)
     batch.guard = !o->allow_wider;
     batch.whose = o->same_owner ? WHOSE_SAME : WHOSE_CALLER;
     d.session.env.token.may_be_away = o->keys.count > 1;
-    if (!read_options(&d.open, o, only_verify, &err).ok || !read_range(&d, o, &err).ok ||
+    if (!read_options(&d, &err).ok || !read_range(&d, o, &err).ok ||
         !common_sync(&d.session, o, &err).ok || !common_keys(&d.session, o, true, &err).ok)
         status = terminal_error(&err);
     else

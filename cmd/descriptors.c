@@ -9,11 +9,11 @@
 
 #include "base/cleanup.h"
 #include "base/descriptor.h"
-#include "base/stream.h"
 #include "cmd/common.h"
 #include "cmd/config.h"
 #include "cmd/key_alias.h"
 #include "cmd/passphrase.h"
+#include "cmd/standard_streams.h"
 
 /* struct named: a use of a descriptor, or of what can be read only once. */
 struct named {
@@ -173,7 +173,7 @@ static struct result check_pair(const struct named *a, const struct named *b, st
  * copy of standard output is ours already. */
 static struct result check_open(const struct named *n, struct err *err)
 {
-    if (n->fd < 0 || (n->fd != stream_output() && fcntl(n->fd, F_GETFD) >= 0))
+    if (n->fd < 0 || (n->fd != standard_output_fd() && fcntl(n->fd, F_GETFD) >= 0))
         return OK;
     (void)fail(err, ERR_USAGE, "%s: descriptor %d is not open", n->by, n->fd);
     err_hint(err, "open it where bulla is started, for example by %d<FILE", n->fd);
@@ -186,7 +186,7 @@ static struct result check_messages(struct err *err)
 {
     struct stat out, messages;
 
-    if (fstat(stream_output(), &out) != 0 || fstat(STDERR_FILENO, &messages) != 0 ||
+    if (fstat(standard_output_fd(), &out) != 0 || fstat(STDERR_FILENO, &messages) != 0 ||
         S_ISCHR(out.st_mode) || out.st_dev != messages.st_dev || out.st_ino != messages.st_ino)
         return OK;
     (void)fail(err, ERR_USAGE,

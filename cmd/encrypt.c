@@ -5,6 +5,7 @@
 #include "base/atomic_file.h"
 #include "base/cleanup.h"
 #include "base/command.h"
+#include "base/host.h"
 #include "base/stream.h"
 #include "base/text.h"
 #include "cmd/batch.h"
@@ -12,6 +13,7 @@
 #include "cmd/key_source.h"
 #include "cmd/seal_keys.h"
 #include "cmd/shared_rows.h"
+#include "cmd/standard_streams.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
 #include "libbulla/seal.h"
@@ -49,7 +51,8 @@ static struct result read_command(struct encrypt *e, struct err *err)
         return OK;
     if (o->operands.count > 0 || o->files_from != NULL)
         return fail(err, ERR_USAGE, "--from-command takes no FILE");
-    if (asprintf(&e->script, "umask %04o; %s", (unsigned)atomic_file_umask(), o->from_command) < 0)
+    if (asprintf(&e->script, "umask %04o; %s", (unsigned)host_program()->umask, o->from_command) <
+        0)
         e->script = NULL;
     if (asprintf(&e->name, "command '%s'", o->from_command) < 0)
         e->name = NULL;
@@ -95,19 +98,45 @@ static struct result choose(struct encrypt *e, const struct item *item, struct s
     return OK;
 }
 
+static struct result command_ended(void *running, struct err *err)
+{
+    return command_end(running, err);
+}
+
+static struct result start_command(void *running, struct source *stream, struct err *err)
+{
+    struct running *r = running;
+
+    if (!command_start(r->command, r, err).ok)
+        return FAIL;
+    stream->fd = r->out;
+    stream->end = command_ended;
+    stream->end_arg = r;
+    pipe_widen(stream->fd);
+    return OK;
+}
+
 static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)
 {
     struct encrypt *e = arg;
     struct place envelope PLACE_CLEANUP = {0};
+    struct running command RUNNING_CLEANUP = {.command = &e->command};
+    const struct source in = e->script == NULL
+                                 ? standard_input()
+                                 : (struct source){.fd = -1, .name = "output of the command"};
+    const struct outlet out = standard_output();
     struct seal_place at = {.source = item->source,
-                            .command = e->script != NULL ? &e->command : NULL,
+                            .stream = &in,
                             .follow = item->follow,
-                            .body = item->target};
+                            .body = item->target,
+                            .outlet = &out,
+                            .start = e->script != NULL ? start_command : NULL,
+                            .start_arg = &command};
     struct seal_report report = {0};
     struct seal_options seal;
     char id[2 * CORE_ID_SIZE + 1];
 
-    if (item->target == NULL && isatty(stream_output())) {
+    if (item->target == NULL && isatty(standard_output_fd())) {
         (void)fail(err, ERR_USAGE, "sealed data is not written to a terminal");
         err_hint(err, "-o names a file; > or | sends standard output elsewhere");
         return FAIL;

@@ -1,8 +1,8 @@
 #include <unistd.h>
 
-#include "base/stream.h"
 #include "cmd/common.h"
 #include "cmd/shared_rows.h"
+#include "cmd/standard_streams.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
 #include "libbulla/envelope_copy.h"
@@ -24,16 +24,17 @@ static struct result export(const struct options *o, struct err *err)
     struct sealed f SEALED_CLEANUP = {0};
     struct sealed_place from = {.body = &file, .follow = true};
     struct session no_keys = {.env.warn = terminal_warn};
+    const struct outlet outlet = standard_output();
     bool to_stdout = o->output != NULL && is_stdio(o->output);
 
-    if (to_stdout && isatty(stream_output()))
+    if (to_stdout && isatty(standard_output_fd()))
         return fail(err, ERR_USAGE, "an envelope is not written to a terminal");
     if (!place_open(&file, o->operands.items[0], err).ok ||
         !common_envelope(&from, &given, o, err).ok ||
         (!to_stdout && !export_place(&out, &file, o->output, err).ok) ||
         !sealed_open(&f, &no_keys, &from, err).ok)
         return FAIL;
-    return envelope_copy_export(&f, to_stdout ? NULL : &out, o->force, err);
+    return envelope_copy_export(&f, to_stdout ? NULL : &out, &outlet, o->force, err);
 }
 
 /* And that of one which was made before. */

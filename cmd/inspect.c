@@ -7,6 +7,7 @@
 #include "cmd/batch.h"
 #include "cmd/common.h"
 #include "cmd/shared_rows.h"
+#include "cmd/standard_streams.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
 #include "libbulla/open.h"
@@ -194,7 +195,8 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     const struct options *o = ((struct batch *)arg)->options;
     struct place envelope PLACE_CLEANUP = {0};
     struct sealed f SEALED_CLEANUP = {0};
-    struct sealed_place from = {.body = item->source, .follow = item->follow};
+    const struct source in = standard_input();
+    struct sealed_place from = {.body = item->source, .stream = &in, .follow = item->follow};
     struct session no_keys = {.env.warn = terminal_warn};
 
     if (!common_not_typed(&from, err).ok || !common_envelope(&from, &envelope, o, err).ok ||

@@ -5,6 +5,7 @@
 #include "cmd/common.h"
 #include "cmd/key.h"
 #include "cmd/shared_rows.h"
+#include "cmd/standard_streams.h"
 #include "cmd/verbs.h"
 #include "libbulla/output.h"
 
@@ -15,10 +16,11 @@ static struct result write_public(const char *text, const struct options *o, str
     struct place place PLACE_CLEANUP = {0};
     bool to_file = o->output != NULL && !is_stdio(o->output);
     const struct inputs inputs = {.session = s};
+    const struct outlet outlet = standard_output();
 
     if ((to_file && !place_open_new(&place, o->output, err).ok) ||
-        !output_open(&output, to_file ? &place : NULL, o->force, &inputs, err).ok ||
-        !sink_write(&output.fd.sink, text, strlen(text), err).ok)
+        !output_open(&output, to_file ? &place : NULL, &outlet, o->force, &inputs, err).ok ||
+        !sink_write(output.sink, text, strlen(text), err).ok)
         return FAIL;
     return output_commit(&output, NULL, WHOSE_CALLER, err);
 }

@@ -6,13 +6,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "base/atomic_file.h"
+#include "base/host.h"
 #include "base/process_limits.h"
 #include "base/secret.h"
 #include "base/stack.h"
-#include "base/stream.h"
 #include "base/threads.h"
-#include "base/unsupported.h"
 #include "cmd/config.h"
 #include "cmd/confine.h"
 #include "cmd/descriptors.h"
@@ -36,7 +34,7 @@ static void on_signal(int number)
 {
     struct sigaction repeat = {.sa_handler = wake_again};
 
-    stream_interrupt();
+    host_interrupt(host_program());
     sigaction(SIGALRM, &repeat, NULL);
     wake_again(number);
 }
@@ -143,8 +141,8 @@ static int begin(void *arg)
     limits_prepare();
     catch_signals();
     secret_last_resort(no_way_on);
-    atomic_file_init();
-    unsupported_tell_to(terminal_warn, NULL);
+    host_program()->umask = umask(077); /* results get theirs when they are whole */
+    host_program()->tell = terminal_warn;
     int status = terminal_finish(run(start->argc, start->argv, &o));
     options_free(&o);
     config_forget();

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/stream.h"
 #include "base/text.h"
 #include "cmd/progress.h"
+#include "cmd/standard_streams.h"
 #include "keystore/redact.h"
 
 #define LINE_MAX_SIZE (2 * ERR_TEXT_MAX)
@@ -24,9 +24,9 @@ static FILE *output(void)
 
 struct result terminal_begin(struct err *err)
 {
-    if (!stream_keep_output(err).ok)
+    if (!standard_output_keep(err).ok)
         return FAIL;
-    kept = fdopen(stream_output(), "w");
+    kept = fdopen(standard_output_fd(), "w");
     return kept != NULL ? OK : fail_errno(err, "cannot use standard output");
 }
 

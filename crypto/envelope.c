@@ -98,8 +98,8 @@ struct result envelope_wrap(struct envelope *e, const struct crypto *crypto,
     if (!copy_slots(&made, slots, slot_count, err).ok)
         return FAIL;
     if (!check_caps(&made, err).ok ||
-        !xaes_seal(crypto, branch_key_wrap_key(branch_key), key_aad(e, id, aad), data_key->bytes,
-                   KEY_SIZE, made.wrapped_key, err)
+        !xaes_seal(crypto, branch_key_wrap_key(branch_key), key_aad(e, id, aad),
+                   secret_view(data_key), made.wrapped_key, err)
              .ok ||
         !envelope_tag(&made, branch_key, made.tag, err).ok) {
         free(made.slots);
@@ -122,7 +122,7 @@ struct result envelope_unwrap(const struct envelope *e, const struct crypto *cry
     if (!secret_new(&key, KEY_SIZE, err).ok)
         return FAIL;
     if (!xaes_open(crypto, branch_key_wrap_key(branch_key), key_aad(e, e->branch_id, aad),
-                   e->wrapped_key, WRAPPED_KEY_SIZE, key.bytes, err)
+                   (struct view){e->wrapped_key, WRAPPED_KEY_SIZE}, key.bytes, err)
              .ok) {
         if (err->class == ERR_DAMAGED)
             return fail(err, ERR_NO_KEY, "the branch key does not open the data key");

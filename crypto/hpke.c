@@ -28,6 +28,13 @@ static const struct hpke_kem kem_x25519 = KEM(&hkdf_sha256, X25519_SIZE, X25519_
 const struct hpke_kem hpke_p256 = KEM(&hkdf_sha256, P256_POINT_SIZE, P256_SHARED_SIZE, "\x10");
 const struct hpke_kem hpke_p384 = KEM(&hkdf_sha384, P384_POINT_SIZE, P384_SHARED_SIZE, "\x11");
 
+/* struct schedule: by what keys are derived, and for which suite_id. */
+struct schedule {
+    const struct crypto *crypto;
+    const struct hkdf_hash *hash;
+    struct view suite;
+};
+
 /* Puts "HPKE-v1", suite and label: how every labeled input begins. */
 static void put_label(struct wire_writer *w, struct view suite, const char *label)
 {
@@ -37,8 +44,7 @@ static void put_label(struct wire_writer *w, struct view suite, const char *labe
 }
 
 /* LabeledExtract (RFC 9180, 4): as many bytes as the hash has. */
-static struct result labeled_extract(const struct crypto *crypto, const struct hkdf_hash *hash,
-                                     struct view salt, struct view suite, const char *label,
+static struct result labeled_extract(const struct schedule *s, struct view salt, const char *label,
                                      struct view ikm, uint8_t *out, struct err *err)
 {
     struct secret input SECRET_CLEANUP = {0};
@@ -46,92 +52,83 @@ static struct result labeled_extract(const struct crypto *crypto, const struct h
     if (!secret_new(&input, LABELED_MAX, err).ok)
         return FAIL;
     struct wire_writer w = wire_writer(input.bytes, input.size);
-    put_label(&w, suite, label);
+    put_label(&w, s->suite, label);
     wire_put_bytes(&w, ikm.bytes, ikm.size);
     if (w.bad)
         return fail(err, ERR_FAILED, "too long an input of a key derivation");
-    return hkdf_extract(crypto, hash, salt, (struct view){input.bytes, w.used}, out, err);
+    return hkdf_extract(s->crypto, s->hash, salt, (struct view){input.bytes, w.used}, out, err);
 }
 
 /* LabeledExpand (RFC 9180, 4). */
-static struct result labeled_expand(const struct crypto *crypto, const struct hkdf_hash *hash,
-                                    const uint8_t *prk, struct view suite, const char *label,
+static struct result labeled_expand(const struct schedule *s, const uint8_t *prk, const char *label,
                                     struct view info, uint8_t *out, size_t size, struct err *err)
 {
     uint8_t input[LABELED_MAX];
     struct wire_writer w = wire_writer(input, sizeof input);
 
     wire_put_u16(&w, (uint16_t)size);
-    put_label(&w, suite, label);
+    put_label(&w, s->suite, label);
     wire_put_bytes(&w, info.bytes, info.size);
     if (w.bad)
         return fail(err, ERR_FAILED, "too long an input of a key derivation");
-    return hkdf_expand(crypto, hash, (struct view){prk, hash->size}, (struct view){input, w.used},
-                       out, size, err);
+    return hkdf_expand(s->crypto, s->hash, (struct view){prk, s->hash->size},
+                       (struct view){input, w.used}, out, size, err);
 }
 
 /* ExtractAndExpand (RFC 9180, 4.1): the shared secret from the shared point. */
-static struct result shared_secret(const struct crypto *crypto, const struct hpke_kem *kem,
-                                   const uint8_t *point, const uint8_t *enc,
-                                   const uint8_t *public_key, uint8_t *out, struct err *err)
+static struct result shared_secret(const struct crypto *crypto, const struct hpke_agreement *a,
+                                   uint8_t *out, struct err *err)
 {
+    const struct hpke_kem *kem = a->kem;
+    const struct schedule s = {crypto, kem->hash, kem->suite};
     struct secret prk SECRET_CLEANUP = {0};
     uint8_t context[2 * HPKE_ENC_MAX];
 
-    memcpy(context, enc, kem->enc);
-    memcpy(context + kem->enc, public_key, kem->enc);
+    memcpy(context, a->enc, kem->enc);
+    memcpy(context + kem->enc, a->recipient, kem->enc);
     if (!secret_new(&prk, kem->hash->size, err).ok ||
-        !labeled_extract(crypto, kem->hash, view_text(""), kem->suite, "eae_prk",
-                         (struct view){point, kem->point}, prk.bytes, err)
+        !labeled_extract(&s, view_text(""), "eae_prk", (struct view){a->shared_point, kem->point},
+                         prk.bytes, err)
              .ok)
         return FAIL;
-    return labeled_expand(crypto, kem->hash, prk.bytes, kem->suite, "shared_secret",
-                          (struct view){context, 2 * kem->enc}, out, kem->hash->size, err);
+    return labeled_expand(&s, prk.bytes, "shared_secret", (struct view){context, 2 * kem->enc}, out,
+                          kem->hash->size, err);
 }
 
 /* KeySchedule in base mode (RFC 9180, 5.1), down to an AEAD under the key, and the nonce of its
  * first message. */
-static struct result key_schedule(const struct crypto *crypto, const struct hpke_kem *kem,
-                                  const uint8_t *shared, struct view info, struct aead **aead,
+static struct result key_schedule(const struct crypto *crypto, struct view suite,
+                                  struct view shared, struct view info, struct aead **aead,
                                   uint8_t nonce[AEAD_NONCE_SIZE], struct err *err)
 {
-    const struct hkdf_hash *hash = &hkdf_sha256;
+    const struct schedule s = {crypto, &hkdf_sha256, suite};
+    struct view none = view_text("");
     struct secret keys SECRET_CLEANUP = {0};
     uint8_t context[1 + 2 * HASH_SIZE] = {0};
     struct view c = {context, sizeof context};
 
     if (!secret_new(&keys, HASH_SIZE + KEY_SIZE, err).ok ||
-        !labeled_extract(crypto, hash, view_text(""), kem->whole, "psk_id_hash", view_text(""),
-                         context + 1, err)
-             .ok ||
-        !labeled_extract(crypto, hash, view_text(""), kem->whole, "info_hash", info,
-                         context + 1 + HASH_SIZE, err)
-             .ok ||
-        !labeled_extract(crypto, hash, (struct view){shared, kem->hash->size}, kem->whole, "secret",
-                         view_text(""), keys.bytes, err)
-             .ok ||
-        !labeled_expand(crypto, hash, keys.bytes, kem->whole, "key", c, keys.bytes + HASH_SIZE,
-                        KEY_SIZE, err)
-             .ok ||
-        !labeled_expand(crypto, hash, keys.bytes, kem->whole, "base_nonce", c, nonce,
-                        AEAD_NONCE_SIZE, err)
-             .ok)
+        !labeled_extract(&s, none, "psk_id_hash", none, context + 1, err).ok ||
+        !labeled_extract(&s, none, "info_hash", info, context + 1 + HASH_SIZE, err).ok ||
+        !labeled_extract(&s, shared, "secret", none, keys.bytes, err).ok ||
+        !labeled_expand(&s, keys.bytes, "key", c, keys.bytes + HASH_SIZE, KEY_SIZE, err).ok ||
+        !labeled_expand(&s, keys.bytes, "base_nonce", c, nonce, AEAD_NONCE_SIZE, err).ok)
         return FAIL;
     return aead_new(aead, crypto, AEAD_AES_256_GCM, keys.bytes + HASH_SIZE, err);
 }
 
 /* From the shared point to the AEAD. */
-static struct result start(const struct crypto *crypto, const struct hpke_kem *kem,
-                           const uint8_t *point, const uint8_t *enc, const uint8_t *recipient,
+static struct result start(const struct crypto *crypto, const struct hpke_agreement *a,
                            struct view info, struct aead **aead, uint8_t nonce[AEAD_NONCE_SIZE],
                            struct err *err)
 {
     struct secret shared SECRET_CLEANUP = {0};
 
-    if (!secret_new(&shared, kem->hash->size, err).ok ||
-        !shared_secret(crypto, kem, point, enc, recipient, shared.bytes, err).ok)
+    if (!secret_new(&shared, a->kem->hash->size, err).ok ||
+        !shared_secret(crypto, a, shared.bytes, err).ok)
         return FAIL;
-    return key_schedule(crypto, kem, shared.bytes, info, aead, nonce, err);
+    return key_schedule(crypto, a->kem->whole, (struct view){shared.bytes, shared.size}, info, aead,
+                        nonce, err);
 }
 
 /* The shared point of the private key of one side and the public key of the other. */
@@ -166,8 +163,8 @@ bool x25519_is_canonical(const uint8_t public_key[X25519_SIZE])
 }
 
 struct result hpke_seal_with(const struct crypto *crypto, const uint8_t ephemeral[X25519_SIZE],
-                             const uint8_t public_key[X25519_SIZE], struct view info,
-                             struct view aad, const uint8_t *in, size_t size, uint8_t *out,
+                             const uint8_t public_key[X25519_SIZE],
+                             const struct hpke_binding *binding, struct view plain, uint8_t *out,
                              struct err *err)
 {
     struct secret point SECRET_CLEANUP = {0};
@@ -176,60 +173,65 @@ struct result hpke_seal_with(const struct crypto *crypto, const uint8_t ephemera
     if (!x25519_public(ephemeral, enc, err).ok ||
         !x25519_point(ephemeral, public_key, &point, err).ok)
         return FAIL;
-    return hpke_seal_shared(crypto, &kem_x25519, point.bytes, enc, public_key, info, aad, in, size,
-                            out, err);
+    const struct hpke_agreement a = {&kem_x25519, point.bytes, enc, public_key};
+    return hpke_seal_agreed(crypto, &a, binding, plain, out, err);
 }
 
 struct result hpke_seal(const struct crypto *crypto, const uint8_t public_key[X25519_SIZE],
-                        struct view info, struct view aad, const uint8_t *in, size_t size,
-                        uint8_t *out, struct err *err)
+                        const struct hpke_binding *binding, struct view plain, uint8_t *out,
+                        struct err *err)
 {
     struct secret ephemeral SECRET_CLEANUP = {0};
 
     if (!secret_random(&ephemeral, X25519_SIZE, err).ok)
         return FAIL;
-    return hpke_seal_with(crypto, ephemeral.bytes, public_key, info, aad, in, size, out, err);
+    return hpke_seal_with(crypto, ephemeral.bytes, public_key, binding, plain, out, err);
 }
 
 struct result hpke_open(const struct crypto *crypto, const uint8_t private_key[X25519_SIZE],
-                        struct view info, struct view aad, const uint8_t *in, size_t size,
-                        uint8_t *out, struct err *err)
+                        const struct hpke_binding *binding, struct view sealed, uint8_t *out,
+                        struct err *err)
 {
     struct secret point SECRET_CLEANUP = {0};
     uint8_t mine[X25519_SIZE];
 
-    if (size < HPKE_OVERHEAD)
+    if (sealed.size < HPKE_OVERHEAD)
         return fail(err, ERR_DAMAGED, "not authentic");
-    if (!x25519_public(private_key, mine, err).ok || !x25519_point(private_key, in, &point, err).ok)
+    if (!x25519_public(private_key, mine, err).ok ||
+        !x25519_point(private_key, sealed.bytes, &point, err).ok)
         return FAIL;
-    return hpke_open_shared(crypto, &kem_x25519, point.bytes, mine, info, aad, in, size, out, err);
+    const struct hpke_agreement a = {
+        .kem = &kem_x25519, .shared_point = point.bytes, .recipient = mine};
+    return hpke_open_agreed(crypto, &a, binding, sealed, out, err);
 }
 
-struct result hpke_seal_shared(const struct crypto *crypto, const struct hpke_kem *kem,
-                               const uint8_t *shared_point, const uint8_t *enc,
-                               const uint8_t *public_key, struct view info, struct view aad,
-                               const uint8_t *in, size_t size, uint8_t *out, struct err *err)
+struct result hpke_seal_agreed(const struct crypto *crypto, const struct hpke_agreement *agreement,
+                               const struct hpke_binding *binding, struct view plain, uint8_t *out,
+                               struct err *err)
 {
     struct aead *aead AEAD_CLEANUP = NULL;
     uint8_t nonce[AEAD_NONCE_SIZE];
+    size_t enc = agreement->kem->enc;
 
-    if (!start(crypto, kem, shared_point, enc, public_key, info, &aead, nonce, err).ok)
+    if (!start(crypto, agreement, binding->info, &aead, nonce, err).ok)
         return FAIL;
-    memcpy(out, enc, kem->enc);
-    return aead_seal(aead, nonce, aad, in, size, out + kem->enc, err);
+    memcpy(out, agreement->enc, enc);
+    return aead_seal(aead, nonce, binding->aad, plain.bytes, plain.size, out + enc, err);
 }
 
-struct result hpke_open_shared(const struct crypto *crypto, const struct hpke_kem *kem,
-                               const uint8_t *shared_point, const uint8_t *public_key,
-                               struct view info, struct view aad, const uint8_t *in, size_t size,
-                               uint8_t *out, struct err *err)
+struct result hpke_open_agreed(const struct crypto *crypto, const struct hpke_agreement *agreement,
+                               const struct hpke_binding *binding, struct view sealed, uint8_t *out,
+                               struct err *err)
 {
+    struct hpke_agreement a = *agreement;
     struct aead *aead AEAD_CLEANUP = NULL;
     uint8_t nonce[AEAD_NONCE_SIZE];
+    size_t enc = a.kem->enc;
 
-    if (size < kem->enc + AEAD_TAG_SIZE)
+    if (sealed.size < enc + AEAD_TAG_SIZE)
         return fail(err, ERR_DAMAGED, "not authentic");
-    if (!start(crypto, kem, shared_point, in, public_key, info, &aead, nonce, err).ok)
+    a.enc = sealed.bytes;
+    if (!start(crypto, &a, binding->info, &aead, nonce, err).ok)
         return FAIL;
-    return aead_open(aead, nonce, aad, in + kem->enc, size - kem->enc, out, err);
+    return aead_open(aead, nonce, binding->aad, sealed.bytes + enc, sealed.size - enc, out, err);
 }

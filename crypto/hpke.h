@@ -23,40 +23,50 @@ FALLIBLE x25519_public(const uint8_t private_key[X25519_SIZE], uint8_t out[X2551
  * a key derivation that takes them as they are would differ from the recipient's. */
 bool x25519_is_canonical(const uint8_t public_key[X25519_SIZE]);
 
-/* hpke_seal_with writes enc || ciphertext || tag, size + HPKE_OVERHEAD bytes, under an ephemeral
- * private key that must be new. ERR_DAMAGED if the public key is not one. */
+/* struct hpke_binding: what a message is bound to: info of the key schedule (5.1), AAD of the AEAD.
+ */
+struct hpke_binding {
+    struct view info, aad;
+};
+
+/* hpke_seal_with writes enc || ciphertext || tag, plain.size + HPKE_OVERHEAD bytes, under an
+ * ephemeral private key that must be new. ERR_DAMAGED if the public key is not one. */
 FALLIBLE hpke_seal_with(const struct crypto *crypto, const uint8_t ephemeral[X25519_SIZE],
-                        const uint8_t public_key[X25519_SIZE], struct view info, struct view aad,
-                        const uint8_t *in, size_t size, uint8_t *out, struct err *err);
+                        const uint8_t public_key[X25519_SIZE], const struct hpke_binding *binding,
+                        struct view plain, uint8_t *out, struct err *err);
 
 /* hpke_seal draws the ephemeral key. */
 FALLIBLE hpke_seal(const struct crypto *crypto, const uint8_t public_key[X25519_SIZE],
-                   struct view info, struct view aad, const uint8_t *in, size_t size, uint8_t *out,
+                   const struct hpke_binding *binding, struct view plain, uint8_t *out,
                    struct err *err);
 
-/* hpke_open takes what hpke_seal wrote and writes size - HPKE_OVERHEAD bytes; ERR_DAMAGED if it is
- * not authentic under this key, info and aad. */
+/* hpke_open takes what hpke_seal wrote and writes sealed.size - HPKE_OVERHEAD bytes; ERR_DAMAGED if
+ * it is not authentic under this key and binding. */
 FALLIBLE hpke_open(const struct crypto *crypto, const uint8_t private_key[X25519_SIZE],
-                   struct view info, struct view aad, const uint8_t *in, size_t size, uint8_t *out,
+                   const struct hpke_binding *binding, struct view sealed, uint8_t *out,
                    struct err *err);
 
 /* struct hpke_kem: one of the two KEMs over the curves of NIST. */
 struct hpke_kem;
 extern const struct hpke_kem hpke_p256, hpke_p384;
 
-/* hpke_seal_shared writes enc || ciphertext || tag: enc is the ephemeral public key, public_key the
- * recipient's, both uncompressed points, and shared_point the x coordinate of what Diffie and
- * Hellman make of the ephemeral private key and public_key. */
-FALLIBLE hpke_seal_shared(const struct crypto *crypto, const struct hpke_kem *kem,
-                          const uint8_t *shared_point, const uint8_t *enc,
-                          const uint8_t *public_key, struct view info, struct view aad,
-                          const uint8_t *in, size_t size, uint8_t *out, struct err *err);
+/* struct hpke_agreement: what the two sides of a Diffie-Hellman have: the ephemeral public key
+ * (enc) and the recipient's, both uncompressed points, and the x coordinate of the point that
+ * either makes of its own private key and the other's public key. */
+struct hpke_agreement {
+    const struct hpke_kem *kem;
+    const uint8_t *shared_point, *enc, *recipient;
+};
 
-/* hpke_open_shared takes what hpke_seal_shared wrote; shared_point is made of enc and the
- * recipient's private key. ERR_DAMAGED if it is not authentic. */
-FALLIBLE hpke_open_shared(const struct crypto *crypto, const struct hpke_kem *kem,
-                          const uint8_t *shared_point, const uint8_t *public_key, struct view info,
-                          struct view aad, const uint8_t *in, size_t size, uint8_t *out,
+/* hpke_seal_agreed writes enc || ciphertext || tag. */
+FALLIBLE hpke_seal_agreed(const struct crypto *crypto, const struct hpke_agreement *agreement,
+                          const struct hpke_binding *binding, struct view plain, uint8_t *out,
+                          struct err *err);
+
+/* hpke_open_agreed takes what hpke_seal_agreed wrote, of which enc is the beginning: the
+ * agreement's is not looked at. ERR_DAMAGED if it is not authentic. */
+FALLIBLE hpke_open_agreed(const struct crypto *crypto, const struct hpke_agreement *agreement,
+                          const struct hpke_binding *binding, struct view sealed, uint8_t *out,
                           struct err *err);
 
 #endif

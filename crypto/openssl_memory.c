@@ -4,9 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/host.h"
 #include "base/secret.h"
 
-static _Thread_local bool guarded, starved; /* starved: it did not get what it asked for */
+static _Thread_local bool guarded __attribute__((tls_model("initial-exec")));
+static _Thread_local bool starved
+    __attribute__((tls_model("initial-exec"))); /* starved: it did not get what it asked for */
 
 static void *told(void *bytes)
 {
@@ -55,7 +58,8 @@ static void *resize(void *bytes, size_t size, const char *file, int line)
 
 void openssl_memory_init(void)
 {
-    (void)CRYPTO_set_mem_functions(take, resize, leave);
+    if (host_is_program())
+        (void)CRYPTO_set_mem_functions(take, resize, leave);
 }
 
 void openssl_memory_begin(void)

@@ -10,7 +10,8 @@
 
 #include "base/err.h"
 
-/* openssl_memory_init must come before anything else of OpenSSL; later it does nothing. */
+/* openssl_memory_init must come before anything else of OpenSSL; later it does nothing, nor for a
+ * host whose process it is not: there keys are in the memory that OpenSSL takes, which it wipes. */
 void openssl_memory_init(void);
 
 void openssl_memory_begin(void);

@@ -50,6 +50,7 @@ static const struct slot_method methods[] = {
     {SLOT_PKCS11_AES_GCM, "pkcs11-aes-gcm", 60, 60, TOKEN_AES_FIELDS},
     {SLOT_PKCS11_AES_KW, "pkcs11-aes-kw", 40, 40, TOKEN_AES_FIELDS},
     {SLOT_AWSKMS, "awskms", 1, SLOT_WRAP_MAX, {SLOT_KEY_ARN, SLOT_MATERIAL_ID}},
+    {SLOT_EXTERNAL, "external", 1, SLOT_WRAP_MAX, {SLOT_KEY_NAME}},
     {0, "unknown", 0, SLOT_WRAP_MAX, {SLOT_NO_FIELD}}, /* the last: all other codes */
 };
 
@@ -194,6 +195,11 @@ void slot_put_sized(struct slot *slot, const void *bytes, size_t size)
     put(slot, wire_put_sized, bytes, size);
 }
 
+struct view slot_wrap(const struct slot *slot)
+{
+    return (struct view){slot->wrap, slot->wrap_size};
+}
+
 struct view slot_view(const struct slot *slot, enum slot_field field)
 {
     struct wire_reader r = wire_reader(slot->header, slot->header_size);
@@ -243,7 +249,9 @@ void slot_describe(const struct slot *slot, char out[SLOT_DESCRIBED_MAX])
     struct view cka = slot_view(slot, SLOT_CKA_ID), salt = slot_view(slot, SLOT_SALT);
     char text[TEXT_ESCAPED(SLOT_KEY_ARN_MAX)], hex[2 * SLOT_CKA_ID_MAX + 1];
 
-    if (name.size > 0)
+    if (name.size > 0 && id.size == 0)
+        text_escape(out, room, name.bytes, name.size);
+    else if (name.size > 0)
         snprintf(out, room, "%s v%" PRIu32 " (%s)",
                  text_escape(text, sizeof text, name.bytes, name.size),
                  slot_number(slot, SLOT_KEY_VERSION), text_hex(hex, id.bytes, id.size));

@@ -45,7 +45,8 @@ enum slot_code {
     SLOT_PKCS11_P384_HPKE = 0x0014,
     SLOT_PKCS11_AES_GCM = 0x0015,
     SLOT_PKCS11_AES_KW = 0x0016,
-    SLOT_AWSKMS = 0x0021
+    SLOT_AWSKMS = 0x0021,
+    SLOT_EXTERNAL = 0x0041
 };
 
 enum slot_field {
@@ -121,6 +122,9 @@ void slot_begin(struct slot *slot, enum slot_code code);
 void slot_put_number(struct slot *slot, uint32_t value);
 void slot_put_fixed(struct slot *slot, const void *bytes, size_t size);
 void slot_put_sized(struct slot *slot, const void *bytes, size_t size);
+
+/* slot_wrap is the wrapped branch key. */
+struct view slot_wrap(const struct slot *slot);
 
 /* slot_view gives the bytes of a field (of a number, its 4 bytes); empty if the method has no such
  * field. */

@@ -226,29 +226,6 @@ struct view spki_point(const struct spki *spki)
     return (struct view){spki->der + spki->size - size, size};
 }
 
-static bool number(EVP_PKEY *key, const char *name, uint8_t *room, struct view *out)
-{
-    BIGNUM *n = NULL;
-    bool got = EVP_PKEY_get_bn_param(key, name, &n) == 1 && BN_num_bytes(n) <= RSA_BYTES_MAX;
-
-    if (got)
-        *out = (struct view){room, (size_t)BN_bn2bin(n, room)};
-    BN_free(n);
-    return got;
-}
-
-struct result spki_numbers(const struct spki *spki, const struct crypto *crypto,
-                           uint8_t *modulus_room, uint8_t *exponent_room, struct view *modulus,
-                           struct view *exponent, struct err *err)
-{
-    EVP_PKEY *key PKEY_CLEANUP = parse(crypto, (struct view){spki->der, spki->size});
-
-    if (key == NULL || !number(key, OSSL_PKEY_PARAM_RSA_N, modulus_room, modulus) ||
-        !number(key, OSSL_PKEY_PARAM_RSA_E, exponent_room, exponent))
-        return openssl_failed(err, "OpenSSL failed to read an RSA key");
-    return OK;
-}
-
 struct view spki_parameters(enum spki_kind curve)
 {
     /* After the two sequences and the nine bytes of id-ecPublicKey; the bit string is the rest. */
@@ -301,8 +278,8 @@ static bool agree(const struct crypto *crypto, const struct curve *curve, EVP_PK
            EVP_PKEY_derive(ctx, shared, &size) == 1 && size == curve->shared;
 }
 
-struct result spki_seal_ec(const struct spki *spki, const struct crypto *crypto, struct view info,
-                           struct view aad, const uint8_t *in, size_t size, uint8_t *out,
+struct result spki_seal_ec(const struct spki *spki, const struct crypto *crypto,
+                           const struct hpke_binding *binding, struct view plain, uint8_t *out,
                            struct err *err)
 {
     const struct curve *curve = &curves[spki->kind];
@@ -316,6 +293,6 @@ struct result spki_seal_ec(const struct spki *spki, const struct crypto *crypto,
         ERR_clear_error();
         return openssl_failed(err, "OpenSSL failed to agree on a key");
     }
-    return hpke_seal_shared(crypto, curve->kem, shared.bytes, enc, spki_point(spki).bytes, info,
-                            aad, in, size, out, err);
+    const struct hpke_agreement a = {curve->kem, shared.bytes, enc, spki_point(spki).bytes};
+    return hpke_seal_agreed(crypto, &a, binding, plain, out, err);
 }

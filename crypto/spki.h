@@ -41,12 +41,6 @@ FALLIBLE spki_from_certificate(struct spki *spki, const struct crypto *crypto, s
 /* spki_point gives the uncompressed point of an EC key: the last bytes of its DER. */
 struct view spki_point(const struct spki *spki);
 
-/* spki_numbers gives modulus and exponent of an RSA key, unsigned and big-endian, in room for
- * RSA_BYTES_MAX each; the views point there. */
-FALLIBLE spki_numbers(const struct spki *spki, const struct crypto *crypto, uint8_t *modulus_room,
-                      uint8_t *exponent_room, struct view *modulus, struct view *exponent,
-                      struct err *err);
-
 /* spki_parameters gives the name of a curve in DER, as CKA_EC_PARAMS has it. */
 struct view spki_parameters(enum spki_kind curve);
 
@@ -58,9 +52,9 @@ const struct hpke_kem *spki_kem(const struct spki *spki);
 FALLIBLE spki_seal_rsa(const struct spki *spki, const struct crypto *crypto, bool sha1,
                        const uint8_t *in, size_t size, uint8_t *out, struct err *err);
 
-/* spki_seal_ec is hpke_seal_shared with an ephemeral key that it draws. */
-FALLIBLE spki_seal_ec(const struct spki *spki, const struct crypto *crypto, struct view info,
-                      struct view aad, const uint8_t *in, size_t size, uint8_t *out,
+/* spki_seal_ec is hpke_seal_agreed with an ephemeral key that it draws. */
+FALLIBLE spki_seal_ec(const struct spki *spki, const struct crypto *crypto,
+                      const struct hpke_binding *binding, struct view plain, uint8_t *out,
                       struct err *err);
 
 #endif

@@ -40,31 +40,32 @@ static struct result start(const struct crypto *crypto, const uint8_t key[KEY_SI
 
 struct result xaes_seal_with(const struct crypto *crypto, const uint8_t key[KEY_SIZE],
                              const uint8_t nonce[XAES_NONCE_SIZE], struct view aad,
-                             const uint8_t *in, size_t size, uint8_t *out, struct err *err)
+                             struct view plain, uint8_t *out, struct err *err)
 {
     struct aead *aead AEAD_CLEANUP = NULL;
 
     if (!start(crypto, key, nonce, &aead, err).ok)
         return FAIL;
-    return aead_seal(aead, nonce + 12, aad, in, size, out, err);
+    return aead_seal(aead, nonce + 12, aad, plain.bytes, plain.size, out, err);
 }
 
 struct result xaes_seal(const struct crypto *crypto, const uint8_t key[KEY_SIZE], struct view aad,
-                        const uint8_t *in, size_t size, uint8_t *out, struct err *err)
+                        struct view plain, uint8_t *out, struct err *err)
 {
     if (!random_bytes(out, XAES_NONCE_SIZE, err).ok)
         return FAIL;
-    return xaes_seal_with(crypto, key, out, aad, in, size, out + XAES_NONCE_SIZE, err);
+    return xaes_seal_with(crypto, key, out, aad, plain, out + XAES_NONCE_SIZE, err);
 }
 
 struct result xaes_open(const struct crypto *crypto, const uint8_t key[KEY_SIZE], struct view aad,
-                        const uint8_t *in, size_t size, uint8_t *out, struct err *err)
+                        struct view sealed, uint8_t *out, struct err *err)
 {
     struct aead *aead AEAD_CLEANUP = NULL;
 
-    if (size < XAES_OVERHEAD)
+    if (sealed.size < XAES_OVERHEAD)
         return fail(err, ERR_DAMAGED, "not authentic");
-    if (!start(crypto, key, in, &aead, err).ok)
+    if (!start(crypto, key, sealed.bytes, &aead, err).ok)
         return FAIL;
-    return aead_open(aead, in + 12, aad, in + XAES_NONCE_SIZE, size - XAES_NONCE_SIZE, out, err);
+    return aead_open(aead, sealed.bytes + 12, aad, sealed.bytes + XAES_NONCE_SIZE,
+                     sealed.size - XAES_NONCE_SIZE, out, err);
 }

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,19 +12,27 @@
 
 #define CONNECT_TIMEOUT 5000L /* milliseconds */
 #define FIRST_ROOM 8192       /* bytes */
+#define KEPT_MAX 64           /* threads that may send at once and have their connections kept */
 #define UNRESERVED                                                                                 \
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~" /* RFC 3986 */
 
+/* Connections are kept in a share of libcurl, one for each thread that sends at the time. A handle
+ * lives for one request: its buffers, which may hold keys, are wiped with it. */
 struct http {
     const struct libcurl *curl;
     char *ca_bundle;
     const char *ca_hint;
+    pthread_mutex_t lock; /* for what follows */
+    CURLSH *kept[KEPT_MAX];
+    size_t kept_count;
 };
 
 /* struct transfer: one request on its way. */
 struct transfer {
+    const struct libcurl *curl;
+    CURL *handle;
     struct http_answer *answer;
-    const char *wanted_header;
+    const struct http_taker *taker;
     struct curl_slist *headers;
     bool too_long;
     bool failed; /* to store the answer */
@@ -41,6 +50,7 @@ struct result http_new(struct http **out, const char *ca_bundle, const char *ca_
         free(h);
         return FAIL;
     }
+    pthread_mutex_init(&h->lock, NULL);
     h->ca_hint = ca_hint;
     h->ca_bundle = ca_bundle != NULL ? strdup(ca_bundle) : NULL;
     if (ca_bundle != NULL && h->ca_bundle == NULL) {
@@ -57,15 +67,69 @@ void http_free(struct http **http)
 
     if (h == NULL)
         return;
+    while (h->kept_count > 0)
+        (void)h->curl->share_cleanup(h->kept[--h->kept_count]);
+    pthread_mutex_destroy(&h->lock);
     free(h->ca_bundle);
     free(h);
     *http = NULL;
 }
 
+/* The connections for one request; NULL, which is no failure, if there is no memory for them. */
+static CURLSH *take_kept(struct http *h)
+{
+    CURLSH *kept = NULL;
+
+    pthread_mutex_lock(&h->lock);
+    if (h->kept_count > 0)
+        kept = h->kept[--h->kept_count];
+    pthread_mutex_unlock(&h->lock);
+    if (kept != NULL || (kept = h->curl->share_init()) == NULL)
+        return kept;
+    (void)h->curl->share_setopt(kept, CURLSHOPT_SHARE, CURL_LOCK_DATA_CONNECT);
+    (void)h->curl->share_setopt(kept, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+    return kept;
+}
+
+static void give_kept(struct http *h, CURLSH *kept)
+{
+    pthread_mutex_lock(&h->lock);
+    bool room = kept != NULL && h->kept_count < KEPT_MAX;
+    if (room)
+        h->kept[h->kept_count++] = kept;
+    pthread_mutex_unlock(&h->lock);
+    if (!room && kept != NULL)
+        (void)h->curl->share_cleanup(kept);
+}
+
 void http_answer_free(struct http_answer *answer)
 {
     secret_free(&answer->body);
+    free(answer->headers);
     *answer = (struct http_answer){0};
+}
+
+bool http_header(const struct http_answer *answer, const char *name, char *out, size_t room)
+{
+    size_t size = strlen(name), n = 0;
+    const char *at = answer->headers;
+
+    out[0] = '\0';
+    while (at != NULL && *at != '\0' && (strncasecmp(at, name, size) != 0 || at[size] != ':'))
+        at = strchr(at, '\n') != NULL ? strchr(at, '\n') + 1 : NULL;
+    if (at == NULL || *at == '\0')
+        return false;
+    at += size + 1;
+    at += strspn(at, " \t");
+    while (at[n] >= ' ' && at[n] < 0x7f)
+        n++;
+    while (n > 0 && at[n - 1] == ' ')
+        n--;
+    if (n >= room)
+        return false;
+    memcpy(out, at, n);
+    out[n] = '\0';
+    return true;
 }
 
 /* Room for size bytes and a zero. */
@@ -87,12 +151,26 @@ static struct result make_room(struct http_answer *a, size_t size, struct err *e
     return OK;
 }
 
+/* Whether the body that comes is for the taker: those of errors are for the answer. */
+static bool is_taken(const struct transfer *t)
+{
+    long status = 0;
+
+    return t->taker != NULL &&
+           t->curl->easy_getinfo(t->handle, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK &&
+           status / 100 == 2;
+}
+
 static size_t on_body(char *bytes, size_t one, size_t count, void *arg)
 {
     struct transfer *t = arg;
     struct http_answer *a = t->answer;
     size_t size = one * count;
 
+    if (is_taken(t)) {
+        t->failed = !t->taker->take(t->taker->arg, bytes, size, t->err).ok;
+        return t->failed ? 0 : size;
+    }
     t->too_long = size > HTTP_ANSWER_MAX - a->body_size;
     if (t->too_long)
         return 0;
@@ -104,23 +182,27 @@ static size_t on_body(char *bytes, size_t one, size_t count, void *arg)
     return size;
 }
 
-/* Takes the value of the header that is wanted; what is not printable ends it. */
+/* Keeps the headers of the last answer: one may come before it, as 100 does. */
 static size_t on_header(char *line, size_t one, size_t count, void *arg)
 {
-    const struct transfer *t = arg;
-    size_t size = one * count, name, n = 0;
-    char *out = t->answer->header;
+    struct transfer *t = arg;
+    struct http_answer *a = t->answer;
+    size_t size = one * count;
 
-    if (t->wanted_header == NULL)
-        return size;
-    name = strlen(t->wanted_header);
-    if (size <= name || strncasecmp(line, t->wanted_header, name) != 0)
-        return size;
-    while (name < size && line[name] == ' ')
-        name++;
-    while (name < size && n < HTTP_HEADER_MAX && line[name] > ' ' && line[name] < 0x7f)
-        out[n++] = line[name++];
-    out[n] = '\0';
+    if (size >= 5 && memcmp(line, "HTTP/", 5) == 0)
+        a->headers_size = 0;
+    if (size > HTTP_HEADERS_MAX - a->headers_size)
+        return size; /* libcurl ends what goes on for ever */
+    char *longer = realloc(a->headers, a->headers_size + size + 1);
+    if (longer == NULL) {
+        t->failed = true;
+        err_set(t->err, ERR_FAILED, "out of memory");
+        return 0;
+    }
+    memcpy(longer + a->headers_size, line, size);
+    a->headers = longer;
+    a->headers_size += size;
+    longer[a->headers_size] = '\0';
     return size;
 }
 
@@ -193,6 +275,7 @@ static void set_security(struct setting *s, const struct http *h, const struct h
 static void set_request(struct setting *s, const struct http_request *r, const struct transfer *t)
 {
     set_pointer(s, CURLOPT_URL, r->url);
+    set_long(s, CURLOPT_PATH_AS_IS, 1);
     set_pointer(s, CURLOPT_HTTPHEADER, t->headers);
     set_pointer(s, CURLOPT_USERAGENT, "bulla/" BULLA_VERSION);
     set_long(s, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
@@ -201,22 +284,20 @@ static void set_request(struct setting *s, const struct http_request *r, const s
     set_long(s, CURLOPT_TIMEOUT_MS, r->timeout);
     set_long(s, CURLOPT_CONNECTTIMEOUT_MS,
              r->timeout < CONNECT_TIMEOUT ? r->timeout : CONNECT_TIMEOUT);
-    if (strcmp(r->method, "POST") == 0) {
+    if (strcmp(r->method, "POST") == 0 || r->body.bytes != NULL) {
         set_long(s, CURLOPT_POST, 1);
         set_long(s, CURLOPT_POSTFIELDSIZE, (long)r->body.size);
-        set_pointer(s, CURLOPT_POSTFIELDS, r->body.bytes);
-    } else {
-        set_pointer(s, CURLOPT_CUSTOMREQUEST, r->method);
+        set_pointer(s, CURLOPT_POSTFIELDS,
+                    r->body.bytes != NULL ? (const void *)r->body.bytes : "");
     }
+    set_pointer(s, CURLOPT_CUSTOMREQUEST, r->method);
 }
 
-static void set_signature(struct setting *s, const struct http_sigv4 *g)
+/* Nothing is kept that anybody near may have answered: whether it is there is asked each time. */
+static void set_kept(struct setting *s, const struct http_request *r, CURLSH *kept)
 {
-    if (g == NULL)
-        return;
-    set_pointer(s, CURLOPT_AWS_SIGV4, g->provider);
-    set_pointer(s, CURLOPT_USERNAME, g->access_key);
-    set_pointer(s, CURLOPT_PASSWORD, g->secret_key);
+    if (kept != NULL && !r->near)
+        set_pointer(s, CURLOPT_SHARE, kept);
 }
 
 /* What libcurl says went wrong. */
@@ -243,43 +324,54 @@ static struct result transport_fault(const struct http *h, const struct transfer
     return fail(err, ERR_STORE, "cannot reach '%s': %s", url, what);
 }
 
-/* Nothing is kept for the next request: a handle, and an open connection too, would keep the secret
- * key in memory that is not protected. */
 static struct result perform(struct http *h, const struct http_request *r, struct transfer *t,
-                             struct err *err)
+                             CURLSH *kept, struct err *err)
 {
-    struct setting s = {h->curl, h->curl->easy_init(), false};
+    struct setting s = {h->curl, t->handle, false};
     char detail[CURL_ERROR_SIZE] = "";
     curl_off_t connect_time = 0;
 
-    if (s.handle == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
     set_pointer(&s, CURLOPT_ERRORBUFFER, detail);
     set_request(&s, r, t);
     set_security(&s, h, r);
-    set_signature(&s, r->sigv4);
+    set_kept(&s, r, kept);
     set_callbacks(&s, t);
     CURLcode code = s.bad ? CURLE_UNKNOWN_OPTION : h->curl->easy_perform(s.handle);
     h->curl->easy_getinfo(s.handle, CURLINFO_RESPONSE_CODE, &t->answer->status);
     h->curl->easy_getinfo(s.handle, CURLINFO_CONNECT_TIME_T, &connect_time);
-    t->answer->reached = connect_time > 0;
-    h->curl->easy_cleanup(s.handle);
+    t->answer->reached = connect_time > 0 || t->answer->status > 0;
     if (s.bad)
         return fail(err, ERR_UNSUPPORTED, "the libcurl of this machine is too old");
     return code == CURLE_OK ? OK : transport_fault(h, t, code, detail, r->url, err);
+}
+
+static struct result send_by(struct http *h, const struct http_request *r, struct transfer *t,
+                             struct err *err)
+{
+    CURLSH *kept = take_kept(h);
+    struct result sent = FAIL;
+
+    t->handle = h->curl->easy_init();
+    if (t->handle == NULL || !add_headers(h, t, r->headers) || !add_headers(h, t, r->more_headers))
+        (void)fail(err, ERR_FAILED, "out of memory");
+    else
+        sent = perform(h, r, t, kept, err);
+    if (t->handle != NULL)
+        h->curl->easy_cleanup(t->handle);
+    h->curl->slist_free_all(t->headers);
+    give_kept(h, kept);
+    return sent;
 }
 
 struct result http_send(struct http *h, const struct http_request *request,
                         struct http_answer *answer, struct err *err)
 {
     struct http_answer made HTTP_ANSWER_CLEANUP = {0};
-    struct transfer t = {.answer = &made, .wanted_header = request->wanted_header, .err = err};
+    struct transfer t = {.curl = h->curl, .answer = &made, .taker = request->taker, .err = err};
 
     if (!make_room(&made, 0, err).ok)
         return FAIL;
-    bool added = add_headers(h, &t, request->headers) && add_headers(h, &t, request->more_headers);
-    struct result r = added ? perform(h, request, &t, err) : fail(err, ERR_FAILED, "out of memory");
-    h->curl->slist_free_all(t.headers);
+    struct result r = send_by(h, request, &t, err);
     answer->reached = made.reached;
     if (!r.ok)
         return FAIL;

@@ -1,5 +1,6 @@
 /* http: one request and its answer, by libcurl. Certificates and names of hosts are always
- * verified, TLS is 1.2 or later, redirects are not followed, answers are small. */
+ * verified, TLS is 1.2 or later, redirects are not followed. Answers are small, unless the caller
+ * takes them as they come. Connections are kept for the next request. */
 #ifndef BULLA_HTTP_HTTP_H
 #define BULLA_HTTP_HTTP_H
 
@@ -7,25 +8,26 @@
 #include "base/wire.h"
 
 #define HTTP_ANSWER_MAX (64 * 1024) /* bytes */
+#define HTTP_HEADERS_MAX (32 * 1024)
 #define HTTP_HEADER_MAX 128
 
 struct http;
 
-/* struct http_sigv4: what libcurl signs a request with. */
-struct http_sigv4 {
-    const char *provider; /* as CURLOPT_AWS_SIGV4 takes it */
-    const char *access_key, *secret_key;
+/* struct http_taker: takes the body of an answer of status 2xx piece by piece, instead of the
+ * answer. A failure of take ends the request. */
+struct http_taker {
+    struct result (*take)(void *arg, const void *bytes, size_t size, struct err *err);
+    void *arg;
 };
 
 struct http_request {
-    const char *method; /* "GET", "PUT" or "POST" */
-    const char *url;
+    const char *method; /* "GET", "PUT", "POST" or "DELETE" */
+    const char *url;    /* sent as it is: no part of its path is made shorter */
     const char *const *headers, *const *more_headers; /* "Name: value", ended by NULL; or NULL */
-    struct view body;                                 /* of a POST */
-    const struct http_sigv4 *sigv4;                   /* NULL: it is not signed */
-    const char *wanted_header; /* "name:", of the answer, whose value is kept; or NULL */
-    bool near;                 /* of this machine: no proxy is asked, plain http is allowed */
-    long timeout;              /* milliseconds for all of it */
+    struct view body;                                 /* of a POST or a PUT */
+    const struct http_taker *taker;                   /* or NULL */
+    bool near;    /* of this machine: no proxy is asked, plain http is allowed */
+    long timeout; /* milliseconds for all of it */
 };
 
 /* struct http_answer: {0} is empty and safe to free. */
@@ -33,8 +35,9 @@ struct http_answer {
     long status;
     struct secret body; /* zero-terminated after body_size bytes */
     size_t body_size;
-    char header[HTTP_HEADER_MAX + 1]; /* what was wanted: printable ASCII; empty if none came */
-    bool reached;                     /* a server accepted the connection, whatever came after */
+    char *headers; /* "name: value", each with a line end, and a zero; NULL if none came */
+    size_t headers_size;
+    bool reached; /* a server accepted the connection, whatever came after */
 };
 
 #define HTTP_ANSWER_CLEANUP __attribute__((cleanup(http_answer_free)))
@@ -50,6 +53,10 @@ void http_free(struct http **http);
 FALLIBLE http_send(struct http *http, const struct http_request *request,
                    struct http_answer *answer, struct err *err);
 void http_answer_free(struct http_answer *answer);
+
+/* http_header copies the value of the header of this name up to the first byte that is not
+ * printable ASCII; false, and out empty, if there is none or it does not fit. */
+bool http_header(const struct http_answer *answer, const char *name, char *out, size_t room);
 
 /* struct http_place: a URL taken apart. */
 struct http_place {

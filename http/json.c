@@ -2,11 +2,13 @@
 
 #include <stdlib.h>
 
+#include "base/host.h"
 #include "http/wiping_allocator.h"
 
 void json_wipe(void)
 {
-    json_set_alloc_funcs(malloc, wiping_free);
+    if (host_is_program())
+        json_set_alloc_funcs(malloc, wiping_free);
 }
 
 json_t *json_read(const struct http_answer *answer)

@@ -6,7 +6,8 @@
 
 #include "http/http.h"
 
-/* json_wipe makes jansson wipe what it frees: answers with keys in them are parsed. */
+/* json_wipe makes jansson wipe what it frees: answers with keys in them are parsed. Only for the
+ * program: other hosts set the allocators of their process themselves. */
 void json_wipe(void);
 
 /* json_read parses an answer; NULL if it is not a JSON object. The caller drops the reference. */

@@ -19,6 +19,9 @@ struct libcurl {
     __typeof__(&curl_easy_getinfo) easy_getinfo;
     __typeof__(&curl_easy_strerror) easy_strerror;
     __typeof__(&curl_easy_cleanup) easy_cleanup;
+    __typeof__(&curl_share_init) share_init;
+    __typeof__(&curl_share_setopt) share_setopt;
+    __typeof__(&curl_share_cleanup) share_cleanup;
     __typeof__(&curl_slist_append) slist_append;
     __typeof__(&curl_slist_free_all) slist_free_all;
     __typeof__(&curl_url) url;

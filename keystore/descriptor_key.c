@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/host.h"
 #include "base/stream.h"
 
 #define FIRST_ROOM 4096 /* bytes */
@@ -13,6 +14,7 @@
 /* struct given: what came by one descriptor. */
 struct given {
     struct given *next;
+    const struct host *host;
     int fd;
     struct secret text; /* with a zero after it */
     size_t size;
@@ -95,10 +97,11 @@ static struct given *find(int fd)
 {
     struct given *g = all;
 
-    while (g != NULL && g->fd != fd)
+    while (g != NULL && (g->host != host_current() || g->fd != fd))
         g = g->next;
     if (g != NULL || (g = calloc(1, sizeof *g)) == NULL)
         return g;
+    g->host = host_current();
     g->fd = fd;
     g->next = all;
     all = g;
@@ -123,4 +126,21 @@ struct result descriptor_key_read(struct secret *text, size_t *size, struct stat
     *size = g->size;
     *file = g->file;
     return OK;
+}
+
+void descriptor_key_forget(void)
+{
+    struct given **at = &all, *g;
+
+    pthread_mutex_lock(&lock);
+    while ((g = *at) != NULL) {
+        if (g->host != host_current()) {
+            at = &g->next;
+            continue;
+        }
+        *at = g->next;
+        secret_free(&g->text);
+        free(g);
+    }
+    pthread_mutex_unlock(&lock);
 }

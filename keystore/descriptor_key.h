@@ -2,7 +2,7 @@
  *
  * A pipe can be read once, and a run looks at a key several times: what it is, what it can do, and
  * in reencrypt once for each session. So a descriptor is read to its end when it is first asked
- * for, and what came, or why nothing did, stays in protected memory for the life of the process. */
+ * for, and what came, or why nothing did, stays in protected memory until its host forgets it. */
 #ifndef BULLA_KEYSTORE_DESCRIPTOR_KEY_H
 #define BULLA_KEYSTORE_DESCRIPTOR_KEY_H
 
@@ -17,5 +17,8 @@
  * descriptor is not open for reading, or neither a file nor a pipe; ERR_FOREIGN if nothing came. */
 FALLIBLE descriptor_key_read(struct secret *text, size_t *size, struct stat *file, int fd,
                              struct err *err);
+
+/* descriptor_key_forget wipes all that was read for this thread's host. */
+void descriptor_key_forget(void);
 
 #endif

@@ -52,8 +52,8 @@ struct result key_pair_wrap(const struct spki *spki, const struct crypto *crypto
                              err);
     }
     slot->wrap_size = spki_point(spki).size + KEY_SIZE + AEAD_TAG_SIZE;
-    return spki_seal_ec(spki, crypto, info, slot_aad(slot, branch->id, aad), branch_key->bytes,
-                        branch_key->size, slot->wrap, err);
+    const struct hpke_binding binding = {info, slot_aad(slot, branch->id, aad)};
+    return spki_seal_ec(spki, crypto, &binding, secret_view(branch_key), slot->wrap, err);
 }
 
 struct result key_pair_open_ec(const struct spki *spki, const struct crypto *crypto,
@@ -65,11 +65,11 @@ struct result key_pair_open_ec(const struct spki *spki, const struct crypto *cry
 
     if (slot->wrap_size != spki_point(spki).size + KEY_SIZE + AEAD_TAG_SIZE)
         return fail(err, ERR_DAMAGED, "not authentic");
+    const struct hpke_binding binding = {info, slot_aad(slot, branch->id, aad)};
+    const struct hpke_agreement a = {
+        .kem = spki_kem(spki), .shared_point = shared->bytes, .recipient = spki_point(spki).bytes};
     if (!secret_new(&opened, KEY_SIZE, err).ok ||
-        !hpke_open_shared(crypto, spki_kem(spki), shared->bytes, spki_point(spki).bytes, info,
-                          slot_aad(slot, branch->id, aad), slot->wrap, slot->wrap_size,
-                          opened.bytes, err)
-             .ok)
+        !hpke_open_agreed(crypto, &a, &binding, slot_wrap(slot), opened.bytes, err).ok)
         return FAIL;
     *branch_key = secret_take(&opened);
     return OK;

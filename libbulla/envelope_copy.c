@@ -7,15 +7,14 @@
 #include "libbulla/output.h"
 #include "libbulla/replace.h"
 
-struct result envelope_copy_export(struct sealed *f, const struct place *out, bool replace,
-                                   struct err *err)
+struct result envelope_copy_export(struct sealed *f, const struct place *out,
+                                   const struct outlet *outlet, bool replace, struct err *err)
 {
     struct output output OUTPUT_CLEANUP = {0};
-
     const struct inputs inputs = {&f->st, f->separate ? &f->envelope_st : NULL, NULL};
 
-    if (!output_open(&output, out, replace, &inputs, err).ok ||
-        !envelope_write(&f->envelope, &output.fd.sink, err).ok)
+    if (!output_open(&output, out, outlet, replace, &inputs, err).ok ||
+        !envelope_write(&f->envelope, output.sink, err).ok)
         return FAIL;
     return output_commit(&output, &f->st, WHOSE_OWN, err);
 }

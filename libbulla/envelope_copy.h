@@ -4,11 +4,10 @@
 
 #include "libbulla/open.h"
 
-/* envelope_copy_export writes the envelope of *f, both copies good, to a place (NULL = standard
- * output).
+/* envelope_copy_export writes the envelope of *f, both copies good, to a place (NULL = the outlet).
  */
-FALLIBLE envelope_copy_export(struct sealed *f, const struct place *out, bool replace,
-                              struct err *err);
+FALLIBLE envelope_copy_export(struct sealed *f, const struct place *out,
+                              const struct outlet *outlet, bool replace, struct err *err);
 
 /* envelope_copy_restore puts the envelope at place from into the sealed file at body, in place: the
  * worse copy first, then the other, each synced, and both read back. ERR_POLICY if the file has the

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "libbulla/output.h"
 #include "libbulla/recognize.h"
 
 void sealed_close(struct sealed *f)
@@ -101,11 +100,10 @@ struct result sealed_open(struct sealed *f, const struct session *s,
     struct sealed made SEALED_CLEANUP = {.open = true, .owned = -1};
 
     if (from->body == NULL) {
-        made.source =
-            (struct source){.fd = STDIN_FILENO, .name = "standard input", .watch = s->watch};
-        pipe_widen(STDIN_FILENO);
-        if (fstat(STDIN_FILENO, &made.st) != 0)
-            return fail_errno(err, "cannot look at standard input");
+        made.source = *from->stream;
+        made.source.watch = s->watch;
+        if (!source_look(&made.source, &made.st, err).ok)
+            return FAIL;
     } else {
         if (!place_open_file(from->body, from->follow, &made.owned, &made.st, err).ok)
             return FAIL;
@@ -204,22 +202,31 @@ static void warn_of_slots(const struct sealed *f, const struct session *s,
                      f->source.name);
 }
 
+static struct result derive(const struct sealed *f, const struct session *s,
+                            const struct secret *data_key, const uint8_t *prefix, size_t size,
+                            struct cobblestone *c, struct err *err)
+{
+    uint8_t context[ENVELOPE_CONTEXT_SIZE];
+
+    if (size < COBBLESTONE_PREFIX_SIZE)
+        return fail(err, ERR_DAMAGED, "it ends %zu bytes into its body, before its first chunk",
+                    size);
+    return cobblestone_check(c, s->crypto, suite_by_code(f->envelope.core.suite)->algorithm,
+                             (struct view){data_key->bytes, data_key->size}, prefix,
+                             envelope_body_context(&f->envelope, context), err);
+}
+
 /* Reads the prefix at the source's position and checks its commitment. */
 static struct result check_prefix(struct sealed *f, const struct session *s,
                                   const struct secret *data_key, struct cobblestone *c,
                                   struct err *err)
 {
-    uint8_t prefix[COBBLESTONE_PREFIX_SIZE], context[ENVELOPE_CONTEXT_SIZE];
+    uint8_t prefix[COBBLESTONE_PREFIX_SIZE];
     size_t got;
 
-    if (!source_read(&f->source, prefix, sizeof prefix, &got, err).ok)
-        return FAIL;
-    if (got < sizeof prefix)
-        return fail(err, ERR_DAMAGED, "it ends %zu bytes into its body, before its first chunk",
-                    got);
-    return cobblestone_check(c, s->crypto, suite_by_code(f->envelope.core.suite)->algorithm,
-                             (struct view){data_key->bytes, data_key->size}, prefix,
-                             envelope_body_context(&f->envelope, context), err);
+    return source_read(&f->source, prefix, sizeof prefix, &got, err).ok
+               ? derive(f, s, data_key, prefix, got, c, err)
+               : FAIL;
 }
 
 /* Looks for the body where an envelope of each size would end; the file had copies of its own, of
@@ -289,6 +296,15 @@ struct result sealed_check_body(struct sealed *f, const struct session *s,
     struct cobblestone c COBBLESTONE_CLEANUP = {0};
 
     return find_body(f, s, data_key, &c, err).ok ? OK : name_it(f, err);
+}
+
+struct result sealed_check_prefix(const struct sealed *f, const struct session *s,
+                                  const struct secret *data_key, const uint8_t *prefix, size_t size,
+                                  struct err *err)
+{
+    struct cobblestone c COBBLESTONE_CLEANUP = {0};
+
+    return derive(f, s, data_key, prefix, size, &c, err).ok ? OK : name_it(f, err);
 }
 
 struct result open_start(struct session *s, const struct open_options *options, struct sealed *f,
@@ -363,9 +379,9 @@ struct result open_file(struct session *s, const struct open_options *options,
     if (options->remove_source && !S_ISREG(f->st.st_mode))
         return fail(err, ERR_FAILED, "'%s' is not a regular file and is not removed",
                     f->source.name);
-    if (!output_open(&output, out, options->replace, &inputs, err).ok ||
+    if (!output_open(&output, out, options->outlet, options->replace, &inputs, err).ok ||
         (!options->allow_wider && !output_guard(&output, like, options->whose, err).ok) ||
-        !open_stream(s, options, f, &output.fd.sink, size, err).ok ||
+        !open_stream(s, options, f, output.sink, size, err).ok ||
         (options->remove_source && !source_unchanged(&f->source, &f->st, err).ok) ||
         !output_commit(&output, like, options->whose, err).ok)
         return FAIL;

@@ -4,6 +4,7 @@
 
 #include "base/atomic_file.h"
 #include "crypto/body.h"
+#include "libbulla/output.h"
 #include "libbulla/session.h"
 
 #define SEALED_SUFFIX ".bulla" /* of the name of what is sealed */
@@ -11,7 +12,8 @@
 
 /* struct sealed_place: where a sealed file is. */
 struct sealed_place {
-    const struct place *body;     /* NULL = standard input */
+    const struct place *body;     /* NULL = stream is read */
+    const struct source *stream;  /* at its beginning */
     const struct place *envelope; /* NULL = in the body's file, or beside it, by ENVELOPE_SUFFIX */
     bool follow;                  /* whether body may be a symbolic link */
     bool alone;                   /* do not look for an envelope beside the body */
@@ -60,6 +62,7 @@ struct open_options {
     bool strict;      /* a tag that does not match is an error, not a warning */
     enum whose whose; /* the plaintext is */
     const struct body_range *range; /* what is wanted of the plaintext; NULL = all */
+    const struct outlet *outlet;    /* of open_file, where no place is named */
 };
 
 /* open_start opens the data key, checks what the options require, and finds the body by its
@@ -72,6 +75,12 @@ FALLIBLE open_start(struct session *s, const struct open_options *options, struc
 FALLIBLE sealed_check_body(struct sealed *f, const struct session *s, const struct secret *data_key,
                            struct err *err);
 
+/* sealed_check_prefix does that for the first size bytes of a body, at most
+ * COBBLESTONE_PREFIX_SIZE. */
+FALLIBLE sealed_check_prefix(const struct sealed *f, const struct session *s,
+                             const struct secret *data_key, const uint8_t *prefix, size_t size,
+                             struct err *err);
+
 /* open_body runs a body whose source is *f after open_start. That the file may change meanwhile, as
  * its envelope does in a rewrap, is no matter: what is opened is authentic to its last chunk. */
 FALLIBLE open_body(struct session *s, struct sealed *f, struct body *body, uint64_t *size,
@@ -82,7 +91,7 @@ FALLIBLE open_body(struct session *s, struct sealed *f, struct body *body, uint6
 FALLIBLE open_stream(struct session *s, const struct open_options *options, struct sealed *f,
                      struct sink *sink, uint64_t *size, struct err *err);
 
-/* open_file opens *f, which stands at from, to a place (NULL = standard output). */
+/* open_file opens *f, which stands at from, to a place (NULL = the outlet of the options). */
 FALLIBLE open_file(struct session *s, const struct open_options *options,
                    const struct sealed_place *from, struct sealed *f, const struct place *out,
                    uint64_t *size, struct err *err);

@@ -36,21 +36,31 @@ static void hint(const struct stat *st, bool replace, struct err *err)
         err_hint(err, "--force replaces it, -o names another");
 }
 
-struct result output_open(struct output *o, const struct place *place, bool replace,
-                          const struct inputs *inputs, struct err *err)
+static struct result open_outlet(struct output *o, const struct outlet *outlet,
+                                 const struct inputs *inputs, struct err *err)
+{
+    const char *input = NULL;
+    struct stat st;
+
+    o->outlet = outlet;
+    o->fd = fd_sink(outlet->fd, outlet->name);
+    o->sink = outlet->sink != NULL ? outlet->sink : &o->fd.sink;
+    pipe_widen(outlet->fd);
+    if (fstat(outlet->fd, &st) == 0 && S_ISREG(st.st_mode))
+        input = input_of(inputs, NULL, &st);
+    return input == NULL ? OK : fail(err, ERR_FAILED, "%s is %s", outlet->name, input);
+}
+
+struct result output_open(struct output *o, const struct place *place, const struct outlet *outlet,
+                          bool replace, const struct inputs *inputs, struct err *err)
 {
     const char *input = NULL;
     struct stat st;
     bool there;
 
     o->session = inputs->session;
-    if (place == NULL) {
-        o->fd = fd_sink(stream_output(), "standard output");
-        pipe_widen(stream_output());
-        if (fstat(stream_output(), &st) == 0 && S_ISREG(st.st_mode))
-            input = input_of(inputs, NULL, &st);
-        return input == NULL ? OK : fail(err, ERR_FAILED, "standard output is %s", input);
-    }
+    if (place == NULL)
+        return open_outlet(o, outlet, inputs, err);
     if (!place_stat(place, &st, &there, err).ok)
         return FAIL;
     if (there)
@@ -63,7 +73,19 @@ struct result output_open(struct output *o, const struct place *place, bool repl
         return FAIL;
     }
     o->fd = new_file_sink(o->file.fd, place->path, o->file.in_order);
+    o->sink = &o->fd.sink;
     return o->session == NULL ? OK : session_will_write(o->session, place->dir, place->path, err);
+}
+
+/* Pipes, terminals and the like cannot be synced, and say so by these. */
+static struct result sync_outlet(const struct output *o, struct err *err)
+{
+    bool wanted = o->outlet->fd >= 0 && (o->session == NULL || o->session->sync != SYNC_NONE);
+
+    if (wanted && fsync(o->outlet->fd) != 0 && errno != EINVAL && errno != EROFS &&
+        errno != ENOTSUP)
+        return fail_errno(err, "cannot sync %s", o->outlet->name);
+    return OK;
 }
 
 /* Another thread may have put a result of this run there since the output was opened. */
@@ -112,13 +134,8 @@ struct result output_guard(const struct output *o, const struct stat *like, enum
 struct result output_commit(struct output *o, const struct stat *like, enum whose whose,
                             struct err *err)
 {
-    if (!o->file.open) {
-        /* Pipes, terminals and the like cannot be synced, and say so by these. */
-        if ((o->session == NULL || o->session->sync != SYNC_NONE) && fsync(stream_output()) != 0 &&
-            errno != EINVAL && errno != EROFS && errno != ENOTSUP)
-            return fail_errno(err, "cannot sync standard output");
-        return OK;
-    }
+    if (o->outlet != NULL)
+        return sync_outlet(o, err);
     if (regular(like) != NULL ? !atomic_file_like(&o->file, like, whose, err).ok
                               : !atomic_file_public(&o->file, err).ok)
         return FAIL;

@@ -1,4 +1,4 @@
-/* output: where a result goes, a file that appears whole or standard output. */
+/* output: where a result goes, a file that appears whole or bytes to whoever takes them. */
 #ifndef BULLA_LIBBULLA_OUTPUT_H
 #define BULLA_LIBBULLA_OUTPUT_H
 
@@ -6,11 +6,20 @@
 #include "base/stream.h"
 #include "libbulla/session.h"
 
+/* struct outlet: who takes a result that is no file of its own. */
+struct outlet {
+    struct sink *sink; /* takes the bytes; NULL = they are written to fd */
+    int fd;            /* is synced, unless nothing is; -1 with a sink */
+    const char *name;
+};
+
 /* struct output: {0} is empty and safe to close; not to be moved once open. */
 struct output {
     struct atomic_file file;
     struct fd_sink fd;
     struct session *session;
+    const struct outlet *outlet; /* NULL = the file */
+    struct sink *sink;           /* to be written to */
 };
 
 #define OUTPUT_CLEANUP __attribute__((cleanup(output_close)))
@@ -22,10 +31,10 @@ struct inputs {
     const struct keyset *keys; /* what these live in; NULL = none */
 };
 
-/* output_open makes an output at place (NULL = standard output), which must not be one of the
- * inputs. place must outlive *o. */
-FALLIBLE output_open(struct output *o, const struct place *place, bool replace,
-                     const struct inputs *inputs, struct err *err);
+/* output_open makes an output at place (NULL = at the outlet), which must not be one of the inputs.
+ * place and outlet must outlive *o. */
+FALLIBLE output_open(struct output *o, const struct place *place, const struct outlet *outlet,
+                     bool replace, const struct inputs *inputs, struct err *err);
 
 /* output_guard fails if others could read the file who must not, before anything is written to it:
  * see atomic_file_guard. like and whose are as for output_commit. */

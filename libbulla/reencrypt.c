@@ -78,7 +78,9 @@ static uint64_t plain_size_of(const struct sealed *f)
 {
     uint64_t size;
 
-    return cobblestone_plain_size((uint64_t)f->st.st_size - envelope_size(&f->envelope), &size)
+    return S_ISREG(f->st.st_mode) &&
+                   cobblestone_plain_size((uint64_t)f->st.st_size - envelope_size(&f->envelope),
+                                          &size)
                ? size
                : SEAL_SIZE_UNKNOWN;
 }
@@ -143,23 +145,33 @@ static struct result check_file(const struct sealed *f, const struct stat *locke
     return FAIL;
 }
 
-/* Makes the new file and puts it in the place of the old one. */
-static struct result replace(struct session *from, struct session *to,
-                             const struct reencrypt_options *options, const struct place *place,
-                             struct sealed *f, struct seal_report *report, struct err *err)
+struct result reencrypt_stream(struct session *from, struct session *to,
+                               const struct reencrypt_options *options, struct sealed *f,
+                               struct sink *sink, struct seal_report *report, struct err *err)
 {
-    struct atomic_file out ATOMIC_FILE_CLEANUP = {0};
     struct seal_options seal;
 
     if (!carry_over(&f->envelope.core, options, &seal, err).ok) {
         err_context(err, "'%s'", f->source.name);
         return FAIL;
     }
+    return pump(from, to, f, &seal, options->any_keys, sink, report, err).ok
+               ? session_still_active(to, err)
+               : FAIL;
+}
+
+/* Makes the new file and puts it in the place of the old one. */
+static struct result replace(struct session *from, struct session *to,
+                             const struct reencrypt_options *options, const struct place *place,
+                             struct sealed *f, struct seal_report *report, struct err *err)
+{
+    struct atomic_file out ATOMIC_FILE_CLEANUP = {0};
+
     if (!atomic_file_open(&out, place, true, err).ok)
         return FAIL;
     out.over = &f->st;
     struct fd_sink sink = new_file_sink(out.fd, place->path, out.in_order);
-    if (!pump(from, to, f, &seal, options->any_keys, &sink.sink, report, err).ok ||
+    if (!reencrypt_stream(from, to, options, f, &sink.sink, report, err).ok ||
         !read_back(to, &out, report->plain_size, err).ok ||
         !atomic_file_like(&out, &f->st, WHOSE_SAME, err).ok || !session_still_active(to, err).ok)
         return FAIL;

@@ -20,4 +20,9 @@ FALLIBLE reencrypt_file(struct session *from, struct session *to,
                         const struct reencrypt_options *options, const struct sealed_place *at,
                         struct seal_report *report, struct err *err);
 
+/* reencrypt_stream does that for *f into a sink; nothing is read back. */
+FALLIBLE reencrypt_stream(struct session *from, struct session *to,
+                          const struct reencrypt_options *options, struct sealed *f,
+                          struct sink *sink, struct seal_report *report, struct err *err);
+
 #endif

@@ -170,8 +170,7 @@ static struct result take(struct job *j, const struct sealed_place *from, struct
     return OK;
 }
 
-/* The keys that wrapped must still be active: nothing moves to a version that is retired by now. */
-static struct result still_active(const struct rewrap *r, struct err *err)
+struct result rewrap_still_active(const struct rewrap *r, struct err *err)
 {
     const struct keyset *sets[] = {&r->session->keys, &r->to, &r->add};
     struct result done = OK;
@@ -220,7 +219,8 @@ static struct result write_out(struct job *j, const struct sealed_place *from,
         report->outcome = REWRAP_CURRENT;
         return OK;
     }
-    return check_body(j, err).ok && still_active(j->rewrap, err).ok && ready_envelope(j, &e, err).ok
+    return check_body(j, err).ok && rewrap_still_active(j->rewrap, err).ok &&
+                   ready_envelope(j, &e, err).ok
                ? put(j, &e, report, err)
                : FAIL;
 }

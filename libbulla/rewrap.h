@@ -48,6 +48,10 @@ FALLIBLE rewrap_start(struct rewrap *r, struct err *err);
 FALLIBLE rewrap_file(struct rewrap *r, const struct place *file, struct rewrap_report *report,
                      struct err *err);
 
+/* rewrap_still_active fails with ERR_POLICY unless the keys that wrapped are still active: nothing
+ * moves to a version that is retired by now. */
+FALLIBLE rewrap_still_active(const struct rewrap *r, struct err *err);
+
 /* rewrap_wraps gives the calls to master keys that made a slot. */
 uint64_t rewrap_wraps(const struct rewrap *r);
 

@@ -6,7 +6,6 @@
 #include "base/clock.h"
 #include "crypto/body.h"
 #include "libbulla/open.h"
-#include "libbulla/output.h"
 
 /* Where the two parts go: the envelope into a file of its own, or in front of the body. */
 struct outputs {
@@ -59,13 +58,14 @@ static struct result outputs_open(struct outputs *o, const struct seal_options *
                                   struct err *err)
 {
     if (at->envelope == NULL)
-        return output_open(&o->body, at->body, options->replace, inputs, err);
+        return output_open(&o->body, at->body, at->outlet, options->replace, inputs, err);
     if (same_place(at->body, at->envelope))
         return fail(err, ERR_USAGE, "'%s' cannot be both the body and the envelope",
                     at->envelope->path);
-    if (!check_pair(at, err).ok || !output_open(&o->envelope, at->envelope, false, inputs, err).ok)
+    if (!check_pair(at, err).ok ||
+        !output_open(&o->envelope, at->envelope, NULL, false, inputs, err).ok)
         return FAIL;
-    return output_open(&o->body, at->body, false, inputs, err);
+    return output_open(&o->body, at->body, at->outlet, false, inputs, err);
 }
 
 /* The envelope first: alone it does no harm, while a body without it could not be opened. It goes
@@ -175,39 +175,13 @@ struct result seal_start(struct session *s, const struct seal_options *options, 
 static struct result open_source(const struct seal_place *at, struct source *source, int *owned,
                                  struct stat *st, struct err *err)
 {
-    if (at->command != NULL) {
-        *st = (struct stat){0};
-        *source = (struct source){.fd = -1, .name = "output of the command"};
-        return OK;
-    }
     if (at->source == NULL) {
-        *source = (struct source){.fd = STDIN_FILENO, .name = "standard input"};
-        pipe_widen(STDIN_FILENO);
-        return fstat(STDIN_FILENO, st) == 0 ? OK : fail_errno(err, "cannot look at standard input");
+        *source = *at->stream;
+        return source_look(source, st, err);
     }
     if (!place_open_file(at->source, at->follow, owned, st, err).ok)
         return FAIL;
     *source = (struct source){.fd = *owned, .name = at->source->path};
-    return OK;
-}
-
-static struct result command_ended(void *running, struct err *err)
-{
-    return command_end(running, err);
-}
-
-/* Starts the command, if that is the source; not before its output is sure of a place. */
-static struct result start_command(const struct seal_place *at, struct running *running,
-                                   struct source *source, struct err *err)
-{
-    if (at->command == NULL)
-        return OK;
-    if (!command_start(at->command, running, err).ok)
-        return FAIL;
-    source->fd = running->out;
-    source->end = command_ended;
-    source->end_arg = running;
-    pipe_widen(source->fd);
     return OK;
 }
 
@@ -298,7 +272,6 @@ struct result seal_file(struct session *s, const struct seal_options *options,
     struct outputs outputs OUTPUTS_CLEANUP = {0};
     struct cobblestone c COBBLESTONE_CLEANUP = {0};
     int owned FD_CLEANUP = -1;
-    struct running command RUNNING_CLEANUP = {0};
     struct source source SOURCE_CLEANUP = {0};
     uint64_t expected;
     struct stat st;
@@ -308,17 +281,16 @@ struct result seal_file(struct session *s, const struct seal_options *options,
     const struct inputs inputs = {&st, NULL, s, options->keys};
     if (!check_source(s, options, &source, &st, err).ok ||
         !outputs_open(&outputs, options, at, &inputs, err).ok ||
-        !start_command(at, &command, &source, err).ok)
+        (at->start != NULL && !at->start(at->start_arg, &source, err).ok))
         return FAIL;
     source.watch = s->watch;
-    struct sink *envelope =
-        at->envelope != NULL ? &outputs.envelope.fd.sink : &outputs.body.fd.sink;
+    struct sink *envelope = at->envelope != NULL ? outputs.envelope.sink : outputs.body.sink;
     source_settle(&source);
     if (!expected_size(at, &source, &expected, err).ok ||
         !seal_start(s, options, expected, envelope, &c, report, err).ok ||
         !body_run(
              &(struct body){
-                 .seal = &c, .source = &source, .sink = &outputs.body.fd.sink, .crew = s->crew},
+                 .seal = &c, .source = &source, .sink = outputs.body.sink, .crew = s->crew},
              &report->plain_size, err)
              .ok ||
         !check_unchanged(s, at, &source, &st, &outputs, err).ok ||

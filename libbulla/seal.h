@@ -3,8 +3,8 @@
 #define BULLA_LIBBULLA_SEAL_H
 
 #include "base/atomic_file.h"
-#include "base/command.h"
 #include "crypto/cobblestone.h"
+#include "libbulla/output.h"
 #include "libbulla/session.h"
 
 struct seal_options {
@@ -19,11 +19,16 @@ struct seal_options {
 
 /* struct seal_place: what to seal and where to. */
 struct seal_place {
-    const struct place *source;    /* NULL = standard input, or what command prints */
-    const struct command *command; /* NULL = none */
-    bool follow;                   /* whether source may be a symbolic link */
-    const struct place *body;      /* NULL = standard output */
-    const struct place *envelope;  /* NULL = in front of the body */
+    const struct place *source;  /* NULL = stream is read */
+    const struct source *stream; /* one that is started later is no descriptor before */
+    bool follow;                 /* whether source may be a symbolic link */
+    const struct place *body;    /* NULL = it goes to the outlet */
+    const struct outlet *outlet;
+    const struct place *envelope; /* NULL = in front of the body */
+
+    /* Starts the stream once the outputs are sure of a place; NULL = it has begun. */
+    struct result (*start)(void *arg, struct source *stream, struct err *err);
+    void *start_arg;
 };
 
 struct seal_report {
@@ -41,9 +46,9 @@ FALLIBLE seal_start(struct session *s, const struct seal_options *options, uint6
                     struct sink *sink, struct cobblestone *c, struct seal_report *report,
                     struct err *err);
 
-/* seal_file seals one source. Outputs appear only when they are whole and durable, and a command
- * that is the source ended well; what went to standard output of one that did not lacks its last
- * chunk, so that it does not open as whole. */
+/* seal_file seals one source. Outputs appear only when they are whole and durable, and the source
+ * ended well; what went to the outlet from one that did not lacks its last chunk, so that it does
+ * not open as whole. */
 FALLIBLE seal_file(struct session *s, const struct seal_options *options,
                    const struct seal_place *at, struct seal_report *report, struct err *err);
 

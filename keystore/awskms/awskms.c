@@ -132,14 +132,15 @@ static struct result awskms_wrap(struct master_key *key, const struct branch_ide
                                  struct err *err)
 {
     struct kms_master *k = (struct kms_master *)key;
+    const struct kms_request request = {.key_id = k->name.id, .branch = branch};
+    struct kms_reply reply = {0};
     uint8_t what[SHA256_SIZE];
-    struct blob blob = {0};
 
     hash_question(what, "Encrypt", branch, (struct view){0});
     if (was_refused(k, what, err))
         return FAIL;
-    if (kms_encrypt(&k->kms, k->name.id, branch, branch_key, false, &blob, NULL, err).ok &&
-        fill_slot(k, &blob, slot, err).ok)
+    if (kms_encrypt(&k->kms, &request, branch_key, &reply, err).ok &&
+        fill_slot(k, &reply.blob, slot, err).ok)
         return OK;
     keep_refused(k, what, err);
     return FAIL;
@@ -206,25 +207,24 @@ static enum unwrapped awskms_unwrap(struct master_key *key, const struct branch_
 {
     struct kms_master *k = (struct kms_master *)key;
     struct secret opened SECRET_CLEANUP = {0};
-    enum kms_refusal refusal = KMS_NOT_REFUSED;
-    struct view wrapped = {slot->wrap, slot->wrap_size};
-    struct arn arn, opened_by;
+    const struct kms_request request = {
+        .key_id = k->name.id, .branch = branch, .wrapped = slot_wrap(slot)};
+    struct kms_reply reply = {0};
+    struct arn arn;
     uint8_t what[SHA256_SIZE];
     struct err why = {0};
 
     if (!slot_arn(slot, &arn) || !may_own(k, &arn))
         return UNWRAP_NOT_MINE;
-    hash_question(what, "Decrypt", branch, wrapped);
+    hash_question(what, "Decrypt", branch, request.wrapped);
     if (was_refused(k, what, err))
         return UNWRAP_FAILED;
-    if (kms_decrypt(&k->kms, k->name.id, branch, wrapped, false, &opened, &opened_by, &refusal,
-                    &why)
-            .ok &&
-        check_opened(k, &opened_by, &arn, &why).ok) {
+    if (kms_decrypt(&k->kms, &request, &reply, &opened, &why).ok &&
+        check_opened(k, &reply.opened_by, &arn, &why).ok) {
         *branch_key = secret_take(&opened);
         return UNWRAP_OPENED;
     }
-    return not_opened(k, k, what, refusal, &why, err);
+    return not_opened(k, k, what, reply.refusal, &why, err);
 }
 
 /* ReEncrypt works inside one region. */
@@ -233,24 +233,23 @@ static enum unwrapped awskms_move(struct master_key *from, struct master_key *to
                                   struct slot *fresh, struct err *err)
 {
     struct kms_master *f = (struct kms_master *)from, *t = (struct kms_master *)to;
-    enum kms_refusal refusal = KMS_NOT_REFUSED;
-    struct view wrapped = {old->wrap, old->wrap_size};
-    struct arn arn, opened_by;
-    struct blob blob = {0};
+    const struct kms_request request = {
+        .key_id = f->name.id, .to = t->name.id, .branch = branch, .wrapped = slot_wrap(old)};
+    struct kms_reply reply = {0};
+    struct arn arn;
     uint8_t what[SHA256_SIZE];
     struct err why = {0};
 
     if (!slot_arn(old, &arn) || !may_own(f, &arn) || strcmp(f->kms.region, t->kms.region) != 0)
         return UNWRAP_NOT_MINE;
-    hash_question(what, f->name.id, branch, wrapped);
+    hash_question(what, f->name.id, branch, request.wrapped);
     if (was_refused(t, what, err))
         return UNWRAP_FAILED;
-    if (kms_reencrypt(&t->kms, f->name.id, t->name.id, branch, wrapped, false, &blob, &opened_by,
-                      &refusal, &why)
-            .ok &&
-        check_opened(f, &opened_by, &arn, &why).ok && fill_slot(t, &blob, fresh, &why).ok)
+    if (kms_reencrypt(&t->kms, &request, &reply, &why).ok &&
+        check_opened(f, &reply.opened_by, &arn, &why).ok &&
+        fill_slot(t, &reply.blob, fresh, &why).ok)
         return UNWRAP_OPENED;
-    return not_opened(f, t, what, refusal, &why, err);
+    return not_opened(f, t, what, reply.refusal, &why, err);
 }
 
 static struct result awskms_locate(struct master_key *key, bool version, struct err *err)

@@ -73,44 +73,42 @@ static void tell_ability(const struct telling *t, const char *name, struct resul
 
 static void try_encrypt(const struct telling *t, const struct secret *secret, struct blob *blob)
 {
-    enum kms_refusal refusal = KMS_NOT_REFUSED;
-    struct kms *kms = &t->k->kms;
+    struct kms_request request = {.key_id = t->k->name.id, .branch = &t->branch, .dry_run = true};
+    struct kms_reply reply = {0};
     struct err why = {0};
-    struct result r =
-        kms_encrypt(kms, t->k->name.id, &t->branch, secret, true, blob, &refusal, &why);
+    struct result r = kms_encrypt(&t->k->kms, &request, secret, &reply, &why);
 
-    tell_ability(t, "may encrypt", r, refusal, &why);
+    tell_ability(t, "may encrypt", r, reply.refusal, &why);
     /* The dry runs of Decrypt and ReEncrypt take a true wrap: KMS may refuse another for what it
      * is, whatever is allowed. A dry run makes none, and the one that the check makes afterwards is
      * the check's own: so one is made for them, where it is known by now that this is allowed. */
-    if (!r.ok && refusal == KMS_DRY_RUN &&
-        !kms_encrypt(kms, t->k->name.id, &t->branch, secret, false, blob, NULL, &why).ok)
-        blob->size = 0;
+    request.dry_run = false;
+    if (!r.ok && reply.refusal == KMS_DRY_RUN)
+        r = kms_encrypt(&t->k->kms, &request, secret, &reply, &why);
+    if (r.ok)
+        *blob = reply.blob;
 }
 
 static void try_decrypt(const struct telling *t, struct view wrap)
 {
-    enum kms_refusal refusal = KMS_NOT_REFUSED;
+    const struct kms_request request = {t->k->name.id, NULL, &t->branch, wrap, .dry_run = true};
     struct secret opened SECRET_CLEANUP = {0};
-    struct arn opened_by;
+    struct kms_reply reply = {0};
     struct err why = {0};
-    struct result r = kms_decrypt(&t->k->kms, t->k->name.id, &t->branch, wrap, true, &opened,
-                                  &opened_by, &refusal, &why);
+    struct result r = kms_decrypt(&t->k->kms, &request, &reply, &opened, &why);
 
-    tell_ability(t, "may decrypt", r, refusal, &why);
+    tell_ability(t, "may decrypt", r, reply.refusal, &why);
 }
 
 static void try_reencrypt(const struct telling *t, struct view wrap)
 {
-    enum kms_refusal refusal = KMS_NOT_REFUSED;
     const char *id = t->k->name.id;
-    struct arn opened_by;
-    struct blob blob = {0};
+    const struct kms_request request = {id, id, &t->branch, wrap, .dry_run = true};
+    struct kms_reply reply = {0};
     struct err why = {0};
-    struct result r = kms_reencrypt(&t->k->kms, id, id, &t->branch, wrap, true, &blob, &opened_by,
-                                    &refusal, &why);
+    struct result r = kms_reencrypt(&t->k->kms, &request, &reply, &why);
 
-    tell_ability(t, "may re-encrypt", r, refusal, &why);
+    tell_ability(t, "may re-encrypt", r, reply.refusal, &why);
 }
 
 static void tell_abilities(const struct telling *t, const struct secret *secret)

@@ -56,21 +56,26 @@ static enum kms_refusal kind_of(const char *name)
     return KMS_REFUSED;
 }
 
-static struct result refused(const struct call *call, const struct operation *op,
-                             const char *key_id, const struct fault *f, enum kms_refusal *refusal,
-                             struct err *err)
-{
-    enum kms_refusal kind = kind_of(f->name);
+/* struct question: a request on its way. */
+struct question {
+    const struct operation *op;
+    const char *key_id; /* for messages */
+    json_t *request;    /* or NULL, if there was no memory for it */
+    const char *unsaid; /* a secret in it, or NULL */
+};
 
-    if (refusal != NULL)
-        *refusal = kind;
+static struct result refused(const struct call *call, const struct question *q,
+                             const struct fault *f, enum kms_refusal *refusal, struct err *err)
+{
+    enum kms_refusal kind = *refusal = kind_of(f->name);
+
     call_refused(call, f, err);
-    err_context(err, "key '%s'", key_id);
+    err_context(err, "key '%s'", q->key_id);
     if (f->class == ERR_STORE)
         err_hint(err, "the service may answer later; --kms-timeout is how long to try");
     else if (kind == KMS_DENIED)
         err_hint(err, "a policy must allow %s, for this caller and this encryption context",
-                 op->permission);
+                 q->op->permission);
     return FAIL;
 }
 
@@ -85,14 +90,14 @@ static void remember_down(struct kms *kms, const struct err *err)
 }
 
 /* Sends a request, which belongs to the caller, and takes an answer that is a JSON object. */
-static struct result ask(struct kms *kms, const struct operation *op, const char *key_id,
-                         json_t *request, const char *unsaid, json_t **answer,
+static struct result ask(struct kms *kms, const struct question *q, json_t **answer,
                          enum kms_refusal *refusal, struct err *err)
 {
     struct http_answer got HTTP_ANSWER_CLEANUP = {0};
-    char *body WIPING_CLEANUP = request != NULL ? json_dumps(request, JSON_COMPACT) : NULL;
+    char *body WIPING_CLEANUP = q->request != NULL ? json_dumps(q->request, JSON_COMPACT) : NULL;
+    const char *what = q->op->what;
     struct caller caller = chain_caller(&kms->account->chain);
-    char target[64];
+    char target[64], id[HTTP_HEADER_MAX + 1];
     const char *const headers[] = {"Content-Type: application/x-amz-json-1.1", target, NULL};
     struct fault fault;
 
@@ -102,31 +107,32 @@ static struct result ask(struct kms *kms, const struct operation *op, const char
         *err = kms->down;
         return FAIL;
     }
-    snprintf(target, sizeof target, "X-Amz-Target: TrentService.%s", op->what + strlen("kms:"));
+    snprintf(target, sizeof target, "X-Amz-Target: TrentService.%s", what + strlen("kms:"));
     struct call call = {.service = "kms",
                         .region = kms->region,
                         .url = kms->url,
                         .headers = headers,
-                        .what = op->what,
+                        .what = what,
                         .body = {(const uint8_t *)body, strlen(body)},
-                        .unsaid = unsaid,
+                        .unsaid = q->unsaid,
                         .refusals = refusals};
     pthread_mutex_lock(&kms->account->lock);
     struct result sent = call_send(&kms->account->aws, &call, &caller, &got, &fault, err);
     pthread_mutex_unlock(&kms->account->lock);
     if (!sent.ok) {
-        err_context(err, "key '%s'", key_id);
+        err_context(err, "key '%s'", q->key_id);
         remember_down(kms, err);
         return FAIL;
     }
     ++*kms->calls;
     if (fault.name[0] != '\0')
-        return refused(&call, op, key_id, &fault, refusal, err);
+        return refused(&call, q, &fault, refusal, err);
     *answer = json_read(&got);
-    if (*answer == NULL)
-        return fail(err, ERR_STORE, "key '%s': %s: the answer is not JSON (request %s)", key_id,
-                    op->what, got.header[0] != '\0' ? got.header : "without an id");
-    return OK;
+    if (*answer != NULL)
+        return OK;
+    bool has_id = http_header(&got, "x-amzn-requestid", id, sizeof id);
+    return fail(err, ERR_STORE, "key '%s': %s: the answer is not JSON (request %s)", q->key_id,
+                what, has_id ? id : "without an id");
 }
 
 /* The encryption context: FORMAT.md section 5. NULL when memory is out. */
@@ -223,18 +229,19 @@ static struct result take_blob(struct blob *blob, const json_t *answer, const ch
     return OK;
 }
 
-struct result kms_encrypt(struct kms *kms, const char *key_id, const struct branch_identity *branch,
-                          const struct secret *secret, bool dry_run, struct blob *blob,
-                          enum kms_refusal *refusal, struct err *err)
+struct result kms_encrypt(struct kms *kms, const struct kms_request *request,
+                          const struct secret *secret, struct kms_reply *reply, struct err *err)
 {
-    json_auto_t *request = NULL, *answer = NULL;
+    json_auto_t *answer = NULL;
     char *plain WIPING_CLEANUP = to_base64(secret->bytes, secret->size);
+    json_auto_t *asked = json_pack("{s:s, s:s, s:o, s:o*}", "KeyId", request->key_id, "Plaintext",
+                                   plain, "EncryptionContext", context_json(request->branch),
+                                   "DryRun", dry(request->dry_run));
+    const struct question q = {&encrypt_operation, request->key_id, asked, plain};
 
-    request = json_pack("{s:s, s:s, s:o, s:o*}", "KeyId", key_id, "Plaintext", plain,
-                        "EncryptionContext", context_json(branch), "DryRun", dry(dry_run));
-    if (!ask(kms, &encrypt_operation, key_id, request, plain, &answer, refusal, err).ok)
+    if (!ask(kms, &q, &answer, &reply->refusal, err).ok)
         return FAIL;
-    return take_blob(blob, answer, "KeyMaterialId", &encrypt_operation, key_id, err);
+    return take_blob(&reply->blob, answer, "KeyMaterialId", q.op, q.key_id, err);
 }
 
 /* The plaintext must be as long as a branch key. */
@@ -251,51 +258,54 @@ static struct result take_plain(struct secret *secret, const json_t *answer, con
     return OK;
 }
 
-struct result kms_decrypt(struct kms *kms, const char *key_id, const struct branch_identity *branch,
-                          struct view wrapped, bool dry_run, struct secret *secret,
-                          struct arn *opened_by, enum kms_refusal *refusal, struct err *err)
+struct result kms_decrypt(struct kms *kms, const struct kms_request *request,
+                          struct kms_reply *reply, struct secret *secret, struct err *err)
 {
-    json_auto_t *request = NULL, *answer = NULL;
-    char *blob WIPING_CLEANUP = to_base64(wrapped.bytes, wrapped.size);
+    json_auto_t *answer = NULL;
+    char *blob WIPING_CLEANUP = to_base64(request->wrapped.bytes, request->wrapped.size);
+    json_auto_t *asked = json_pack("{s:s, s:s, s:o, s:o*}", "KeyId", request->key_id,
+                                   "CiphertextBlob", blob, "EncryptionContext",
+                                   context_json(request->branch), "DryRun", dry(request->dry_run));
+    const struct question q = {&decrypt_operation, request->key_id, asked, NULL};
 
-    request = json_pack("{s:s, s:s, s:o, s:o*}", "KeyId", key_id, "CiphertextBlob", blob,
-                        "EncryptionContext", context_json(branch), "DryRun", dry(dry_run));
-    if (!ask(kms, &decrypt_operation, key_id, request, NULL, &answer, refusal, err).ok ||
-        !take_arn(opened_by, answer, "KeyId", &decrypt_operation, key_id, err).ok)
+    if (!ask(kms, &q, &answer, &reply->refusal, err).ok ||
+        !take_arn(&reply->opened_by, answer, "KeyId", q.op, q.key_id, err).ok)
         return FAIL;
-    return take_plain(secret, answer, key_id, err);
+    return take_plain(secret, answer, q.key_id, err);
 }
 
-struct result kms_reencrypt(struct kms *kms, const char *from, const char *to,
-                            const struct branch_identity *branch, struct view wrapped, bool dry_run,
-                            struct blob *blob, struct arn *opened_by, enum kms_refusal *refusal,
-                            struct err *err)
+struct result kms_reencrypt(struct kms *kms, const struct kms_request *request,
+                            struct kms_reply *reply, struct err *err)
 {
-    json_auto_t *request = NULL, *answer = NULL;
-    char *old WIPING_CLEANUP = to_base64(wrapped.bytes, wrapped.size);
-    const struct operation *op = &reencrypt_operation;
+    json_auto_t *answer = NULL;
+    char *old WIPING_CLEANUP = to_base64(request->wrapped.bytes, request->wrapped.size);
+    const char *from = request->key_id, *to = request->to;
     char keys[2 * SLOT_KEY_ARN_MAX + 8]; /* either may be what is wrong */
     bool same = strcmp(from, to) == 0;
+    json_auto_t *asked =
+        json_pack("{s:s, s:s, s:s, s:o, s:o, s:o*}", "SourceKeyId", from, "DestinationKeyId", to,
+                  "CiphertextBlob", old, "SourceEncryptionContext", context_json(request->branch),
+                  "DestinationEncryptionContext", context_json(request->branch), "DryRun",
+                  dry(request->dry_run));
+    const struct question q = {&reencrypt_operation, keys, asked, NULL};
 
     snprintf(keys, sizeof keys, "%s%s%s", from, same ? "" : "' to '", same ? "" : to);
-    request =
-        json_pack("{s:s, s:s, s:s, s:o, s:o, s:o*}", "SourceKeyId", from, "DestinationKeyId", to,
-                  "CiphertextBlob", old, "SourceEncryptionContext", context_json(branch),
-                  "DestinationEncryptionContext", context_json(branch), "DryRun", dry(dry_run));
-    if (!ask(kms, op, keys, request, NULL, &answer, refusal, err).ok ||
-        !take_arn(opened_by, answer, "SourceKeyId", op, from, err).ok)
+    if (!ask(kms, &q, &answer, &reply->refusal, err).ok ||
+        !take_arn(&reply->opened_by, answer, "SourceKeyId", q.op, from, err).ok)
         return FAIL;
-    return take_blob(blob, answer, "DestinationKeyMaterialId", op, to, err);
+    return take_blob(&reply->blob, answer, "DestinationKeyMaterialId", q.op, to, err);
 }
 
 struct result kms_describe(struct kms *kms, const char *key_id, struct kms_key *key,
                            struct err *err)
 {
     json_auto_t *request = json_pack("{s:s}", "KeyId", key_id);
+    const struct question q = {&describe_operation, key_id, request, NULL};
     json_auto_t *answer = NULL;
+    enum kms_refusal refusal;
     struct kms_key k = {0};
 
-    if (!ask(kms, &describe_operation, key_id, request, NULL, &answer, NULL, err).ok)
+    if (!ask(kms, &q, &answer, &refusal, err).ok)
         return FAIL;
     const json_t *about = json_object_get(answer, "KeyMetadata");
     if (!take_arn(&k.arn, about, "Arn", &describe_operation, key_id, err).ok)

@@ -35,25 +35,35 @@ struct blob {
     size_t size;
 };
 
-/* Each of these asks for one operation. key_id is what the user named. *refusal, which may be NULL,
- * is set if KMS refused, besides *err: ERR_STORE if that may pass, ERR_NO_KEY if it says that this
- * key does not open the blob, else ERR_POLICY. */
+/* struct kms_request: one operation. */
+struct kms_request {
+    const char *key_id, *to; /* as the user named them; to is for kms_reencrypt alone */
+    const struct branch_identity *branch;
+    struct view wrapped; /* not for kms_encrypt */
+    bool dry_run;
+};
 
-/* kms_encrypt fills *blob with a wrap of secret. */
-FALLIBLE kms_encrypt(struct kms *kms, const char *key_id, const struct branch_identity *branch,
-                     const struct secret *secret, bool dry_run, struct blob *blob,
-                     enum kms_refusal *refusal, struct err *err);
+/* struct kms_reply: what came of it; {0} before. */
+struct kms_reply {
+    struct blob blob;         /* of kms_encrypt and kms_reencrypt */
+    struct arn opened_by;     /* of kms_decrypt and kms_reencrypt: the key that opened wrapped */
+    enum kms_refusal refusal; /* if KMS refused */
+};
 
-/* kms_decrypt gives the plaintext and the ARN of the key that opened it; the caller frees. */
-FALLIBLE kms_decrypt(struct kms *kms, const char *key_id, const struct branch_identity *branch,
-                     struct view wrapped, bool dry_run, struct secret *secret,
-                     struct arn *opened_by, enum kms_refusal *refusal, struct err *err);
+/* Each of these asks for one operation. A refusal is in *err too: ERR_STORE if it may pass,
+ * ERR_NO_KEY if KMS says that this key does not open the blob, else ERR_POLICY. */
+
+/* kms_encrypt wraps a secret. */
+FALLIBLE kms_encrypt(struct kms *kms, const struct kms_request *request,
+                     const struct secret *secret, struct kms_reply *reply, struct err *err);
+
+/* kms_decrypt gives the plaintext, which the caller frees. */
+FALLIBLE kms_decrypt(struct kms *kms, const struct kms_request *request, struct kms_reply *reply,
+                     struct secret *secret, struct err *err);
 
 /* kms_reencrypt moves a wrap from one key to another, or to the current material of the same one.
  */
-FALLIBLE kms_reencrypt(struct kms *kms, const char *from, const char *to,
-                       const struct branch_identity *branch, struct view wrapped, bool dry_run,
-                       struct blob *blob, struct arn *opened_by, enum kms_refusal *refusal,
+FALLIBLE kms_reencrypt(struct kms *kms, const struct kms_request *request, struct kms_reply *reply,
                        struct err *err);
 
 /* struct kms_key: what KMS tells of a key. */

@@ -181,16 +181,15 @@ static struct result keyring_wrap(struct master_key *key, const struct branch_id
     slot_put_fixed(slot, w.id, SLOT_KEY_ID_SIZE);
     slot_put_number(slot, w.version);
     slot_put_sized(slot, w.name, strlen(w.name));
-    struct view bound = slot_aad(slot, branch->id, aad);
+    const struct hpke_binding binding = {view_text(BRANCH_KEY_LABEL),
+                                         slot_aad(slot, branch->id, aad)};
+    struct view plain = secret_view(branch_key);
     if (w.public_key == NULL) {
         slot->wrap_size = KEY_SIZE + XAES_OVERHEAD;
-        return xaes_seal(k->env->crypto, w.secret->bytes, bound, branch_key->bytes,
-                         branch_key->size, slot->wrap, err);
+        return xaes_seal(k->env->crypto, w.secret->bytes, binding.aad, plain, slot->wrap, err);
     }
     slot->wrap_size = KEY_SIZE + HPKE_OVERHEAD;
-    struct view info = view_text(BRANCH_KEY_LABEL);
-    return hpke_seal(k->env->crypto, w.public_key, info, bound, branch_key->bytes, branch_key->size,
-                     slot->wrap, err);
+    return hpke_seal(k->env->crypto, w.public_key, &binding, plain, slot->wrap, err);
 }
 
 /* The kind of key that a slot of this store is for; false if it is not of this store. */
@@ -260,19 +259,18 @@ static struct result open_wrap(struct keyring *k, const struct ring_version *v,
                                const struct branch_identity *branch, const struct slot *slot,
                                struct secret *branch_key, struct err *err)
 {
-    struct view info = view_text(BRANCH_KEY_LABEL);
     const struct crypto *crypto = k->env->crypto;
     struct secret opened SECRET_CLEANUP = {0};
     uint8_t aad[SLOT_AAD_MAX];
 
     if (!secret_new(&opened, KEY_SIZE, err).ok)
         return FAIL;
-    struct view bound = slot_aad(slot, branch->id, aad);
+    const struct hpke_binding binding = {view_text(BRANCH_KEY_LABEL),
+                                         slot_aad(slot, branch->id, aad)};
+    struct view sealed = slot_wrap(slot);
     struct result r = slot->method->code == SLOT_KEYRING_X25519
-                          ? hpke_open(crypto, v->key.bytes, info, bound, slot->wrap,
-                                      slot->wrap_size, opened.bytes, err)
-                          : xaes_open(crypto, v->key.bytes, bound, slot->wrap, slot->wrap_size,
-                                      opened.bytes, err);
+                          ? hpke_open(crypto, v->key.bytes, &binding, sealed, opened.bytes, err)
+                          : xaes_open(crypto, v->key.bytes, binding.aad, sealed, opened.bytes, err);
     if (r.ok)
         *branch_key = secret_take(&opened);
     return r;

@@ -86,7 +86,7 @@ static struct result wrap_version(const struct crypto *crypto, const struct secr
 {
     uint8_t aad[WRAP_AAD_SIZE];
 
-    return xaes_seal(crypto, kek->bytes, wrap_aad(key, v, aad), v->key.bytes, KEY_SIZE, v->wrapped,
+    return xaes_seal(crypto, kek->bytes, wrap_aad(key, v, aad), secret_view(&v->key), v->wrapped,
                      err);
 }
 
@@ -112,8 +112,8 @@ static struct result unwrap_version(const struct crypto *crypto, const struct se
 
     if (!secret_new(&opened, KEY_SIZE, err).ok)
         return FAIL;
-    if (!xaes_open(crypto, kek->bytes, wrap_aad(key, v, aad), v->wrapped, RING_WRAPPED_SIZE,
-                   opened.bytes, err)
+    if (!xaes_open(crypto, kek->bytes, wrap_aad(key, v, aad),
+                   (struct view){v->wrapped, RING_WRAPPED_SIZE}, opened.bytes, err)
              .ok)
         return err->class == ERR_DAMAGED ? fail(err, ERR_NO_KEY, "wrong passphrase") : FAIL;
     ring_check_value(&opened, check);

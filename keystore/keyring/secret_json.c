@@ -1,15 +1,18 @@
 #include "keystore/keyring/secret_json.h"
 
 #include <pthread.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/host.h"
 
 /* What jansson needs, and to spare: for its copies of the text, and for each value. */
 #define ROOM(size, values) (8 * (size_t)(size) + 272 * (size_t)(values) + 65536)
 
 /* Of each thread: a keyring may be read again while other threads make or parse JSON. */
-static _Thread_local struct secret arena;
-static _Thread_local size_t used;
+static _Thread_local struct secret arena __attribute__((tls_model("initial-exec")));
+static _Thread_local size_t used __attribute__((tls_model("initial-exec")));
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the two */
 static json_malloc_t malloc_before = malloc;             /* what is outside of an arena */
@@ -61,6 +64,8 @@ static void install(void)
 struct result secret_json_begin(size_t size, size_t values, struct err *err)
 {
     json_object_seed(0);
+    if (!host_is_program())
+        return OK;
     install();
     used = 0;
     return secret_new(&arena, (ROOM(size, values) + 15) & ~(size_t)15, err);
@@ -96,8 +101,22 @@ struct result secret_json_read(json_t **json, const void *text, size_t size, str
     return OK;
 }
 
+static void wipe(json_t *json)
+{
+    const char *key;
+    json_t *value;
+    size_t i;
+
+    if (json_is_string(json))
+        sodium_memzero((char *)(uintptr_t)json_string_value(json), json_string_length(json));
+    json_object_foreach(json, key, value) wipe(value);
+    json_array_foreach(json, i, value) wipe(value);
+}
+
 void secret_json_drop(json_t **json)
 {
+    if (arena.bytes == NULL)
+        wipe(*json);
     json_decref(*json);
     secret_json_end();
 }

@@ -1,7 +1,9 @@
 /* secret_json: JSON whose every byte, parsed or printed, lies in protected memory.
  *
  * Between secret_json_begin and secret_json_end jansson gives the calling thread memory of one
- * secret, which is zeroed at the end; no json_t may outlive that, nor go to another thread. */
+ * secret, which is zeroed at the end; no json_t may outlive that, nor go to another thread. That
+ * takes allocators of the process's own, which are the program's: for other hosts the values are
+ * wiped when they are dropped, and what jansson copied while it read is not. */
 #ifndef BULLA_KEYSTORE_KEYRING_SECRET_JSON_H
 #define BULLA_KEYSTORE_KEYRING_SECRET_JSON_H
 

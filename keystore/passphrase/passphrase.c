@@ -89,8 +89,8 @@ static struct result passphrase_wrap(struct master_key *key, const struct branch
     slot_put_number(slot, cost.memory_kib);
     slot_put_sized(slot, p->hint, strlen(p->hint));
     slot->wrap_size = KEY_SIZE + XAES_OVERHEAD;
-    return xaes_seal(p->env->crypto, kek.bytes, slot_aad(slot, branch->id, aad), branch_key->bytes,
-                     branch_key->size, slot->wrap, err);
+    return xaes_seal(p->env->crypto, kek.bytes, slot_aad(slot, branch->id, aad),
+                     secret_view(branch_key), slot->wrap, err);
 }
 
 /* Whoever made the file says how many slots there are, and what each costs. As many as bulla itself
@@ -125,8 +125,8 @@ static struct result try_open(struct passphrase *p, const struct branch_identity
         return FAIL;
     p->key.kdf_work += kdf_work(&cost);
     if (!secret_new(&opened, KEY_SIZE, err).ok ||
-        !xaes_open(p->env->crypto, kek.bytes, slot_aad(slot, branch->id, aad), slot->wrap,
-                   slot->wrap_size, opened.bytes, err)
+        !xaes_open(p->env->crypto, kek.bytes, slot_aad(slot, branch->id, aad), slot_wrap(slot),
+                   opened.bytes, err)
              .ok)
         return FAIL;
     *branch_key = secret_take(&opened);

@@ -1,5 +1,5 @@
 /* aes: wrapping by an AES key on the token, AES-GCM with additional data or AES key wrap (RFC
- * 3394). libp11 knows no secret keys, so this calls the module. For the module's thread. */
+ * 3394). For the module's thread. */
 #ifndef BULLA_KEYSTORE_PKCS11_AES_H
 #define BULLA_KEYSTORE_PKCS11_AES_H
 

@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 #include "keystore/pkcs11/ckr.h"
-#include "keystore/pkcs11/private.h"
+#include "keystore/pkcs11/private_key.h"
 
 #define VERSION_DIGITS 4
 #define VERSION_MAX 999999999u
@@ -412,7 +412,7 @@ struct result keys_private(struct token *token, const struct token_key *key, str
 static struct result check_mechanism(struct token *t, const struct token_key *key, struct err *err)
 {
     bool rsa = key->spki.kind == SPKI_RSA;
-    bool can = rsa ? private_can_decrypt(t) : token_can(t, CKM_ECDH1_DERIVE, CKF_DERIVE);
+    bool can = rsa ? private_key_can_decrypt(t) : token_can(t, CKM_ECDH1_DERIVE, CKF_DERIVE);
 
     if (can)
         return OK;

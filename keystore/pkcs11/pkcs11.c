@@ -12,7 +12,7 @@
 #include "keystore/pkcs11/manage.h"
 #include "keystore/pkcs11/module.h"
 #include "keystore/pkcs11/named.h"
-#include "keystore/pkcs11/private.h"
+#include "keystore/pkcs11/private_key.h"
 #include "keystore/pkcs11/show.h"
 
 static struct result resolve(struct task *task, struct err *err)
@@ -72,7 +72,7 @@ static struct result open_rsa(struct named *n, const struct token_key *key, CK_O
     struct view wrapped = {slot->wrap, slot->wrap_size};
 
     n->key.calls++;
-    return private_decrypt(n->token, key, half, n->env->crypto, sha1, wrapped, out, err);
+    return private_key_decrypt(n->token, key, half, n->env->crypto, sha1, wrapped, out, err);
 }
 
 static struct result open_ec(struct named *n, const struct token_key *key, CK_OBJECT_HANDLE half,
@@ -85,7 +85,7 @@ static struct result open_ec(struct named *n, const struct token_key *key, CK_OB
     if (slot->wrap_size < point.size)
         return fail(err, ERR_DAMAGED, "not authentic");
     n->key.calls++;
-    if (!private_derive(n->token, key, half, n->env->crypto, point, &shared, err).ok)
+    if (!private_key_derive(n->token, key, half, n->env->crypto, point, &shared, err).ok)
         return FAIL;
     return key_pair_open_ec(&key->spki, n->env->crypto, &shared, branch, slot, out, err);
 }
@@ -174,7 +174,7 @@ static struct result wrap_pair(struct task *task, const struct token_key *key,
                        &task->slot, err)
              .ok)
         return FAIL;
-    if (key->spki.kind != SPKI_RSA || sha1 || !private_needs_oaep(n->token))
+    if (key->spki.kind != SPKI_RSA || sha1 || !private_key_needs_oaep(n->token))
         return OK;
     struct err why = {0};
     if (try_wrap(task, key, branch, &why).ok)

@@ -9,7 +9,7 @@
 #include "keystore/pkcs11/aes.h"
 #include "keystore/pkcs11/login.h"
 #include "keystore/pkcs11/named.h"
-#include "keystore/pkcs11/private.h"
+#include "keystore/pkcs11/private_key.h"
 
 #define TEXT_MAX 512
 

@@ -26,6 +26,7 @@ TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
+SchedulerParameters=sched_interval=1,sched_min_interval=0
 SlurmctldPort={controller}
 SlurmdPort={node}
 MailProg=/bin/true
@@ -96,8 +97,10 @@ def test_shares_by_a_slurm_array(bulla, ring, archive, slurm, tmp_path):
     program = os.environ["BULLA"]
     command = f"'{program}' rewrap -r -k '{ring}' --shard $SLURM_ARRAY_TASK_ID/4 '{archive}'"
     out = tmp_path / "out-%a"
-    done = subprocess.run(["sbatch", "--wait", "--array=1-4", "-o", out, "--wrap", command], env=slurm,
-                          capture_output=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    outputs = "".join(pathlib.Path(str(out).replace("%a", str(n))).read_text() for n in range(1, 5))
-    check_all_moved(bulla, archive, outputs)
+    subprocess.run(["sbatch", "--array=1-4", "-o", out, "--wrap", command], env=slurm, check=True, stdout=subprocess.DEVNULL, timeout=120)
+    outputs = [pathlib.Path(str(out).replace("%a", str(n))) for n in range(1, 5)]
+    until = time.monotonic() + 120
+    while not all(o.exists() and "were current" in o.read_text() for o in outputs):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    check_all_moved(bulla, archive, "".join(o.read_text() for o in outputs))

@@ -6,7 +6,7 @@
 #include "keystore/key_pair.h"
 #include "keystore/pkcs11/aes.h"
 #include "keystore/pkcs11/login.h"
-#include "keystore/pkcs11/private.h"
+#include "keystore/pkcs11/private_key.h"
 #include "tests/fuzz/fuzz.h"
 
 #define MODULE_PATH "?module-path=/module.so"
@@ -406,9 +406,9 @@ static struct result use_pair(struct trial *t, struct err *err)
         key_pair_wrap(spki, fuzz_crypto(), &none, false, &t->branch, &t->branch_key, &t->slot, err)
             .ok);
     if (spki->kind == SPKI_RSA)
-        return private_decrypt(t->token, t->key, half, fuzz_crypto(), false,
+        return private_key_decrypt(t->token, t->key, half, fuzz_crypto(), false,
                                (struct view){t->slot.wrap, t->slot.wrap_size}, &t->out, err);
-    return private_derive(t->token, t->key, half, fuzz_crypto(),
+    return private_key_derive(t->token, t->key, half, fuzz_crypto(),
                           (struct view){t->slot.wrap, spki_point(spki).size}, &t->out, err);
 }
 

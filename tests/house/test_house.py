@@ -3,6 +3,7 @@
 import pathlib
 import re
 import subprocess
+import sys
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 FLOORS = ["base", "crypto", "http", "aws", "keystore", "libbulla", "cmd"]  # from the ground up
@@ -86,7 +87,7 @@ def test_what_is_done_in_one_place_is_done_nowhere_else():
 
 def test_results_are_printed_by_the_terminal():
     """Not by the stream and the descriptor that the code of others prints to."""
-    others = [p for p in SOURCES if relative(p) not in ("cmd/terminal.c", "base/stream.c", "base/command.c", "cmd/main.c", "cmd/descriptors.c")]
+    others = [p for p in SOURCES if relative(p) not in ("cmd/terminal.c", "base/command.c", "cmd/main.c", "cmd/descriptors.c", "cmd/standard_streams.c")]
     assert not offenders(re.compile(r"\b(v?printf|puts|putchar)\s*\(|\bstdout\b|\bSTDOUT_FILENO\b"), others)
 
 
@@ -125,3 +126,14 @@ def test_modules_of_tests_have_names_of_their_own():
     """Folders that are collected in one run find each other's."""
     names = [p.name for p in (TOP / "tests").rglob("*.py") if p.name != "conftest.py"]
     assert sorted(names) == sorted(set(names))
+
+
+def test_the_drawing_is_that_of_the_tree():
+    subprocess.run([TOP / "docs/draw-architecture", "--check"], check=True)
+
+
+def test_the_readers_of_foreign_bytes_are_there():
+    sys.path.insert(0, str(TOP / "tests" / "fuzz"))
+    from readers import READERS
+
+    assert not [path for path in READERS if not (TOP / path).exists()] and len(READERS) == len(set(READERS))

@@ -59,6 +59,7 @@ class Listener:
             timeout = 60
 
             def setup(self):
+                listener.connections += 1
                 if tls is not None:
                     self.request.settimeout(20)
                     self.request = tls.wrap_socket(self.request, server_side=True)
@@ -98,7 +99,7 @@ class Listener:
         self.port = self.http.server_address[1]
         name = f"[{host}]" if ":" in host else host
         self.url = f"{'https' if tls else 'http'}://{name}:{self.port}"
-        self.requests = []
+        self.requests, self.connections = [], 0
         self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self.thread.start()
 

@@ -43,9 +43,11 @@ def test_nothing_to_do_is_seen_once_for_each_branch(bulla, aws, key):
     archive_of(bulla, key.arn, 4)
     assert rewrap(bulla, "-k", key.arn)["rewrapped"] == 4 * DIRECTORIES
     aws.calls.clear()
+    aws.connections = 0
     done = rewrap(bulla, "-k", key.arn)
     assert (done["rewrapped"], done["current"]) == (0, 4 * DIRECTORIES)
     assert aws.calls["ReEncrypt"] == 4 and aws.calls["Decrypt"] == 0
+    assert aws.connections == 1, "a connection is kept for the next call"
 
 
 def test_from_a_keyring_once_for_a_run(bulla, aws, key):

@@ -140,7 +140,7 @@ def careful(bulla, softhsm, tmp_path):
 @pytest.mark.parametrize("rv", [0xA0, 0xA2, 0xA4], ids=hex)
 @pytest.mark.parametrize("hidden", ["", " C_GetMechanismList:1+:hide@3"], ids=["raw", "oaep"])
 def test_pin_that_is_refused_for_a_use_is_not_tried_again(bulla, careful, softhsm, rv, hidden):
-    """Raw RSA goes by libp11, and where the token does not do that OAEP does not."""
+    """Neither where the token gives the raw number, nor where it undoes OAEP itself."""
     key, log = careful("rsa")
     contexts(bulla, key, 6, *(["--oaep", "sha1"] if hidden else []))
     log.unlink(missing_ok=True)

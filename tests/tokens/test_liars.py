@@ -248,7 +248,7 @@ def test_module_that_hangs_late(bulla, softhsm, kind, function):
 
 
 def test_another_module_opens_while_one_hangs(bulla, softhsm, templates, tmp_path):
-    """In the middle of libp11, which both go through."""
+    """Each has a thread of its own."""
     nss = templates.get(NSS).copy(tmp_path / "nss")
     keys = [nss.uri("rsa", mock=True), softhsm.uri("rsa")]
     bulla.environment |= nss.mocked()

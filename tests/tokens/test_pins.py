@@ -281,7 +281,7 @@ def test_standard_input_is_never_a_pin(bulla, softhsm, kind):
 
 @pytest.mark.parametrize("kind", ["rsa", "p256"])
 def test_key_that_wants_the_pin_for_each_use(bulla, softhsm, kind, log):
-    """libp11 would prompt by itself, and with no terminal read standard input. SoftHSM wants no PIN for a derivation."""
+    """The PIN that opened the session serves again, without a prompt. SoftHSM wants no PIN for a derivation."""
     softhsm.make(kind, "careful", "--always-auth")
     key = softhsm.uri("careful", mock=True)
     first = b"1234\n" + X

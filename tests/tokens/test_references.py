@@ -186,7 +186,7 @@ def test_module_of_another_version(bulla, softhsm, version, says):
 
 @pytest.mark.parametrize("kind", ["rsa", "p256"])
 def test_module_that_asks_the_process_for_functions(bulla, softhsm, kind):
-    """It finds its own: the program has none for it, not even while libp11 is at work."""
+    """It finds its own: the program has none for it."""
     key = softhsm.uri(kind, mock=True)
     env = softhsm.mocked("C_GetFunctionList:1+:glass")
     assert bulla("decrypt", "-k", key, stdin=seal(bulla, key, env=env).stdout, env=env).stdout == X
@@ -401,7 +401,7 @@ def test_two_keys_of_one_version(bulla, softhsm):
 
 
 def test_two_keys_of_one_id(bulla, softhsm):
-    """libp11 finds the public key of a private key by its id: here it finds the wrong one, maybe."""
+    """The private key is told from the other one by more than its id."""
     softhsm.make("rsa", "twin", id=IDS["rsa"])
     for name in ("rsa", "twin"):
         key = softhsm.uri(name)

@@ -8,6 +8,7 @@
 
 #include "base/atomic_file.h"
 #include "base/command.h"
+#include "base/host.h"
 #include "base/stream.h"
 #include "base/text.h"
 #include "base/threads.h"
@@ -434,7 +435,7 @@ static void what_is_the_callers_takes_no_orders(void)
         like.st_gid += cases[i].other_group;
         like.st_mtim.tv_sec = 1000000000;
         umask(cases[i].umask);
-        atomic_file_init();
+        host_program()->umask = umask(077);
         CHECK(fd_like(fd, &like, WHOSE_CALLER, &lacks) == 0 && fstat(fd, &made) == 0);
         CHECK(lacks == 0);
         CHECK(made.st_uid == user && made.st_gid == group);
@@ -495,7 +496,7 @@ int main(void)
 
     MUST(secret_init(&err).ok);
     test_enter_folder();
-    atomic_file_init();
+    host_program()->umask = umask(077);
     RUN(wire_round_trip);
     RUN(wire_reader_stops_at_the_end);
     RUN(wire_writer_stops_at_the_end);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "base/atomic_file.h"
+#include "base/host.h"
 #include "libbulla/open.h"
 #include "libbulla/seal.h"
 #include "tests/unit/test.h"
@@ -263,7 +264,7 @@ int main(void)
     struct err err = {0};
 
     MUST(secret_init(&err).ok);
-    atomic_file_init();
+    host_program()->umask = umask(077);
     test_enter_folder();
     open_session();
     if (getenv("BULLA_TEST_STRIDE") != NULL)

@@ -75,8 +75,8 @@ static void keys_seal_without_decisions(void)
     uint8_t nonce[XAES_NONCE_SIZE] = {0}, plain[100] = {0}, out[sizeof plain + AEAD_TAG_SIZE];
 
     hide(plain, sizeof plain);
-    CHECK(DECISIONS(xaes_seal_with(crypto, key.bytes, nonce, (struct view){0}, plain, sizeof plain,
-                                   out, &err)) == 0);
+    CHECK(DECISIONS(xaes_seal_with(crypto, key.bytes, nonce, (struct view){0},
+                                   (struct view){plain, sizeof plain}, out, &err)) == 0);
     for (enum aead_algorithm a = AEAD_AES_256_GCM; a <= AEAD_CHACHA20_POLY1305; a++) {
         struct aead *aead AEAD_CLEANUP = NULL;
         CHECK(DECISIONS(aead_new(&aead, crypto, a, key.bytes, &err)) == 0);

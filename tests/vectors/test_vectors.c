@@ -42,14 +42,14 @@ static void xaes_spec_vectors(void)
         struct err err = {0};
         memset(key, cases[i].key, sizeof key);
         struct view aad = text_view(cases[i].aad);
-        CHECK(xaes_seal_with(crypto, key, nonce, aad, text, 12, out, &err).ok);
+        CHECK(xaes_seal_with(crypto, key, nonce, aad, (struct view){text, 12}, out, &err).ok);
         CHECK(strcmp(text_hex(hex, out, sizeof out), cases[i].ciphertext) == 0);
         memcpy(message, nonce, 24);
         memcpy(message + 24, out, sizeof out);
-        CHECK(xaes_open(crypto, key, aad, message, sizeof message, plain, &err).ok);
+        CHECK(xaes_open(crypto, key, aad, (struct view){message, sizeof message}, plain, &err).ok);
         CHECK(memcmp(plain, text, 12) == 0);
         message[30] ^= 1;
-        CHECK(!xaes_open(crypto, key, aad, message, sizeof message, plain, &err).ok);
+        CHECK(!xaes_open(crypto, key, aad, (struct view){message, sizeof message}, plain, &err).ok);
         CHECK(err.class == ERR_DAMAGED);
     }
 }
@@ -79,7 +79,7 @@ static void xaes_accumulated_vectors(void)
         size_t n = at[56];
         struct view aad = {plain + n + 1, plain[n]};
         struct err err = {0};
-        MUST(xaes_seal_with(crypto, key, nonce, aad, plain, n, out, &err).ok);
+        MUST(xaes_seal_with(crypto, key, nonce, aad, (struct view){plain, n}, out, &err).ok);
         MUST(EVP_DigestUpdate(sum, out, n + 16) == 1);
         at = plain + n + 1 + aad.size;
     }
@@ -294,7 +294,8 @@ static void hpke_rfc9180(void)
     static const char plain[] = "Beauty is truth, truth beauty";
     uint8_t ephemeral[32], private_key[32], public_key[32], got[32], expected[77], out[77],
         back[29];
-    struct view info = text_view("Ode on a Grecian Urn"), aad = text_view("Count-0");
+    const struct hpke_binding binding = {text_view("Ode on a Grecian Urn"), text_view("Count-0")};
+    const struct hpke_binding other = {binding.info, text_view("Count-1")};
     struct err err = {0};
 
     unhex(ephemeral, 32, "179d4b53b6365c45b600c4163b61d95cbc2f4d9e36f1695558dce265ab8bab11");
@@ -305,16 +306,14 @@ static void hpke_rfc9180(void)
           "e5d84cd531cfb583096e7cfa9641bd3079cf3a91cda813c52deb5f512be9931980a41de125"
           "a925cdad859d5b7a");
     CHECK(x25519_public(private_key, got, &err).ok && memcmp(got, public_key, 32) == 0);
-    CHECK(hpke_seal_with(crypto, ephemeral, public_key, info, aad, (const uint8_t *)plain, 29, out,
-                         &err)
-              .ok);
+    CHECK(hpke_seal_with(crypto, ephemeral, public_key, &binding, text_view(plain), out, &err).ok);
     CHECK(memcmp(out, expected, 77) == 0);
-    CHECK(hpke_open(crypto, private_key, info, aad, out, 77, back, &err).ok);
+    CHECK(hpke_open(crypto, private_key, &binding, (struct view){out, 77}, back, &err).ok);
     CHECK(memcmp(back, plain, 29) == 0);
-    CHECK(!hpke_open(crypto, private_key, info, text_view("Count-1"), out, 77, back, &err).ok);
+    CHECK(!hpke_open(crypto, private_key, &other, (struct view){out, 77}, back, &err).ok);
     CHECK(err.class == ERR_DAMAGED);
     memset(out, 0, 32);
-    CHECK(!hpke_open(crypto, private_key, info, aad, out, 77, back, &err).ok);
+    CHECK(!hpke_open(crypto, private_key, &binding, (struct view){out, 77}, back, &err).ok);
     CHECK(err.class == ERR_DAMAGED);
 }
 
@@ -325,7 +324,8 @@ static void check_ec(const char *curve, size_t point_size, size_t shared_size, s
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
     uint8_t point[P384_POINT_SIZE], secret[32] = "a branch key", back[32] = {0};
     uint8_t sealed[HPKE_ENC_MAX + 48], shared[P384_SHARED_SIZE];
-    struct view info = text_view("info"), aad = text_view("aad");
+    const struct hpke_binding binding = {text_view("info"), text_view("aad")};
+    const struct hpke_binding other = {binding.info, text_view("aae")};
     size_t got = 0, n = shared_size;
     struct spki spki, ephemeral;
     struct err err = {0};
@@ -334,20 +334,19 @@ static void check_ec(const char *curve, size_t point_size, size_t shared_size, s
     CHECK(spki_from_point(&spki, crypto, (struct view){point, got}, &err).ok);
     CHECK(got == point_size && spki_point(&spki).size == point_size);
     CHECK(memcmp(spki_point(&spki).bytes, point, point_size) == 0);
-    CHECK(spki_seal_ec(&spki, crypto, info, aad, secret, 32, sealed, &err).ok);
+    CHECK(spki_seal_ec(&spki, crypto, &binding, (struct view){secret, 32}, sealed, &err).ok);
     CHECK(spki_from_point(&ephemeral, crypto, (struct view){sealed, point_size}, &err).ok);
     const unsigned char *at = ephemeral.der;
     peer = d2i_PUBKEY(NULL, &at, (long)ephemeral.size);
     MUST(peer != NULL && EVP_PKEY_derive_init(ctx) == 1);
     MUST(EVP_PKEY_derive_set_peer(ctx, peer) == 1 && EVP_PKEY_derive(ctx, shared, &n) == 1);
     CHECK(n == shared_size && point_size + 48 == size);
-    CHECK(hpke_open_shared(crypto, spki_kem(&spki), shared, point, info, aad, sealed, size, back,
-                           &err)
-              .ok);
+    const struct hpke_agreement agreement = {spki_kem(&spki), shared, NULL, point};
+    CHECK(
+        hpke_open_agreed(crypto, &agreement, &binding, (struct view){sealed, size}, back, &err).ok);
     CHECK(memcmp(back, secret, 32) == 0);
-    CHECK(!hpke_open_shared(crypto, spki_kem(&spki), shared, point, info, text_view("aae"), sealed,
-                            size, back, &err)
-               .ok);
+    CHECK(
+        !hpke_open_agreed(crypto, &agreement, &other, (struct view){sealed, size}, back, &err).ok);
     CHECK(err.class == ERR_DAMAGED);
     point[point_size - 1] ^= 1;
     CHECK(!spki_from_point(&spki, crypto, (struct view){point, got}, &err).ok);

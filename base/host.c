@@ -1,0 +1,87 @@
+#include "base/host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static struct host program = {.umask = 077};
+
+/* In memory that each thread has from its start: none must be allocated on the way to it. */
+static _Thread_local struct host *entered __attribute__((tls_model("initial-exec")));
+
+struct host *host_current(void)
+{
+    return entered != NULL ? entered : &program;
+}
+
+bool host_is_program(void)
+{
+    return host_current() == &program;
+}
+
+struct host *host_program(void)
+{
+    return &program;
+}
+
+/* Above the standard descriptors, one of which may be closed. */
+struct result host_init(struct host *h, struct err *err)
+{
+    int made = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int wake = made < 0 ? -1 : fcntl(made, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+
+    if (made >= 0)
+        close(made);
+    if (wake < 0)
+        return fail_errno(err, "cannot make a descriptor to be woken by");
+    *h = (struct host){.wake = wake, .umask = 077};
+    return OK;
+}
+
+void host_end(struct host *h)
+{
+    if (h->wake > 0)
+        close(h->wake);
+    h->wake = 0;
+}
+
+struct host *host_enter(struct host *h)
+{
+    struct host *before = host_current();
+
+    entered = h;
+    return before;
+}
+
+void host_interrupt(struct host *h)
+{
+    int before = errno;
+    uint64_t one = 1;
+
+    atomic_store(&h->interrupted, true);
+    if (h->wake > 0)
+        (void)!write(h->wake, &one, sizeof one);
+    errno = before;
+}
+
+void host_resume(struct host *h)
+{
+    uint64_t count;
+
+    if (h->wake > 0)
+        (void)!read(h->wake, &count, sizeof count);
+    atomic_store(&h->interrupted, false);
+}
+
+bool host_wait(int fd, short events, int milliseconds)
+{
+    int wake = host_current()->wake;
+    struct pollfd ready[2] = {{.fd = fd, .events = events},
+                              {.fd = wake > 0 ? wake : -1, .events = POLLIN}};
+
+    int count = poll(ready, 2, milliseconds);
+    return ready[0].revents != 0 || (count < 0 && errno != EINTR && fd >= 0);
+}

@@ -1,0 +1,19 @@
+/* standard_streams: standard input and output as sealed data, and what they hold, go through them.
+ */
+#ifndef BULLA_CMD_STANDARD_STREAMS_H
+#define BULLA_CMD_STANDARD_STREAMS_H
+
+#include "base/stream.h"
+#include "libbulla/output.h"
+
+/* standard_output_keep keeps standard output for bulla alone: it moves to another descriptor, which
+ * no program that is started inherits, and what code of others prints goes to standard error. Once,
+ * before such code is loaded. standard_output_fd gives the descriptor: 1 until then. */
+FALLIBLE standard_output_keep(struct err *err);
+int standard_output_fd(void);
+
+/* standard_input and standard_output are what FILE and OUT mean where they are "-". */
+struct source standard_input(void);
+struct outlet standard_output(void);
+
+#endif
