@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/host.h"
 #include "cmd/config.h"
 #include "cmd/key_alias.h"
 #include "cmd/key_source.h"
@@ -14,6 +15,7 @@
 #include "cmd/progress.h"
 #include "cmd/terminal.h"
 #include "crypto/body.h"
+#include "keystore/redact.h"
 
 #define THREADS_USUAL 16 /* at most; -j may say more */
 #define TIMEOUT 60       /* seconds that a token or a service gets */
@@ -45,14 +47,28 @@ static struct result no_such_name(const char *given, struct err *err)
     return FAIL;
 }
 
+/* What a name means, and where that is written. */
+static void explain_name(const char *name, const char *reference)
+{
+    char *shown STRING_CLEANUP = redact_reference(reference);
+    const char *file = "";
+    unsigned line = 0;
+
+    config_key_place(name, &file, &line);
+    host_explain("key '%s' is '%s': config file '%s', line %u", name, shown != NULL ? shown : "",
+                 file, line);
+}
+
 static struct result look_up(const char *name, char **reference, struct err *err)
 {
     if (!registry_check_no_pin(name, err).ok || !config_key(name, reference, err).ok)
         return FAIL;
     if (*reference == NULL)
         return no_such_name(name, err);
-    if (key_alias_descriptor(*reference) < 0)
+    if (key_alias_descriptor(*reference) < 0) {
+        explain_name(name, *reference);
         return OK;
+    }
     (void)fail(err, ERR_USAGE, "the config file names a descriptor for key '%s'", name);
     err_hint(err, "a descriptor is known only where bulla is started: give it as -k fd:N");
     return FAIL;

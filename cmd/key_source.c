@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/host.h"
 #include "cmd/common.h"
 
 bool key_source_is_config(const struct options *o)
@@ -24,6 +25,8 @@ struct result key_source_find(struct key_source *from, const struct options *o, 
         from->names = &from->one;
         from->count = 1;
     }
+    if (from->count > 0)
+        host_explain("keys come from %s", from->one != NULL ? "BULLA_KEY" : "-k");
     if (!key_source_is_config(o))
         return OK;
     if (!choose(o, &from->choice, err).ok)
@@ -31,6 +34,8 @@ struct result key_source_find(struct key_source *from, const struct options *o, 
     if (from->choice != NULL) {
         from->names = from->choice->names;
         from->count = from->choice->count;
+        host_explain("keys come from config file '%s', line %u", from->choice->file,
+                     from->choice->line);
     }
     return OK;
 }
@@ -82,6 +87,18 @@ static bool is_set(const char *const *variables)
     return false;
 }
 
+static struct result setting(enum config_setting what, const char **text, struct err *err)
+{
+    static const char *const names[] = {
+        [CONFIG_ENDPOINT] = "endpoint", [CONFIG_MODULE] = "module", [CONFIG_MODULE_ARGS] = NULL};
+
+    if (!config_setting(what, text, err).ok)
+        return FAIL;
+    if (*text != NULL && names[what] != NULL)
+        host_explain("%s '%s' comes from the config file", names[what], *text);
+    return OK;
+}
+
 struct result key_source_settle(struct keystore_env *env, const char *reference, struct err *err)
 {
     static const char *const endpoints[] = {"AWS_ENDPOINT_URL_KMS", "AWS_ENDPOINT_URL", NULL};
@@ -92,12 +109,11 @@ struct result key_source_settle(struct keystore_env *env, const char *reference,
     if (!registry_find(&ops, &rest, reference, &ignored).ok)
         return OK; /* whoever opens it says why */
     if (ops->reach == REACH_PROGRAMS && env->endpoint == NULL && !is_set(endpoints))
-        return config_setting(CONFIG_ENDPOINT, &env->endpoint, err);
+        return setting(CONFIG_ENDPOINT, &env->endpoint, err);
     bool module = ops->reach == REACH_MODULES && strstr(rest, "module-") == NULL;
-    if (module && env->token.module == NULL &&
-        !config_setting(CONFIG_MODULE, &env->token.module, err).ok)
+    if (module && env->token.module == NULL && !setting(CONFIG_MODULE, &env->token.module, err).ok)
         return FAIL;
     return !module || env->token.module_args != NULL
                ? OK
-               : config_setting(CONFIG_MODULE_ARGS, &env->token.module_args, err);
+               : setting(CONFIG_MODULE_ARGS, &env->token.module_args, err);
 }

@@ -111,10 +111,16 @@ static int run(int argc, char **argv, struct options *o)
         help_show(o, verb);
         return ERR_NONE;
     }
+    if (o->quiet && o->verbose)
+        (void)fail(&err, ERR_USAGE, "--quiet does not go with --verbose");
+    if (err.class != ERR_NONE)
+        return terminal_error(&err);
     terminal_quiet(o->quiet);
     progress_init(o);
     if (!descriptors_check(verb, o, &err).ok || !confine(verb, o, &err).ok)
         return terminal_error(&err);
+    if (o->verbose)
+        terminal_verbose();
     int status = verb->run(o);
     if (secret_unlocked())
         terminal_warn(NULL,

@@ -36,7 +36,7 @@ struct options {
     unsigned oaep, progress, suite, sync; /* as the choices of their rows say */
     bool allow_empty, allow_pin_in_uri, allow_wider;
     bool detach, dry_run, follow, force, help, json, null, one_file_system, passphrase,
-        preserve_times, quiet, recursive, remove, remove_source, same_owner, share_branch;
+        preserve_times, quiet, recursive, remove, remove_source, same_owner, share_branch, verbose;
 };
 
 /* Where a row sets a field of struct options. */

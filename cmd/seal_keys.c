@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/descriptor.h"
+#include "base/host.h"
 #include "cmd/common.h"
 #include "cmd/key_source.h"
 
@@ -104,7 +105,15 @@ static struct result find(struct seal_choices *c, const char *path, const struct
 
     if (!config_choose(path, &choice, err).ok)
         return FAIL;
-    return choice != NULL ? keys_of(c, choice, out, err) : none_for(path, err);
+    if (choice == NULL)
+        return none_for(path, err);
+    if (choice->rule != NULL)
+        host_explain("rule '%s' is for '%s': config file '%s', line %u", choice->rule, path,
+                     choice->file, choice->begins);
+    else
+        host_explain("no rule is for it: default keys of config file '%s', line %u", choice->file,
+                     choice->line);
+    return keys_of(c, choice, out, err);
 }
 
 struct result seal_choices_find(struct seal_choices *c, const struct place *source,

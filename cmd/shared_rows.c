@@ -6,6 +6,7 @@
 
 const struct row rows_all[] = {
     {"quiet", 'q', NULL, FLAG, FIELD(quiet), "no warnings, no notes, no progress"},
+    {"verbose", 'v', NULL, FLAG, FIELD(verbose), "tell what is done with which key, and why"},
     {"help", 'h', NULL, FLAG, FIELD(help), "show this"},
     {0},
 };

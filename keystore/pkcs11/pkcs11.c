@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/host.h"
 #include "keystore/key_pair.h"
 #include "keystore/pkcs11/aes.h"
 #include "keystore/pkcs11/ckr.h"
@@ -65,13 +66,21 @@ static struct result pkcs11_open(struct master_key **out, const struct keystore_
     return open_away(out, env, err);
 }
 
+/* Before each operation of a key on the token. On the module's thread, which may be left behind:
+ * nothing is named that its user frees. */
+static void count_call(struct named *n, const char *what)
+{
+    n->key.calls++;
+    host_explain("the token %s", what);
+}
+
 static struct result open_rsa(struct named *n, const struct token_key *key, CK_OBJECT_HANDLE half,
                               const struct slot *slot, struct secret *out, struct err *err)
 {
     bool sha1 = slot->method->code == SLOT_PKCS11_RSA_OAEP_SHA1;
     struct view wrapped = {slot->wrap, slot->wrap_size};
 
-    n->key.calls++;
+    count_call(n, "decrypts by the private key");
     return private_key_decrypt(n->token, key, half, n->env->crypto, sha1, wrapped, out, err);
 }
 
@@ -84,7 +93,7 @@ static struct result open_ec(struct named *n, const struct token_key *key, CK_OB
 
     if (slot->wrap_size < point.size)
         return fail(err, ERR_DAMAGED, "not authentic");
-    n->key.calls++;
+    count_call(n, "derives by the private key");
     if (!private_key_derive(n->token, key, half, n->env->crypto, point, &shared, err).ok)
         return FAIL;
     return key_pair_open_ec(&key->spki, n->env->crypto, &shared, branch, slot, out, err);
@@ -119,7 +128,7 @@ static struct result open_slot(struct named *n, const struct token_key *key,
     if (!token_login(n->token, &n->uri, n->env, err).ok)
         return FAIL;
     if (key->secret) {
-        n->key.calls++;
+        count_call(n, "unwraps by the secret key");
         return aes_unwrap(n->token, key, branch, slot, out, err);
     }
     return open_pair(n, key, branch, slot, out, err);
@@ -225,7 +234,7 @@ static struct result wrap(struct task *task, struct err *err)
         return check_pair(task, key, err).ok ? wrap_pair(task, key, &branch, err) : FAIL;
     if (!token_login(n->token, &n->uri, n->env, err).ok)
         return FAIL;
-    n->key.calls++;
+    count_call(n, "wraps by the secret key");
     return aes_wrap(n->token, key, &branch, &task->branch_key, &task->slot, err);
 }
 
