@@ -122,7 +122,7 @@ const struct verb verb_key_list = {
             "one is.\n",
     .run = run_list,
     .operand = USE_KEY,
-    .fallback = true,
+    .fallback = FALLBACK_OPERAND,
     .rows = (const struct row *const[]){rows_json, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_token, NULL},
     .examples = "  bulla key list ./backup.ring\n",

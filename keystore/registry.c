@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/cleanup.h"
+#include "base/host.h"
 #include "keystore/redact.h"
 #include "keystore/stores.h"
 
@@ -124,6 +126,10 @@ struct result keyset_open(struct keyset *set, const struct keystore_env *env,
         if (!registry_find(&store, &rest, references[made.count], err).ok ||
             !store->ops->open(&made.keys[made.count], env, rest, err).ok)
             return FAIL;
+        struct master_key *key = made.keys[made.count];
+        key->shown = redact_reference(references[made.count]);
+        host_explain("key '%s': opened, of the %s key store", keystore_shown(key),
+                     store->ops->name);
     }
     *set = made;
     made = (struct keyset){0};
@@ -132,8 +138,10 @@ struct result keyset_open(struct keyset *set, const struct keystore_env *env,
 
 void keyset_close(struct keyset *set)
 {
-    for (size_t i = 0; i < set->count; i++)
+    for (size_t i = 0; i < set->count; i++) {
+        string_free(&set->keys[i]->shown);
         set->keys[i]->ops->close(set->keys[i]);
+    }
     free(set->keys);
     *set = (struct keyset){0};
 }

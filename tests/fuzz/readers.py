@@ -14,6 +14,7 @@ READERS = [
     "base/ini.c",
     "base/secret_file.c",
     "cmd/config.c",
+    "cmd/config_file.c",
     "cmd/options.c",
     "cmd/passphrase.c",
     "crypto/body.c",
