@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -54,6 +55,20 @@ struct host *host_enter(struct host *h)
 
     entered = h;
     return before;
+}
+
+void host_explain(const char *fmt, ...)
+{
+    const struct host *h = host_current();
+    char text[ERR_TEXT_MAX];
+    va_list ap;
+
+    if (h->explain == NULL)
+        return;
+    va_start(ap, fmt);
+    err_format(text, sizeof text, fmt, ap);
+    va_end(ap);
+    h->explain(h->explain_arg, text);
 }
 
 void host_interrupt(struct host *h)

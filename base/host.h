@@ -38,6 +38,11 @@ struct host {
     void (*tell)(void *arg,
                  const char *text); /* of what file systems lack; NULL = nobody is told */
     void *tell_arg;
+
+    /* Of what is done with which key, and why, without a secret; NULL = nobody asked. Called by
+     * several threads at once. */
+    void (*explain)(void *arg, const char *text);
+    void *explain_arg;
     atomic_uint told; /* enum unsupported */
 };
 
@@ -57,6 +62,9 @@ void host_end(struct host *h);
 /* host_enter has this thread work for *h, and gives the one before, which host_enter gets when that
  * is over. */
 struct host *host_enter(struct host *h);
+
+/* host_explain tells the host of this thread what is done, if it asked. */
+__attribute__((format(printf, 1, 2))) void host_explain(const char *fmt, ...);
 
 /* host_interrupt makes what works for *h stop, for good or until host_resume; safe in a signal
  * handler, and from any thread. */

@@ -11,6 +11,7 @@
 #include "base/stack.h"
 #include "base/threads.h"
 #include "cmd/command.h"
+#include "cmd/config.h"
 #include "cmd/confine.h"
 #include "cmd/descriptors.h"
 #include "cmd/help.h"
@@ -118,10 +119,16 @@ static int run(int argc, char **argv, struct options *o)
         help_show(o, verb);
         return ERR_NONE;
     }
+    if (o->quiet && o->verbose)
+        (void)fail(&err, ERR_USAGE, "--quiet does not go with --verbose");
+    if (err.class != ERR_NONE)
+        return terminal_error(&err);
     terminal_quiet(o->quiet);
     progress_init(o);
     if (!descriptors_check(verb, o, &err).ok || !confine(verb, o, &err).ok)
         return terminal_error(&err);
+    if (o->verbose)
+        terminal_verbose();
     int status = verb->run(o);
     if (secret_unlocked())
         terminal_warn(NULL,
@@ -153,6 +160,7 @@ static int begin(void *arg)
     host_program()->command = run_command;
     int status = terminal_finish(run(start->argc, start->argv, &o));
     options_free(&o);
+    config_forget();
     if (registry_left_behind())
         _exit(status);
     return status;

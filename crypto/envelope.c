@@ -73,14 +73,23 @@ static struct result copy_slots(struct envelope *e, const struct slot *slots, si
     return OK;
 }
 
-static struct result check_caps(const struct envelope *e, struct err *err)
+/* The number of slots that are of the same method as one of them. */
+static size_t count_like(const struct envelope *e, const struct slot *slot)
 {
-    size_t passphrases = 0;
+    size_t count = 0;
 
     for (size_t i = 0; i < e->slot_count; i++)
-        passphrases += e->slots[i].code == SLOT_PASSPHRASE;
-    if (passphrases > SLOT_PASSPHRASES_MAX)
-        return fail(err, ERR_USAGE, "an envelope has at most %d passphrases", SLOT_PASSPHRASES_MAX);
+        count += e->slots[i].method == slot->method;
+    return count;
+}
+
+static struct result check_caps(const struct envelope *e, struct err *err)
+{
+    for (size_t i = 0; i < e->slot_count; i++) {
+        const struct slot_method *m = e->slots[i].method;
+        if (m->most > 0 && count_like(e, &e->slots[i]) > m->most)
+            return fail(err, ERR_USAGE, "an envelope has at most %u %s", m->most, m->plural);
+    }
     if (e->slot_count < 1 || e->slot_count > SLOTS_MAX)
         return fail(err, ERR_USAGE, "an envelope has 1 to %d keys", SLOTS_MAX);
     return OK;

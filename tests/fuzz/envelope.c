@@ -1,5 +1,6 @@
 /* The envelope at the beginning of a file: there is one encoding of what is read, of the copy that
  * counts and of the other; the tag and what is asked of slots follow from the bytes alone. */
+#include "keystore/passphrase/slots.h"
 #include "tests/fuzz/copies.h"
 
 /* The branch that the mutator gives some inputs. */
@@ -73,7 +74,7 @@ static void check_slots(const struct envelope *e)
     HOLDS(e->slot_count >= 1 && e->slot_count <= SLOTS_MAX);
     for (size_t i = 0; i < e->slot_count; i++) {
         const struct slot *s = &e->slots[i];
-        for (const enum slot_field *f = s->method->fields; *f != SLOT_NO_FIELD; f++) {
+        for (const struct slot_field *const *f = s->method->fields; *f != NULL; f++) {
             struct view v = slot_view(s, *f);
             HOLDS(v.bytes == NULL ||
                   (v.bytes >= s->header && v.bytes + v.size <= s->header + s->header_size));

@@ -5,17 +5,19 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
-FLOORS = ["base", "crypto", "http", "aws", "keystore", "libbulla", "cmd"]  # from the ground up
+FLOORS = ["base", "crypto", "http", "aws", "keystore", "storage", "libbulla", "cmd"]  # from the ground up
 STORES = sorted(p.name for p in (TOP / "keystore").iterdir() if p.is_dir())
 KNOW_STORES = ["keystore/registry.h", "keystore/branch.h"]  # of all stores
 SOURCES = sorted(p for floor in FLOORS for p in (TOP / floor).rglob("*.[ch]"))
 BELOW_CMD = [p for p in SOURCES if not str(p.relative_to(TOP)).startswith("cmd/")]
-USED_BY = {"http": ["http", "aws", "keystore/awskms"], "aws": ["aws", "keystore/awskms"]}  # a folder that not all above it may use: who may
+USED_BY = {"http": ["http", "aws", "keystore/awskms", "storage/s3"], "aws": ["aws", "keystore/awskms", "storage/s3"]}  # a folder that not all above it may use: who may
 ONE_PLACE = {
     "clock_gettime|gettimeofday|time|nanosleep|usleep|sleep": ["base/clock.c"],
     "fork|vfork|posix_spawnp?|exec[vl]p?e?|fexecve": ["cmd/command.c"],
-    "pthread_create": ["base/threads.c", "keystore/pkcs11/module.c"],  # the latter's are left behind where a module hangs
+    "pthread_create": ["base/threads.c", "keystore/pkcs11/worker.c"],  # the latter's are left behind where a module hangs
 }
 LONG = ["tests/decoder/decode.py"]  # one file, so that a stranger can copy it
 
@@ -145,6 +147,9 @@ def test_every_source_is_built():
 
 
 def test_the_tree_is_as_clang_format_has_it():
+    version = subprocess.run(["clang-format", "--version"], capture_output=True, text=True, check=True).stdout
+    if " version 14." not in version:
+        pytest.skip(f"the tree is as clang-format 14 has it, and this is {version.strip()}")
     run = subprocess.run(["clang-format", "--dry-run", "-Werror", *map(str, SOURCES)], capture_output=True)
     assert run.returncode == 0, run.stderr.decode()[:2000]
 

@@ -4,6 +4,10 @@
 #include <sys/mman.h>
 
 #include "crypto/envelope.h"
+#include "keystore/awskms/slots.h"
+#include "keystore/keyring/slots.h"
+#include "keystore/passphrase/slots.h"
+#include "keystore/pkcs11/slots.h"
 #include "tests/unit/test.h"
 
 static struct crypto *crypto;
@@ -25,21 +29,13 @@ static void fill_core(struct core *core)
 static size_t fill_slots(struct slot *slots)
 {
     static const struct {
-        enum slot_code code;
+        unsigned code;
         size_t wrap;
     } methods[] = {
-        {SLOT_KEYRING_XAES, 72},
-        {SLOT_KEYRING_X25519, 80},
-        {SLOT_PASSPHRASE, 72},
-        {SLOT_KEYRING_MLKEM768_X25519, 1168},
-        {SLOT_PKCS11_RSA_OAEP_SHA256, 256},
-        {SLOT_PKCS11_RSA_OAEP_SHA1, 512},
-        {SLOT_PKCS11_P256_HPKE, 113},
-        {SLOT_PKCS11_P384_HPKE, 145},
-        {SLOT_PKCS11_AES_GCM, 60},
-        {SLOT_PKCS11_AES_KW, 40},
-        {SLOT_AWSKMS, 200},
-        {0x0abc, 17},
+        {SLOT_KEYRING_XAES, 72},     {SLOT_KEYRING_X25519, 80},   {SLOT_PASSPHRASE, 72},
+        {SLOT_KEYRING_HYBRID, 1168}, {SLOT_RSA_OAEP_SHA256, 256}, {SLOT_RSA_OAEP_SHA1, 512},
+        {SLOT_P256_HPKE, 113},       {SLOT_P384_HPKE, 145},       {SLOT_PKCS11_AES_GCM, 60},
+        {SLOT_PKCS11_AES_KW, 40},    {SLOT_AWSKMS, 200},          {0x0abc, 17},
     };
     static const uint8_t id[32] = {9};
     size_t count = sizeof methods / sizeof *methods;
@@ -47,8 +43,8 @@ static size_t fill_slots(struct slot *slots)
     for (size_t i = 0; i < count; i++) {
         struct slot *s = &slots[i];
         slot_begin(s, methods[i].code);
-        for (const enum slot_field *f = s->method->fields; *f != SLOT_NO_FIELD; f++) {
-            const struct slot_field_info *info = slot_field_info(*f);
+        for (const struct slot_field *const *f = s->method->fields; *f != NULL; f++) {
+            const struct slot_field *info = *f;
             if (info->kind == SLOT_FIXED)
                 slot_put_fixed(s, id, info->min);
             else if (info->kind == SLOT_NUMBER)

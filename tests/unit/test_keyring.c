@@ -12,7 +12,8 @@
 #include "tests/unit/test.h"
 
 static struct keystore_env env;
-static const struct keystore_ops *const ops = &keyring_ops;
+static const struct keystore_ops *ops;
+static const struct keystore_admin *admin;
 
 static void create(const char *reference, const char *kind)
 {
@@ -20,7 +21,7 @@ static void create(const char *reference, const char *kind)
     struct key_info info;
     struct err err;
 
-    MUST(ops->create(&env, reference, &want, &info, &err).ok);
+    MUST(admin->create(&env, reference, &want, &info, &err).ok);
 }
 
 static void rotate(const char *reference)
@@ -28,7 +29,7 @@ static void rotate(const char *reference)
     struct key_info info;
     struct err err;
 
-    MUST(ops->rotate(&env, reference, 1795460700, &info, &err).ok);
+    MUST(admin->rotate(&env, reference, 1795460700, &info, &err).ok);
 }
 
 static struct result change(const char *reference, enum key_change what, struct err *err)
@@ -36,9 +37,9 @@ static struct result change(const char *reference, enum key_change what, struct 
     struct key_info info;
 
     *err = (struct err){0};
-    if (what == KEY_DESTROY && !ops->change(&env, reference, KEY_MAY_DESTROY, &info, err).ok)
+    if (what == KEY_DESTROY && !admin->change(&env, reference, KEY_MAY_DESTROY, &info, err).ok)
         return FAIL;
-    return ops->change(&env, reference, what, &info, err);
+    return admin->change(&env, reference, what, &info, err);
 }
 
 static void must_change(const char *reference, enum key_change what)
@@ -60,7 +61,7 @@ static void export_public(const char *reference, const char *path)
     char *text STRING_CLEANUP = NULL;
     struct err err;
 
-    MUST(ops->export_public(&env, reference, &text, &err).ok);
+    MUST(admin->export_public(&env, reference, &text, &err).ok);
     put(path, text);
 }
 
@@ -496,6 +497,8 @@ static void other_threads_keep_their_json(void)
 
 int main(void)
 {
+    ops = keyring_store.ops;
+    admin = keyring_store.admin;
     struct crypto *crypto = NULL;
     struct err err = {0};
 
