@@ -252,13 +252,9 @@ void bulla_resume(struct bulla *handle)
 struct result handle_context(struct context *context, const char *const *pairs, size_t count,
                              struct err *err)
 {
-    for (size_t i = 0; i < count; i++) {
-        const char *equals = strchr(pairs[i], '=');
-        if (equals == NULL)
-            return fail(err, ERR_USAGE, "'%s' is not KEY=VALUE", pairs[i]);
-        if (!context_add(context, pairs[i], (size_t)(equals - pairs[i]), equals + 1, err).ok)
+    for (size_t i = 0; i < count; i++)
+        if (!context_add_text(context, pairs[i], err).ok)
             return FAIL;
-    }
     return OK;
 }
 
