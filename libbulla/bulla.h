@@ -142,7 +142,8 @@ struct bulla_input {
     size_t size;
     const char *name; /* for messages; NULL = "input" */
 
-    /* Reads up to room bytes, *got of them, 0 only at the end. NULL = fd is read. */
+    /* Reads up to room bytes, *got of them, 0 only at the end, where it may be asked again. NULL =
+     * fd is read. */
     int (*read)(void *arg, void *out, size_t room, size_t *got);
     void *arg;
     int fd;

@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <sys/stat.h>
 
@@ -274,24 +276,76 @@ static void two_handles_work_in_two_threads(void)
         end(&worlds[i]);
 }
 
+/* struct gate: an input whose first reader waits until it is let go. */
+struct gate {
+    sem_t reached, go;
+    atomic_bool others; /* read meanwhile */
+};
+
+static int read_at_gate(void *arg, void *out, size_t room, size_t *got)
+{
+    struct gate *g = arg;
+
+    (void)out, (void)room;
+    sem_post(&g->reached);
+    while (sem_wait(&g->go) != 0)
+        continue;
+    sem_post(&g->go); /* for the next */
+    *got = 0;
+    return BULLA_DONE;
+}
+
+static int read_nothing(void *arg, void *out, size_t room, size_t *got)
+{
+    (void)out, (void)room;
+    atomic_store(&((struct gate *)arg)->others, true);
+    *got = 0;
+    return BULLA_DONE;
+}
+
+/* struct turn: a call of one of two threads. */
+struct turn {
+    struct world *world;
+    struct gate *gate;
+    int (*read)(void *arg, void *out, size_t room, size_t *got);
+    int status;
+};
+
+static void *take_turn(void *arg)
+{
+    struct turn *t = arg;
+    struct bytes sealed = {0};
+    struct bulla_input in = {BULLA_INIT(struct bulla_input), "gate", t->read, t->gate, -1};
+    struct bulla_output out = to(&sealed);
+
+    t->status = bulla_seal(t->world->bulla, NULL, &in, &out, NULL, NULL);
+    free(sealed.bytes);
+    return NULL;
+}
+
 static void one_handle_serves_two_threads_in_turn(void)
 {
-    struct bytes sealed[2] = {{0}, {0}};
-    pthread_t thread;
+    struct gate gate = {.others = false};
+    pthread_t threads[2];
     struct world w;
-    int file = open("/dev/null", O_RDONLY | O_CLOEXEC),
-        sink = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
     begin(&w);
-    struct blocked b = {.world = &w, .in = file, .out = sink};
-    MUST(file >= 0 && sink >= 0 && pthread_create(&thread, NULL, run_blocked, &b) == 0);
-    CHECK(seal(&w, &sealed[0]) == BULLA_DONE);
-    pthread_join(thread, NULL);
-    CHECK(b.status == BULLA_DONE);
-    close(file);
-    close(sink);
+    struct turn turns[] = {{&w, &gate, read_at_gate, -1}, {&w, &gate, read_nothing, -1}};
+    MUST(sem_init(&gate.reached, 0, 0) == 0 && sem_init(&gate.go, 0, 0) == 0);
+    MUST(pthread_create(&threads[0], NULL, take_turn, &turns[0]) == 0);
+    while (sem_wait(&gate.reached) != 0)
+        continue;
+    MUST(pthread_create(&threads[1], NULL, take_turn, &turns[1]) == 0);
+    usleep(20000); /* enough for the second to come, if nothing held it */
+    CHECK(!atomic_load(&gate.others));
+    sem_post(&gate.go);
+    for (size_t i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    CHECK(turns[0].status == BULLA_DONE && turns[1].status == BULLA_DONE);
+    CHECK(atomic_load(&gate.others));
+    sem_destroy(&gate.reached);
+    sem_destroy(&gate.go);
     end(&w);
-    free(sealed[0].bytes);
 }
 
 /* struct process: what of the process is not the library's. */
