@@ -124,6 +124,7 @@ const struct verb verb_key_list = {
     .operand = USE_KEY,
     .fallback = true,
     .rows = (const struct row *const[]){rows_json, rows_all, NULL},
-    .key_rows = (const struct row *const[]){rows_token, NULL},
+    .key_rows = (const struct row *const[]){rows_pin, NULL},
+    .store_uses = STORE_MANAGES,
     .examples = "  bulla key list ./backup.ring\n",
 };

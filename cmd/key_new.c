@@ -84,7 +84,8 @@ const struct verb verb_key_new = {
     .run = run_new,
     .operand = USE_NEW_KEY,
     .rows = (const struct row *const[]){new_rows, rows_json, rows_all, NULL},
-    .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_token, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_pin, NULL},
+    .store_uses = STORE_MANAGES,
     .examples = "  bulla key new ./backup.ring\n"
                 "  bulla key new ./servers.ring#web\n"
                 "  bulla key new --kind x25519 ./vault.ring\n",
@@ -140,6 +141,7 @@ const struct verb verb_key_rotate = {
     .run = run_rotate,
     .operand = USE_NEW_KEY,
     .rows = (const struct row *const[]){rows_json, rows_all, NULL},
-    .key_rows = (const struct row *const[]){rows_passphrase, rows_token, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_pin, NULL},
+    .store_uses = STORE_MANAGES,
     .examples = "  bulla key rotate ./backup.ring#backup\n",
 };

@@ -24,6 +24,59 @@ void registry_each(void (*visit)(void *arg, const struct keystore *store), void 
             visit(arg, *s);
 }
 
+/* Whether a list of options is a store's before this one: two may share it. */
+static bool is_known(const struct keystore *const *until, const struct store_option *list)
+{
+    for (const struct keystore *const *s = keystores; s != until; s++)
+        for (const struct store_option *const *known = (*s)->options; *known != NULL; known++)
+            if (*known == list)
+                return true;
+    return false;
+}
+
+void registry_options(void (*visit)(void *arg, const struct keystore *store,
+                                    const struct store_option *option),
+                      void *arg)
+{
+    for (const struct keystore *const *s = keystores; *s != NULL; s++)
+        for (const struct store_option *const *list = (*s)->options; *list != NULL; list++)
+            for (const struct store_option *o = *list; o->name != NULL && !is_known(s, *list); o++)
+                visit(arg, *s, o);
+}
+
+bool registry_has_option(const struct keystore *store, const struct store_option *option)
+{
+    for (const struct store_option *const *list = store->options; *list != NULL; list++)
+        for (const struct store_option *o = *list; o->name != NULL; o++)
+            if (o == option)
+                return true;
+    return false;
+}
+
+/* struct named_option: the option of a name. */
+struct named_option {
+    const char *name;
+    const struct store_option *found;
+};
+
+static void compare_name(void *arg, const struct keystore *store, const struct store_option *option)
+{
+    struct named_option *n = arg;
+
+    (void)store;
+    if (strcmp(option->name, n->name) == 0)
+        n->found = option;
+}
+
+void registry_set(struct store_settings *s, const char *name, const char *text, uint64_t number)
+{
+    struct named_option n = {name, NULL};
+
+    registry_options(compare_name, &n);
+    if (n.found != NULL)
+        store_set(s, n.found, text, number);
+}
+
 static struct result not_built(const struct keystore *store, const char *reference, struct err *err)
 {
     char *shown = redact_reference(reference);

@@ -20,6 +20,17 @@ FALLIBLE registry_check_no_pin(const char *reference, struct err *err);
 /* registry_each calls visit for each key store that has a title. */
 void registry_each(void (*visit)(void *arg, const struct keystore *store), void *arg);
 
+/* registry_options calls visit for each option of all stores, once. */
+void registry_options(void (*visit)(void *arg, const struct keystore *store,
+                                    const struct store_option *option),
+                      void *arg);
+
+/* registry_has_option is true if an option is one of a store's. */
+bool registry_has_option(const struct keystore *store, const struct store_option *option);
+
+/* registry_set says something for the option of a name, as store_set. */
+void registry_set(struct store_settings *s, const char *name, const char *text, uint64_t number);
+
 /* registry_left_behind is true if a store left a thread behind in code of others, as of a module
  * that hangs: then the process must end without exit handlers, which take from that code what it
  * works with. */
