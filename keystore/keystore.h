@@ -142,7 +142,8 @@ struct key_info {
     enum key_state state;
     uint64_t created;      /* seconds since 1970 */
     uint32_t rotate_after; /* days that a version should be active at most; 0 = not stated */
-    bool on_token;         /* it cannot be copied, and has no states nor times */
+    const char *lives; /* "on the token": where one lies that cannot be copied, and has no states
+                        * nor times; a constant, or NULL for one in a file */
 };
 
 /* struct key_wanted: a key to be made. */
@@ -296,7 +297,8 @@ struct store_variable {
 /* struct keystore: a store, as the list of all has it (keystore/stores.c). What it says of itself
  * is there in every build; what it does may not be. */
 struct keystore {
-    const char *title; /* for people: "AWS KMS"; NULL = it is not told of by itself */
+    const char
+        *title; /* for people, as in "no keyring key store"; NULL = it is not told of by itself */
     const struct keystore_scheme *schemes;
     const struct slot_method *const *methods;  /* lists of them; NULL after the last */
     const struct store_option *const *options; /* the same */
@@ -305,7 +307,9 @@ struct keystore {
     const struct keystore_ops *ops; /* NULL: not in this build */
     const struct keystore_admin *admin;
 
-    bool has_pin; /* a reference may have a PIN in it */
+    /* Gives a reference, of whatever store, with stars for what may be a secret in one of this; the
+     * caller frees it. NULL if memory is out. A NULL redact: a reference has no secrets. */
+    char *(*redact)(const char *reference);
 
     /* Whether a reference, without the prefix where that is stripped, is one for this store, where
      * several have one scheme: the first that takes it gets it. NULL = any is. */

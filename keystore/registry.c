@@ -91,14 +91,19 @@ static struct result not_built(const struct keystore *store, const char *referen
 /* It would be printed, or a file made of it. */
 struct result registry_check_no_pin(const char *reference, struct err *err)
 {
-    char *shown = redact_reference(reference);
     struct result r = OK;
 
-    if (shown == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
-    if (strcmp(shown, reference) != 0)
-        r = fail(err, ERR_USAGE, "key '%s' has what may be a PIN, but is no PKCS#11 URI", shown);
-    free(shown);
+    for (const struct keystore *const *s = keystores; *s != NULL && r.ok; s++) {
+        if ((*s)->redact == NULL)
+            continue;
+        char *shown = (*s)->redact(reference);
+        if (shown == NULL)
+            r = fail(err, ERR_FAILED, "out of memory");
+        else if (strcmp(shown, reference) != 0)
+            r = fail(err, ERR_USAGE, "key '%s' has what may be a PIN, but is no %s URI", shown,
+                     (*s)->title);
+        free(shown);
+    }
     return r;
 }
 
@@ -150,7 +155,7 @@ struct result registry_find(const struct keystore **store, const char **rest, co
     *store = find_store(reference, rest);
     if (*store == NULL)
         return fail(err, ERR_UNSUPPORTED, "key '%s': no key store takes it", reference);
-    if (!(*store)->has_pin && !registry_check_no_pin(reference, err).ok)
+    if ((*store)->redact == NULL && !registry_check_no_pin(reference, err).ok)
         return FAIL;
     return (*store)->ops != NULL ? OK : not_built(*store, reference, err);
 }

@@ -12,7 +12,7 @@ FALLIBLE registry_find(const struct keystore **store, const char **rest, const c
 /* registry_has_scheme is true if a reference begins by saying what kind it is of. */
 bool registry_has_scheme(const char *reference);
 
-/* registry_check_no_pin fails with ERR_USAGE if a reference that is to name no token may have a
+/* registry_check_no_pin fails with ERR_USAGE if a reference of a store without secrets may have a
  * PIN.
  */
 FALLIBLE registry_check_no_pin(const char *reference, struct err *err);

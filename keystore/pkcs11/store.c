@@ -1,8 +1,8 @@
 #include "keystore/pkcs11/store.h"
 
 #include "keystore/pkcs11/options.h"
+#include "keystore/pkcs11/redact_uri.h"
 #include "keystore/pkcs11/slots.h"
-#include "keystore/redact.h"
 
 static const struct keystore_scheme schemes[] = {
     {PKCS11_SCHEME, false, "pkcs11:token=T;object=O", "a key on a token: an RFC 7512 URI"},
@@ -35,6 +35,6 @@ const struct keystore pkcs11_store = {
     .reach = REACH_MODULES,
     .ops = OPS,
     .admin = ADMIN,
-    .has_pin = true,
+    .redact = redact_uri,
     .left_behind = LEFT_BEHIND,
 };
