@@ -5,8 +5,6 @@
 #include "cmd/options.h"
 #include "libbulla/open.h"
 
-#define COMMON_TIMEOUT_MAX 86400 /* seconds that a token or a service may be given */
-
 /* common_env fills what stores need of the command line; o must outlive it. */
 void common_env(struct keystore_env *env, const struct options *o);
 

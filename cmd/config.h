@@ -71,8 +71,10 @@ FALLIBLE config_each_file(void (*each)(void *arg, const char *path, size_t keys,
 enum config_setting { CONFIG_ENDPOINT, CONFIG_MODULE, CONFIG_MODULE_ARGS };
 #define CONFIG_SETTINGS 3
 
-/* config_setting gives what [defaults] says in place of an option; NULL if it does not. */
-FALLIBLE config_setting(enum config_setting setting, const char **text, struct err *err);
+/* config_setting gives what [defaults] says in place of an option, by its name; NULL if it does
+ * not.
+ */
+FALLIBLE config_setting(const char *option, const char **text, struct err *err);
 
 /* config_forget frees all that was read; it is read again then. */
 void config_forget(void);

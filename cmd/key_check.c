@@ -98,6 +98,7 @@ const struct verb verb_key_check = {
     .run = run_check,
     .operand = USE_KEY,
     .rows = (const struct row *const[]){rows_json, rows_all, NULL},
-    .key_rows = (const struct row *const[]){rows_passphrase, rows_token, rows_oaep, rows_kms, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_pin, NULL},
+    .store_uses = STORE_OPENS | STORE_SEALS,
     .examples = "  bulla key check ./backup.ring#backup\n",
 };

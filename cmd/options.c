@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cmd/help.h"
 #include "cmd/nearest.h"
+#include "cmd/store_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
 
@@ -23,21 +24,41 @@ static struct result list_add(struct list *l, const char *item, struct err *err)
     return OK;
 }
 
-const struct row *options_next(struct row_walk *w, const struct verb *verb)
+/* The next of the rows of key stores that the verb has. */
+static const struct row *next_of_stores(struct row_walk *w, const struct verb *verb)
 {
-    const struct row *const *arrays = w->keys ? verb->key_rows : verb->rows;
+    const struct row *rows = store_rows();
 
+    while (rows[w->at].name != NULL) {
+        const struct row *row = &rows[w->at++];
+        if ((store_rows_option(row)->uses & verb->store_uses) != 0)
+            return row;
+    }
+    return NULL;
+}
+
+/* The next of the arrays of the verb, or NULL. */
+static const struct row *next_of_verb(struct row_walk *w, const struct row *const *arrays)
+{
     while (arrays != NULL && arrays[w->array] != NULL) {
         const struct row *row = &arrays[w->array][w->at++];
         if (row->name != NULL)
             return row;
-        *w = (struct row_walk){.array = w->array + 1, .keys = w->keys};
-        if (arrays[w->array] == NULL && !w->keys) {
-            arrays = verb->key_rows;
-            *w = (struct row_walk){.keys = true};
-        }
+        w->array++;
+        w->at = 0;
     }
     return NULL;
+}
+
+const struct row *options_next(struct row_walk *w, const struct verb *verb)
+{
+    const struct row *row = NULL;
+
+    if (!w->keys && !w->stores && (row = next_of_verb(w, verb->rows)) == NULL)
+        *w = (struct row_walk){.keys = true};
+    if (w->keys && (row = next_of_verb(w, verb->key_rows)) == NULL)
+        *w = (struct row_walk){.stores = true};
+    return w->stores ? next_of_stores(w, verb) : row;
 }
 
 static void *field(const struct options *o, const struct row *row)

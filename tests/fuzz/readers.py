@@ -39,7 +39,7 @@ READERS = [
     "keystore/pkcs11/aes_key.c",
     "keystore/pkcs11/uri.c",
     "keystore/registry.c",
-    "keystore/redact.c",
+    "keystore/pkcs11/redact_uri.c",
     "crypto/oaep.c",
     "keystore/pkcs11/private_key.c",
 ]
