@@ -16,17 +16,25 @@
 #include "cmd/common.h"
 #include "cmd/file_list.h"
 #include "cmd/link_targets.h"
+#include "cmd/object_place.h"
+#include "cmd/object_walk.h"
 #include "cmd/progress.h"
 #include "cmd/result_place.h"
 #include "cmd/tally.h"
 #include "cmd/terminal.h"
 #include "libbulla/recognize.h"
+#include "storage/registry.h"
 
 struct run {
     const struct batch *batch;
     struct place out; /* the directory that -o names, if it is one, */
     int out_dir;      /* and that directory, opened */
     bool to_directory;
+    struct object out_object; /* or the object or prefix that it names */
+    size_t root;              /* bytes of the directory that is walked, in the paths below it */
+    struct storage_env storage_env;
+    struct storages storages;
+    const struct object *prefix; /* that is walked */
     struct shard shard;
     struct pool *pool; /* NULL: files are done as they come */
     bool one_stream;   /* the results come one after another on standard output */
@@ -40,6 +48,8 @@ struct run {
 struct task {
     struct item item;
     struct place source, target;
+    struct object object, result;
+    bool envelope; /* of the object, which lies beside it too */
 };
 
 static bool writes(const struct batch *b)
@@ -81,16 +91,19 @@ static uint64_t size_of(const struct place *place, bool follow)
 static void each(struct run *r, const struct item *item)
 {
     const struct batch *b = r->batch;
-    const char *file = item->source != NULL ? item->source->path : "-";
+    const char *file = item->name != NULL ? item->name : "-";
     json_t *report = b->options->json ? tally_report(file) : NULL;
     struct err err = {0};
 
     if (report != NULL && item->target != NULL)
         terminal_put(report, "output",
                      terminal_text(item->target->path, strlen(item->target->path)));
-    if (b->options->json && writes(b) && item->target == NULL)
+    if (report != NULL && item->result != NULL)
+        terminal_put(report, "output",
+                     terminal_text(item->result->path, strlen(item->result->path)));
+    if (b->options->json && writes(b) && item->target == NULL && item->result == NULL)
         (void)fail(&err, ERR_USAGE, "--json and the result cannot both go to standard output");
-    progress_file(item->source != NULL ? item->source->path : no_file(b), item->size);
+    progress_file(item->name != NULL ? item->name : no_file(b), item->size);
     if (err.class == ERR_NONE && b->each(b->arg, item, report, &err).ok)
         tally_done(&r->tally, report);
     else
@@ -98,28 +111,41 @@ static void each(struct run *r, const struct item *item)
     progress_file_done();
 }
 
+static void task_end(struct task *t)
+{
+    place_close(&t->source);
+    place_close(&t->target);
+    object_close(&t->object);
+    object_close(&t->result);
+}
+
+#define TASK_CLEANUP __attribute__((cleanup(task_end)))
+
 static void run_task(void *arg, void *taken)
 {
     struct task *t = taken;
 
     if (!stream_interrupted())
         each(arg, &t->item);
-    place_close(&t->source);
-    place_close(&t->target);
+    task_end(t);
     free(t);
 }
 
-/* Does an item, or hands it to a thread; the places are taken over. Either may be empty. */
-static struct result submit(struct run *r, struct item item, struct place *source,
-                            struct place *target, struct err *err)
+/* Does a task, or hands it to a thread; its places and objects are taken over. Each may be empty.
+ */
+static struct result submit(struct run *r, struct task *made, struct err *err)
 {
     struct task *t = calloc(1, sizeof *t);
 
     if (t == NULL)
         return fail(err, ERR_FAILED, "out of memory");
-    *t = (struct task){item, place_take(source), place_take(target)};
+    *t = *made;
+    *made = (struct task){0};
     t->item.source = t->source.open ? &t->source : NULL;
     t->item.target = t->target.open ? &t->target : NULL;
+    t->item.object = t->object.key != NULL ? &t->object : NULL;
+    t->item.result = t->result.key != NULL ? &t->result : NULL;
+    t->item.name = t->source.open ? t->source.path : t->object.path;
     if (r->pool != NULL)
         pool_add(r->pool, t);
     else
@@ -215,19 +241,24 @@ static struct result real_place(const struct run *r, const struct place *file, s
 static struct result do_found(struct run *r, const struct place *file, int twin,
                               const char *twin_path, struct err *err)
 {
-    struct place source PLACE_CLEANUP = {0}, target PLACE_CLEANUP = {0};
+    struct task t TASK_CLEANUP = {0};
 
-    if (!real_place(r, file, &source, err).ok)
+    if (!real_place(r, file, &t.source, err).ok)
         return FAIL;
-    if (!takes(r, file, &source))
+    if (!takes(r, file, &t.source))
         return OK;
     r->found++;
+    t.item.size = size_of(&t.source, false);
+    if (r->out_object.key != NULL)
+        return result_object_in(r->batch, &r->out_object, file->path + r->root, &t.result, err).ok
+                   ? submit(r, &t, err)
+                   : FAIL;
     if (writes(r->batch) && !(twin >= 0 ? result_place_in(r->batch, file->name, twin, twin_path,
-                                                          strlen(twin_path), &target, err)
-                                        : result_place_beside(r->batch, file, &target, err))
+                                                          strlen(twin_path), &t.target, err)
+                                        : result_place_beside(r->batch, file, &t.target, err))
                                  .ok)
         return FAIL;
-    return submit(r, (struct item){.size = size_of(&source, false)}, &source, &target, err);
+    return submit(r, &t, err);
 }
 
 static bool on_file(void *arg, const struct place *file, int twin, const char *twin_path)
@@ -347,6 +378,7 @@ static struct result do_directory(struct run *r, const struct place *root, struc
     size_t before = r->found;
 
     roots_walk(&r->roots, root->path);
+    r->root = strlen(root->path) + (root->path[strlen(root->path) - 1] != '/');
     if (!tree_walk(root, r->to_directory ? &r->out : NULL, named, &visitor, err).ok)
         return FAIL;
     return check_found(r, before, root->path, err);
@@ -356,34 +388,156 @@ static struct result do_directory(struct run *r, const struct place *root, struc
 static struct result do_file(struct run *r, struct place *source, struct err *err)
 {
     const struct options *o = r->batch->options;
-    struct place target PLACE_CLEANUP = {0};
-    struct item item = {.follow = true, .size = size_of(source, true)};
+    struct task t TASK_CLEANUP = {.item = {.follow = true, .size = size_of(source, true)}};
 
-    if (writes(r->batch) && !(o->output != NULL && is_stdio(o->output))) {
+    if (r->out_object.key != NULL) {
+        if (!result_object(r->batch, &r->out_object, source->name, &t.result, err).ok)
+            return FAIL;
+    } else if (writes(r->batch) && !(o->output != NULL && is_stdio(o->output))) {
         struct result named =
             r->to_directory     ? result_place_in(r->batch, source->name, r->out_dir, o->output,
-                                                  strlen(o->output), &target, err)
-            : o->output != NULL ? place_open_new(&target, o->output, err)
-                                : result_place_beside(r->batch, source, &target, err);
+                                                  strlen(o->output), &t.target, err)
+            : o->output != NULL ? place_open_new(&t.target, o->output, err)
+                                : result_place_beside(r->batch, source, &t.target, err);
         if (!named.ok)
             return FAIL;
     }
-    return submit(r, item, source, &target, err);
+    t.source = place_take(source);
+    return submit(r, &t, err);
 }
 
 static struct result do_stdin(struct run *r, struct err *err)
 {
     const struct options *o = r->batch->options;
-    struct place none PLACE_CLEANUP = {0}, target PLACE_CLEANUP = {0};
+    struct task t TASK_CLEANUP = {0};
 
     if (o->remove_source)
         return fail(err, ERR_USAGE, "--remove-source needs a FILE");
     if (r->to_directory)
         return fail(err, ERR_USAGE, "%s needs a file for -o, not a directory", no_file(r->batch));
+    if (r->out_object.key != NULL)
+        return result_object(r->batch, &r->out_object, NULL, &t.result, err).ok ? submit(r, &t, err)
+                                                                                : FAIL;
     if (writes(r->batch) && o->output != NULL && !is_stdio(o->output) &&
-        !place_open_new(&target, o->output, err).ok)
+        !place_open_new(&t.target, o->output, err).ok)
         return FAIL;
-    return submit(r, (struct item){0}, &none, &target, err);
+    return submit(r, &t, err);
+}
+
+/* Where what is opened of an object goes. name is the rest of its name after the prefix. */
+static struct result object_target(struct run *r, const char *name, struct place *target,
+                                   struct err *err)
+{
+    const struct options *o = r->batch->options;
+
+    if (!writes(r->batch) || is_stdio(o->output))
+        return OK;
+    return r->to_directory ? result_place_below(r->batch, name, r->out_dir, o->output, target, err)
+                           : place_open_new(target, o->output, err);
+}
+
+/* One object. The name is what is below the prefix, or the last part. */
+static struct result do_object(struct run *r, struct task *t, const char *name, struct err *err)
+{
+    r->found++;
+    return object_target(r, name, &t->target, err).ok ? submit(r, t, err) : FAIL;
+}
+
+/* Why an object of a list is not for the verb, though it may be sealed; NULL if it is, or is not
+ * sealed as far as its name says. */
+static const char *why_unseen(const struct run *r, const struct object_entry *e)
+{
+    bool body = text_ends_with(e->key, SEALED_SUFFIX),
+         alone = text_ends_with(e->key, ENVELOPE_SUFFIX);
+
+    if (e->look.archived && recognize_is_named(e->key))
+        return "it is archived (Glacier), and can be read once it is restored";
+    if (!body && alone &&
+        (r->batch->take != NULL || (r->batch->looks & 1u << RECOGNIZED_ALONE) == 0))
+        return missed[RECOGNIZED_ALONE];
+    return NULL;
+}
+
+static struct result take_entry(struct run *r, const struct object_entry *e, const char *suffix,
+                                struct err *err)
+{
+    const struct object *prefix = r->prefix;
+    struct task t TASK_CLEANUP = {.item.size = e->look.size};
+    char *path STRING_CLEANUP = NULL, *key STRING_CLEANUP = NULL;
+    size_t root = strlen(prefix->path) - strlen(prefix->key);
+
+    if (asprintf(&key, "%s%s", e->key, suffix) < 0)
+        key = NULL;
+    if (key == NULL || asprintf(&path, "%.*s%s", (int)root, prefix->path, key) < 0)
+        path = NULL;
+    if (path == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    if (!shard_has(&r->shard, path)) {
+        r->found++;
+        return OK;
+    }
+    const char *why = why_unseen(r, e);
+    if (why != NULL) {
+        unseen(r, path, why);
+        return OK;
+    }
+    return object_in(&t.object, prefix->storage, key, path, err).ok
+               ? do_object(r, &t, key + strlen(prefix->key), err)
+               : FAIL;
+}
+
+/* An envelope that is listed too is seen with its body, or, where that has one of its own, is an
+ * exported one, which those who count or move slots look at. */
+static bool on_object(void *arg, const struct object_entry *e, bool envelope)
+{
+    struct run *r = arg;
+    struct err err = {0};
+
+    if (!recognize_is_named(e->key)) {
+        tally_plain(&r->tally);
+        return !stream_interrupted();
+    }
+    if (!take_entry(r, e, "", &err).ok)
+        failed_early(r, e->key, &err);
+    bool exported = envelope && (r->batch->looks & 1u << RECOGNIZED_EXPORTED) != 0;
+    if (exported && !take_entry(r, e, ENVELOPE_SUFFIX, &err).ok)
+        failed_early(r, e->key, &err);
+    return !stream_interrupted();
+}
+
+static struct result do_prefix(struct run *r, const struct object *prefix, struct err *err)
+{
+    const struct object_visitor visitor = {on_object, r};
+    size_t before = r->found;
+
+    if (!r->batch->options->recursive) {
+        (void)fail(err, ERR_FAILED, "'%s' is a prefix of the names of objects", prefix->path);
+        err_hint(err, "--recursive takes all objects below it");
+        return FAIL;
+    }
+    r->prefix = prefix;
+    struct result walked = object_walk(prefix, &visitor, err);
+    return walked.ok ? check_found(r, before, prefix->path, err) : FAIL;
+}
+
+/* An operand that names an object, or all below a prefix. */
+static struct result do_objects(struct run *r, const char *operand, struct err *err)
+{
+    struct object object OBJECT_CLEANUP = {0};
+    struct task t TASK_CLEANUP = {.item.follow = true};
+
+    if (!objects_fit(r->batch, operand, err).ok ||
+        !storages_object(&r->storages, operand, &object, err).ok)
+        return FAIL;
+    if (object.key[0] == '\0' || object.key[strlen(object.key) - 1] == '/')
+        return do_prefix(r, &object, err);
+    if (!shard_has(&r->shard, operand)) {
+        r->found++;
+        return OK;
+    }
+    t.object = object;
+    object = (struct object){0};
+    return do_object(r, &t, object_name(&t.object), err);
 }
 
 static struct result do_operand(struct run *r, const char *operand, struct err *err)
@@ -393,6 +547,8 @@ static struct result do_operand(struct run *r, const char *operand, struct err *
 
     if (is_stdio(operand))
         return do_stdin(r, err);
+    if (storage_names(operand))
+        return do_objects(r, operand, err);
     if (!place_open(&source, operand, err).ok)
         return FAIL;
     if (fstatat(source.dir, source.name, &st, 0) != 0)
@@ -424,6 +580,10 @@ static struct result check_output(struct run *r, struct err *err)
         return o->remove_source ? fail(err, ERR_USAGE, "--remove-source needs a file to read back")
                                 : OK;
     }
+    if (storage_names(o->output))
+        return objects_fit_output(r->batch, r->tally.many, err).ok
+                   ? storages_object(&r->storages, o->output, &r->out_object, err)
+                   : FAIL;
     r->out_dir = open(o->output, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (r->out_dir >= 0) {
         r->to_directory = true;
@@ -482,6 +642,12 @@ static bool do_listed(void *arg, const char *name)
 {
     struct err err = {0};
 
+    if (storage_names(name)) {
+        (void)fail(&err, ERR_USAGE, "'%s' is an object, and a list is of files", name);
+        err_hint(&err, "name objects, or a prefix of their names, on the command line");
+        failed_early(arg, name, &err);
+        return true;
+    }
     if (!is_stdio(name) && descriptor_number(name) < 0)
         return do_name(arg, name);
     (void)fail(&err, ERR_USAGE, "'%s' is a descriptor, and in a list it could have two uses", name);
@@ -546,6 +712,8 @@ int batch_run(const struct batch *b)
                   .lock = PTHREAD_MUTEX_INITIALIZER}};
     struct err err = {0};
 
+    common_storage(&r.storage_env, o, b->crypto);
+    r.storages.env = &r.storage_env;
     if (!check_list(o, &err).ok || !check_output(&r, &err).ok ||
         !shard_read(&r.shard, o->shard, &err).ok)
         return terminal_error(&err);
@@ -553,6 +721,8 @@ int batch_run(const struct batch *b)
     do_operands(&r);
     pool_finish(&r.pool);
     place_close(&r.out);
+    object_close(&r.out_object);
+    storages_close(&r.storages);
     fd_close(&r.out_dir);
     roots_free(&r.roots);
     return tally_end(&r.tally);

@@ -1,0 +1,43 @@
+"""bulla against an S3 of our own on loopback."""
+
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "kms"))  # the listener and the checks of signatures
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from store import BUCKET, KEY_ID, REGION, SECRET, Store  # noqa: E402
+
+
+def variables(url):
+    return {"AWS_ENDPOINT_URL_S3": url, "AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true"}  # fmt: skip
+
+
+@pytest.fixture
+def store():
+    server = Store()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def s3(bulla, store, ring):
+    """bulla with credentials for the bucket; no output may hold the secret key."""
+    bulla.environment |= variables(store.url)
+    plain_check = bulla.check
+
+    def check(*outputs):
+        plain_check(*outputs)
+        assert not any(SECRET[:12].encode() in output for output in outputs), "the secret key was printed"
+
+    bulla.check = check
+    return bulla
+
+
+@pytest.fixture
+def url():
+    return f"s3://{BUCKET}/"
