@@ -1,4 +1,4 @@
-#include "cmd/batch.h"
+#include "cmd/batch_run.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,53 +8,20 @@
 #include <unistd.h>
 
 #include "base/descriptor.h"
-#include "base/pool.h"
 #include "base/stream.h"
 #include "base/temporary.h"
 #include "base/text.h"
 #include "base/tree.h"
 #include "cmd/common.h"
-#include "cmd/file_list.h"
-#include "cmd/link_targets.h"
 #include "cmd/object_place.h"
-#include "cmd/object_walk.h"
 #include "cmd/progress.h"
 #include "cmd/result_place.h"
-#include "cmd/tally.h"
 #include "cmd/terminal.h"
 #include "libbulla/recognize.h"
-#include "storage/registry.h"
 
-struct run {
-    const struct batch *batch;
-    struct place out; /* the directory that -o names, if it is one, */
-    int out_dir;      /* and that directory, opened */
-    bool to_directory;
-    struct object out_object; /* or the object or prefix that it names */
-    size_t root;              /* bytes of the directory that is walked, in the paths below it */
-    struct storage_env storage_env;
-    struct storages storages;
-    const struct object *prefix; /* that is walked */
-    struct shard shard;
-    struct pool *pool; /* NULL: files are done as they come */
-    bool one_stream;   /* the results come one after another on standard output */
-    bool cut;          /* and one failed, so that what follows is left out, which was told */
-    struct roots roots;
-    size_t found; /* sealed files, and all that was told instead of one */
-    struct tally tally;
-};
-
-/* struct task: an item with the places it points to. */
-struct task {
-    struct item item;
-    struct place source, target;
-    struct object object, result;
-    bool envelope; /* of the object, which lies beside it too */
-};
-
-static bool writes(const struct batch *b)
+bool run_writes(const struct run *r)
 {
-    return b->add != NULL || b->take != NULL;
+    return r->batch->add != NULL || r->batch->take != NULL;
 }
 
 /* Names the source if that is no file. */
@@ -69,8 +36,7 @@ static bool looks(const struct batch *b)
     return b->only != NULL;
 }
 
-/* A file that failed before it came to the verb. */
-static void failed_early(struct run *r, const char *file, const struct err *err)
+void run_failed_early(struct run *r, const char *file, const struct err *err)
 {
     r->found++;
     tally_failed(&r->tally, r->tally.json ? tally_report(file) : NULL, err);
@@ -101,7 +67,7 @@ static void each(struct run *r, const struct item *item)
     if (report != NULL && item->result != NULL)
         terminal_put(report, "output",
                      terminal_text(item->result->path, strlen(item->result->path)));
-    if (b->options->json && writes(b) && item->target == NULL && item->result == NULL)
+    if (b->options->json && run_writes(r) && item->target == NULL && item->result == NULL)
         (void)fail(&err, ERR_USAGE, "--json and the result cannot both go to standard output");
     progress_file(item->name != NULL ? item->name : no_file(b), item->size);
     if (err.class == ERR_NONE && b->each(b->arg, item, report, &err).ok)
@@ -111,7 +77,7 @@ static void each(struct run *r, const struct item *item)
     progress_file_done();
 }
 
-static void task_end(struct task *t)
+void run_task_end(struct task *t)
 {
     place_close(&t->source);
     place_close(&t->target);
@@ -119,21 +85,17 @@ static void task_end(struct task *t)
     object_close(&t->result);
 }
 
-#define TASK_CLEANUP __attribute__((cleanup(task_end)))
-
 static void run_task(void *arg, void *taken)
 {
     struct task *t = taken;
 
     if (!stream_interrupted())
         each(arg, &t->item);
-    task_end(t);
+    run_task_end(t);
     free(t);
 }
 
-/* Does a task, or hands it to a thread; its places and objects are taken over. Each may be empty.
- */
-static struct result submit(struct run *r, struct task *made, struct err *err)
+struct result run_submit(struct run *r, struct task *made, struct err *err)
 {
     struct task *t = calloc(1, sizeof *t);
 
@@ -153,7 +115,7 @@ static struct result submit(struct run *r, struct task *made, struct err *err)
     return OK;
 }
 
-static void unseen(struct run *r, const char *path, const char *why)
+void run_unseen(struct run *r, const char *path, const char *why)
 {
     r->found++;
     tally_unseen(&r->tally, path, why);
@@ -178,9 +140,7 @@ static bool seals(struct run *r, const struct place *file)
     return why == NULL;
 }
 
-/* Why a file that a verb does not take counts as not looked at. The others are not sealed, gone, or
- * the envelope of a file that is looked at. */
-static const char *const missed[] = {
+const char *const run_missed[] = {
     [RECOGNIZED_UNKNOWN] = "it cannot be read",
     [RECOGNIZED_SEALED] = "sealed, but its name does not end in " SEALED_SUFFIX,
     [RECOGNIZED_BODY] = "sealed, but its name does not end in " SEALED_SUFFIX,
@@ -195,7 +155,7 @@ static enum recognized look_in_turn(const struct run *r, const struct place *fil
 {
     enum recognized look = recognize(file);
 
-    if (missed[look] == NULL || !r->batch->options->remove_source || r->pool == NULL)
+    if (run_missed[look] == NULL || !r->batch->options->remove_source || r->pool == NULL)
         return look;
     pool_wait(r->pool);
     return recognize(file);
@@ -214,8 +174,8 @@ static bool takes(struct run *r, const struct place *named, const struct place *
     enum recognized look = look_in_turn(r, file);
     if (b->take == NULL && ((b->looks | failing) & 1u << look) != 0)
         return true;
-    if (missed[look] != NULL)
-        unseen(r, file->path, missed[look]);
+    if (run_missed[look] != NULL)
+        run_unseen(r, file->path, run_missed[look]);
     else if (look == RECOGNIZED_PLAIN)
         tally_plain(&r->tally);
     return false;
@@ -251,14 +211,14 @@ static struct result do_found(struct run *r, const struct place *file, int twin,
     t.item.size = size_of(&t.source, false);
     if (r->out_object.key != NULL)
         return result_object_in(r->batch, &r->out_object, file->path + r->root, &t.result, err).ok
-                   ? submit(r, &t, err)
+                   ? run_submit(r, &t, err)
                    : FAIL;
-    if (writes(r->batch) && !(twin >= 0 ? result_place_in(r->batch, file->name, twin, twin_path,
-                                                          strlen(twin_path), &t.target, err)
-                                        : result_place_beside(r->batch, file, &t.target, err))
-                                 .ok)
+    if (run_writes(r) && !(twin >= 0 ? result_place_in(r->batch, file->name, twin, twin_path,
+                                                       strlen(twin_path), &t.target, err)
+                                     : result_place_beside(r->batch, file, &t.target, err))
+                              .ok)
         return FAIL;
-    return submit(r, &t, err);
+    return run_submit(r, &t, err);
 }
 
 static bool on_file(void *arg, const struct place *file, int twin, const char *twin_path)
@@ -269,7 +229,7 @@ static bool on_file(void *arg, const struct place *file, int twin, const char *t
     if (!shard_has(&r->shard, file->path))
         r->found += text_ends_with(file->name, SEALED_SUFFIX); /* another run sees it */
     else if (!do_found(r, file, twin, twin_path, &err).ok)
-        failed_early(r, file->path, &err);
+        run_failed_early(r, file->path, &err);
     return !stream_interrupted();
 }
 
@@ -294,7 +254,7 @@ static void pass_by(struct run *r, const char *path, const char *why, bool may_b
     if (!shard_has(&r->shard, path))
         return;
     if (may_be_sealed)
-        unseen(r, path, why);
+        run_unseen(r, path, why);
     else
         tally_skipped(&r->tally, path, why);
 }
@@ -320,7 +280,7 @@ static bool on_link(void *arg, const char *path)
     const struct batch *b = r->batch;
     enum leads leads = looks(b) ? links_lead(&r->roots, &b->options->operands, path) : LEADS_INSIDE;
 
-    if (b->options->follow && (leads == LEADS_OUT || (leads == LEADS_INSIDE && writes(b))))
+    if (b->options->follow && (leads == LEADS_OUT || (leads == LEADS_INSIDE && run_writes(r))))
         return true;
     pass_by(r, path, why[leads],
             leads == LEADS_OUT || (leads != LEADS_INSIDE && recognize_is_named(path)));
@@ -341,13 +301,11 @@ static bool on_enter(void *arg, const char *path)
 
 static void on_fail(void *arg, const char *path, const struct err *err)
 {
-    failed_early(arg, path, err);
+    run_failed_early(arg, path, err);
 }
 
-/* A walk or a list in which nothing sealed was found, as in an archive that is not mounted, is no
- * proof of anything. */
-static struct result check_found(const struct run *r, size_t before, const char *where,
-                                 struct err *err)
+struct result run_check_found(const struct run *r, size_t before, const char *where,
+                              struct err *err)
 {
     if (!r->batch->proof || r->batch->options->allow_empty || r->found > before ||
         stream_interrupted())
@@ -381,7 +339,7 @@ static struct result do_directory(struct run *r, const struct place *root, struc
     r->root = strlen(root->path) + (root->path[strlen(root->path) - 1] != '/');
     if (!tree_walk(root, r->to_directory ? &r->out : NULL, named, &visitor, err).ok)
         return FAIL;
-    return check_found(r, before, root->path, err);
+    return run_check_found(r, before, root->path, err);
 }
 
 /* One operand that is not a directory. */
@@ -393,7 +351,7 @@ static struct result do_file(struct run *r, struct place *source, struct err *er
     if (r->out_object.key != NULL) {
         if (!result_object(r->batch, &r->out_object, source->name, &t.result, err).ok)
             return FAIL;
-    } else if (writes(r->batch) && !(o->output != NULL && is_stdio(o->output))) {
+    } else if (run_writes(r) && !(o->output != NULL && is_stdio(o->output))) {
         struct result named =
             r->to_directory     ? result_place_in(r->batch, source->name, r->out_dir, o->output,
                                                   strlen(o->output), &t.target, err)
@@ -403,7 +361,7 @@ static struct result do_file(struct run *r, struct place *source, struct err *er
             return FAIL;
     }
     t.source = place_take(source);
-    return submit(r, &t, err);
+    return run_submit(r, &t, err);
 }
 
 static struct result do_stdin(struct run *r, struct err *err)
@@ -416,128 +374,13 @@ static struct result do_stdin(struct run *r, struct err *err)
     if (r->to_directory)
         return fail(err, ERR_USAGE, "%s needs a file for -o, not a directory", no_file(r->batch));
     if (r->out_object.key != NULL)
-        return result_object(r->batch, &r->out_object, NULL, &t.result, err).ok ? submit(r, &t, err)
-                                                                                : FAIL;
-    if (writes(r->batch) && o->output != NULL && !is_stdio(o->output) &&
+        return result_object(r->batch, &r->out_object, NULL, &t.result, err).ok
+                   ? run_submit(r, &t, err)
+                   : FAIL;
+    if (run_writes(r) && o->output != NULL && !is_stdio(o->output) &&
         !place_open_new(&t.target, o->output, err).ok)
         return FAIL;
-    return submit(r, &t, err);
-}
-
-/* Where what is opened of an object goes. name is the rest of its name after the prefix. */
-static struct result object_target(struct run *r, const char *name, struct place *target,
-                                   struct err *err)
-{
-    const struct options *o = r->batch->options;
-
-    if (!writes(r->batch) || is_stdio(o->output))
-        return OK;
-    return r->to_directory ? result_place_below(r->batch, name, r->out_dir, o->output, target, err)
-                           : place_open_new(target, o->output, err);
-}
-
-/* One object. The name is what is below the prefix, or the last part. */
-static struct result do_object(struct run *r, struct task *t, const char *name, struct err *err)
-{
-    r->found++;
-    return object_target(r, name, &t->target, err).ok ? submit(r, t, err) : FAIL;
-}
-
-/* Why an object of a list is not for the verb, though it may be sealed; NULL if it is, or is not
- * sealed as far as its name says. */
-static const char *why_unseen(const struct run *r, const struct object_entry *e)
-{
-    bool body = text_ends_with(e->key, SEALED_SUFFIX),
-         alone = text_ends_with(e->key, ENVELOPE_SUFFIX);
-
-    if (e->look.archived && recognize_is_named(e->key))
-        return "it is archived (Glacier), and can be read once it is restored";
-    if (!body && alone &&
-        (r->batch->take != NULL || (r->batch->looks & 1u << RECOGNIZED_ALONE) == 0))
-        return missed[RECOGNIZED_ALONE];
-    return NULL;
-}
-
-static struct result take_entry(struct run *r, const struct object_entry *e, const char *suffix,
-                                struct err *err)
-{
-    const struct object *prefix = r->prefix;
-    struct task t TASK_CLEANUP = {.item.size = e->look.size};
-    char *path STRING_CLEANUP = NULL, *key STRING_CLEANUP = NULL;
-    size_t root = strlen(prefix->path) - strlen(prefix->key);
-
-    if (asprintf(&key, "%s%s", e->key, suffix) < 0)
-        key = NULL;
-    if (key == NULL || asprintf(&path, "%.*s%s", (int)root, prefix->path, key) < 0)
-        path = NULL;
-    if (path == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
-    if (!shard_has(&r->shard, path)) {
-        r->found++;
-        return OK;
-    }
-    const char *why = why_unseen(r, e);
-    if (why != NULL) {
-        unseen(r, path, why);
-        return OK;
-    }
-    return object_in(&t.object, prefix->storage, key, path, err).ok
-               ? do_object(r, &t, key + strlen(prefix->key), err)
-               : FAIL;
-}
-
-/* An envelope that is listed too is seen with its body, or, where that has one of its own, is an
- * exported one, which those who count or move slots look at. */
-static bool on_object(void *arg, const struct object_entry *e, bool envelope)
-{
-    struct run *r = arg;
-    struct err err = {0};
-
-    if (!recognize_is_named(e->key)) {
-        tally_plain(&r->tally);
-        return !stream_interrupted();
-    }
-    if (!take_entry(r, e, "", &err).ok)
-        failed_early(r, e->key, &err);
-    bool exported = envelope && (r->batch->looks & 1u << RECOGNIZED_EXPORTED) != 0;
-    if (exported && !take_entry(r, e, ENVELOPE_SUFFIX, &err).ok)
-        failed_early(r, e->key, &err);
-    return !stream_interrupted();
-}
-
-static struct result do_prefix(struct run *r, const struct object *prefix, struct err *err)
-{
-    const struct object_visitor visitor = {on_object, r};
-    size_t before = r->found;
-
-    if (!r->batch->options->recursive) {
-        (void)fail(err, ERR_FAILED, "'%s' is a prefix of the names of objects", prefix->path);
-        err_hint(err, "--recursive takes all objects below it");
-        return FAIL;
-    }
-    r->prefix = prefix;
-    struct result walked = object_walk(prefix, &visitor, err);
-    return walked.ok ? check_found(r, before, prefix->path, err) : FAIL;
-}
-
-/* An operand that names an object, or all below a prefix. */
-static struct result do_objects(struct run *r, const char *operand, struct err *err)
-{
-    struct object object OBJECT_CLEANUP = {0};
-    struct task t TASK_CLEANUP = {.item.follow = true};
-
-    if (!objects_fit(r->batch, operand, err).ok ||
-        !storages_object(&r->storages, operand, &object, err).ok)
-        return FAIL;
-    if (object.key[0] == '\0' || object.key[strlen(object.key) - 1] == '/')
-        return do_prefix(r, &object, err);
-    if (!shard_has(&r->shard, operand)) {
-        r->found++;
-        return OK;
-    }
-    t.object = object;
-    object = (struct object){0};
-    return do_object(r, &t, object_name(&t.object), err);
+    return run_submit(r, &t, err);
 }
 
 static struct result do_operand(struct run *r, const char *operand, struct err *err)
@@ -548,7 +391,7 @@ static struct result do_operand(struct run *r, const char *operand, struct err *
     if (is_stdio(operand))
         return do_stdin(r, err);
     if (storage_names(operand))
-        return do_objects(r, operand, err);
+        return run_objects(r, operand, err);
     if (!place_open(&source, operand, err).ok)
         return FAIL;
     if (fstatat(source.dir, source.name, &st, 0) != 0)
@@ -633,7 +476,7 @@ static bool do_name(void *arg, const char *name)
     if (cut_off(r, name))
         return false;
     if (!do_operand(r, name, &err).ok)
-        failed_early(r, name, &err);
+        run_failed_early(r, name, &err);
     return !stream_interrupted();
 }
 
@@ -645,14 +488,14 @@ static bool do_listed(void *arg, const char *name)
     if (storage_names(name)) {
         (void)fail(&err, ERR_USAGE, "'%s' is an object, and a list is of files", name);
         err_hint(&err, "name objects, or a prefix of their names, on the command line");
-        failed_early(arg, name, &err);
+        run_failed_early(arg, name, &err);
         return true;
     }
     if (!is_stdio(name) && descriptor_number(name) < 0)
         return do_name(arg, name);
     (void)fail(&err, ERR_USAGE, "'%s' is a descriptor, and in a list it could have two uses", name);
     err_hint(&err, "name it on the command line, or write ./- for a file of that name");
-    failed_early(arg, name, &err);
+    run_failed_early(arg, name, &err);
     return true;
 }
 
@@ -663,7 +506,7 @@ static struct result do_list(struct run *r, const char *path, struct err *err)
 
     if (!file_list_read(path, r->batch->options->null, do_listed, r, err).ok)
         return FAIL;
-    return check_found(r, before, is_stdio(path) ? "standard input" : path, err);
+    return run_check_found(r, before, is_stdio(path) ? "standard input" : path, err);
 }
 
 /* Several files are done at once, unless their results come one after the other, or there can be

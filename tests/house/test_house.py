@@ -6,11 +6,11 @@ import subprocess
 import sys
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-FLOORS = ["base", "crypto", "http", "aws", "keystore", "libbulla", "cmd"]  # from the ground up
+FLOORS = ["base", "crypto", "http", "aws", "keystore", "storage", "libbulla", "cmd"]  # from the ground up
 STORES = sorted(p.name for p in (TOP / "keystore").iterdir() if p.is_dir())
 KNOW_STORES = ["keystore/registry.h", "keystore/branch.h"]  # of all stores
 SOURCES = sorted(p for floor in FLOORS for p in (TOP / floor).rglob("*.[ch]"))
-USED_BY = {"http": ["http", "aws", "keystore/awskms"], "aws": ["aws", "keystore/awskms"]}  # a folder that not all above it may use: who may
+USED_BY = {"http": ["http", "aws", "keystore/awskms", "storage/s3"], "aws": ["aws", "keystore/awskms", "storage/s3"]}  # a folder that not all above it may use: who may
 ONE_PLACE = {
     "clock_gettime|gettimeofday|time|nanosleep|usleep|sleep": ["base/clock.c"],
     "fork|vfork|posix_spawnp?|exec[vl]p?e?|fexecve": ["base/command.c"],
