@@ -1,6 +1,5 @@
 """bulla against an S3 of our own on loopback."""
 
-import os
 import pathlib
 import sys
 
@@ -9,12 +8,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "kms"))  # the listener and the checks of signatures
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from store import BUCKET, KEY_ID, REGION, SECRET, Store  # noqa: E402
-
-
-def variables(url):
-    return {"AWS_ENDPOINT_URL_S3": url, "AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": REGION,
-            "AWS_EC2_METADATA_DISABLED": "true"}  # fmt: skip
+from store import BUCKET, SECRET, Store, variables  # noqa: E402
 
 
 @pytest.fixture

@@ -24,6 +24,12 @@ KEPT = ("content-type", "cache-control", "content-disposition", "content-encodin
         "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id", "x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date")  # fmt: skip
 
 
+def variables(url):
+    """What sends a client here."""
+    return {"AWS_ENDPOINT_URL_S3": url, "AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true"}  # fmt: skip
+
+
 class Refused(Exception):
     def __init__(self, status, code, message=""):
         super().__init__(code)
@@ -74,6 +80,7 @@ class Store(Listener):
         self.lock, self.faults = threading.RLock(), []
         self.region, self.heeds, self.encodes, self.page = region, heeds, encodes, page
         self.before = lambda operation, key: None
+        self.allowed = None  # these operations alone; None = all
         self.moved = collections.Counter()  # bytes up and down
         super().__init__()
 
@@ -81,8 +88,17 @@ class Store(Listener):
         self.objects[key] = Object(body, {"content-type": "binary/octet-stream"} | (headers or {}), **more)
 
     def fault(self, operation, fault, times=1, after=0):
-        """The next answers of an operation go through fault(answer); 'after' some honest ones."""
+        """The next answers of an operation go through fault(answer), 'after' some honest ones. With fault.instead, nothing was done."""
         self.faults.append([operation, fault, times, after])
+
+    def take_fault(self, operation):
+        for row in self.faults:
+            if row[0] == operation and row[3] > 0:
+                row[3] -= 1
+            elif row[0] == operation and row[2] > 0:
+                row[2] -= 1
+                return row[1]
+        return None
 
     def count(self, *operations):
         return sum(what in operations for what, key in self.asked) if operations else len(self.asked)
@@ -92,22 +108,19 @@ class Store(Listener):
             operation, key = self.name(request)
             self.asked.append((operation, key))
             self.before(operation, key)
+            fault = self.take_fault(operation)
             try:
                 self.check(request)
-                answer = getattr(self, operation)(request, key)
+                if self.allowed is not None and operation not in self.allowed:
+                    raise Refused(403, "AccessDenied")
+                answer = None if getattr(fault, "instead", False) else getattr(self, operation)(request, key)
             except Refused as e:
                 answer = error_answer(e.code, e.status, e.message)
                 if e.code == "AuthorizationHeaderMalformed":
                     answer.headers["x-amz-bucket-region"] = self.region
-            answer.headers["x-amz-request-id"] = uuid.uuid4().hex[:16].upper()
             self.moved["up"] += len(request.body)
-            for row in self.faults:
-                if row[0] == operation and row[3] > 0:
-                    row[3] -= 1
-                elif row[0] == operation and row[2] > 0:
-                    row[2] -= 1
-                    answer = row[1](answer)
-                    break
+            answer = fault(answer) if fault else answer
+            answer.headers["x-amz-request-id"] = uuid.uuid4().hex[:16].upper()
             self.moved["down"] += len(answer.body)
             return answer
 
