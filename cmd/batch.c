@@ -69,12 +69,14 @@ static void each(struct run *r, const struct item *item)
                      terminal_text(item->result->path, strlen(item->result->path)));
     if (b->options->json && run_writes(r) && item->target == NULL && item->result == NULL)
         (void)fail(&err, ERR_USAGE, "--json and the result cannot both go to standard output");
+    terminal_about(file);
     progress_file(item->name != NULL ? item->name : no_file(b), item->size);
     if (err.class == ERR_NONE && b->each(b->arg, item, report, &err).ok)
         tally_done(&r->tally, report);
     else
         tally_failed(&r->tally, report, &err);
     progress_file_done();
+    terminal_about(NULL);
 }
 
 void run_task_end(struct task *t)

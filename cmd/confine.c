@@ -110,17 +110,17 @@ static void allow_key(void *arg, enum use use, const char *given)
 {
     struct plan *p = arg;
     char *reference STRING_CLEANUP = NULL, *path STRING_CLEANUP = NULL;
-    const struct keystore_ops *ops;
+    const struct keystore *store;
     const char *rest;
     struct err ignored;
 
     if (!common_reference(given, &reference, &ignored).ok ||
-        !registry_find(&ops, &rest, reference, &ignored).ok ||
-        (ops->file != NULL && !ops->file(rest, &path, &ignored).ok)) {
+        !registry_find(&store, &rest, reference, &ignored).ok ||
+        (store->file != NULL && !store->file(rest, &path, &ignored).ok)) {
         p->reach = REACH_PROGRAMS;
         return;
     }
-    p->reach = ops->reach > p->reach ? ops->reach : p->reach;
+    p->reach = store->reach > p->reach ? store->reach : p->reach;
     if (path == NULL || descriptor_number(path) >= 0)
         return;
     p->makes = p->makes || use == USE_NEW_KEY;
@@ -159,21 +159,6 @@ static void allow_objects(struct plan *p)
     for (size_t i = 0; i < o->operands.count; i++)
         objects = objects || storage_names(o->operands.items[i]);
     p->reach = objects ? REACH_PROGRAMS : p->reach;
-}
-
-/* A configuration that comes by a pipe can be read only once, which is for the verb to do. */
-static bool config_by_pipe(void)
-{
-    char *paths[CONFIG_FILES];
-    struct err ignored;
-    struct stat st;
-    bool pipe = !config_files(paths, &ignored).ok;
-
-    for (size_t i = 0; i < CONFIG_FILES; i++) {
-        pipe = pipe || (paths[i] != NULL && stat(paths[i], &st) == 0 && !S_ISREG(st.st_mode));
-        string_free(&paths[i]);
-    }
-    return pipe;
 }
 
 static void allow_config(struct plan *p)
@@ -233,7 +218,7 @@ struct result confine(const struct verb *verb, const struct options *o, struct e
 #ifdef BULLA_SANITIZED
     no = true; /* the sanitizers look at their own process from another one */
 #endif
-    bool unknown = passphrase_by_command(o) || o->from_command != NULL || config_by_pipe();
+    bool unknown = passphrase_by_command(o) || o->from_command != NULL;
     struct plan p = {.options = o,
                      .reach = unknown ? REACH_PROGRAMS : REACH_FILES,
                      .files = no ? (struct ruleset){.fd = -1} : ruleset_new()};

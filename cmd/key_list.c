@@ -75,13 +75,13 @@ static struct result list_one(const char *given, const struct options *o, bool *
 
     if (!key_target_read(&t, given, o, err).ok)
         return FAIL;
-    if (t.ops->list == NULL)
+    if (t.store->admin->list == NULL)
         return key_cannot(&t, "list keys", err);
     if (!ring_compare_ring(ages, t.reference, err).ok)
         return FAIL;
     struct listing listing = {t.reference, o->json, headed, NULL, ages};
     struct key_sink sink = {row, begin, fact, &listing};
-    struct result r = t.ops->list(&t.session.env, t.rest, &sink, err);
+    struct result r = t.store->admin->list(&t.session.env, t.rest, &sink, err);
     end_object(&listing);
     return r;
 }
@@ -122,7 +122,7 @@ const struct verb verb_key_list = {
             "one is.\n",
     .run = run_list,
     .operand = USE_KEY,
-    .fallback = true,
+    .fallback = FALLBACK_OPERAND,
     .rows = (const struct row *const[]){rows_json, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_token, NULL},
     .examples = "  bulla key list ./backup.ring\n",

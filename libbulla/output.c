@@ -19,7 +19,8 @@ static const char *input_of(const struct inputs *inputs, const struct place *pla
         return "the file that is read";
     if (inputs->envelope != NULL && file_same(st, inputs->envelope))
         return "the envelope that is read";
-    if (inputs->session != NULL && keyset_lives_in(&inputs->session->keys, st))
+    if ((inputs->session != NULL && keyset_lives_in(&inputs->session->keys, st)) ||
+        (inputs->keys != NULL && keyset_lives_in(inputs->keys, st)))
         return "the keyring that is used";
     if (inputs->session != NULL && is_own(inputs->session, place, st))
         return OWN_RESULT;

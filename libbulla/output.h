@@ -31,7 +31,8 @@ struct output {
 /* struct inputs: what an output must not be. */
 struct inputs {
     const struct stat *source, *envelope; /* NULL = none */
-    struct session *session; /* what its keys live in, and what it wrote; NULL = none */
+    struct session *session;   /* what its keys live in, and what it wrote; NULL = none */
+    const struct keyset *keys; /* what these live in; NULL = none */
 };
 
 /* output_open makes an output at place (NULL = at the outlet), which must not be one of the inputs.

@@ -9,6 +9,7 @@
 #include "storage/storage.h"
 
 struct seal_options {
+    const struct keyset *keys; /* that it is sealed to; NULL = those of the session */
     enum suite suite;
     const char *name;    /* "" = none */
     uint64_t generation; /* 0 = none */
