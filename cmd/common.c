@@ -138,6 +138,14 @@ void common_env(struct keystore_env *env, const struct options *o)
     passphrase_env(env, o);
 }
 
+void common_storage(struct storage_env *env, const struct options *o, const struct crypto *crypto)
+{
+    *env =
+        (struct storage_env){.environment.get = variable,
+                             .crypto = crypto,
+                             .timeout = o->kms_timeout != 0 ? (unsigned)o->kms_timeout : TIMEOUT};
+}
+
 unsigned common_threads(const struct options *o)
 {
     unsigned allowed = threads_allowed();
@@ -257,7 +265,7 @@ struct result common_name_fits(const struct place *made, const char *hint, struc
 
 struct result common_not_typed(const struct sealed_place *from, struct err *err)
 {
-    if (from->body != NULL || !isatty(STDIN_FILENO))
+    if (from->body != NULL || from->object != NULL || !isatty(STDIN_FILENO))
         return OK;
     (void)fail(err, ERR_USAGE, "sealed data is not read from a terminal");
     err_hint(err, "name a FILE");

@@ -195,14 +195,14 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     struct place envelope PLACE_CLEANUP = {0};
     struct sealed f SEALED_CLEANUP = {0};
     const struct source in = standard_input();
-    struct sealed_place from = {.body = item->source, .stream = &in, .follow = item->follow};
+    struct sealed_place from = {
+        .body = item->source, .stream = &in, .object = item->object, .follow = item->follow};
     struct session no_keys = {.env.warn = terminal_warn};
 
     if (!common_not_typed(&from, err).ok || !common_envelope(&from, &envelope, o, err).ok ||
         !sealed_open(&f, &no_keys, &from, err).ok)
         return FAIL;
-    struct shown shown = {.sealed = &f,
-                          .file = item->source ? item->source->path : "standard input"};
+    struct shown shown = {.sealed = &f, .file = item->name != NULL ? item->name : "standard input"};
     bool remains = sealed_remains(&f, &no_keys);
     shown.has_size = plain_size(&f, o->envelope != NULL, remains, &shown.size);
     if (o->json)
@@ -214,7 +214,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
 
 static int inspect(const struct options *o)
 {
-    struct batch batch = {.options = o, .each = each, .done = "shown"};
+    struct batch batch = {.options = o, .each = each, .done = "shown", .takes_objects = true};
 
     batch.arg = &batch;
     return batch_run(&batch);

@@ -176,8 +176,8 @@ static struct result start(struct loaded *l, struct err *err)
     if (rv == CKR_OK)
         return OK;
     (void)ckr_fail(err, rv, "PKCS#11 module '%s': C_Initialize", l->path);
-    err_hint(err,
-             "this user may have no right to read its settings or tokens (SoftHSM finds them by "
+    err_hint_option(
+        err, "this user may have no right to read its settings or tokens (SoftHSM finds them by "
              "SOFTHSM2_CONF); some modules want --module-args (BULLA_PKCS11_INIT_ARGS), NSS for "
              "one");
     return FAIL;
