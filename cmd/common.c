@@ -138,12 +138,10 @@ void common_env(struct keystore_env *env, const struct options *o)
     passphrase_env(env, o);
 }
 
-void common_storage(struct storage_env *env, const struct options *o, const struct crypto *crypto)
+void common_storage(struct storage_env *env, const struct crypto *crypto)
 {
-    *env =
-        (struct storage_env){.environment.get = variable,
-                             .crypto = crypto,
-                             .timeout = o->kms_timeout != 0 ? (unsigned)o->kms_timeout : TIMEOUT};
+    *env = (struct storage_env){
+        .environment.get = variable, .crypto = crypto, .timeout = STORE_TIMEOUT};
 }
 
 unsigned common_threads(const struct options *o)
