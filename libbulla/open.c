@@ -75,8 +75,8 @@ static struct result read_beside_object(struct sealed *f, const struct session *
         return FAIL;
     if (!object_source_open(&remote, &f->beside_object, &why).ok) {
         if (why.class == ERR_MISSING)
-            err_hint(err, "if it was sealed with --detach, '%s' belongs beside it",
-                     f->beside_object.path);
+            err_hint_option(err, "if it was sealed with --detach, '%s' belongs beside it",
+                            f->beside_object.path);
         else
             *err = why;
         return FAIL;
