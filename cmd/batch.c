@@ -91,7 +91,7 @@ static void run_task(void *arg, void *taken)
 {
     struct task *t = taken;
 
-    if (!stream_interrupted())
+    if (!stream_interrupted() && (!t->item.unnamed || run_takes_unnamed(arg, &t->item)))
         each(arg, &t->item);
     run_task_end(t);
     free(t);

@@ -21,6 +21,8 @@ struct item {
 
     /* In place of source and of target: objects in a storage; NULL = none. */
     const struct object *object, *result;
+    bool envelope;    /* is known to lie beside the object */
+    bool unnamed;     /* the object is not named like a sealed file, and may be one */
     const char *name; /* of the source, for messages; NULL = it is standard input */
 };
 

@@ -29,64 +29,80 @@ static struct result do_object(struct run *r, struct task *t, const char *name, 
     return object_target(r, name, &t->target, err).ok ? run_submit(r, t, err) : FAIL;
 }
 
-/* Why an object of a list is not for the verb, though it may be sealed; NULL if it is, or is not
- * sealed as far as its name says. */
+#define SEALED_MIN 1024 /* bytes of the smallest envelope */
+
+/* Why an object of a list counts as not looked at; NULL if it does not. */
 static const char *why_unseen(const struct run *r, const struct object_entry *e)
 {
-    bool body = text_ends_with(e->key, SEALED_SUFFIX),
-         alone = text_ends_with(e->key, ENVELOPE_SUFFIX);
+    bool alone = text_ends_with(e->key, SEALED_SUFFIX ENVELOPE_SUFFIX);
 
-    if (e->look.archived && recognize_is_named(e->key))
+    if (e->look.archived && e->look.size >= SEALED_MIN)
         return "it is archived (Glacier), and can be read once it is restored";
-    if (!body && alone &&
-        (r->batch->take != NULL || (r->batch->looks & 1u << RECOGNIZED_ALONE) == 0))
+    if (alone && (r->batch->take != NULL || (r->batch->looks & 1u << RECOGNIZED_ALONE) == 0))
         return run_missed[RECOGNIZED_ALONE];
     return NULL;
 }
 
-static struct result take_entry(struct run *r, const struct object_entry *e, const char *suffix,
+bool run_takes_unnamed(struct run *r, const struct item *item)
+{
+    if (r->batch->only == NULL)
+        return true;
+    enum recognized look = recognize_object(item->object);
+    if (look == RECOGNIZED_UNKNOWN || (look == RECOGNIZED_SEALED && r->batch->take == NULL &&
+                                       (r->batch->looks & 1u << RECOGNIZED_SEALED) != 0)) {
+        r->found++;
+        return true;
+    }
+    if (run_missed[look] != NULL)
+        run_unseen(r, item->name, run_missed[look]);
+    else if (look == RECOGNIZED_PLAIN)
+        tally_plain(&r->tally);
+    return false;
+}
+
+/* An object that is not named like a sealed file has no result yet. */
+static struct result submit_entry(struct run *r, struct task *t, struct err *err)
+{
+    return t->item.unnamed ? run_submit(r, t, err)
+                           : do_object(r, t, t->object.key + strlen(r->prefix->key), err);
+}
+
+static struct result take_entry(struct run *r, const struct object_entry *e, bool envelope,
                                 struct err *err)
 {
     const struct object *prefix = r->prefix;
-    struct task t TASK_CLEANUP = {.item.size = e->look.size};
-    char *path STRING_CLEANUP = NULL, *key STRING_CLEANUP = NULL;
+    struct task t TASK_CLEANUP = {.item = {.size = e->look.size,
+                                           .envelope = envelope,
+                                           .unnamed = !recognize_is_named(e->key)}};
+    char *path STRING_CLEANUP = NULL;
     size_t root = strlen(prefix->path) - strlen(prefix->key);
 
-    if (asprintf(&key, "%s%s", e->key, suffix) < 0)
-        key = NULL;
-    if (key == NULL || asprintf(&path, "%.*s%s", (int)root, prefix->path, key) < 0)
+    if (asprintf(&path, "%.*s%s", (int)root, prefix->path, e->key) < 0)
         path = NULL;
     if (path == NULL)
         return fail(err, ERR_FAILED, "out of memory");
     if (!shard_has(&r->shard, path)) {
-        r->found++;
+        r->found += !t.item.unnamed;
         return OK;
     }
     const char *why = why_unseen(r, e);
-    if (why != NULL) {
+    if (why != NULL)
         run_unseen(r, path, why);
-        return OK;
-    }
-    return object_in(&t.object, prefix->storage, key, path, err).ok
-               ? do_object(r, &t, key + strlen(prefix->key), err)
-               : FAIL;
+    else if (t.item.unnamed && e->look.size < SEALED_MIN)
+        tally_plain(&r->tally);
+    else
+        return object_in(&t.object, prefix->storage, e->key, path, err).ok
+                   ? submit_entry(r, &t, err)
+                   : FAIL;
+    return OK;
 }
 
-/* An envelope that is listed too is seen with its body, or, where that has one of its own, is an
- * exported one, which those who count or move slots look at. */
 static bool on_object(void *arg, const struct object_entry *e, bool envelope)
 {
     struct run *r = arg;
     struct err err = {0};
 
-    if (!recognize_is_named(e->key)) {
-        tally_plain(&r->tally);
-        return !stream_interrupted();
-    }
-    if (!take_entry(r, e, "", &err).ok)
-        run_failed_early(r, e->key, &err);
-    bool exported = envelope && (r->batch->looks & 1u << RECOGNIZED_EXPORTED) != 0;
-    if (exported && !take_entry(r, e, ENVELOPE_SUFFIX, &err).ok)
+    if (!take_entry(r, e, envelope, &err).ok)
         run_failed_early(r, e->key, &err);
     return !stream_interrupted();
 }
@@ -103,6 +119,8 @@ static struct result do_prefix(struct run *r, const struct object *prefix, struc
     }
     r->prefix = prefix;
     struct result walked = object_walk(prefix, &visitor, err);
+    if (r->pool != NULL) /* what is not named like a sealed file is found by then */
+        pool_wait(r->pool);
     return walked.ok ? run_check_found(r, before, prefix->path, err) : FAIL;
 }
 

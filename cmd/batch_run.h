@@ -3,6 +3,8 @@
 #ifndef BULLA_CMD_BATCH_RUN_H
 #define BULLA_CMD_BATCH_RUN_H
 
+#include <stdatomic.h>
+
 #include "base/pool.h"
 #include "cmd/batch.h"
 #include "cmd/file_list.h"
@@ -26,7 +28,7 @@ struct run {
     bool one_stream;   /* the results come one after another on standard output */
     bool cut;          /* and one failed, so that what follows is left out, which was told */
     struct roots roots;
-    size_t found; /* sealed files, and all that was told instead of one */
+    atomic_size_t found; /* sealed files, and all that was told instead of one */
     struct tally tally;
 };
 
@@ -35,7 +37,6 @@ struct task {
     struct item item;
     struct place source, target;
     struct object object, result;
-    bool envelope; /* of the object, which lies beside it too */
 };
 
 void run_task_end(struct task *t);
@@ -61,6 +62,10 @@ extern const char *const run_missed[];
 /* run_check_found fails if nothing sealed was found since before: a walk or a list without any, as
  * in an archive that is not mounted, is no proof of anything. */
 FALLIBLE run_check_found(const struct run *r, size_t before, const char *where, struct err *err);
+
+/* run_takes_unnamed looks at an object that is not named like a sealed file; if the verb does not
+ * take it, that is counted. */
+bool run_takes_unnamed(struct run *r, const struct item *item);
 
 /* run_objects does an operand that names an object, or all below a prefix. */
 FALLIBLE run_objects(struct run *r, const char *operand, struct err *err);

@@ -72,12 +72,11 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     struct run *r = arg;
     struct rewrap_report report;
 
-    bool separate = false;
-
     if (item->name == NULL)
         return fail(err, ERR_USAGE, "standard input cannot be rewrapped; name a FILE");
-    if (!(item->object != NULL ? rewrap_object(&r->rewrap, item->object, &report, &separate, err)
-                               : rewrap_file(&r->rewrap, item->source, &report, err))
+    if (!(item->object != NULL
+              ? rewrap_object(&r->rewrap, item->object, item->envelope, &report, err)
+              : rewrap_file(&r->rewrap, item->source, &report, err))
              .ok)
         return FAIL;
     enum rewrapped outcome = report.outcome;

@@ -270,9 +270,10 @@ static void put_keys(json_t *json, const struct envelope *e)
     terminal_put(json, "keys", keys);
 }
 
-static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)
+/* *separate is true if it is an envelope beside it that counts. */
+static struct result look(struct run *r, const struct item *item, json_t *json, bool *separate,
+                          struct err *err)
 {
-    struct run *r = arg;
     struct sealed f SEALED_CLEANUP = {0};
     struct sealed_place from = {
         .body = item->source, .object = item->object, .follow = item->follow};
@@ -284,6 +285,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     if (!sealed_open(&f, &no_keys, &from, err).ok || !in_place_check(&f.health, item->name, err).ok)
         return FAIL;
     const struct envelope *e = &f.envelope;
+    *separate = f.separate;
     r->files++;
     r->alone += e->slot_count == 1;
     if (json != NULL)
@@ -294,6 +296,22 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
         if (!count_slot(r, &e->slots[i], &f, item->name, err).ok)
             return FAIL;
     return OK;
+}
+
+/* An envelope that was exported beside an object which has its own counts like a file. */
+static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)
+{
+    struct object beside OBJECT_CLEANUP = {0};
+    bool separate;
+
+    if (!look(arg, item, json, &separate, err).ok)
+        return FAIL;
+    if (!item->envelope || separate)
+        return OK;
+    if (!object_beside(&beside, item->object, ENVELOPE_SUFFIX, err).ok)
+        return FAIL;
+    const struct item exported = {.object = &beside, .name = beside.path};
+    return look(arg, &exported, NULL, &separate, err);
 }
 
 static const char *plural(uint64_t count)

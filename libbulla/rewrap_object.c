@@ -162,18 +162,36 @@ static struct result write_out(struct job *j, struct rewrap_report *report, stru
     return check_body(j, err).ok && rewrap_still_active(j->rewrap, err).ok ? put(j, &e, err) : FAIL;
 }
 
-struct result rewrap_object(struct rewrap *r, const struct object *o, struct rewrap_report *report,
-                            bool *separate, struct err *err)
+/* An exported envelope is not ours to change; but it still takes the keys that the object had. */
+static bool has_old_export(struct job *j)
+{
+    struct object beside OBJECT_CLEANUP = {0};
+    const struct sealed_place from = {.object = &beside, .alone = true};
+    struct sealed exported SEALED_CLEANUP = {0};
+    struct session silent = {0}, *s = j->rewrap->session;
+    struct err err;
+
+    if (!object_beside(&beside, j->named, ENVELOPE_SUFFIX, &err).ok ||
+        !sealed_open(&exported, &silent, &from, &err).ok)
+        return false;
+    pthread_mutex_lock(&s->lock);
+    bool due = plan_is_due(j->rewrap, &exported.envelope);
+    pthread_mutex_unlock(&s->lock);
+    return due;
+}
+
+struct result rewrap_object(struct rewrap *r, const struct object *o, bool envelope,
+                            struct rewrap_report *report, struct err *err)
 {
     struct job j __attribute__((cleanup(job_end))) = {.rewrap = r, .named = o};
 
     *report = (struct rewrap_report){0};
     if (!look(&j, err).ok)
         return FAIL;
-    *separate = j.sealed.separate;
     report->outcome = j.plan.other ? REWRAP_OTHER : REWRAP_CURRENT;
     if (has_work(&j) && !write_out(&j, report, err).ok)
         return FAIL;
     report->stayed = report->outcome == REWRAP_DONE && j.plan.stays;
+    report->exported = envelope && !j.sealed.separate && !j.plan.other && has_old_export(&j);
     return OK;
 }

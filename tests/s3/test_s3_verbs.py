@@ -181,6 +181,39 @@ def test_names_that_lead_out(s3, store, ring, url, name):
     assert not [p for p in s3.work.rglob("*") if p.is_file()]
 
 
+def test_exported_envelope(s3, store, ring, url):
+    """It takes the keys that the object had: status counts it, and a rewrap says that it stays."""
+    s3("encrypt", "-k", ring, "-o", url + "t/x.bulla", stdin=MIDDLE)
+    store.put("t/x.bulla.env", store.objects["t/x.bulla"].body[:8192])
+    rotated(s3)
+    assert b"'s3://backups/t/x.bulla.env' is an exported envelope that still has the old slots" in s3("rewrap", "-k", ring, "-r", url + "t/", status=3).stderr
+    assert needs(s3, ring, "-r", url + "t/") and not needs(s3, ring, url + "t/x.bulla")
+    del store.objects["t/x.bulla.env"]
+    assert not needs(s3, ring, "-r", url + "t/")
+
+
+def test_sealed_by_another_name(s3, store, ring, url):
+    """What is sealed is found by its bytes; the others are looked at by one request each, and left."""
+    s3("encrypt", "-k", ring, "-o", url + "t/backup", stdin=MIDDLE)
+    store.put("t/notes", bytes(5000))
+    store.put("t/short", b"x")
+    store.asked.clear()
+    assert len(reports(s3("verify", "-k", ring, "-r", "--json", url + "t/"))) == 1
+    assert [key for what, key in store.asked if what == "get"].count("t/notes") == 1 and ("get", "t/short") not in store.asked
+    rotated(s3)
+    assert needs(s3, ring, "-r", url + "t/")
+    (s3.work / "back").mkdir()
+    assert b"its name does not end in .bulla" in s3("decrypt", "-k", ring, "-r", "-o", "back", url + "t/", status=3).stderr
+
+
+def test_shares(s3, store, ring, url):
+    """Two runs have all objects between them."""
+    for number in range(8):
+        s3("encrypt", "-k", ring, "-o", f"{url}t/{number}.bulla", stdin=SMALL)
+    done = [{line["file"] for line in reports(s3("verify", "-k", ring, "-r", "--json", "--shard", f"{n}/2", url + "t/"))} for n in (1, 2)]
+    assert len(done[0] | done[1]) == 8 and not done[0] & done[1]
+
+
 def test_archived_objects_are_told(s3, store, ring, url):
     """They are not looked at, so nothing is proved of them."""
     s3("encrypt", "-k", ring, "-o", url + "t/a.bulla", stdin=SMALL)
