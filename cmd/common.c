@@ -272,15 +272,9 @@ struct result common_not_typed(const struct sealed_place *from, struct err *err)
 
 struct result common_context(struct context *context, const struct list *words, struct err *err)
 {
-    for (size_t i = 0; i < words->count; i++) {
-        const char *equals = strchr(words->items[i], '=');
-        if (equals == NULL)
-            return fail(err, ERR_USAGE, "'%s' is not K=V", words->items[i]);
-        if (!context_add(context, words->items[i], (size_t)(equals - words->items[i]), equals + 1,
-                         err)
-                 .ok)
+    for (size_t i = 0; i < words->count; i++)
+        if (!context_add_text(context, words->items[i], err).ok)
             return FAIL;
-    }
     return OK;
 }
 

@@ -1,5 +1,6 @@
 """The examples do what they say, and the library what the program does."""
 
+import ctypes
 import io
 import os
 import pathlib
@@ -12,7 +13,7 @@ from program import SANITIZED
 
 PLAIN = bytes(range(256)) * 2000
 CURRENT, OTHER, DONE = 0, 1, 2
-NO_KEY, POLICY, MISSING, FOREIGN, CANCELLED = 5, 7, 10, 11, 130
+NO_KEY, STORE, POLICY, MISSING, FOREIGN, CANCELLED = 5, 6, 7, 10, 11, 130
 
 
 # A sanitizer is in a program from its start, and Python has none; valgrind takes none.
@@ -133,6 +134,36 @@ def test_rotated_keys_are_rewrapped(open_handle, bulla, ring, work):
     assert (state.old, state.current, state.due) == (0, 1, 0)
     bulla("verify", "-k", ring, "a.bulla")
     assert sorted(os.listdir(work)) == ["a.bulla"]
+
+
+def of_aws(example, folder, run=None):
+    """Options of a handle whose credentials come from a command, with what a program would have in its environment."""
+    (folder / "config").write_text("[default]\nregion = eu-central-1\ncredential_process = /bin/give --key\n")
+    set_by_program = {b"AWS_CONFIG_FILE": ctypes.create_string_buffer(str(folder / "config").encode())}
+    get = example.VARIABLE(lambda arg, name: ctypes.addressof(set_by_program[name]) if name in set_by_program else None)
+    return {"variable": get, "kms_endpoint": b"http://127.0.0.1:9", "kms_timeout": 1} | ({"run": example.RUN(run)} if run else {})
+
+
+def test_a_command_is_not_run_without_a_callback(open_handle, example, tmp_path):
+    with pytest.raises(example.Error, match="'/bin/give' is not run: no command may be run here") as raised:
+        sealed_by(open_handle("alias/backup", **of_aws(example, tmp_path)))
+    assert raised.value.status == POLICY
+
+
+def test_a_command_is_run_by_the_callback(open_handle, example, tmp_path):
+    """And the service is not there: an error that a retry may help."""
+    ran = []
+
+    def run(arg, argv, seconds, out, room, size):
+        ran.append(([argv[0], argv[1], argv[2]], seconds))
+        answer = b'{"Version": 1, "AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": "x"}'
+        ctypes.memmove(out, answer, len(answer))
+        size[0] = len(answer)
+        return 0
+
+    with pytest.raises(example.Error, match="backup") as raised:
+        sealed_by(open_handle("alias/backup", **of_aws(example, tmp_path, run)))
+    assert raised.value.status == STORE and ran == [([b"/bin/give", b"--key", None], 1)]
 
 
 def test_a_cancelled_call_ends(open_handle, example):
