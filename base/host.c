@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -56,6 +57,20 @@ struct host *host_enter(struct host *h)
     return before;
 }
 
+void host_explain(const char *fmt, ...)
+{
+    const struct host *h = host_current();
+    char text[ERR_TEXT_MAX];
+    va_list ap;
+
+    if (h->explain == NULL)
+        return;
+    va_start(ap, fmt);
+    err_format(text, sizeof text, fmt, ap);
+    va_end(ap);
+    h->explain(h->explain_arg, text);
+}
+
 void host_interrupt(struct host *h)
 {
     int before = errno;
@@ -84,4 +99,14 @@ bool host_wait(int fd, short events, int milliseconds)
 
     int count = poll(ready, 2, milliseconds);
     return ready[0].revents != 0 || (count < 0 && errno != EINTR && fd >= 0);
+}
+
+struct result host_command(const struct command *c, void *out, size_t room, size_t *size,
+                           struct err *err)
+{
+    const struct host *host = host_current();
+
+    return host->command != NULL
+               ? host->command(host->command_arg, c, out, room, size, err)
+               : fail(err, ERR_POLICY, "%s is not run: no command may be run here", c->name);
 }

@@ -90,12 +90,14 @@ static void each(struct run *r, const struct item *item)
                      terminal_text(item->target->path, strlen(item->target->path)));
     if (b->options->json && writes(b) && item->target == NULL)
         (void)fail(&err, ERR_USAGE, "--json and the result cannot both go to standard output");
+    terminal_about(file);
     progress_file(item->source != NULL ? item->source->path : no_file(b), item->size);
     if (err.class == ERR_NONE && b->each(b->arg, item, report, &err).ok)
         tally_done(&r->tally, report);
     else
         tally_failed(&r->tally, report, &err);
     progress_file_done();
+    terminal_about(NULL);
 }
 
 static void run_task(void *arg, void *taken)

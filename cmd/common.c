@@ -6,14 +6,17 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/host.h"
 #include "cmd/config.h"
 #include "cmd/key_alias.h"
+#include "cmd/key_source.h"
 #include "cmd/nearest.h"
 #include "cmd/passphrase.h"
 #include "cmd/progress.h"
 #include "cmd/store_rows.h"
 #include "cmd/terminal.h"
 #include "crypto/body.h"
+#include "keystore/redact.h"
 
 #define THREADS_USUAL 16 /* at most; -j may say more */
 
@@ -44,14 +47,28 @@ static struct result no_such_name(const char *given, struct err *err)
     return FAIL;
 }
 
+/* What a name means, and where that is written. */
+static void explain_name(const char *name, const char *reference)
+{
+    char *shown STRING_CLEANUP = redact_reference(reference);
+    const char *file = "";
+    unsigned line = 0;
+
+    config_key_place(name, &file, &line);
+    host_explain("key '%s' is '%s': config file '%s', line %u", name, shown != NULL ? shown : "",
+                 file, line);
+}
+
 static struct result look_up(const char *name, char **reference, struct err *err)
 {
     if (!registry_check_no_pin(name, err).ok || !config_key(name, reference, err).ok)
         return FAIL;
     if (*reference == NULL)
         return no_such_name(name, err);
-    if (key_alias_descriptor(*reference) < 0)
+    if (key_alias_descriptor(*reference) < 0) {
+        explain_name(name, *reference);
         return OK;
+    }
     (void)fail(err, ERR_USAGE, "the config file names a descriptor for key '%s'", name);
     err_hint(err, "a descriptor is known only where bulla is started: give it as -k fd:N");
     return FAIL;
@@ -79,14 +96,17 @@ static void free_references(struct references *r)
     free(r->items);
 }
 
-static struct result resolve(struct references *r, const char *const *given, size_t count,
-                             struct err *err)
+static struct result resolve(struct references *r, struct keystore_env *env,
+                             const char *const *given, size_t count, struct err *err)
 {
     r->items = calloc(count, sizeof *r->items);
     if (r->items == NULL)
         return fail(err, ERR_FAILED, "out of memory");
     for (; r->count < count; r->count++)
         if (!common_reference(given[r->count], &r->items[r->count], err).ok)
+            return FAIL;
+    for (size_t i = 0; i < count; i++)
+        if (!key_source_settle(env, r->items[i], err).ok)
             return FAIL;
     return OK;
 }
@@ -175,39 +195,42 @@ void common_visit_keys(const struct verb *v, const struct options *o,
     options_visit(v, o, visit_key, &options);
     for (size_t i = 0; common_takes_keys(v) && i < o->operands.count; i++)
         visit(arg, v->operand, o->operands.items[i]);
-    if (v->fallback && fallback != NULL)
+    if (v->fallback != FALLBACK_NONE && fallback != NULL)
         visit(arg, USE_KEY, fallback);
+    key_source_visit(o, visit, arg);
+}
+
+void common_session(struct session *s, const struct options *o)
+{
+    s->watch = &progress_watch;
+    s->threads = common_threads(o);
+    common_env(&s->env, o);
 }
 
 struct result common_keys(struct session *s, const struct options *o, bool need, struct err *err)
 {
     struct references r __attribute__((cleanup(free_references))) = {0};
-    const char *fallback = common_fallback(&o->keys);
-    const char *const *given = fallback != NULL ? &fallback : o->keys.items;
-    size_t count = fallback != NULL ? 1 : o->keys.count;
+    struct key_source from;
 
-    s->watch = &progress_watch;
-    s->threads = common_threads(o);
-    common_env(&s->env, o);
-    if (count == 0 && need) {
-        (void)fail(err, ERR_USAGE, "no key is given");
-        err_hint(err, "-k KEY or BULLA_KEY names one; 'bulla key new PATH' makes one");
+    common_session(s, o);
+    if (!key_source_find(&from, o, err).ok)
         return FAIL;
-    }
-    return (count == 0 || resolve(&r, given, count, err).ok) &&
+    if (from.count == 0 && need)
+        return key_source_none(err);
+    return (from.count == 0 || resolve(&r, &s->env, from.names, from.count, err).ok) &&
                    session_open(s, (const char *const *)r.items, r.count, err).ok
                ? OK
-               : tell_nearest(given, count, err);
+               : tell_nearest(from.names, from.count, err);
 }
 
-struct result common_keyset(struct keyset *set, const struct keystore_env *env,
-                            const struct list *list, struct err *err)
+struct result common_keyset(struct keyset *set, struct keystore_env *env, const struct list *list,
+                            struct err *err)
 {
     struct references r __attribute__((cleanup(free_references))) = {0};
 
     if (list->count == 0)
         return OK;
-    return resolve(&r, list->items, list->count, err).ok &&
+    return resolve(&r, env, list->items, list->count, err).ok &&
                    keyset_open(set, env, (const char *const *)r.items, r.count, err).ok
                ? OK
                : tell_nearest(list->items, list->count, err);

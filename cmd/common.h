@@ -27,12 +27,15 @@ bool common_takes_keys(const struct verb *v);
 void common_visit_keys(const struct verb *v, const struct options *o,
                        void (*visit)(void *arg, enum use use, const char *given), void *arg);
 
-/* common_keys opens a session with the keys of -k, else of BULLA_KEY, names looked up in the config
- * file. Without any key: ERR_USAGE if need is true. */
+/* common_session fills what a session needs of the command line, before it is opened. */
+void common_session(struct session *s, const struct options *o);
+
+/* common_keys opens a session with the keys of -k, else of BULLA_KEY, else of the config file, in
+ * which names are looked up. Without any key: ERR_USAGE if need is true. */
 FALLIBLE common_keys(struct session *s, const struct options *o, bool need, struct err *err);
 
 /* common_keyset opens the keys of a list. */
-FALLIBLE common_keyset(struct keyset *set, const struct keystore_env *env, const struct list *list,
+FALLIBLE common_keyset(struct keyset *set, struct keystore_env *env, const struct list *list,
                        struct err *err);
 
 /* common_envelope opens the place that --envelope names, if it is given: into *room, which *from

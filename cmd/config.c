@@ -7,48 +7,16 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
-#include "base/ini.h"
-#include "base/secret_file.h"
+#include "cmd/config_file.h"
 
 #define SYSTEM_CONFIG "/etc/bulla/bulla.conf"
-#define CONFIG_MAX (1024 * 1024) /* bytes */
-#define KEYS 1                   /* the kind of its one section */
 
-struct lookup {
-    const char *name;
-    void (*each)(void *arg, const char *name); /* told of every name; else NULL */
-    void *arg;
-    char *found;
-};
-
-static const char *section(char *text, int *kind, const char **fault)
-{
-    *kind = KEYS;
-    *fault = "a section other than [keys]";
-    return strcmp(text, "keys") == 0 ? text : NULL;
-}
-
-static const struct ini_dialect dialect = {
-    .noun = "config file", .section = section, .compare = strcmp};
-
-static struct result take(struct lookup *l, const struct ini *ini, const char *path,
-                          struct err *err)
-{
-    const struct ini_pair *pair = NULL;
-
-    for (size_t i = 0; l->each != NULL && i < ini->count; i++)
-        if (ini->pairs[i].key[0] != '\0')
-            l->each(l->arg, ini->pairs[i].key);
-    if (l->each == NULL)
-        pair = ini_find(ini, KEYS, "keys", "", l->name);
-    if (pair == NULL)
-        return OK;
-    if (pair->value[0] == '\0')
-        return fail(err, ERR_USAGE, "config file '%s', line %u: key '%s' is empty", path,
-                    pair->line, l->name);
-    l->found = strdup(pair->value);
-    return l->found != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
-}
+/* What was read so far: a pipe can be read only once, so a failure is kept too. */
+static struct {
+    bool tried;
+    struct err err;
+    struct config_file file; /* empty if there is none */
+} known[CONFIG_FILES];
 
 /* Whether nothing is at a path, or nothing that this user can see: HOME may be a file, or somebody
  * else's directory. A file that is seen and cannot be read is another matter. */
@@ -58,33 +26,6 @@ static bool is_nowhere(const char *path)
 
     return lstat(path, &st) != 0 && (errno == ENOENT || errno == ENOTDIR || errno == EACCES ||
                                      errno == ELOOP || errno == ENAMETOOLONG);
-}
-
-static struct result hint_another(struct err *err)
-{
-    char hint[ERR_HINT_MAX];
-
-    memcpy(hint, err->hint, sizeof hint);
-    if (err->class == ERR_POLICY && hint[0] != '\0')
-        err_hint(err, "%s; BULLA_CONFIG names another", hint);
-    return FAIL;
-}
-
-/* Reads one file. One that must be there is the one the user named. Whoever could have written it
- * would choose the keys, and the module that is loaded for them. */
-static struct result look_in(const char *path, bool must, struct lookup *l, struct err *err)
-{
-    struct secret_file file = {
-        .noun = dialect.noun, .path = path, .max = CONFIG_MAX, .believed = true};
-    struct ini ini INI_CLEANUP = {0};
-    struct stat st;
-    size_t size;
-
-    if (!must && is_nowhere(path))
-        return OK;
-    if (!secret_file_read(&file, &ini.text, &size, &st, err).ok)
-        return hint_another(err);
-    return ini_parse(&ini, &dialect, size, path, err).ok ? take(l, &ini, path, err) : FAIL;
 }
 
 /* The one file that counts, if the user named it, else NULL. */
@@ -118,35 +59,164 @@ struct result config_files(char *paths[CONFIG_FILES], struct err *err)
     return fail(err, ERR_FAILED, "out of memory");
 }
 
-static struct result look_everywhere(struct lookup *l, struct err *err)
+/* Reads the file of this number, unless there is none. One that must be there is the one that the
+ * user named. */
+static struct result read_file(size_t i, struct err *err)
 {
     char *paths[CONFIG_FILES];
     struct result r = config_files(paths, err);
 
-    for (size_t i = 0; i < CONFIG_FILES; i++) {
-        if (r.ok && l->found == NULL && paths[i] != NULL)
-            r = look_in(paths[i], named_file() != NULL, l, err);
-        string_free(&paths[i]);
-    }
+    if (r.ok && paths[i] != NULL && (named_file() != NULL || !is_nowhere(paths[i])))
+        r = config_file_read(&known[i].file, paths[i], err);
+    string_free(&paths[0]);
+    string_free(&paths[1]);
     return r;
+}
+
+/* The file of this number, empty if there is none. */
+static struct result file_at(size_t i, const struct config_file **file, struct err *err)
+{
+    if (!known[i].tried && !read_file(i, &known[i].err).ok)
+        config_file_free(&known[i].file);
+    known[i].tried = true;
+    *file = &known[i].file;
+    if (known[i].err.class == ERR_NONE)
+        return OK;
+    *err = known[i].err;
+    return FAIL;
+}
+
+void config_forget(void)
+{
+    for (size_t i = 0; i < CONFIG_FILES; i++) {
+        config_file_free(&known[i].file);
+        known[i].err = (struct err){0};
+        known[i].tried = false;
+    }
 }
 
 struct result config_key(const char *name, char **reference, struct err *err)
 {
-    struct lookup l = {.name = name};
+    const struct config_file *file;
 
-    if (!look_everywhere(&l, err).ok) {
-        free(l.found);
-        return FAIL;
+    *reference = NULL;
+    for (size_t i = 0; i < CONFIG_FILES; i++) {
+        if (!file_at(i, &file, err).ok)
+            return FAIL;
+        const struct ini_pair *pair = config_file_key(file, name);
+        if (pair != NULL)
+            return config_file_reference(file, pair, reference, err);
     }
-    *reference = l.found;
     return OK;
+}
+
+void config_key_place(const char *name, const char **file, unsigned *line)
+{
+    for (size_t i = 0; i < CONFIG_FILES; i++) {
+        const struct ini_pair *pair = config_file_key(&known[i].file, name);
+        if (pair == NULL)
+            continue;
+        *file = known[i].file.path;
+        *line = pair->line;
+        return;
+    }
 }
 
 void config_each(void (*each)(void *arg, const char *name), void *arg)
 {
-    struct lookup l = {.each = each, .arg = arg};
+    const struct config_file *file;
     struct err ignored;
 
-    (void)!look_everywhere(&l, &ignored).ok;
+    for (size_t i = 0; i < CONFIG_FILES && file_at(i, &file, &ignored).ok; i++)
+        for (size_t j = 0; j < file->ini.count; j++)
+            if (config_file_names(&file->ini.pairs[j]))
+                each(arg, file->ini.pairs[j].key);
+}
+
+/* The first rule of a file that is for a path; NULL if none is. */
+static const struct config_choice *rule_for(const struct config_file *file, const char *path)
+{
+    for (size_t i = 0; path != NULL && i < file->rule_count; i++)
+        if (config_file_fits(file, &file->rules[i], path))
+            return &file->rules[i];
+    return NULL;
+}
+
+/* Both files, read. */
+static struct result all_files(const struct config_file *files[CONFIG_FILES], struct err *err)
+{
+    for (size_t i = 0; i < CONFIG_FILES; i++)
+        if (!file_at(i, &files[i], err).ok)
+            return FAIL;
+    return OK;
+}
+
+struct result config_choose(const char *path, const struct config_choice **choice, struct err *err)
+{
+    const struct config_file *files[CONFIG_FILES];
+
+    *choice = NULL;
+    if (!all_files(files, err).ok)
+        return FAIL;
+    for (size_t i = 0; i < CONFIG_FILES && *choice == NULL; i++)
+        *choice = rule_for(files[i], path);
+    for (size_t i = 0; i < CONFIG_FILES && *choice == NULL; i++)
+        *choice = files[i]->defaults.count > 0 ? &files[i]->defaults : NULL;
+    return OK;
+}
+
+struct result config_openers(const struct config_choice **choice, struct err *err)
+{
+    const struct config_file *files[CONFIG_FILES];
+
+    if (!config_choose(NULL, choice, err).ok || !all_files(files, err).ok)
+        return FAIL;
+    for (size_t i = CONFIG_FILES; i-- > 0;)
+        *choice = files[i]->openers.count > 0 ? &files[i]->openers : *choice;
+    return OK;
+}
+
+struct result config_all(void (*each)(void *arg, const struct config_choice *choice), void *arg,
+                         struct err *err)
+{
+    const struct config_file *files[CONFIG_FILES];
+    const struct config_choice *choice;
+
+    if (!all_files(files, err).ok || !config_choose(NULL, &choice, err).ok)
+        return FAIL;
+    for (size_t i = 0; i < CONFIG_FILES; i++)
+        for (size_t j = 0; j < files[i]->rule_count; j++)
+            each(arg, &files[i]->rules[j]);
+    if (choice != NULL)
+        each(arg, choice);
+    return OK;
+}
+
+struct result config_each_file(void (*each)(void *arg, const char *path, size_t keys, size_t rules),
+                               void *arg, struct err *err)
+{
+    const struct config_file *files[CONFIG_FILES];
+
+    if (!all_files(files, err).ok)
+        return FAIL;
+    for (size_t i = 0; i < CONFIG_FILES; i++) {
+        size_t keys = 0;
+        for (size_t j = 0; j < files[i]->ini.count; j++)
+            keys += config_file_names(&files[i]->ini.pairs[j]);
+        if (files[i]->path != NULL)
+            each(arg, files[i]->path, keys, files[i]->rule_count);
+    }
+    return OK;
+}
+
+struct result config_setting(const struct store_option *option, const char **text, struct err *err)
+{
+    const struct config_file *files[CONFIG_FILES];
+
+    *text = NULL;
+    if (!all_files(files, err).ok)
+        return FAIL;
+    for (size_t i = 0; i < CONFIG_FILES && *text == NULL; i++)
+        *text = store_text(&files[i]->settings, option);
+    return OK;
 }

@@ -149,21 +149,6 @@ static void allow_option(void *arg, const struct row *row, const char *value)
         allow_use(p, row->use, row->kind == LIST_OF_TEXT && p->options->follow ? "/" : value);
 }
 
-/* A configuration that comes by a pipe can be read only once, which is for the verb to do. */
-static bool config_by_pipe(void)
-{
-    char *paths[CONFIG_FILES];
-    struct err ignored;
-    struct stat st;
-    bool pipe = !config_files(paths, &ignored).ok;
-
-    for (size_t i = 0; i < CONFIG_FILES; i++) {
-        pipe = pipe || (paths[i] != NULL && stat(paths[i], &st) == 0 && !S_ISREG(st.st_mode));
-        string_free(&paths[i]);
-    }
-    return pipe;
-}
-
 static void allow_config(struct plan *p)
 {
     char *paths[CONFIG_FILES];
@@ -221,7 +206,7 @@ struct result confine(const struct verb *verb, const struct options *o, struct e
 #ifdef BULLA_SANITIZED
     no = true; /* the sanitizers look at their own process from another one */
 #endif
-    bool unknown = passphrase_by_command(o) || o->from_command != NULL || config_by_pipe();
+    bool unknown = passphrase_by_command(o) || o->from_command != NULL;
     struct plan p = {.options = o,
                      .reach = unknown ? REACH_PROGRAMS : REACH_FILES,
                      .files = no ? (struct ruleset){.fd = -1} : ruleset_new()};

@@ -4,12 +4,14 @@
 
 #include "base/atomic_file.h"
 #include "base/cleanup.h"
-#include "base/command.h"
 #include "base/host.h"
 #include "base/stream.h"
 #include "base/text.h"
 #include "cmd/batch.h"
+#include "cmd/command.h"
 #include "cmd/common.h"
+#include "cmd/key_source.h"
+#include "cmd/seal_keys.h"
 #include "cmd/shared_rows.h"
 #include "cmd/standard_streams.h"
 #include "cmd/terminal.h"
@@ -20,7 +22,8 @@ struct encrypt {
     const struct options *options;
     struct session session;
     struct seal_options seal;
-    char *script, *name; /* of the command, if there is one; owned */
+    struct seal_choices choices; /* if the config file chooses the keys */
+    char *script, *name;         /* of the command, if there is one; owned */
     const char *argv[4];
     struct command command;
 };
@@ -79,6 +82,22 @@ static struct result envelope_place(const struct options *o, const struct place 
     return OK;
 }
 
+/* What a file is sealed to, if the config file chooses that. */
+static struct result choose(struct encrypt *e, const struct item *item, struct seal_options *seal,
+                            struct err *err)
+{
+    const struct seal_keys *chosen;
+
+    *seal = e->seal;
+    if (e->choices.session == NULL)
+        return OK;
+    if (!seal_choices_find(&e->choices, item->source, item->target, &chosen, err).ok)
+        return FAIL;
+    seal->keys = &chosen->keys;
+    seal->context = chosen->context;
+    return OK;
+}
+
 static struct result command_ended(void *running, struct err *err)
 {
     return command_end(running, err);
@@ -114,6 +133,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
                             .start = e->script != NULL ? start_command : NULL,
                             .start_arg = &command};
     struct seal_report report = {0};
+    struct seal_options seal;
     char id[2 * CORE_ID_SIZE + 1];
 
     if (item->target == NULL && isatty(standard_output_fd())) {
@@ -121,14 +141,22 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
         err_hint(err, "-o names a file; > or | sends standard output elsewhere");
         return FAIL;
     }
-    if (!envelope_place(e->options, item->target, &envelope, &at.envelope, err).ok ||
-        !seal_file(&e->session, &e->seal, &at, &report, err).ok)
+    if (!choose(e, item, &seal, err).ok ||
+        !envelope_place(e->options, item->target, &envelope, &at.envelope, err).ok ||
+        !seal_file(&e->session, &seal, &at, &report, err).ok)
         return FAIL;
     if (json != NULL) {
         terminal_put(json, "file_id", json_string(text_hex(id, report.file_id, CORE_ID_SIZE)));
         terminal_put(json, "bytes", json_integer((json_int_t)report.plain_size));
     }
     return OK;
+}
+
+static struct result open_keys(struct encrypt *e, struct err *err)
+{
+    return key_source_is_config(e->options)
+               ? seal_choices_begin(&e->choices, &e->session, e->options, err)
+               : common_keys(&e->session, e->options, true, err);
 }
 
 static int encrypt(const struct options *o)
@@ -149,14 +177,15 @@ static int encrypt(const struct options *o)
 
     e.session.env.seals = true;
     if (!read_command(&e, &err).ok || !read_options(&e.seal, o, &err).ok ||
-        !common_sync(&e.session, o, &err).ok || !common_keys(&e.session, o, true, &err).ok)
+        !common_sync(&e.session, o, &err).ok || !open_keys(&e, &err).ok)
         status = terminal_error(&err);
     else
         status = common_finish(&e.session, batch_run(&batch));
-    common_calls(o, keyset_calls(&e.session.keys));
+    common_calls(o, keyset_calls(&e.session.keys) + seal_choices_calls(&e.choices));
     context_free(&e.seal.context);
     string_free(&e.script);
     string_free(&e.name);
+    seal_choices_end(&e.choices);
     session_close(&e.session);
     return status;
 }
@@ -191,7 +220,7 @@ const struct verb verb_encrypt = {
             "what another user's FILE becomes is for root alone.\n",
     .run = encrypt,
     .operand = USE_BESIDE,
-    .fallback = true,
+    .fallback = FALLBACK_SEAL,
     .gives = true,
     .rows = (const struct row *const[]){rows_key, rows_output, rows, rows_result, rows_force,
                                         rows_generation, rows_suite, rows_batch, rows_json,

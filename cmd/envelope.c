@@ -102,7 +102,7 @@ const struct verb verb_envelope_restore = {
             "a key must prove that the two belong together.\n",
     .run = run_restore,
     .operand = USE_CHANGE,
-    .fallback = true,
+    .fallback = FALLBACK_OPEN,
     .gives = true,
     .rows = (const struct row *const[]){rows_key, rows_envelope, restore_rows, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_passphrase, rows_pin, NULL},

@@ -113,7 +113,7 @@ static void print_keys(void)
     print_form("NAME", "a name of the config file");
     terminal_print(
         "\nOf several keys that a file is sealed to, any one opens it. BULLA_KEY stands in for a\n"
-        "missing key.\n");
+        "missing key, and where it is not set, the rules and the default keys of bulla.conf(5).\n");
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         terminal_print("\n%s\n\n", parts[i].heading);
         print_rows(parts[i].rows);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cmd/common.h"
+#include "cmd/key_source.h"
 #include "cmd/nearest.h"
 #include "cmd/terminal.h"
 #include "keystore/key_age.h"
@@ -43,7 +44,8 @@ struct result key_target_read(struct key_target *t, const char *given, const str
 {
     common_env(&t->session.env, o);
     if (!session_open(&t->session, NULL, 0, err).ok ||
-        !common_reference(given, &t->reference, err).ok)
+        !common_reference(given, &t->reference, err).ok ||
+        !key_source_settle(&t->session.env, t->reference, err).ok)
         return FAIL;
     return registry_find(&t->store, &t->rest, t->reference, err);
 }

@@ -123,7 +123,7 @@ const struct verb verb_key_list = {
         "exits 7 if one is.\n",
     .run = run_list,
     .operand = USE_KEY,
-    .fallback = true,
+    .fallback = FALLBACK_OPERAND,
     .rows = (const struct row *const[]){rows_json, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_pin, NULL},
     .store_uses = STORE_MANAGES,

@@ -502,5 +502,6 @@ struct result options_parse(struct options *o, const struct verb **verb, int arg
     if (!find_verb(&p, err).ok)
         return FAIL;
     *verb = p.verb;
+    o->fallback = p.verb->fallback;
     return o->help ? OK : parse_arguments(&p, err);
 }

@@ -23,20 +23,30 @@ struct store_value {
     bool flag;
 };
 
+/* Which keys stand in for those that are not given. */
+enum fallback {
+    FALLBACK_NONE,
+    FALLBACK_OPERAND, /* BULLA_KEY alone, for an operand */
+    FALLBACK_SEAL,    /* BULLA_KEY, else what the config file has for the path that is sealed */
+    FALLBACK_KEEP,    /* BULLA_KEY, else the default keys of the config file */
+    FALLBACK_OPEN     /* BULLA_KEY, else the keys by which it opens files */
+};
+
 /* struct options: what the command line says; strings belong to argv. */
 struct options {
     struct list keys, to, add, remove_keys, context, require_context, check, needs, operands;
     const char *output, *envelope, *name, *require_name, *files_from, *shard, *rotate_after, *kind,
         *passphrase_fd, *passphrase_command, *new_passphrase_fd, *new_passphrase_command, *offset,
         *pin_fd, *pin_command, *from_command;
-    const char *group; /* "key": the group whose verbs the help shows; NULL = all */
-    const char *topic; /* a topic that it shows instead; NULL = none */
+    const char *group;      /* "key": the group whose verbs the help shows; NULL = all */
+    const char *topic;      /* a topic that it shows instead; NULL = none */
+    enum fallback fallback; /* of the verb */
     uint64_t generation, min_generation, max_kdf_mem, jobs, length;
     unsigned progress, suite, sync;               /* as the choices of their rows say */
     struct store_value stores[STORE_OPTIONS_MAX]; /* as the rows of store_rows.h have them */
     bool allow_empty, allow_wider;
     bool detach, dry_run, follow, force, help, json, null, one_file_system, passphrase,
-        preserve_times, quiet, recursive, remove, remove_source, same_owner, share_branch;
+        preserve_times, quiet, recursive, remove, remove_source, same_owner, share_branch, verbose;
 };
 
 /* Where a row sets a field of struct options. */
@@ -85,8 +95,8 @@ struct verb {
     const char *summary;
     const char *more; /* a paragraph for the verb's help */
     int (*run)(const struct options *o);
-    enum use operand;              /* of each operand */
-    bool fallback;                 /* takes BULLA_KEY for a key that is not given */
+    enum use operand; /* of each operand */
+    enum fallback fallback;
     bool gives;                    /* results get the group or owner of what they were made from */
     const struct row *const *rows; /* arrays of them; NULL after the last */
     const struct row *const *key_rows; /* the same, of what keys need; or NULL */

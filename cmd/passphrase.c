@@ -1,4 +1,5 @@
 #include "cmd/passphrase.h"
+#include "cmd/command.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/command.h"
+#include "base/host.h"
 #include "base/secret_file.h"
 #include "base/stream.h"
 #include "base/text.h"
@@ -217,17 +218,23 @@ static struct result find(const struct options *o, const char *what, enum wanted
 
     if (wanted == WANT_PIN_TYPED)
         return from_terminal(what, wanted, out, err);
-    if (fd != NULL)
+    if (fd != NULL) {
+        host_explain("%s: from descriptor %s", what, fd);
         return from_fd_option(fd, s->noun, out, err);
-    if (command != NULL)
+    }
+    if (command != NULL) {
+        host_explain("%s: from the %s command", what, s->noun);
         return from_command(command, s->noun, out, err);
-    if (file != NULL && file[0] != '\0')
-        return from_file(file, s->noun, out, err);
-    if (!credential_path(s, &path))
-        return fail(err, ERR_FAILED, "out of memory");
-    if (path != NULL && access(path, F_OK) == 0)
-        return from_file(path, s->noun, out, err);
-    return from_terminal(what, wanted, out, err);
+    }
+    if (file == NULL || file[0] == '\0') {
+        if (!credential_path(s, &path))
+            return fail(err, ERR_FAILED, "out of memory");
+        file = path != NULL && access(path, F_OK) == 0 ? path : NULL;
+    }
+    if (file == NULL)
+        return from_terminal(what, wanted, out, err);
+    host_explain("%s: from file '%s'", what, file);
+    return from_file(file, s->noun, out, err);
 }
 
 static bool is_blank(uint8_t byte)

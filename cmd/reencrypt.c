@@ -88,7 +88,7 @@ const struct verb verb_reencrypt = {
             "goes when the new one is durable and was read back.\n",
     .run = reencrypt,
     .operand = USE_REPLACE,
-    .fallback = true,
+    .fallback = FALLBACK_KEEP,
     .gives = true,
     .rows = (const struct row *const[]){rows_key, rows_to, rows_generation, rows_suite, rows_batch,
                                         rows_json, rows_one_file_system, rows_follow, rows_jobs,

@@ -190,7 +190,7 @@ const struct verb verb_rewrap = {
             "Not a revocation: whoever had the old key and an old copy can still open that copy.\n",
     .run = rewrap,
     .operand = USE_REPLACE,
-    .fallback = true,
+    .fallback = FALLBACK_OPEN,
     .gives = true,
     .rows =
         (const struct row *const[]){rows_key, rows_to, rows, rows_batch, rows_json,

@@ -6,6 +6,7 @@
 
 const struct row rows_all[] = {
     {"quiet", 'q', NULL, FLAG, FIELD(quiet), "no warnings, no notes, no progress"},
+    {"verbose", 'v', NULL, FLAG, FIELD(verbose), "tell what is done with which key, and why"},
     {"help", 'h', NULL, FLAG, FIELD(help), "show this"},
     {0},
 };
@@ -81,7 +82,8 @@ const struct row rows_key[] = {
      "brings, credential:NAME for one from systemd,\n"
      "passphrase:[HINT], another that 'bulla help keys' has,\n"
      "or a name from the config file; may be repeated.\n"
-     "BULLA_KEY stands in for a missing -k",
+     "BULLA_KEY stands in for a missing -k, and for both the\n"
+     "config file",
      .use = USE_KEY},
     {0},
 };

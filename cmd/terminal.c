@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/host.h"
 #include "base/text.h"
 #include "cmd/progress.h"
 #include "cmd/standard_streams.h"
@@ -45,6 +46,28 @@ static void line(const char *kind, const char *text, const char *hint)
     progress_clear();
     fprintf(stderr, "bulla: %s%s\n%s%s%s", kind, escaped, hint[0] != '\0' ? "bulla: hint: " : "",
             more, hint[0] != '\0' ? "\n" : "");
+}
+
+static _Thread_local const char *about;
+
+void terminal_about(const char *file)
+{
+    about = file;
+}
+
+static void explain(void *arg, const char *text)
+{
+    char all[LINE_MAX_SIZE];
+
+    (void)arg;
+    snprintf(all, sizeof all, "%s%s%s%s", about != NULL ? "'" : "", about != NULL ? about : "",
+             about != NULL ? "': " : "", text);
+    line("", all, "");
+}
+
+void terminal_verbose(void)
+{
+    host_program()->explain = explain;
 }
 
 int terminal_error(const struct err *err)

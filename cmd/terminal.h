@@ -21,6 +21,13 @@ FALLIBLE terminal_begin(struct err *err);
 /* terminal_quiet drops warnings and notes from then on. */
 void terminal_quiet(bool quiet);
 
+/* terminal_verbose has what is done with keys told from then on (host_explain), as notes. */
+void terminal_verbose(void);
+
+/* terminal_about names the file that this thread works on, for these notes; NULL = none. The name
+ * must live until the next call. */
+void terminal_about(const char *file);
+
 /* terminal_error prints an error with its hint and returns its class, the exit status. */
 int terminal_error(const struct err *err);
 

@@ -188,13 +188,15 @@ struct result envelope_tag(const struct envelope *e, const struct branch_key *br
     return w.bad ? fail(err, ERR_FAILED, "the slots do not fit an envelope") : OK;
 }
 
-bool envelope_tag_fits(const struct envelope *e, const struct branch_key *branch_key)
+struct result envelope_tag_fits(const struct envelope *e, const struct branch_key *branch_key,
+                                bool *fits, struct err *err)
 {
     uint8_t tag[SHA256_SIZE];
-    struct err ignored;
 
-    return envelope_tag(e, branch_key, tag, &ignored).ok &&
-           sodium_memcmp(tag, e->tag, SHA256_SIZE) == 0;
+    if (!envelope_tag(e, branch_key, tag, err).ok)
+        return FAIL;
+    *fits = sodium_memcmp(tag, e->tag, SHA256_SIZE) == 0;
+    return OK;
 }
 
 struct result envelope_fit(struct envelope *e, struct err *err)

@@ -5,10 +5,32 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/host.h"
 #include "base/stream.h"
+#include "base/text.h"
 
 #define ENTRY_SIZE (SHA256_SIZE + KEY_SIZE) /* what it was opened by, and the key */
 #define TABLE_START 256                     /* entries */
+
+/* The beginning of a branch id tells it from the others of a run. */
+static const char *short_id(const uint8_t id[BRANCH_ID_SIZE], char out[17])
+{
+    return text_hex(out, id, 8);
+}
+
+/* What became of a slot that a key was asked for. */
+static void explain_slot(const struct master_key *key, const struct envelope *e,
+                         const struct slot *slot, enum unwrapped u, const struct err *why)
+{
+    static const char *const words[] = {[UNWRAP_OPENED] = "it opens",
+                                        [UNWRAP_NOT_MINE] = "not of this key",
+                                        [UNWRAP_FAILED] = "it does not open: "};
+    char what[SLOT_DESCRIBED_MAX];
+
+    slot_describe(slot, what);
+    host_explain("key '%s': slot %zu, of %s: %s%s", keystore_shown(key), (size_t)(slot - e->slots),
+                 what, words[u], u == UNWRAP_FAILED ? why->text : "");
+}
 
 enum unwrapped branch_unwrap_own(struct master_key *key, const struct branch_identity *identity,
                                  const struct slot *slot, const struct secret *branch_key,
@@ -27,8 +49,12 @@ enum unwrapped branch_unwrap_own(struct master_key *key, const struct branch_ide
 struct result branch_wrap(struct master_key *key, const struct branch_identity *identity,
                           const struct secret *branch_key, struct slot *slot, struct err *err)
 {
+    char id[17];
+
     if (!key->ops->wrap(key, identity, branch_key, slot, err).ok)
         return FAIL;
+    host_explain("key '%s': wrapped the new branch key %s...", keystore_shown(key),
+                 short_id(identity->id, id));
     if (!key->ops->reopens(key))
         return OK;
     key->kdf_work = 0; /* nobody else chose what this slot costs */
@@ -47,6 +73,8 @@ struct result branch_prove(struct master_key *key, const struct branch_identity 
     if (key->proved || (key->ops->seals_only != NULL && key->ops->seals_only(key)))
         return OK;
     enum unwrapped u = branch_unwrap_own(key, identity, slot, branch_key, err);
+    host_explain("key '%s': unwrapped what it wrapped, before slots of other keys go",
+                 keystore_shown(key));
     if (u == UNWRAP_NOT_MINE)
         (void)fail(err, ERR_NO_KEY, "it is another key that opens it");
     if (u != UNWRAP_OPENED)
@@ -197,9 +225,9 @@ static struct result open_below(const struct crypto *crypto, const struct envelo
     struct branch_opened made BRANCH_OPENED_CLEANUP = {0};
 
     if (!branch_key_derive(&made.branch, crypto, key, &e->core.context, err).ok ||
-        !envelope_unwrap(e, crypto, &made.branch, &made.data_key, err).ok)
+        !envelope_unwrap(e, crypto, &made.branch, &made.data_key, err).ok ||
+        !envelope_tag_fits(e, &made.branch, &made.tag_fits, err).ok)
         return FAIL;
-    made.tag_fits = envelope_tag_fits(e, &made.branch);
     *o = made;
     made = (struct branch_opened){0};
     return OK;
@@ -214,8 +242,10 @@ static bool open_known(const struct branch_table *t, const struct crypto *crypto
 
     for (size_t s = 0; s < e->slot_count; s++) {
         struct secret key = known(t, e->branch_id, &e->slots[s]);
-        if (key.size > 0 && open_below(crypto, e, &key, o, &ignored).ok)
+        if (key.size > 0 && open_below(crypto, e, &key, o, &ignored).ok) {
+            host_explain("slot %zu: opened before in this run, no key is asked", s);
             return true;
+        }
     }
     return false;
 }
@@ -230,6 +260,7 @@ static bool open_slot(struct branch_table *t, const struct crypto *crypto, struc
     struct err why = {0};
 
     enum unwrapped u = key->ops->unwrap(key, &identity, slot, &branch_key, &why);
+    explain_slot(key, e, slot, u, &why);
     if (u == UNWRAP_OPENED) {
         t->unwraps++;
         if (open_below(crypto, e, &branch_key, o, &why).ok &&
@@ -258,7 +289,9 @@ bool branch_slot_opens(struct branch_table *table, struct master_key *key, const
 
     if (branch_slot_known(table, e, slot, o))
         return true;
-    if (branch_unwrap_own(key, &identity, slot, &o->branch.key, err) != UNWRAP_OPENED)
+    enum unwrapped u = branch_unwrap_own(key, &identity, slot, &o->branch.key, err);
+    explain_slot(key, e, slot, u, err);
+    if (u != UNWRAP_OPENED)
         return false;
     table->unwraps++;
     return remember(table, e->branch_id, slot, &o->branch.key, err).ok;

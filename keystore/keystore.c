@@ -11,6 +11,11 @@ static const char *const state_names[] = {
     [KEY_DESTROYED] = "destroyed",
 };
 
+const char *keystore_shown(const struct master_key *key)
+{
+    return key->shown != NULL ? key->shown : key->ops->name;
+}
+
 const char *key_state_name(enum key_state state)
 {
     return state_names[state];

@@ -86,6 +86,7 @@ struct master_key {
     uint64_t calls;    /* asked of a token or a service, which the store counts; for reports */
     uint64_t kdf_work; /* done on the slots of one file: keyset_next_file sets it to 0 */
     bool proved;       /* it opened what it wrapped, in this run */
+    char *shown;       /* its reference, as it may be printed; or NULL */
 };
 
 /* struct branch_identity: what a wrap is bound to. */
@@ -322,6 +323,9 @@ struct keystore {
     /* Whether a thread that the store gave up on may still run code of others. NULL = never. */
     bool (*left_behind)(void);
 };
+
+/* keystore_shown names a key in messages. */
+const char *keystore_shown(const struct master_key *key);
 
 /* key_state_name gives the word for a state, a constant: in keyrings, in lists and in messages. */
 const char *key_state_name(enum key_state state);

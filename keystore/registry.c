@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/cleanup.h"
+#include "base/host.h"
 #include "keystore/redact.h"
 #include "keystore/stores.h"
 
@@ -68,13 +70,20 @@ static void compare_name(void *arg, const struct keystore *store, const struct s
         n->found = option;
 }
 
-void registry_set(struct store_settings *s, const char *name, const char *text, uint64_t number)
+const struct store_option *registry_option(const char *name)
 {
     struct named_option n = {name, NULL};
 
     registry_options(compare_name, &n);
-    if (n.found != NULL)
-        store_set(s, n.found, text, number);
+    return n.found;
+}
+
+void registry_set(struct store_settings *s, const char *name, const char *text, uint64_t number)
+{
+    const struct store_option *option = registry_option(name);
+
+    if (option != NULL)
+        store_set(s, option, text, number);
 }
 
 static struct result not_built(const struct keystore *store, const char *reference, struct err *err)
@@ -182,6 +191,10 @@ struct result keyset_open(struct keyset *set, const struct keystore_env *env,
         if (!registry_find(&store, &rest, references[made.count], err).ok ||
             !store->ops->open(&made.keys[made.count], env, rest, err).ok)
             return FAIL;
+        struct master_key *key = made.keys[made.count];
+        key->shown = redact_reference(references[made.count]);
+        host_explain("key '%s': opened, of the %s key store", keystore_shown(key),
+                     store->ops->name);
     }
     *set = made;
     made = (struct keyset){0};
@@ -190,8 +203,10 @@ struct result keyset_open(struct keyset *set, const struct keystore_env *env,
 
 void keyset_close(struct keyset *set)
 {
-    for (size_t i = 0; i < set->count; i++)
+    for (size_t i = 0; i < set->count; i++) {
+        string_free(&set->keys[i]->shown);
         set->keys[i]->ops->close(set->keys[i]);
+    }
     free(set->keys);
     *set = (struct keyset){0};
 }

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/command.h"
 #include "base/secret_file.h"
 #include "crypto/passphrase.h"
 #include "keystore/descriptor_key.h"
@@ -155,10 +154,12 @@ struct result handle_keys(struct bulla *b, struct keyset *set, const char *const
     set->keys = calloc(count, sizeof *set->keys);
     if (set->keys == NULL)
         return fail(err, ERR_FAILED, "out of memory");
-    for (; set->count < count; set->count++)
-        if (references[set->count] == NULL ||
-            !open_key(b, &set->keys[set->count], references[set->count], err).ok)
+    for (; set->count < count; set->count++) {
+        if (references[set->count] == NULL)
+            return fail(err, ERR_USAGE, "the reference of a key is NULL");
+        if (!open_key(b, &set->keys[set->count], references[set->count], err).ok)
             return FAIL;
+    }
     return OK;
 }
 

@@ -19,7 +19,8 @@ static const char *input_of(const struct inputs *inputs, const struct place *pla
         return "the file that is read";
     if (inputs->envelope != NULL && file_same(st, inputs->envelope))
         return "the envelope that is read";
-    if (inputs->session != NULL && keyset_lives_in(&inputs->session->keys, st))
+    if ((inputs->session != NULL && keyset_lives_in(&inputs->session->keys, st)) ||
+        (inputs->keys != NULL && keyset_lives_in(inputs->keys, st)))
         return "the keyring that is used";
     if (inputs->session != NULL && is_own(inputs->session, place, st))
         return OWN_RESULT;
@@ -79,6 +80,8 @@ struct result output_open(struct output *o, const struct place *place, const str
 /* Pipes, terminals and the like cannot be synced, and say so by these. */
 static struct result sync_outlet(const struct output *o, struct err *err)
 {
+    if (o->outlet->commit != NULL)
+        return o->outlet->commit(o->outlet->commit_arg, err);
     bool wanted = o->outlet->fd >= 0 && (o->session == NULL || o->session->sync != SYNC_NONE);
 
     if (wanted && fsync(o->outlet->fd) != 0 && errno != EINVAL && errno != EROFS &&

@@ -57,6 +57,10 @@ static struct result outputs_open(struct outputs *o, const struct seal_options *
                                   const struct seal_place *at, const struct inputs *inputs,
                                   struct err *err)
 {
+    if (at->envelope_outlet != NULL)
+        return output_open(&o->envelope, NULL, at->envelope_outlet, false, inputs, err).ok
+                   ? output_open(&o->body, at->body, at->outlet, false, inputs, err)
+                   : FAIL;
     if (at->envelope == NULL)
         return output_open(&o->body, at->body, at->outlet, options->replace, inputs, err);
     if (same_place(at->body, at->envelope))
@@ -77,6 +81,10 @@ static struct result outputs_commit(struct outputs *o, const struct seal_place *
     struct err ignored;
     bool there;
 
+    if (at->envelope_outlet != NULL)
+        return output_commit(&o->envelope, like, whose, err).ok
+                   ? output_commit(&o->body, like, whose, err)
+                   : FAIL;
     if (at->envelope == NULL)
         return output_commit(&o->body, like, whose, err);
     if (!output_commit(&o->envelope, like, whose, err).ok)
@@ -101,12 +109,17 @@ static struct result fill_core(struct core *core, const struct seal_options *opt
     return random_bytes(core->file_id, CORE_ID_SIZE, err);
 }
 
-static void warn_overdue(const struct session *s)
+static const struct keyset *keys_for(const struct session *s, const struct seal_options *options)
+{
+    return options->keys != NULL ? options->keys : &s->keys;
+}
+
+static void warn_overdue(const struct session *s, const struct keyset *keys)
 {
     struct key_info info;
 
-    for (size_t i = 0; i < s->keys.count; i++) {
-        const struct master_key *key = s->keys.keys[i];
+    for (size_t i = 0; i < keys->count; i++) {
+        const struct master_key *key = keys->keys[i];
         if (key->ops->overdue != NULL && key->ops->overdue(key, clock_now(), &info))
             session_warn(s,
                          "version %u of key '%s' is older than the %u days its keyring states: "
@@ -116,16 +129,17 @@ static void warn_overdue(const struct session *s)
 }
 
 /* Wraps a data key by the branch key of the file's context. */
-static struct result wrap_data_key(struct session *s, struct envelope *e,
+static struct result wrap_data_key(struct session *s, const struct keyset *keys, struct envelope *e,
                                    const struct secret *data_key, struct err *err)
 {
     const struct branch *branch;
 
     pthread_mutex_lock(&s->lock);
-    if (s->branches.count == 0)
-        warn_overdue(s);
+    size_t before = s->branches.count;
     struct result r =
-        branches_need(&s->branches, &s->table, s->crypto, &s->keys, &e->core.context, &branch, err);
+        branches_need(&s->branches, &s->table, s->crypto, keys, &e->core.context, &branch, err);
+    if (s->branches.count > before)
+        warn_overdue(s, keys);
     if (r.ok)
         r = envelope_wrap(e, s->crypto, &branch->key, data_key, branch->slots, branch->slot_count,
                           err);
@@ -141,7 +155,8 @@ static struct result new_envelope(struct session *s, const struct seal_options *
     struct core core;
 
     if (!fill_core(&core, options, err).ok || !envelope_new(e, &core, err).ok ||
-        !secret_random(data_key, KEY_SIZE, err).ok || !wrap_data_key(s, e, data_key, err).ok)
+        !secret_random(data_key, KEY_SIZE, err).ok ||
+        !wrap_data_key(s, keys_for(s, options), e, data_key, err).ok)
         return FAIL;
     if (plain_size < SMALL_BODY_MAX && cobblestone_message_size(plain_size) < SMALL_BODY_MAX)
         e->exponent = REGION_EXPONENT_MIN;
@@ -186,7 +201,7 @@ static struct result expected_size(const struct seal_place *at, struct source *s
     uint64_t offset;
 
     *size = SEAL_SIZE_UNKNOWN;
-    if (at->envelope != NULL || source_extent(source, &offset, size))
+    if (at->envelope != NULL || at->envelope_outlet != NULL || source_extent(source, &offset, size))
         return OK;
     size_t got = SMALL_BODY_MAX;
     struct result r = source_read_ahead(source, &got, err);
@@ -199,7 +214,7 @@ static struct result check_source(struct session *s, const struct seal_options *
                                   const struct source *source, const struct stat *st,
                                   struct err *err)
 {
-    bool keyring = keyset_lives_in(&s->keys, st);
+    bool keyring = keyset_lives_in(keys_for(s, options), st);
 
     if (keyring)
         session_warn(
@@ -232,16 +247,26 @@ static struct result check_unchanged(struct session *s, const struct seal_place 
     return err->class == ERR_INTERRUPTED ? FAIL : source_changed(source, err);
 }
 
-/* Removes the source after what was sealed was read back and compared with it. */
-static struct result remove_source(struct session *s, const struct seal_place *at,
-                                   const struct source *source, const struct stat *before,
-                                   struct err *err)
+/* Whether what the keys of the file wrapped by may still be used. */
+static struct result still_active(struct session *s, const struct seal_options *options,
+                                  struct err *err)
 {
-    struct sealed_place from = {.body = at->body, .envelope = at->envelope};
+    pthread_mutex_lock(&s->lock);
+    struct result r = keyset_still_active(keys_for(s, options), err);
+    pthread_mutex_unlock(&s->lock);
+    return r;
+}
+
+/* Removes the source after what was sealed was read back and compared with it. */
+static struct result remove_source(struct session *s, const struct seal_options *options,
+                                   const struct seal_place *at, const struct source *source,
+                                   const struct stat *before, struct err *err)
+{
+    struct sealed_place from = {.body = at->body, .object = at->object, .envelope = at->envelope};
     struct stat sealed;
 
     if (!open_compare(s, &from, source, &sealed, err).ok ||
-        !source_unchanged(source, before, err).ok || !session_still_active(s, err).ok ||
+        !source_unchanged(source, before, err).ok || !still_active(s, options, err).ok ||
         !place_remove(at->source, before, err).ok) {
         err_context(err, "'%s' is not removed", source->name);
         return FAIL;
@@ -261,13 +286,14 @@ struct result seal_file(struct session *s, const struct seal_options *options,
 
     if (!open_source(at, &source, &owned, &st, err).ok)
         return FAIL;
-    const struct inputs inputs = {&st, NULL, s};
+    const struct inputs inputs = {&st, NULL, s, options->keys};
     if (!check_source(s, options, &source, &st, err).ok ||
         !outputs_open(&outputs, options, at, &inputs, err).ok ||
         (at->start != NULL && !at->start(at->start_arg, &source, err).ok))
         return FAIL;
     source.watch = s->watch;
-    struct sink *envelope = at->envelope != NULL ? outputs.envelope.sink : outputs.body.sink;
+    bool apart = at->envelope != NULL || at->envelope_outlet != NULL;
+    struct sink *envelope = apart ? outputs.envelope.sink : outputs.body.sink;
     source_settle(&source);
     if (!expected_size(at, &source, &expected, err).ok ||
         !seal_start(s, options, expected, envelope, &c, report, err).ok ||
@@ -277,8 +303,8 @@ struct result seal_file(struct session *s, const struct seal_options *options,
              &report->plain_size, err)
              .ok ||
         !check_unchanged(s, at, &source, &st, &outputs, err).ok ||
-        !session_still_active(s, err).ok ||
+        !still_active(s, options, err).ok ||
         !outputs_commit(&outputs, at, at->source != NULL ? &st : NULL, options->whose, err).ok)
         return FAIL;
-    return options->remove_source ? remove_source(s, at, &source, &st, err) : OK;
+    return options->remove_source ? remove_source(s, options, at, &source, &st, err) : OK;
 }

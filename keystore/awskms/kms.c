@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/host.h"
 #include "base/text.h"
 #include "http/wiping_allocator.h"
 
@@ -116,6 +117,7 @@ static struct result ask(struct kms *kms, const struct question *q, json_t **ans
                         .body = {(const uint8_t *)body, strlen(body)},
                         .unsaid = q->unsaid,
                         .refusals = refusals};
+    host_explain("key '%s': asks AWS KMS for %s, at %s", q->key_id, what, kms->url);
     pthread_mutex_lock(&kms->account->lock);
     struct result sent = call_send(&kms->account->aws, &call, &caller, &got, &fault, err);
     pthread_mutex_unlock(&kms->account->lock);

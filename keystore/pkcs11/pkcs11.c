@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/host.h"
 #include "keystore/key_pair.h"
 #include "keystore/pkcs11/aes_key.h"
 #include "keystore/pkcs11/ckr.h"
@@ -61,6 +62,14 @@ static struct result pkcs11_open(struct master_key **out, const struct keystore_
     return OK;
 }
 
+/* Before each operation of a key on the token. On the module's thread, which may be left behind:
+ * nothing is named that its user frees. */
+static void count_call(struct key_reference *n, const char *what)
+{
+    n->key.calls++;
+    host_explain("the token %s", what);
+}
+
 static struct result open_rsa(const struct private_key *key, const struct slot *slot,
                               struct secret *out, struct err *err)
 {
@@ -95,7 +104,8 @@ static struct result open_pair(struct key_reference *n, const struct token_key *
     for (size_t i = 0; i < halves.count; i++) {
         struct private_key half = {n->token, &n->login, &key->spki, halves.list[i], n->crypto};
         struct err why = {0};
-        n->key.calls++;
+        count_call(n, key->spki.kind == SPKI_RSA ? "decrypts by the private key"
+                                                 : "derives by the private key");
         if (key->spki.kind == SPKI_RSA ? open_rsa(&half, slot, out, &why).ok
                                        : open_ec(&half, branch, slot, out, &why).ok)
             return OK;
@@ -112,7 +122,7 @@ static struct result open_slot(struct key_reference *n, const struct token_key *
     if (!token_login(n->token, &n->login, err).ok)
         return FAIL;
     if (key->secret) {
-        n->key.calls++;
+        count_call(n, "unwraps by the secret key");
         return aes_key_unwrap(n->token, &n->login, key, branch, slot, out, err);
     }
     return open_pair(n, key, branch, slot, out, err);
@@ -218,7 +228,7 @@ static struct result wrap(struct token_job *job, struct err *err)
         return check_pair(job, key, err).ok ? wrap_pair(job, key, &branch, err) : FAIL;
     if (!token_login(n->token, &n->login, err).ok)
         return FAIL;
-    n->key.calls++;
+    count_call(n, "wraps by the secret key");
     return aes_key_wrap(n->token, &n->login, key, &branch, &job->branch_key, &job->slot, err);
 }
 

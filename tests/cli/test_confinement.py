@@ -74,6 +74,7 @@ VERBS = {
     "key check": (["keys/ring"], []),
     "envelope export": (["in/sealed.bulla", "-o", "out/a"], ["out"]),
     "envelope restore": (["in/sealed.bulla", "--envelope", "out/env"], ["in"]),
+    "config check": ([], []),
     "completion": (["answer", "--", "encrypt", "-k", "keys/ring#"], []),
 }  # fmt: skip
 
@@ -93,6 +94,7 @@ FORMS = {
     "decrypt to standard output": (["decrypt", "-k", "keys/ring", "in/sealed.bulla", "-o", "-"], []),
     "decrypt and remove": (["decrypt", "--remove-source", "-k", "keys/ring", "in/sealed.bulla", "-o", "out/a"], ["in", "out"]),
     "verify by a name": (["verify", "-k", "named", "in/sealed.bulla"], []),
+    "encrypt by a rule": (["encrypt", "--name", "named", "in/plain", "-o", "out/a"], ["out"]),
     "rewrap and only look": (["rewrap", "-n", "-k", "keys/ring", "in/sealed.bulla"], []),
     "rewrap a folder": (["rewrap", "-r", "--to", "keys/pair", "-k", "keys/ring", "in"], ["in"]),
     "encrypt what a list names": (["encrypt", "--files-from", "list", "-k", "keys/ring", "-o", "out"], ["out"]),
@@ -125,7 +127,7 @@ def world(bulla, work):
     (work / "other/pass").write_bytes(b"correct horse")
     config = pathlib.Path(bulla.environment["XDG_CONFIG_HOME"], "bulla")
     config.mkdir(parents=True)
-    (config / "bulla.conf").write_text(f"[keys]\nnamed = {work}/keys/ring\n")
+    (config / "bulla.conf").write_text(f"[keys]\nnamed = {work}/keys/ring\n[rule plain]\npath = {work}/in/plain\nkeys = named\n")
     bulla.environment["BULLA_NEW_PASSPHRASE_FILE"] = "other/pass"
     return work
 

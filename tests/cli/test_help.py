@@ -12,7 +12,7 @@ FLOORS = [p for p in TOP.iterdir() if (p / "meson.build").exists() and p.name no
 
 # In this order the examples of all verbs can be run in one directory.
 ORDER = ["key new", "key list", "encrypt", "decrypt", "verify", "inspect", "key rotate", "rewrap", "status",
-         "key retire", "key check", "key disable", "key enable", "key destroy", "key export-public", "envelope export", "envelope restore", "reencrypt", "key passphrase", "completion"]  # fmt: skip
+         "key retire", "key check", "key disable", "key enable", "key destroy", "key export-public", "envelope export", "envelope restore", "reencrypt", "key passphrase", "config check", "completion"]  # fmt: skip
 
 
 def verbs(bulla):
@@ -34,6 +34,8 @@ def test_examples_run_word_for_word(bulla, work, tmp_path):
     for folder in ("upload", "restored"):
         (work / folder).mkdir()
     bulla("key", "new", "-q", "offsite.ring")
+    (bulla.home / "config/bulla").mkdir(parents=True)
+    (bulla.home / "config/bulla/bulla.conf").write_text(f"[keys]\nnightly = {work}/backup.ring\n[defaults]\nkeys = nightly\n")
     environment = bulla.environment | {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "BULLA_NEW_PASSPHRASE_FILE": str(tmp_path / "new")}
     assert sorted(verbs(bulla)) == sorted(ORDER)
     for verb in ORDER:

@@ -341,7 +341,7 @@ def test_path_is_not_looked_up(bulla, ring, work):
 
 BAD_CONFIGS = [
     ("[keys]\nnightly = a\nnightly = b\n", 2, "line 3: the name is given twice in its section"),
-    ("[keyz]\nnightly = a\n", 2, "line 1: a section other than [keys]"),
+    ("[keyz]\nnightly = a\n", 2, "line 1: a section other than [keys], [defaults] and [rule NAME]"),
     ("nightly = a\n", 2, "line 1: nothing may come before the first [section]"),
     ("[keys]\nnightly = a\n[keys]\n", 2, "line 3: the section is given twice"),
     ("[keys]\nother = a\nother = b\nnightly = c\n", 2, "line 3: the name is given twice in its section"),
@@ -354,7 +354,7 @@ BAD_CONFIGS = [
     ("[keys]\nnight\0ly = a\n", 2, "line 2: not UTF-8"),
     ("[keys]\nnightly = a\0b", 2, "line 2: not UTF-8"),
     ("#" * 2**20 + "\n[keys]\nnightly = a\n", 2, "is longer than 1048576 bytes"),
-    ("[keys]\nnightly = \x1b[2J\n", 10, "there is no keyring '\\x1b[2J'"),
+    ("[keys]\nnightly = \x1b[2J\n", 10, "/config/bulla/\\x1b[2J'"),
     ("[keys]\nnightly = pkcs11:token=x\n", 2, "key 'pkcs11:token=x': it names no module"),
 ]
 

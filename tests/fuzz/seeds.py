@@ -231,7 +231,13 @@ def configs(_):
     for i, text in enumerate(["[keys]\nbackup = /etc/bulla/b.ring#x\nother=y\n", "[keys]\nbackup=a\nbackup=b\n", "[other]\nbackup=a\n", "backup=a\n", "[keys]\nbackup\n",
                               "[keys]\nother=a\n", "[keys]\nbackup=" + "a" * 300 + "\n", "; comment\n[keys]\nbackup = a ; comment",
                               "", "[keys]\nbackup=\0a\n", "[keys]\nbackup=" + "a" * 5000 + "\n", "[keys]\nbackup=a", "[keys]\nbackup=\n",
-                              "\ufeff[keys]\r\n  backup = a\r\n    b\xfcro : b\r", "[keys]\n= a\n", "[keys]\n[keys]\n", "[Keys\n", "[]\n", "[keys]\nBackup=a\n#\n"]):
+                              "\ufeff[keys]\r\n  backup = a\r\n    b\xfcro : b\r", "[keys]\n= a\n", "[keys]\n[keys]\n", "[Keys\n", "[]\n", "[keys]\nBackup=a\n#\n",
+                              "[keys]\nbackup = /b\n[defaults]\nkeys = backup  b\nopen-keys = b\nmodule = /m.so\nmodule-args = x y\nendpoint = http://h\ncontext.k = v\n",
+                              "[rule z]\npath = /srv/*\nkeys = b\n[rule a]\npath = *.dump\nkeys = a b\ncontext.k = v\n", "[rule a]\npath = db/[a-z]?*\nkeys = b\n",
+                              "[rule]\nkeys = a\n", "[rule  ]\nkeys = a\n", "[rules x]\n", "[rule x]\nkeys = a\n", "[rule x]\npath = /a\n", "[defaults]\nkeyz = a\n",
+                              "[defaults]\nkeys =\n", "[defaults]\nmodule = ./m.so\n", "[defaults]\nmodule = p11\n", "[defaults]\ncontext.k = v\n",
+                              "[defaults]\nkeys = a\ncontext. = v\n", "[rule x]\npath = /a\nkeys = a\n[rule x]\n", "[keys]\nbackup = file:/b\n", "[keys]\nbackup = pkcs11:x\n",
+                              "[keys]\nbackup = fd:3\n", "[rule x]\npath = /srv/[\nkeys = a\nopen-keys = b\n"]):
         yield str(i), text.encode()
 
 

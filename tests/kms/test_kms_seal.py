@@ -237,3 +237,13 @@ def test_kms_that_reports_no_material(bulla, key):
     assert materials(bulla, sealed) == [""]
     assert opened(bulla, key, sealed=sealed).stdout == CONTENT
     assert b"0 rewrapped" in bulla("rewrap", "-k", key.arn, sealed).stderr
+
+
+def test_verbose_tells_each_operation_and_no_secret(bulla, aws, key, work):
+    """KmsBulla searches what was told for secret keys, tokens and branch keys."""
+    (work / "plain").write_bytes(CONTENT)
+    asked = f"key '{key.arn}': asks AWS KMS for kms:{{}}, at {aws.url}"
+    done = bulla("encrypt", "-v", "-k", key.arn, "plain")
+    assert done.stderr.decode().count(asked.format("Encrypt")) == 1 == aws.calls["Encrypt"]
+    done = bulla("verify", "-v", "-k", key.arn, "plain.bulla")
+    assert done.stderr.decode().count(asked.format("Decrypt")) == 1 and b": it opens\n" in done.stderr

@@ -363,3 +363,13 @@ def test_status_counts_files_of_a_token(bulla, case, work):
     bulla.seal(token.uri(kind), X)
     shown = bulla("status", "-r", ".").stdout.decode()
     assert kind in shown
+
+
+def test_verbose_tells_each_operation_and_no_pin(bulla, case, work):
+    """TokenBulla searches what was told for PINs."""
+    token, kind = case
+    (work / "plain").write_bytes(X)
+    bulla("encrypt", "-v", "-k", token.uri(kind), "plain")
+    done = bulla("verify", "-v", "-k", token.uri(kind), "plain.bulla")
+    assert done.stderr.decode().count("bulla: the token ") == 1 and b": it opens\n" in done.stderr
+    assert b"from file '" in done.stderr and b"PIN" in done.stderr

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "keystore/keyring/json_text.h"
 #include "keystore/keyring/keyring.h"
 #include "keystore/keyring/secret_json.h"
 #include "tests/unit/test.h"
@@ -369,6 +370,106 @@ static void changed_public_keys_are_looked_at(void)
     ops->close(key);
 }
 
+/* What both our reader and jansson's take, or both refuse. */
+static void json_is_read_as_jansson_reads_it(void)
+{
+    static const char *const texts[] = {"{}",
+                                        "[]",
+                                        " [ ] ",
+                                        "\r\n\t{}\n",
+                                        "",
+                                        " ",
+                                        "1",
+                                        "\"a\"",
+                                        "null",
+                                        "[1]",
+                                        "[-1,0,10]",
+                                        "[01]",
+                                        "[+1]",
+                                        "[-]",
+                                        "[1,]",
+                                        "[,1]",
+                                        "[1 2]",
+                                        "[1",
+                                        "[1]]",
+                                        "[1] x",
+                                        "[9223372036854775807]",
+                                        "[-9223372036854775808]",
+                                        "[9223372036854775808]",
+                                        "[1.]",
+                                        "[.5]",
+                                        "[1e]",
+                                        "[1e+]",
+                                        "[true,false,null]",
+                                        "[tru]",
+                                        "[nul]",
+                                        "[True]",
+                                        "{\"a\":1}",
+                                        "{\"a\" : {\"b\":[]}}",
+                                        "{\"a\":1,\"b\":2}",
+                                        "{\"a\":1,\"a\":2}",
+                                        "{\"a\"}",
+                                        "{\"a\":}",
+                                        "{a:1}",
+                                        "{\"a\":1,}",
+                                        "{\"a\":1",
+                                        "{",
+                                        "[\"\"]",
+                                        "[\"a\\\"b\\\\c\\/\\b\\f\\n\\r\\t\"]",
+                                        "[\"\\x\"]",
+                                        "[\"\\\"",
+                                        "[\"\\u0041\\u00e9\\u20AC\"]",
+                                        "[\"\\ud83d\\ude00\"]",
+                                        "[\"\\ud83d\"]",
+                                        "[\"\\ud83d\\u0041\"]",
+                                        "[\"\\ude00\"]",
+                                        "[\"\\u0000\"]",
+                                        "[\"\\u12\"]",
+                                        "[\"\\u12g4\"]",
+                                        "[\"\xc3\xa9\"]",
+                                        "[\"\xc3\"]",
+                                        "[\"\xff\"]",
+                                        "[\"\xed\xa0\x80\"]",
+                                        "[\"a\nb\"]",
+                                        "[\"\x7f\"]",
+                                        "['a']",
+                                        "[\"a]",
+                                        "{\"\":0}",
+                                        "\xef\xbb\xbf[]",
+                                        "[1]\v"};
+
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        json_t *ours = NULL;
+        struct err err = {0};
+        size_t size = strlen(texts[i]);
+        json_t *theirs = json_loadb(texts[i], size, JSON_REJECT_DUPLICATES, NULL);
+        struct result r = json_text_read(&ours, texts[i], size, &err);
+        if (r.ok != (theirs != NULL) || (r.ok && !json_equal(ours, theirs)))
+            printf("# %s\n", texts[i]);
+        CHECK(r.ok == (theirs != NULL) && (!r.ok || json_equal(ours, theirs)));
+        CHECK(r.ok ||
+              (err.class == ERR_DAMAGED && strncmp(err.text, "it is not JSON: line ", 21) == 0));
+        json_decref(ours);
+        json_decref(theirs);
+    }
+}
+
+/* A value that is too deep, too long or ends with a zero. */
+static void json_has_bounds(void)
+{
+    char deep[2 * (JSON_TEXT_DEPTH + 1)];
+    json_t *json = NULL;
+    struct err err = {0};
+
+    memset(deep, '[', sizeof deep / 2);
+    memset(deep + sizeof deep / 2, ']', sizeof deep / 2);
+    CHECK(!json_text_read(&json, deep, sizeof deep, &err).ok && err.class == ERR_DAMAGED);
+    CHECK(json_text_read(&json, deep + 1, sizeof deep - 2, &err).ok);
+    json_decref(json);
+    CHECK(!json_text_read(&json, "[1]\0", 4, &err).ok && err.class == ERR_DAMAGED);
+    CHECK(!json_text_read(&json, "[\"a\0b\"]", 7, &err).ok && err.class == ERR_DAMAGED);
+}
+
 /* A thread that makes JSON while another has a keyring open. */
 static void *make_json(void *arg)
 {
@@ -416,6 +517,8 @@ int main(void)
     RUN(version_in_use_is_not_destroyed);
     remove_all();
     RUN(changed_public_keys_are_looked_at);
+    RUN(json_is_read_as_jansson_reads_it);
+    RUN(json_has_bounds);
     RUN(other_threads_keep_their_json);
     crypto_free(&crypto);
     return DONE();

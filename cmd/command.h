@@ -1,24 +1,16 @@
 /* command: another program, whose standard output is taken.
  *
  * It inherits standard error and no other descriptor of ours, for one may hold a secret, or data
- * that are not for it; its standard input is empty. Where it could
- * not ask at the terminal anyway, it leads a process group, and whatever it started is stopped with
- * it. */
-#ifndef BULLA_BASE_COMMAND_H
-#define BULLA_BASE_COMMAND_H
+ * that are not for it; its standard input is empty. Where it could not ask at the terminal anyway,
+ * it leads a process group, and whatever it started is stopped with it. */
+#ifndef BULLA_CMD_COMMAND_H
+#define BULLA_CMD_COMMAND_H
 
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "base/err.h"
-
-struct command {
-    const char *const *argv; /* the first is looked for in PATH; NULL at the end */
-    const char *name;        /* for messages */
-    unsigned seconds;        /* it may take; 0 = any time */
-    enum err_class failure;  /* of one that ends with another status than 0 */
-};
+#include "base/host.h"
 
 /* struct running: a command at work; {0} is none. */
 struct running {
@@ -43,8 +35,7 @@ FALLIBLE command_end(struct running *r, struct err *err);
  * end. Does nothing for one that ended. */
 void command_stop(struct running *r);
 
-/* command_output runs it to its end and takes what it prints. A host that is not the program is
- * asked to (base/host.h), and ERR_POLICY if it does not. One that prints room bytes or more is
+/* command_output runs it to its end and takes what it prints. One that prints room bytes or more is
  * stopped: *size is room then. One that takes too long is stopped too, and fails as ERR_STORE. */
 FALLIBLE command_output(const struct command *c, void *out, size_t room, size_t *size,
                         struct err *err);

@@ -1,4 +1,4 @@
-#include "base/command.h"
+#include "cmd/command.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,6 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/host.h"
 #include "base/stream.h"
 
 #define READ_STEP 100 /* milliseconds, after which an interruption is seen */
@@ -165,23 +164,11 @@ struct result command_end(struct running *r, struct err *err)
     return over ? failed(r->command, status, err) : too_long(r->command, err);
 }
 
-static struct result ask_host(const struct command *c, void *out, size_t room, size_t *size,
-                              struct err *err)
-{
-    const struct host *host = host_current();
-
-    return host->command != NULL
-               ? host->command(host->command_arg, c, out, room, size, err)
-               : fail(err, ERR_POLICY, "%s is not run: no command may be run here", c->name);
-}
-
 struct result command_output(const struct command *c, void *out, size_t room, size_t *size,
                              struct err *err)
 {
     struct running r RUNNING_CLEANUP = {0};
 
-    if (!host_is_program())
-        return ask_host(c, out, room, size, err);
     if (!command_start(c, &r, err).ok || !take(&r, out, room, size, err).ok)
         return FAIL;
     return *size < room ? command_end(&r, err) : OK;
