@@ -209,21 +209,14 @@ struct result config_each_file(void (*each)(void *arg, const char *path, size_t 
     return OK;
 }
 
-struct result config_setting(const char *option, const char **text, struct err *err)
+struct result config_setting(const struct store_option *option, const char **text, struct err *err)
 {
-    static const char *const options[CONFIG_SETTINGS] = {
-        [CONFIG_ENDPOINT] = "endpoint",
-        [CONFIG_MODULE] = "module",
-        [CONFIG_MODULE_ARGS] = "module-args",
-    };
     const struct config_file *files[CONFIG_FILES];
 
     *text = NULL;
     if (!all_files(files, err).ok)
         return FAIL;
-    for (size_t s = 0; s < CONFIG_SETTINGS; s++)
-        for (size_t i = 0; i < CONFIG_FILES && strcmp(options[s], option) == 0 && *text == NULL;
-             i++)
-            *text = files[i]->settings[s];
+    for (size_t i = 0; i < CONFIG_FILES && *text == NULL; i++)
+        *text = store_text(&files[i]->settings, option);
     return OK;
 }

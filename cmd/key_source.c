@@ -87,19 +87,17 @@ static bool is_set(const char *const *variables)
     return false;
 }
 
-/* What the config file says for an option of a store that nothing else says anything for. */
 static struct result settle(struct store_settings *settings, const struct store_option *option,
                             struct err *err)
 {
     const char *text;
 
-    if (option->kind != STORE_TEXT || store_text(settings, option) != NULL ||
-        is_set(option->instead))
+    if (!option->in_config || store_text(settings, option) != NULL || is_set(option->before_config))
         return OK;
-    if (!config_setting(option->name, &text, err).ok)
+    if (!config_setting(option, &text, err).ok)
         return FAIL;
     store_set(settings, option, text, 0);
-    if (text != NULL)
+    if (text != NULL && !option->unsaid)
         host_explain("%s '%s' comes from the config file", option->name, text);
     return OK;
 }

@@ -15,6 +15,14 @@ struct list {
     size_t count;
 };
 
+/* struct store_value: what is given for an option of a key store. */
+struct store_value {
+    const char *text;
+    uint64_t number;
+    unsigned choice;
+    bool flag;
+};
+
 /* Which keys stand in for those that are not given. */
 enum fallback {
     FALLBACK_NONE,
@@ -22,14 +30,6 @@ enum fallback {
     FALLBACK_SEAL,    /* BULLA_KEY, else what the config file has for the path that is sealed */
     FALLBACK_KEEP,    /* BULLA_KEY, else the default keys of the config file */
     FALLBACK_OPEN     /* BULLA_KEY, else the keys by which it opens files */
-};
-
-/* struct store_value: what is given for an option of a key store. */
-struct store_value {
-    const char *text;
-    uint64_t number;
-    unsigned choice;
-    bool flag;
 };
 
 /* struct options: what the command line says; strings belong to argv. */

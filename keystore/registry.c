@@ -70,13 +70,20 @@ static void compare_name(void *arg, const struct keystore *store, const struct s
         n->found = option;
 }
 
-void registry_set(struct store_settings *s, const char *name, const char *text, uint64_t number)
+const struct store_option *registry_option(const char *name)
 {
     struct named_option n = {name, NULL};
 
     registry_options(compare_name, &n);
-    if (n.found != NULL)
-        store_set(s, n.found, text, number);
+    return n.found;
+}
+
+void registry_set(struct store_settings *s, const char *name, const char *text, uint64_t number)
+{
+    const struct store_option *option = registry_option(name);
+
+    if (option != NULL)
+        store_set(s, option, text, number);
 }
 
 static struct result not_built(const struct keystore *store, const char *reference, struct err *err)

@@ -28,6 +28,9 @@ void registry_options(void (*visit)(void *arg, const struct keystore *store,
 /* registry_has_option is true if an option is one of a store's. */
 bool registry_has_option(const struct keystore *store, const struct store_option *option);
 
+/* registry_option gives the option of a name; NULL if there is none. */
+const struct store_option *registry_option(const char *name);
+
 /* registry_set says something for the option of a name, as store_set. */
 void registry_set(struct store_settings *s, const char *name, const char *text, uint64_t number);
 

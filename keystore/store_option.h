@@ -37,10 +37,17 @@ struct store_option {
     const char *name;
     const char *metavar; /* NULL for a flag */
     enum store_option_kind kind;
-    unsigned uses;              /* of enum store_use */
-    const char *variable;       /* of the environment that stands in for a text; or NULL */
-    const char *const *instead; /* variables that the store itself reads for it; or NULL */
-    uint64_t usual, most;       /* of a number; most 0 = any */
+    unsigned uses;        /* of enum store_use */
+    const char *variable; /* of the environment that stands in for a text; or NULL */
+
+    /* A configuration may say it too, where neither that variable is set nor one of these, which
+     * the store goes by otherwise; NULL after the last, or NULL. */
+    bool in_config;
+    const char *const *before_config;
+    bool path;   /* of a file, if it has a slash */
+    bool unsaid; /* its value is not told */
+
+    uint64_t usual, most; /* of a number; most 0 = any */
     const char *unit;
     const struct choice *choices;
     const char *help;

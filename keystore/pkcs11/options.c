@@ -5,10 +5,12 @@ enum { MODULE, MODULE_ARGS, TIMEOUT, PIN_IN_URI };
 #define ALWAYS (STORE_OPENS | STORE_SEALS | STORE_MANAGES)
 
 const struct store_option pkcs11_options[] = {
-    [MODULE] = {"module", "PATH", STORE_TEXT, ALWAYS, "BULLA_PKCS11_MODULE",
+    [MODULE] = {"module", "PATH", STORE_TEXT, ALWAYS, "BULLA_PKCS11_MODULE", .in_config = true,
+                .path = true,
                 .help = "the PKCS#11 module of URIs that name none: an absolute\n"
                         "path or a name of p11-kit's; else BULLA_PKCS11_MODULE"},
     [MODULE_ARGS] = {"module-args", "TEXT", STORE_TEXT, ALWAYS, "BULLA_PKCS11_INIT_ARGS",
+                     .in_config = true, .unsaid = true,
                      .help = "what the module is initialised with, which NSS needs;\n"
                              "else BULLA_PKCS11_INIT_ARGS"},
     [TIMEOUT] = {"token-timeout", "SECONDS", STORE_NUMBER, ALWAYS, .usual = STORE_TIMEOUT,
