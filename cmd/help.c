@@ -112,6 +112,8 @@ static void print_environment(void)
                                   "bulla.new-passphrase, bulla.pin, those of\n"
                                   "credential:NAME"},
         {"XDG_CONFIG_HOME, HOME", "where the user's config file is"},
+        {"NO_COLOR, TERM",
+         "no colours on a terminal if NO_COLOR is set, or TERM is\ndumb or not set"},
         {"SOFTHSM2_CONF", "where SoftHSM has its tokens; other modules have others"},
         {"AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,\n"
          "  AWS_CREDENTIAL_EXPIRATION",
