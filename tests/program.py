@@ -8,6 +8,8 @@ import subprocess
 
 import pytest
 
+from schemas import check_lines
+
 SANITIZED = os.environ.get("BULLA_SANITIZED") == "1"
 TIMEOUT = 300  # seconds a test may take, on a machine that is busy with others
 HEX_RUN = 24  # digits of a key in a row that may not be printed
@@ -59,6 +61,7 @@ class Bulla:
         done = subprocess.run([*under, *self.command(args)], **self.setting(env), **{**pipes, **how})
         self.check(done.stdout or b"", done.stderr or b"")
         expect(done.returncode, status, done.stderr)
+        check_lines(args, done.stdout or b"", done.stderr or b"")
         return done
 
     def start(self, *args, env=None, under=(), **how):
