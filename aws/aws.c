@@ -112,7 +112,8 @@ static struct result service_endpoint(const char **out, const struct aws *aws, c
 static struct result configured_endpoint(const char **out, const struct aws *aws,
                                          const char *service, struct err *err)
 {
-    static const char *const variables[] = {"AWS_ENDPOINT_URL_KMS", "AWS_ENDPOINT_URL_STS"};
+    static const char *const variables[] = {"AWS_ENDPOINT_URL_KMS", "AWS_ENDPOINT_URL_STS",
+                                            "AWS_ENDPOINT_URL_S3"};
 
     *out = NULL;
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
@@ -127,6 +128,13 @@ static struct result configured_endpoint(const char **out, const struct aws *aws
     return OK;
 }
 
+struct result aws_custom_endpoint(const char **out, const struct aws *aws, const char *service,
+                                  struct err *err)
+{
+    *out = NULL;
+    return aws->ignores_endpoints ? OK : configured_endpoint(out, aws, service, err);
+}
+
 struct result aws_endpoint(char out[ENDPOINT_MAX], const struct aws *aws, const char *service,
                            const char *region, const char *custom, struct err *err)
 {
@@ -136,8 +144,7 @@ struct result aws_endpoint(char out[ENDPOINT_MAX], const struct aws *aws, const 
                                  .fips = aws->fips,
                                  .dual_stack = aws->dual_stack};
 
-    if (custom == NULL && !aws->ignores_endpoints &&
-        !configured_endpoint(&wish.custom, aws, service, err).ok)
+    if (custom == NULL && !aws_custom_endpoint(&wish.custom, aws, service, err).ok)
         return FAIL;
     return endpoint_find(out, &wish, err);
 }

@@ -34,8 +34,13 @@ const char *aws_setting(const struct aws *aws, const char *variable, const char 
 FALLIBLE aws_number(unsigned *out, const struct aws *aws, const char *variable, const char *key,
                     unsigned most, unsigned usual, struct err *err);
 
-/* aws_endpoint writes the URL of a service ("kms" or "sts") in a region: custom if that is not
- * NULL, else what the user's settings say. It fails as endpoint_find, and with ERR_USAGE if the
+/* aws_custom_endpoint gives the URL that the user's settings have for a service, or NULL. ERR_USAGE
+ * if the profile names a "services" section that is not there. */
+FALLIBLE aws_custom_endpoint(const char **out, const struct aws *aws, const char *service,
+                             struct err *err);
+
+/* aws_endpoint writes the URL of a service ("kms", "sts" or "s3") in a region: custom if that is
+ * not NULL, else what the user's settings say. It fails as endpoint_find, and with ERR_USAGE if the
  * profile names a "services" section that is not there. */
 FALLIBLE aws_endpoint(char out[ENDPOINT_MAX], const struct aws *aws, const char *service,
                       const char *region, const char *custom, struct err *err);

@@ -152,7 +152,6 @@ static void read_fault(struct fault *f, const struct http_answer *a, const struc
 {
     json_auto_t *json = json_read(a);
 
-    *f = (struct fault){0};
     if (json != NULL)
         read_json_fault(f, json, call, c);
     else
@@ -160,7 +159,8 @@ static void read_fault(struct fault *f, const struct http_answer *a, const struc
     if (f->name[0] == '\0')
         snprintf(f->name, sizeof f->name, "HTTP status %ld%s", a->status,
                  a->status >= 300 && a->status < 400 ? ", a redirect, which is not followed" : "");
-    (void)http_header(a, "x-amzn-requestid", f->request_id, sizeof f->request_id);
+    (void)http_header(a, call->id_header != NULL ? call->id_header : "x-amzn-requestid",
+                      f->request_id, sizeof f->request_id);
     const struct refusal *known = find(call->refusals, f->name);
     if (known == NULL)
         known = find(common, f->name);
@@ -187,11 +187,26 @@ static bool back_off(unsigned attempt, uint64_t deadline)
     return clock_wait(wait);
 }
 
+static unsigned attempts_of(const struct aws *aws, const struct call *call)
+{
+    return call->attempts > 0 ? call->attempts : aws->attempts;
+}
+
+/* When no further attempt begins. */
+static uint64_t deadline_of(const struct aws *aws, const struct call *call)
+{
+    uint64_t seconds =
+        call->patience > 0 ? (uint64_t)call->patience * attempts_of(aws, call) : aws->timeout;
+
+    return clock_ms() + seconds * 1000;
+}
+
 /* The time one attempt may take: its share of all, so that there is time for the others. */
-static long attempt_time(const struct aws *aws, uint64_t deadline)
+static long attempt_time(const struct aws *aws, const struct call *call, uint64_t deadline)
 {
     uint64_t now = clock_ms(), left = deadline > now ? deadline - now : 0;
-    uint64_t share = (uint64_t)aws->timeout * 1000 / aws->attempts;
+    uint64_t share = call->patience > 0 ? (uint64_t)call->patience * 1000
+                                        : (uint64_t)aws->timeout * 1000 / attempts_of(aws, call);
 
     if (share < ATTEMPT_LEAST)
         share = ATTEMPT_LEAST;
@@ -200,47 +215,78 @@ static long attempt_time(const struct aws *aws, uint64_t deadline)
     return share > 0 ? (long)share : 1;
 }
 
+/* Signs by what the caller lends at the time. */
+static struct result sign(struct http_request *request, struct signature *signature,
+                          const struct call *call, const struct caller *caller, bool renew,
+                          const struct credentials **c, struct err *err)
+{
+    const struct signing signing = {call->region, call->service, clock_now(), call->hash_header};
+
+    return caller->credentials(caller->arg, renew, c, err).ok
+               ? sign_request(request, signature, *c, &signing, err)
+               : FAIL;
+}
+
+/* One attempt. What a message must not repeat is looked for while the credentials are lent. */
 static struct result attempt(const struct aws *aws, const struct call *call,
-                             const struct credentials *c, long timeout, struct http_answer *answer,
-                             struct fault *fault, struct err *err)
+                             const struct caller *caller, bool renew, long timeout,
+                             struct http_answer *answer, struct fault *fault, struct err *err)
 {
     struct signature signature SIGNATURE_CLEANUP = {0};
-    struct http_request request = {.method = "POST",
+    struct http_request request = {.method = call->method != NULL ? call->method : "POST",
                                    .url = call->url,
                                    .headers = call->headers,
                                    .body = call->body,
+                                   .taker = call->taker,
+                                   .stall = call->stall,
+                                   .steady = call->steady,
                                    .timeout = timeout};
+    pthread_mutex_t *lock = caller != NULL ? caller->lock : NULL;
+    const struct credentials *c = NULL;
+    struct result r = OK;
 
-    const struct signing signing = {
-        .region = call->region, .service = call->service, .time = clock_now()};
-    if (c != NULL && !sign_request(&request, &signature, c, &signing, err).ok)
+    if (lock != NULL)
+        pthread_mutex_lock(lock);
+    if (caller != NULL)
+        r = sign(&request, &signature, call, caller, renew, &c, err);
+    if (lock != NULL)
+        pthread_mutex_unlock(lock);
+    if (!r.ok || !http_send(aws->http, &request, answer, err).ok)
         return FAIL;
-    if (!http_send(aws->http, &request, answer, err).ok)
-        return FAIL;
-    *fault = (struct fault){0};
-    if (answer->status != 200)
+    fault->status = answer->status;
+    if (answer->status / 100 == 2)
+        return OK;
+    if (lock != NULL) {
+        pthread_mutex_lock(lock);
+        r = caller->credentials(caller->arg, false, &c, err);
+    }
+    if (r.ok)
         read_fault(fault, answer, call, c);
-    return OK;
+    if (lock != NULL)
+        pthread_mutex_unlock(lock);
+    return r;
 }
 
 struct result call_send(const struct aws *aws, const struct call *call, const struct caller *caller,
                         struct http_answer *answer, struct fault *fault, struct err *err)
 {
-    uint64_t deadline = clock_ms() + (uint64_t)aws->timeout * 1000;
-    const struct credentials *c = NULL;
-    bool renew = false, renewed = false;
+    uint64_t deadline = deadline_of(aws, call);
+    bool renew = false, renewed = false, repeated = false;
 
     for (unsigned n = 1;; n++) {
-        if (caller != NULL && !caller->credentials(caller->arg, renew, &c, err).ok)
-            return FAIL;
-        renew = false;
-        struct result r = attempt(aws, call, c, attempt_time(aws, deadline), answer, fault, err);
-        if (r.ok && fault->expired && caller != NULL && !renewed) {
-            renew = renewed = true;
+        if (n > 1 && call->again != NULL)
+            call->again(call->taker->arg);
+        *fault = (struct fault){.repeated = repeated};
+        struct result r = attempt(aws, call, caller, renew, attempt_time(aws, call, deadline),
+                                  answer, fault, err);
+        renew = r.ok && fault->expired && caller != NULL && !renewed;
+        if (renew) {
+            renewed = true;
             continue;
         }
         bool again = (r.ok ? fault->class : err->class) == ERR_STORE;
-        if (again && n < aws->attempts && back_off(n, deadline))
+        repeated = repeated || again;
+        if (again && n < attempts_of(aws, call) && back_off(n, deadline))
             continue;
         if (stream_interrupted())
             return fail(err, ERR_INTERRUPTED, "interrupted");

@@ -2,6 +2,8 @@
 #ifndef BULLA_AWS_CALL_H
 #define BULLA_AWS_CALL_H
 
+#include <pthread.h>
+
 #include "aws/credentials/credentials.h"
 
 #define FAULT_NAME_MAX 64
@@ -16,14 +18,23 @@ struct refusal {
 
 /* struct call: what is asked of which service. */
 struct call {
-    const char *service; /* "kms" or "sts" */
+    const char *service; /* "kms", "sts" or "s3" */
     const char *region;
+    const char *method; /* NULL = POST */
     const char *url;
     const char *const *headers; /* "Name: value", ended by NULL */
     const char *what;           /* "kms:Decrypt", for messages */
     struct view body;
-    const char *unsaid;             /* a secret of the body, which no message may repeat; or NULL */
+    const struct http_taker *taker; /* of the body of an answer; or NULL */
+    void (*again)(void *arg); /* before each attempt but the first, with taker's arg; or NULL */
+    const char *unsaid;       /* a secret of the body, which no message may repeat; or NULL */
     const struct refusal *refusals; /* of this service alone, ended by a name of NULL; or NULL */
+    const char *id_header;          /* with the id of the request; NULL = x-amzn-requestid */
+    bool hash_header;               /* as of struct signing */
+    unsigned attempts;              /* 0 = those of the user's settings */
+    unsigned patience;              /* seconds that one attempt may take; 0 = its share of all */
+    long stall;                     /* as of struct http_request */
+    bool steady;                    /* the same */
 };
 
 /* struct fault: how a service refused; name is empty if it did not. */
@@ -34,6 +45,8 @@ struct fault {
     enum err_class class; /* ERR_STORE: a retry may help */
     const char *hint;     /* what to do, or NULL */
     bool expired;         /* new credentials may help */
+    long status;          /* of the answer, also of one that is no refusal */
+    bool repeated;        /* an earlier attempt may have been carried out */
 };
 
 /* struct caller: who calls: asked before each attempt, so that credentials are fresh. A call that
@@ -42,6 +55,7 @@ struct caller {
     struct result (*credentials)(void *arg, bool renew, const struct credentials **out,
                                  struct err *err);
     void *arg;
+    pthread_mutex_t *lock; /* held while credentials are got and used; NULL: the caller holds it */
 };
 
 /* call_send sends and retries within the time of aws->timeout. OK if the service answered: with

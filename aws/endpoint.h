@@ -14,7 +14,7 @@ bool region_is_valid(const char *region);
 
 /* struct endpoint_wish: what the user wants of an endpoint. */
 struct endpoint_wish {
-    const char *service; /* "kms" or "sts" */
+    const char *service; /* "kms", "sts" or "s3" */
     const char *region;
     const char *custom; /* a URL in place of the usual one, or NULL */
     bool fips, dual_stack;

@@ -109,7 +109,7 @@ struct result sts_assume_role(const struct aws *aws, const char *region, const s
                               struct credentials *out, struct err *err)
 {
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
-    const struct caller caller = {lend, (void *)(uintptr_t)role->with};
+    const struct caller caller = {lend, (void *)(uintptr_t)role->with, NULL};
     bool web = role->web_token != NULL;
     char session[64];
 

@@ -100,3 +100,13 @@ bool host_wait(int fd, short events, int milliseconds)
     int count = poll(ready, 2, milliseconds);
     return ready[0].revents != 0 || (count < 0 && errno != EINTR && fd >= 0);
 }
+
+struct result host_command(const struct command *c, void *out, size_t room, size_t *size,
+                           struct err *err)
+{
+    const struct host *host = host_current();
+
+    return host->command != NULL
+               ? host->command(host->command_arg, c, out, room, size, err)
+               : fail(err, ERR_POLICY, "%s is not run: no command may be run here", c->name);
+}

@@ -9,11 +9,18 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/stat.h>
 
 #include "base/err.h"
 
-struct command; /* base/command.h */
+/* struct command: another program, whose standard output is taken. */
+struct command {
+    const char *const *argv; /* the first is looked for in PATH; NULL at the end */
+    const char *name;        /* for messages */
+    unsigned seconds;        /* it may take; 0 = any time */
+    enum err_class failure;  /* of one that ends with another status than 0 */
+};
 
 /* struct host: of a handle it is made by host_init. */
 struct host {
@@ -21,8 +28,9 @@ struct host {
     int wake;     /* a descriptor to read from once it was interrupted; 0 = none: a signal wakes */
     mode_t umask; /* of the results; no file of a run is open to others before it is one */
 
-    /* Runs a command that a setting names and takes what it prints, as command_output does. NULL =
-     * no command is run; the program does it by itself. */
+    /* Runs a command to its end and takes what it prints. One that prints room bytes or more is
+     * stopped: *size is room then. One that takes too long is stopped too, and fails as ERR_STORE.
+     * NULL = no command is run. */
     struct result (*command)(void *arg, const struct command *c, void *out, size_t room,
                              size_t *size, struct err *err);
     void *command_arg;
@@ -62,6 +70,10 @@ __attribute__((format(printf, 1, 2))) void host_explain(const char *fmt, ...);
  * handler, and from any thread. */
 void host_interrupt(struct host *h);
 void host_resume(struct host *h);
+
+/* host_command has this thread's host run a command; ERR_POLICY if it runs none. */
+FALLIBLE host_command(const struct command *c, void *out, size_t room, size_t *size,
+                      struct err *err);
 
 /* host_wait waits until a descriptor is ready for events of poll(2), or this thread's host is
  * interrupted, at most so many milliseconds, -1 = for ever. True if the descriptor is ready, as it

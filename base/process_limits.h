@@ -6,14 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define LIMITS_DESCRIPTORS_MAX 1024           /* FD_SETSIZE */
 #define LIMITS_THREAD_STACK ((size_t)2 << 20) /* bytes */
-
-/* limits_prepare makes the most of the limits of the process, once, before any thread starts. It
- * raises what may be raised: the number of descriptors, but not above what fits into a set of
- * select(2), which libraries may use, and the memory that may be locked. Threads, those of
- * libraries too, get a stack of one size, which is otherwise that of the first thread (ulimit -s).
- * Where address space is limited, they share one heap: each further one would take 64 MiB. */
-void limits_prepare(void);
 
 /* limits_descriptors is the number of descriptors that may be open at once, 1024 at most. */
 unsigned limits_descriptors(void);

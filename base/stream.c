@@ -121,6 +121,26 @@ static struct result end_reached(struct source *s, struct err *err)
     return s->ended ? s->end(s->end_arg, err) : OK;
 }
 
+static void tell_watch(const struct source *s, size_t n)
+{
+    if (s->watch != NULL)
+        s->watch->read(s->watch->arg, n);
+}
+
+/* As many of the remote bytes as there are. */
+static struct result read_remote(struct source *s, void *buf, size_t size, size_t *got,
+                                 struct err *err)
+{
+    uint64_t left = s->remote->size - s->remote_at;
+
+    *got = left < size ? (size_t)left : size;
+    if (!s->remote->read_at(s->remote->arg, s->remote_at, buf, *got, err).ok)
+        return FAIL;
+    s->remote_at += *got;
+    tell_watch(s, *got);
+    return OK;
+}
+
 /* *n is less than 0 if the call is to be made again. */
 static struct result read_some(struct source *s, void *buf, size_t size, ssize_t *n,
                                struct err *err)
@@ -143,9 +163,16 @@ static struct result read_some(struct source *s, void *buf, size_t size, ssize_t
 
 struct result source_read(struct source *s, void *buf, size_t size, size_t *got, struct err *err)
 {
-    size_t have = take_ahead(s, buf, size);
+    size_t have = take_ahead(s, buf, size), more;
     char *at = buf;
 
+    if (s->remote != NULL) {
+        *got = have;
+        if (!read_remote(s, at + have, size - have, &more, err).ok)
+            return FAIL;
+        *got = have + more;
+        return OK;
+    }
     while (have < size && !s->ended) {
         ssize_t n;
         if (!read_some(s, at + have, size - have, &n, err).ok)
@@ -157,8 +184,7 @@ struct result source_read(struct source *s, void *buf, size_t size, size_t *got,
         if (n == 0)
             break;
         have += (size_t)n;
-        if (s->watch != NULL)
-            s->watch->read(s->watch->arg, (size_t)n);
+        tell_watch(s, (size_t)n);
     }
     *got = have;
     return OK;
@@ -166,9 +192,15 @@ struct result source_read(struct source *s, void *buf, size_t size, size_t *got,
 
 bool source_extent(const struct source *s, uint64_t *offset, uint64_t *size)
 {
-    struct stat st;
-    off_t at = lseek(s->fd, 0, SEEK_CUR);
     size_t ahead = s->ahead_size - s->ahead_at;
+    struct stat st;
+
+    if (s->remote != NULL) {
+        *offset = s->remote_at - ahead;
+        *size = s->remote->size - *offset;
+        return true;
+    }
+    off_t at = lseek(s->fd, 0, SEEK_CUR);
 
     if (at < (off_t)ahead || fstat(s->fd, &st) != 0 || !S_ISREG(st.st_mode))
         return false;
@@ -177,8 +209,21 @@ bool source_extent(const struct source *s, uint64_t *offset, uint64_t *size)
     return true;
 }
 
+struct result source_rewind(struct source *s, struct err *err)
+{
+    source_forget(s);
+    s->remote_at = 0;
+    if (s->remote == NULL && lseek(s->fd, 0, SEEK_SET) != 0)
+        return fail_errno(err, "cannot read '%s' from its beginning", s->name);
+    return OK;
+}
+
 void source_expect(const struct source *s)
 {
+    if (s->remote != NULL) {
+        s->remote->expect(s->remote->arg);
+        return;
+    }
     (void)posix_fadvise(s->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 }
 
@@ -195,6 +240,10 @@ struct result source_read_at(const struct source *s, uint64_t offset, void *buf,
     char *at = buf;
     size_t have = 0;
 
+    if (s->remote != NULL) {
+        tell_watch(s, size);
+        return s->remote->read_at(s->remote->arg, offset, buf, size, err);
+    }
     while (have < size) {
         if (stream_interrupted())
             return fail(err, ERR_INTERRUPTED, "interrupted");
@@ -206,8 +255,7 @@ struct result source_read_at(const struct source *s, uint64_t offset, void *buf,
         if (n == 0)
             return source_changed(s, err);
         have += (size_t)n;
-        if (s->watch != NULL)
-            s->watch->read(s->watch->arg, (size_t)n);
+        tell_watch(s, (size_t)n);
     }
     return OK;
 }
@@ -236,6 +284,8 @@ struct result source_skip(struct source *s, uint64_t size, uint64_t *got, struct
  * until it is. */
 void source_settle(const struct source *s)
 {
+    if (s->remote != NULL)
+        return;
     if (host_is_program() && fcntl(s->fd, F_SETLEASE, F_RDLCK) == 0) {
         (void)fcntl(s->fd, F_SETLEASE, F_UNLCK);
         return;
@@ -247,7 +297,7 @@ struct result source_unchanged(const struct source *s, const struct stat *before
 {
     struct stat now;
 
-    if (!S_ISREG(before->st_mode))
+    if (s->remote != NULL || !S_ISREG(before->st_mode))
         return OK;
     if (fstat(s->fd, &now) != 0)
         return fail_errno(err, "cannot look at '%s' again", s->name);
@@ -260,7 +310,7 @@ bool source_touched(const struct source *s, const struct stat *before)
 {
     struct stat now;
 
-    return S_ISREG(before->st_mode) &&
+    return s->remote == NULL && S_ISREG(before->st_mode) &&
            (fstat(s->fd, &now) != 0 || now.st_ctim.tv_sec != before->st_ctim.tv_sec ||
             now.st_ctim.tv_nsec != before->st_ctim.tv_nsec);
 }

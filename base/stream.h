@@ -20,10 +20,22 @@ struct watch {
     void *arg;
 };
 
-/* struct source: a readable descriptor, which belongs to somebody else, and its name for messages.
+/* struct remote: bytes of a known number that are no file's, and can be read at any place; threads
+ * may do so at once. */
+struct remote {
+    struct result (*read_at)(void *arg, uint64_t offset, void *buf, size_t size, struct err *err);
+    void (*expect)(void *arg); /* says that all will be read */
+    void *arg;
+    uint64_t size;
+};
+
+/* struct source: a readable descriptor, or remote bytes, which belong to somebody else, and a name
+ * for messages.
  */
 struct source {
     int fd;
+    const struct remote *remote; /* NULL: the descriptor's */
+    uint64_t remote_at;          /* how many of these were read in order */
     const char *name;
     const struct watch *watch; /* told of what is read; NULL = nobody */
     uint8_t *ahead;            /* bytes that were put back, owned; NULL if none */
@@ -46,6 +58,10 @@ FALLIBLE source_look(const struct source *s, struct stat *st, struct err *err);
 
 /* source_read fills buf with size bytes; *got is less only at the end of the source. */
 FALLIBLE source_read(struct source *s, void *buf, size_t size, size_t *got, struct err *err);
+
+/* source_rewind goes back to the beginning of a source of remote bytes or of a file, and drops what
+ * was put back. */
+FALLIBLE source_rewind(struct source *s, struct err *err);
 
 /* source_extent is true if the rest of the source is a file that can be read at any place: *offset
  * is where that begins in the file and *size its bytes, as far as the system knows now. */

@@ -136,8 +136,12 @@ static const char *variable(void *arg, const char *name)
     return getenv(name);
 }
 
+/* One process, one user: two sessions of a run have the same memory of what tokens refused. */
+static struct store_states states;
+
 void common_env(struct keystore_env *env, const struct options *o)
 {
+    env->states = &states;
     env->environment = (struct environment){.get = variable};
     env->warn = terminal_warn;
     env->credentials = key_alias_credentials();

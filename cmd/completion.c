@@ -75,11 +75,11 @@ static const struct script {
 
 /* struct answer: what is being completed. */
 struct answer {
-    const char *begun;                 /* the word, as far as it is typed */
-    const char *lead;                  /* what stands before begun in the word: "--key=" */
-    char *ring;                        /* "PATH#" or "PATH#NAME:" of the key */
-    bool versions;                     /* of that name */
-    char last[SLOT_KEY_LABEL_MAX + 1]; /* name that was offered: its versions are together */
+    const char *begun;                /* the word, as far as it is typed */
+    const char *lead;                 /* what stands before begun in the word: "--key=" */
+    char *ring;                       /* "PATH#" or "PATH#NAME:" of the key */
+    bool versions;                    /* of that name */
+    char last[KEY_INFO_NAME_MAX + 1]; /* name that was offered: its versions are together */
 };
 
 static void offer(const struct answer *a, const char *before, const char *word, const char *means)
@@ -132,7 +132,7 @@ static void offer_ring(struct answer *a)
     struct key_sink sink = {.row = offer_of_ring, .arg = a};
     struct session s SESSION_CLEANUP = {.env = {.credentials = key_alias_credentials()}};
     char *reference STRING_CLEANUP = NULL;
-    const struct keystore_ops *ops;
+    const struct keystore *store;
     const char *rest;
     struct err ignored;
 
@@ -142,9 +142,9 @@ static void offer_ring(struct answer *a)
     if (a->ring != NULL && file != NULL && key_alias_descriptor(file) < 0 &&
         session_open(&s, NULL, 0, &ignored).ok &&
         key_alias_resolve(file, &reference, &ignored).ok &&
-        registry_find(&ops, &rest, reference, &ignored).ok && ops->file != NULL &&
-        ops->list != NULL)
-        (void)!ops->list(&s.env, rest, &sink, &ignored).ok;
+        registry_find(&store, &rest, reference, &ignored).ok && store->file != NULL &&
+        store->admin->list != NULL)
+        (void)!store->admin->list(&s.env, rest, &sink, &ignored).ok;
     string_free(&a->ring);
 }
 

@@ -109,17 +109,17 @@ static void allow_key(void *arg, enum use use, const char *given)
 {
     struct plan *p = arg;
     char *reference STRING_CLEANUP = NULL, *path STRING_CLEANUP = NULL;
-    const struct keystore_ops *ops;
+    const struct keystore *store;
     const char *rest;
     struct err ignored;
 
     if (!common_reference(given, &reference, &ignored).ok ||
-        !registry_find(&ops, &rest, reference, &ignored).ok ||
-        (ops->file != NULL && !ops->file(rest, &path, &ignored).ok)) {
+        !registry_find(&store, &rest, reference, &ignored).ok ||
+        (store->file != NULL && !store->file(rest, &path, &ignored).ok)) {
         p->reach = REACH_PROGRAMS;
         return;
     }
-    p->reach = ops->reach > p->reach ? ops->reach : p->reach;
+    p->reach = store->reach > p->reach ? store->reach : p->reach;
     if (path == NULL || descriptor_number(path) >= 0)
         return;
     p->makes = p->makes || use == USE_NEW_KEY;

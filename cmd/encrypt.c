@@ -4,11 +4,11 @@
 
 #include "base/atomic_file.h"
 #include "base/cleanup.h"
-#include "base/command.h"
 #include "base/host.h"
 #include "base/stream.h"
 #include "base/text.h"
 #include "cmd/batch.h"
+#include "cmd/command.h"
 #include "cmd/common.h"
 #include "cmd/key_source.h"
 #include "cmd/seal_keys.h"

@@ -129,7 +129,7 @@ static void print_environment(void)
          "  AWS_METADATA_SERVICE_NUM_ATTEMPTS",
          "the credentials of an EC2 machine"},
         {"AWS_REGION, AWS_DEFAULT_REGION", "the region"},
-        {"AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_KMS, AWS_ENDPOINT_URL_STS,\n"
+        {"AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_KMS, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL_STS,\n"
          "  AWS_IGNORE_CONFIGURED_ENDPOINT_URLS, AWS_USE_FIPS_ENDPOINT,\n"
          "  AWS_USE_DUALSTACK_ENDPOINT",
          "the address"},

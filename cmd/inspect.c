@@ -32,17 +32,16 @@ static const char *copy_state(const struct sealed *f, unsigned i)
 }
 
 /* The value of one header field of a slot as text; the caller frees. */
-static char *field_text(const struct slot *slot, enum slot_field field)
+static char *field_text(const struct slot *slot, const struct slot_field *field)
 {
-    const struct slot_field_info *info = slot_field_info(field);
     struct view v = slot_view(slot, field);
     char *out = malloc(TEXT_ESCAPED(v.size) + 16);
 
     if (out == NULL)
         return NULL;
-    if (info->kind == SLOT_NUMBER)
+    if (field->kind == SLOT_NUMBER)
         snprintf(out, 16, "%" PRIu32, slot_number(slot, field));
-    else if (info->kind == SLOT_TEXT)
+    else if (field->kind == SLOT_TEXT)
         text_escape(out, TEXT_ESCAPED(v.size), v.bytes, v.size);
     else
         text_hex(out, v.bytes, v.size);
@@ -55,12 +54,12 @@ static void show_slot(const struct slot *slot, size_t number)
     if (!slot_understood(slot))
         terminal_print(" (0x%04x), not understood by this bulla", slot->code);
     terminal_print("\n");
-    for (const enum slot_field *f = slot->method->fields; *f != SLOT_NO_FIELD; f++) {
+    for (const struct slot_field *const *f = slot->method->fields; *f != NULL; f++) {
         char *text STRING_CLEANUP = field_text(slot, *f);
         if (text == NULL)
             terminal_lost();
         else if (text[0] != '\0')
-            terminal_print("    %-14s%s\n", slot_field_info(*f)->name, text);
+            terminal_print("    %-14s%s\n", (*f)->name, text);
     }
 }
 
@@ -129,15 +128,15 @@ static json_t *slot_json(const struct slot *slot)
     json_t *json = json_pack("{s:s, s:i, s:b}", "method", slot->method->name, "code", slot->code,
                              "understood", slot_understood(slot));
 
-    for (const enum slot_field *f = slot->method->fields; *f != SLOT_NO_FIELD; f++) {
+    for (const struct slot_field *const *f = slot->method->fields; *f != NULL; f++) {
         char *text STRING_CLEANUP = field_text(slot, *f);
         struct view v = slot_view(slot, *f);
         char name[32];
-        snprintf(name, sizeof name, "%s", slot_field_info(*f)->name);
+        snprintf(name, sizeof name, "%s", (*f)->name);
         for (char *c = name; *c != '\0'; c++)
             if (*c == ' ')
                 *c = '_';
-        enum slot_kind kind = slot_field_info(*f)->kind;
+        enum slot_kind kind = (*f)->kind;
         terminal_put(json, name,
                      kind == SLOT_NUMBER ? json_integer(slot_number(slot, *f))
                      : kind == SLOT_TEXT ? terminal_text(v.bytes, v.size)

@@ -47,12 +47,12 @@ struct result key_target_read(struct key_target *t, const char *given, const str
         !common_reference(given, &t->reference, err).ok ||
         !key_source_settle(&t->session.env, t->reference, err).ok)
         return FAIL;
-    return registry_find(&t->ops, &t->rest, t->reference, err);
+    return registry_find(&t->store, &t->rest, t->reference, err);
 }
 
 struct result key_cannot(const struct key_target *t, const char *what, struct err *err)
 {
-    return fail(err, ERR_UNSUPPORTED, "the %s key store does not %s", t->ops->name, what);
+    return fail(err, ERR_UNSUPPORTED, "the %s key store does not %s", t->store->ops->name, what);
 }
 
 int key_failed(const char *given, struct err *err)
@@ -83,7 +83,7 @@ void key_tell(const struct options *o, const struct key_target *t, const struct 
 struct result key_change(const struct key_target *t, enum key_change what, struct key_info *info,
                          struct err *err)
 {
-    if (t->ops->change == NULL)
+    if (t->store->admin->change == NULL)
         return key_cannot(t, "keep states of keys", err);
-    return t->ops->change(&t->session.env, t->rest, what, info, err);
+    return t->store->admin->change(&t->session.env, t->rest, what, info, err);
 }

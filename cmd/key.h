@@ -12,7 +12,7 @@ struct key_target {
     struct session session; /* without keys */
     char *reference;
     const char *rest; /* as the store takes it */
-    const struct keystore_ops *ops;
+    const struct keystore *store;
 };
 
 #define KEY_TARGET_CLEANUP __attribute__((cleanup(key_target_free)))

@@ -32,12 +32,12 @@ static struct result export_public(const struct options *o, struct err *err)
 
     if (!key_target_read(&t, o->operands.items[0], o, err).ok)
         return FAIL;
-    if (t.ops->export_public == NULL)
+    if (t.store->admin->export_public == NULL)
         return key_cannot(&t, "have public keys", err);
     /* Opened, so that the output cannot take the place of what the key lives in. */
     if (!keyset_open(&t.session.keys, &t.session.env, (const char *const[]){t.reference}, 1, err)
              .ok ||
-        !t.ops->export_public(&t.session.env, t.rest, &text, err).ok)
+        !t.store->admin->export_public(&t.session.env, t.rest, &text, err).ok)
         return FAIL;
     return write_public(text, o, &t.session, err);
 }

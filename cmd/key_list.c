@@ -75,13 +75,13 @@ static struct result list_one(const char *given, const struct options *o, bool *
 
     if (!key_target_read(&t, given, o, err).ok)
         return FAIL;
-    if (t.ops->list == NULL)
+    if (t.store->admin->list == NULL)
         return key_cannot(&t, "list keys", err);
     if (!ring_compare_ring(ages, t.reference, err).ok)
         return FAIL;
     struct listing listing = {t.reference, o->json, headed, NULL, ages};
     struct key_sink sink = {row, begin, fact, &listing};
-    struct result r = t.ops->list(&t.session.env, t.rest, &sink, err);
+    struct result r = t.store->admin->list(&t.session.env, t.rest, &sink, err);
     end_object(&listing);
     return r;
 }

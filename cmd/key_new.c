@@ -36,9 +36,9 @@ static struct result key_new(const struct options *o, struct err *err)
     if (!read_days(o->rotate_after, &want.rotate_after, err).ok ||
         !key_target_read(&t, o->operands.items[0], o, err).ok)
         return FAIL;
-    if (t.ops->create == NULL)
+    if (t.store->admin->create == NULL)
         return key_cannot(&t, "make keys", err);
-    if (!t.ops->create(&t.session.env, t.rest, &want, &info, err).ok)
+    if (!t.store->admin->create(&t.session.env, t.rest, &want, &info, err).ok)
         return FAIL;
     if (o->json)
         terminal_json(key_info_json(t.reference, &info));
@@ -96,7 +96,7 @@ static void tell_copies(const struct key_target *t, const struct key_info *info)
     char *path STRING_CLEANUP = NULL;
     struct err ignored;
 
-    if (t->ops->file == NULL || !t->ops->file(t->rest, &path, &ignored).ok)
+    if (t->store->file == NULL || !t->store->file(t->rest, &path, &ignored).ok)
         return;
     terminal_note("a copy of '%s' in another place lacks the new version: copy it again before "
                   "'bulla rewrap'%s",
@@ -113,9 +113,9 @@ static struct result rotate(const struct options *o, struct err *err)
 
     if (!key_target_read(&t, o->operands.items[0], o, err).ok)
         return FAIL;
-    if (t.ops->rotate == NULL)
+    if (t.store->admin->rotate == NULL)
         return key_cannot(&t, "make key versions", err);
-    if (!t.ops->rotate(&t.session.env, t.rest, clock_now(), &info, err).ok)
+    if (!t.store->admin->rotate(&t.session.env, t.rest, clock_now(), &info, err).ok)
         return FAIL;
     key_tell(o, &t, &info);
     if (!o->json)

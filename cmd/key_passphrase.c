@@ -9,9 +9,9 @@ static struct result protect(const struct options *o, struct err *err)
 
     if (!key_target_read(&t, o->operands.items[0], o, err).ok)
         return FAIL;
-    if (t.ops->protect == NULL)
+    if (t.store->admin->protect == NULL)
         return key_cannot(&t, "take passphrases", err);
-    if (!t.ops->protect(&t.session.env, t.rest, o->remove, err).ok)
+    if (!t.store->admin->protect(&t.session.env, t.rest, o->remove, err).ok)
         return FAIL;
     terminal_note("keyring '%s' has %s", t.rest,
                   o->remove ? "no passphrase now" : "a new passphrase");

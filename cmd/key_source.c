@@ -102,15 +102,15 @@ static struct result setting(enum config_setting what, const char **text, struct
 struct result key_source_settle(struct keystore_env *env, const char *reference, struct err *err)
 {
     static const char *const endpoints[] = {"AWS_ENDPOINT_URL_KMS", "AWS_ENDPOINT_URL", NULL};
-    const struct keystore_ops *ops;
+    const struct keystore *store;
     struct err ignored;
     const char *rest;
 
-    if (!registry_find(&ops, &rest, reference, &ignored).ok)
+    if (!registry_find(&store, &rest, reference, &ignored).ok)
         return OK; /* whoever opens it says why */
-    if (ops->reach == REACH_PROGRAMS && env->endpoint == NULL && !is_set(endpoints))
+    if (store->reach == REACH_PROGRAMS && env->endpoint == NULL && !is_set(endpoints))
         return setting(CONFIG_ENDPOINT, &env->endpoint, err);
-    bool module = ops->reach == REACH_MODULES && strstr(rest, "module-") == NULL;
+    bool module = store->reach == REACH_MODULES && strstr(rest, "module-") == NULL;
     if (module && env->token.module == NULL && !setting(CONFIG_MODULE, &env->token.module, err).ok)
         return FAIL;
     return !module || env->token.module_args != NULL

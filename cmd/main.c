@@ -7,16 +7,17 @@
 #include <unistd.h>
 
 #include "base/host.h"
-#include "base/process_limits.h"
 #include "base/secret.h"
 #include "base/stack.h"
 #include "base/threads.h"
+#include "cmd/command.h"
 #include "cmd/config.h"
 #include "cmd/confine.h"
 #include "cmd/descriptors.h"
 #include "cmd/help.h"
 #include "cmd/options.h"
 #include "cmd/progress.h"
+#include "cmd/raised_limits.h"
 #include "cmd/report.h"
 #include "cmd/terminal.h"
 #include "keystore/registry.h"
@@ -96,6 +97,13 @@ static void keep_keys_in_memory(void)
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
+static struct result run_command(void *arg, const struct command *c, void *out, size_t room,
+                                 size_t *size, struct err *err)
+{
+    (void)arg;
+    return command_output(c, out, room, size, err);
+}
+
 static int run(int argc, char **argv, struct options *o)
 {
     const struct verb *verb;
@@ -144,11 +152,12 @@ static int begin(void *arg)
     if (!terminal_begin(&err).ok)
         return terminal_error(&err);
     keep_keys_in_memory();
-    limits_prepare();
+    limits_raise();
     catch_signals();
     secret_last_resort(no_way_on);
     host_program()->umask = umask(077); /* results get theirs when they are whole */
     host_program()->tell = terminal_warn;
+    host_program()->command = run_command;
     int status = terminal_finish(run(start->argc, start->argv, &o));
     options_free(&o);
     config_forget();

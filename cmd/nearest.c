@@ -139,15 +139,15 @@ static void tell(const struct nearest *n, struct err *err)
 static char *missing_file(const char *given)
 {
     char *found STRING_CLEANUP = NULL, *reference STRING_CLEANUP = NULL, *path = NULL;
-    const struct keystore_ops *ops;
+    const struct keystore *store;
     const char *rest;
     struct err ignored;
 
     if (common_is_name(given) && !config_key(given, &found, &ignored).ok)
         return NULL;
     if (!key_alias_resolve(found != NULL ? found : given, &reference, &ignored).ok ||
-        !registry_find(&ops, &rest, reference, &ignored).ok || ops->file == NULL ||
-        !ops->file(rest, &path, &ignored).ok)
+        !registry_find(&store, &rest, reference, &ignored).ok || store->file == NULL ||
+        !store->file(rest, &path, &ignored).ok)
         return NULL;
     if (access(path, F_OK) != 0 && errno == ENOENT)
         return path;

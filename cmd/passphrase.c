@@ -1,4 +1,5 @@
 #include "cmd/passphrase.h"
+#include "cmd/command.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/command.h"
 #include "base/host.h"
 #include "base/secret_file.h"
 #include "base/stream.h"

@@ -21,10 +21,10 @@ static void library(void *arg, const char *name, const char *version)
     terminal_print("%s %s, ", name, version);
 }
 
-static void store(void *arg, const char *name, bool built)
+static void store(void *arg, const struct keystore *store)
 {
     (void)arg;
-    terminal_print(" %s%s;", name, built ? "" : " (not in this build)");
+    terminal_print(" %s%s;", store->title, store->ops != NULL ? "" : " (not in this build)");
 }
 
 void report_version(void)

@@ -8,8 +8,8 @@
 /* struct aged: one version of a key in one ring. */
 struct aged {
     size_t ring;
-    char name[SLOT_KEY_NAME_MAX + 1];
-    char id[2 * SLOT_KEY_ID_SIZE + 1];
+    char name[KEY_INFO_NAME_MAX + 1];
+    char id[sizeof(((struct key_info *)0)->id)];
     char check[sizeof((struct key_info *)NULL)->check];
     uint32_t version, highest; /* that the ring knows of the key */
     enum key_state state;

@@ -73,14 +73,23 @@ static struct result copy_slots(struct envelope *e, const struct slot *slots, si
     return OK;
 }
 
-static struct result check_caps(const struct envelope *e, struct err *err)
+/* The number of slots that are of the same method as one of them. */
+static size_t count_like(const struct envelope *e, const struct slot *slot)
 {
-    size_t passphrases = 0;
+    size_t count = 0;
 
     for (size_t i = 0; i < e->slot_count; i++)
-        passphrases += e->slots[i].code == SLOT_PASSPHRASE;
-    if (passphrases > SLOT_PASSPHRASES_MAX)
-        return fail(err, ERR_USAGE, "an envelope has at most %d passphrases", SLOT_PASSPHRASES_MAX);
+        count += e->slots[i].method == slot->method;
+    return count;
+}
+
+static struct result check_caps(const struct envelope *e, struct err *err)
+{
+    for (size_t i = 0; i < e->slot_count; i++) {
+        const struct slot_method *m = e->slots[i].method;
+        if (m->most > 0 && count_like(e, &e->slots[i]) > m->most)
+            return fail(err, ERR_USAGE, "an envelope has at most %u %s", m->most, m->plural);
+    }
     if (e->slot_count < 1 || e->slot_count > SLOTS_MAX)
         return fail(err, ERR_USAGE, "an envelope has 1 to %d keys", SLOTS_MAX);
     return OK;
@@ -179,13 +188,15 @@ struct result envelope_tag(const struct envelope *e, const struct branch_key *br
     return w.bad ? fail(err, ERR_FAILED, "the slots do not fit an envelope") : OK;
 }
 
-bool envelope_tag_fits(const struct envelope *e, const struct branch_key *branch_key)
+struct result envelope_tag_fits(const struct envelope *e, const struct branch_key *branch_key,
+                                bool *fits, struct err *err)
 {
     uint8_t tag[SHA256_SIZE];
-    struct err ignored;
 
-    return envelope_tag(e, branch_key, tag, &ignored).ok &&
-           sodium_memcmp(tag, e->tag, SHA256_SIZE) == 0;
+    if (!envelope_tag(e, branch_key, tag, err).ok)
+        return FAIL;
+    *fits = sodium_memcmp(tag, e->tag, SHA256_SIZE) == 0;
+    return OK;
 }
 
 struct result envelope_fit(struct envelope *e, struct err *err)

@@ -80,7 +80,8 @@ FALLIBLE envelope_unwrap(const struct envelope *e, const struct crypto *crypto,
  * move by itself count as empty. envelope_tag_fits compares it with the tag of the envelope. */
 FALLIBLE envelope_tag(const struct envelope *e, const struct branch_key *branch_key,
                       uint8_t out[SHA256_SIZE], struct err *err);
-bool envelope_tag_fits(const struct envelope *e, const struct branch_key *branch_key);
+FALLIBLE envelope_tag_fits(const struct envelope *e, const struct branch_key *branch_key,
+                           bool *fits, struct err *err);
 
 /* envelope_body_context writes the context of the body. */
 struct view envelope_body_context(const struct envelope *e, uint8_t out[ENVELOPE_CONTEXT_SIZE]);

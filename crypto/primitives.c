@@ -6,6 +6,7 @@
 #include <openssl/kdf.h>
 #include <pthread.h>
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +20,8 @@ struct algorithms {
     pthread_mutex_t lock;
     EVP_CIPHER *gcm, *ecb;
     EVP_KDF *hkdf;
-    bool ready; /* all of them */
+    bool ready;          /* all of them */
+    atomic_uint holders; /* of the context that has them */
 };
 
 struct crypto {
@@ -50,6 +52,7 @@ struct result crypto_new(struct crypto **out, struct err *err)
     if (c->algorithms == NULL)
         return fail(err, ERR_FAILED, "out of memory");
     pthread_mutex_init(&c->algorithms->lock, NULL);
+    c->algorithms->holders = 1;
     c->lib = OSSL_LIB_CTX_new();
     if (c->lib == NULL)
         return openssl_failed(err, "cannot initialise OpenSSL");
@@ -58,12 +61,18 @@ struct result crypto_new(struct crypto **out, struct err *err)
     return OK;
 }
 
+struct crypto *crypto_share(const struct crypto *crypto)
+{
+    atomic_fetch_add(&crypto->algorithms->holders, 1);
+    return (struct crypto *)(uintptr_t)crypto;
+}
+
 void crypto_free(struct crypto **crypto)
 {
     struct crypto *c = *crypto;
 
     *crypto = NULL;
-    if (c == NULL)
+    if (c == NULL || (c->algorithms != NULL && atomic_fetch_sub(&c->algorithms->holders, 1) > 1))
         return;
     if (c->algorithms != NULL) {
         EVP_KDF_free(c->algorithms->hkdf);

@@ -29,7 +29,10 @@ void crypto_alone(void);
  * of OpenSSL is fetched when it is needed first. */
 FALLIBLE crypto_new(struct crypto **out, struct err *err);
 
-/* crypto_free frees *crypto, which may be NULL, and makes it that. */
+/* crypto_share is the same context for one more holder, who frees it too. */
+struct crypto *crypto_share(const struct crypto *crypto);
+
+/* crypto_free lets *crypto go, which may be NULL, and makes it that; the last holder frees it. */
 void crypto_free(struct crypto **crypto);
 
 /* crypto_library is the library context, for what takes one (an OSSL_LIB_CTX). */

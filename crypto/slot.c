@@ -1,76 +1,26 @@
 #include "crypto/slot.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "crypto/passphrase.h"
-
-static const struct slot_field_info fields[] = {
-    [SLOT_KEY_ID] = {"key id", SLOT_FIXED, SLOT_KEY_ID_SIZE, SLOT_KEY_ID_SIZE},
-    [SLOT_KEY_VERSION] = {"key version", SLOT_NUMBER, 1, UINT32_MAX},
-    [SLOT_KEY_NAME] = {"key name", SLOT_TEXT, 1, SLOT_KEY_NAME_MAX},
-    [SLOT_SALT] = {"salt", SLOT_FIXED, KDF_SALT_SIZE, KDF_SALT_SIZE},
-    [SLOT_PASSES] = {"passes", SLOT_NUMBER, KDF_PASSES, KDF_PASSES_MAX},
-    [SLOT_MEMORY] = {"memory KiB", SLOT_NUMBER, KDF_MEMORY_KIB, KDF_MEMORY_KIB_MAX},
-    [SLOT_HINT] = {"hint", SLOT_TEXT, 0, SLOT_HINT_MAX},
-    [SLOT_SPKI_HASH] = {"SPKI SHA-256", SLOT_FIXED, SHA256_SIZE, SHA256_SIZE},
-    [SLOT_TOKEN_LABEL] = {"token label", SLOT_TEXT, 0, SLOT_TOKEN_LABEL_MAX},
-    [SLOT_TOKEN_SERIAL] = {"token serial", SLOT_TEXT, 0, SLOT_TOKEN_SERIAL_MAX},
-    [SLOT_KEY_LABEL] = {"key label", SLOT_TEXT, 0, SLOT_KEY_LABEL_MAX},
-    [SLOT_CKA_ID] = {"CKA_ID", SLOT_BYTES, 1, SLOT_CKA_ID_MAX},
-    [SLOT_OPTIONAL_CKA_ID] = {"CKA_ID", SLOT_BYTES, 0, SLOT_CKA_ID_MAX},
-    [SLOT_CHECK_VALUE] = {"check value", SLOT_BYTES, 0, SLOT_CHECK_VALUE_MAX},
-    [SLOT_KEY_ARN] = {"key ARN", SLOT_TEXT, SLOT_KEY_ARN_MIN, SLOT_KEY_ARN_MAX},
-    [SLOT_MATERIAL_ID] = {"key material id", SLOT_TEXT, 0, SLOT_MATERIAL_ID_MAX},
-};
-
-#define KEYRING_FIELDS                                                                             \
-    {                                                                                              \
-        SLOT_KEY_ID, SLOT_KEY_VERSION, SLOT_KEY_NAME                                               \
-    }
-#define TOKEN_PAIR_FIELDS                                                                          \
-    {                                                                                              \
-        SLOT_SPKI_HASH, SLOT_TOKEN_LABEL, SLOT_TOKEN_SERIAL, SLOT_KEY_LABEL, SLOT_OPTIONAL_CKA_ID  \
-    }
-#define TOKEN_AES_FIELDS                                                                           \
-    {                                                                                              \
-        SLOT_CHECK_VALUE, SLOT_TOKEN_LABEL, SLOT_TOKEN_SERIAL, SLOT_KEY_LABEL, SLOT_CKA_ID         \
-    }
-
-static const struct slot_method methods[] = {
-    {SLOT_KEYRING_XAES, "keyring-xaes", 72, 72, KEYRING_FIELDS},
-    {SLOT_KEYRING_X25519, "keyring-x25519", 80, 80, KEYRING_FIELDS},
-    {SLOT_PASSPHRASE, "passphrase", 72, 72, {SLOT_SALT, SLOT_PASSES, SLOT_MEMORY, SLOT_HINT}},
-    {SLOT_KEYRING_MLKEM768_X25519, "keyring-mlkem768-x25519", 1168, 1168, KEYRING_FIELDS},
-    {SLOT_PKCS11_RSA_OAEP_SHA256, "pkcs11-rsa-oaep-sha256", 256, 512, TOKEN_PAIR_FIELDS},
-    {SLOT_PKCS11_RSA_OAEP_SHA1, "pkcs11-rsa-oaep-sha1", 256, 512, TOKEN_PAIR_FIELDS},
-    {SLOT_PKCS11_P256_HPKE, "pkcs11-p256-hpke", 113, 113, TOKEN_PAIR_FIELDS},
-    {SLOT_PKCS11_P384_HPKE, "pkcs11-p384-hpke", 145, 145, TOKEN_PAIR_FIELDS},
-    {SLOT_PKCS11_AES_GCM, "pkcs11-aes-gcm", 60, 60, TOKEN_AES_FIELDS},
-    {SLOT_PKCS11_AES_KW, "pkcs11-aes-kw", 40, 40, TOKEN_AES_FIELDS},
-    {SLOT_AWSKMS, "awskms", 1, SLOT_WRAP_MAX, {SLOT_KEY_ARN, SLOT_MATERIAL_ID}},
-    {SLOT_EXTERNAL, "external", 1, SLOT_WRAP_MAX, {SLOT_KEY_NAME}},
-    {0, "unknown", 0, SLOT_WRAP_MAX, {SLOT_NO_FIELD}}, /* the last: all other codes */
-};
+/* Of all codes that no store has. */
+static const struct slot_method unknown = {.name = "unknown", .wrap_max = SLOT_WRAP_MAX};
 
 static const struct slot_method *method_by_code(unsigned code)
 {
-    const struct slot_method *row = methods;
+    const struct slot_method *found = slot_method_find(code);
 
-    while (row->code != 0 && row->code != code)
-        row++;
-    return row;
+    return found != NULL ? found : &unknown;
 }
 
-const char *slot_method_name(enum slot_code code)
+const char *slot_method_name(unsigned code)
 {
     return method_by_code(code)->name;
 }
 
 bool slot_understood(const struct slot *slot)
 {
-    return slot->method->code != 0 && slot->method->code != SLOT_KEYRING_MLKEM768_X25519;
+    return slot->method->code != 0 && !slot->method->foreign;
 }
 
 bool slot_moves(const struct slot *slot)
@@ -85,15 +35,15 @@ bool slot_equal(const struct slot *a, const struct slot *b)
            memcmp(a->wrap, b->wrap, a->wrap_size) == 0;
 }
 
-const struct slot_field_info *slot_field_info(enum slot_field field)
+bool slot_field_takes(const struct slot_field *field, struct view value)
 {
-    return &fields[field];
+    return value.size >= field->min && value.size <= field->max &&
+           (field->kind != SLOT_TEXT || text_is_utf8(value.bytes, value.size));
 }
 
 /* Takes one field from a header; the reader is bad if it breaks its row. */
-static struct view get_field(struct wire_reader *r, enum slot_field field)
+static struct view get_field(struct wire_reader *r, const struct slot_field *f)
 {
-    const struct slot_field_info *f = &fields[field];
     struct view v;
 
     switch (f->kind) {
@@ -109,8 +59,7 @@ static struct view get_field(struct wire_reader *r, enum slot_field field)
     case SLOT_BYTES:
     case SLOT_TEXT:
         v = wire_get_sized(r);
-        r->bad = r->bad || v.size < f->min || v.size > f->max ||
-                 (f->kind == SLOT_TEXT && !text_is_utf8(v.bytes, v.size));
+        r->bad = r->bad || !slot_field_takes(f, v);
         return v;
     }
     r->bad = true;
@@ -122,7 +71,7 @@ static bool well_formed(const struct slot *slot)
 {
     struct wire_reader r = wire_reader(slot->header, slot->header_size);
 
-    for (const enum slot_field *f = slot->method->fields; *f != SLOT_NO_FIELD; f++)
+    for (const struct slot_field *const *f = slot->method->fields; *f != NULL; f++)
         (void)get_field(&r, *f);
     return (slot->method->code == 0 || wire_at_end(&r)) &&
            slot->wrap_size >= slot->method->wrap_min && slot->wrap_size <= slot->method->wrap_max;
@@ -157,7 +106,7 @@ struct result slot_decode(struct slot *slot, struct wire_reader *r, struct err *
     return OK;
 }
 
-void slot_begin(struct slot *slot, enum slot_code code)
+void slot_begin(struct slot *slot, unsigned code)
 {
     slot->method = method_by_code(code);
     slot->code = (uint16_t)code;
@@ -200,11 +149,11 @@ struct view slot_wrap(const struct slot *slot)
     return (struct view){slot->wrap, slot->wrap_size};
 }
 
-struct view slot_view(const struct slot *slot, enum slot_field field)
+struct view slot_view(const struct slot *slot, const struct slot_field *field)
 {
     struct wire_reader r = wire_reader(slot->header, slot->header_size);
 
-    for (const enum slot_field *f = slot->method->fields; *f != SLOT_NO_FIELD; f++) {
+    for (const struct slot_field *const *f = slot->method->fields; *f != NULL; f++) {
         struct view v = get_field(&r, *f);
         if (*f == field)
             return v;
@@ -212,7 +161,7 @@ struct view slot_view(const struct slot *slot, enum slot_field field)
     return (struct view){0};
 }
 
-uint32_t slot_number(const struct slot *slot, enum slot_field field)
+uint32_t slot_number(const struct slot *slot, const struct slot_field *field)
 {
     struct view v = slot_view(slot, field);
     struct wire_reader r = wire_reader(v.bytes, v.size);
@@ -231,36 +180,44 @@ struct view slot_aad(const struct slot *slot, const uint8_t branch_id[BRANCH_ID_
     return (struct view){out, w.used};
 }
 
-/* A key of AWS KMS, and which of its materials, where KMS told: a rotation makes another. */
-static void describe_arn(const struct slot *slot, const char *arn, char *out, size_t room)
+static bool names_alike(const struct slot *a, const struct slot *b, bool version)
 {
-    struct view material = slot_view(slot, SLOT_MATERIAL_ID);
-    char text[TEXT_ESCAPED(SLOT_MATERIAL_ID_MAX)];
+    for (const struct slot_field *const *f = a->method->fields; *f != NULL; f++) {
+        struct view x = slot_view(a, *f), y = slot_view(b, *f);
+        bool names =
+            (*f)->names == SLOT_NAMES_KEY || (version && (*f)->names == SLOT_NAMES_VERSION);
+        if (names && (x.size != y.size || (x.size > 0 && memcmp(x.bytes, y.bytes, x.size) != 0)))
+            return false;
+    }
+    return true;
+}
 
-    snprintf(out, room, "%s%s%s", arn, material.size > 0 ? " material " : "",
-             text_escape(text, sizeof text, material.bytes, material.size));
+bool slot_same_key(const struct slot *a, const struct slot *b, bool version)
+{
+    return names_alike(a, b, version) && names_alike(b, a, version);
+}
+
+/* The first field that tells a key from others, or NULL. */
+static const struct slot_field *naming_field(const struct slot_method *method)
+{
+    const struct slot_field *const *f = method->fields;
+
+    while (*f != NULL && (*f)->names == SLOT_NAMES_NOTHING)
+        f++;
+    return *f;
 }
 
 void slot_describe(const struct slot *slot, char out[SLOT_DESCRIBED_MAX])
 {
     const size_t room = SLOT_DESCRIBED_MAX;
-    struct view name = slot_view(slot, SLOT_KEY_NAME), id = slot_view(slot, SLOT_KEY_ID);
-    struct view arn = slot_view(slot, SLOT_KEY_ARN), spki = slot_view(slot, SLOT_SPKI_HASH);
-    struct view cka = slot_view(slot, SLOT_CKA_ID), salt = slot_view(slot, SLOT_SALT);
-    char text[TEXT_ESCAPED(SLOT_KEY_ARN_MAX)], hex[2 * SLOT_CKA_ID_MAX + 1];
+    const struct slot_field *field = naming_field(slot->method);
+    struct view v = field != NULL ? slot_view(slot, field) : (struct view){0};
+    char hex[2 * SLOT_FIELD_MAX + 1];
 
-    if (name.size > 0 && id.size == 0)
-        text_escape(out, room, name.bytes, name.size);
-    else if (name.size > 0)
-        snprintf(out, room, "%s v%" PRIu32 " (%s)",
-                 text_escape(text, sizeof text, name.bytes, name.size),
-                 slot_number(slot, SLOT_KEY_VERSION), text_hex(hex, id.bytes, id.size));
-    else if (arn.size > 0)
-        describe_arn(slot, text_escape(text, sizeof text, arn.bytes, arn.size), out, room);
-    else if (slot->method->code == 0)
+    if (slot->method->code == 0)
         snprintf(out, room, "unknown method 0x%04x", slot->code);
-    else {
-        struct view v = spki.size > 0 ? spki : cka.size > 0 ? cka : salt;
+    else if (slot->method->describe != NULL)
+        slot->method->describe(slot, out, room);
+    else
         snprintf(out, room, "%s %s", slot->method->name, text_hex(hex, v.bytes, v.size));
-    }
 }

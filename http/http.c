@@ -34,6 +34,7 @@ struct transfer {
     struct http_answer *answer;
     const struct http_taker *taker;
     struct curl_slist *headers;
+    bool steady;
     bool too_long;
     bool failed; /* to store the answer */
     struct err *err;
@@ -208,8 +209,10 @@ static size_t on_header(char *line, size_t one, size_t count, void *arg)
 
 static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 {
-    (void)arg, (void)a, (void)b, (void)c, (void)d;
-    return stream_interrupted() ? 1 : 0;
+    const struct transfer *t = arg;
+
+    (void)a, (void)b, (void)c, (void)d;
+    return stream_interrupted() && !t->steady ? 1 : 0;
 }
 
 static bool add_headers(struct http *h, struct transfer *t, const char *const *headers)
@@ -252,6 +255,7 @@ static void set_callbacks(struct setting *s, struct transfer *t)
         s->curl->easy_setopt(s->handle, CURLOPT_XFERINFOFUNCTION, progress) != CURLE_OK || s->bad;
     set_pointer(s, CURLOPT_WRITEDATA, t);
     set_pointer(s, CURLOPT_HEADERDATA, t);
+    set_pointer(s, CURLOPT_XFERINFODATA, t);
     set_long(s, CURLOPT_NOPROGRESS, 0);
 }
 
@@ -282,6 +286,8 @@ static void set_request(struct setting *s, const struct http_request *r, const s
     set_long(s, CURLOPT_NOSIGNAL, 1);
     set_long(s, CURLOPT_QUICK_EXIT, 1); /* a name server that is silent is not waited for */
     set_long(s, CURLOPT_TIMEOUT_MS, r->timeout);
+    set_long(s, CURLOPT_LOW_SPEED_LIMIT, 1);
+    set_long(s, CURLOPT_LOW_SPEED_TIME, r->stall);
     set_long(s, CURLOPT_CONNECTTIMEOUT_MS,
              r->timeout < CONNECT_TIMEOUT ? r->timeout : CONNECT_TIMEOUT);
     if (strcmp(r->method, "POST") == 0 || r->body.bytes != NULL) {
@@ -367,7 +373,11 @@ struct result http_send(struct http *h, const struct http_request *request,
                         struct http_answer *answer, struct err *err)
 {
     struct http_answer made HTTP_ANSWER_CLEANUP = {0};
-    struct transfer t = {.curl = h->curl, .answer = &made, .taker = request->taker, .err = err};
+    struct transfer t = {.curl = h->curl,
+                         .answer = &made,
+                         .taker = request->taker,
+                         .steady = request->steady,
+                         .err = err};
 
     if (!make_room(&made, 0, err).ok)
         return FAIL;

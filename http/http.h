@@ -28,6 +28,8 @@ struct http_request {
     const struct http_taker *taker;                   /* or NULL */
     bool near;    /* of this machine: no proxy is asked, plain http is allowed */
     long timeout; /* milliseconds for all of it */
+    long stall;   /* seconds after which one that comes to a halt is given up; 0 = never */
+    bool steady;  /* it is sent even by a run that was interrupted, to clean up */
 };
 
 /* struct http_answer: {0} is empty and safe to free. */

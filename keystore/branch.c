@@ -225,9 +225,9 @@ static struct result open_below(const struct crypto *crypto, const struct envelo
     struct branch_opened made BRANCH_OPENED_CLEANUP = {0};
 
     if (!branch_key_derive(&made.branch, crypto, key, &e->core.context, err).ok ||
-        !envelope_unwrap(e, crypto, &made.branch, &made.data_key, err).ok)
+        !envelope_unwrap(e, crypto, &made.branch, &made.data_key, err).ok ||
+        !envelope_tag_fits(e, &made.branch, &made.tag_fits, err).ok)
         return FAIL;
-    made.tag_fits = envelope_tag_fits(e, &made.branch);
     *o = made;
     made = (struct branch_opened){0};
     return OK;

@@ -2,35 +2,54 @@
 
 #include <string.h>
 
-#include "base/text.h"
+const struct slot_field key_pair_spki_hash = {"SPKI SHA-256", SLOT_FIXED, SHA256_SIZE, SHA256_SIZE,
+                                              SLOT_NAMES_VERSION};
+const struct slot_field key_pair_token_label = {"token label", SLOT_TEXT, 0, SLOT_TOKEN_LABEL_MAX,
+                                                SLOT_NAMES_NOTHING};
+const struct slot_field key_pair_token_serial = {"token serial", SLOT_TEXT, 0,
+                                                 SLOT_TOKEN_SERIAL_MAX, SLOT_NAMES_NOTHING};
+const struct slot_field key_pair_key_label = {"key label", SLOT_TEXT, 0, SLOT_KEY_LABEL_MAX,
+                                              SLOT_NAMES_NOTHING};
+const struct slot_field key_pair_id = {"CKA_ID", SLOT_BYTES, 0, SLOT_CKA_ID_MAX,
+                                       SLOT_NAMES_NOTHING};
+
+#define FIELDS                                                                                     \
+    {                                                                                              \
+        &key_pair_spki_hash, &key_pair_token_label, &key_pair_token_serial, &key_pair_key_label,   \
+            &key_pair_id                                                                           \
+    }
+
+const struct slot_method key_pair_methods[] = {
+    {SLOT_RSA_OAEP_SHA256, "pkcs11-rsa-oaep-sha256", 256, 512, FIELDS},
+    {SLOT_RSA_OAEP_SHA1, "pkcs11-rsa-oaep-sha1", 256, 512, FIELDS},
+    {SLOT_P256_HPKE, "pkcs11-p256-hpke", 113, 113, FIELDS},
+    {SLOT_P384_HPKE, "pkcs11-p384-hpke", 145, 145, FIELDS},
+    {0},
+};
 
 static const struct view info = {(const uint8_t *)BRANCH_KEY_LABEL, sizeof BRANCH_KEY_LABEL - 1};
 
 bool key_pair_is_slot(const struct slot *slot)
 {
-    return slot_view(slot, SLOT_SPKI_HASH).size == SHA256_SIZE;
+    return slot_view(slot, &key_pair_spki_hash).size == SHA256_SIZE;
 }
 
 bool key_pair_is_mine(const struct spki *spki, const struct slot *slot)
 {
     return key_pair_is_slot(slot) &&
-           memcmp(slot_view(slot, SLOT_SPKI_HASH).bytes, spki->hash, SHA256_SIZE) == 0;
+           memcmp(slot_view(slot, &key_pair_spki_hash).bytes, spki->hash, SHA256_SIZE) == 0;
 }
 
-void key_pair_put_hint(struct slot *slot, enum slot_field field, struct view hint)
+void key_pair_put_hint(struct slot *slot, const struct slot_field *field, struct view hint)
 {
-    const struct slot_field_info *f = slot_field_info(field);
-    bool fits = hint.size >= f->min && hint.size <= f->max &&
-                (f->kind != SLOT_TEXT || text_is_utf8(hint.bytes, hint.size));
-
-    slot_put_sized(slot, hint.bytes, fits ? hint.size : 0);
+    slot_put_sized(slot, hint.bytes, slot_field_takes(field, hint) ? hint.size : 0);
 }
 
-enum slot_code key_pair_method(const struct spki *spki, bool sha1)
+unsigned key_pair_method(const struct spki *spki, bool sha1)
 {
     if (spki->kind == SPKI_RSA)
-        return sha1 ? SLOT_PKCS11_RSA_OAEP_SHA1 : SLOT_PKCS11_RSA_OAEP_SHA256;
-    return spki->kind == SPKI_P256 ? SLOT_PKCS11_P256_HPKE : SLOT_PKCS11_P384_HPKE;
+        return sha1 ? SLOT_RSA_OAEP_SHA1 : SLOT_RSA_OAEP_SHA256;
+    return spki->kind == SPKI_P256 ? SLOT_P256_HPKE : SLOT_P384_HPKE;
 }
 
 struct result key_pair_wrap(const struct spki *spki, const struct crypto *crypto,
@@ -42,10 +61,10 @@ struct result key_pair_wrap(const struct spki *spki, const struct crypto *crypto
 
     slot_begin(slot, key_pair_method(spki, sha1));
     slot_put_fixed(slot, spki->hash, SHA256_SIZE);
-    key_pair_put_hint(slot, SLOT_TOKEN_LABEL, hints->token_label);
-    key_pair_put_hint(slot, SLOT_TOKEN_SERIAL, hints->token_serial);
-    key_pair_put_hint(slot, SLOT_KEY_LABEL, hints->key_label);
-    key_pair_put_hint(slot, SLOT_OPTIONAL_CKA_ID, hints->id);
+    key_pair_put_hint(slot, &key_pair_token_label, hints->token_label);
+    key_pair_put_hint(slot, &key_pair_token_serial, hints->token_serial);
+    key_pair_put_hint(slot, &key_pair_key_label, hints->key_label);
+    key_pair_put_hint(slot, &key_pair_id, hints->id);
     if (spki->kind == SPKI_RSA) {
         slot->wrap_size = spki->bits / 8;
         return spki_seal_rsa(spki, crypto, sha1, branch_key->bytes, branch_key->size, slot->wrap,

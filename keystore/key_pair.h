@@ -6,6 +6,23 @@
 #include "crypto/spki.h"
 #include "keystore/keystore.h"
 
+/* Caps of the fields, in bytes; of texts without a terminating zero. */
+#define SLOT_TOKEN_LABEL_MAX 32
+#define SLOT_TOKEN_SERIAL_MAX 16
+#define SLOT_KEY_LABEL_MAX KEY_INFO_NAME_MAX
+#define SLOT_CKA_ID_MAX 128
+
+enum {
+    SLOT_RSA_OAEP_SHA256 = 0x0011,
+    SLOT_RSA_OAEP_SHA1 = 0x0012,
+    SLOT_P256_HPKE = 0x0013,
+    SLOT_P384_HPKE = 0x0014
+};
+
+extern const struct slot_field key_pair_spki_hash, key_pair_token_label, key_pair_token_serial,
+    key_pair_key_label, key_pair_id;
+extern const struct slot_method key_pair_methods[];
+
 /* struct key_pair_hints: where the key lies, for people; each may be empty. */
 struct key_pair_hints {
     struct view token_label, token_serial, key_label, id;
@@ -19,14 +36,14 @@ FALLIBLE key_pair_wrap(const struct spki *spki, const struct crypto *crypto,
                        struct slot *slot, struct err *err);
 
 /* key_pair_method is the method that key_pair_wrap uses. */
-enum slot_code key_pair_method(const struct spki *spki, bool sha1);
+unsigned key_pair_method(const struct spki *spki, bool sha1);
 
 /* key_pair_is_slot is true for slots of key pairs, key_pair_is_mine for those of this key. */
 bool key_pair_is_slot(const struct slot *slot);
 bool key_pair_is_mine(const struct spki *spki, const struct slot *slot);
 
 /* key_pair_put_hint adds a hint to a slot's header if the field takes it, else an empty one. */
-void key_pair_put_hint(struct slot *slot, enum slot_field field, struct view hint);
+void key_pair_put_hint(struct slot *slot, const struct slot_field *field, struct view hint);
 
 /* key_pair_open_ec opens an EC slot by the x coordinate that the private key makes of the slot's
  * first bytes; ERR_DAMAGED if it is not authentic. The caller frees *branch_key. */

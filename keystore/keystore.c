@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+const struct keystore_admin keystore_no_admin = {0};
+
 static const char *const state_names[] = {
     [KEY_ACTIVE] = "active",
     [KEY_RETIRED] = "retired",
@@ -27,4 +29,29 @@ bool key_state_by_name(const char *name, enum key_state *state)
             return true;
         }
     return false;
+}
+
+struct store_state *store_states_find(const struct store_states *states,
+                                      const struct keystore_ops *store)
+{
+    struct store_state *state = states != NULL ? states->first : NULL;
+
+    while (state != NULL && state->store != store)
+        state = state->next;
+    return state;
+}
+
+void store_states_add(struct store_states *states, struct store_state *state)
+{
+    state->next = states->first;
+    states->first = state;
+}
+
+void store_states_free(struct store_states *states)
+{
+    while (states->first != NULL) {
+        struct store_state *state = states->first;
+        states->first = state->next;
+        state->drop(state);
+    }
 }

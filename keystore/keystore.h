@@ -40,10 +40,34 @@ struct token_options {
     bool rotating;
 };
 
+/* struct store_state: what a store remembers for one host, from key to key. A store's own struct
+ * begins with it. */
+struct store_state {
+    struct store_state *next;
+    const struct keystore_ops *store;
+    void (*drop)(struct store_state *state); /* the host's share of it */
+};
+
+/* struct store_states: those of a host, which opens one key at a time; {0} is empty. */
+struct store_states {
+    struct store_state *first;
+};
+
+/* store_states_find gives what a store remembers for a host; NULL if it does not yet. states may be
+ * NULL. store_states_add gives it to the host, which frees all by store_states_free when no key is
+ * open any more. */
+struct store_state *store_states_find(const struct store_states *states,
+                                      const struct keystore_ops *store);
+void store_states_add(struct store_states *states, struct store_state *state);
+void store_states_free(struct store_states *states);
+
 /* struct keystore_env: what a store needs of the program around it. It outlives every key opened
  * with it. */
 struct keystore_env {
     const struct crypto *crypto;
+
+    /* What the stores remember between two keys; NULL = nothing. */
+    struct store_states *states;
 
     /* Gets a passphrase or a PIN for what is named, from the user or from where the user said. The
      * caller frees *out. */
@@ -115,9 +139,11 @@ enum slot_match {
                 * date, and moves nothing */
 };
 
+#define KEY_INFO_NAME_MAX 128 /* bytes */
+
 /* struct key_info: one version of a key, for lists. */
 struct key_info {
-    char name[SLOT_KEY_LABEL_MAX + 1];
+    char name[KEY_INFO_NAME_MAX + 1];
     const char *kind; /* a constant */
     char id[33];      /* hex; of a longer one the beginning */
     uint32_t version;
@@ -158,13 +184,9 @@ enum keystore_reach {
 
 #define KEY_DOUBT_MAX 96 /* bytes, with the zero */
 
+/* struct keystore_ops: what is done with a key of a store, to open and to seal. */
 struct keystore_ops {
     const char *name;
-    enum keystore_reach reach;
-
-    /* Gives the path of the file that a reference is in; the caller frees it. Required where keys
-     * are in files. */
-    struct result (*file)(const char *reference, char **path, struct err *err);
 
     /* Opens what a reference names, without asking for more than is needed for that. The caller
      * closes *out. Required. */
@@ -226,21 +248,30 @@ struct keystore_ops {
      * version and rotate_after. Optional. */
     bool (*overdue)(const struct master_key *key, uint64_t now, struct key_info *info);
 
-    /* Makes a key as *want says, at the reference; *info tells of it. Optional. */
+    /* Tells all there is to know of an opened key that may help when it does not work, for 'bulla
+     * key check'; it may ask the token or the service. Optional. */
+    struct result (*describe)(struct master_key *key, const struct key_sink *sink, struct err *err);
+};
+
+/* struct keystore_admin: what is done to keys; each is optional. keystore_no_admin is that of a
+ * store where nothing is. */
+extern const struct keystore_admin keystore_no_admin;
+struct keystore_admin {
+    /* Makes a key as *want says, at the reference; *info tells of it. */
     struct result (*create)(const struct keystore_env *env, const char *reference,
                             const struct key_wanted *want, struct key_info *info, struct err *err);
 
-    /* Makes the next version of a key, active; the one that was active retires. Optional. */
+    /* Makes the next version of a key, active; the one that was active retires. */
     struct result (*rotate)(const struct keystore_env *env, const char *reference, uint64_t now,
                             struct key_info *info, struct err *err);
 
     /* Sets a new passphrase on what holds the keys of the reference, or with remove true takes it
-     * away. Optional. */
+     * away. */
     struct result (*protect)(const struct keystore_env *env, const char *reference, bool remove,
                              struct err *err);
 
     /* Gives the text of a public key file for a key's active version; the caller frees *text.
-     * Optional. */
+     * */
     struct result (*export_public)(const struct keystore_env *env, const char *reference,
                                    char **text, struct err *err);
 
@@ -248,19 +279,46 @@ struct keystore_ops {
      * means the active one. *info tells of it; KEY_MAY_DESTROY tells what KEY_DESTROY would make,
      * and KEY_DESTROY takes that *info. ERR_POLICY if the state does not allow the change, or the
      * version is to be destroyed and a run on this host seals to it, or another was destroyed since
-     * KEY_MAY_DESTROY: a file that was looked at in between may need this one now. Optional. */
+     * KEY_MAY_DESTROY: a file that was looked at in between may need this one now. */
     struct result (*change)(const struct keystore_env *env, const char *reference,
                             enum key_change change, struct key_info *info, struct err *err);
 
-    /* Calls sink for each version of each key that the reference names. Optional. */
+    /* Calls sink for each version of each key that the reference names. */
     struct result (*list)(const struct keystore_env *env, const char *reference,
                           const struct key_sink *sink, struct err *err);
+};
 
-    /* Tells all there is to know of an opened key that may help when it does not work, for 'bulla
-     * key check'; it may ask the token or the service. Optional. */
-    struct result (*describe)(struct master_key *key, const struct key_sink *sink, struct err *err);
+/* struct keystore_scheme: a way in which a reference to a key of a store may begin; the prefix of
+ * the last of a list is NULL. One that ends in ':' is written in any case, "" takes what no other
+ * does. */
+struct keystore_scheme {
+    const char *prefix;
+    bool strip;       /* the store does not get to see it */
+    const char *form; /* as the help shows a reference, or NULL for one that another shows */
+    const char *help; /* what that is */
+};
 
-    /* Whether a thread that the store gave up on may still run code of others. Optional. */
+/* struct keystore: a store, as the list of all has it (keystore/stores.c). What it says of itself
+ * is there in every build; what it does may not be. */
+struct keystore {
+    const char *title; /* for people: "AWS KMS"; NULL = it is not told of by itself */
+    const struct keystore_scheme *schemes;
+    const struct slot_method *const *methods; /* lists of them; NULL after the last */
+    enum keystore_reach reach;
+    const struct keystore_ops *ops; /* NULL: not in this build */
+    const struct keystore_admin *admin;
+
+    bool has_pin; /* a reference may have a PIN in it */
+
+    /* Whether a reference, without the prefix where that is stripped, is one for this store, where
+     * several have one scheme: the first that takes it gets it. NULL = any is. */
+    bool (*takes)(const char *reference);
+
+    /* Gives the path of the file that a reference is in; the caller frees it. NULL where keys are
+     * not in files. */
+    struct result (*file)(const char *reference, char **path, struct err *err);
+
+    /* Whether a thread that the store gave up on may still run code of others. NULL = never. */
     bool (*left_behind)(void);
 };
 

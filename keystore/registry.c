@@ -6,59 +6,32 @@
 
 #include "base/cleanup.h"
 #include "base/host.h"
-#include "keystore/awskms/awskms.h"
-#include "keystore/keyring/keyring.h"
-#include "keystore/passphrase/passphrase.h"
 #include "keystore/redact.h"
-#include "keystore/spki/spki.h"
+#include "keystore/stores.h"
 
-#ifdef BULLA_PKCS11
-#include "keystore/pkcs11/pkcs11.h"
-#define PKCS11_OPS &pkcs11_ops
-#else
-#define PKCS11_OPS NULL
-#endif
-
-#ifdef BULLA_AWSKMS
-#define AWSKMS_OPS &awskms_ops
-#else
-#define AWSKMS_OPS NULL
-#endif
-
-/* One row for each way a reference may begin, of which schemes are written in any case; the last
- * row takes what no other does. */
-static const struct {
-    const char *prefix;
-    bool strip;
-    const struct keystore_ops *ops; /* NULL: known, but not in this build */
-    const char *what;
-} schemes[] = {
-    {"file:", true, &keyring_ops, "keyring"},
-    {"passphrase:", true, &passphrase_ops, "passphrase"},
-    {PKCS11_SCHEME, false, PKCS11_OPS, "PKCS#11"},
-    {"aws-kms:", false, AWSKMS_OPS, "AWS KMS"},
-    {"arn:", false, AWSKMS_OPS, "AWS KMS"},
-    {"alias/", false, AWSKMS_OPS, "AWS KMS"},
-    {"", false, &keyring_ops, "keyring"},
-};
-
-void registry_each(void (*visit)(void *arg, const char *store, bool built), void *arg)
+const struct slot_method *slot_method_find(unsigned code)
 {
-    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
-        bool again = false;
-        for (size_t j = 0; j < i; j++)
-            again = again || strcmp(schemes[j].what, schemes[i].what) == 0;
-        if (!again)
-            visit(arg, schemes[i].what, schemes[i].ops != NULL);
-    }
+    for (const struct keystore *const *s = keystores; *s != NULL; s++)
+        for (const struct slot_method *const *list = (*s)->methods; *list != NULL; list++)
+            for (const struct slot_method *m = *list; m->code != 0; m++)
+                if (m->code == code)
+                    return m;
+    return NULL;
 }
 
-static struct result not_built(size_t row, const char *reference, struct err *err)
+void registry_each(void (*visit)(void *arg, const struct keystore *store), void *arg)
+{
+    for (const struct keystore *const *s = keystores; *s != NULL; s++)
+        if ((*s)->title != NULL)
+            visit(arg, *s);
+}
+
+static struct result not_built(const struct keystore *store, const char *reference, struct err *err)
 {
     char *shown = redact_reference(reference);
 
     (void)fail(err, ERR_UNSUPPORTED, "key '%s': this bulla has no %s key store",
-               shown != NULL ? shown : "", schemes[row].what);
+               shown != NULL ? shown : "", store->title);
     err_hint(err, "for the file of that name, write file:%s", shown != NULL ? shown : "");
     free(shown);
     return FAIL;
@@ -86,42 +59,56 @@ static bool begins(const char *reference, const char *prefix)
     return (scheme ? strncasecmp : strncmp)(reference, prefix, size) == 0;
 }
 
-bool registry_has_scheme(const char *reference)
+/* The length of the longest scheme by which a reference begins. */
+static size_t scheme_length(const char *reference)
 {
-    size_t row = 0;
+    size_t length = 0;
 
-    while (!begins(reference, schemes[row].prefix))
-        row++;
-    return schemes[row].prefix[0] != '\0';
+    for (const struct keystore *const *k = keystores; *k != NULL; k++)
+        for (const struct keystore_scheme *s = (*k)->schemes; s->prefix != NULL; s++)
+            if (strlen(s->prefix) > length && begins(reference, s->prefix))
+                length = strlen(s->prefix);
+    return length;
 }
 
-struct result registry_find(const struct keystore_ops **ops, const char **rest,
-                            const char *reference, struct err *err)
+bool registry_has_scheme(const char *reference)
 {
-    size_t row = 0;
+    return scheme_length(reference) > 0;
+}
 
-    while (!begins(reference, schemes[row].prefix))
-        row++;
-    if (strcmp(schemes[row].prefix, PKCS11_SCHEME) != 0 &&
-        !registry_check_no_pin(reference, err).ok)
+/* The first store that has this scheme and takes the reference, which is *rest to it; NULL if none
+ * does. */
+static const struct keystore *find_store(const char *reference, const char **rest)
+{
+    size_t length = scheme_length(reference);
+
+    for (const struct keystore *const *k = keystores; *k != NULL; k++)
+        for (const struct keystore_scheme *s = (*k)->schemes; s->prefix != NULL; s++) {
+            if (strlen(s->prefix) != length || !begins(reference, s->prefix))
+                continue;
+            *rest = reference + (s->strip ? length : 0);
+            if ((*k)->takes == NULL || (*k)->takes(*rest))
+                return *k;
+        }
+    return NULL;
+}
+
+struct result registry_find(const struct keystore **store, const char **rest, const char *reference,
+                            struct err *err)
+{
+    *store = find_store(reference, rest);
+    if (*store == NULL)
+        return fail(err, ERR_UNSUPPORTED, "key '%s': no key store takes it", reference);
+    if (!(*store)->has_pin && !registry_check_no_pin(reference, err).ok)
         return FAIL;
-    if (schemes[row].ops == NULL)
-        return not_built(row, reference, err);
-    *ops = schemes[row].ops;
-    *rest = reference + (schemes[row].strip ? strlen(schemes[row].prefix) : 0);
-    /* Two kinds of file are told by how they begin. */
-    if (*ops == &keyring_ops && spki_is_file(*rest))
-        *ops = &spki_ops;
-    return OK;
+    return (*store)->ops != NULL ? OK : not_built(*store, reference, err);
 }
 
 bool registry_left_behind(void)
 {
-    for (size_t row = 0; row < sizeof schemes / sizeof *schemes; row++) {
-        const struct keystore_ops *ops = schemes[row].ops;
-        if (ops != NULL && ops->left_behind != NULL && ops->left_behind())
+    for (const struct keystore *const *s = keystores; *s != NULL; s++)
+        if ((*s)->left_behind != NULL && (*s)->left_behind())
             return true;
-    }
     return false;
 }
 
@@ -134,14 +121,15 @@ struct result keyset_open(struct keyset *set, const struct keystore_env *env,
     if (made.keys == NULL)
         return fail(err, ERR_FAILED, "out of memory");
     for (; made.count < count; made.count++) {
-        const struct keystore_ops *ops;
+        const struct keystore *store;
         const char *rest;
-        if (!registry_find(&ops, &rest, references[made.count], err).ok ||
-            !ops->open(&made.keys[made.count], env, rest, err).ok)
+        if (!registry_find(&store, &rest, references[made.count], err).ok ||
+            !store->ops->open(&made.keys[made.count], env, rest, err).ok)
             return FAIL;
         struct master_key *key = made.keys[made.count];
         key->shown = redact_reference(references[made.count]);
-        host_explain("key '%s': opened, of the %s key store", keystore_shown(key), ops->name);
+        host_explain("key '%s': opened, of the %s key store", keystore_shown(key),
+                     store->ops->name);
     }
     *set = made;
     made = (struct keyset){0};

@@ -6,7 +6,7 @@
 
 /* registry_find gives the store of a reference and the reference as the store takes it, without a
  * "file:" in front. ERR_UNSUPPORTED if this build has no such store. */
-FALLIBLE registry_find(const struct keystore_ops **ops, const char **rest, const char *reference,
+FALLIBLE registry_find(const struct keystore **store, const char **rest, const char *reference,
                        struct err *err);
 
 /* registry_has_scheme is true if a reference begins by saying what kind it is of. */
@@ -17,8 +17,8 @@ bool registry_has_scheme(const char *reference);
  */
 FALLIBLE registry_check_no_pin(const char *reference, struct err *err);
 
-/* registry_each calls visit for each key store, and tells whether this build has it. */
-void registry_each(void (*visit)(void *arg, const char *store, bool built), void *arg);
+/* registry_each calls visit for each key store that has a title. */
+void registry_each(void (*visit)(void *arg, const struct keystore *store), void *arg);
 
 /* registry_left_behind is true if a store left a thread behind in code of others, as of a module
  * that hangs: then the process must end without exit handlers, which take from that code what it

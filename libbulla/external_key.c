@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keystore/external/slots.h"
 #include "libbulla/callback.h"
 
 struct external_key {
@@ -56,7 +57,7 @@ static struct result external_wrap(struct master_key *key, const struct branch_i
 static bool is_mine(const struct master_key *key, const struct slot *slot)
 {
     const struct bulla_key *k = &((const struct external_key *)key)->given;
-    struct view name = slot_view(slot, SLOT_KEY_NAME);
+    struct view name = slot_view(slot, &external_name);
 
     return slot->code == SLOT_EXTERNAL && name.size == strlen(k->name) &&
            memcmp(name.bytes, k->name, name.size) == 0;
@@ -107,7 +108,6 @@ static enum slot_match external_match(const struct master_key *key, const struct
 
 static const struct keystore_ops external_ops = {
     .name = "external",
-    .reach = REACH_FILES,
     .wrap = external_wrap,
     .unwrap = external_unwrap,
     .seals_only = external_seals_only,

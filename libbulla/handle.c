@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/command.h"
 #include "base/secret_file.h"
 #include "crypto/passphrase.h"
 #include "keystore/descriptor_key.h"
+#include "keystore/external/slots.h"
 #include "libbulla/callback.h"
 #include "libbulla/external_key.h"
 
@@ -100,6 +100,7 @@ static void fill_env(struct keystore_env *env, struct bulla *b)
     const struct bulla_options *o = &b->options;
 
     env->arg = b;
+    env->states = &b->states;
     env->passphrase = ask_secret;
     env->warn = warn;
     env->environment = (struct environment){variable, b};
@@ -155,10 +156,12 @@ struct result handle_keys(struct bulla *b, struct keyset *set, const char *const
     set->keys = calloc(count, sizeof *set->keys);
     if (set->keys == NULL)
         return fail(err, ERR_FAILED, "out of memory");
-    for (; set->count < count; set->count++)
-        if (references[set->count] == NULL ||
-            !open_key(b, &set->keys[set->count], references[set->count], err).ok)
+    for (; set->count < count; set->count++) {
+        if (references[set->count] == NULL)
+            return fail(err, ERR_USAGE, "the reference of a key is NULL");
+        if (!open_key(b, &set->keys[set->count], references[set->count], err).ok)
             return FAIL;
+    }
     return OK;
 }
 
@@ -179,6 +182,7 @@ static void drop(struct bulla *b)
     struct host *before = host_enter(&b->host);
 
     session_close(&b->session);
+    store_states_free(&b->states);
     descriptor_key_forget();
     (void)host_enter(before);
     host_end(&b->host);
@@ -190,10 +194,10 @@ static struct result check_external(const struct bulla_options *o, struct err *e
 {
     for (size_t i = 0; i < o->external_count; i++) {
         const char *name = o->external[i] != NULL ? o->external[i]->name : NULL;
-        if (name == NULL || name[0] == '\0' || strlen(name) > SLOT_KEY_NAME_MAX ||
+        if (name == NULL || name[0] == '\0' || strlen(name) > SLOT_EXTERNAL_NAME_MAX ||
             !text_is_utf8(name, strlen(name)))
             return fail(err, ERR_USAGE, "the name of a key is not 1 to %d bytes of UTF-8",
-                        SLOT_KEY_NAME_MAX);
+                        SLOT_EXTERNAL_NAME_MAX);
     }
     return OK;
 }

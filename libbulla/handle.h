@@ -8,6 +8,7 @@
 
 struct bulla {
     struct host host;
+    struct store_states states; /* what the key stores remember for it */
     struct session session;
     struct bulla_options options;
     pthread_mutex_t turn; /* of the calls */

@@ -15,6 +15,9 @@ void sealed_close(struct sealed *f)
     fd_close(&f->owned);
     source_forget(&f->source);
     place_close(&f->beside);
+    object_source_close(&f->remote);
+    object_close(&f->beside_object);
+    object_look_end(&f->beside_look);
     envelope_free(&f->envelope);
     envelope_free(&f->other);
     *f = (struct sealed){0};
@@ -29,28 +32,60 @@ static struct result name_damage(const char *name, struct err *err)
     return FAIL;
 }
 
-/* Reads an envelope from a file of its own, in which nothing else may be. */
+/* Reads an envelope from a source in which nothing else may be. */
+static struct result read_alone(struct sealed *f, const struct session *s, struct source *source,
+                                struct err *err)
+{
+    char more;
+    size_t got;
+
+    struct result r = envelope_read(&f->envelope, &f->other, source, &f->health, err);
+    if (r.ok)
+        r = source_read(source, &more, 1, &got, err);
+    source_forget(source);
+    if (!r.ok)
+        return name_damage(source->name, err);
+    if (got != 0)
+        return fail(err, ERR_DAMAGED, "'%s' has data after the envelope", source->name);
+    f->separate = true;
+    session_warn_health(s, source->name, &f->health);
+    return OK;
+}
+
+/* Reads an envelope from a file of its own. */
 static struct result read_separate(struct sealed *f, const struct session *s,
                                    const struct place *place, bool beside, struct err *err)
 {
     int fd FD_CLEANUP = -1;
-    char more;
-    size_t got;
 
     if (!place_open_file(place, !beside, &fd, &f->envelope_st, err).ok)
         return FAIL;
     struct source source = {.fd = fd, .name = place->path};
-    struct result r = envelope_read(&f->envelope, &f->other, &source, &f->health, err);
-    if (r.ok)
-        r = source_read(&source, &more, 1, &got, err);
-    source_forget(&source);
-    if (!r.ok)
-        return name_damage(place->path, err);
-    if (got != 0)
-        return fail(err, ERR_DAMAGED, "'%s' has data after the envelope", place->path);
-    f->separate = true;
-    session_warn_health(s, place->path, &f->health);
-    return OK;
+    return read_alone(f, s, &source, err);
+}
+
+/* The same of an object beside another. */
+static struct result read_beside_object(struct sealed *f, const struct session *s,
+                                        const struct object *body, struct err *err)
+{
+    struct object_source *remote __attribute__((cleanup(object_source_close))) = NULL;
+    struct err why = {0};
+
+    if (!object_beside(&f->beside_object, body, ENVELOPE_SUFFIX, err).ok)
+        return FAIL;
+    if (!object_source_open(&remote, &f->beside_object, &why).ok) {
+        if (why.class == ERR_MISSING)
+            err_hint(err, "if it was sealed with --detach, '%s' belongs beside it",
+                     f->beside_object.path);
+        else
+            *err = why;
+        return FAIL;
+    }
+    struct source source = object_source_of(remote, NULL);
+    if (!read_alone(f, s, &source, err).ok)
+        return FAIL;
+    f->beside_look = object_source_take_look(remote);
+    return source_rewind(&f->source, err);
 }
 
 /* The file has no envelope of its own: perhaps one lies beside it. If not, *err stays but for its
@@ -71,10 +106,7 @@ static struct result read_beside(struct sealed *f, const struct session *s,
     }
     if (!read_separate(f, s, &f->beside, true, err).ok)
         return FAIL;
-    source_forget(&f->source);
-    if (lseek(f->source.fd, 0, SEEK_SET) != 0)
-        return fail_errno(err, "cannot read '%s' from its beginning", body->path);
-    return OK;
+    return source_rewind(&f->source, err);
 }
 
 static struct result read_envelope(struct sealed *f, const struct session *s,
@@ -86,12 +118,26 @@ static struct result read_envelope(struct sealed *f, const struct session *s,
         session_warn_health(s, f->source.name, &f->health);
         return OK;
     }
-    if (from->body != NULL)
-        (void)name_damage(from->body->path, err);
-    if ((err->class == ERR_DAMAGED || err->class == ERR_FOREIGN) && !from->alone &&
-        from->body != NULL && S_ISREG(f->st.st_mode))
+    if (from->body != NULL || from->object != NULL)
+        (void)name_damage(f->source.name, err);
+    bool none = err->class == ERR_DAMAGED || err->class == ERR_FOREIGN;
+    if (none && from->object != NULL && !from->alone)
+        return read_beside_object(f, s, from->object, err);
+    if (none && !from->alone && from->body != NULL && S_ISREG(f->st.st_mode))
         return read_beside(f, s, from->body, err);
     return FAIL;
+}
+
+/* What there is of an object that a file has; its times and owner are nobody's wish. */
+static struct result open_object(struct sealed *f, const struct session *s, const struct object *o,
+                                 struct err *err)
+{
+    if (!object_source_open(&f->remote, o, err).ok)
+        return FAIL;
+    f->source = object_source_of(f->remote, s->watch);
+    f->st.st_mode = S_IFREG;
+    f->st.st_size = (off_t)object_source_look(f->remote)->size;
+    return OK;
 }
 
 struct result sealed_open(struct sealed *f, const struct session *s,
@@ -99,7 +145,10 @@ struct result sealed_open(struct sealed *f, const struct session *s,
 {
     struct sealed made SEALED_CLEANUP = {.open = true, .owned = -1};
 
-    if (from->body == NULL) {
+    if (from->object != NULL) {
+        if (!open_object(&made, s, from->object, err).ok)
+            return FAIL;
+    } else if (from->body == NULL) {
         made.source = *from->stream;
         made.source.watch = s->watch;
         if (!source_look(&made.source, &made.st, err).ok)
@@ -156,7 +205,8 @@ static void warn_of_copies(const struct sealed *f, const struct session *s)
 bool sealed_remains(const struct sealed *f, const struct session *s)
 {
     size_t size = envelope_size(&f->envelope), row = 0;
-    uint8_t *start = f->separate && S_ISREG(f->st.st_mode) ? malloc(size) : NULL;
+    bool looks = f->separate && f->remote == NULL && S_ISREG(f->st.st_mode);
+    uint8_t *start = looks ? malloc(size) : NULL;
     ssize_t n = start != NULL ? pread(f->source.fd, start, size, 0) : 0;
 
     for (ssize_t i = 0; i < n && row < ZEROS; i++)
@@ -376,8 +426,9 @@ struct result open_file(struct session *s, const struct open_options *options,
     const struct stat *like = from->body != NULL ? &f->st : NULL;
     const struct inputs inputs = {&f->st, f->separate ? &f->envelope_st : NULL, s};
 
-    if (options->remove_source && from->body == NULL)
-        return fail(err, ERR_USAGE, "%s is not removed", f->source.name);
+    if (options->remove_source && (from->body == NULL || f->remote != NULL))
+        return fail(err, ERR_FAILED, "'%s' is not a regular file and is not removed",
+                    f->source.name);
     if (options->remove_source && !place_removable(from->body, &f->st, err).ok)
         return FAIL;
     if (!output_open(&output, out, options->outlet, options->replace, &inputs, err).ok ||

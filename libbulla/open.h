@@ -6,6 +6,7 @@
 #include "crypto/body.h"
 #include "libbulla/output.h"
 #include "libbulla/session.h"
+#include "storage/object_source.h"
 
 #define SEALED_SUFFIX ".bulla" /* of the name of what is sealed */
 #define ENVELOPE_SUFFIX ".env" /* after the name of a body whose envelope lies beside it */
@@ -14,6 +15,7 @@
 struct sealed_place {
     const struct place *body;     /* NULL = stream is read */
     const struct source *stream;  /* at its beginning */
+    const struct object *object;  /* in place of both; NULL = none */
     const struct place *envelope; /* NULL = in the body's file, or beside it, by ENVELOPE_SUFFIX */
     bool follow;                  /* whether body may be a symbolic link */
     bool alone;                   /* do not look for an envelope beside the body */
@@ -26,11 +28,14 @@ struct sealed {
     struct envelope envelope;
     struct envelope other; /* the copy that does not count; empty if damaged or the same */
     struct envelope_health health;
-    bool tag_fits;           /* set by open_start */
-    uint64_t body_at;        /* where the body begins in its file; set by open_start too */
-    bool separate;           /* the envelope came from a file of its own */
-    struct stat envelope_st; /* that file */
-    struct place beside;     /* and that was found beside the body, here */
+    bool tag_fits;                  /* set by open_start */
+    uint64_t body_at;               /* where the body begins in its file; set by open_start too */
+    bool separate;                  /* the envelope came from a file of its own */
+    struct stat envelope_st;        /* that file */
+    struct place beside;            /* and that was found beside the body, here */
+    struct object_source *remote;   /* of an object; NULL = none */
+    struct object beside_object;    /* its envelope, found beside it, */
+    struct object_look beside_look; /* and what that was */
     bool open;
     int owned; /* the descriptor to close, or -1 */
 };

@@ -80,6 +80,8 @@ struct result output_open(struct output *o, const struct place *place, const str
 /* Pipes, terminals and the like cannot be synced, and say so by these. */
 static struct result sync_outlet(const struct output *o, struct err *err)
 {
+    if (o->outlet->commit != NULL)
+        return o->outlet->commit(o->outlet->commit_arg, err);
     bool wanted = o->outlet->fd >= 0 && (o->session == NULL || o->session->sync != SYNC_NONE);
 
     if (wanted && fsync(o->outlet->fd) != 0 && errno != EINVAL && errno != EROFS &&

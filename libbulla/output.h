@@ -11,6 +11,10 @@ struct outlet {
     struct sink *sink; /* takes the bytes; NULL = they are written to fd */
     int fd;            /* is synced, unless nothing is; -1 with a sink */
     const char *name;
+
+    /* Makes durable, and visible to others, what the sink took; NULL = there is nothing to do. */
+    struct result (*commit)(void *arg, struct err *err);
+    void *commit_arg;
 };
 
 /* struct output: {0} is empty and safe to close; not to be moved once open. */

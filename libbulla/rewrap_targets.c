@@ -39,30 +39,15 @@ static struct master_key *owner_of(const struct keyset *const *sets, const struc
     return owner;
 }
 
-static bool same_field(const struct slot *a, const struct slot *b, enum slot_field field)
-{
-    struct view x = slot_view(a, field), y = slot_view(b, field);
-
-    return x.size == y.size && (x.size == 0 || memcmp(x.bytes, y.bytes, x.size) == 0);
-}
-
-/* Whether two slots that one reference matches are of one key: it may name a keyring or a token of
- * several, or replicas. An old slot may be of an earlier key of one name on a token. */
-static bool of_one_key(const struct slot *a, const struct slot *b, bool both_current)
-{
-    return same_field(a, b, SLOT_KEY_ID) &&
-           (!both_current || (same_field(a, b, SLOT_SPKI_HASH) && same_field(a, b, SLOT_CKA_ID) &&
-                              same_field(a, b, SLOT_KEY_ARN)));
-}
-
-/* The target of the same key; two references may name one. */
+/* The target of the same key; two references may name one, and one reference several. An old slot
+ * may be of an earlier key of one name. */
 static struct target *twin_of(struct work *w, const struct slot *slot)
 {
     for (size_t i = 0; i < w->count; i++) {
         struct target *t = &w->targets[i];
         enum slot_match m = t->key == NULL ? SLOT_OTHER : t->key->ops->match(t->key, slot);
         if ((m == SLOT_CURRENT || m == SLOT_OLD) &&
-            of_one_key(t->old, slot, m == SLOT_CURRENT && t->match == SLOT_CURRENT))
+            slot_same_key(t->old, slot, m == SLOT_CURRENT && t->match == SLOT_CURRENT))
             return t;
     }
     return NULL;

@@ -57,6 +57,10 @@ static struct result outputs_open(struct outputs *o, const struct seal_options *
                                   const struct seal_place *at, const struct inputs *inputs,
                                   struct err *err)
 {
+    if (at->envelope_outlet != NULL)
+        return output_open(&o->envelope, NULL, at->envelope_outlet, false, inputs, err).ok
+                   ? output_open(&o->body, at->body, at->outlet, false, inputs, err)
+                   : FAIL;
     if (at->envelope == NULL)
         return output_open(&o->body, at->body, at->outlet, options->replace, inputs, err);
     if (same_place(at->body, at->envelope))
@@ -77,6 +81,10 @@ static struct result outputs_commit(struct outputs *o, const struct seal_place *
     struct err ignored;
     bool there;
 
+    if (at->envelope_outlet != NULL)
+        return output_commit(&o->envelope, like, whose, err).ok
+                   ? output_commit(&o->body, like, whose, err)
+                   : FAIL;
     if (at->envelope == NULL)
         return output_commit(&o->body, like, whose, err);
     if (!output_commit(&o->envelope, like, whose, err).ok)
@@ -193,7 +201,7 @@ static struct result expected_size(const struct seal_place *at, struct source *s
     uint64_t offset;
 
     *size = SEAL_SIZE_UNKNOWN;
-    if (at->envelope != NULL || source_extent(source, &offset, size))
+    if (at->envelope != NULL || at->envelope_outlet != NULL || source_extent(source, &offset, size))
         return OK;
     size_t got = SMALL_BODY_MAX;
     struct result r = source_read_ahead(source, &got, err);
@@ -256,7 +264,7 @@ static struct result remove_source(struct session *s, const struct seal_options 
                                    const struct seal_place *at, const struct source *source,
                                    const struct stat *before, struct err *err)
 {
-    struct sealed_place from = {.body = at->body, .envelope = at->envelope};
+    struct sealed_place from = {.body = at->body, .object = at->object, .envelope = at->envelope};
     struct stat sealed;
 
     if (!open_compare(s, &from, source, &sealed, err).ok ||
@@ -286,7 +294,8 @@ struct result seal_file(struct session *s, const struct seal_options *options,
         (at->start != NULL && !at->start(at->start_arg, &source, err).ok))
         return FAIL;
     source.watch = s->watch;
-    struct sink *envelope = at->envelope != NULL ? outputs.envelope.sink : outputs.body.sink;
+    bool apart = at->envelope != NULL || at->envelope_outlet != NULL;
+    struct sink *envelope = apart ? outputs.envelope.sink : outputs.body.sink;
     source_settle(&source);
     if (!expected_size(at, &source, &expected, err).ok ||
         !seal_start(s, options, expected, envelope, &c, report, err).ok ||

@@ -6,6 +6,7 @@
 #include "crypto/cobblestone.h"
 #include "libbulla/output.h"
 #include "libbulla/session.h"
+#include "storage/storage.h"
 
 struct seal_options {
     const struct keyset *keys; /* that it is sealed to; NULL = those of the session */
@@ -24,7 +25,9 @@ struct seal_place {
     bool follow;                 /* whether source may be a symbolic link */
     const struct place *body;    /* NULL = it goes to the outlet */
     const struct outlet *outlet;
-    const struct place *envelope; /* NULL = in front of the body */
+    const struct place *envelope;         /* NULL = in front of the body */
+    const struct outlet *envelope_outlet; /* in place of envelope; NULL = none */
+    const struct object *object;          /* what the outlet writes, if that is one; NULL = none */
 
     /* Starts the stream once the outputs are sure of a place; NULL = it has begun. */
     struct result (*start)(void *arg, struct source *stream, struct err *err);

@@ -177,8 +177,11 @@ static struct result ask_instance(const struct aws *aws, const char *method, con
                     "metadata_service_num_attempts", 100, ATTEMPTS, err)
              .ok)
         return FAIL;
-    struct http_request request = {
-        .method = method, .url = url, .headers = headers, .near = true, .timeout = seconds * 1000L};
+    struct http_request request = {.method = method,
+                                   .url = url,
+                                   .headers = headers,
+                                   .near = true,
+                                   .timeout = (long)seconds * 1000};
     return ask(aws, &request, attempts, false, answer, err);
 }
 

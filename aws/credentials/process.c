@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "aws/credentials/shell_words.h"
-#include "base/command.h"
+#include "base/host.h"
 
 /* Takes what the program prints in the form of an answer by http, so that it is parsed like one. */
 static struct result run(const struct aws *aws, const struct words *words,
@@ -17,7 +17,7 @@ static struct result run(const struct aws *aws, const struct words *words,
 
     snprintf(name, sizeof name, "'%s'", words->list[0]);
     if (!secret_new(&answer->body, HTTP_ANSWER_MAX + 1, err).ok ||
-        !command_output(&command, answer->body.bytes, HTTP_ANSWER_MAX, &answer->body_size, err).ok)
+        !host_command(&command, answer->body.bytes, HTTP_ANSWER_MAX, &answer->body_size, err).ok)
         return FAIL;
     return answer->body_size < HTTP_ANSWER_MAX
                ? OK

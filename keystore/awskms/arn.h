@@ -4,6 +4,7 @@
 
 #include "aws/endpoint.h"
 #include "crypto/slot.h"
+#include "keystore/awskms/slots.h"
 
 /* struct arn: arn:PARTITION:kms:REGION:ACCOUNT:key/ID or …:alias/NAME, taken apart; {0} is none. */
 struct arn {

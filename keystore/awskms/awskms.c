@@ -149,7 +149,7 @@ static struct result awskms_wrap(struct master_key *key, const struct branch_ide
 /* The key that a slot names, if the slot is of this store. */
 static bool slot_arn(const struct slot *slot, struct arn *arn)
 {
-    struct view text = slot_view(slot, SLOT_KEY_ARN);
+    struct view text = slot_view(slot, &awskms_key_arn);
 
     return slot->method->code == SLOT_AWSKMS && arn_parse(arn, (const char *)text.bytes, text.size);
 }
@@ -170,7 +170,7 @@ static enum slot_match awskms_match(const struct master_key *key, const struct s
         return SLOT_OTHER;
     if (k->arn.text[0] == '\0')
         return SLOT_MAYBE;
-    struct view material = slot_view(slot, SLOT_MATERIAL_ID);
+    struct view material = slot_view(slot, &awskms_material_id);
     size_t size = strlen(k->material);
     return size == 0 || (size == material.size && memcmp(k->material, material.bytes, size) == 0)
                ? SLOT_CURRENT
@@ -297,7 +297,6 @@ static struct result awskms_rotate(const struct keystore_env *env, const char *r
 
 const struct keystore_ops awskms_ops = {
     .name = "awskms",
-    .reach = REACH_PROGRAMS,
     .open = awskms_open,
     .wrap = awskms_wrap,
     .unwrap = awskms_unwrap,
@@ -306,7 +305,10 @@ const struct keystore_ops awskms_ops = {
     .close = awskms_close,
     .move = awskms_move,
     .locate = awskms_locate,
+    .describe = awskms_describe,
+};
+
+const struct keystore_admin awskms_admin = {
     .create = awskms_create,
     .rotate = awskms_rotate,
-    .describe = awskms_describe,
 };

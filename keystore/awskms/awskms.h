@@ -6,5 +6,6 @@
 #include "keystore/keystore.h"
 
 extern const struct keystore_ops awskms_ops;
+extern const struct keystore_admin awskms_admin;
 
 #endif

@@ -3,6 +3,7 @@
 #define BULLA_KEYSTORE_AWSKMS_KEY_H
 
 #include "keystore/awskms/kms.h"
+#include "keystore/awskms/slots.h"
 
 /* struct refused: what KMS refused last, so that it is not asked the same for every file. */
 struct refused {

@@ -6,6 +6,7 @@
 #include "aws/endpoint.h"
 #include "crypto/slot.h"
 #include "keystore/awskms/arn.h"
+#include "keystore/awskms/slots.h"
 #include "keystore/keystore.h"
 
 /* enum kms_refusal: what of a refusal matters to those who ask. */

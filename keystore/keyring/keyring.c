@@ -12,6 +12,8 @@
 #include "keystore/keyring/sealing_version.h"
 
 /* struct keyring: a keyring file, or a public key file, which can wrap only. */
+static const struct keystore_ops keyring_ops;
+
 struct keyring {
     struct master_key key;
     const struct keystore_env *env;
@@ -206,7 +208,7 @@ static const struct ring_key *slot_key(const struct keyring *k, const struct slo
 
     if (!slot_kind(slot, &kind))
         return NULL;
-    const struct ring_key *key = ring_find_id(&k->ring, slot_view(slot, SLOT_KEY_ID).bytes);
+    const struct ring_key *key = ring_find_id(&k->ring, slot_view(slot, &keyring_key_id).bytes);
     return key != NULL && key->kind == kind ? key : NULL;
 }
 
@@ -220,9 +222,9 @@ static enum slot_match public_match(const struct public_key *key, const struct s
     enum ring_kind kind;
 
     if (!slot_kind(slot, &kind) || kind != RING_X25519 ||
-        memcmp(slot_view(slot, SLOT_KEY_ID).bytes, key->id, SLOT_KEY_ID_SIZE) != 0)
+        memcmp(slot_view(slot, &keyring_key_id).bytes, key->id, SLOT_KEY_ID_SIZE) != 0)
         return SLOT_OTHER;
-    uint32_t number = slot_number(slot, SLOT_KEY_VERSION);
+    uint32_t number = slot_number(slot, &keyring_key_version);
     return number > key->version ? SLOT_NEWER : number < key->version ? SLOT_OLD : SLOT_CURRENT;
 }
 
@@ -239,7 +241,7 @@ static enum slot_match ring_match(const struct keyring *k, const struct slot *sl
 
     if (key == NULL || (!one && !is_named(k, key)))
         return SLOT_OTHER;
-    uint32_t number = slot_number(slot, SLOT_KEY_VERSION);
+    uint32_t number = slot_number(slot, &keyring_key_version);
     const struct ring_version *v = ring_version(key, number);
     if (number > ring_highest(key))
         return SLOT_NEWER;
@@ -298,7 +300,7 @@ static enum unwrapped keyring_unwrap(struct master_key *key, const struct branch
 
     if (owner == NULL || !is_named(k, owner))
         return UNWRAP_NOT_MINE;
-    uint32_t number = slot_number(slot, SLOT_KEY_VERSION);
+    uint32_t number = slot_number(slot, &keyring_key_version);
     if (number > ring_highest(owner))
         return too_old(k, owner, number, err);
     const struct ring_version *v = ring_version(owner, number);
@@ -319,10 +321,8 @@ static enum unwrapped keyring_unwrap(struct master_key *key, const struct branch
     return UNWRAP_FAILED;
 }
 
-const struct keystore_ops keyring_ops = {
+static const struct keystore_ops keyring_ops = {
     .name = "keyring",
-    .reach = REACH_FILES,
-    .file = keyring_file,
     .open = keyring_open,
     .wrap = keyring_wrap,
     .unwrap = keyring_unwrap,
@@ -333,10 +333,30 @@ const struct keystore_ops keyring_ops = {
     .close = keyring_close,
     .lives_in = keyring_lives_in,
     .overdue = keyring_overdue,
+};
+
+static const struct keystore_admin admin = {
     .create = manage_create,
     .rotate = manage_rotate,
     .change = manage_change,
     .protect = manage_protect,
     .export_public = manage_export_public,
     .list = manage_list,
+};
+
+static const struct keystore_scheme schemes[] = {
+    {"file:", true, "PATH or file:PATH",
+     "a keyring, a public key file or a PEM file; in the\nworking directory ./NAME"},
+    {"", false, "PATH#NAME[:VERSION]", "one of the keys of a keyring, or a version of it"},
+    {0},
+};
+
+const struct keystore keyring_store = {
+    .title = "keyring",
+    .schemes = schemes,
+    .methods = (const struct slot_method *const[]){keyring_methods, NULL},
+    .reach = REACH_FILES,
+    .ops = &keyring_ops,
+    .admin = &admin,
+    .file = keyring_file,
 };

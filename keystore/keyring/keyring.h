@@ -5,6 +5,6 @@
 
 #include "keystore/keystore.h"
 
-extern const struct keystore_ops keyring_ops;
+extern const struct keystore keyring_store;
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "base/trusted.h"
 #include "keystore/descriptor_key.h"
+#include "keystore/keyring/json_text.h"
 #include "keystore/keyring/secret_json.h"
 
 #define LAYOUT 1
@@ -20,11 +21,16 @@ static struct result read_members(struct public_key *key, json_t *json, struct e
     const char *name, *id, *kind, *created, *public_key, *check;
     uint8_t given[RING_CHECK_SIZE], expected[RING_CHECK_SIZE];
     json_int_t layout, version;
+    const struct json_member members[] = {{"bulla-public-key", JSON_INTEGER, &layout, false},
+                                          {"name", JSON_STRING, &name, false},
+                                          {"id", JSON_STRING, &id, false},
+                                          {"kind", JSON_STRING, &kind, false},
+                                          {"version", JSON_INTEGER, &version, false},
+                                          {"created", JSON_STRING, &created, false},
+                                          {"public", JSON_STRING, &public_key, false},
+                                          {"check", JSON_STRING, &check, false}};
 
-    if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:I, s:s, s:s, s:s, s:I, s:s, s:s, s:s}",
-                       "bulla-public-key", &layout, "name", &name, "id", &id, "kind", &kind,
-                       "version", &version, "created", &created, "public", &public_key, "check",
-                       &check) != 0)
+    if (!json_members(json, members, sizeof members / sizeof *members))
         return fail(err, ERR_DAMAGED, "a member is missing, unknown or of a wrong type");
     if (layout != LAYOUT || strcmp(kind, ring_kind_name(RING_X25519)) != 0)
         return fail(err, ERR_UNSUPPORTED, "its layout or kind is not known to this bulla");

@@ -6,6 +6,7 @@
 
 #include "base/place.h"
 #include "keystore/keyring/ring.h"
+#include "keystore/keyring/slots.h"
 
 struct public_key {
     char name[SLOT_KEY_NAME_MAX + 1];

@@ -7,6 +7,7 @@
 #include "crypto/hpke.h"
 #include "crypto/passphrase.h"
 #include "crypto/xaes.h"
+#include "keystore/keyring/slots.h"
 #include "keystore/keystore.h"
 
 #define RING_KEYS_MAX 1024

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "keystore/descriptor_key.h"
 #include "keystore/key_age.h"
+#include "keystore/keyring/json_text.h"
 #include "keystore/keyring/ring_access.h"
 #include "keystore/keyring/secret_json.h"
 
@@ -111,12 +112,17 @@ static struct result read_version(const struct ring *ring, struct ring_key *key,
     const char *state, *created;
     struct version_text t = {0};
     json_int_t number;
+    const struct json_member members[] = {{"version", JSON_INTEGER, &number, false},
+                                          {"state", JSON_STRING, &state, false},
+                                          {"created", JSON_STRING, &created, false},
+                                          {"key", JSON_STRING, &t.key, true},
+                                          {"wrapped", JSON_STRING, &t.wrapped, true},
+                                          {"check", JSON_STRING, &t.check, true},
+                                          {"public", JSON_STRING, &t.public_key, true},
+                                          {"public-check", JSON_STRING, &t.public_check, true}};
 
     key->version_count++;
-    if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:I, s:s, s:s, s?s, s?s, s?s, s?s, s?s}",
-                       "version", &number, "state", &state, "created", &created, "key", &t.key,
-                       "wrapped", &t.wrapped, "check", &t.check, "public", &t.public_key,
-                       "public-check", &t.public_check) != 0)
+    if (!json_members(json, members, sizeof members / sizeof *members))
         return malformed(err, "a version has a member that is missing, unknown or of a wrong type");
     if (number < 1 || number > UINT32_MAX)
         return malformed(err, "a version number is out of range");
@@ -154,10 +160,14 @@ static struct result read_key(struct ring *ring, json_t *json, struct err *err)
     struct ring_key key = {0};
     json_int_t days = NO_DAYS;
     json_t *versions;
+    const struct json_member members[] = {{"name", JSON_STRING, &name, false},
+                                          {"id", JSON_STRING, &id, false},
+                                          {"kind", JSON_STRING, &kind, false},
+                                          {"created", JSON_STRING, &created, false},
+                                          {"rotate-after-days", JSON_INTEGER, &days, true},
+                                          {"versions", JSON_ARRAY, &versions, false}};
 
-    if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:s, s:s, s:s, s:s, s?I, s:o}", "name", &name,
-                       "id", &id, "kind", &kind, "created", &created, "rotate-after-days", &days,
-                       "versions", &versions) != 0)
+    if (!json_members(json, members, sizeof members / sizeof *members))
         return malformed(err, "a key has a member that is missing, unknown or of a wrong type");
     if (!ring_name_allowed(name))
         return malformed(err, "a key's name is not 1 to 64 letters, digits, '.', '_' or '-'");
@@ -184,11 +194,13 @@ static struct result read_passphrase(struct ring *ring, json_t *json, struct err
 {
     json_int_t passes, memory;
     const char *salt;
+    const struct json_member members[] = {{"salt", JSON_STRING, &salt, false},
+                                          {"passes", JSON_INTEGER, &passes, false},
+                                          {"memory-kib", JSON_INTEGER, &memory, false}};
 
     if (json == NULL)
         return OK;
-    if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:s, s:I, s:I}", "salt", &salt, "passes", &passes,
-                       "memory-kib", &memory) != 0 ||
+    if (!json_members(json, members, sizeof members / sizeof *members) ||
         !text_unhex(ring->cost.salt, KDF_SALT_SIZE, salt) || passes < 1 ||
         passes > KDF_PASSES_MAX || memory < KDF_MEMORY_KIB_MIN || memory > KDF_MEMORY_KIB_MAX)
         return malformed(err, "its passphrase parameters are not allowed");
@@ -202,15 +214,17 @@ static struct result read_ring(struct ring *ring, json_t *json, struct err *err)
 {
     json_int_t layout;
     json_t *keys, *passphrase = NULL;
+    const struct json_member members[] = {{MARK, JSON_INTEGER, &layout, false},
+                                          {"passphrase", JSON_OBJECT, &passphrase, true},
+                                          {"keys", JSON_ARRAY, &keys, false}};
 
     if (!json_is_object(json) || !json_is_integer(json_object_get(json, MARK)))
         return malformed(err, "it is not a keyring");
     layout = json_integer_value(json_object_get(json, MARK));
     if (layout != LAYOUT)
         return fail(err, ERR_UNSUPPORTED, "its layout is not known to this bulla");
-    if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:I, s?o, s:o}", MARK, &layout, "passphrase",
-                       &passphrase, "keys", &keys) != 0 ||
-        !json_is_array(keys) || json_array_size(keys) > RING_KEYS_MAX)
+    if (!json_members(json, members, sizeof members / sizeof *members) || !json_is_array(keys) ||
+        json_array_size(keys) > RING_KEYS_MAX)
         return malformed(err, "it has an unknown member, no keys, or too many");
     if (!read_passphrase(ring, passphrase, err).ok)
         return FAIL;

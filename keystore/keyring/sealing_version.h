@@ -5,6 +5,7 @@
 
 #include "base/place.h"
 #include "crypto/slot.h"
+#include "keystore/keyring/slots.h"
 
 /* struct sealing_version: {.held = -1} is none, and safe to drop. */
 struct sealing_version {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/host.h"
+#include "keystore/keyring/json_text.h"
 
 /* What jansson needs, and to spare: for its copies of the text, and for each value. */
 #define ROOM(size, values) (8 * (size_t)(size) + 272 * (size_t)(values) + 65536)
@@ -86,19 +87,11 @@ static size_t values_at_most(const char *text, size_t size)
     return count;
 }
 
-/* There is room for all that the text may be: without, jansson 2.14 drops what it reads, and goes
- * beyond the end of what it kept. Its own message may quote the text. */
 struct result secret_json_read(json_t **json, const void *text, size_t size, struct err *err)
 {
-    json_error_t where;
-
-    if (!secret_json_begin(size, values_at_most(text, size), err).ok)
-        return FAIL;
-    *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
-    if (*json == NULL)
-        return fail(err, ERR_DAMAGED, "it is not JSON: line %d, column %d", where.line,
-                    where.column);
-    return OK;
+    return secret_json_begin(size, values_at_most(text, size), err).ok
+               ? json_text_read(json, text, size, err)
+               : FAIL;
 }
 
 static void wipe(json_t *json)

@@ -8,6 +8,7 @@
 
 #include "base/place.h"
 #include "crypto/slot.h"
+#include "keystore/keyring/slots.h"
 
 /* version_lock_hold gives a descriptor that holds the lock of a version of a key in the file at
  * path until the caller closes it, or -1 where the directory cannot be read or has no locks. */

@@ -9,6 +9,9 @@
 #include "crypto/envelope.h"
 #include "crypto/passphrase.h"
 #include "crypto/xaes.h"
+#include "keystore/passphrase/slots.h"
+
+static const struct keystore_ops passphrase_ops;
 
 struct passphrase {
     struct master_key key;
@@ -114,13 +117,13 @@ static struct result try_open(struct passphrase *p, const struct branch_identity
                               const struct slot *slot, struct secret *branch_key, struct err *err)
 {
     struct secret kek SECRET_CLEANUP = {0}, opened SECRET_CLEANUP = {0};
-    struct kdf_cost cost = {.passes = slot_number(slot, SLOT_PASSES),
-                            .memory_kib = slot_number(slot, SLOT_MEMORY)};
+    struct kdf_cost cost = {.passes = slot_number(slot, &passphrase_passes),
+                            .memory_kib = slot_number(slot, &passphrase_memory)};
     uint8_t aad[SLOT_AAD_MAX];
 
-    memcpy(cost.salt, slot_view(slot, SLOT_SALT).bytes, KDF_SALT_SIZE);
+    memcpy(cost.salt, slot_view(slot, &passphrase_salt).bytes, KDF_SALT_SIZE);
     if (!within_budget(p, &cost, err).ok ||
-        !ask(p, WANT_PASSPHRASE, slot_view(slot, SLOT_HINT), err).ok ||
+        !ask(p, WANT_PASSPHRASE, slot_view(slot, &passphrase_hint), err).ok ||
         !kdf_derive(&cost, p->env->kdf_memory_kib, &p->text, &kek, err).ok)
         return FAIL;
     p->key.kdf_work += kdf_work(&cost);
@@ -173,7 +176,7 @@ static void passphrase_doubt(const struct master_key *key, const struct slot *sl
 static enum slot_match passphrase_match(const struct master_key *key, const struct slot *slot)
 {
     const struct passphrase *p = (const struct passphrase *)key;
-    struct view hint = slot_view(slot, SLOT_HINT);
+    struct view hint = slot_view(slot, &passphrase_hint);
 
     if (slot->method->code != SLOT_PASSPHRASE || hint.size != strlen(p->hint) ||
         memcmp(hint.bytes, p->hint, hint.size) != 0)
@@ -181,9 +184,8 @@ static enum slot_match passphrase_match(const struct master_key *key, const stru
     return SLOT_MAYBE;
 }
 
-const struct keystore_ops passphrase_ops = {
+static const struct keystore_ops passphrase_ops = {
     .name = "passphrase",
-    .reach = REACH_FILES,
     .open = passphrase_open,
     .wrap = passphrase_wrap,
     .unwrap = passphrase_unwrap,
@@ -191,4 +193,18 @@ const struct keystore_ops passphrase_ops = {
     .doubt = passphrase_doubt,
     .match = passphrase_match,
     .close = passphrase_close,
+};
+
+static const struct keystore_scheme schemes[] = {
+    {"passphrase:", true, "passphrase:[HINT]", "a passphrase; everybody can read the hint"},
+    {0},
+};
+
+const struct keystore passphrase_store = {
+    .title = "passphrase",
+    .schemes = schemes,
+    .methods = (const struct slot_method *const[]){passphrase_methods, NULL},
+    .reach = REACH_FILES,
+    .ops = &passphrase_ops,
+    .admin = &keystore_no_admin,
 };

@@ -5,6 +5,6 @@
 
 #include "keystore/keystore.h"
 
-extern const struct keystore_ops passphrase_ops;
+extern const struct keystore passphrase_store;
 
 #endif

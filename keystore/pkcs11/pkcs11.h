@@ -6,5 +6,6 @@
 #include "keystore/keystore.h"
 
 extern const struct keystore_ops pkcs11_ops;
+extern const struct keystore_admin pkcs11_admin;
 
 #endif

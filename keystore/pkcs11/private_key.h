@@ -3,18 +3,26 @@
 #ifndef BULLA_KEYSTORE_PKCS11_PRIVATE_KEY_H
 #define BULLA_KEYSTORE_PKCS11_PRIVATE_KEY_H
 
-#include "keystore/pkcs11/keys.h"
+#include "keystore/pkcs11/login.h"
+#include "keystore/pkcs11/token_keys.h"
 
-/* private_key_decrypt undoes RSA-OAEP by one of the private keys of a pair. ERR_DAMAGED if it is
- * not the encryption of KEY_SIZE bytes. The caller frees *out. */
-FALLIBLE private_key_decrypt(struct token *token, const struct token_key *key,
-                             CK_OBJECT_HANDLE half, const struct crypto *crypto, bool sha1,
-                             struct view wrapped, struct secret *out, struct err *err);
+/* struct private_key: one of the private keys that may be a pair's. */
+struct private_key {
+    struct token *token;
+    const struct login *login;
+    const struct spki *spki; /* of the pair */
+    CK_OBJECT_HANDLE object;
+    const struct crypto *crypto;
+};
 
-/* private_key_derive gives the x coordinate of a private key of the pair times a point. ERR_DAMAGED
- * if it is not a point of the curve. The caller frees *out. */
-FALLIBLE private_key_derive(struct token *token, const struct token_key *key, CK_OBJECT_HANDLE half,
-                            const struct crypto *crypto, struct view point, struct secret *out,
+/* private_key_decrypt undoes RSA-OAEP. ERR_DAMAGED if it is not the encryption of KEY_SIZE bytes.
+ * The caller frees *out. */
+FALLIBLE private_key_decrypt(const struct private_key *key, bool sha1, struct view wrapped,
+                             struct secret *out, struct err *err);
+
+/* private_key_derive gives the x coordinate of the private key times a point. ERR_DAMAGED if it is
+ * not a point of the curve. The caller frees *out. */
+FALLIBLE private_key_derive(const struct private_key *key, struct view point, struct secret *out,
                             struct err *err);
 
 /* private_key_needs_oaep is true if the token itself must undo OAEP, since it gives no raw numbers:

@@ -19,9 +19,9 @@ static void close_session(struct token *t)
 
 void tokens_free(struct module *module)
 {
-    while (module->tokens != NULL) {
-        struct token *t = module->tokens;
-        module->tokens = t->next;
+    while (module->sessions != NULL) {
+        struct token *t = module->sessions;
+        module->sessions = t->next;
         if (t->logged_in && t->open)
             (void)CALL(module, C_Logout, t->session);
         close_session(t);
@@ -142,7 +142,7 @@ static struct result get_slots(struct module *m, CK_SLOT_ID *slots, size_t *coun
 
 static struct token *known(struct module *m, CK_SLOT_ID slot)
 {
-    struct token *t = m->tokens;
+    struct token *t = m->sessions;
 
     while (t != NULL && t->slot != slot)
         t = t->next;
@@ -192,8 +192,9 @@ static struct token *read_token(struct module *m, CK_SLOT_ID slot, CK_RV *rv)
             return NULL;
         t->module = m;
         t->slot = slot;
-        t->next = m->tokens;
-        m->tokens = t;
+        t->next = m->sessions;
+        m->sessions = t;
+        m->end_sessions = tokens_free;
     }
     t->info = info;
     token_text(t->label, info.label, sizeof info.label);

@@ -81,7 +81,7 @@ bool token_flag(struct token *token, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE 
  * that is not UTF-8 is as good as none. */
 void token_text(char *out, const unsigned char *field, size_t size);
 
-/* tokens_free closes the sessions of all tokens of a module. */
+/* tokens_free closes the sessions of all tokens of a module, before that ends. */
 void tokens_free(struct module *module);
 
 #endif

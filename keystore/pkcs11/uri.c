@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "keystore/pkcs11/libraries.h"
+#include "keystore/pkcs11/p11kit.h"
 #include "keystore/redact.h"
 
 #define URI_MAX 4096 /* bytes */
@@ -186,7 +186,7 @@ static struct result read_parts(struct uri *uri, const char *reference,
 {
     if (strlen(reference) > URI_MAX)
         return fail(err, ERR_USAGE, "it is longer than %d bytes", URI_MAX);
-    if (!libraries_load(err).ok)
+    if (!p11kit_load(err).ok)
         return FAIL;
     uri->parsed = p11_kit_uri_new();
     if (uri->parsed == NULL)

@@ -8,7 +8,7 @@
 #include <p11-kit/uri.h>
 
 #include "base/wire.h"
-#include "keystore/keystore.h"
+#include "keystore/pkcs11/slots.h"
 
 /* struct uri: {0} is empty and safe to free. */
 struct uri {

@@ -13,6 +13,8 @@
 
 #define MARK "-----BEGIN "
 
+static const struct keystore_ops spki_ops;
+
 struct spki_file {
     struct master_key key; /* the first member */
     const struct keystore_env *env;
@@ -173,10 +175,8 @@ static struct result spki_describe(struct master_key *key, const struct key_sink
     return OK;
 }
 
-const struct keystore_ops spki_ops = {
+static const struct keystore_ops spki_ops = {
     .name = "spki",
-    .reach = REACH_FILES,
-    .file = spki_file_path,
     .open = spki_open,
     .wrap = spki_wrap,
     .unwrap = spki_unwrap,
@@ -186,4 +186,16 @@ const struct keystore_ops spki_ops = {
     .close = spki_close,
     .lives_in = spki_lives_in,
     .describe = spki_describe,
+};
+
+static const struct keystore_scheme schemes[] = {{"file:", true}, {"", false}, {0}};
+
+const struct keystore spki_store = {
+    .schemes = schemes,
+    .methods = (const struct slot_method *const[]){key_pair_methods, NULL},
+    .reach = REACH_FILES,
+    .ops = &spki_ops,
+    .admin = &keystore_no_admin,
+    .takes = spki_is_file,
+    .file = spki_file_path,
 };

@@ -5,7 +5,7 @@
 
 #include "keystore/keystore.h"
 
-extern const struct keystore_ops spki_ops;
+extern const struct keystore spki_store;
 
 /* spki_is_file is true if path is a regular file or stands for a descriptor, and what is there has
  * at most PEM_MAX bytes, "-----BEGIN " anywhere, for PEM may have other text in front, and is not

@@ -282,7 +282,7 @@ def test_memory_with_threads(bulla, ring, work, threads):
 
 def test_many_threads_work_on_one_file(bulla, ring, work):
     """Or the test above shows nothing."""
-    (work / "big").write_bytes(content(16 * MIB))
+    (work / "big").write_bytes(content(64 * MIB))
     trace = work.parent / "trace"
     bulla("encrypt", "-k", ring, "-j4", "big", under=["strace", "-f", "-o", str(trace), "-e", "trace=pwrite64"])
     writers = {line.split()[0] for line in trace.read_text().splitlines() if "pwrite64(" in line}

@@ -13,6 +13,7 @@
 #include "aws/credentials/chain.h"
 #include "aws/sts.h"
 #include "crypto/slot.h"
+#include "keystore/awskms/slots.h"
 #include "tests/fuzz/fuzz.h"
 
 #define SOME_PID 4194305 /* above all that there can be */
@@ -32,6 +33,8 @@ enum {
 int __wrap_open(const char *path, int flags, ...);
 int __wrap_open64(const char *path, int flags, ...);
 int __real_open(const char *path, int flags, ...);
+int __wrap_file_open(int dir, const char *name, int flags);
+int __real_file_open(int dir, const char *name, int flags);
 struct result __wrap_trusted_file(int fd, const char *path, const char *kind, struct err *err);
 int __wrap_pipe2(int ends[2], int flags);
 int __real_pipe2(int ends[2], int flags);
@@ -63,6 +66,11 @@ int __wrap_open(const char *path, int flags, ...)
 int __wrap_open64(const char *path, int flags, ...)
 {
     return __wrap_open(path, flags);
+}
+
+int __wrap_file_open(int dir, const char *name, int flags)
+{
+    return dir == AT_FDCWD ? __wrap_open(name, flags) : __real_file_open(dir, name, flags);
 }
 
 /* Else nothing of them would choose a program or a role. */

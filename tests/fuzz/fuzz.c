@@ -7,6 +7,7 @@
 #define PATTERN 0xa5
 
 bool fuzz_fault;
+size_t fuzz_refusals;
 
 void fuzz_broken(const char *file, int line, const char *what)
 {
@@ -50,6 +51,7 @@ bool fuzz_untouched(const void *out, size_t size)
 
 void fuzz_refused(const struct err *err)
 {
+    fuzz_refusals++;
     HOLDS(err->class != ERR_NONE && err->text[0] != '\0');
     HOLDS(memchr(err->text, '\0', sizeof err->text) != NULL);
     HOLDS(memchr(err->hint, '\0', sizeof err->hint) != NULL);

@@ -51,6 +51,9 @@ bool fuzz_untouched(const void *out, size_t size);
 /* fuzz_refused sees that an error says something, and nothing that is not so. */
 void fuzz_refused(const struct err *err);
 
+/* fuzz_refusals counts the calls of it. */
+extern size_t fuzz_refusals;
+
 /* The next byte, the rest, and the rest as text, which the caller frees. */
 uint8_t fuzz_byte(struct wire_reader *r);
 struct view fuzz_rest(struct wire_reader *r);

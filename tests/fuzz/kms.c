@@ -2,6 +2,7 @@
  * slot that was made can be written, and a branch key has its size. */
 #include "keystore/awskms/awskms.h"
 #include "keystore/awskms/key.h"
+#include "keystore/awskms/slots.h"
 #include "tests/fuzz/fuzz.h"
 
 #define SECRET "kNownSecretAccessKeyOfTheFuzzer1"

@@ -2,6 +2,7 @@
  * (rewrap.ring): to the active versions, to one key, and with a key more. What the plan says opens
  * to the same data key as before and is current then; a file that no key opens stays as it is, and
  * nobody says that it is current. */
+#include "keystore/keyring/slots.h"
 #include "libbulla/rewrap_plan.h"
 #include "tests/fuzz/copies.h"
 
@@ -126,7 +127,7 @@ static void check_current(const struct envelope *e, const struct plan *p,
         HOLDS(slot_equal(s, &p->envelope.slots[i]));
         if (owner(s) == NULL)
             continue;
-        HOLDS(slot_number(s, SLOT_KEY_VERSION) == 2);
+        HOLDS(slot_number(s, &keyring_key_version) == 2);
         HOLDS(slot_opens(owner(s), e, s, &now) && same_key(&now, o));
     }
 }
@@ -195,7 +196,7 @@ static void check_planned(const struct sealed *f)
     const struct envelope *e = &f->envelope;
 
     for (size_t i = 0; i < e->slot_count; i++)
-        HOLDS(owner(&e->slots[i]) == NULL || slot_number(&e->slots[i], SLOT_KEY_VERSION) <= 2);
+        HOLDS(owner(&e->slots[i]) == NULL || slot_number(&e->slots[i], &keyring_key_version) <= 2);
     HOLDS(f->other.slots == NULL || memcmp(f->other.core_hash, e->core_hash, SHA256_SIZE) == 0);
 }
 

@@ -4,8 +4,7 @@
 #include <stddef.h>
 
 #include "keystore/key_pair.h"
-#include "keystore/pkcs11/aes.h"
-#include "keystore/pkcs11/login.h"
+#include "keystore/pkcs11/aes_key.h"
 #include "keystore/pkcs11/private_key.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -27,34 +26,35 @@ static uint8_t point[67], modulus[256];
 static struct wire_reader *input;
 
 /* The linker puts these in the place of the functions (--wrap): no thread, no time. */
-void __wrap_module_enter(struct module *module);
-CK_RV __wrap_module_back(struct module *module, CK_RV rv);
-void __wrap_module_patience(struct module *module, bool patient);
-struct result __wrap_module_ask(struct module *module,
+bool __wrap_worker_enter(struct worker *worker);
+bool __wrap_worker_leave(struct worker *worker);
+void __wrap_worker_patience(struct worker *worker, bool patient);
+struct result __wrap_worker_ask(struct worker *worker,
                                 struct result (*ask)(void *arg, struct err *err), void *arg,
                                 struct err *err);
 
-void __wrap_module_enter(struct module *module)
+bool __wrap_worker_enter(struct worker *worker)
 {
-    (void)module;
+    (void)worker;
+    return true;
 }
 
-CK_RV __wrap_module_back(struct module *module, CK_RV rv)
+bool __wrap_worker_leave(struct worker *worker)
 {
-    (void)module;
-    return rv;
+    (void)worker;
+    return true;
 }
 
-void __wrap_module_patience(struct module *module, bool patient)
+void __wrap_worker_patience(struct worker *worker, bool patient)
 {
-    (void)module, (void)patient;
+    (void)worker, (void)patient;
 }
 
-struct result __wrap_module_ask(struct module *module,
+struct result __wrap_worker_ask(struct worker *worker,
                                 struct result (*ask)(void *arg, struct err *err), void *arg,
                                 struct err *err)
 {
-    (void)module;
+    (void)worker;
     return ask(arg, err);
 }
 
@@ -104,18 +104,13 @@ static CK_RV on_slot_info(CK_SLOT_ID slot, CK_SLOT_INFO *info)
     return answer();
 }
 
-/* A token that refused a PIN is remembered by its model, so each run has another. */
 static CK_RV on_token_info(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
 {
-    static unsigned run;
-    char model[17];
     uint8_t kind = fuzz_byte(input);
 
     (void)slot;
     memset(info, ' ', sizeof *info);
     memcpy(info->label, "backup", 6);
-    snprintf(model, sizeof model, "%16u", run++ % 65536);
-    memcpy(info->model, model, sizeof info->model);
     if ((kind & 1) != 0)
         wire_get_bytes(input, info->label, sizeof info->label);
     if ((kind & 2) != 0)
@@ -375,6 +370,7 @@ static struct result give_pin(void *arg, const char *what, enum wanted wanted, s
 /* struct trial: what is done with one key. */
 struct trial {
     struct token *token;
+    const struct login *login;
     const struct token_key *key;
     struct branch_identity branch;
     struct secret branch_key, out;
@@ -386,11 +382,12 @@ static struct result use_secret(struct trial *t, bool unwrap, struct err *err)
     static uint8_t room[SLOT_HEADER_MAX + SLOT_WRAP_MAX + 8];
     struct wire_writer w = wire_writer(room, sizeof room);
 
-    if (!aes_wrap(t->token, t->key, &t->branch, &t->branch_key, &t->slot, err).ok)
+    if (!aes_key_wrap(t->token, t->login, t->key, &t->branch, &t->branch_key, &t->slot, err).ok)
         return FAIL;
     slot_encode(&w, &t->slot);
-    HOLDS(!w.bad && aes_may_open(t->key, &t->slot));
-    return unwrap ? aes_unwrap(t->token, t->key, &t->branch, &t->slot, &t->out, err) : OK;
+    HOLDS(!w.bad && aes_key_may_open(t->key, &t->slot));
+    return unwrap ? aes_key_unwrap(t->token, t->login, t->key, &t->branch, &t->slot, &t->out, err)
+                  : OK;
 }
 
 static struct result use_pair(struct trial *t, struct err *err)
@@ -399,25 +396,25 @@ static struct result use_pair(struct trial *t, struct err *err)
     const struct spki *spki = &t->key->spki;
     struct halves halves;
 
-    if (!keys_private(t->token, t->key, &halves, err).ok)
+    if (!token_keys_private(t->token, t->key, &halves, err).ok)
         return FAIL;
-    CK_OBJECT_HANDLE half = halves.list[0];
+    struct private_key half = {t->token, t->login, spki, halves.list[0], fuzz_crypto()};
     HOLDS(
         key_pair_wrap(spki, fuzz_crypto(), &none, false, &t->branch, &t->branch_key, &t->slot, err)
             .ok);
     if (spki->kind == SPKI_RSA)
-        return private_key_decrypt(t->token, t->key, half, fuzz_crypto(), false,
-                               (struct view){t->slot.wrap, t->slot.wrap_size}, &t->out, err);
-    return private_key_derive(t->token, t->key, half, fuzz_crypto(),
-                          (struct view){t->slot.wrap, spki_point(spki).size}, &t->out, err);
+        return private_key_decrypt(&half, false, (struct view){t->slot.wrap, t->slot.wrap_size},
+                                   &t->out, err);
+    return private_key_derive(&half, (struct view){t->slot.wrap, spki_point(spki).size}, &t->out,
+                              err);
 }
 
-static void use(struct token *token, const struct token_key *key, const struct uri *uri)
+static void use(struct token *token, const struct login *login, const struct token_key *key)
 {
     static const uint8_t id[BRANCH_ID_SIZE];
     static const struct context none;
-    struct trial t = {token, key, {id, &none}, {0}, {0}, {0}};
-    char *text STRING_CLEANUP = keys_uri(key, token, uri);
+    struct trial t = {token, login, key, {id, &none}, {0}, {0}, {0}};
+    char *text STRING_CLEANUP = token_keys_uri(key, token, login->uri);
     uint8_t how = fuzz_byte(input);
     struct err err = {0};
 
@@ -432,27 +429,28 @@ static void use(struct token *token, const struct token_key *key, const struct u
     secret_free(&t.out);
 }
 
-static void look(struct module *module, const struct uri *uri, const struct keystore_env *env)
+static void look(struct module *module, const struct login *login)
 {
-    struct token_keys keys __attribute__((cleanup(keys_free))) = {0};
+    const struct uri *uri = login->uri;
+    struct token_keys keys __attribute__((cleanup(token_keys_free))) = {0};
     struct token *token;
     struct err err = {0};
 
     if (!token_find(&token, module, uri, &err).ok ||
-        !keys_find(&keys, token, uri, env->crypto, &err).ok) {
+        !token_keys_find(&keys, token, uri, login->env->crypto, &err).ok) {
         fuzz_refused(&err);
         return;
     }
     for (size_t i = 0; i < keys.unusable_count; i++)
         HOLDS(keys.unusable[i].why[0] != '\0');
-    if (!token_login(token, uri, env, &err).ok) {
+    if (!token_login(token, login, &err).ok) {
         fuzz_refused(&err);
         return;
     }
     if (keys.count > 1)
-        HOLDS(!keys_many(&keys, token, uri, &err).ok && keys_newest(&keys) != NULL);
+        HOLDS(!token_keys_many(&keys, token, uri, &err).ok && token_keys_newest(&keys) != NULL);
     for (size_t i = 0; i < keys.count && i < 3; i++)
-        use(token, &keys.list[i], uri);
+        use(token, login, &keys.list[i]);
     if (fuzz_byte(input) == 1 && !token_write(token, &err).ok)
         fuzz_refused(&err);
 }
@@ -489,7 +487,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     input = &r;
     HOLDS(uri_read(&uri, uris[fuzz_byte(&r) % (sizeof uris / sizeof *uris)], &env.token, &err).ok);
     module.functions = functions_of(fuzz_byte(&r));
-    look(&module, &uri, &env);
+    struct login login = {.uri = &uri, .env = &env};
+    HOLDS(refused_tokens_of(&login.refused, NULL, NULL, &err).ok);
+    look(&module, &login);
+    refused_tokens_drop(login.refused);
     tokens_free(&module);
     return 0;
 }

@@ -1,6 +1,6 @@
 /* PKCS#11 URIs. One that is taken is shown without its PIN, and names the same key when it is made
  * anew. */
-#include "keystore/pkcs11/keys.h"
+#include "keystore/pkcs11/token_keys.h"
 #include "tests/fuzz/fuzz.h"
 
 /* What the URI names of a key is what a URI made of that names. */
@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct uri uri;
 
     (void)fuzz_crypto();
-    HOLDS(keys_version(text, NULL) > 0 || keys_version(text, "backup") == 0);
+    HOLDS(token_keys_version(text, NULL) > 0 || token_keys_version(text, "backup") == 0);
     if (strncasecmp(text, "pkcs11:", 7) != 0)
         return 0;
     fuzz_spoil(&uri, sizeof uri);

@@ -189,7 +189,7 @@ static void on_reference(const char *text, size_t size)
 static void on_shown(const char *text, size_t size)
 {
     char *shown STRING_CLEANUP = redact_reference(text);
-    const struct keystore_ops *ops;
+    const struct keystore *store;
     struct err err = {0};
     const char *rest;
 
@@ -200,7 +200,7 @@ static void on_shown(const char *text, size_t size)
     HOLDS(again != NULL && strcmp(again, shown) == 0);
     if (strchr(text, '/') != NULL) /* it would be looked for */
         return;
-    if (!registry_find(&ops, &rest, text, &err).ok)
+    if (!registry_find(&store, &rest, text, &err).ok)
         fuzz_refused(&err);
     else
         HOLDS(strcmp(shown, text) == 0 || strncasecmp(text, "pkcs11:", 7) == 0);

@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 
 #include "base/atomic_file.h"
-#include "base/command.h"
 #include "base/host.h"
 #include "base/stream.h"
 #include "base/text.h"
@@ -15,6 +14,7 @@
 #include "base/tree.h"
 #include "base/trusted.h"
 #include "base/wire.h"
+#include "cmd/command.h"
 #include "tests/unit/test.h"
 
 static void wire_round_trip(void)

@@ -1,6 +1,8 @@
 /* What a run remembers of branch keys and of slots: it serves no file but those whose own slots
  * gave it, and forgets aloud. */
+#include "keystore/awskms/slots.h"
 #include "keystore/branch.h"
+#include "keystore/keyring/slots.h"
 #include "libbulla/slot_table.h"
 #include "tests/unit/test.h"
 

@@ -244,7 +244,7 @@ static void added_bytes(void)
 /* A keyring and a session with it, as the command line makes them. */
 static void open_session(void)
 {
-    const struct keystore_ops *ops;
+    const struct keystore *store;
     const char *rest, *reference = "ring";
     struct session with_crypto SESSION_CLEANUP = {0};
     struct key_wanted want = {0};
@@ -253,8 +253,8 @@ static void open_session(void)
 
     MUST(session_open(&with_crypto, NULL, 0, &err).ok);
 
-    MUST(registry_find(&ops, &rest, reference, &err).ok &&
-         ops->create(&with_crypto.env, rest, &want, &info, &err).ok);
+    MUST(registry_find(&store, &rest, reference, &err).ok &&
+         store->admin->create(&with_crypto.env, rest, &want, &info, &err).ok);
     MUST(session_open(&session, &reference, 1, &err).ok);
     session.env.warn = on_warn;
 }

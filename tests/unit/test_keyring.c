@@ -6,12 +6,14 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "keystore/keyring/json_text.h"
 #include "keystore/keyring/keyring.h"
 #include "keystore/keyring/secret_json.h"
 #include "tests/unit/test.h"
 
 static struct keystore_env env;
-static const struct keystore_ops *const ops = &keyring_ops;
+static const struct keystore_ops *ops;
+static const struct keystore_admin *admin;
 
 static void create(const char *reference, const char *kind)
 {
@@ -19,7 +21,7 @@ static void create(const char *reference, const char *kind)
     struct key_info info;
     struct err err;
 
-    MUST(ops->create(&env, reference, &want, &info, &err).ok);
+    MUST(admin->create(&env, reference, &want, &info, &err).ok);
 }
 
 static void rotate(const char *reference)
@@ -27,7 +29,7 @@ static void rotate(const char *reference)
     struct key_info info;
     struct err err;
 
-    MUST(ops->rotate(&env, reference, 1795460700, &info, &err).ok);
+    MUST(admin->rotate(&env, reference, 1795460700, &info, &err).ok);
 }
 
 static struct result change(const char *reference, enum key_change what, struct err *err)
@@ -35,9 +37,9 @@ static struct result change(const char *reference, enum key_change what, struct 
     struct key_info info;
 
     *err = (struct err){0};
-    if (what == KEY_DESTROY && !ops->change(&env, reference, KEY_MAY_DESTROY, &info, err).ok)
+    if (what == KEY_DESTROY && !admin->change(&env, reference, KEY_MAY_DESTROY, &info, err).ok)
         return FAIL;
-    return ops->change(&env, reference, what, &info, err);
+    return admin->change(&env, reference, what, &info, err);
 }
 
 static void must_change(const char *reference, enum key_change what)
@@ -59,7 +61,7 @@ static void export_public(const char *reference, const char *path)
     char *text STRING_CLEANUP = NULL;
     struct err err;
 
-    MUST(ops->export_public(&env, reference, &text, &err).ok);
+    MUST(admin->export_public(&env, reference, &text, &err).ok);
     put(path, text);
 }
 
@@ -368,6 +370,106 @@ static void changed_public_keys_are_looked_at(void)
     ops->close(key);
 }
 
+/* What both our reader and jansson's take, or both refuse. */
+static void json_is_read_as_jansson_reads_it(void)
+{
+    static const char *const texts[] = {"{}",
+                                        "[]",
+                                        " [ ] ",
+                                        "\r\n\t{}\n",
+                                        "",
+                                        " ",
+                                        "1",
+                                        "\"a\"",
+                                        "null",
+                                        "[1]",
+                                        "[-1,0,10]",
+                                        "[01]",
+                                        "[+1]",
+                                        "[-]",
+                                        "[1,]",
+                                        "[,1]",
+                                        "[1 2]",
+                                        "[1",
+                                        "[1]]",
+                                        "[1] x",
+                                        "[9223372036854775807]",
+                                        "[-9223372036854775808]",
+                                        "[9223372036854775808]",
+                                        "[1.]",
+                                        "[.5]",
+                                        "[1e]",
+                                        "[1e+]",
+                                        "[true,false,null]",
+                                        "[tru]",
+                                        "[nul]",
+                                        "[True]",
+                                        "{\"a\":1}",
+                                        "{\"a\" : {\"b\":[]}}",
+                                        "{\"a\":1,\"b\":2}",
+                                        "{\"a\":1,\"a\":2}",
+                                        "{\"a\"}",
+                                        "{\"a\":}",
+                                        "{a:1}",
+                                        "{\"a\":1,}",
+                                        "{\"a\":1",
+                                        "{",
+                                        "[\"\"]",
+                                        "[\"a\\\"b\\\\c\\/\\b\\f\\n\\r\\t\"]",
+                                        "[\"\\x\"]",
+                                        "[\"\\\"",
+                                        "[\"\\u0041\\u00e9\\u20AC\"]",
+                                        "[\"\\ud83d\\ude00\"]",
+                                        "[\"\\ud83d\"]",
+                                        "[\"\\ud83d\\u0041\"]",
+                                        "[\"\\ude00\"]",
+                                        "[\"\\u0000\"]",
+                                        "[\"\\u12\"]",
+                                        "[\"\\u12g4\"]",
+                                        "[\"\xc3\xa9\"]",
+                                        "[\"\xc3\"]",
+                                        "[\"\xff\"]",
+                                        "[\"\xed\xa0\x80\"]",
+                                        "[\"a\nb\"]",
+                                        "[\"\x7f\"]",
+                                        "['a']",
+                                        "[\"a]",
+                                        "{\"\":0}",
+                                        "\xef\xbb\xbf[]",
+                                        "[1]\v"};
+
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        json_t *ours = NULL;
+        struct err err = {0};
+        size_t size = strlen(texts[i]);
+        json_t *theirs = json_loadb(texts[i], size, JSON_REJECT_DUPLICATES, NULL);
+        struct result r = json_text_read(&ours, texts[i], size, &err);
+        if (r.ok != (theirs != NULL) || (r.ok && !json_equal(ours, theirs)))
+            printf("# %s\n", texts[i]);
+        CHECK(r.ok == (theirs != NULL) && (!r.ok || json_equal(ours, theirs)));
+        CHECK(r.ok ||
+              (err.class == ERR_DAMAGED && strncmp(err.text, "it is not JSON: line ", 21) == 0));
+        json_decref(ours);
+        json_decref(theirs);
+    }
+}
+
+/* A value that is too deep, too long or ends with a zero. */
+static void json_has_bounds(void)
+{
+    char deep[2 * (JSON_TEXT_DEPTH + 1)];
+    json_t *json = NULL;
+    struct err err = {0};
+
+    memset(deep, '[', sizeof deep / 2);
+    memset(deep + sizeof deep / 2, ']', sizeof deep / 2);
+    CHECK(!json_text_read(&json, deep, sizeof deep, &err).ok && err.class == ERR_DAMAGED);
+    CHECK(json_text_read(&json, deep + 1, sizeof deep - 2, &err).ok);
+    json_decref(json);
+    CHECK(!json_text_read(&json, "[1]\0", 4, &err).ok && err.class == ERR_DAMAGED);
+    CHECK(!json_text_read(&json, "[\"a\0b\"]", 7, &err).ok && err.class == ERR_DAMAGED);
+}
+
 /* A thread that makes JSON while another has a keyring open. */
 static void *make_json(void *arg)
 {
@@ -395,6 +497,8 @@ static void other_threads_keep_their_json(void)
 
 int main(void)
 {
+    ops = keyring_store.ops;
+    admin = keyring_store.admin;
     struct crypto *crypto = NULL;
     struct err err = {0};
 
@@ -413,6 +517,8 @@ int main(void)
     RUN(version_in_use_is_not_destroyed);
     remove_all();
     RUN(changed_public_keys_are_looked_at);
+    RUN(json_is_read_as_jansson_reads_it);
+    RUN(json_has_bounds);
     RUN(other_threads_keep_their_json);
     crypto_free(&crypto);
     return DONE();

@@ -1,0 +1,10 @@
+/* stores: the list of all key stores. */
+#ifndef BULLA_KEYSTORE_STORES_H
+#define BULLA_KEYSTORE_STORES_H
+
+#include "keystore/keystore.h"
+
+/* In the order in which they are told of; NULL after the last. */
+extern const struct keystore *const keystores[];
+
+#endif

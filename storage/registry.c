@@ -1,0 +1,86 @@
+#include "storage/registry.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#ifdef BULLA_S3
+#include "storage/s3/s3.h"
+#endif
+
+#define S3_SCHEME "s3://"
+
+/* struct opened_storage: one in the list. */
+struct opened_storage {
+    struct opened_storage *next;
+    struct storage *storage;
+    char *bucket;
+};
+
+bool storage_names(const char *text)
+{
+    return strncmp(text, S3_SCHEME, strlen(S3_SCHEME)) == 0;
+}
+
+static struct result open_storage(struct storages *s, const char *bucket, struct storage **out,
+                                  struct err *err)
+{
+#ifdef BULLA_S3
+    return s3_open(out, s->env, bucket, err);
+#else
+    (void)s, (void)out;
+    return fail(err, ERR_UNSUPPORTED, "bucket '%s': this bulla was built without S3", bucket);
+#endif
+}
+
+static struct result find(struct storages *s, char *bucket, struct storage **out, struct err *err)
+{
+    struct opened_storage *o = s->first;
+
+    while (o != NULL && strcmp(o->bucket, bucket) != 0)
+        o = o->next;
+    if (o != NULL) {
+        *out = o->storage;
+        return OK;
+    }
+    o = calloc(1, sizeof *o);
+    if (o == NULL || (o->bucket = strdup(bucket)) == NULL) {
+        free(o);
+        return fail(err, ERR_FAILED, "out of memory");
+    }
+    if (!open_storage(s, bucket, &o->storage, err).ok) {
+        free(o->bucket);
+        free(o);
+        return FAIL;
+    }
+    o->next = s->first;
+    s->first = o;
+    *out = o->storage;
+    return OK;
+}
+
+struct result storages_object(struct storages *s, const char *text, struct object *o,
+                              struct err *err)
+{
+    const char *rest = text + strlen(S3_SCHEME), *slash = strchr(rest, '/');
+    size_t size = slash != NULL ? (size_t)(slash - rest) : strlen(rest);
+    char *bucket STRING_CLEANUP = strndup(rest, size);
+    struct storage *storage;
+
+    if (bucket == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    return find(s, bucket, &storage, err).ok
+               ? object_in(o, storage, slash != NULL ? slash + 1 : "", text, err)
+               : FAIL;
+}
+
+void storages_close(struct storages *s)
+{
+    while (s->first != NULL) {
+        struct opened_storage *o = s->first;
+        s->first = o->next;
+        o->storage->ops->close(o->storage);
+        free(o->bucket);
+        free(o);
+    }
+}

@@ -1,0 +1,99 @@
+#include "storage/s3/conditions.h"
+
+#include <stdio.h>
+
+#include "base/secret.h"
+#include "storage/s3/multipart.h"
+#include "storage/s3/objects.h"
+
+/* No object has this ETag. */
+static const struct object_look nothing = {.tag = "\"00000000000000000000000000000000\""};
+
+static struct result name_probe(struct object *probe, const struct object *o, struct err *err)
+{
+    char suffix[32];
+    uint64_t random;
+
+    if (!random_bytes(&random, sizeof random, err).ok)
+        return FAIL;
+    snprintf(suffix, sizeof suffix, ".probe-%016llx", (unsigned long long)random);
+    return object_beside(probe, o, suffix, err);
+}
+
+static struct result ignored(const struct object *o, struct err *err)
+{
+    (void)fail(err, ERR_POLICY,
+               "'%s': the server does not heed conditions (If-Match), so what others write at the "
+               "same time could be lost",
+               o->path);
+    err_hint(err, "download the file, rewrap it and upload it while nobody else writes there");
+    return FAIL;
+}
+
+/* What came of a request that was to fail. */
+static struct result judge(const struct object *o, struct result done, bool lost, struct err *err)
+{
+    if (done.ok)
+        return ignored(o, err);
+    if (lost)
+        return OK;
+    return err->class == ERR_UNSUPPORTED ? ignored(o, err) : FAIL;
+}
+
+static struct result probe_put(const struct object *o, struct err *err)
+{
+    struct object probe OBJECT_CLEANUP = {0};
+    struct err unused;
+    bool lost = false;
+
+    if (!name_probe(&probe, o, err).ok)
+        return FAIL;
+    struct result done = s3_put(&probe, OBJECT_UNCHANGED, &nothing,
+                                (struct view){(const uint8_t *)"", 0}, &lost, err);
+    if (done.ok)
+        (void)!s3_remove(&probe, NULL, &unused).ok;
+    return judge(o, done, lost, err);
+}
+
+static struct result probe_complete(const struct object *o, struct err *err)
+{
+    struct object probe OBJECT_CLEANUP = {0};
+    struct upload u = {.object = &probe};
+    struct err unused;
+    bool lost = false;
+
+    if (!name_probe(&probe, o, err).ok || !upload_begin(&u, NULL, err).ok)
+        return FAIL;
+    struct result done = upload_part(&u, 1, (struct view){(const uint8_t *)"x", 1}, err);
+    if (done.ok) {
+        done = upload_complete(&u, OBJECT_UNCHANGED, &nothing, (struct view){0}, &lost, err);
+        if (done.ok)
+            (void)!s3_remove(&probe, NULL, &unused).ok;
+        done = judge(o, done, lost, err);
+    }
+    upload_abort(&u);
+    return done;
+}
+
+static struct result find_out(const struct object *o, bool *heeds,
+                              struct result (*probe)(const struct object *o, struct err *err),
+                              struct err *err)
+{
+    struct s3 *s3 = s3_of(o);
+
+    pthread_mutex_lock(&s3->probing);
+    struct result r = *heeds ? OK : probe(o, err);
+    *heeds = r.ok;
+    pthread_mutex_unlock(&s3->probing);
+    return r;
+}
+
+struct result s3_heeds_conditions(const struct object *o, struct err *err)
+{
+    return find_out(o, &s3_of(o)->heeds, probe_put, err);
+}
+
+struct result s3_heeds_completes(const struct object *o, struct err *err)
+{
+    return find_out(o, &s3_of(o)->heeds_completes, probe_complete, err);
+}

@@ -1,0 +1,275 @@
+#include "storage/s3/multipart.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "http/xml.h"
+#include "storage/s3/objects.h"
+
+#define COMPLETE_PATIENCE 900 /* seconds: S3 puts large objects together before it answers */
+#define TRIES 4               /* of what came back as an error with status 200 */
+#define COPY_PATIENCE 600
+#define ABORT_PATIENCE 20
+#define QUERY_MAX (TEXT_PERCENT(S3_UPLOAD_ID_MAX) + 64)
+
+struct result upload_begin(struct upload *u, const char *kept, struct err *err)
+{
+    struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
+    struct s3_headers headers S3_HEADERS_CLEANUP = {0};
+    const struct s3_request r = {.what = "s3:CreateMultipartUpload",
+                                 .method = "POST",
+                                 .key = u->object->key,
+                                 .query = "uploads=",
+                                 .headers = headers.lines};
+    char id[S3_UPLOAD_ID_MAX + 1];
+
+    pthread_mutex_init(&u->lock, NULL);
+    if (!(kept != NULL ? s3_headers_keep(&headers, kept, err)
+                       : s3_headers_add(&headers, err, "Content-Type: application/octet-stream"))
+             .ok ||
+        !s3_ask(s3_of(u->object), &r, u->object->path, &answer, err).ok)
+        return FAIL;
+    if (!xml_text(&answer, "UploadId", id, sizeof id) || id[0] == '\0')
+        return fail(err, ERR_STORE, "'%s': the answer names no upload", u->object->path);
+    u->tags = calloc(S3_PARTS_MAX, sizeof *u->tags);
+    u->id = malloc(TEXT_PERCENT(strlen(id)));
+    if (u->tags == NULL || u->id == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    text_percent(u->id, id);
+    return OK;
+}
+
+/* Remembers a part; its tag, which is an opaque text in quotes. */
+static struct result note_part(struct upload *u, unsigned number, const char *tag, uint64_t size,
+                               struct err *err)
+{
+    char *copy = strdup(tag);
+
+    if (copy == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    pthread_mutex_lock(&u->lock);
+    free(u->tags[number - 1]);
+    u->tags[number - 1] = copy;
+    u->parts = number > u->parts ? number : u->parts;
+    u->size += size;
+    pthread_mutex_unlock(&u->lock);
+    return OK;
+}
+
+static void name_part(char query[QUERY_MAX], const struct upload *u, unsigned number)
+{
+    snprintf(query, QUERY_MAX, "partNumber=%u&uploadId=%s", number, u->id);
+}
+
+struct result upload_part(struct upload *u, unsigned number, struct view bytes, struct err *err)
+{
+    struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
+    struct s3_headers headers S3_HEADERS_CLEANUP = {0};
+    char query[QUERY_MAX], tag[OBJECT_TAG_MAX + 1];
+    const struct s3_request r = {.what = "s3:UploadPart",
+                                 .method = "PUT",
+                                 .key = u->object->key,
+                                 .query = query,
+                                 .headers = headers.lines,
+                                 .body = bytes};
+
+    name_part(query, u, number);
+    if (!s3_headers_add(&headers, err, "Content-Type: application/octet-stream").ok ||
+        !s3_headers_md5(&headers, s3_of(u->object), bytes, err).ok ||
+        !s3_ask(s3_of(u->object), &r, u->object->path, &answer, err).ok)
+        return FAIL;
+    if (!http_header(&answer, "ETag", tag, sizeof tag) || tag[0] == '\0')
+        return fail(err, ERR_STORE, "'%s': the answer has no ETag of a part", u->object->path);
+    return note_part(u, number, tag, bytes.size, err);
+}
+
+/* An answer of status 200 can still tell of an error, which came up after it was begun. */
+static struct result read_result(const struct http_answer *answer, const struct object *o,
+                                 const char *what, char tag[OBJECT_TAG_MAX + 1], struct err *err)
+{
+    char code[FAULT_NAME_MAX + 1], message[FAULT_MESSAGE_MAX + 1];
+
+    if (xml_text(answer, "ETag", tag, OBJECT_TAG_MAX + 1) && tag[0] != '\0' &&
+        !xml_text(answer, "Code", code, sizeof code))
+        return OK;
+    if (!xml_text(answer, "Code", code, sizeof code))
+        return fail(err, ERR_STORE, "'%s': %s: the answer cannot be read", o->path, what);
+    if (!xml_text(answer, "Message", message, sizeof message))
+        message[0] = '\0';
+    return fail(err, ERR_STORE, "'%s': %s: %s%s%s", o->path, what, code,
+                message[0] != '\0' ? ": " : "", message);
+}
+
+/* *lost is true if the object is no longer what it was. */
+static struct result copy_once(const struct upload *u, const struct s3_request *r, char *tag,
+                               bool *lost, struct err *err)
+{
+    struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
+    struct fault fault;
+
+    if (!s3_send(s3_of(u->object), r, &answer, &fault, err).ok) {
+        err_context(err, "'%s'", u->object->path);
+        return FAIL;
+    }
+    *lost = s3_lost(u->object, OBJECT_UNCHANGED, &fault, err);
+    if (*lost)
+        return FAIL;
+    return fault.name[0] != '\0' ? s3_refused(r, &fault, u->object->path, err)
+                                 : read_result(&answer, u->object, r->what, tag, err);
+}
+
+struct result upload_copy(struct upload *u, unsigned number, const struct object_look *look,
+                          uint64_t offset, uint64_t size, struct err *err)
+{
+    struct s3_headers headers S3_HEADERS_CLEANUP = {0};
+    char query[QUERY_MAX], tag[OBJECT_TAG_MAX + 1], name[TEXT_PERCENT(S3_KEY_MAX)];
+    const struct s3_request r = {.what = "s3:UploadPartCopy",
+                                 .method = "PUT",
+                                 .key = u->object->key,
+                                 .query = query,
+                                 .headers = headers.lines,
+                                 .patience = COPY_PATIENCE};
+
+    name_part(query, u, number);
+    if (!s3_headers_add(&headers, err, "x-amz-copy-source: %s/%s", s3_of(u->object)->bucket,
+                        s3_encode(name, u->object->key))
+             .ok ||
+        !s3_headers_add(&headers, err, "x-amz-copy-source-if-match: %s", look->tag).ok ||
+        !s3_headers_add(&headers, err, "x-amz-copy-source-range: bytes=%" PRIu64 "-%" PRIu64,
+                        offset, offset + size - 1)
+             .ok)
+        return FAIL;
+    bool lost = false;
+    for (unsigned n = 1; !copy_once(u, &r, tag, &lost, err).ok; n++)
+        if (err->class != ERR_STORE || lost || n == TRIES || !clock_wait(500u << n))
+            return FAIL;
+    return note_part(u, number, tag, size, err);
+}
+
+/* The list of the parts. */
+static char *list_parts(const struct upload *u)
+{
+    size_t size = 0;
+    char *text = NULL;
+    FILE *f = open_memstream(&text, &size);
+
+    if (f == NULL)
+        return NULL;
+    fputs("<CompleteMultipartUpload>", f);
+    for (unsigned i = 0; i < u->parts; i++) {
+        fprintf(f, "<Part><PartNumber>%u</PartNumber><ETag>", i + 1);
+        for (const char *c = u->tags[i] != NULL ? u->tags[i] : ""; *c != '\0'; c++)
+            fprintf(f, *c == '"' || *c == '&' || *c == '<' ? "&#%u;" : "%c", (unsigned char)*c);
+        fputs("</ETag></Part>", f);
+    }
+    fputs("</CompleteMultipartUpload>", f);
+    if (fclose(f) == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+/* struct completing: one try to complete an upload. */
+struct completing {
+    struct upload *upload;
+    enum object_condition condition;
+    struct view begins;
+    bool repeated; /* an earlier one may have done it */
+    bool lost;     /* the condition does not hold */
+};
+
+static bool is_done(const struct completing *c)
+{
+    return c->repeated && c->begins.size > 0 &&
+           s3_is_ours(c->upload->object, c->begins, c->upload->size);
+}
+
+static struct result complete_once(struct completing *c, const struct s3_request *r,
+                                   struct err *err)
+{
+    struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
+    const struct object *o = c->upload->object;
+    char tag[OBJECT_TAG_MAX + 1];
+    struct fault fault;
+
+    if (!s3_send(s3_of(o), r, &answer, &fault, err).ok) {
+        err_context(err, "'%s'", o->path);
+        return FAIL;
+    }
+    c->repeated = c->repeated || fault.repeated;
+    if (fault.name[0] == '\0') {
+        c->repeated = true;
+        return read_result(&answer, o, r->what, tag, err);
+    }
+    if (is_done(c))
+        return OK;
+    c->lost = s3_lost(o, c->condition, &fault, err);
+    return c->lost ? FAIL : s3_refused(r, &fault, o->path, err);
+}
+
+static struct result complete(struct completing *c, const struct s3_request *r, struct err *err)
+{
+    for (unsigned n = 1; !complete_once(c, r, err).ok; n++)
+        if (err->class != ERR_STORE || c->lost || n == TRIES || !clock_wait(500u << n))
+            return FAIL;
+    return OK;
+}
+
+struct result upload_complete(struct upload *u, enum object_condition condition,
+                              const struct object_look *look, struct view begins, bool *lost,
+                              struct err *err)
+{
+    struct s3_headers headers S3_HEADERS_CLEANUP = {0};
+    char query[QUERY_MAX], *parts STRING_CLEANUP = list_parts(u);
+    struct completing c = {.upload = u, .condition = condition, .begins = begins};
+
+    if (parts == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    snprintf(query, sizeof query, "uploadId=%s", u->id);
+    const struct s3_request r = {.what = "s3:CompleteMultipartUpload",
+                                 .method = "POST",
+                                 .key = u->object->key,
+                                 .query = query,
+                                 .headers = headers.lines,
+                                 .body = {(const uint8_t *)parts, strlen(parts)},
+                                 .patience = COMPLETE_PATIENCE};
+    if (!s3_headers_add(&headers, err, "Content-Type: application/xml").ok ||
+        !s3_headers_add(&headers, err, "x-amz-mp-object-size: %" PRIu64, u->size).ok ||
+        !s3_add_condition(&headers, condition, look, err).ok)
+        return FAIL;
+    struct result done = complete(&c, &r, err);
+    if (lost != NULL)
+        *lost = c.lost;
+    if (done.ok)
+        string_free(&u->id);
+    return done;
+}
+
+/* Once more if a part may have been on its way. What cannot be aborted is left to a lifecycle. */
+void upload_abort(struct upload *u)
+{
+    char query[QUERY_MAX];
+    struct err ignored;
+
+    if (u->id != NULL) {
+        struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
+        const struct s3_request r = {.what = "s3:AbortMultipartUpload",
+                                     .method = "DELETE",
+                                     .key = u->object->key,
+                                     .query = query,
+                                     .patience = ABORT_PATIENCE,
+                                     .steady = true};
+        snprintf(query, sizeof query, "uploadId=%s", u->id);
+        (void)!s3_ask(s3_of(u->object), &r, u->object->path, &answer, &ignored).ok;
+    }
+    for (unsigned i = 0; u->tags != NULL && i < S3_PARTS_MAX; i++)
+        free(u->tags[i]);
+    free(u->tags);
+    string_free(&u->id);
+    u->tags = NULL;
+}

@@ -1,0 +1,169 @@
+#include "storage/s3/request.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "http/xml.h"
+
+#define URL_MAX (ENDPOINT_MAX + TEXT_PERCENT(S3_KEY_MAX) + 4096)
+#define PATIENCE 900 /* seconds for an attempt that moves bytes */
+#define STALL 30     /* seconds without a byte after which it is given up */
+
+static const struct refusal refusals[] = {
+    {"NoSuchKey", ERR_MISSING, NULL},
+    {"NoSuchBucket", ERR_MISSING, NULL},
+    {"InternalError", ERR_STORE, NULL},
+    {"OperationAborted", ERR_STORE, NULL},
+    {"BadDigest", ERR_STORE, NULL},
+    {"ConditionalRequestConflict", ERR_STORE, NULL},
+    {"InvalidObjectState", ERR_POLICY,
+     "the object is archived (Glacier): restore a copy of it first, as with aws s3api "
+     "restore-object"},
+    {"AccessDenied", ERR_POLICY, "docs/S3.md lists the permissions that each verb needs"},
+    {"InvalidAccessKeyId", ERR_POLICY, "the endpoint does not know these credentials"},
+    {"NotImplemented", ERR_UNSUPPORTED, "this server lacks a part of S3 that bulla needs"},
+    {NULL, ERR_NONE, NULL},
+};
+
+struct s3 *s3_of(const struct object *o)
+{
+    return (struct s3 *)o->storage;
+}
+
+char *s3_encode(char *out, const char *name)
+{
+    char *to = out;
+
+    for (char one[2] = ""; *name != '\0'; name++) {
+        one[0] = *name;
+        if (*name == '/')
+            *to++ = '/';
+        else
+            to += strlen(text_percent(to, one));
+    }
+    *to = '\0';
+    return out;
+}
+
+/* A bucket is a part of the host's name, unless that would not be covered by the certificate or the
+ * server is somebody's own. */
+static struct result make_url(char out[URL_MAX], struct s3 *s3, const char *region,
+                              const struct s3_request *r, struct err *err)
+{
+    const struct aws *aws = &s3->account->aws;
+    const struct endpoint_wish wish = {"s3", region, s3->custom, aws->fips, aws->dual_stack};
+    char endpoint[ENDPOINT_MAX], key[TEXT_PERCENT(S3_KEY_MAX)], in_path[66];
+    bool path = s3->custom != NULL || strchr(s3->bucket, '.') != NULL;
+
+    if (!endpoint_find(endpoint, &wish, err).ok)
+        return FAIL;
+    size_t size = strlen(endpoint);
+    if (endpoint[size - 1] == '/')
+        endpoint[size - 1] = '\0';
+    snprintf(in_path, sizeof in_path, "/%s", s3->bucket);
+    snprintf(out, URL_MAX, "https://%s.%s/%s%s%s", s3->bucket, endpoint + strlen("https://"),
+             s3_encode(key, r->key), r->query != NULL ? "?" : "", r->query != NULL ? r->query : "");
+    if (path)
+        snprintf(out, URL_MAX, "%s%s/%s%s%s", endpoint, in_path, key, r->query != NULL ? "?" : "",
+                 r->query != NULL ? r->query : "");
+    return OK;
+}
+
+/* Where a refusal says that the bucket is; true if that is news. */
+static bool learn_region(struct s3 *s3, const char *asked, const struct fault *fault,
+                         const struct http_answer *answer)
+{
+    char region[HTTP_HEADER_MAX + 1];
+
+    if (fault->status != 301 && fault->status != 307 && fault->status != 400)
+        return false;
+    if (!http_header(answer, "x-amz-bucket-region", region, sizeof region) &&
+        !xml_text(answer, "Region", region, sizeof region))
+        return false;
+    if (!region_is_valid(region) || strcmp(region, asked) == 0)
+        return false;
+    pthread_mutex_lock(&s3->lock);
+    memcpy(s3->region, region, strlen(region) + 1);
+    pthread_mutex_unlock(&s3->lock);
+    return true;
+}
+
+static struct result lend(void *arg, bool renew, const struct credentials **out, struct err *err)
+{
+    struct account *account = arg;
+
+    return chain_credentials(&account->chain, renew, out, err);
+}
+
+static struct result send_to(struct s3 *s3, const char *region, const struct s3_request *r,
+                             struct http_answer *answer, struct fault *fault, struct err *err)
+{
+    const struct caller caller = {lend, s3->account, &s3->account->lock};
+    char *url STRING_CLEANUP = malloc(URL_MAX);
+
+    if (url == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    if (!make_url(url, s3, region, r, err).ok)
+        return FAIL;
+    const struct call call = {.service = "s3",
+                              .region = region,
+                              .method = r->method,
+                              .url = url,
+                              .headers = r->headers,
+                              .what = r->what,
+                              .body = r->body,
+                              .taker = r->taker,
+                              .again = r->again,
+                              .refusals = refusals,
+                              .id_header = "x-amz-request-id",
+                              .hash_header = true,
+                              .attempts = s3->attempts,
+                              .patience = r->patience > 0 ? r->patience : PATIENCE,
+                              .stall = r->patience > 0 ? 0 : STALL,
+                              .steady = r->steady};
+    return call_send(&s3->account->aws, &call, &caller, answer, fault, err);
+}
+
+struct result s3_send(struct s3 *s3, const struct s3_request *request, struct http_answer *answer,
+                      struct fault *fault, struct err *err)
+{
+    char region[REGION_MAX + 1];
+
+    if (strlen(request->key) > S3_KEY_MAX)
+        return fail(err, ERR_USAGE, "the name of an object has more than %d bytes", S3_KEY_MAX);
+    for (bool again = true, moved = true; moved; again = false) {
+        pthread_mutex_lock(&s3->lock);
+        memcpy(region, s3->region, sizeof region);
+        pthread_mutex_unlock(&s3->lock);
+        if (!send_to(s3, region, request, answer, fault, err).ok)
+            return FAIL;
+        moved = again && fault->name[0] != '\0' && learn_region(s3, region, fault, answer);
+    }
+    return OK;
+}
+
+struct result s3_refused(const struct s3_request *request, const struct fault *fault,
+                         const char *path, struct err *err)
+{
+    const struct call call = {.what = request->what};
+
+    call_refused(&call, fault, err);
+    err_context(err, "'%s'", path);
+    return FAIL;
+}
+
+struct result s3_ask(struct s3 *s3, const struct s3_request *request, const char *path,
+                     struct http_answer *answer, struct err *err)
+{
+    struct fault fault;
+
+    if (!s3_send(s3, request, answer, &fault, err).ok) {
+        err_context(err, "'%s'", path);
+        return FAIL;
+    }
+    return fault.name[0] == '\0' ? OK : s3_refused(request, &fault, path, err);
+}

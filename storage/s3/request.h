@@ -1,0 +1,62 @@
+/* request: one operation of S3: its URL, its signature, its retries, and what a refusal means. */
+#ifndef BULLA_STORAGE_S3_REQUEST_H
+#define BULLA_STORAGE_S3_REQUEST_H
+
+#include "aws/account.h"
+#include "storage/storage.h"
+
+#define S3_KEY_MAX 1024          /* bytes of an object's name */
+#define S3_PART_MIN (5u << 20)   /* bytes of each part but the last */
+#define S3_PARTS_MAX 10000       /* of an upload */
+#define S3_UPLOAD_ID_MAX 1024    /* bytes */
+#define S3_COPY_MAX (5ull << 30) /* bytes that one request copies */
+
+/* struct s3: a bucket. */
+struct s3 {
+    struct storage storage;
+    const struct storage_env *env;
+    struct account *account;
+    char bucket[64];
+    const char *custom; /* the endpoint of the user's settings, or NULL */
+    unsigned attempts;
+    pthread_mutex_t lock;        /* for the region */
+    char region[REGION_MAX + 1]; /* where the bucket is, as far as we know */
+    pthread_mutex_t probing;     /* for these, which were found out or are known of AWS: */
+    bool heeds, heeds_completes; /* conditions of a PUT, and of the end of an upload */
+};
+
+/* struct s3_request: what is asked. */
+struct s3_request {
+    const char *what; /* "s3:GetObject", for messages */
+    const char *method;
+    const char *key;            /* not encoded; "" = the bucket itself */
+    const char *query;          /* encoded, or NULL */
+    const char *const *headers; /* ended by NULL, or NULL */
+    struct view body;
+    const struct http_taker *taker; /* of the answer, or NULL */
+    void (*again)(void *arg);       /* as of struct call */
+    unsigned patience;              /* seconds that an attempt may take; 0 = as long as it moves */
+    bool steady;                    /* as of struct http_request */
+};
+
+/* s3_send sends a request and takes the answer, *fault being empty, or a refusal. Fails if nothing
+ * answered. Where the answer says that the bucket is in another region, it is asked there. */
+FALLIBLE s3_send(struct s3 *s3, const struct s3_request *request, struct http_answer *answer,
+                 struct fault *fault, struct err *err);
+
+/* s3_refused makes an error of a refusal. path is the name of the object, for messages. */
+FALLIBLE s3_refused(const struct s3_request *request, const struct fault *fault, const char *path,
+                    struct err *err);
+
+/* s3_ask is s3_send where a refusal is a failure. */
+FALLIBLE s3_ask(struct s3 *s3, const struct s3_request *request, const char *path,
+                struct http_answer *answer, struct err *err);
+
+/* s3_encode writes a name with all but the unreserved characters and '/' as %XX to out, which has
+ * TEXT_PERCENT of its length; returns out. */
+char *s3_encode(char *out, const char *name);
+
+/* s3_of is the bucket of an object. */
+struct s3 *s3_of(const struct object *o);
+
+#endif

@@ -1,0 +1,92 @@
+#include "storage/s3/s3.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "storage/s3/list.h"
+#include "storage/s3/objects.h"
+#include "storage/s3/request.h"
+#include "storage/s3/upload.h"
+
+#define ATTEMPTS                                                                                   \
+    8 /* of a request, unless the user's settings say: S3 asks clients to slow down                \
+       */
+#define ATTEMPTS_MAX 100
+#define REGION_USUAL "us-east-1" /* that tells where a bucket is */
+
+static void s3_close(struct storage *storage)
+{
+    struct s3 *s3 = (struct s3 *)storage;
+
+    account_close(&s3->account);
+    pthread_mutex_destroy(&s3->lock);
+    pthread_mutex_destroy(&s3->probing);
+    free(s3);
+}
+
+static const struct storage_ops s3_ops = {
+    .read = s3_read,
+    .replace = s3_replace,
+    .splice = s3_splice,
+    .splice_size = S3_PART_MIN,
+    .create = s3_create,
+    .remove = s3_remove,
+    .list = s3_list,
+    .close = s3_close,
+};
+
+static struct result check_bucket(const char *bucket, struct err *err)
+{
+    size_t size = strlen(bucket);
+
+    if (strncmp(bucket, "arn:", 4) == 0 || text_ends_with(bucket, "--x-s3"))
+        return fail(err, ERR_UNSUPPORTED,
+                    "'%s' is an access point or a directory bucket, which bulla does not know",
+                    bucket);
+    if (size < 3 || size > 63 || strspn(bucket, "abcdefghijklmnopqrstuvwxyz0123456789.-") != size ||
+        bucket[0] == '.' || bucket[0] == '-' || strstr(bucket, "..") != NULL) {
+        (void)fail(err, ERR_USAGE, "'%s' is not the name of a bucket", bucket);
+        err_hint(err, "write s3://BUCKET/KEY");
+        return FAIL;
+    }
+    return OK;
+}
+
+static struct result open_s3(struct s3 *s3, const char *bucket, struct err *err)
+{
+    const struct storage_env *env = s3->env;
+
+    if (!account_open(&s3->account, &env->environment, env->timeout, err).ok)
+        return FAIL;
+    const struct aws *aws = &s3->account->aws;
+    const char *region = aws->region[0] != '\0' ? aws->region : REGION_USUAL;
+    memcpy(s3->region, region, strlen(region) + 1);
+    memcpy(s3->bucket, bucket, strlen(bucket) + 1);
+    chain_region(&s3->account->chain, region);
+    if (!aws_custom_endpoint(&s3->custom, aws, "s3", err).ok)
+        return FAIL;
+    s3->heeds = s3->heeds_completes = s3->custom == NULL;
+    return aws_number(&s3->attempts, aws, "AWS_MAX_ATTEMPTS", "max_attempts", ATTEMPTS_MAX,
+                      ATTEMPTS, err);
+}
+
+struct result s3_open(struct storage **out, const struct storage_env *env, const char *bucket,
+                      struct err *err)
+{
+    if (!check_bucket(bucket, err).ok)
+        return FAIL;
+    struct s3 *s3 = calloc(1, sizeof *s3);
+    if (s3 == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    s3->storage.ops = &s3_ops;
+    s3->env = env;
+    pthread_mutex_init(&s3->lock, NULL);
+    pthread_mutex_init(&s3->probing, NULL);
+    if (!open_s3(s3, bucket, err).ok) {
+        s3_close(&s3->storage);
+        return FAIL;
+    }
+    *out = &s3->storage;
+    return OK;
+}

@@ -1,0 +1,313 @@
+#include "storage/s3/upload.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/pool.h"
+#include "storage/s3/conditions.h"
+#include "storage/s3/multipart.h"
+#include "storage/s3/objects.h"
+
+#define ARENA ((size_t)20 << 20) /* bytes that are on their way or being gathered */
+#define SLOTS (ARENA / S3_PART_MIN)
+#define GROWS_EVERY 1000          /* parts, where nobody knows how many there will be */
+#define BEGINS 512                /* bytes by which an object is known again */
+#define PIECE ((uint64_t)1 << 30) /* bytes that one request copies */
+
+struct writer;
+
+/* struct slot: a part of the arena, with a part of the object. */
+struct part_slot {
+    struct writer *writer;
+    uint8_t *bytes;
+    size_t size;
+    unsigned number;
+    bool busy; /* it is on its way */
+};
+
+struct writer {
+    struct object_writer writer;
+    struct object object;
+    enum object_condition condition;
+    struct upload upload;
+    bool begun;    /* the upload in parts */
+    bool known;    /* how large the object will be */
+    uint64_t size; /* bytes so far */
+    uint8_t begins[BEGINS];
+    uint8_t *arena;
+    size_t part_size;
+    unsigned last;         /* the highest number of a part */
+    struct part_slot *now; /* that is being filled, or NULL */
+
+    struct pool *pool;
+    pthread_mutex_t lock; /* for what follows */
+    pthread_cond_t changed;
+    struct part_slot slots[SLOTS];
+    bool failed;
+    struct err err;
+};
+
+static void send_part(void *arg, void *task)
+{
+    struct writer *w = arg;
+    struct part_slot *slot = task;
+    struct err err = {0};
+    struct result r =
+        upload_part(&w->upload, slot->number, (struct view){slot->bytes, slot->size}, &err);
+
+    pthread_mutex_lock(&w->lock);
+    if (!r.ok && !w->failed) {
+        w->failed = true;
+        w->err = err;
+    }
+    slot->busy = false;
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static bool any_busy(const struct writer *w)
+{
+    bool busy = false;
+
+    for (size_t i = 0; i < SLOTS; i++)
+        busy = busy || w->slots[i].busy;
+    return busy;
+}
+
+/* Waits until no part is on its way; fails if one failed. */
+static struct result wait_for_parts(struct writer *w, struct err *err)
+{
+    pthread_mutex_lock(&w->lock);
+    while (any_busy(w))
+        pthread_cond_wait(&w->changed, &w->lock);
+    if (w->failed)
+        *err = w->err;
+    pthread_mutex_unlock(&w->lock);
+    return w->failed ? FAIL : OK;
+}
+
+/* Larger parts are fewer at once. */
+static struct result grow(struct writer *w, struct err *err)
+{
+    bool due = !w->known && w->last > 0 && w->last % GROWS_EVERY == 0 && 2 * w->part_size <= ARENA;
+
+    if (!due)
+        return OK;
+    w->part_size *= 2;
+    return wait_for_parts(w, err);
+}
+
+/* A slot that is free, once there is one. */
+static struct result take_slot(struct writer *w, struct err *err)
+{
+    size_t count = ARENA / w->part_size, i = 0;
+
+    if (!grow(w, err).ok)
+        return FAIL;
+    count = ARENA / w->part_size;
+    pthread_mutex_lock(&w->lock);
+    for (i = 0; w->slots[i].busy && !w->failed; i = i + 1 < count ? i + 1 : 0)
+        if (i + 1 == count)
+            pthread_cond_wait(&w->changed, &w->lock);
+    if (w->failed)
+        *err = w->err;
+    else
+        w->now = &w->slots[i];
+    pthread_mutex_unlock(&w->lock);
+    if (w->now == NULL)
+        return FAIL;
+    *w->now = (struct part_slot){.writer = w, .bytes = w->arena + i * w->part_size};
+    return OK;
+}
+
+static struct result begin_parts(struct writer *w, struct err *err)
+{
+    if (w->begun)
+        return OK;
+    w->pool = pool_start((unsigned)(ARENA / w->part_size), send_part, w);
+    if (w->pool == NULL)
+        return fail(err, ERR_FAILED, "cannot start a thread");
+    w->begun = true;
+    return upload_begin(&w->upload, NULL, err);
+}
+
+/* Sends what is gathered. */
+static struct result send_now(struct writer *w, struct err *err)
+{
+    struct part_slot *slot = w->now;
+
+    if (!begin_parts(w, err).ok)
+        return FAIL;
+    if (w->last == S3_PARTS_MAX) {
+        (void)fail(err, ERR_FAILED, "'%s' becomes larger than 10000 parts can be", w->object.path);
+        err_hint(err, "seal a file, whose size is known, or split what is sealed");
+        return FAIL;
+    }
+    slot->number = ++w->last;
+    pthread_mutex_lock(&w->lock);
+    slot->busy = true;
+    pthread_mutex_unlock(&w->lock);
+    w->now = NULL;
+    pool_add(w->pool, slot);
+    return OK;
+}
+
+static void note_beginning(struct writer *w, const uint8_t *bytes, size_t size)
+{
+    if (w->size >= BEGINS)
+        return;
+    size_t room = BEGINS - (size_t)w->size;
+    memcpy(w->begins + w->size, bytes, size < room ? size : room);
+}
+
+static struct result write_bytes(struct sink *self, const void *bytes, size_t size, struct err *err)
+{
+    struct writer *w = (struct writer *)self;
+    const uint8_t *at = bytes;
+
+    note_beginning(w, at, size);
+    while (size > 0) {
+        if (w->now != NULL && w->now->size == w->part_size && !send_now(w, err).ok)
+            return FAIL;
+        if (w->now == NULL && !take_slot(w, err).ok)
+            return FAIL;
+        size_t room = w->part_size - w->now->size, n = size < room ? size : room;
+        memcpy(w->now->bytes + w->now->size, at, n);
+        w->now->size += n;
+        w->size += n;
+        at += n;
+        size -= n;
+    }
+    return OK;
+}
+
+static struct result commit(struct object_writer *self, struct err *err)
+{
+    struct writer *w = (struct writer *)self;
+    struct view begins = {w->begins, w->size < BEGINS ? (size_t)w->size : BEGINS};
+
+    if (!w->begun) {
+        struct view all = {w->now != NULL ? w->now->bytes : w->begins,
+                           w->now != NULL ? w->now->size : 0};
+        return s3_put(&w->object, w->condition, NULL, all, NULL, err);
+    }
+    if ((w->now != NULL && !send_now(w, err).ok) || !wait_for_parts(w, err).ok)
+        return FAIL;
+    return upload_complete(&w->upload, w->condition, NULL, begins, NULL, err);
+}
+
+static void close_writer(struct object_writer *self)
+{
+    struct writer *w = (struct writer *)self;
+
+    pool_finish(&w->pool);
+    upload_abort(&w->upload);
+    pthread_mutex_destroy(&w->lock);
+    pthread_cond_destroy(&w->changed);
+    object_close(&w->object);
+    free(w->arena);
+    free(w);
+}
+
+/* Whether something is there that must not be replaced. Who may not look finds out at the end. */
+static struct result check_new(const struct object *o, struct err *err)
+{
+    struct object_look look OBJECT_LOOK_CLEANUP = {0};
+    struct err why = {0};
+    uint8_t byte;
+    size_t got;
+
+    struct result there = s3_read(o, &look, 0, &byte, 1, &got, &why);
+    bool archived = why.class == ERR_POLICY && strstr(why.text, "InvalidObjectState") != NULL;
+    if (there.ok || archived) {
+        (void)fail(err, ERR_EXISTS, "'%s' already exists", o->path);
+        err_hint(err, "--force replaces it, -o names another");
+        return FAIL;
+    }
+    if (why.class == ERR_POLICY ||
+        (why.class == ERR_MISSING && strstr(why.text, "NoSuchBucket") == NULL))
+        return OK;
+    *err = why;
+    return FAIL;
+}
+
+/* Of one whose size is known, all parts have the same. */
+static struct result expect(struct sink *self, uint64_t size, struct err *err)
+{
+    struct writer *w = (struct writer *)self;
+    uint64_t all = w->size + size;
+
+    w->known = w->last == 0;
+    while (w->known && w->part_size < all / S3_PARTS_MAX + 1 && 2 * w->part_size <= ARENA)
+        w->part_size *= 2;
+    if (all / S3_PARTS_MAX < w->part_size)
+        return OK;
+    (void)fail(err, ERR_FAILED, "'%s' would have %" PRIu64 " bytes, more than bulla uploads",
+               w->object.path, all);
+    err_hint(err, "split what is sealed");
+    return FAIL;
+}
+
+struct result s3_create(struct object_writer **out, const struct object *o,
+                        enum object_condition condition, struct err *err)
+{
+    if (condition == OBJECT_NEW && !check_new(o, err).ok)
+        return FAIL;
+    struct writer *w = calloc(1, sizeof *w);
+    if (w == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    w->writer =
+        (struct object_writer){{.write = write_bytes, .expect = expect}, commit, close_writer};
+    w->part_size = S3_PART_MIN;
+    w->condition = condition;
+    w->upload.object = &w->object;
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->changed, NULL);
+    w->arena = malloc(ARENA);
+    struct result r = w->arena != NULL ? object_in(&w->object, o->storage, o->key, o->path, err)
+                                       : fail(err, ERR_FAILED, "out of memory");
+    if (!r.ok) {
+        close_writer(&w->writer);
+        return FAIL;
+    }
+    *out = &w->writer;
+    return OK;
+}
+
+/* Copies what comes after the first part. */
+static struct result copy_rest(struct upload *u, const struct object_look *look, uint64_t from,
+                               struct err *err)
+{
+    uint64_t piece = PIECE;
+
+    while ((look->size - from) / piece >= S3_PARTS_MAX - 1)
+        piece *= 2;
+    for (unsigned number = 2; from < look->size; number++) {
+        uint64_t left = look->size - from, size = left < piece ? left : piece;
+        if (!upload_copy(u, number, look, from, size, err).ok)
+            return FAIL;
+        from += size;
+    }
+    return OK;
+}
+
+struct result s3_splice(const struct object *o, const struct object_look *look, struct view bytes,
+                        struct err *err)
+{
+    struct object_look full OBJECT_LOOK_CLEANUP = {0};
+    struct view begins = {bytes.bytes, 8192};
+    struct upload u = {.object = o};
+
+    if (!s3_heeds_completes(o, err).ok || !s3_kept(o, look, &full, err).ok)
+        return FAIL;
+    struct result r = upload_begin(&u, full.kept, err);
+    if (r.ok)
+        r = upload_part(&u, 1, bytes, err);
+    if (r.ok)
+        r = copy_rest(&u, look, bytes.size, err);
+    if (r.ok)
+        r = upload_complete(&u, OBJECT_UNCHANGED, look, begins, NULL, err);
+    upload_abort(&u);
+    return r;
+}

@@ -1,0 +1,14 @@
+/* upload: an object that is written in order, by one PUT or in parts. */
+#ifndef BULLA_STORAGE_S3_UPLOAD_H
+#define BULLA_STORAGE_S3_UPLOAD_H
+
+#include "storage/storage.h"
+
+/* The operations of struct storage_ops. What was written is held until the server has it: nothing
+ * is asked for twice. An object of unknown size can have 170 GiB, one of known size 195 GiB. */
+FALLIBLE s3_create(struct object_writer **out, const struct object *o,
+                   enum object_condition condition, struct err *err);
+FALLIBLE s3_splice(const struct object *o, const struct object_look *look, struct view bytes,
+                   struct err *err);
+
+#endif

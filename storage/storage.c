@@ -1,0 +1,55 @@
+#include "storage/storage.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct result object_in(struct object *o, struct storage *s, const char *key, const char *path,
+                        struct err *err)
+{
+    struct object made = {s, strdup(key), strdup(path)};
+
+    if (made.key == NULL || made.path == NULL) {
+        object_close(&made);
+        return fail(err, ERR_FAILED, "out of memory");
+    }
+    *o = made;
+    return OK;
+}
+
+struct result object_beside(struct object *beside, const struct object *o, const char *suffix,
+                            struct err *err)
+{
+    struct object made = {.storage = o->storage};
+
+    if (asprintf(&made.key, "%s%s", o->key, suffix) < 0)
+        made.key = NULL;
+    if (asprintf(&made.path, "%s%s", o->path, suffix) < 0)
+        made.path = NULL;
+    if (made.key == NULL || made.path == NULL) {
+        object_close(&made);
+        return fail(err, ERR_FAILED, "out of memory");
+    }
+    *beside = made;
+    return OK;
+}
+
+const char *object_name(const struct object *o)
+{
+    const char *slash = strrchr(o->key, '/');
+
+    return slash != NULL ? slash + 1 : o->key;
+}
+
+void object_close(struct object *o)
+{
+    free(o->key);
+    free(o->path);
+    *o = (struct object){0};
+}
+
+void object_look_end(struct object_look *look)
+{
+    free(look->kept);
+    *look = (struct object_look){0};
+}

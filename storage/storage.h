@@ -1,0 +1,127 @@
+/* storage: places for sealed files that are no file systems, behind one interface.
+ *
+ * An object is read in ranges, and is created, replaced or removed as a whole: never half, and only
+ * as the condition says. One kind of storage is one const struct of operations (registry.h).
+ * Threads may share a storage. */
+#ifndef BULLA_STORAGE_STORAGE_H
+#define BULLA_STORAGE_STORAGE_H
+
+#include "base/environment.h"
+#include "base/stream.h"
+#include "base/wire.h"
+#include "crypto/primitives.h"
+
+#define OBJECT_TAG_MAX 255 /* bytes of what tells one content of an object from another */
+
+/* struct storage_env: what a storage needs of the program around it. It outlives the storage. */
+struct storage_env {
+    struct environment environment;
+    const struct crypto *crypto; /* of whoever writes; NULL for one that only reads */
+    unsigned timeout;            /* seconds that a small operation may take, with its retries */
+};
+
+struct storage_ops;
+
+/* struct storage: an opened one. The struct of each kind begins with it. */
+struct storage {
+    const struct storage_ops *ops;
+};
+
+/* struct object: a name in a storage; {0} is none and safe to close. */
+struct object {
+    struct storage *storage;
+    char *key;  /* its name there, not empty unless it is a prefix of others */
+    char *path; /* as the user wrote it, for messages */
+};
+
+/* struct object_look: what an object is at the moment; {0} is nothing and safe to end. */
+struct object_look {
+    uint64_t size;                /* bytes */
+    uint64_t modified;            /* seconds since 1970; 0 = not known */
+    char tag[OBJECT_TAG_MAX + 1]; /* of its content; "" = not looked at yet */
+    char *kept;  /* what else belongs to it and goes with it when it is replaced, for its storage */
+    bool tagged; /* there is more of that kind to be asked for */
+    bool archived; /* it cannot be read before it is restored */
+};
+
+#define OBJECT_LOOK_CLEANUP __attribute__((cleanup(object_look_end)))
+
+/* What must be there when an object takes its place. */
+enum object_condition {
+    OBJECT_NEW,       /* nothing of this name */
+    OBJECT_UNCHANGED, /* what was looked at */
+    OBJECT_ANY
+};
+
+/* struct object_writer: an object that is being made. */
+struct object_writer {
+    struct sink sink; /* takes its bytes, in order */
+
+    /* Puts what was written in its place, whole and durable. ERR_EXISTS if something is there that
+     * must not be. */
+    struct result (*commit)(struct object_writer *w, struct err *err);
+
+    /* Drops what was not committed, and frees *w. */
+    void (*close)(struct object_writer *w);
+};
+
+/* struct object_entry: one of a list. */
+struct object_entry {
+    const char *key;
+    struct object_look look; /* with kept NULL */
+};
+
+/* struct storage_ops: one kind of storage. On failure, what is stored is as it was. Messages name
+ * the object by its path. */
+struct storage_ops {
+    /* Reads at most size bytes from an offset; *got is less only at the object's end. *look is
+     * filled, and if it has a tag already, what is read is of that content: ERR_FAILED if the
+     * object has another by now. ERR_MISSING if there is none. */
+    struct result (*read)(const struct object *o, struct object_look *look, uint64_t offset,
+                          void *buf, size_t size, size_t *got, struct err *err);
+
+    /* Replaces the object, if it is still what *look says, by these bytes; all that look->kept
+     * names is kept or ERR_POLICY. */
+    struct result (*replace)(const struct object *o, const struct object_look *look,
+                             struct view bytes, struct err *err);
+
+    /* Does the same with bytes and what the object has after the first bytes.size; these are not
+     * moved. bytes.size is splice_size, and the object larger. */
+    struct result (*splice)(const struct object *o, const struct object_look *look,
+                            struct view bytes, struct err *err);
+    size_t splice_size;
+
+    /* Begins an object. ERR_EXISTS if it is there already and may not be. */
+    struct result (*create)(struct object_writer **out, const struct object *o,
+                            enum object_condition condition, struct err *err);
+
+    /* Removes an object that is still what *look says. */
+    struct result (*remove)(const struct object *o, const struct object_look *look,
+                            struct err *err);
+
+    /* Calls each for every object whose name begins with o->key, in the order of the bytes of their
+     * names, until it says false. */
+    struct result (*list)(const struct object *o,
+                          bool (*each)(void *arg, const struct object_entry *entry), void *arg,
+                          struct err *err);
+
+    void (*close)(struct storage *s);
+};
+
+/* object_in makes an object of a name in a storage; path is for messages. */
+FALLIBLE object_in(struct object *o, struct storage *s, const char *key, const char *path,
+                   struct err *err);
+
+/* object_beside is the object of o's name with suffix appended. */
+FALLIBLE object_beside(struct object *beside, const struct object *o, const char *suffix,
+                       struct err *err);
+
+/* object_name is the last part of an object's name, after its last slash. */
+const char *object_name(const struct object *o);
+
+void object_close(struct object *o);
+#define OBJECT_CLEANUP __attribute__((cleanup(object_close)))
+
+void object_look_end(struct object_look *look);
+
+#endif
