@@ -129,9 +129,9 @@ static void print_environment(void)
          "  AWS_METADATA_SERVICE_NUM_ATTEMPTS",
          "the credentials of an EC2 machine"},
         {"AWS_REGION, AWS_DEFAULT_REGION", "the region"},
-        {"AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_KMS, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL_STS,\n"
-         "  AWS_IGNORE_CONFIGURED_ENDPOINT_URLS, AWS_USE_FIPS_ENDPOINT,\n"
-         "  AWS_USE_DUALSTACK_ENDPOINT",
+        {"AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_KMS, AWS_ENDPOINT_URL_S3,\n"
+         "  AWS_ENDPOINT_URL_STS, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS,\n"
+         "  AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT",
          "the address"},
         {"AWS_CA_BUNDLE", "certificates of authorities, in place of the system's"},
         {"AWS_MAX_ATTEMPTS", "how often a request is tried"},
