@@ -108,6 +108,8 @@ void err_context(struct err *err, const char *fmt, ...)
     char context[ERR_TEXT_MAX], text[ERR_TEXT_MAX];
     va_list ap;
 
+    if (err->class == ERR_INTERRUPTED)
+        return;
     va_start(ap, fmt);
     err_format(context, sizeof context, fmt, ap);
     va_end(ap);

@@ -204,6 +204,7 @@ const struct keystore passphrase_store = {
     .title = "passphrase",
     .schemes = schemes,
     .methods = (const struct slot_method *const[]){passphrase_methods, NULL},
+    .options = (const struct store_option *const[]){NULL},
     .reach = REACH_FILES,
     .ops = &passphrase_ops,
     .admin = &keystore_no_admin,

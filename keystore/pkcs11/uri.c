@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 #include "keystore/pkcs11/p11kit.h"
-#include "keystore/redact.h"
+#include "keystore/pkcs11/redact_uri.h"
 
 #define URI_MAX 4096 /* bytes */
 #define FILE_SCHEME "file:"
@@ -207,7 +207,7 @@ static struct result read_parts(struct uri *uri, const char *reference,
 struct result uri_read(struct uri *uri, const char *reference, const struct token_options *options,
                        struct err *err)
 {
-    struct uri made URI_CLEANUP = {.text = redact_reference(reference)};
+    struct uri made URI_CLEANUP = {.text = redact_uri(reference)};
 
     if (made.text == NULL)
         return fail(err, ERR_FAILED, "out of memory");

@@ -70,6 +70,15 @@ def test_stores_do_not_know_each_other():
             assert include not in KNOW_STORES, f"{relative(path)} includes {include}"
 
 
+def test_no_store_is_named_outside_itself():
+    """But in the list of all, in the names that the format has, and in the fields of the public header."""
+    store = re.compile(r"pkcs#?11|aws-?kms|(?<![a-z])kms(?![a-z])", re.I)
+    knows = {"keystore/stores.c", "keystore/key_pair.c", "libbulla/bulla.h", "libbulla/handle.c"}
+    others = [p for p in SOURCES if relative(p).split("/")[0] in ("base", "crypto", "libbulla", "cmd") or p.parent == TOP / "keystore"]
+    assert [f"{relative(p)}: {m.group()}" for p in others if relative(p) not in knows for m in store.finditer(p.read_text())] == []
+    assert all(store.search((TOP / name).read_text()) for name in knows)
+
+
 def test_what_few_may_use_is_used_by_them_alone():
     for path in SOURCES:
         for include in INCLUDE.findall(path.read_text()):
