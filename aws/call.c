@@ -146,7 +146,7 @@ static const struct refusal *find(const struct refusal *rows, const char *name)
     return NULL;
 }
 
-/* How an answer other than 200 refuses. */
+/* How an answer that is no success refuses. */
 static void read_fault(struct fault *f, const struct http_answer *a, const struct call *call,
                        const struct credentials *c)
 {
@@ -254,7 +254,7 @@ static struct result attempt(const struct aws *aws, const struct call *call,
     if (!r.ok || !http_send(aws->http, &request, answer, err).ok)
         return FAIL;
     fault->status = answer->status;
-    if (answer->status / 100 == 2)
+    if (answer->status == 200 || (call->any_success && answer->status / 100 == 2))
         return OK;
     if (lock != NULL) {
         pthread_mutex_lock(lock);

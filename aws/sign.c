@@ -16,6 +16,7 @@
 #define PARAMETERS_MAX 16
 #define TIME_SIZE 17 /* "20150830T123600Z" and a zero */
 #define HASH_TEXT (2 * SHA256_SIZE + 1)
+#define KEYS_ALIGN 16 /* a secret ends where its page does, so its size is what aligns it */
 #define SCOPE_MAX (9 + REGION_MAX + 1 + 32 + 14)
 
 /* struct url: its parts, none of them copied. */
@@ -236,7 +237,8 @@ static struct result sign_text(const struct credentials *c, const char *scope, c
     uint8_t signature[SHA256_SIZE];
     char parts[SCOPE_MAX], *rest = parts, *part;
 
-    if (!secret_new(&room, sizeof(struct keys) + 4 + size, err).ok)
+    size_t whole = (sizeof(struct keys) + 4 + size + KEYS_ALIGN - 1) / KEYS_ALIGN * KEYS_ALIGN;
+    if (!secret_new(&room, whole, err).ok)
         return FAIL;
     struct keys *k = (struct keys *)(void *)room.bytes;
     memcpy(k->first, "AWS4", 4);

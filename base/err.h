@@ -70,6 +70,10 @@ __attribute__((format(printf, 2, 3))) void err_context(struct err *err, const ch
 
 __attribute__((format(printf, 2, 3))) void err_hint(struct err *err, const char *fmt, ...);
 
+/* err_hint_option is err_hint by an option of the command line, which other hosts than the program
+ * (base/host.h) do not have: they get no hint. */
+__attribute__((format(printf, 2, 3))) void err_hint_option(struct err *err, const char *fmt, ...);
+
 /* err_format is vsnprintf, but what does not fit loses its middle: the end of a message says why.
  */
 __attribute__((format(printf, 3, 0))) void err_format(char *out, size_t room, const char *fmt,

@@ -1,4 +1,4 @@
-#include "cmd/batch.h"
+#include "cmd/batch_run.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,43 +8,20 @@
 #include <unistd.h>
 
 #include "base/descriptor.h"
-#include "base/pool.h"
 #include "base/stream.h"
 #include "base/temporary.h"
 #include "base/text.h"
 #include "base/tree.h"
 #include "cmd/common.h"
-#include "cmd/file_list.h"
-#include "cmd/link_targets.h"
+#include "cmd/object_place.h"
 #include "cmd/progress.h"
 #include "cmd/result_place.h"
-#include "cmd/tally.h"
 #include "cmd/terminal.h"
 #include "libbulla/recognize.h"
 
-struct run {
-    const struct batch *batch;
-    struct place out; /* the directory that -o names, if it is one, */
-    int out_dir;      /* and that directory, opened */
-    bool to_directory;
-    struct shard shard;
-    struct pool *pool; /* NULL: files are done as they come */
-    bool one_stream;   /* the results come one after another on standard output */
-    bool cut;          /* and one failed, so that what follows is left out, which was told */
-    struct roots roots;
-    size_t found; /* sealed files, and all that was told instead of one */
-    struct tally tally;
-};
-
-/* struct task: an item with the places it points to. */
-struct task {
-    struct item item;
-    struct place source, target;
-};
-
-static bool writes(const struct batch *b)
+bool run_writes(const struct run *r)
 {
-    return b->add != NULL || b->take != NULL;
+    return r->batch->add != NULL || r->batch->take != NULL;
 }
 
 /* Names the source if that is no file. */
@@ -59,8 +36,7 @@ static bool looks(const struct batch *b)
     return b->only != NULL;
 }
 
-/* A file that failed before it came to the verb. */
-static void failed_early(struct run *r, const char *file, const struct err *err)
+void run_failed_early(struct run *r, const char *file, const struct err *err)
 {
     r->found++;
     tally_failed(&r->tally, r->tally.json ? tally_report(file) : NULL, err);
@@ -81,17 +57,20 @@ static uint64_t size_of(const struct place *place, bool follow)
 static void each(struct run *r, const struct item *item)
 {
     const struct batch *b = r->batch;
-    const char *file = item->source != NULL ? item->source->path : "-";
+    const char *file = item->name != NULL ? item->name : "-";
     json_t *report = b->options->json ? tally_report(file) : NULL;
     struct err err = {0};
 
     if (report != NULL && item->target != NULL)
         terminal_put(report, "output",
                      terminal_text(item->target->path, strlen(item->target->path)));
-    if (b->options->json && writes(b) && item->target == NULL)
+    if (report != NULL && item->result != NULL)
+        terminal_put(report, "output",
+                     terminal_text(item->result->path, strlen(item->result->path)));
+    if (b->options->json && run_writes(r) && item->target == NULL && item->result == NULL)
         (void)fail(&err, ERR_USAGE, "--json and the result cannot both go to standard output");
     terminal_about(file);
-    progress_file(item->source != NULL ? item->source->path : no_file(b), item->size);
+    progress_file(item->name != NULL ? item->name : no_file(b), item->size);
     if (err.class == ERR_NONE && b->each(b->arg, item, report, &err).ok)
         tally_done(&r->tally, report);
     else
@@ -100,28 +79,37 @@ static void each(struct run *r, const struct item *item)
     terminal_about(NULL);
 }
 
+void run_task_end(struct task *t)
+{
+    place_close(&t->source);
+    place_close(&t->target);
+    object_close(&t->object);
+    object_close(&t->result);
+}
+
 static void run_task(void *arg, void *taken)
 {
     struct task *t = taken;
 
-    if (!stream_interrupted())
+    if (!stream_interrupted() && (!t->item.unnamed || run_takes_unnamed(arg, &t->item)))
         each(arg, &t->item);
-    place_close(&t->source);
-    place_close(&t->target);
+    run_task_end(t);
     free(t);
 }
 
-/* Does an item, or hands it to a thread; the places are taken over. Either may be empty. */
-static struct result submit(struct run *r, struct item item, struct place *source,
-                            struct place *target, struct err *err)
+struct result run_submit(struct run *r, struct task *made, struct err *err)
 {
     struct task *t = calloc(1, sizeof *t);
 
     if (t == NULL)
         return fail(err, ERR_FAILED, "out of memory");
-    *t = (struct task){item, place_take(source), place_take(target)};
+    *t = *made;
+    *made = (struct task){0};
     t->item.source = t->source.open ? &t->source : NULL;
     t->item.target = t->target.open ? &t->target : NULL;
+    t->item.object = t->object.key != NULL ? &t->object : NULL;
+    t->item.result = t->result.key != NULL ? &t->result : NULL;
+    t->item.name = t->source.open ? t->source.path : t->object.path;
     if (r->pool != NULL)
         pool_add(r->pool, t);
     else
@@ -129,7 +117,7 @@ static struct result submit(struct run *r, struct item item, struct place *sourc
     return OK;
 }
 
-static void unseen(struct run *r, const char *path, const char *why)
+void run_unseen(struct run *r, const char *path, const char *why)
 {
     r->found++;
     tally_unseen(&r->tally, path, why);
@@ -154,9 +142,7 @@ static bool seals(struct run *r, const struct place *file)
     return why == NULL;
 }
 
-/* Why a file that a verb does not take counts as not looked at. The others are not sealed, gone, or
- * the envelope of a file that is looked at. */
-static const char *const missed[] = {
+const char *const run_missed[] = {
     [RECOGNIZED_UNKNOWN] = "it cannot be read",
     [RECOGNIZED_SEALED] = "sealed, but its name does not end in " SEALED_SUFFIX,
     [RECOGNIZED_BODY] = "sealed, but its name does not end in " SEALED_SUFFIX,
@@ -171,7 +157,7 @@ static enum recognized look_in_turn(const struct run *r, const struct place *fil
 {
     enum recognized look = recognize(file);
 
-    if (missed[look] == NULL || !r->batch->options->remove_source || r->pool == NULL)
+    if (run_missed[look] == NULL || !r->batch->options->remove_source || r->pool == NULL)
         return look;
     pool_wait(r->pool);
     return recognize(file);
@@ -190,8 +176,8 @@ static bool takes(struct run *r, const struct place *named, const struct place *
     enum recognized look = look_in_turn(r, file);
     if (b->take == NULL && ((b->looks | failing) & 1u << look) != 0)
         return true;
-    if (missed[look] != NULL)
-        unseen(r, file->path, missed[look]);
+    if (run_missed[look] != NULL)
+        run_unseen(r, file->path, run_missed[look]);
     else if (look == RECOGNIZED_PLAIN)
         tally_plain(&r->tally);
     return false;
@@ -217,19 +203,24 @@ static struct result real_place(const struct run *r, const struct place *file, s
 static struct result do_found(struct run *r, const struct place *file, int twin,
                               const char *twin_path, struct err *err)
 {
-    struct place source PLACE_CLEANUP = {0}, target PLACE_CLEANUP = {0};
+    struct task t TASK_CLEANUP = {0};
 
-    if (!real_place(r, file, &source, err).ok)
+    if (!real_place(r, file, &t.source, err).ok)
         return FAIL;
-    if (!takes(r, file, &source))
+    if (!takes(r, file, &t.source))
         return OK;
     r->found++;
-    if (writes(r->batch) && !(twin >= 0 ? result_place_in(r->batch, file->name, twin, twin_path,
-                                                          strlen(twin_path), &target, err)
-                                        : result_place_beside(r->batch, file, &target, err))
-                                 .ok)
+    t.item.size = size_of(&t.source, false);
+    if (r->out_object.key != NULL)
+        return result_object_in(r->batch, &r->out_object, file->path + r->root, &t.result, err).ok
+                   ? run_submit(r, &t, err)
+                   : FAIL;
+    if (run_writes(r) && !(twin >= 0 ? result_place_in(r->batch, file->name, twin, twin_path,
+                                                       strlen(twin_path), &t.target, err)
+                                     : result_place_beside(r->batch, file, &t.target, err))
+                              .ok)
         return FAIL;
-    return submit(r, (struct item){.size = size_of(&source, false)}, &source, &target, err);
+    return run_submit(r, &t, err);
 }
 
 static bool on_file(void *arg, const struct place *file, int twin, const char *twin_path)
@@ -240,7 +231,7 @@ static bool on_file(void *arg, const struct place *file, int twin, const char *t
     if (!shard_has(&r->shard, file->path))
         r->found += text_ends_with(file->name, SEALED_SUFFIX); /* another run sees it */
     else if (!do_found(r, file, twin, twin_path, &err).ok)
-        failed_early(r, file->path, &err);
+        run_failed_early(r, file->path, &err);
     return !stream_interrupted();
 }
 
@@ -265,7 +256,7 @@ static void pass_by(struct run *r, const char *path, const char *why, bool may_b
     if (!shard_has(&r->shard, path))
         return;
     if (may_be_sealed)
-        unseen(r, path, why);
+        run_unseen(r, path, why);
     else
         tally_skipped(&r->tally, path, why);
 }
@@ -291,7 +282,7 @@ static bool on_link(void *arg, const char *path)
     const struct batch *b = r->batch;
     enum leads leads = looks(b) ? links_lead(&r->roots, &b->options->operands, path) : LEADS_INSIDE;
 
-    if (b->options->follow && (leads == LEADS_OUT || (leads == LEADS_INSIDE && writes(b))))
+    if (b->options->follow && (leads == LEADS_OUT || (leads == LEADS_INSIDE && run_writes(r))))
         return true;
     pass_by(r, path, why[leads],
             leads == LEADS_OUT || (leads != LEADS_INSIDE && recognize_is_named(path)));
@@ -312,13 +303,11 @@ static bool on_enter(void *arg, const char *path)
 
 static void on_fail(void *arg, const char *path, const struct err *err)
 {
-    failed_early(arg, path, err);
+    run_failed_early(arg, path, err);
 }
 
-/* A walk or a list in which nothing sealed was found, as in an archive that is not mounted, is no
- * proof of anything. */
-static struct result check_found(const struct run *r, size_t before, const char *where,
-                                 struct err *err)
+struct result run_check_found(const struct run *r, size_t before, const char *where,
+                              struct err *err)
 {
     if (!r->batch->proof || r->batch->options->allow_empty || r->found > before ||
         stream_interrupted())
@@ -349,43 +338,51 @@ static struct result do_directory(struct run *r, const struct place *root, struc
     size_t before = r->found;
 
     roots_walk(&r->roots, root->path);
+    r->root = strlen(root->path) + (root->path[strlen(root->path) - 1] != '/');
     if (!tree_walk(root, r->to_directory ? &r->out : NULL, named, &visitor, err).ok)
         return FAIL;
-    return check_found(r, before, root->path, err);
+    return run_check_found(r, before, root->path, err);
 }
 
 /* One operand that is not a directory. */
 static struct result do_file(struct run *r, struct place *source, struct err *err)
 {
     const struct options *o = r->batch->options;
-    struct place target PLACE_CLEANUP = {0};
-    struct item item = {.follow = true, .size = size_of(source, true)};
+    struct task t TASK_CLEANUP = {.item = {.follow = true, .size = size_of(source, true)}};
 
-    if (writes(r->batch) && !(o->output != NULL && is_stdio(o->output))) {
+    if (r->out_object.key != NULL) {
+        if (!result_object(r->batch, &r->out_object, source->name, &t.result, err).ok)
+            return FAIL;
+    } else if (run_writes(r) && !(o->output != NULL && is_stdio(o->output))) {
         struct result named =
             r->to_directory     ? result_place_in(r->batch, source->name, r->out_dir, o->output,
-                                                  strlen(o->output), &target, err)
-            : o->output != NULL ? place_open_new(&target, o->output, err)
-                                : result_place_beside(r->batch, source, &target, err);
+                                                  strlen(o->output), &t.target, err)
+            : o->output != NULL ? place_open_new(&t.target, o->output, err)
+                                : result_place_beside(r->batch, source, &t.target, err);
         if (!named.ok)
             return FAIL;
     }
-    return submit(r, item, source, &target, err);
+    t.source = place_take(source);
+    return run_submit(r, &t, err);
 }
 
 static struct result do_stdin(struct run *r, struct err *err)
 {
     const struct options *o = r->batch->options;
-    struct place none PLACE_CLEANUP = {0}, target PLACE_CLEANUP = {0};
+    struct task t TASK_CLEANUP = {0};
 
     if (o->remove_source)
         return fail(err, ERR_USAGE, "--remove-source needs a FILE");
     if (r->to_directory)
         return fail(err, ERR_USAGE, "%s needs a file for -o, not a directory", no_file(r->batch));
-    if (writes(r->batch) && o->output != NULL && !is_stdio(o->output) &&
-        !place_open_new(&target, o->output, err).ok)
+    if (r->out_object.key != NULL)
+        return result_object(r->batch, &r->out_object, NULL, &t.result, err).ok
+                   ? run_submit(r, &t, err)
+                   : FAIL;
+    if (run_writes(r) && o->output != NULL && !is_stdio(o->output) &&
+        !place_open_new(&t.target, o->output, err).ok)
         return FAIL;
-    return submit(r, (struct item){0}, &none, &target, err);
+    return run_submit(r, &t, err);
 }
 
 static struct result do_operand(struct run *r, const char *operand, struct err *err)
@@ -395,6 +392,8 @@ static struct result do_operand(struct run *r, const char *operand, struct err *
 
     if (is_stdio(operand))
         return do_stdin(r, err);
+    if (storage_names(operand))
+        return run_objects(r, operand, err);
     if (!place_open(&source, operand, err).ok)
         return FAIL;
     if (fstatat(source.dir, source.name, &st, 0) != 0)
@@ -426,6 +425,10 @@ static struct result check_output(struct run *r, struct err *err)
         return o->remove_source ? fail(err, ERR_USAGE, "--remove-source needs a file to read back")
                                 : OK;
     }
+    if (storage_names(o->output))
+        return objects_fit_output(r->batch, r->tally.many, err).ok
+                   ? storages_object(&r->storages, o->output, &r->out_object, err)
+                   : FAIL;
     r->out_dir = open(o->output, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (r->out_dir >= 0) {
         r->to_directory = true;
@@ -475,7 +478,7 @@ static bool do_name(void *arg, const char *name)
     if (cut_off(r, name))
         return false;
     if (!do_operand(r, name, &err).ok)
-        failed_early(r, name, &err);
+        run_failed_early(r, name, &err);
     return !stream_interrupted();
 }
 
@@ -484,11 +487,17 @@ static bool do_listed(void *arg, const char *name)
 {
     struct err err = {0};
 
+    if (storage_names(name)) {
+        (void)fail(&err, ERR_USAGE, "'%s' is an object, and a list is of files", name);
+        err_hint(&err, "name objects, or a prefix of their names, on the command line");
+        run_failed_early(arg, name, &err);
+        return true;
+    }
     if (!is_stdio(name) && descriptor_number(name) < 0)
         return do_name(arg, name);
     (void)fail(&err, ERR_USAGE, "'%s' is a descriptor, and in a list it could have two uses", name);
     err_hint(&err, "name it on the command line, or write ./- for a file of that name");
-    failed_early(arg, name, &err);
+    run_failed_early(arg, name, &err);
     return true;
 }
 
@@ -499,7 +508,7 @@ static struct result do_list(struct run *r, const char *path, struct err *err)
 
     if (!file_list_read(path, r->batch->options->null, do_listed, r, err).ok)
         return FAIL;
-    return check_found(r, before, is_stdio(path) ? "standard input" : path, err);
+    return run_check_found(r, before, is_stdio(path) ? "standard input" : path, err);
 }
 
 /* Several files are done at once, unless their results come one after the other, or there can be
@@ -548,6 +557,8 @@ int batch_run(const struct batch *b)
                   .lock = PTHREAD_MUTEX_INITIALIZER}};
     struct err err = {0};
 
+    common_storage(&r.storage_env, b->crypto);
+    r.storages.env = &r.storage_env;
     if (!check_list(o, &err).ok || !check_output(&r, &err).ok ||
         !shard_read(&r.shard, o->shard, &err).ok)
         return terminal_error(&err);
@@ -555,6 +566,8 @@ int batch_run(const struct batch *b)
     do_operands(&r);
     pool_finish(&r.pool);
     place_close(&r.out);
+    object_close(&r.out_object);
+    storages_close(&r.storages);
     fd_close(&r.out_dir);
     roots_free(&r.roots);
     return tally_end(&r.tally);

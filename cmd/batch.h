@@ -10,6 +10,7 @@
 #include "base/place.h"
 #include "cmd/options.h"
 #include "libbulla/session.h"
+#include "storage/storage.h"
 
 /* struct item: one file of the batch. */
 struct item {
@@ -17,6 +18,12 @@ struct item {
     bool follow;                /* whether source may be a symbolic link */
     const struct place *target; /* NULL = standard output, or the verb writes nothing */
     uint64_t size;              /* bytes of the source; 0 if not known */
+
+    /* In place of source and of target: objects in a storage; NULL = none. */
+    const struct object *object, *result;
+    bool envelope;    /* is known to lie beside the object */
+    bool unnamed;     /* the object is not named like a sealed file, and may be one */
+    const char *name; /* of the source, for messages; NULL = it is standard input */
 };
 
 struct batch {
@@ -42,6 +49,9 @@ struct batch {
      * status 0. */
     const char *only;
     unsigned looks;
+
+    bool takes_objects, makes_objects; /* as sources, and by -o; else these are refused */
+    const struct crypto *crypto;       /* of a verb that writes objects */
 
     /* A walk or a list in which nothing sealed was found fails, unless --allow-empty. */
     bool proof;

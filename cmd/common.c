@@ -138,6 +138,12 @@ void common_env(struct keystore_env *env, const struct options *o)
     passphrase_env(env, o);
 }
 
+void common_storage(struct storage_env *env, const struct crypto *crypto)
+{
+    *env = (struct storage_env){
+        .environment.get = variable, .crypto = crypto, .timeout = STORE_TIMEOUT};
+}
+
 unsigned common_threads(const struct options *o)
 {
     unsigned allowed = threads_allowed();
@@ -257,7 +263,7 @@ struct result common_name_fits(const struct place *made, const char *hint, struc
 
 struct result common_not_typed(const struct sealed_place *from, struct err *err)
 {
-    if (from->body != NULL || !isatty(STDIN_FILENO))
+    if (from->body != NULL || from->object != NULL || !isatty(STDIN_FILENO))
         return OK;
     (void)fail(err, ERR_USAGE, "sealed data is not read from a terminal");
     err_hint(err, "name a FILE");
@@ -266,15 +272,9 @@ struct result common_not_typed(const struct sealed_place *from, struct err *err)
 
 struct result common_context(struct context *context, const struct list *words, struct err *err)
 {
-    for (size_t i = 0; i < words->count; i++) {
-        const char *equals = strchr(words->items[i], '=');
-        if (equals == NULL)
-            return fail(err, ERR_USAGE, "'%s' is not K=V", words->items[i]);
-        if (!context_add(context, words->items[i], (size_t)(equals - words->items[i]), equals + 1,
-                         err)
-                 .ok)
+    for (size_t i = 0; i < words->count; i++)
+        if (!context_add_text(context, words->items[i], err).ok)
             return FAIL;
-    }
     return OK;
 }
 

@@ -4,9 +4,13 @@
 
 #include "cmd/options.h"
 #include "libbulla/open.h"
+#include "storage/storage.h"
 
 /* common_env fills what stores need of the command line; o must outlive it. */
 void common_env(struct keystore_env *env, const struct options *o);
+
+/* common_storage fills what storages need; crypto is of whoever writes. */
+void common_storage(struct storage_env *env, const struct crypto *crypto);
 
 /* common_threads is the number of threads that may work at once: -j, else the CPUs there are, but
  * not so many that they would need more memory than is promised. */

@@ -16,6 +16,7 @@
 #include "cmd/config.h"
 #include "cmd/passphrase.h"
 #include "crypto/primitives.h"
+#include "storage/registry.h"
 
 /* What libraries read when they are first used, and hold no secrets of anybody. */
 static const char *const libraries[] = {
@@ -149,6 +150,17 @@ static void allow_option(void *arg, const struct row *row, const char *value)
         allow_use(p, row->use, row->kind == LIST_OF_TEXT && p->options->follow ? "/" : value);
 }
 
+/* An object takes what a key store takes that is a service. */
+static void allow_objects(struct plan *p)
+{
+    const struct options *o = p->options;
+    bool objects = o->output != NULL && storage_names(o->output);
+
+    for (size_t i = 0; i < o->operands.count; i++)
+        objects = objects || storage_names(o->operands.items[i]);
+    p->reach = objects ? REACH_PROGRAMS : p->reach;
+}
+
 static void allow_config(struct plan *p)
 {
     char *paths[CONFIG_FILES];
@@ -212,6 +224,7 @@ struct result confine(const struct verb *verb, const struct options *o, struct e
                      .files = no ? (struct ruleset){.fd = -1} : ruleset_new()};
     if (!unknown)
         common_visit_keys(verb, o, allow_key, &p);
+    allow_objects(&p);
     if (p.reach == REACH_FILES)
         crypto_alone(); /* no module of a token is loaded, nor libcurl */
     bool done = no || carry_out(&p, verb);

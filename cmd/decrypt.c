@@ -93,7 +93,8 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     struct place envelope PLACE_CLEANUP = {0};
     struct sealed f SEALED_CLEANUP = {0};
     const struct source in = standard_input();
-    struct sealed_place from = {.body = item->source, .stream = &in, .follow = item->follow};
+    struct sealed_place from = {
+        .body = item->source, .stream = &in, .object = item->object, .follow = item->follow};
     struct sink nowhere = null_sink();
     uint64_t size = 0;
 
@@ -142,6 +143,7 @@ static int decrypt(const struct options *o)
                               .done = "opened",
                               .take = SEALED_SUFFIX,
                               .only = SEALED_SUFFIX,
+                              .takes_objects = true,
                               .proof = true},
                false);
 }
@@ -193,6 +195,7 @@ static int verify(const struct options *o)
                               .done = "verified",
                               .only = SEALED_SUFFIX,
                               .looks = 1u << RECOGNIZED_SEALED | 1u << RECOGNIZED_BODY,
+                              .takes_objects = true,
                               .proof = true},
                true);
 }

@@ -17,6 +17,7 @@
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
 #include "libbulla/seal.h"
+#include "storage/storage.h"
 
 struct encrypt {
     const struct options *options;
@@ -64,11 +65,13 @@ static struct result read_command(struct encrypt *e, struct err *err)
 }
 
 /* Where the envelope goes: as --envelope says, or beside the body. NULL if it goes in front. */
-static struct result envelope_place(const struct options *o, const struct place *body,
+static struct result envelope_place(const struct options *o, const struct item *item,
                                     struct place *made, const struct place **out, struct err *err)
 {
+    const struct place *body = item->target;
+
     *out = NULL;
-    if (o->envelope == NULL && !o->detach)
+    if (o->envelope == NULL && (!o->detach || item->result != NULL))
         return OK;
     if (o->envelope == NULL && body == NULL)
         return fail(err, ERR_USAGE, "--detach to standard output needs --envelope ENV");
@@ -116,6 +119,70 @@ static struct result start_command(void *running, struct source *stream, struct 
     return OK;
 }
 
+/* struct object_outlet: an object that is written, as an outlet; {0} is none and safe to close. */
+struct object_outlet {
+    struct outlet outlet;
+    struct object_writer *writer;
+    bool committed;
+};
+
+static struct result commit_object(void *arg, struct err *err)
+{
+    struct object_outlet *o = arg;
+    struct result r = o->writer->commit(o->writer, err);
+
+    o->committed = r.ok;
+    return r;
+}
+
+static struct result open_object(struct object_outlet *o, const struct object *object, bool replace,
+                                 struct err *err)
+{
+    enum object_condition condition = replace ? OBJECT_ANY : OBJECT_NEW;
+
+    if (!object->storage->ops->create(&o->writer, object, condition, err).ok)
+        return FAIL;
+    o->outlet = (struct outlet){.sink = &o->writer->sink,
+                                .fd = -1,
+                                .name = object->path,
+                                .commit = commit_object,
+                                .commit_arg = o};
+    return OK;
+}
+
+static void close_object(struct object_outlet *o)
+{
+    if (o->writer != NULL)
+        o->writer->close(o->writer);
+}
+
+#define OBJECT_OUTLET_CLEANUP __attribute__((cleanup(close_object)))
+
+/* Seals to an object, and with --detach to its envelope beside it. That goes again if the body does
+ * not come. */
+static struct result seal_to_object(struct encrypt *e, const struct item *item,
+                                    const struct seal_options *seal, struct seal_place *at,
+                                    struct seal_report *report, struct err *err)
+{
+    struct object_outlet body OBJECT_OUTLET_CLEANUP = {0}, envelope OBJECT_OUTLET_CLEANUP = {0};
+    bool detach = e->options->detach && at->envelope == NULL;
+    struct object beside OBJECT_CLEANUP = {0};
+    struct err ignored;
+
+    if (!open_object(&body, item->result, seal->replace && !detach, err).ok)
+        return FAIL;
+    if (detach && (!object_beside(&beside, item->result, ENVELOPE_SUFFIX, err).ok ||
+                   !open_object(&envelope, &beside, false, err).ok))
+        return FAIL;
+    at->object = item->result;
+    at->outlet = &body.outlet;
+    at->envelope_outlet = detach ? &envelope.outlet : NULL;
+    struct result r = seal_file(&e->session, seal, at, report, err);
+    if (!r.ok && envelope.committed && !body.committed)
+        (void)!beside.storage->ops->remove(&beside, NULL, &ignored).ok;
+    return r;
+}
+
 static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)
 {
     struct encrypt *e = arg;
@@ -136,14 +203,16 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     struct seal_options seal;
     char id[2 * CORE_ID_SIZE + 1];
 
-    if (item->target == NULL && isatty(standard_output_fd())) {
+    if (item->target == NULL && item->result == NULL && isatty(standard_output_fd())) {
         (void)fail(err, ERR_USAGE, "sealed data is not written to a terminal");
         err_hint(err, "-o names a file; > or | sends standard output elsewhere");
         return FAIL;
     }
     if (!choose(e, item, &seal, err).ok ||
-        !envelope_place(e->options, item->target, &envelope, &at.envelope, err).ok ||
-        !seal_file(&e->session, &seal, &at, &report, err).ok)
+        !envelope_place(e->options, item, &envelope, &at.envelope, err).ok ||
+        !(item->result != NULL ? seal_to_object(e, item, &seal, &at, &report, err)
+                               : seal_file(&e->session, &seal, &at, &report, err))
+             .ok)
         return FAIL;
     if (json != NULL) {
         terminal_put(json, "file_id", json_string(text_hex(id, report.file_id, CORE_ID_SIZE)));
@@ -171,6 +240,7 @@ static int encrypt(const struct options *o)
         .parallel = true,
         .done = "sealed",
         .add = SEALED_SUFFIX,
+        .makes_objects = true,
     };
     struct err err = {0};
     int status;
@@ -179,8 +249,10 @@ static int encrypt(const struct options *o)
     if (!read_command(&e, &err).ok || !read_options(&e.seal, o, &err).ok ||
         !common_sync(&e.session, o, &err).ok || !open_keys(&e, &err).ok)
         status = terminal_error(&err);
-    else
+    else {
+        batch.crypto = e.session.crypto;
         status = common_finish(&e.session, batch_run(&batch));
+    }
     common_calls(o, keyset_calls(&e.session.keys) + seal_choices_calls(&e.choices));
     context_free(&e.seal.context);
     string_free(&e.script);

@@ -162,6 +162,9 @@ static void print_environment(void)
                                   "bulla.new-passphrase, bulla.pin, those of\n"
                                   "credential:NAME"},
         {"XDG_CONFIG_HOME, HOME", "where the user's config file is"},
+        {"NO_COLOR, TERM",
+         "no colours on a terminal if NO_COLOR is set, or TERM is\ndumb or not set"},
+        {"AWS_ENDPOINT_URL_S3", "where S3 is; the other variables of AWS, below, count for it too"},
     };
 
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)

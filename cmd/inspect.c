@@ -81,6 +81,18 @@ static void show_context(const struct context *context)
     }
 }
 
+/* A script gets the bytes alone. */
+static void show_size(uint64_t size)
+{
+    char human[TERMINAL_SIZE_MAX];
+
+    if (terminal_has_reader() && size >= 1024)
+        terminal_print("  %-13s%s (%" PRIu64 " bytes) of plaintext\n", "size",
+                       terminal_size(size, human), size);
+    else
+        terminal_print("  %-13s%" PRIu64 " bytes of plaintext\n", "size", size);
+}
+
 static void show(const struct shown *shown)
 {
     const struct sealed *f = shown->sealed;
@@ -93,7 +105,7 @@ static void show(const struct shown *shown)
     show_line("sealed at", text_time(time, core->created));
     show_line("suite", suite_by_code(core->suite)->name);
     if (shown->has_size)
-        terminal_print("  %-13s%" PRIu64 " bytes of plaintext\n", "size", shown->size);
+        show_size(shown->size);
     if (core->name[0] != '\0')
         show_line("name", core->name);
     if (core->generation != 0)
@@ -195,14 +207,14 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     struct place envelope PLACE_CLEANUP = {0};
     struct sealed f SEALED_CLEANUP = {0};
     const struct source in = standard_input();
-    struct sealed_place from = {.body = item->source, .stream = &in, .follow = item->follow};
+    struct sealed_place from = {
+        .body = item->source, .stream = &in, .object = item->object, .follow = item->follow};
     struct session no_keys = {.env.warn = terminal_warn};
 
     if (!common_not_typed(&from, err).ok || !common_envelope(&from, &envelope, o, err).ok ||
         !sealed_open(&f, &no_keys, &from, err).ok)
         return FAIL;
-    struct shown shown = {.sealed = &f,
-                          .file = item->source ? item->source->path : "standard input"};
+    struct shown shown = {.sealed = &f, .file = item->name != NULL ? item->name : "standard input"};
     bool remains = sealed_remains(&f, &no_keys);
     shown.has_size = plain_size(&f, o->envelope != NULL, remains, &shown.size);
     if (o->json)
@@ -214,7 +226,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
 
 static int inspect(const struct options *o)
 {
-    struct batch batch = {.options = o, .each = each, .done = "shown"};
+    struct batch batch = {.options = o, .each = each, .done = "shown", .takes_objects = true};
 
     batch.arg = &batch;
     return batch_run(&batch);

@@ -81,6 +81,8 @@ static int run_check(const struct options *o)
         if (json != NULL) {
             terminal_put(json, "key", terminal_reference_text(given));
             terminal_put(json, "status", json_integer(err.class));
+            if (err.class != ERR_NONE)
+                terminal_fact(json, "error", err.text);
             terminal_json(json);
         }
     }

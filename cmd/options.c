@@ -309,6 +309,8 @@ static struct result parse_short(struct parse *p, const char *arg, struct err *e
         if (row->kind == FLAG) {
             if (!store(p, row, NULL, err).ok)
                 return FAIL;
+            if (p->options->help)
+                return OK;
             continue;
         }
         if (*value == '\0' && !next_value(p, row, &value, err).ok)
@@ -342,9 +344,9 @@ static struct result parse_arguments(struct parse *p, struct err *err)
             r = parse_short(p, arg, err);
         if (!r.ok)
             return FAIL;
+        if (o->help) /* whatever follows */
+            return OK;
     }
-    if (o->help)
-        return OK;
     if (o->operands.count < p->verb->least || o->operands.count > p->verb->most)
         return fail(err, ERR_USAGE, "'%s' takes %s", p->verb->name, p->verb->operands);
     return OK;
@@ -414,11 +416,12 @@ static struct result find_verb(struct parse *p, struct err *err)
     }
     const char *in = group != NULL ? group : is_group(word) ? word : "";
     const char *blank = in[0] != '\0' ? " " : "";
-    if (is_group(word))
+    bool alone = group == NULL && is_group(word);
+    if (alone)
         (void)fail(err, ERR_USAGE, "'%s' needs a second word", word);
     else
         (void)fail(err, ERR_USAGE, "unknown verb '%s%s%s'", in, group ? " " : "", word);
-    if (nearest.found != NULL && !is_group(word))
+    if (nearest.found != NULL && !alone)
         err_hint(err, "did you mean '%s%s%s'? 'bulla help%s%s' shows the verbs", in, blank,
                  nearest.found, blank, in);
     else

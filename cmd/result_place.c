@@ -6,9 +6,7 @@
 #include "base/text.h"
 #include "cmd/common.h"
 
-/* The name of a result, which the caller frees. */
-static struct result result_name(const struct batch *b, const char *name, char **out,
-                                 struct err *err)
+struct result result_name(const struct batch *b, const char *name, char **out, struct err *err)
 {
     if (b->add != NULL) {
         if (text_ends_with(name, b->add)) {

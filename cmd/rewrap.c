@@ -7,7 +7,7 @@
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
 #include "libbulla/recognize.h"
-#include "libbulla/rewrap.h"
+#include "libbulla/rewrap_object.h"
 
 struct run {
     const struct options *options;
@@ -44,7 +44,7 @@ static void tell_exported(struct run *r, const struct item *item)
     struct err err = {0};
 
     (void)fail(&err, ERR_PARTIAL, "'%s%s' is an exported envelope that still has the old slots",
-               item->source->path, ENVELOPE_SUFFIX);
+               item->name, ENVELOPE_SUFFIX);
     err_hint(&err, "'bulla envelope export --force' makes it anew");
     (void)terminal_error(&err);
     atomic_fetch_add(&r->exported, 1);
@@ -72,14 +72,17 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     struct run *r = arg;
     struct rewrap_report report;
 
-    if (item->source == NULL)
+    if (item->name == NULL)
         return fail(err, ERR_USAGE, "standard input cannot be rewrapped; name a FILE");
-    if (!rewrap_file(&r->rewrap, item->source, &report, err).ok)
+    if (!(item->object != NULL
+              ? rewrap_object(&r->rewrap, item->object, item->envelope, &report, err)
+              : rewrap_file(&r->rewrap, item->source, &report, err))
+             .ok)
         return FAIL;
     enum rewrapped outcome = report.outcome;
     /* In a walk a file of other keys is skipped; one that was named should have been ours. */
     if (outcome == REWRAP_OTHER && item->follow) {
-        (void)fail(err, ERR_NO_KEY, "'%s': none of the given keys opens it", item->source->path);
+        (void)fail(err, ERR_NO_KEY, "'%s': none of the given keys opens it", item->name);
         err_hint(err, "'bulla inspect' shows the keys it was sealed to");
         return FAIL;
     }
@@ -92,7 +95,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
         if (report.stayed)
             terminal_put(json, "branch_stayed", json_true());
     } else if (r->options->dry_run && (outcome == REWRAP_DONE || outcome == REWRAP_GREW)) {
-        terminal_note("would rewrap '%s'", item->source->path);
+        terminal_note("would rewrap '%s'", item->name);
     }
     return OK;
 }
@@ -133,6 +136,8 @@ static int run(struct run *r)
                           .arg = r,
                           .parallel = true,
                           .done = "seen",
+                          .takes_objects = true,
+                          .crypto = r->session.crypto,
                           .only = SEALED_SUFFIX,
                           .looks = 1u << RECOGNIZED_SEALED | 1u << RECOGNIZED_BODY |
                                    1u << RECOGNIZED_ALONE};

@@ -212,7 +212,7 @@ static void show_needed(const struct run *r, const struct need *need, const stru
 {
     if (r->options->json || !r->names)
         return;
-    terminal_show(item->source->path, strlen(item->source->path));
+    terminal_show(item->name, strlen(item->name));
     if (r->need_count > 1) {
         terminal_print("\t");
         terminal_reference(need->reference);
@@ -224,7 +224,7 @@ static struct result unclear(const struct need *need, const struct item *item, s
 {
     char *shown STRING_CLEANUP = redact_reference(need->reference);
 
-    (void)fail(err, ERR_PARTIAL, "'%s': nothing shows that it opens without %s", item->source->path,
+    (void)fail(err, ERR_PARTIAL, "'%s': nothing shows that it opens without %s", item->name,
                shown != NULL ? shown : "that key");
     err_hint(err, "'bulla rewrap' gives it slots that can be believed");
     return FAIL;
@@ -244,7 +244,7 @@ static struct result count_needs(struct run *r, const struct sealed *f, const st
         if (needed == NEEDED_UNCLEAR)
             done = unclear(need, item, err);
         if (!keyset_check_age(&key, f->envelope.slots, f->envelope.slot_count, err).ok) {
-            err_context(err, "'%s'", item->source->path);
+            err_context(err, "'%s'", item->name);
             done = FAIL;
         } else if (needed == NEEDED) {
             need->files++;
@@ -270,20 +270,22 @@ static void put_keys(json_t *json, const struct envelope *e)
     terminal_put(json, "keys", keys);
 }
 
-static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)
+/* *separate is true if it is an envelope beside it that counts. */
+static struct result look(struct run *r, const struct item *item, json_t *json, bool *separate,
+                          struct err *err)
 {
-    struct run *r = arg;
     struct sealed f SEALED_CLEANUP = {0};
-    struct sealed_place from = {.body = item->source, .follow = item->follow};
+    struct sealed_place from = {
+        .body = item->source, .object = item->object, .follow = item->follow};
     struct session no_keys = {.env.warn = terminal_warn};
 
-    if (item->source == NULL)
+    if (item->name == NULL)
         return fail(err, ERR_USAGE, "name a FILE, or a directory with --recursive");
     /* If a copy is not understood, it is not known which keys that copy needs. */
-    if (!sealed_open(&f, &no_keys, &from, err).ok ||
-        !in_place_check(&f.health, item->source->path, err).ok)
+    if (!sealed_open(&f, &no_keys, &from, err).ok || !in_place_check(&f.health, item->name, err).ok)
         return FAIL;
     const struct envelope *e = &f.envelope;
+    *separate = f.separate;
     r->files++;
     r->alone += e->slot_count == 1;
     if (json != NULL)
@@ -291,9 +293,25 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     if (r->need_count > 0)
         return count_needs(r, &f, item, json, err);
     for (size_t i = 0; i < e->slot_count; i++)
-        if (!count_slot(r, &e->slots[i], &f, item->source->path, err).ok)
+        if (!count_slot(r, &e->slots[i], &f, item->name, err).ok)
             return FAIL;
     return OK;
+}
+
+/* An envelope that was exported beside an object which has its own counts like a file. */
+static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)
+{
+    struct object beside OBJECT_CLEANUP = {0};
+    bool separate;
+
+    if (!look(arg, item, json, &separate, err).ok)
+        return FAIL;
+    if (!item->envelope || separate)
+        return OK;
+    if (!object_beside(&beside, item->object, ENVELOPE_SUFFIX, err).ok)
+        return FAIL;
+    const struct item exported = {.object = &beside, .name = beside.path};
+    return look(arg, &exported, NULL, &separate, err);
 }
 
 static const char *plural(uint64_t count)
@@ -350,6 +368,7 @@ static int scan(struct run *r, const struct options *o)
                           .each = each,
                           .arg = r,
                           .done = "read",
+                          .takes_objects = true,
                           .only = SEALED_SUFFIX,
                           .looks = 1u << RECOGNIZED_SEALED | 1u << RECOGNIZED_BODY |
                                    1u << RECOGNIZED_EXPORTED | 1u << RECOGNIZED_ALONE,

@@ -7,22 +7,42 @@
 
 /* Whether a copy begins there; copy B records where it is, so that an archive whose first file is
  * sealed is not one itself. */
-static bool begins_at(int fd, off_t at, unsigned exponent)
+static bool begins_at(const struct source *s, uint64_t at, unsigned exponent)
 {
     uint8_t start[ENVELOPE_MAGIC_SIZE + 4];
+    struct err ignored;
 
-    return pread(fd, start, sizeof start, at) == (ssize_t)sizeof start && envelope_begins(start) &&
+    return source_read_at(s, at, start, sizeof start, &ignored).ok && envelope_begins(start) &&
            (at == 0 || (start[sizeof start - 2] == 0 && start[sizeof start - 1] == exponent));
 }
 
 /* Whether either copy of an envelope begins as it should: A, or B wherever it may be. */
+static bool source_has_envelope(const struct source *s, unsigned exponent_max)
+{
+    bool found = begins_at(s, 0, 0);
+
+    for (unsigned e = REGION_EXPONENT_MIN; e <= exponent_max && !found; e++)
+        found = begins_at(s, UINT64_C(1) << e, e);
+    return found;
+}
+
 static bool has_envelope(int fd)
 {
-    bool found = begins_at(fd, 0, 0);
+    const struct source source = {.fd = fd, .name = ""};
 
-    for (unsigned e = REGION_EXPONENT_MIN; e <= REGION_EXPONENT_MAX && !found; e++)
-        found = begins_at(fd, (off_t)1 << e, e);
-    return found;
+    return source_has_envelope(&source, REGION_EXPONENT_MAX);
+}
+
+enum recognized recognize_object(const struct object *o)
+{
+    struct object_source *remote __attribute__((cleanup(object_source_close))) = NULL;
+    struct err err = {0};
+
+    if (!object_source_open(&remote, o, &err).ok)
+        return err.class == ERR_MISSING ? RECOGNIZED_GONE : RECOGNIZED_UNKNOWN;
+    const struct source source = object_source_of(remote, NULL);
+    return source_has_envelope(&source, REGION_EXPONENT_USUAL) ? RECOGNIZED_SEALED
+                                                               : RECOGNIZED_PLAIN;
 }
 
 bool recognize_is_named(const char *name)

@@ -73,7 +73,7 @@ static struct result refused(const struct call *call, const struct question *q,
     call_refused(call, f, err);
     err_context(err, "key '%s'", q->key_id);
     if (f->class == ERR_STORE)
-        err_hint(err, "the service may answer later; --kms-timeout is how long to try");
+        err_hint_option(err, "the service may answer later; --kms-timeout is how long to try");
     else if (kind == KMS_DENIED)
         err_hint(err, "a policy must allow %s, for this caller and this encryption context",
                  q->op->permission);

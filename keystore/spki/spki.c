@@ -104,12 +104,12 @@ static void hint(const struct pem *pem, struct err *err)
     bool has_token = pem->token_label[0] != '\0', has_label = pem->key_label[0] != '\0';
 
     if (!has_token && !has_label)
-        err_hint(err, "its private key is on a token: -k pkcs11:... names it");
+        err_hint_option(err, "its private key is on a token: -k pkcs11:... names it");
     else
-        err_hint(err, "its private key is on a token: -k 'pkcs11:%s%s%s%s%s'",
-                 has_token ? "token=" : "", text_percent(token, pem->token_label),
-                 has_token && has_label ? ";" : "", has_label ? "object=" : "",
-                 text_percent(label, pem->key_label));
+        err_hint_option(err, "its private key is on a token: -k 'pkcs11:%s%s%s%s%s'",
+                        has_token ? "token=" : "", text_percent(token, pem->token_label),
+                        has_token && has_label ? ";" : "", has_label ? "object=" : "",
+                        text_percent(label, pem->key_label));
 }
 
 static enum unwrapped spki_unwrap(struct master_key *key, const struct branch_identity *branch,

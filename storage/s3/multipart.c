@@ -12,6 +12,8 @@
 #include "storage/s3/objects.h"
 
 #define COMPLETE_PATIENCE 900 /* seconds: S3 puts large objects together before it answers */
+#define PART_TEXT 80          /* bytes of a part in the list, but for its tag, */
+#define TAG_BYTE 6            /* and at most of a byte of that */
 #define TRIES 4               /* of what came back as an error with status 200 */
 #define COPY_PATIENCE 600
 #define ABORT_PATIENCE 20
@@ -151,27 +153,37 @@ struct result upload_copy(struct upload *u, unsigned number, const struct object
     return note_part(u, number, tag, size, err);
 }
 
+/* Adds a tag to the text at *to; its quotes, and what else XML does not have as it is, by number.
+ */
+static char *put_tag(char *to, const char *tag)
+{
+    for (; *tag != '\0'; tag++)
+        if (*tag == '"' || *tag == '&' || *tag == '<')
+            to += snprintf(to, TAG_BYTE, "&#%u;", (unsigned)*tag);
+        else
+            *to++ = *tag;
+    return to;
+}
+
 /* The list of the parts. */
 static char *list_parts(const struct upload *u)
 {
-    size_t size = 0;
-    char *text = NULL;
-    FILE *f = open_memstream(&text, &size);
+    static const char begin[] = "<CompleteMultipartUpload>", end[] = "</CompleteMultipartUpload>";
+    size_t room = sizeof begin + sizeof end;
 
-    if (f == NULL)
+    for (unsigned i = 0; i < u->parts; i++)
+        room += PART_TEXT + TAG_BYTE * (u->tags[i] != NULL ? strlen(u->tags[i]) : 0);
+    char *text = malloc(room), *to = text;
+    if (text == NULL)
         return NULL;
-    fputs("<CompleteMultipartUpload>", f);
+    to += snprintf(to, sizeof begin, "%s", begin);
     for (unsigned i = 0; i < u->parts; i++) {
-        fprintf(f, "<Part><PartNumber>%u</PartNumber><ETag>", i + 1);
-        for (const char *c = u->tags[i] != NULL ? u->tags[i] : ""; *c != '\0'; c++)
-            fprintf(f, *c == '"' || *c == '&' || *c == '<' ? "&#%u;" : "%c", (unsigned char)*c);
-        fputs("</ETag></Part>", f);
+        to += snprintf(to, PART_TEXT, "<Part><PartNumber>%u</PartNumber><ETag>", i + 1);
+        to = put_tag(to, u->tags[i] != NULL ? u->tags[i] : "");
+        to += snprintf(to, PART_TEXT, "</ETag></Part>");
     }
-    fputs("</CompleteMultipartUpload>", f);
-    if (fclose(f) == 0)
-        return text;
-    free(text);
-    return NULL;
+    snprintf(to, sizeof end, "%s", end);
+    return text;
 }
 
 /* struct completing: one try to complete an upload. */

@@ -110,6 +110,7 @@ static struct result send_to(struct s3 *s3, const char *region, const struct s3_
     if (!make_url(url, s3, region, r, err).ok)
         return FAIL;
     const struct call call = {.service = "s3",
+                              .any_success = true,
                               .region = region,
                               .method = r->method,
                               .url = url,

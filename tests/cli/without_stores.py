@@ -16,3 +16,8 @@ def test_key_stores_that_are_left_out(bulla, key):
 def test_the_rest_works(bulla, ring):
     sealed = bulla("encrypt", "-k", ring, stdin=b"x").stdout
     assert bulla("decrypt", "-k", ring, stdin=sealed).stdout == b"x"
+
+
+def test_objects_that_are_left_out(bulla, ring):
+    for args in (["verify", "-k", ring, "s3://backups/x"], ["encrypt", "-k", ring, "-o", "s3://backups/x"]):
+        assert b"bucket 'backups': this bulla was built without S3" in bulla(*args, stdin=b"x", status=8).stderr

@@ -15,7 +15,7 @@ def toy(bulla):
     """The same program with one store more."""
     program = pathlib.Path(bulla.program).parents[1] / "tests" / "bulla_toy"
     assert os.access(program, os.X_OK)
-    bulla.plain, bulla.program = bulla.program, str(program)
+    bulla.plain, bulla.program, bulla.has_schemas = bulla.program, str(program), False
     return bulla
 
 

@@ -1,0 +1,144 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/stream.h"
+#include "base/text.h"
+#include "cmd/batch_run.h"
+#include "cmd/common.h"
+#include "cmd/object_place.h"
+#include "cmd/object_walk.h"
+#include "libbulla/recognize.h"
+
+/* Where what is opened of an object goes. name is the rest of its name after the prefix. */
+static struct result object_target(struct run *r, const char *name, struct place *target,
+                                   struct err *err)
+{
+    const struct options *o = r->batch->options;
+
+    if (!run_writes(r) || is_stdio(o->output))
+        return OK;
+    return r->to_directory ? result_place_below(r->batch, name, r->out_dir, o->output, target, err)
+                           : place_open_new(target, o->output, err);
+}
+
+/* One object. The name is what is below the prefix, or the last part. */
+static struct result do_object(struct run *r, struct task *t, const char *name, struct err *err)
+{
+    r->found++;
+    return object_target(r, name, &t->target, err).ok ? run_submit(r, t, err) : FAIL;
+}
+
+#define SEALED_MIN 1024 /* bytes of the smallest envelope */
+
+/* Why an object of a list counts as not looked at; NULL if it does not. */
+static const char *why_unseen(const struct run *r, const struct object_entry *e)
+{
+    bool alone = text_ends_with(e->key, SEALED_SUFFIX ENVELOPE_SUFFIX);
+
+    if (e->look.archived && e->look.size >= SEALED_MIN)
+        return "it is archived (Glacier), and can be read once it is restored";
+    if (alone && (r->batch->take != NULL || (r->batch->looks & 1u << RECOGNIZED_ALONE) == 0))
+        return run_missed[RECOGNIZED_ALONE];
+    return NULL;
+}
+
+bool run_takes_unnamed(struct run *r, const struct item *item)
+{
+    if (r->batch->only == NULL)
+        return true;
+    enum recognized look = recognize_object(item->object);
+    if (look == RECOGNIZED_UNKNOWN || (look == RECOGNIZED_SEALED && r->batch->take == NULL &&
+                                       (r->batch->looks & 1u << RECOGNIZED_SEALED) != 0)) {
+        r->found++;
+        return true;
+    }
+    if (run_missed[look] != NULL)
+        run_unseen(r, item->name, run_missed[look]);
+    else if (look == RECOGNIZED_PLAIN)
+        tally_plain(&r->tally);
+    return false;
+}
+
+/* An object that is not named like a sealed file has no result yet. */
+static struct result submit_entry(struct run *r, struct task *t, struct err *err)
+{
+    return t->item.unnamed ? run_submit(r, t, err)
+                           : do_object(r, t, t->object.key + strlen(r->prefix->key), err);
+}
+
+static struct result take_entry(struct run *r, const struct object_entry *e, bool envelope,
+                                struct err *err)
+{
+    const struct object *prefix = r->prefix;
+    struct task t TASK_CLEANUP = {.item = {.size = e->look.size,
+                                           .envelope = envelope,
+                                           .unnamed = !recognize_is_named(e->key)}};
+    char *path STRING_CLEANUP = NULL;
+    size_t root = strlen(prefix->path) - strlen(prefix->key);
+
+    if (asprintf(&path, "%.*s%s", (int)root, prefix->path, e->key) < 0)
+        path = NULL;
+    if (path == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    if (!shard_has(&r->shard, path)) {
+        r->found += !t.item.unnamed;
+        return OK;
+    }
+    const char *why = why_unseen(r, e);
+    if (why != NULL)
+        run_unseen(r, path, why);
+    else if (t.item.unnamed && e->look.size < SEALED_MIN)
+        tally_plain(&r->tally);
+    else
+        return object_in(&t.object, prefix->storage, e->key, path, err).ok
+                   ? submit_entry(r, &t, err)
+                   : FAIL;
+    return OK;
+}
+
+static bool on_object(void *arg, const struct object_entry *e, bool envelope)
+{
+    struct run *r = arg;
+    struct err err = {0};
+
+    if (!take_entry(r, e, envelope, &err).ok)
+        run_failed_early(r, e->key, &err);
+    return !stream_interrupted();
+}
+
+static struct result do_prefix(struct run *r, const struct object *prefix, struct err *err)
+{
+    const struct object_visitor visitor = {on_object, r};
+    size_t before = r->found;
+
+    if (!r->batch->options->recursive) {
+        (void)fail(err, ERR_FAILED, "'%s' is a prefix of the names of objects", prefix->path);
+        err_hint(err, "--recursive takes all objects below it");
+        return FAIL;
+    }
+    r->prefix = prefix;
+    struct result walked = object_walk(prefix, &visitor, err);
+    if (r->pool != NULL) /* what is not named like a sealed file is found by then */
+        pool_wait(r->pool);
+    return walked.ok ? run_check_found(r, before, prefix->path, err) : FAIL;
+}
+
+struct result run_objects(struct run *r, const char *operand, struct err *err)
+{
+    struct object object OBJECT_CLEANUP = {0};
+    struct task t TASK_CLEANUP = {.item.follow = true};
+
+    if (!objects_fit(r->batch, operand, err).ok ||
+        !storages_object(&r->storages, operand, &object, err).ok)
+        return FAIL;
+    if (object.key[0] == '\0' || object.key[strlen(object.key) - 1] == '/')
+        return do_prefix(r, &object, err);
+    if (!shard_has(&r->shard, operand)) {
+        r->found++;
+        return OK;
+    }
+    t.object = object;
+    object = (struct object){0};
+    return do_object(r, &t, object_name(&t.object), err);
+}

@@ -1,0 +1,109 @@
+#include "cmd/object_walk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "libbulla/open.h"
+
+#define HELD_MAX 256 /* names that may come between that of a sealed file and of its envelope */
+
+/* struct held: a sealed file whose envelope may still come. */
+struct held {
+    char *key;
+    struct object_look look;
+    bool envelope;
+};
+
+struct walk {
+    const struct object_visitor *visitor;
+    struct held held[HELD_MAX];
+    size_t count;
+    bool stopped, failed;
+};
+
+static void let_go(struct walk *w, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct held *h = &w->held[i];
+        const struct object_entry entry = {h->key, h->look};
+        w->stopped = w->stopped || !w->visitor->object(w->visitor->arg, &entry, h->envelope);
+        string_free(&h->key);
+    }
+    memmove(w->held, w->held + count, (w->count - count) * sizeof *w->held);
+    w->count -= count;
+}
+
+/* Whether an envelope can still come after a name: nothing after "X.bulla.env" is one of X's. */
+static bool may_come(const struct held *h, const char *key)
+{
+    size_t size = strlen(h->key);
+    int order = strncmp(key, h->key, size);
+
+    return !h->envelope && (order < 0 || (order == 0 && strcmp(key + size, ENVELOPE_SUFFIX) < 0));
+}
+
+static void let_go_before(struct walk *w, const char *key)
+{
+    size_t done = 0;
+
+    while (done < w->count && !may_come(&w->held[done], key))
+        done++;
+    let_go(w, done);
+}
+
+static bool hold(struct walk *w, const struct object_entry *e)
+{
+    if (w->count == HELD_MAX)
+        let_go(w, 1);
+    w->held[w->count] = (struct held){strdup(e->key), e->look, false};
+    w->failed = w->held[w->count].key == NULL;
+    w->count += !w->failed;
+    return !w->failed;
+}
+
+/* Whether it is the envelope of one that is held. */
+static bool completes(struct walk *w, const char *key)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        size_t size = strlen(w->held[i].key);
+        if (strncmp(key, w->held[i].key, size) == 0 && strcmp(key + size, ENVELOPE_SUFFIX) == 0) {
+            w->held[i].envelope = true;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool on_entry(void *arg, const struct object_entry *e)
+{
+    struct walk *w = arg;
+    size_t size = strlen(e->key);
+
+    if (size > 0 && e->key[size - 1] == '/' && e->look.size == 0)
+        return true;
+    bool envelope = completes(w, e->key);
+    let_go_before(w, e->key);
+    if (!envelope)
+        (void)hold(w, e);
+    return !w->stopped && !w->failed && !stream_interrupted();
+}
+
+struct result object_walk(const struct object *o, const struct object_visitor *visitor,
+                          struct err *err)
+{
+    struct walk *w = calloc(1, sizeof *w);
+
+    if (w == NULL)
+        return fail(err, ERR_FAILED, "out of memory");
+    w->visitor = visitor;
+    struct result r = o->storage->ops->list(o, on_entry, w, err);
+    if (r.ok && w->failed)
+        r = fail(err, ERR_FAILED, "out of memory");
+    if (!r.ok)
+        w->stopped = true;
+    let_go(w, w->count);
+    free(w);
+    return r;
+}

@@ -1,0 +1,18 @@
+/* object_walk: the objects below a prefix, as what they are by their names. */
+#ifndef BULLA_CMD_OBJECT_WALK_H
+#define BULLA_CMD_OBJECT_WALK_H
+
+#include "storage/storage.h"
+
+struct object_visitor {
+    /* One that is named like a sealed file, or any other. envelope is true if the envelope of it is
+     * in the list too; then it is not visited by itself. False stops the walk. */
+    bool (*object)(void *arg, const struct object_entry *entry, bool envelope);
+    void *arg;
+};
+
+/* object_walk visits the objects whose names begin with o->key, in the order of their names. Those
+ * that a console makes to show a folder are left out. */
+FALLIBLE object_walk(const struct object *o, const struct object_visitor *visitor, struct err *err);
+
+#endif

@@ -1,0 +1,274 @@
+"""S3 on loopback: one bucket that checks each signature, heeds conditions, counts, and fails on order."""
+
+import base64
+import collections
+import dataclasses
+import hashlib
+import hmac
+import re
+import threading
+import urllib.parse
+import uuid
+from xml.sax.saxutils import escape
+
+import signature
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from server import Answer, Listener
+
+BUCKET, REGION = "backups", "eu-west-1"
+KEY_ID, SECRET = "AKIDEXAMPLES3", "s3cr3tS3cr3tS3cr3tS3cr3tS3cr3t"
+PART_MIN = 5 << 20
+KEPT = ("content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires", "x-amz-storage-class",
+        "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id", "x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date")  # fmt: skip
+
+
+def variables(url):
+    """What sends a client here."""
+    return {"AWS_ENDPOINT_URL_S3": url, "AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true"}  # fmt: skip
+
+
+class Refused(Exception):
+    def __init__(self, status, code, message=""):
+        super().__init__(code)
+        self.status, self.code, self.message = status, code, message
+
+
+@dataclasses.dataclass
+class Object:
+    body: bytes
+    headers: dict = dataclasses.field(default_factory=dict)
+    tags: str = ""
+    etag: str = ""
+
+    def __post_init__(self):
+        self.etag = self.etag or f'"{hashlib.md5(self.body).hexdigest()}"'
+
+
+@dataclasses.dataclass
+class Upload:
+    key: str
+    headers: dict
+    tags: str
+    parts: dict = dataclasses.field(default_factory=dict)
+
+
+def kept(headers):
+    return {k.lower(): v for k, v in headers.items() if k.lower() in KEPT or k.lower().startswith("x-amz-meta-")}
+
+
+def document(root, text):
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<{root}>{text}</{root}>'.encode()
+
+
+def kept_alive(answer):
+    """As S3 does it while it puts a large object together: blanks after the first line."""
+    return answer.replace(b"?>\n", b"?>\n" + b" " * 20, 1)
+
+
+def error_answer(code, status, message=""):
+    return Answer(status, document("Error", f"<Code>{code}</Code><Message>{escape(message)}</Message>"), {"Content-Type": "application/xml"})
+
+
+class Store(Listener):
+    """self.objects is what the bucket holds, self.uploads what is on its way, self.asked the operations in their order."""
+
+    def __init__(self, region=REGION, heeds=True, encodes=True, page=1000):
+        self.objects, self.uploads, self.asked = {}, {}, []
+        self.lock, self.faults = threading.RLock(), []
+        self.region, self.heeds, self.encodes, self.page = region, heeds, encodes, page
+        self.before = lambda operation, key: None
+        self.allowed = None  # these operations alone; None = all
+        self.moved = collections.Counter()  # bytes up and down
+        super().__init__()
+
+    def put(self, key, body, headers=None, **more):
+        self.objects[key] = Object(body, {"content-type": "binary/octet-stream"} | (headers or {}), **more)
+
+    def fault(self, operation, fault, times=1, after=0):
+        """The next answers of an operation go through fault(answer), 'after' some honest ones. With fault.instead, nothing was done."""
+        self.faults.append([operation, fault, times, after])
+
+    def take_fault(self, operation):
+        for row in self.faults:
+            if row[0] == operation and row[3] > 0:
+                row[3] -= 1
+            elif row[0] == operation and row[2] > 0:
+                row[2] -= 1
+                return row[1]
+        return None
+
+    def count(self, *operations):
+        return sum(what in operations for what, key in self.asked) if operations else len(self.asked)
+
+    def answer(self, request):
+        with self.lock:
+            operation, key = self.name(request)
+            self.asked.append((operation, key))
+            self.before(operation, key)
+            fault = self.take_fault(operation)
+            try:
+                self.check(request)
+                if self.allowed is not None and operation not in self.allowed:
+                    raise Refused(403, "AccessDenied")
+                answer = None if getattr(fault, "instead", False) else getattr(self, operation)(request, key)
+            except Refused as e:
+                answer = error_answer(e.code, e.status, e.message)
+                if e.code == "AuthorizationHeaderMalformed":
+                    answer.headers["x-amz-bucket-region"] = self.region
+            self.moved["up"] += len(request.body)
+            answer = fault(answer) if fault else answer
+            answer.headers["x-amz-request-id"] = uuid.uuid4().hex[:16].upper()
+            self.moved["down"] += len(answer.body)
+            return answer
+
+    def name(self, request):
+        path, _, query = request.path.partition("?")
+        request.query = {k: v for k, v in urllib.parse.parse_qsl(query, keep_blank_values=True)}
+        bucket, _, key = urllib.parse.unquote(path).lstrip("/").partition("/")
+        request.bucket = bucket
+        q = request.query
+        table = {
+            "GET": "list" if not key else "tagging" if "tagging" in q else "get",
+            "PUT": ("copy" if "x-amz-copy-source" in request.headers else "part") if "uploadId" in q else "write",
+            "POST": "create" if "uploads" in q else "complete",
+            "DELETE": "abort" if "uploadId" in q else "delete",
+        }
+        return table[request.method], key
+
+    def check(self, request):
+        scope = signature.scope_of(request)
+        if scope is None or scope["service"] != "s3" or scope["key"] != KEY_ID:
+            raise Refused(403, "InvalidAccessKeyId")
+        if scope["region"] != self.region:
+            raise Refused(400, "AuthorizationHeaderMalformed", f"the region is wrong; expecting '{self.region}'")
+        signed = scope["signed"].split(";")
+        content = request.headers["x-amz-content-sha256"]
+        present = {n.lower() for n in request.headers if n.lower().startswith("x-amz-")} | {"host"}
+        if present - set(signed) or content != hashlib.sha256(request.body).hexdigest():
+            raise Refused(403, "SignatureDoesNotMatch")
+        again = AWSRequest(method=request.method, url=f"https://{request.headers['Host']}{request.path}", data=request.body,
+                           headers={name: request.headers[name] for name in signed})  # fmt: skip
+        again.context["timestamp"] = request.headers["X-Amz-Date"]
+        signer = S3SigV4Auth(Credentials(KEY_ID, SECRET), "s3", scope["region"])
+        if not hmac.compare_digest(signer.signature(signer.string_to_sign(again, signer.canonical_request(again)), again), scope["signature"]):
+            raise Refused(403, "SignatureDoesNotMatch")
+        if request.bucket != BUCKET:
+            raise Refused(404, "NoSuchBucket")
+        if request.method == "PUT" and "x-amz-copy-source" not in request.headers:
+            if request.headers["Content-MD5"] != base64.b64encode(hashlib.md5(request.body).digest()).decode():
+                raise Refused(400, "BadDigest")
+
+    def conditions(self, request, key):
+        if not self.heeds:
+            return
+        there = self.objects.get(key)
+        if request.headers.get("If-None-Match") == "*" and there:
+            raise Refused(412, "PreconditionFailed")
+        if "If-Match" in request.headers:
+            if not there:
+                raise Refused(404, "NoSuchKey")
+            if request.headers["If-Match"] != there.etag:
+                raise Refused(412, "PreconditionFailed")
+
+    def get(self, request, key):
+        if key not in self.objects:
+            raise Refused(404, "NoSuchKey")
+        o = self.objects[key]
+        if o.headers.get("x-amz-storage-class") in ("GLACIER", "DEEP_ARCHIVE"):
+            raise Refused(403, "InvalidObjectState")
+        if "If-Match" in request.headers and request.headers["If-Match"] != o.etag:
+            raise Refused(412, "PreconditionFailed")
+        headers = o.headers | {"ETag": o.etag, "Last-Modified": "Sat, 28 Nov 2026 10:00:00 GMT"}
+        if o.tags:
+            headers["x-amz-tagging-count"] = str(len(o.tags.split("&")))
+        first, last = (int(n) for n in re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers["Range"]).groups())
+        if first >= len(o.body):
+            raise Refused(416, "InvalidRange")
+        part = o.body[first : last + 1]
+        return Answer(206, part, headers | {"Content-Range": f"bytes {first}-{first + len(part) - 1}/{len(o.body)}"})
+
+    def tagging(self, request, key):
+        pairs = [pair.split("=") for pair in self.objects[key].tags.split("&")]
+        text = "".join(f"<Tag><Key>{escape(urllib.parse.unquote(k))}</Key><Value>{escape(urllib.parse.unquote(v))}</Value></Tag>" for k, v in pairs)
+        return Answer(200, document("Tagging", f"<TagSet>{text}</TagSet>"), {})
+
+    def write(self, request, key):
+        self.conditions(request, key)
+        self.objects[key] = Object(request.body, kept(request.headers), request.headers.get("x-amz-tagging", ""))
+        return Answer(200, b"", {"ETag": self.objects[key].etag})
+
+    def delete(self, request, key):
+        self.conditions(request, key)
+        self.objects.pop(key, None)
+        return Answer(204, b"", {})
+
+    def create(self, request, key):
+        name = uuid.uuid4().hex + "+/=&"
+        self.uploads[name] = Upload(key, kept(request.headers), request.headers.get("x-amz-tagging", ""))
+        return Answer(200, document("InitiateMultipartUploadResult", f"<UploadId>{escape(name)}</UploadId>"), {})
+
+    def upload(self, request, key):
+        upload = self.uploads.get(request.query["uploadId"])
+        if upload is None or upload.key != key:
+            raise Refused(404, "NoSuchUpload")
+        return upload
+
+    def part(self, request, key):
+        etag = f'"{hashlib.md5(request.body).hexdigest()}"'
+        self.upload(request, key).parts[int(request.query["partNumber"])] = (etag, request.body)
+        return Answer(200, b"", {"ETag": etag})
+
+    def copy(self, request, key):
+        upload, source = self.upload(request, key), urllib.parse.unquote(request.headers["x-amz-copy-source"])
+        o = self.objects[source.removeprefix(f"{BUCKET}/")]
+        if request.headers["x-amz-copy-source-if-match"] != o.etag:
+            raise Refused(412, "PreconditionFailed")
+        first, last = (int(n) for n in re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers["x-amz-copy-source-range"]).groups())
+        if last >= len(o.body):
+            raise Refused(400, "InvalidArgument")
+        part = o.body[first : last + 1]
+        etag = f'"{hashlib.md5(part).hexdigest()}"'
+        upload.parts[int(request.query["partNumber"])] = (etag, part)
+        return Answer(200, document("CopyPartResult", f"<ETag>{escape(etag)}</ETag>"), {})
+
+    def complete(self, request, key):
+        upload = self.upload(request, key)
+        listed = re.findall(r"<Part><PartNumber>(\d+)</PartNumber><ETag>(.*?)</ETag></Part>", request.body.decode())
+        parts = [upload.parts[int(n)] for n, _ in listed]
+        if [etag.replace('"', "&#34;") for etag, _ in parts] != [etag for _, etag in listed] or not parts:
+            raise Refused(400, "InvalidPart")
+        if any(len(body) < PART_MIN for _, body in parts[:-1]):
+            raise Refused(400, "EntityTooSmall")
+        whole = b"".join(body for _, body in parts)
+        if request.headers.get("x-amz-mp-object-size") != str(len(whole)):
+            raise Refused(400, "InvalidRequest")
+        self.conditions(request, key)
+        etag = f'"{hashlib.md5(b"".join(bytes.fromhex(e.strip(chr(34))) for e, _ in parts)).hexdigest()}-{len(parts)}"'
+        self.objects[key] = Object(whole, upload.headers, upload.tags, etag)
+        del self.uploads[request.query["uploadId"]]
+        return Answer(200, kept_alive(document("CompleteMultipartUploadResult", f"<ETag>{escape(etag)}</ETag>")), {})
+
+    def abort(self, request, key):
+        self.upload(request, key)
+        del self.uploads[request.query["uploadId"]]
+        return Answer(204, b"", {})
+
+    def list(self, request, key):
+        q = request.query
+        names = sorted((k for k in self.objects if k.startswith(q["prefix"])), key=lambda k: k.encode())
+        start = int(q.get("continuation-token", "token-0").removeprefix("token-"))
+        shown, more = names[start : start + self.page], start + self.page < len(names)
+
+        def entry(name):
+            o = self.objects[name]
+            written = urllib.parse.quote(name, safe="/") if self.encodes else escape(name)
+            return (f"<Contents><Key>{written}</Key><LastModified>2026-11-28T10:00:00.000Z</LastModified><ETag>{escape(o.etag)}</ETag>"
+                    f"<Size>{len(o.body)}</Size><StorageClass>{o.headers.get('x-amz-storage-class', 'STANDARD')}</StorageClass></Contents>")  # fmt: skip
+
+        text = "".join(entry(name) for name in shown) + f"<IsTruncated>{str(more).lower()}</IsTruncated>"
+        text += f"<NextContinuationToken>token-{start + self.page}</NextContinuationToken>" if more else ""
+        text += "<EncodingType>url</EncodingType>" if self.encodes else ""
+        return Answer(200, document("ListBucketResult", text), {})

@@ -1,0 +1,202 @@
+"""What servers and networks do wrong: retried where that helps, told where it does not, and never half."""
+
+import dataclasses
+import os
+import random
+import signal
+
+import pytest
+from program import SANITIZED
+from store import Object, Store, error_answer, variables
+from test_s3_verbs import LARGE, MIB, MIDDLE, SMALL, rotated
+from server import Answer
+
+
+def error(code, status):
+    """Nothing is done."""
+
+    def fault(answer):
+        return error_answer(code, status)
+
+    fault.instead = True
+    return fault
+
+
+def lost(answer):
+    """All was done, but the answer says nothing of it."""
+    return error_answer("InternalError", 500)
+
+
+def cut(size):
+    return lambda answer: dataclasses.replace(answer, cut=size)
+
+
+def inside(code):
+    """An error that came up after the answer was begun with status 200."""
+    return lambda answer: dataclasses.replace(error_answer(code, 200), status=200)
+
+
+def header(**changes):
+    return lambda answer: dataclasses.replace(answer, headers=answer.headers | {k.replace("_", "-"): v for k, v in changes.items()})
+
+
+PASSING = [
+    ("write", error("SlowDown", 503), SMALL), ("write", error("ConditionalRequestConflict", 409), SMALL), ("write", lost, SMALL), ("complete", lost, LARGE),
+    ("part", error("SlowDown", 503), LARGE), ("part", error("BadDigest", 400), LARGE), ("create", error("ServiceUnavailable", 503), LARGE),
+    ("complete", inside("InternalError"), LARGE), ("complete", cut(30), LARGE), ("complete", error("InternalError", 500), LARGE),
+    ("get", error("SlowDown", 503), LARGE), ("get", cut(5000), LARGE), ("get", cut(0), SMALL),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("operation, fault, content", PASSING, ids=[f"{o}-{n}" for n, (o, f, c) in enumerate(PASSING)])
+def test_what_passes(s3, store, ring, url, operation, fault, content):
+    """Once. A write that was carried out although its answer was an error counts as one: the envelope is ours."""
+    store.fault(operation, fault, after=operation == "get")
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=content)
+    assert s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla").stdout == content
+    assert store.uploads == {} and [row[2] for row in store.faults] == [0]
+
+
+@pytest.mark.parametrize("operation", ["copy", "part", "complete"])
+def test_what_passes_in_a_rewrap(s3, store, ring, url, operation):
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=LARGE)
+    rotated(s3)
+    store.fault(operation, inside("SlowDown") if operation != "part" else error("SlowDown", 503), after=operation != "copy")
+    s3("rewrap", "-k", ring, url + "x.bulla")
+    assert s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla").stdout == LARGE and store.uploads == {}
+    assert [row[2] for row in store.faults] == [0]
+
+
+LASTING = [
+    ("write", error("SlowDown", 503), SMALL, 6), ("part", error("InternalError", 500), LARGE, 6), ("create", error("AccessDenied", 403), LARGE, 7),
+    ("part", lambda a: dataclasses.replace(a, headers={}), LARGE, 6), ("write", error("NotImplemented", 501), SMALL, 8), ("complete", error("EntityTooSmall", 400), LARGE, 7),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("operation, fault, content, status", LASTING, ids=[f"{o}-{n}" for n, (o, *_) in enumerate(LASTING)])
+def test_what_lasts(s3, store, ring, url, operation, fault, content, status):
+    """The message names the object and the request; nothing is there, and no part is left."""
+    store.fault(operation, fault, times=99)
+    done = s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=content, status=status, env={"AWS_MAX_ATTEMPTS": "2"})
+    assert b"s3://backups/x.bulla" in done.stderr
+    assert store.objects == {} and store.uploads == {}
+
+
+READING = [
+    ("wrong range", header(Content_Range="bytes 5-8260/99999999"), 6), ("no range", header(Content_Range="none"), 6), ("no ETag", header(ETag=""), 6),
+    ("all of it", lambda a: Answer(200, a.body * 2000, {"ETag": '"x"'}), 8), ("not trusted", error("AccessDenied", 403), 7),
+    ("expired", error("ExpiredToken", 400), 7), ("redirect", lambda a: Answer(301, b"", {"Location": "http://127.0.0.1:1/x"}), 7),
+    ("long error", lambda a: Answer(403, b"<x>" * 400_000, {}), 7),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("what, fault, status", READING, ids=[r[0] for r in READING])
+def test_answers_that_cannot_be_believed(s3, store, ring, url, what, fault, status):
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=MIDDLE)
+    store.fault("get", fault, times=99)
+    s3("decrypt", "-k", ring, "-o", "back", url + "x.bulla", status=status, env={"AWS_MAX_ATTEMPTS": "1"})
+    assert not (s3.work / "back").exists()
+
+
+def test_replaced_while_it_is_read(s3, store, ring, url):
+    """What was read is of one content, or nothing comes out."""
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=LARGE)
+    s3("encrypt", "-k", ring, "-o", url + "y.bulla", stdin=LARGE)
+    gets = iter(range(99))
+    store.before = lambda operation, key: operation == "get" and next(gets) == 2 and store.objects.update({"x.bulla": store.objects["y.bulla"]})
+    assert b"was replaced while it was read" in s3("decrypt", "-k", ring, "-o", "back", url + "x.bulla", status=1).stderr
+    assert not (s3.work / "back").exists()
+
+
+def test_bucket_in_another_region(s3, ring, url):
+    """Asked where it is, once; a region that is no name of one is not believed."""
+    far = Store(region="ap-south-1")
+    try:
+        s3.environment |= variables(far.url)
+        s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=SMALL)
+        assert [what for what, key in far.asked] == ["get", "get", "write"]
+        far.region = "evil/host"
+        s3("verify", "-k", ring, url + "x.bulla", status=7)
+    finally:
+        far.close()
+
+
+LISTS = [
+    ("no end", lambda a: dataclasses.replace(a, body=b"<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken></ListBucketResult>")),
+    ("no token", lambda a: dataclasses.replace(a, body=b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>")),
+    ("entities", lambda a: dataclasses.replace(a, body=b'<!DOCTYPE r [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]><ListBucketResult>&b;</ListBucketResult>')),
+    ("deep", lambda a: dataclasses.replace(a, body=b"<ListBucketResult>" + b"<a>" * 100_000)),
+    ("foreign name", lambda a: dataclasses.replace(a, body=b"<ListBucketResult><Contents><Key>other/x.bulla</Key><Size>1</Size></Contents></ListBucketResult>")),
+    ("cut", lambda a: dataclasses.replace(a, body=a.body[:-30])),
+    ("another root", lambda a: dataclasses.replace(a, body=b"<html></html>")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("what, fault", LISTS, ids=[row[0] for row in LISTS])
+def test_lists_that_are_none(s3, store, ring, url, what, fault):
+    s3("encrypt", "-k", ring, "-o", url + "t/x.bulla", stdin=SMALL)
+    store.fault("list", fault, times=99)
+    s3("verify", "-k", ring, "-r", url + "t/", status=(3, 6), env={"AWS_MAX_ATTEMPTS": "1"})
+
+
+def test_killed_at_each_request_of_a_rewrap(s3, store, ring, url):
+    """The object is the old one or the new one each time, and another run does the rest."""
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=LARGE)
+    rotated(s3)
+    old, body = store.objects["x.bulla"], store.objects["x.bulla"].body
+    for point in range(1, 99):
+        store.objects, store.uploads = {"x.bulla": Object(body, dict(old.headers), "", old.etag)}, {}
+        asked = iter(range(1, 99))
+        store.before = lambda operation, key: next(asked) == point and os.kill(process.pid, signal.SIGKILL)
+        process = s3.start("rewrap", "-k", ring, url + "x.bulla")
+        process.communicate()
+        store.before = lambda operation, key: None
+        assert s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla").stdout == LARGE
+        if process.returncode == 0:
+            break
+    assert point > 8
+    s3("rewrap", "-k", ring, url + "x.bulla")
+
+
+def test_interrupted_upload_leaves_nothing(s3, store, ring, url):
+    process = s3.start("encrypt", "-k", ring, "-o", url + "x.bulla")
+    store.before = lambda operation, key: operation == "part" and process.send_signal(signal.SIGTERM)
+    s3.finish(process, random.Random(3).randbytes(30 * MIB), status=(130, -signal.SIGTERM))
+    assert store.objects == {} and store.uploads == {} and store.count("part") > 0
+
+
+def test_source_that_changes(s3, store, ring, url):
+    """Nothing appears of a file that somebody wrote to meanwhile; more of it is read only when a part is acknowledged."""
+    plain = s3.work / "plain"
+    plain.write_bytes(bytes(30 * MIB))
+    store.before = lambda operation, key: operation == "part" and os.utime(plain, (1, 1))
+    assert b"changed while it was read" in s3("encrypt", "-k", ring, "-o", url + "x.bulla", "plain", status=1).stderr
+    assert store.objects == {} and store.uploads == {}
+
+
+def test_wrong_secret(s3, store, ring, url):
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=SMALL, status=7, env={"AWS_SECRET_ACCESS_KEY": "wrong"})
+    assert store.objects == {}
+
+
+PEAK = """
+import resource, subprocess, sys
+status = subprocess.run(sys.argv[2:]).returncode
+open(sys.argv[1], "w").write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(status)
+"""
+
+
+@pytest.mark.skipif(SANITIZED, reason="the sanitizers take memory of their own")
+def test_memory(s3, store, ring, url):
+    """Of 100 MiB, no more is held than 32 MiB beyond what a few bytes take, up and down."""
+
+    def peak(*words, **how):
+        done = s3(*words, under=["/usr/bin/python3", "-S", "-c", PEAK, str(s3.home / "peak")], **how)
+        return int((s3.home / "peak").read_text()) // 1024, done.stdout
+
+    large = bytes(100 * MIB)
+    base, _ = peak("encrypt", "-k", ring, "-o", url + "a.bulla", stdin=SMALL)
+    up, _ = peak("encrypt", "-k", ring, "-o", url + "b.bulla", stdin=large)
+    down, out = peak("decrypt", "-k", ring, "-o", "-", url + "b.bulla")
+    assert out == large and up - base < 32 and down - base < 32, (base, up, down)
