@@ -5,6 +5,7 @@
 
 #include "aws/sign.h"
 #include "base/clock.h"
+#include "base/json_text.h"
 #include "base/stream.h"
 #include "http/xml.h"
 
@@ -150,7 +151,7 @@ static const struct refusal *find(const struct refusal *rows, const char *name)
 static void read_fault(struct fault *f, const struct http_answer *a, const struct call *call,
                        const struct credentials *c)
 {
-    json_auto_t *json = json_read(a);
+    json_t *json JSON_TEXT_CLEANUP = json_read(a);
 
     if (json != NULL)
         read_json_fault(f, json, call, c);

@@ -14,6 +14,7 @@
 #include "cmd/key_alias.h"
 #include "cmd/nearest.h"
 #include "keystore/registry.h"
+#include "storage/registry.h"
 
 #define CONFIG_MAX (1024 * 1024) /* bytes */
 #define BLANKS " \t\r\f\v"
@@ -93,7 +94,7 @@ static struct result take_openers(const struct part *p, const struct ini_pair *p
 /* Whether a pattern is for whole paths, wherever the file is. */
 static bool is_whole(const char *pattern)
 {
-    return pattern[0] == '/' || pattern[0] == '*';
+    return pattern[0] == '/' || pattern[0] == '*' || storage_names(pattern);
 }
 
 static struct result take_path(const struct part *p, const struct ini_pair *pair, struct err *err)

@@ -427,11 +427,9 @@ struct result open_file(struct session *s, const struct open_options *options,
     const struct stat *like = from->body != NULL ? &f->st : NULL;
     const struct inputs inputs = {&f->st, f->separate ? &f->envelope_st : NULL, s};
 
-    if (options->remove_source && f->remote != NULL)
+    if (options->remove_source && (from->body == NULL || f->remote != NULL))
         return fail(err, ERR_FAILED, "'%s' is not a regular file and is not removed",
                     f->source.name);
-    if (options->remove_source && from->body == NULL)
-        return fail(err, ERR_USAGE, "%s is not removed", f->source.name);
     if (options->remove_source && !place_removable(from->body, &f->st, err).ok)
         return FAIL;
     if (!output_open(&output, out, options->outlet, options->replace, &inputs, err).ok ||

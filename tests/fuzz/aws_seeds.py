@@ -207,3 +207,46 @@ def kms(_):
     yield "short", b"\0\0\1" + answer(200, decrypted | {"Plaintext": "AAEC"}) + b"\0" + answer(200, encrypted | {"CiphertextBlob": "A"})
     yield "also-too-long", b"\0\0\0" + b"\6" + struct.pack(">H", 200) + sized("") + 3 * sized(b" " * 22000)
     yield "material", b"\0\0\3" + answer(200, {"KeyMetadata": about["KeyMetadata"] | {"CurrentKeyMaterialId": "a b", "KeyState": "x" * 40}})
+
+
+LISTED = "<Contents><Key>t/a%2Bb+c.bulla</Key><Size>8192</Size><ETag>&quot;x&quot;</ETag><StorageClass>DEEP_ARCHIVE</StorageClass></Contents>"
+ENCODED = "<EncodingType>url</EncodingType>"
+
+
+def s3(_):
+    """Answers to a read (0), a list (1), a replacement (2), a removal (3) and an upload in parts (4)."""
+    def many(status, body, *headers):
+        return answer(status, body, "\r\n".join(headers))
+
+    whole = many(206, "x" * 64, 'ETag: "a"', "Content-Range: bytes 0-63/100", "x-amz-meta-mtime: 1", "Content-Type: text/x", "x-amz-tagging-count: 1",
+                 "Last-Modified: Sat, 28 Nov 2026 10:00:00 GMT")
+    short = many(206, "x", 'ETag: "a"', "Content-Range: bytes 0-0/1")
+    tags = answer(200, "<Tagging><TagSet><Tag><Key>a b</Key><Value>c/d</Value></Tag><Tag><Key>e</Key><Value></Value></Tag></TagSet></Tagging>")
+    gone, first = answer(404, "<Error><Code>NoSuchKey</Code></Error>"), answer(412, "<Error><Code>PreconditionFailed</Code></Error>")
+    begun, part = answer(200, "<R><UploadId>a+b/c</UploadId></R>"), many(200, "", 'ETag: "p"')
+    copied = answer(200, "<CopyPartResult><ETag>&quot;c&quot;</ETag></CopyPartResult>")
+    inside = answer(200, "<Error><Code>InternalError</Code><Message>later</Message></Error>")
+    yield "read", b"\0" + whole
+    yield "read-short", b"\0" + short + b"\0" + short
+    for i, bad in enumerate((gone, first, answer(416, "<Error><Code>InvalidRange</Code></Error>"), many(206, "x", 'ETag: "a"', "Content-Range: bytes 1-1/2"),
+                             many(206, "x", 'ETag: "a"', "Content-Range: none"), many(206, "x", "Content-Range: bytes 0-0/1"), many(200, "x" * 100, 'ETag: "a"'),
+                             many(206, "x", "ETag: a", "Content-Range: bytes 0-0/1"), many(301, "", "x-amz-bucket-region: eu-west-3") + short,
+                             answer(400, "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-2</Region></Error>") + short,
+                             many(400, "", "x-amz-bucket-region: EVIL/"), many(206, "x", 'ETag: "b"', "Content-Range: bytes 0-0/1"))):
+        yield f"read-bad{i}", b"\0" + bad
+        yield f"read-again{i}", b"\0" + short + b"\0" + bad
+    yield "list", b"\1" + answer(200, f"<ListBucketResult>{LISTED}{ENCODED}<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken></ListBucketResult>") \
+        + answer(200, f"<ListBucketResult>{LISTED.replace('%2B', '')}</ListBucketResult>")
+    for i, text in enumerate(("<html></html>", "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>", f"<ListBucketResult>{LISTED.replace('%2B', '%0')}{ENCODED}</ListBucketResult>",
+                              "<ListBucketResult><Contents><Size>1</Size></Contents></ListBucketResult>", "<ListBucketResult><Contents><Key>u/x</Key><Size>1</Size></Contents></ListBucketResult>",
+                              "<ListBucketResult><Contents><Key>t/x</Key><Size>x</Size></Contents></ListBucketResult>", "<a>" * 20, "<!DOCTYPE a><a/>", "<a" + "b" * 70 + "/>",
+                              f"<ListBucketResult><NextContinuationToken>{'t' * 5000}</NextContinuationToken></ListBucketResult>", f"<ListBucketResult><Contents><Key>{'k' * 4000}</Key></Contents></ListBucketResult>")):
+        yield f"list-bad{i}", b"\1" + answer(200, text)
+    yield "replace", b"\0" + whole + b"\2" + tags + answer(200, "")
+    yield "replace-lost", b"\0" + short + b"\2" + first + b"\2" + gone
+    yield "replace-ours", b"\0" + short + b"\2" + answer(500, "") + first + short
+    yield "remove", b"\0" + short + b"\3" + answer(204, "") + b"\3" + first
+    yield "upload", b"\0" + whole + b"\4" + begun + part + copied + copied
+    yield "upload-errors", b"\0" + whole + b"\4" + begun + part + inside + copied + inside + inside + copied
+    yield "upload-lost", b"\0" + whole + b"\4" + begun + part + copied + first + b"\4" + begun + part + first
+    yield "upload-odd", b"\4" + answer(200, "<R/>") + b"\4" + begun + answer(200, "") + b"\4" + begun + part + answer(200, "<a/>")

@@ -15,7 +15,7 @@ import tempfile
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa, x25519
 
-from aws_seeds import credentials, kms, profiles
+from aws_seeds import credentials, kms, profiles, s3
 from parts import ARN, broken_json, sized
 from seed_files import FIXTURES, der, envelopes, pem, public_keys, rewraps
 
@@ -271,7 +271,7 @@ def tokens(_):
 
 
 TARGETS = {"arguments": arguments, "body": bodies, "config": configs, "credentials": credentials, "envelope": envelopes, "keyring": keyrings, "kms": kms,
-           "passphrase": passphrases, "pem": pems, "profile": profiles, "public_key": public_key_files, "rewrap": rewraps, "spki": spkis, "token": tokens,
+           "passphrase": passphrases, "pem": pems, "profile": profiles, "s3": s3, "public_key": public_key_files, "rewrap": rewraps, "spki": spkis, "token": tokens,
            "uri": uris, "words": words}
 
 

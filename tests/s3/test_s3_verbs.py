@@ -36,6 +36,16 @@ def test_one_request_to_inspect(s3, store, ring, url):
     assert json.loads(plain)["file"] == url + "x.bulla" and store.count() == 2
 
 
+def test_connections_are_kept(s3, store, ring, url):
+    """One for each thread that sends, not one for each request."""
+    for number in range(6):
+        s3("encrypt", "-k", ring, "-o", f"{url}t/{number}.bulla", stdin=SMALL)
+    store.asked.clear()
+    store.connections = 0
+    s3("verify", "-k", ring, "-r", "-j1", url + "t/")
+    assert store.count() == 7 and store.connections == 1
+
+
 def test_parts_are_read_only_as_needed(s3, store, ring, url):
     s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=LARGE)
     store.moved.clear()

@@ -9,7 +9,6 @@
 #include "aws/credentials/shell_words.h"
 #include "aws/endpoint.h"
 #include "aws/profiles.h"
-#include "base/host.h"
 #include "base/text.h"
 #include "cmd/command.h"
 #include "http/xml.h"
@@ -421,7 +420,6 @@ static void renewals(void)
     }
 }
 
-/* As the program has it. */
 static struct result run_command(void *arg, const struct command *c, void *out, size_t room,
                                  size_t *size, struct err *err)
 {
@@ -433,9 +431,9 @@ int main(void)
 {
     struct err err = {0};
 
+    host_program()->command = run_command;
     MUST(secret_init(&err).ok);
     test_enter_folder();
-    host_program()->command = run_command;
     RUN(arns);
     RUN(replicas_are_the_same_key);
     RUN(names_of_keys);
