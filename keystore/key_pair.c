@@ -66,14 +66,15 @@ unsigned key_pair_method(const struct spki *spki, bool sha1)
     return spki->kind == SPKI_P256 ? SLOT_P256_HPKE : SLOT_P384_HPKE;
 }
 
-struct result key_pair_wrap(const struct spki *spki, const struct crypto *crypto,
-                            const struct key_pair_hints *hints, bool sha1,
+struct result key_pair_wrap(const struct key_pair_wrapping *by,
                             const struct branch_identity *branch, const struct secret *branch_key,
                             struct slot *slot, struct err *err)
 {
+    const struct key_pair_hints *hints = &by->hints;
+    const struct spki *spki = by->spki;
     uint8_t aad[SLOT_AAD_MAX];
 
-    slot_begin(slot, key_pair_method(spki, sha1));
+    slot_begin(slot, key_pair_method(spki, by->sha1));
     slot_put_fixed(slot, spki->hash, SHA256_SIZE);
     key_pair_put_hint(slot, &key_pair_token_label, hints->token_label);
     key_pair_put_hint(slot, &key_pair_token_serial, hints->token_serial);
@@ -81,12 +82,12 @@ struct result key_pair_wrap(const struct spki *spki, const struct crypto *crypto
     key_pair_put_hint(slot, &key_pair_id, hints->id);
     if (spki->kind == SPKI_RSA) {
         slot->wrap_size = spki->bits / 8;
-        return spki_seal_rsa(spki, crypto, sha1, branch_key->bytes, branch_key->size, slot->wrap,
-                             err);
+        return spki_seal_rsa(spki, by->crypto, by->sha1, branch_key->bytes, branch_key->size,
+                             slot->wrap, err);
     }
     slot->wrap_size = spki_point(spki).size + KEY_SIZE + AEAD_TAG_SIZE;
     const struct hpke_binding binding = {info, slot_aad(slot, branch->id, aad)};
-    return spki_seal_ec(spki, crypto, &binding, secret_view(branch_key), slot->wrap, err);
+    return spki_seal_ec(spki, by->crypto, &binding, secret_view(branch_key), slot->wrap, err);
 }
 
 struct result key_pair_open_ec(const struct spki *spki, const struct crypto *crypto,

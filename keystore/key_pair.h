@@ -34,12 +34,17 @@ struct key_pair_hints {
     struct view token_label, token_serial, key_label, id;
 };
 
-/* key_pair_wrap fills *slot, with RSA-OAEP by SHA-1 if sha1 is true. What of the hints does not fit
- * a slot is left out. */
-FALLIBLE key_pair_wrap(const struct spki *spki, const struct crypto *crypto,
-                       const struct key_pair_hints *hints, bool sha1,
-                       const struct branch_identity *branch, const struct secret *branch_key,
-                       struct slot *slot, struct err *err);
+/* struct key_pair_wrapping: by what is wrapped, and how. */
+struct key_pair_wrapping {
+    const struct spki *spki;
+    const struct crypto *crypto;
+    struct key_pair_hints hints; /* what does not fit a slot is left out */
+    bool sha1;                   /* RSA-OAEP is by SHA-1 */
+};
+
+/* key_pair_wrap fills *slot. */
+FALLIBLE key_pair_wrap(const struct key_pair_wrapping *by, const struct branch_identity *branch,
+                       const struct secret *branch_key, struct slot *slot, struct err *err);
 
 /* key_pair_method is the method that key_pair_wrap uses. */
 unsigned key_pair_method(const struct spki *spki, bool sha1);

@@ -83,7 +83,7 @@ struct keystore_env {
 /* struct master_key: one key reference, opened. A store's own struct begins with it. */
 struct master_key {
     const struct keystore_ops *ops;
-    uint64_t calls;    /* asked of a token or a service, which the store counts; for reports */
+    uint64_t calls;    /* asked of a device or a service, which the store counts; for reports */
     uint64_t kdf_work; /* done on the slots of one file: keyset_next_file sets it to 0 */
     bool proved;       /* it opened what it wrapped, in this run */
     char *shown;       /* its reference, as it may be printed; or NULL */
@@ -143,7 +143,7 @@ struct key_info {
     enum key_state state;
     uint64_t created;      /* seconds since 1970 */
     uint32_t rotate_after; /* days that a version should be active at most; 0 = not stated */
-    const char *lives; /* "on the token": where one lies that cannot be copied, and has no states
+    const char *lives; /* as "on the token": where one lies that cannot be copied, and has no states
                         * nor times; a constant, or NULL for one in a file */
 };
 
@@ -157,7 +157,7 @@ struct key_wanted {
 
 /* struct key_sink: takes what a store tells of keys. A list takes keys that have versions as rows.
  * Of others, and of what they lie in, it takes facts, a name and a value at a time, neither of them
- * escaped: begin tells what the facts after it are of ("token", "key") and by which reference that
+ * escaped: begin tells what the facts after it are of, such as "key", and by which reference that
  * is named. Of one key there are facts alone: row and begin may be NULL. */
 struct key_sink {
     void (*row)(void *arg, const struct key_info *info);
@@ -240,7 +240,7 @@ struct keystore_ops {
     bool (*overdue)(const struct master_key *key, uint64_t now, struct key_info *info);
 
     /* Tells all there is to know of an opened key that may help when it does not work, for 'bulla
-     * key check'; it may ask the token or the service. Optional. */
+     * key check'; it may ask the device or the service. Optional. */
     struct result (*describe)(struct master_key *key, const struct key_sink *sink, struct err *err);
 };
 

@@ -61,7 +61,7 @@ FALLIBLE keyset_still_active(const struct keyset *set, struct err *err);
 /* keyset_next_file begins a new file: the keys may do the full amount of KDF work on its slots. */
 void keyset_next_file(const struct keyset *set);
 
-/* keyset_calls gives how often the keys asked a token or a service. */
+/* keyset_calls gives how often the keys asked a device or a service. */
 uint64_t keyset_calls(const struct keyset *set);
 
 /* keyset_lives_in is true if one of the keys lives in the file *st. */

@@ -167,17 +167,17 @@ static struct result wrap_pair(struct token_job *job, const struct token_key *ke
                                const struct branch_identity *branch, struct err *err)
 {
     struct key_reference *n = job->reference;
-    struct key_pair_hints hints = {view_text(n->token->label),
-                                   view_text(n->token->serial),
-                                   view_text(key->label),
-                                   {key->id, key->id_size}};
-    bool sha1 = key_pair_sha1(&n->env.settings);
+    struct key_pair_wrapping by = {&key->spki,
+                                   n->crypto,
+                                   {view_text(n->token->label),
+                                    view_text(n->token->serial),
+                                    view_text(key->label),
+                                    {key->id, key->id_size}},
+                                   key_pair_sha1(&n->env.settings)};
 
-    if (!key_pair_wrap(&key->spki, n->crypto, &hints, sha1, branch, &job->branch_key, &job->slot,
-                       err)
-             .ok)
+    if (!key_pair_wrap(&by, branch, &job->branch_key, &job->slot, err).ok)
         return FAIL;
-    if (key->spki.kind != SPKI_RSA || sha1 || !private_key_needs_oaep(n->token))
+    if (key->spki.kind != SPKI_RSA || by.sha1 || !private_key_needs_oaep(n->token))
         return OK;
     struct err why = {0};
     if (try_wrap(job, key, branch, &why).ok)
@@ -186,9 +186,8 @@ static struct result wrap_pair(struct token_job *job, const struct token_key *ke
         *err = why;
         return FAIL;
     }
-    if (!key_pair_wrap(&key->spki, n->crypto, &hints, true, branch, &job->branch_key, &job->slot,
-                       err)
-             .ok ||
+    by.sha1 = true;
+    if (!key_pair_wrap(&by, branch, &job->branch_key, &job->slot, err).ok ||
         !try_wrap(job, key, branch, err).ok)
         return FAIL;
     token_job_warn(job, "the token cannot do RSA-OAEP with SHA-256: SHA-1 is used");

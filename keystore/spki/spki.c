@@ -91,10 +91,10 @@ static struct result spki_wrap(struct master_key *key, const struct branch_ident
                                const struct secret *branch_key, struct slot *slot, struct err *err)
 {
     struct spki_file *f = (struct spki_file *)key;
-    struct key_pair_hints hints = pem_hints(&f->pem);
+    const struct key_pair_wrapping by = {&f->pem.spki, f->env->crypto, pem_hints(&f->pem),
+                                         key_pair_sha1(&f->env->settings)};
 
-    return key_pair_wrap(&f->pem.spki, f->env->crypto, &hints, key_pair_sha1(&f->env->settings),
-                         branch, branch_key, slot, err);
+    return key_pair_wrap(&by, branch, branch_key, slot, err);
 }
 
 /* Says where the private key is, as far as the file tells. */

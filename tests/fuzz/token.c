@@ -392,16 +392,14 @@ static struct result use_secret(struct trial *t, bool unwrap, struct err *err)
 
 static struct result use_pair(struct trial *t, struct err *err)
 {
-    static const struct key_pair_hints none = {{0}, {0}, {0}, {0}};
     const struct spki *spki = &t->key->spki;
+    const struct key_pair_wrapping by = {.spki = spki, .crypto = fuzz_crypto()};
     struct halves halves;
 
     if (!token_keys_private(t->token, t->key, &halves, err).ok)
         return FAIL;
     struct private_key half = {t->token, t->login, spki, halves.list[0], fuzz_crypto()};
-    HOLDS(
-        key_pair_wrap(spki, fuzz_crypto(), &none, false, &t->branch, &t->branch_key, &t->slot, err)
-            .ok);
+    HOLDS(key_pair_wrap(&by, &t->branch, &t->branch_key, &t->slot, err).ok);
     if (spki->kind == SPKI_RSA)
         return private_key_decrypt(&half, false, (struct view){t->slot.wrap, t->slot.wrap_size},
                                    &t->out, err);
