@@ -121,6 +121,7 @@ static struct result send_to(struct s3 *s3, const char *region, const struct s3_
                               .refusals = refusals,
                               .id_header = "x-amz-request-id",
                               .hash_header = true,
+                              .any_2xx = true,
                               .attempts = s3->attempts,
                               .patience = r->patience > 0 ? r->patience : PATIENCE,
                               .stall = r->patience > 0 ? 0 : STALL,
