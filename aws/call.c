@@ -5,6 +5,7 @@
 
 #include "aws/sign.h"
 #include "base/clock.h"
+#include "base/json_text.h"
 #include "base/stream.h"
 #include "http/xml.h"
 
@@ -146,11 +147,11 @@ static const struct refusal *find(const struct refusal *rows, const char *name)
     return NULL;
 }
 
-/* How an answer other than 200 refuses. */
+/* How an answer that is no success refuses. */
 static void read_fault(struct fault *f, const struct http_answer *a, const struct call *call,
                        const struct credentials *c)
 {
-    json_auto_t *json = json_read(a);
+    json_t *json JSON_TEXT_CLEANUP = json_read(a);
 
     if (json != NULL)
         read_json_fault(f, json, call, c);
@@ -286,7 +287,7 @@ static struct result attempt(struct trial *t, long timeout, struct err *err)
     if (!r.ok || !http_send(t->aws->http, &request, t->answer, err).ok)
         return FAIL;
     t->fault->status = t->answer->status;
-    if (t->answer->status == 200 || (call->any_2xx && t->answer->status / 100 == 2))
+    if (t->answer->status == 200 || (call->any_success && t->answer->status / 100 == 2))
         return OK;
     return read_refusal(t, err);
 }

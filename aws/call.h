@@ -31,7 +31,7 @@ struct call {
     const struct refusal *refusals; /* of this service alone, ended by a name of NULL; or NULL */
     const char *id_header;          /* with the id of the request; NULL = x-amzn-requestid */
     bool hash_header;               /* as of struct signing */
-    bool any_2xx;                   /* not 200 alone is an answer */
+    bool any_success;               /* any status 2xx is one, not 200 alone */
     unsigned attempts;              /* 0 = those of the user's settings */
     unsigned patience;              /* seconds that one attempt may take; 0 = its share of all */
     long stall;                     /* as of struct http_request */

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/host.h"
+
 void err_format(char *out, size_t room, const char *fmt, va_list ap)
 {
     va_list again;
@@ -106,11 +108,25 @@ void err_context(struct err *err, const char *fmt, ...)
     char context[ERR_TEXT_MAX], text[ERR_TEXT_MAX];
     va_list ap;
 
+    if (err->class == ERR_INTERRUPTED)
+        return;
     va_start(ap, fmt);
     err_format(context, sizeof context, fmt, ap);
     va_end(ap);
     memcpy(text, err->text, sizeof text);
     format(err->text, sizeof err->text, "%s: %s", context, text);
+}
+
+void err_hint_option(struct err *err, const char *fmt, ...)
+{
+    va_list ap;
+
+    err->hint[0] = '\0';
+    if (!host_is_program())
+        return;
+    va_start(ap, fmt);
+    err_format(err->hint, sizeof err->hint, fmt, ap);
+    va_end(ap);
 }
 
 void err_hint(struct err *err, const char *fmt, ...)

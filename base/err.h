@@ -64,10 +64,15 @@ __attribute__((format(printf, 2, 3))) void err_set_input(struct err *err, const 
 /* fail_input is fail_errno for what is to be read: with class ERR_MISSING if it is not there. */
 #define fail_input(...) (err_set_input(__VA_ARGS__), FAIL)
 
-/* err_context puts a text and ": " in front of the error's text. */
+/* err_context puts a text and ": " in front of the error's text, unless that is an interruption,
+ * which is of no one thing. */
 __attribute__((format(printf, 2, 3))) void err_context(struct err *err, const char *fmt, ...);
 
 __attribute__((format(printf, 2, 3))) void err_hint(struct err *err, const char *fmt, ...);
+
+/* err_hint_option is err_hint by an option of the command line, which other hosts than the program
+ * (base/host.h) do not have: they get no hint. */
+__attribute__((format(printf, 2, 3))) void err_hint_option(struct err *err, const char *fmt, ...);
 
 /* err_format is vsnprintf, but what does not fit loses its middle: the end of a message says why.
  */

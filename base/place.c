@@ -238,6 +238,19 @@ static struct result put_back(const struct place *p, const char *aside, struct e
     return FAIL;
 }
 
+struct result place_removable(const struct place *p, const struct stat *st, struct err *err)
+{
+    struct stat now;
+
+    if (!S_ISREG(st->st_mode))
+        return fail(err, ERR_FAILED, "'%s' is not a regular file and is not removed", p->path);
+    if (fstatat(p->dir, p->name, &now, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISLNK(now.st_mode))
+        return OK; /* what happens meanwhile is for place_remove */
+    (void)fail(err, ERR_FAILED, "'%s' is a symbolic link and is not removed", p->path);
+    err_hint(err, "name the file that it leads to");
+    return FAIL;
+}
+
 /* A look and an unlink are two steps: a new file that gets the name in between would be removed. So
  * the file is first put aside under a name that nobody else knows, where it stays what it is. */
 struct result place_remove(const struct place *p, const struct stat *st, struct err *err)

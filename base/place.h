@@ -64,6 +64,10 @@ FALLIBLE place_stat(const struct place *p, struct stat *st, bool *exists, struct
  * those the user gave. */
 FALLIBLE place_fits(const struct place *p, struct err *err);
 
+/* place_removable fails if what was opened there, *st, is not to be removed by place_remove: it is
+ * no regular file, or the name is that of a symbolic link, and not what was read. */
+FALLIBLE place_removable(const struct place *p, const struct stat *st, struct err *err);
+
 /* place_remove unlinks the name and syncs the directory, if the name is still the regular file *st
  * with the size and time of then. A process that is killed in between may leave the file under a
  * temporary name in the same directory. */

@@ -317,7 +317,8 @@ bool source_touched(const struct source *s, const struct stat *before)
 
 void pipe_widen(int fd)
 {
-    (void)fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE);
+    if (host_is_program())
+        (void)fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE);
 }
 
 struct result sink_write(struct sink *s, const void *bytes, size_t size, struct err *err)

@@ -107,7 +107,7 @@ bool source_touched(const struct source *s, const struct stat *before);
 FALLIBLE source_changed(const struct source *s, struct err *err);
 
 /* pipe_widen asks for a larger buffer of a pipe, so that both of its ends work at once; anything
- * else is left as it is. */
+ * else is left as it is, and so is a pipe of another host than the program. */
 void pipe_widen(int fd);
 
 /* struct sink: takes bytes in order, and if write_at is not NULL in any order after those; each

@@ -13,12 +13,12 @@
 #include "cmd/nearest.h"
 #include "cmd/passphrase.h"
 #include "cmd/progress.h"
+#include "cmd/store_rows.h"
 #include "cmd/terminal.h"
 #include "crypto/body.h"
 #include "keystore/redact.h"
 
 #define THREADS_USUAL 16 /* at most; -j may say more */
-#define TIMEOUT 60       /* seconds that a token or a service gets */
 
 static const struct watch progress_watch = {progress_read, NULL};
 
@@ -119,17 +119,6 @@ static struct result tell_nearest(const char *const *given, size_t count, struct
     return FAIL;
 }
 
-static void token_env(struct token_options *t, const struct options *o)
-{
-    const char *module = getenv("BULLA_PKCS11_MODULE"), *args = getenv("BULLA_PKCS11_INIT_ARGS");
-
-    t->module = o->module != NULL ? o->module : module;
-    t->module_args = o->module_args != NULL ? o->module_args : args;
-    t->pin_in_uri = o->allow_pin_in_uri;
-    t->oaep_sha1 = o->oaep != 0;
-    t->timeout = o->token_timeout != 0 ? (unsigned)o->token_timeout : TIMEOUT;
-}
-
 static const char *variable(void *arg, const char *name)
 {
     (void)arg;
@@ -142,21 +131,17 @@ static struct store_states states;
 void common_env(struct keystore_env *env, const struct options *o)
 {
     env->states = &states;
-    env->environment = (struct environment){.get = variable};
+    env->settings.environment = (struct environment){.get = variable};
+    store_rows_settings(&env->settings, o);
     env->warn = terminal_warn;
     env->credentials = key_alias_credentials();
-    env->endpoint = o->endpoint;
-    env->kms_timeout = o->kms_timeout != 0 ? (unsigned)o->kms_timeout : TIMEOUT;
-    token_env(&env->token, o);
     passphrase_env(env, o);
 }
 
-void common_storage(struct storage_env *env, const struct options *o, const struct crypto *crypto)
+void common_storage(struct storage_env *env, const struct crypto *crypto)
 {
-    *env =
-        (struct storage_env){.environment.get = variable,
-                             .crypto = crypto,
-                             .timeout = o->kms_timeout != 0 ? (unsigned)o->kms_timeout : TIMEOUT};
+    *env = (struct storage_env){
+        .environment.get = variable, .crypto = crypto, .timeout = STORE_TIMEOUT};
 }
 
 unsigned common_threads(const struct options *o)
@@ -287,15 +272,9 @@ struct result common_not_typed(const struct sealed_place *from, struct err *err)
 
 struct result common_context(struct context *context, const struct list *words, struct err *err)
 {
-    for (size_t i = 0; i < words->count; i++) {
-        const char *equals = strchr(words->items[i], '=');
-        if (equals == NULL)
-            return fail(err, ERR_USAGE, "'%s' is not K=V", words->items[i]);
-        if (!context_add(context, words->items[i], (size_t)(equals - words->items[i]), equals + 1,
-                         err)
-                 .ok)
+    for (size_t i = 0; i < words->count; i++)
+        if (!context_add_text(context, words->items[i], err).ok)
             return FAIL;
-    }
     return OK;
 }
 

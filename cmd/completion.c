@@ -148,22 +148,29 @@ static void offer_ring(struct answer *a)
     string_free(&a->ring);
 }
 
+/* How its references begin, with what they are. */
+static void offer_schemes(void *arg, const struct keystore *store)
+{
+    const char *help = "";
+
+    for (const struct keystore_scheme *s = store->schemes; s->prefix != NULL; s++) {
+        help = s->help != NULL ? s->help : help;
+        char *line STRING_CLEANUP = strndup(help, strcspn(help, ";:\n"));
+        if (s->prefix[0] != '\0' && line != NULL)
+            offer(arg, "", s->prefix, line);
+    }
+}
+
 static void offer_keys(struct answer *a)
 {
-    static const char *const schemes[][2] = {{"fd:", "a key that comes through a descriptor"},
-                                             {"credential:", "a systemd credential"},
-                                             {"passphrase:", "a passphrase"},
-                                             {"pkcs11:", "a key on a token"},
-                                             {"aws-kms://", "a key of AWS KMS"},
-                                             {"alias/", "a key of AWS KMS"}};
-
     if (strchr(a->begun, '#') != NULL) {
         offer_ring(a);
         return;
     }
     config_each(offer_configured, a);
-    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
-        offer(a, "", schemes[i][0], schemes[i][1]);
+    offer(a, "", "fd:", "a key that comes through a descriptor");
+    offer(a, "", "credential:", "a systemd credential");
+    registry_each(offer_schemes, a);
     offer_files();
 }
 

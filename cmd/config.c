@@ -209,7 +209,7 @@ struct result config_each_file(void (*each)(void *arg, const char *path, size_t 
     return OK;
 }
 
-struct result config_setting(enum config_setting setting, const char **text, struct err *err)
+struct result config_setting(const struct store_option *option, const char **text, struct err *err)
 {
     const struct config_file *files[CONFIG_FILES];
 
@@ -217,6 +217,6 @@ struct result config_setting(enum config_setting setting, const char **text, str
     if (!all_files(files, err).ok)
         return FAIL;
     for (size_t i = 0; i < CONFIG_FILES && *text == NULL; i++)
-        *text = files[i]->settings[setting];
+        *text = store_text(&files[i]->settings, option);
     return OK;
 }

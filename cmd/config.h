@@ -25,6 +25,7 @@
 
 #include "base/err.h"
 #include "crypto/core.h"
+#include "keystore/store_option.h"
 
 #define CONFIG_FILES 2
 
@@ -68,11 +69,9 @@ FALLIBLE config_all(void (*each)(void *arg, const struct config_choice *choice),
 FALLIBLE config_each_file(void (*each)(void *arg, const char *path, size_t keys, size_t rules),
                           void *arg, struct err *err);
 
-enum config_setting { CONFIG_ENDPOINT, CONFIG_MODULE, CONFIG_MODULE_ARGS };
-#define CONFIG_SETTINGS 3
-
-/* config_setting gives what [defaults] says in place of an option; NULL if it does not. */
-FALLIBLE config_setting(enum config_setting setting, const char **text, struct err *err);
+/* config_setting gives what [defaults] says in place of an option of a key store; NULL if it does
+ * not. */
+FALLIBLE config_setting(const struct store_option *option, const char **text, struct err *err);
 
 /* config_forget frees all that was read; it is read again then. */
 void config_forget(void);

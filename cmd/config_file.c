@@ -14,6 +14,7 @@
 #include "cmd/key_alias.h"
 #include "cmd/nearest.h"
 #include "keystore/registry.h"
+#include "storage/registry.h"
 
 #define CONFIG_MAX (1024 * 1024) /* bytes */
 #define BLANKS " \t\r\f\v"
@@ -93,7 +94,7 @@ static struct result take_openers(const struct part *p, const struct ini_pair *p
 /* Whether a pattern is for whole paths, wherever the file is. */
 static bool is_whole(const char *pattern)
 {
-    return pattern[0] == '/' || pattern[0] == '*';
+    return pattern[0] == '/' || pattern[0] == '*' || storage_names(pattern);
 }
 
 static struct result take_path(const struct part *p, const struct ini_pair *pair, struct err *err)
@@ -124,26 +125,20 @@ static struct result copy(const char *text, char **out, struct err *err)
     return *out != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
 }
 
-static struct result take_endpoint(const struct part *p, const struct ini_pair *pair,
-                                   struct err *err)
+/* An option of a key store, which its command line has too. */
+static struct result take_setting(const struct part *p, const struct store_option *option,
+                                  const struct ini_pair *pair, struct err *err)
 {
-    return copy(pair->value, &p->file->settings[CONFIG_ENDPOINT], err);
-}
+    const char *slash = strchr(pair->value, '/');
+    char *text = NULL;
 
-/* One without a slash is a name of p11-kit's. */
-static struct result take_module(const struct part *p, const struct ini_pair *pair, struct err *err)
-{
-    char **out = &p->file->settings[CONFIG_MODULE];
-
-    if (pair->value[0] == '/' || strchr(pair->value, '/') == NULL)
-        return copy(pair->value, out, err);
-    return below(p->file, pair, "", pair->value, out, err);
-}
-
-static struct result take_module_args(const struct part *p, const struct ini_pair *pair,
-                                      struct err *err)
-{
-    return copy(pair->value, &p->file->settings[CONFIG_MODULE_ARGS], err);
+    if (!(option->path && slash != NULL && slash != pair->value
+              ? below(p->file, pair, "", pair->value, &text, err)
+              : copy(pair->value, &text, err))
+             .ok)
+        return FAIL;
+    store_set(&p->file->settings, option, text, 0);
+    return OK;
 }
 
 #define CONTEXT "context."
@@ -168,9 +163,6 @@ static const struct word {
     {"keys", DEFAULTS | RULE, take_keys},
     {"open-keys", DEFAULTS, take_openers},
     {"path", RULE, take_path},
-    {"endpoint", DEFAULTS, take_endpoint},
-    {"module", DEFAULTS, take_module},
-    {"module-args", DEFAULTS, take_module_args},
     {CONTEXT, DEFAULTS | RULE, take_context},
 };
 
@@ -179,6 +171,14 @@ static bool is_word(const struct word *w, const char *key)
     size_t size = strlen(w->name);
 
     return w->name[size - 1] == '.' ? strncmp(key, w->name, size) == 0 : strcmp(key, w->name) == 0;
+}
+
+static void consider_option(void *arg, const struct keystore *store,
+                            const struct store_option *option)
+{
+    (void)store;
+    if (option->in_config)
+        nearest_consider(arg, option->name);
 }
 
 static struct result unknown(const struct part *p, const struct ini_pair *pair, struct err *err)
@@ -191,6 +191,8 @@ static struct result unknown(const struct part *p, const struct ini_pair *pair, 
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if ((words[i].kinds & pair->kind) != 0)
             nearest_consider(&nearest, words[i].name);
+    if (!rule)
+        registry_options(consider_option, &nearest);
     if (nearest.found != NULL)
         err_hint(err, "did you mean '%s'? bulla.conf(5) has the options", nearest.found);
     else
@@ -208,7 +210,10 @@ static struct result take(const struct part *p, const struct ini_pair *pair, str
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if ((words[i].kinds & pair->kind) != 0 && is_word(&words[i], pair->key))
             return words[i].take(p, pair, err);
-    return unknown(p, pair, err);
+    const struct store_option *option = registry_option(pair->key);
+    return pair->kind == DEFAULTS && option != NULL && option->in_config
+               ? take_setting(p, option, pair, err)
+               : unknown(p, pair, err);
 }
 
 /* What a section must have, once it is read. */
@@ -327,8 +332,8 @@ void config_file_free(struct config_file *f)
         choice_free(&f->rules[i]);
     choice_free(&f->defaults);
     choice_free(&f->openers);
-    for (size_t i = 0; i < CONFIG_SETTINGS; i++)
-        free(f->settings[i]);
+    for (size_t i = 0; i < f->settings.count; i++)
+        free((char *)(uintptr_t)f->settings.list[i].text);
     free(f->rules);
     free(f->path);
     free(f->directory);

@@ -13,7 +13,7 @@ struct config_file {
     struct ini ini;
     struct config_choice defaults, openers, *rules; /* rules as they follow in the file */
     size_t rule_count;
-    char *settings[CONFIG_SETTINGS];
+    struct store_settings settings; /* without an environment; the file owns their texts */
 };
 
 /* config_file_read reads the file at path into an empty *f, which the caller frees, on failure too.

@@ -4,13 +4,13 @@
  *     in files         none             those of the run     all but those of seccomp.h, by what
  *                                                            the run makes
  *     on tokens        none             all                  all
- *     of AWS KMS       as before        all                  all
+ *     of a service     as before        all                  all
  *
  * A module of a token does what it likes, with files and daemons of its own; and programs that the
  * user named, for a passphrase, a PIN, for credentials or as the source, must work as they do
  * elsewhere, sudo too. So a run with --passphrase-command, --from-command or the like is confined
- * as one with keys of AWS KMS. So is one whose configuration comes by a pipe, because its keys are
- * known only later.
+ * as one with keys of a service. So is one whose configuration comes by a pipe, because its keys
+ * are known only later.
  *
  * Where the kernel cannot do one of them, the run continues without. In BULLA_CONFINE "must" makes
  * that an error, and "no" confines nothing.

@@ -124,7 +124,7 @@ static int run(const struct options *o, struct batch batch, bool only_verify)
     batch.session = &d.session;
     batch.guard = !o->allow_wider;
     batch.whose = o->same_owner ? WHOSE_SAME : WHOSE_CALLER;
-    d.session.env.token.may_be_away = o->keys.count > 1;
+    d.session.env.may_be_away = o->keys.count > 1;
     if (!read_options(&d, &err).ok || !read_range(&d, o, &err).ok ||
         !common_sync(&d.session, o, &err).ok || !common_keys(&d.session, o, true, &err).ok)
         status = terminal_error(&err);
@@ -181,7 +181,8 @@ const struct verb verb_decrypt = {
                                         rows_force, rows_require, rows_batch, rows_json,
                                         rows_one_file_system, rows_follow, rows_allow_empty,
                                         rows_jobs, rows_all, NULL},
-    .key_rows = (const struct row *const[]){rows_passphrase, rows_token, rows_kms, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_pin, NULL},
+    .store_uses = STORE_OPENS,
     .examples = "  bulla decrypt -k ./backup.ring -o restored.tar backup.tar.bulla\n"
                 "  bulla decrypt -k ./backup.ring --recursive -o restored upload\n"
                 "  bulla decrypt -k ./backup.ring -o - data.tar.bulla | tar -t\n",
@@ -211,6 +212,7 @@ const struct verb verb_verify = {
     .rows = (const struct row *const[]){rows_key, rows_envelope, rows_require, rows_batch,
                                         rows_json, rows_one_file_system, rows_follow,
                                         rows_allow_empty, rows_jobs, rows_all, NULL},
-    .key_rows = (const struct row *const[]){rows_passphrase, rows_token, rows_kms, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_pin, NULL},
+    .store_uses = STORE_OPENS,
     .examples = "  bulla verify -k ./backup.ring --recursive upload\n",
 };

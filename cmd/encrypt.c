@@ -297,8 +297,8 @@ const struct verb verb_encrypt = {
     .rows = (const struct row *const[]){rows_key, rows_output, rows, rows_result, rows_force,
                                         rows_generation, rows_suite, rows_batch, rows_json,
                                         rows_one_file_system, rows_jobs, rows_all, NULL},
-    .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_token,
-                                            rows_oaep, rows_kms, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_pin, NULL},
+    .store_uses = STORE_SEALS,
     .examples = "  bulla encrypt -k ./backup.ring backup.tar\n"
                 "  bulla encrypt -k ./backup.ring --recursive -o upload data\n"
                 "  bulla encrypt -k ./backup.ring --from-command 'tar -c data' -o data.tar.bulla\n"

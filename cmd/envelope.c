@@ -105,6 +105,7 @@ const struct verb verb_envelope_restore = {
     .fallback = FALLBACK_OPEN,
     .gives = true,
     .rows = (const struct row *const[]){rows_key, rows_envelope, restore_rows, rows_all, NULL},
-    .key_rows = (const struct row *const[]){rows_passphrase, rows_token, rows_kms, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_pin, NULL},
+    .store_uses = STORE_OPENS,
     .examples = "  bulla envelope restore backup.tar.bulla\n",
 };

@@ -5,8 +5,10 @@
 
 #include "cmd/report.h"
 #include "cmd/shared_rows.h"
+#include "cmd/store_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
+#include "keystore/registry.h"
 
 /* Prints text with each line after the first moved in. */
 static void print_moved_in(const char *text, int columns)
@@ -62,6 +64,35 @@ static void print_rows(const struct row *rows)
         print_row(rows);
 }
 
+static void print_form(const char *form, const char *help)
+{
+    terminal_print("  %-25s", form);
+    print_moved_in(help, 27);
+}
+
+static void print_forms(void *arg, const struct keystore *store)
+{
+    (void)arg;
+    for (const struct keystore_scheme *s = store->schemes; s->prefix != NULL; s++)
+        if (s->form != NULL)
+            print_form(s->form, s->help);
+}
+
+static void print_store_options(void *arg, const struct keystore *store)
+{
+    const char *heading = store->title;
+
+    (void)arg;
+    for (const struct row *row = store_rows(); row->name != NULL; row++) {
+        if (!registry_has_option(store, store_rows_option(row)))
+            continue;
+        if (heading != NULL)
+            terminal_print("\n%s keys:\n\n", heading);
+        heading = NULL;
+        print_row(row);
+    }
+}
+
 /* How a key is named, and what keys need of the command line. */
 static void print_keys(void)
 {
@@ -71,32 +102,53 @@ static void print_keys(void)
     } parts[] = {
         {"Passphrases:", rows_passphrase},
         {"Passphrases that are set:", rows_new_passphrase},
-        {"Keys on a token:", rows_token},
-        {"RSA keys, where something is sealed to them:", rows_oaep},
-        {"Keys of AWS KMS:", rows_kms},
+        {"PINs:", rows_pin},
     };
 
+    terminal_print("A KEY is one of these:\n\n");
+    registry_each(print_forms, NULL);
+    print_form("fd:N", "a key file, read from a descriptor that is open; in a shell\n"
+                       "also <(COMMAND)");
+    print_form("credential:NAME", "a key file, as systemd gives it to a unit");
+    print_form("NAME", "a name of the config file");
     terminal_print(
-        "A KEY is one of these:\n\n"
-        "  PATH or file:PATH        a keyring, a public key file or a PEM file; in the\n"
-        "                           working directory ./NAME\n"
-        "  PATH#NAME[:VERSION]      one of the keys of a keyring, or a version of it\n"
-        "  fd:N                     the same files, read from a descriptor that is open; in a\n"
-        "                           shell also <(COMMAND)\n"
-        "  credential:NAME          the same files, as systemd gives them to a unit\n"
-        "  passphrase:[HINT]        a passphrase; everybody can read the hint\n"
-        "  pkcs11:token=T;object=O  a key on a token: an RFC 7512 URI\n"
-        "  aws-kms://ARN            a key of AWS KMS; also a bare ARN, or alias/NAME\n"
-        "  NAME                     a name of the config file\n\n"
-        "Of several keys that a file is sealed to, any one opens it. BULLA_KEY stands in for a\n"
+        "\nOf several keys that a file is sealed to, any one opens it. BULLA_KEY stands in for a\n"
         "missing key, and where it is not set, the rules and the default keys of bulla.conf(5).\n");
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         terminal_print("\n%s\n\n", parts[i].heading);
         print_rows(parts[i].rows);
     }
+    registry_each(print_store_options, NULL);
 }
 
-/* All variables that bulla reads. Those of AWS mean what they mean to its own tools. */
+static void print_variable(const char *names, const char *help)
+{
+    bool fits = strlen(names) < 26;
+
+    terminal_print("  %-26s%s%*s", names, fits ? " " : "\n", fits ? 0 : 29, "");
+    print_moved_in(help, 29);
+}
+
+static void print_option_variable(void *arg, const struct keystore *store,
+                                  const struct store_option *option)
+{
+    char help[64];
+
+    (void)arg, (void)store;
+    if (option->variable == NULL)
+        return;
+    snprintf(help, sizeof help, "as --%s", option->name);
+    print_variable(option->variable, help);
+}
+
+static void print_store_variables(void *arg, const struct keystore *store)
+{
+    (void)arg;
+    for (const struct store_variable *v = store->variables; v != NULL && v->names != NULL; v++)
+        print_variable(v->names, v->help);
+}
+
+/* All variables that bulla reads. */
 static void print_environment(void)
 {
     static const char *const variables[][2] = {
@@ -104,44 +156,21 @@ static void print_environment(void)
         {"BULLA_CONFIG", "the config file, in place of the usual two"},
         {"BULLA_PASSPHRASE_FILE", "the file of the passphrase"},
         {"BULLA_NEW_PASSPHRASE_FILE", "the file of a passphrase that is set"},
-        {"BULLA_PIN_FILE", "the file of a token's PIN"},
-        {"BULLA_PKCS11_MODULE", "as --module"},
-        {"BULLA_PKCS11_INIT_ARGS", "as --module-args"},
+        {"BULLA_PIN_FILE", "the file of a PIN"},
         {"BULLA_CONFINE", "no: do not confine the run; must: fail if it\ncannot be confined"},
         {"CREDENTIALS_DIRECTORY", "where systemd puts credentials: bulla.passphrase,\n"
                                   "bulla.new-passphrase, bulla.pin, those of\n"
                                   "credential:NAME"},
         {"XDG_CONFIG_HOME, HOME", "where the user's config file is"},
-        {"SOFTHSM2_CONF", "where SoftHSM has its tokens; other modules have others"},
-        {"AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,\n"
-         "  AWS_CREDENTIAL_EXPIRATION",
-         "credentials"},
-        {"AWS_DEFAULT_PROFILE, AWS_PROFILE", "the profile"},
-        {"AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE", "the files of profiles"},
-        {"AWS_ROLE_ARN, AWS_ROLE_SESSION_NAME, AWS_WEB_IDENTITY_TOKEN_FILE", "a web identity"},
-        {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, AWS_CONTAINER_CREDENTIALS_FULL_URI,\n"
-         "  AWS_CONTAINER_AUTHORIZATION_TOKEN, AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-         "the credentials of a container"},
-        {"AWS_EC2_METADATA_DISABLED, AWS_EC2_METADATA_SERVICE_ENDPOINT,\n"
-         "  AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE, AWS_METADATA_SERVICE_TIMEOUT,\n"
-         "  AWS_METADATA_SERVICE_NUM_ATTEMPTS",
-         "the credentials of an EC2 machine"},
-        {"AWS_REGION, AWS_DEFAULT_REGION", "the region"},
-        {"AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_KMS, AWS_ENDPOINT_URL_S3,\n"
-         "  AWS_ENDPOINT_URL_STS,\n"
-         "  AWS_IGNORE_CONFIGURED_ENDPOINT_URLS, AWS_USE_FIPS_ENDPOINT,\n"
-         "  AWS_USE_DUALSTACK_ENDPOINT",
-         "the address"},
-        {"AWS_CA_BUNDLE", "certificates of authorities, in place of the system's"},
-        {"AWS_MAX_ATTEMPTS", "how often a request is tried"},
-        {"HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "a proxy, as curl takes it"},
+        {"NO_COLOR, TERM",
+         "no colours on a terminal if NO_COLOR is set, or TERM is\ndumb or not set"},
+        {"AWS_ENDPOINT_URL_S3", "where S3 is; the other variables of AWS, below, count for it too"},
     };
 
-    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
-        bool fits = strlen(variables[i][0]) < 26;
-        terminal_print("  %-26s%s%*s", variables[i][0], fits ? " " : "\n", fits ? 0 : 29, "");
-        print_moved_in(variables[i][1], 29);
-    }
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+        print_variable(variables[i][0], variables[i][1]);
+    registry_options(print_option_variable, NULL);
+    registry_each(print_store_variables, NULL);
 }
 
 static const struct topic {

@@ -81,6 +81,18 @@ static void show_context(const struct context *context)
     }
 }
 
+/* A script gets the bytes alone. */
+static void show_size(uint64_t size)
+{
+    char human[TERMINAL_SIZE_MAX];
+
+    if (terminal_has_reader() && size >= 1024)
+        terminal_print("  %-13s%s (%" PRIu64 " bytes) of plaintext\n", "size",
+                       terminal_size(size, human), size);
+    else
+        terminal_print("  %-13s%" PRIu64 " bytes of plaintext\n", "size", size);
+}
+
 static void show(const struct shown *shown)
 {
     const struct sealed *f = shown->sealed;
@@ -93,7 +105,7 @@ static void show(const struct shown *shown)
     show_line("sealed at", text_time(time, core->created));
     show_line("suite", suite_by_code(core->suite)->name);
     if (shown->has_size)
-        terminal_print("  %-13s%" PRIu64 " bytes of plaintext\n", "size", shown->size);
+        show_size(shown->size);
     if (core->name[0] != '\0')
         show_line("name", core->name);
     if (core->generation != 0)

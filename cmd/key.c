@@ -15,7 +15,7 @@ json_t *key_info_json(const char *reference, const struct key_info *info)
 {
     char created[TEXT_TIME_SIZE];
 
-    if (info->on_token)
+    if (info->lives != NULL)
         return json_pack("{s:o, s:o, s:s, s:s, s:I}", "key", terminal_reference_text(reference),
                          "name", terminal_text(info->name, strlen(info->name)), "kind", info->kind,
                          "id", info->id, "version", (json_int_t)info->version);
@@ -72,9 +72,9 @@ void key_tell(const struct options *o, const struct key_target *t, const struct 
 {
     if (o->json)
         terminal_json(key_info_json(t->reference, info));
-    else if (info->on_token)
-        terminal_note("made key '%s' (%s, id %s) on the token; 'bulla rewrap' moves files to it",
-                      info->name, info->kind, info->id);
+    else if (info->lives != NULL)
+        terminal_note("made key '%s' (%s, id %s) %s; 'bulla rewrap' moves files to it", info->name,
+                      info->kind, info->id, info->lives);
     else
         terminal_note("key '%s' version %" PRIu32 " is %s", info->name, info->version,
                       key_state_name(info->state));

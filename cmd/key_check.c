@@ -81,6 +81,8 @@ static int run_check(const struct options *o)
         if (json != NULL) {
             terminal_put(json, "key", terminal_reference_text(given));
             terminal_put(json, "status", json_integer(err.class));
+            if (err.class != ERR_NONE)
+                terminal_fact(json, "error", err.text);
             terminal_json(json);
         }
     }
@@ -98,6 +100,7 @@ const struct verb verb_key_check = {
     .run = run_check,
     .operand = USE_KEY,
     .rows = (const struct row *const[]){rows_json, rows_all, NULL},
-    .key_rows = (const struct row *const[]){rows_passphrase, rows_token, rows_oaep, rows_kms, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_pin, NULL},
+    .store_uses = STORE_OPENS | STORE_SEALS,
     .examples = "  bulla key check ./backup.ring#backup\n",
 };

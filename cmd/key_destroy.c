@@ -96,6 +96,7 @@ const struct verb verb_key_destroy = {
     .operand = USE_NEW_KEY,
     .rows = (const struct row *const[]){rows, rows_one_file_system, rows_follow, rows_allow_empty,
                                         rows_json, rows_all, NULL},
-    .key_rows = (const struct row *const[]){rows_passphrase, rows_token, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_pin, NULL},
+    .store_uses = STORE_MANAGES,
     .examples = "  bulla key destroy --check upload --force ./backup.ring#backup:1\n",
 };

@@ -60,6 +60,7 @@ const struct verb verb_key_export_public = {
     .run = run_export_public,
     .operand = USE_KEY,
     .rows = (const struct row *const[]){rows_output, rows_force, rows_all, NULL},
-    .key_rows = (const struct row *const[]){rows_token, NULL},
+    .key_rows = (const struct row *const[]){rows_pin, NULL},
+    .store_uses = STORE_MANAGES,
     .examples = "  bulla key export-public -o vault.pub ./vault.ring\n",
 };

@@ -116,14 +116,16 @@ const struct verb verb_key_list = {
     .operands = "[KEY...]",
     .most = ANY_NUMBER,
     .summary = "show the keys of a keyring or a token",
-    .more = "Shows no key bytes. Without KEY, that of BULLA_KEY. 'pkcs11:' shows all tokens of a\n"
-            "module, with a token's name its private keys too. Of several keyrings, says which is\n"
-            "older than another with the same key, or was rotated apart from it, and exits 7 if\n"
-            "one is.\n",
+    .more =
+        "Shows no key bytes. Without KEY, that of BULLA_KEY. A URI that names no token shows\n"
+        "all of the module, one that names a token its private keys too. Of several keyrings,\n"
+        "says which is older than another with the same key, or was rotated apart from it, and\n"
+        "exits 7 if one is.\n",
     .run = run_list,
     .operand = USE_KEY,
     .fallback = FALLBACK_OPERAND,
     .rows = (const struct row *const[]){rows_json, rows_all, NULL},
-    .key_rows = (const struct row *const[]){rows_token, NULL},
+    .key_rows = (const struct row *const[]){rows_pin, NULL},
+    .store_uses = STORE_MANAGES,
     .examples = "  bulla key list ./backup.ring\n",
 };

@@ -42,11 +42,11 @@ static struct result key_new(const struct options *o, struct err *err)
         return FAIL;
     if (o->json)
         terminal_json(key_info_json(t.reference, &info));
-    else if (info.on_token)
+    else if (info.lives != NULL)
         terminal_note(
-            "made key '%s' (%s, id %s) on the token; where the token has a backup, now is "
-            "the time for one: without the key nothing that is sealed to it can be opened",
-            info.name, info.kind, info.id);
+            "made key '%s' (%s, id %s) %s; if a backup of it can be made, now is the time: "
+            "without the key nothing that is sealed to it can be opened",
+            info.name, info.kind, info.id, info.lives);
     else
         terminal_note("made key '%s' version %" PRIu32 " (id %s); keep a copy of '%s' in another "
                       "place: without it nothing that is sealed to this key can be opened",
@@ -80,11 +80,12 @@ const struct verb verb_key_new = {
     .summary = "make a master key",
     .more = "KEY is PATH for a new keyring, or PATH#NAME for one more key in it. Keep a copy\n"
             "of the keyring in another place: what is sealed to its keys cannot be opened\n"
-            "without it. 'pkcs11:token=LABEL;object=NAME' makes NAME-v0001 on a token.\n",
+            "without it. On a token object=NAME makes NAME-v0001.\n",
     .run = run_new,
     .operand = USE_NEW_KEY,
     .rows = (const struct row *const[]){new_rows, rows_json, rows_all, NULL},
-    .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_token, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_pin, NULL},
+    .store_uses = STORE_MANAGES,
     .examples = "  bulla key new ./backup.ring\n"
                 "  bulla key new ./servers.ring#web\n"
                 "  bulla key new --kind x25519 ./vault.ring\n",
@@ -140,6 +141,7 @@ const struct verb verb_key_rotate = {
     .run = run_rotate,
     .operand = USE_NEW_KEY,
     .rows = (const struct row *const[]){rows_json, rows_all, NULL},
-    .key_rows = (const struct row *const[]){rows_passphrase, rows_token, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_pin, NULL},
+    .store_uses = STORE_MANAGES,
     .examples = "  bulla key rotate ./backup.ring#backup\n",
 };

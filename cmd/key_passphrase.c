@@ -39,6 +39,7 @@ const struct verb verb_key_passphrase = {
     .run = run_passphrase,
     .operand = USE_NEW_KEY,
     .rows = (const struct row *const[]){rows, rows_all, NULL},
-    .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_token, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_pin, NULL},
+    .store_uses = STORE_MANAGES,
     .examples = "  bulla key passphrase ./offsite.ring\n",
 };

@@ -79,7 +79,7 @@ void key_source_visit(const struct options *o,
 /* Whether one of these variables is set. */
 static bool is_set(const char *const *variables)
 {
-    for (; *variables != NULL; variables++) {
+    for (; variables != NULL && *variables != NULL; variables++) {
         const char *value = getenv(*variables);
         if (value != NULL && value[0] != '\0')
             return true;
@@ -87,33 +87,32 @@ static bool is_set(const char *const *variables)
     return false;
 }
 
-static struct result setting(enum config_setting what, const char **text, struct err *err)
+static struct result settle(struct store_settings *settings, const struct store_option *option,
+                            struct err *err)
 {
-    static const char *const names[] = {
-        [CONFIG_ENDPOINT] = "endpoint", [CONFIG_MODULE] = "module", [CONFIG_MODULE_ARGS] = NULL};
+    const char *text;
 
-    if (!config_setting(what, text, err).ok)
+    if (!option->in_config || store_text(settings, option) != NULL || is_set(option->before_config))
+        return OK;
+    if (!config_setting(option, &text, err).ok)
         return FAIL;
-    if (*text != NULL && names[what] != NULL)
-        host_explain("%s '%s' comes from the config file", names[what], *text);
+    store_set(settings, option, text, 0);
+    if (text != NULL && !option->unsaid)
+        host_explain("%s '%s' comes from the config file", option->name, text);
     return OK;
 }
 
 struct result key_source_settle(struct keystore_env *env, const char *reference, struct err *err)
 {
-    static const char *const endpoints[] = {"AWS_ENDPOINT_URL_KMS", "AWS_ENDPOINT_URL", NULL};
     const struct keystore *store;
     struct err ignored;
     const char *rest;
 
     if (!registry_find(&store, &rest, reference, &ignored).ok)
         return OK; /* whoever opens it says why */
-    if (store->reach == REACH_PROGRAMS && env->endpoint == NULL && !is_set(endpoints))
-        return setting(CONFIG_ENDPOINT, &env->endpoint, err);
-    bool module = store->reach == REACH_MODULES && strstr(rest, "module-") == NULL;
-    if (module && env->token.module == NULL && !setting(CONFIG_MODULE, &env->token.module, err).ok)
-        return FAIL;
-    return !module || env->token.module_args != NULL
-               ? OK
-               : setting(CONFIG_MODULE_ARGS, &env->token.module_args, err);
+    for (const struct store_option *const *list = store->options; *list != NULL; list++)
+        for (const struct store_option *o = *list; o->name != NULL; o++)
+            if (!settle(&env->settings, o, err).ok)
+                return FAIL;
+    return OK;
 }

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cmd/help.h"
 #include "cmd/nearest.h"
+#include "cmd/store_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
 
@@ -23,21 +24,41 @@ static struct result list_add(struct list *l, const char *item, struct err *err)
     return OK;
 }
 
-const struct row *options_next(struct row_walk *w, const struct verb *verb)
+/* The next of the rows of key stores that the verb has. */
+static const struct row *next_of_stores(struct row_walk *w, const struct verb *verb)
 {
-    const struct row *const *arrays = w->keys ? verb->key_rows : verb->rows;
+    const struct row *rows = store_rows();
 
+    while (rows[w->at].name != NULL) {
+        const struct row *row = &rows[w->at++];
+        if ((store_rows_option(row)->uses & verb->store_uses) != 0)
+            return row;
+    }
+    return NULL;
+}
+
+/* The next of the arrays of the verb, or NULL. */
+static const struct row *next_of_verb(struct row_walk *w, const struct row *const *arrays)
+{
     while (arrays != NULL && arrays[w->array] != NULL) {
         const struct row *row = &arrays[w->array][w->at++];
         if (row->name != NULL)
             return row;
-        *w = (struct row_walk){.array = w->array + 1, .keys = w->keys};
-        if (arrays[w->array] == NULL && !w->keys) {
-            arrays = verb->key_rows;
-            *w = (struct row_walk){.keys = true};
-        }
+        w->array++;
+        w->at = 0;
     }
     return NULL;
+}
+
+const struct row *options_next(struct row_walk *w, const struct verb *verb)
+{
+    const struct row *row = NULL;
+
+    if (!w->keys && !w->stores && (row = next_of_verb(w, verb->rows)) == NULL)
+        *w = (struct row_walk){.keys = true};
+    if (w->keys && (row = next_of_verb(w, verb->key_rows)) == NULL)
+        *w = (struct row_walk){.stores = true};
+    return w->stores ? next_of_stores(w, verb) : row;
 }
 
 static void *field(const struct options *o, const struct row *row)
@@ -288,6 +309,8 @@ static struct result parse_short(struct parse *p, const char *arg, struct err *e
         if (row->kind == FLAG) {
             if (!store(p, row, NULL, err).ok)
                 return FAIL;
+            if (p->options->help)
+                return OK;
             continue;
         }
         if (*value == '\0' && !next_value(p, row, &value, err).ok)
@@ -321,9 +344,9 @@ static struct result parse_arguments(struct parse *p, struct err *err)
             r = parse_short(p, arg, err);
         if (!r.ok)
             return FAIL;
+        if (o->help) /* whatever follows */
+            return OK;
     }
-    if (o->help)
-        return OK;
     if (o->operands.count < p->verb->least || o->operands.count > p->verb->most)
         return fail(err, ERR_USAGE, "'%s' takes %s", p->verb->name, p->verb->operands);
     return OK;
@@ -393,11 +416,12 @@ static struct result find_verb(struct parse *p, struct err *err)
     }
     const char *in = group != NULL ? group : is_group(word) ? word : "";
     const char *blank = in[0] != '\0' ? " " : "";
-    if (is_group(word))
+    bool alone = group == NULL && is_group(word);
+    if (alone)
         (void)fail(err, ERR_USAGE, "'%s' needs a second word", word);
     else
         (void)fail(err, ERR_USAGE, "unknown verb '%s%s%s'", in, group ? " " : "", word);
-    if (nearest.found != NULL && !is_group(word))
+    if (nearest.found != NULL && !alone)
         err_hint(err, "did you mean '%s%s%s'? 'bulla help%s%s' shows the verbs", in, blank,
                  nearest.found, blank, in);
     else

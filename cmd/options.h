@@ -7,11 +7,20 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "keystore/store_option.h"
 
 /* struct list: strings of the command line, not owned. */
 struct list {
     const char **items;
     size_t count;
+};
+
+/* struct store_value: what is given for an option of a key store. */
+struct store_value {
+    const char *text;
+    uint64_t number;
+    unsigned choice;
+    bool flag;
 };
 
 /* Which keys stand in for those that are not given. */
@@ -28,13 +37,14 @@ struct options {
     struct list keys, to, add, remove_keys, context, require_context, check, needs, operands;
     const char *output, *envelope, *name, *require_name, *files_from, *shard, *rotate_after, *kind,
         *passphrase_fd, *passphrase_command, *new_passphrase_fd, *new_passphrase_command, *offset,
-        *endpoint, *pin_fd, *pin_command, *module, *module_args, *from_command;
+        *pin_fd, *pin_command, *from_command;
     const char *group;      /* "key": the group whose verbs the help shows; NULL = all */
     const char *topic;      /* a topic that it shows instead; NULL = none */
     enum fallback fallback; /* of the verb */
-    uint64_t generation, min_generation, max_kdf_mem, jobs, length, kms_timeout, token_timeout;
-    unsigned oaep, progress, suite, sync; /* as the choices of their rows say */
-    bool allow_empty, allow_pin_in_uri, allow_wider;
+    uint64_t generation, min_generation, max_kdf_mem, jobs, length;
+    unsigned progress, suite, sync;               /* as the choices of their rows say */
+    struct store_value stores[STORE_OPTIONS_MAX]; /* as the rows of store_rows.h have them */
+    bool allow_empty, allow_wider;
     bool detach, dry_run, follow, force, help, json, null, one_file_system, passphrase,
         preserve_times, quiet, recursive, remove, remove_source, same_owner, share_branch, verbose;
 };
@@ -61,12 +71,6 @@ enum kind {
     NUMBER,       /* uint64_t, 1 or more; 0 = not given */
     CHOICE,       /* unsigned, the value of a word */
     LIST_OF_TEXT, /* struct list */
-};
-
-/* struct choice: a word that an option takes; the last has none. */
-struct choice {
-    const char *word;
-    unsigned value; /* 0 for the default */
 };
 
 /* struct row: an option. */
@@ -96,6 +100,7 @@ struct verb {
     bool gives;                    /* results get the group or owner of what they were made from */
     const struct row *const *rows; /* arrays of them; NULL after the last */
     const struct row *const *key_rows; /* the same, of what keys need; or NULL */
+    unsigned store_uses;               /* of enum store_use, where it has key_rows */
     const char *examples;              /* lines of a shell, or NULL */
 };
 
@@ -114,7 +119,8 @@ void options_visit(const struct verb *verb, const struct options *o,
 /* options_next walks the rows of a verb: begin with {0}; NULL after the last. */
 struct row_walk {
     size_t array, at;
-    bool keys; /* it has reached key_rows */
+    bool keys;   /* it has reached key_rows */
+    bool stores; /* and the rows of key stores */
 };
 const struct row *options_next(struct row_walk *w, const struct verb *verb);
 

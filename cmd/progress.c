@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "cmd/terminal.h"
 
 #define FIRST_MS 1000 /* nothing is shown before */
 #define LINE_MS 200   /* between two changes of the line */
@@ -44,21 +45,6 @@ void progress_at_once(unsigned files)
     now.at_once = files;
 }
 
-/* 1234567 as "1.2 MB". */
-static const char *human(char out[16], uint64_t n)
-{
-    static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
-    double v = (double)n;
-    size_t u = 0;
-
-    while (v >= 999.5 && u + 1 < sizeof units / sizeof *units) {
-        v /= 1000;
-        u++;
-    }
-    snprintf(out, 16, u == 0 || v >= 99.5 ? "%.0f %s" : "%.1f %s", v, units[u]);
-    return out;
-}
-
 /* Bytes in a second since the run began. */
 static uint64_t rate(uint64_t time)
 {
@@ -79,15 +65,17 @@ static int64_t left(uint64_t time)
 
 static void show_line(uint64_t time)
 {
-    char done[16], size[16], speed[16], eta[32] = "", files[32] = "";
+    char done[TERMINAL_SIZE_MAX], size[TERMINAL_SIZE_MAX], speed[TERMINAL_SIZE_MAX];
+    char eta[32] = "", files[32] = "";
 
     if (left(time) >= 0)
         snprintf(eta, sizeof eta, ", %" PRId64 " s left", left(time));
     if (now.files > 0)
-        snprintf(files, sizeof files, "%" PRIu64 " files done; ", now.files);
-    fprintf(stderr, "\r\033[K%s%s: %s%s%s, %s/s%s", files, now.name, human(done, now.bytes),
-            now.size > 0 ? " of " : "", now.size > 0 ? human(size, now.size) : "",
-            human(speed, rate(time)), eta);
+        snprintf(files, sizeof files, "%" PRIu64 " file%s done; ", now.files,
+                 now.files == 1 ? "" : "s");
+    fprintf(stderr, "\r\033[K%s%s: %s%s%s, %s/s%s", files, now.name, terminal_size(now.bytes, done),
+            now.size > 0 ? " of " : "", now.size > 0 ? terminal_size(now.size, size) : "",
+            terminal_size(rate(time), speed), eta);
     (void)fflush(stderr);
     now.line_shown = true;
 }
@@ -106,12 +94,22 @@ static void show_json(uint64_t time)
     json_decref(json);
 }
 
+/* A line that would be gone again before anybody has read it is not begun: that of one file that
+ * is almost done. Of several, and of a pipe, nobody knows. */
+static bool would_flash(uint64_t time)
+{
+    int64_t seconds = left(time);
+
+    return now.mode == LINE && now.shown == 0 && now.files == 0 && now.at_once <= 1 &&
+           seconds >= 0 && seconds * 1000 < FIRST_MS;
+}
+
 static void show(void)
 {
     uint64_t time = clock_ms(), since = time - now.shown;
 
     if (now.paused != 0 || time - now.begun < FIRST_MS ||
-        since < (now.mode == JSON ? JSON_MS : LINE_MS))
+        since < (now.mode == JSON ? JSON_MS : LINE_MS) || would_flash(time))
         return;
     now.shown = time;
     if (now.mode == JSON)
@@ -153,7 +151,8 @@ void progress_file_done(void)
         return;
     pthread_mutex_lock(&lock);
     now.files++;
-    show();
+    if (now.mode == JSON) /* a line that says no more than that would be cleared at once */
+        show();
     pthread_mutex_unlock(&lock);
 }
 

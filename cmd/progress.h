@@ -1,6 +1,7 @@
 /* progress: what a run that takes longer than a second shows on the terminal, on standard error:
- * files and bytes done, the rate, the time left. Nothing if that is not a terminal or with -q;
- * lines of JSON, once a second, with --progress=json. */
+ * files and bytes done, the rate, the time left. The time in which somebody is asked for a secret
+ * does not count, and a file that is almost done then begins no line. Nothing if that is not a
+ * terminal or with -q; lines of JSON, once a second, with --progress=json. */
 #ifndef BULLA_CMD_PROGRESS_H
 #define BULLA_CMD_PROGRESS_H
 

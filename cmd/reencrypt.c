@@ -93,8 +93,8 @@ const struct verb verb_reencrypt = {
     .rows = (const struct row *const[]){rows_key, rows_to, rows_generation, rows_suite, rows_batch,
                                         rows_json, rows_one_file_system, rows_follow, rows_jobs,
                                         rows_all, NULL},
-    .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_token,
-                                            rows_oaep, rows_kms, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_pin, NULL},
+    .store_uses = STORE_OPENS | STORE_SEALS,
     .examples =
         "  bulla reencrypt -k ./backup.ring --to ./backup.ring --to ./offsite.ring backup.tar.bulla\n",
 };

@@ -27,7 +27,7 @@ static struct result read_options(struct run *r, const struct options *o, struct
     r->rewrap.dry_run = o->dry_run;
     r->rewrap.preserve_times = o->preserve_times;
     r->rewrap.share_branch = o->share_branch;
-    r->session.env.token.rotating = true;
+    r->session.env.rotating = true;
     if (!common_keys(&r->session, o, true, err).ok)
         return FAIL;
     if (!common_keyset(&r->rewrap.to, &r->session.env, &o->to, err).ok ||
@@ -205,8 +205,8 @@ const struct verb verb_rewrap = {
     .rows =
         (const struct row *const[]){rows_key, rows_to, rows, rows_batch, rows_json,
                                     rows_one_file_system, rows_follow, rows_jobs, rows_all, NULL},
-    .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_token,
-                                            rows_oaep, rows_kms, NULL},
+    .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_pin, NULL},
+    .store_uses = STORE_OPENS | STORE_SEALS,
     .examples = "  bulla rewrap -k ./backup.ring --recursive upload\n"
                 "  bulla rewrap -k ./backup.ring --to ./offsite.ring data.tar.bulla\n"
                 "  bulla rewrap -k ./backup.ring --add ./offsite.ring backup.tar.bulla\n",

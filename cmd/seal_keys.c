@@ -10,6 +10,7 @@
 #include "base/host.h"
 #include "cmd/common.h"
 #include "cmd/key_source.h"
+#include "storage/registry.h"
 
 struct result seal_keys_context(struct context *out, const struct options *o,
                                 const struct config_choice *choice, struct err *err)
@@ -32,7 +33,7 @@ struct result seal_keys_path(const char *path, char **real, struct err *err)
     *real = NULL;
     if (descriptor_number(path) >= 0)
         return OK;
-    *real = realpath(path, NULL);
+    *real = storage_names(path) ? strdup(path) : realpath(path, NULL);
     if (*real != NULL)
         return OK;
     if (copy == NULL || other == NULL)

@@ -47,8 +47,8 @@ FALLIBLE seal_keys_context(struct context *out, const struct options *o,
                            const struct config_choice *choice, struct err *err);
 
 /* seal_keys_path gives the real path of a file, with every symbolic link followed, or of one that
- * is still to be made; the caller frees it. It is NULL for a descriptor. ERR_MISSING if the
- * directory is not there. */
+ * is still to be made, and the name of an object as it is; the caller frees it. It is NULL for a
+ * descriptor. ERR_MISSING if the directory is not there. */
 FALLIBLE seal_keys_path(const char *path, char **real, struct err *err);
 
 #endif

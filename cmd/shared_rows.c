@@ -80,22 +80,11 @@ const struct row rows_key[] = {
      "public key file, PATH#NAME or PATH#NAME:VERSION in a\n"
      "keyring, fd:N or <(COMMAND) for one that a descriptor\n"
      "brings, credential:NAME for one from systemd,\n"
-     "passphrase:[HINT], a pkcs11: URI, an ARN or alias/NAME\n"
-     "of AWS KMS, or a name from the config file; may be\n"
-     "repeated. BULLA_KEY stands in for a missing -k, and for\n"
-     "both the config file",
+     "passphrase:[HINT], another that 'bulla help keys' has,\n"
+     "or a name from the config file; may be repeated.\n"
+     "BULLA_KEY stands in for a missing -k, and for both the\n"
+     "config file",
      .use = USE_KEY},
-    {0},
-};
-
-const struct row rows_kms[] = {
-    {"endpoint", 0, "URL", TEXT, FIELD(endpoint),
-     "where AWS KMS is, in place of its usual address and of\n"
-     "AWS_ENDPOINT_URL_KMS"},
-    {"kms-timeout", 0, "SECONDS", NUMBER, FIELD(kms_timeout),
-     "how long one operation of AWS KMS may take, with its\n"
-     "retries (60)",
-     .most = COMMON_TIMEOUT_MAX, .unit = " seconds"},
     {0},
 };
 
@@ -105,16 +94,6 @@ const struct row rows_new_passphrase[] = {
      "BULLA_NEW_PASSPHRASE_FILE and bulla.new-passphrase"},
     {"new-passphrase-command", 0, "CMD", TEXT, FIELD(new_passphrase_command),
      "or from what a shell command prints"},
-    {0},
-};
-
-static const struct choice oaep_choices[] = {{"sha256", 0}, {"sha1", 1}, {NULL, 0}};
-
-const struct row rows_oaep[] = {
-    {"oaep", 0, "HASH", CHOICE, FIELD(oaep),
-     "sha256 (the default), or sha1 for tokens that can do\n"
-     "no other: the hash of RSA wraps",
-     .choices = oaep_choices},
     {0},
 };
 
@@ -191,23 +170,12 @@ const struct row rows_to[] = {
     {0},
 };
 
-const struct row rows_token[] = {
+const struct row rows_pin[] = {
     {"pin-fd", 0, "N", DESCRIPTOR, FIELD(pin_fd),
      "read the PIN of a token whose URI has no pin-source\n"
      "from a descriptor; otherwise from the file in\n"
      "BULLA_PIN_FILE, from the systemd credential bulla.pin,\n"
      "or the terminal"},
     {"pin-command", 0, "CMD", TEXT, FIELD(pin_command), "or from what a shell command prints"},
-    {"module", 0, "PATH", TEXT, FIELD(module),
-     "the PKCS#11 module of URIs that name none: an absolute\n"
-     "path or a name of p11-kit's; else BULLA_PKCS11_MODULE"},
-    {"module-args", 0, "TEXT", TEXT, FIELD(module_args),
-     "what the module is initialised with, which NSS needs;\n"
-     "else BULLA_PKCS11_INIT_ARGS"},
-    {"token-timeout", 0, "SECONDS", NUMBER, FIELD(token_timeout),
-     "give up on a module that is silent for so long (60)", .most = COMMON_TIMEOUT_MAX,
-     .unit = " seconds"},
-    {"allow-pin-in-uri", 0, NULL, FLAG, FIELD(allow_pin_in_uri),
-     "take pin-value in a URI, which others may see"},
     {0},
 };

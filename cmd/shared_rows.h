@@ -14,16 +14,14 @@ extern const struct row rows_generation[];
 extern const struct row rows_jobs[];
 extern const struct row rows_json[];
 extern const struct row rows_key[];
-extern const struct row rows_kms[];
 extern const struct row rows_new_passphrase[];
-extern const struct row rows_oaep[];
 extern const struct row rows_one_file_system[]; /* of a verb that walks */
 extern const struct row rows_output[];
 extern const struct row rows_passphrase[];
+extern const struct row rows_pin[];
 extern const struct row rows_require[]; /* what a file must have */
 extern const struct row rows_result[];  /* when it is durable, and what goes then */
 extern const struct row rows_suite[];
 extern const struct row rows_to[];
-extern const struct row rows_token[];
 
 #endif

@@ -487,7 +487,8 @@ const struct verb verb_status = {
     .operand = USE_READ,
     .rows = (const struct row *const[]){rows, rows_batch, rows_json, rows_one_file_system,
                                         rows_follow, rows_allow_empty, rows_all, NULL},
-    .key_rows = (const struct row *const[]){rows_token, rows_kms, NULL},
+    .key_rows = (const struct row *const[]){rows_pin, NULL},
+    .store_uses = STORE_OPENS,
     .examples = "  bulla status --recursive upload\n"
                 "  bulla status --recursive --needs ./backup.ring#backup:1 upload\n",
 };

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/host.h"
 #include "base/text.h"
@@ -13,6 +14,7 @@
 #include "keystore/redact.h"
 
 #define LINE_MAX_SIZE (2 * ERR_TEXT_MAX)
+#define PREFIX_MAX 40
 
 static bool quiet;
 static atomic_bool lost; /* something for standard output */
@@ -36,16 +38,50 @@ void terminal_quiet(bool q)
     quiet = q;
 }
 
+/* What a line is, how that is written in front of it, and in which colour: of the error the name
+ * of the program has it, for there is no word. */
+enum line_kind { LINE_ERROR, LINE_WARNING, LINE_NOTE, LINE_HINT };
+
+static const struct {
+    const char *before, *word, *after, *colour;
+} kinds[] = {
+    [LINE_ERROR] = {"", "bulla:", " ", "\033[1;31m"},
+    [LINE_WARNING] = {"bulla: ", "warning:", " ", "\033[1;33m"},
+    [LINE_NOTE] = {"", "bulla:", " ", ""},
+    [LINE_HINT] = {"bulla: ", "hint:", " ", "\033[36m"},
+};
+
+/* Only for people who see them, and have not said no (https://no-color.org). */
+static bool has_colours(void)
+{
+    const char *no = getenv("NO_COLOR"), *terminal = getenv("TERM");
+
+    return isatty(STDERR_FILENO) && (no == NULL || no[0] == '\0') && terminal != NULL &&
+           terminal[0] != '\0' && strcmp(terminal, "dumb") != 0;
+}
+
+static const char *prefix(enum line_kind kind, char out[PREFIX_MAX])
+{
+    bool coloured = kinds[kind].colour[0] != '\0' && has_colours();
+
+    snprintf(out, PREFIX_MAX, "%s%s%s%s%s", kinds[kind].before, coloured ? kinds[kind].colour : "",
+             kinds[kind].word, coloured ? "\033[0m" : "", kinds[kind].after);
+    return out;
+}
+
 /* Prints in one piece, so that the lines of several threads do not mix. */
-static void line(const char *kind, const char *text, const char *hint)
+static void line(enum line_kind kind, const char *text, const char *hint)
 {
     char escaped[TEXT_ESCAPED(LINE_MAX_SIZE)], more[TEXT_ESCAPED(ERR_HINT_MAX)];
+    char first[PREFIX_MAX], second[PREFIX_MAX] = "";
 
     text_escape(escaped, sizeof escaped, text, strlen(text));
     text_escape(more, sizeof more, hint, strlen(hint));
+    if (hint[0] != '\0')
+        (void)prefix(LINE_HINT, second);
     progress_clear();
-    fprintf(stderr, "bulla: %s%s\n%s%s%s", kind, escaped, hint[0] != '\0' ? "bulla: hint: " : "",
-            more, hint[0] != '\0' ? "\n" : "");
+    fprintf(stderr, "%s%s\n%s%s%s", prefix(kind, first), escaped, second, more,
+            hint[0] != '\0' ? "\n" : "");
 }
 
 static _Thread_local const char *about;
@@ -62,7 +98,7 @@ static void explain(void *arg, const char *text)
     (void)arg;
     snprintf(all, sizeof all, "%s%s%s%s", about != NULL ? "'" : "", about != NULL ? about : "",
              about != NULL ? "': " : "", text);
-    line("", all, "");
+    line(LINE_NOTE, all, "");
 }
 
 void terminal_verbose(void)
@@ -72,7 +108,7 @@ void terminal_verbose(void)
 
 int terminal_error(const struct err *err)
 {
-    line("", err->text, err->hint);
+    line(LINE_ERROR, err->text, err->hint);
     return (int)err->class;
 }
 
@@ -80,7 +116,7 @@ void terminal_warn(void *arg, const char *text)
 {
     (void)arg;
     if (!quiet)
-        line("warning: ", text, "");
+        line(LINE_WARNING, text, "");
 }
 
 void terminal_note(const char *fmt, ...)
@@ -93,7 +129,7 @@ void terminal_note(const char *fmt, ...)
     va_start(ap, fmt);
     err_format(text, sizeof text, fmt, ap);
     va_end(ap);
-    line("", text, "");
+    line(LINE_NOTE, text, "");
 }
 
 void terminal_print(const char *fmt, ...)
@@ -192,8 +228,25 @@ int terminal_finish(int status)
     progress_clear();
     if (fflush(output()) == 0 && !ferror(output()) && !lost)
         return status;
-    line("", "cannot write standard output", "");
+    line(LINE_ERROR, "cannot write standard output", "");
     return status == ERR_NONE ? ERR_FAILED : status;
+}
+
+const char *terminal_size(uint64_t bytes, char out[TERMINAL_SIZE_MAX])
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    double v = (double)bytes;
+    size_t u = 0;
+
+    for (; v >= 1023.5 && u + 1 < sizeof units / sizeof *units; u++)
+        v /= 1024;
+    snprintf(out, TERMINAL_SIZE_MAX, u == 0 || v >= 99.5 ? "%.0f %s" : "%.1f %s", v, units[u]);
+    return out;
+}
+
+bool terminal_has_reader(void)
+{
+    return isatty(standard_output_fd());
 }
 
 void terminal_fact(json_t *object, const char *name, const char *value)

@@ -3,6 +3,8 @@
  *     bulla: 'x.bulla': chunk 17 does not authenticate
  *     bulla: hint: what to do
  *
+ * On a terminal the first word has a colour, unless NO_COLOR is set.
+ *
  * Standard output has results only: data, JSON, or what the verb is asked to show. They are printed
  * here and not by printf, whose stream and descriptor 1 belong to whatever code of others prints.
  */
@@ -41,6 +43,13 @@ __attribute__((format(printf, 1, 2))) void terminal_print(const char *fmt, ...);
 
 /* terminal_show prints bytes from outside to standard output, escaped. */
 void terminal_show(const void *bytes, size_t size);
+
+/* terminal_size writes a number of bytes for people: 1234567 as "1.2 MiB". */
+#define TERMINAL_SIZE_MAX 16
+const char *terminal_size(uint64_t bytes, char out[TERMINAL_SIZE_MAX]);
+
+/* terminal_has_reader is true if standard output is a terminal, where a person reads. */
+bool terminal_has_reader(void);
 
 /* terminal_fact prints a name and a value, escaped, or puts them into object if that is not NULL.
  */

@@ -84,6 +84,14 @@ struct result context_add(struct context *context, const char *key, size_t key_s
     return OK;
 }
 
+struct result context_add_text(struct context *context, const char *text, struct err *err)
+{
+    const char *equals = strchr(text, '=');
+
+    return equals != NULL ? context_add(context, text, (size_t)(equals - text), equals + 1, err)
+                          : fail(err, ERR_USAGE, "'%s' is not K=V", text);
+}
+
 struct result context_copy(struct context *out, const struct context *context, struct err *err)
 {
     size_t size = context->count * sizeof *context->pairs;

@@ -47,6 +47,9 @@ struct context {
 FALLIBLE context_add(struct context *context, const char *key, size_t key_size, const char *value,
                      struct err *err);
 
+/* context_add_text is context_add for "KEY=VALUE"; ERR_USAGE too if the text is not that. */
+FALLIBLE context_add_text(struct context *context, const char *text, struct err *err);
+
 /* context_copy makes *out a copy, which the caller frees. */
 FALLIBLE context_copy(struct context *out, const struct context *context, struct err *err);
 void context_free(struct context *context);

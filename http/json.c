@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/host.h"
+#include "base/json_text.h"
 #include "http/wiping_allocator.h"
 
 void json_wipe(void)
@@ -13,13 +14,14 @@ void json_wipe(void)
 
 json_t *json_read(const struct http_answer *answer)
 {
-    json_t *json = json_loadb((const char *)answer->body.bytes, answer->body_size,
-                              JSON_REJECT_DUPLICATES, NULL);
+    json_t *json = NULL;
+    struct err ignored;
 
-    if (json != NULL && json_is_object(json))
-        return json;
-    json_decref(json);
-    return NULL;
+    if (!json_text_read(&json, answer->body.bytes, answer->body_size, &ignored).ok)
+        return NULL;
+    if (!json_is_object(json))
+        json_text_drop(&json);
+    return json;
 }
 
 const char *json_text(const json_t *object, const char *name)

@@ -10,7 +10,8 @@
  * program: other hosts set the allocators of their process themselves. */
 void json_wipe(void);
 
-/* json_read parses an answer; NULL if it is not a JSON object. The caller drops the reference. */
+/* json_read parses an answer; NULL if it is not a JSON object. The caller drops it by
+ * json_text_drop. */
 json_t *json_read(const struct http_answer *answer);
 
 /* json_text gives a member that is a string, or NULL. */

@@ -317,8 +317,8 @@ static void hint_at_slots(const struct keyset *keys, const struct envelope *e, s
         used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", what,
                                  s + 1 < e->slot_count ? ", " : "");
     }
-    err_hint(err, "%s%sit was sealed to %s, as 'bulla inspect' shows; -k names a key", doubt,
-             doubt[0] != '\0' ? "; " : "", list);
+    err_hint(err, "%s%sit was sealed to %s, as 'bulla inspect' shows%s", doubt,
+             doubt[0] != '\0' ? "; " : "", list, host_is_program() ? "; -k names a key" : "");
 }
 
 /* Why no key opened it. */

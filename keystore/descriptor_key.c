@@ -31,13 +31,13 @@ static struct result check(int fd, struct stat *file, struct err *err)
 
     if (flags < 0 || (flags & O_ACCMODE) == O_WRONLY || fstat(fd, file) != 0) {
         (void)fail(err, ERR_USAGE, "descriptor %d is not open for reading", fd);
-        err_hint(err, "open it where bulla is started: -k fd:%d %d<FILE", fd, fd);
+        err_hint_option(err, "open it where bulla is started: -k fd:%d %d<FILE", fd, fd);
         return FAIL;
     }
     if (S_ISREG(file->st_mode) || S_ISFIFO(file->st_mode) || S_ISSOCK(file->st_mode))
         return OK;
     (void)fail(err, ERR_USAGE, "descriptor %d is neither a file nor a pipe", fd);
-    err_hint(err, "a key comes from a file or a pipe: -k fd:%d %d<FILE", fd, fd);
+    err_hint_option(err, "a key comes from a file or a pipe: -k fd:%d %d<FILE", fd, fd);
     return FAIL;
 }
 

@@ -27,6 +27,20 @@ const struct slot_method key_pair_methods[] = {
     {0},
 };
 
+static const struct choice hashes[] = {{"sha256", 0}, {"sha1", 1}, {NULL, 0}};
+
+const struct store_option key_pair_options[] = {
+    {"oaep", "HASH", STORE_CHOICE, STORE_SEALS, .choices = hashes,
+     .help = "sha256 (the default), or sha1 for tokens that can do\n"
+             "no other: the hash of RSA wraps"},
+    {0},
+};
+
+bool key_pair_sha1(const struct store_settings *settings)
+{
+    return store_number(settings, &key_pair_options[0]) != 0;
+}
+
 static const struct view info = {(const uint8_t *)BRANCH_KEY_LABEL, sizeof BRANCH_KEY_LABEL - 1};
 
 bool key_pair_is_slot(const struct slot *slot)

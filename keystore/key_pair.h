@@ -23,6 +23,12 @@ extern const struct slot_field key_pair_spki_hash, key_pair_token_label, key_pai
     key_pair_key_label, key_pair_id;
 extern const struct slot_method key_pair_methods[];
 
+/* The option of both stores that wrap by public keys. */
+extern const struct store_option key_pair_options[];
+
+/* key_pair_sha1 is true if RSA is to wrap with SHA-1. */
+bool key_pair_sha1(const struct store_settings *settings);
+
 /* struct key_pair_hints: where the key lies, for people; each may be empty. */
 struct key_pair_hints {
     struct view token_label, token_serial, key_label, id;

@@ -10,10 +10,10 @@
 
 #include <sys/stat.h>
 
-#include "base/environment.h"
 #include "base/secret.h"
 #include "crypto/core.h"
 #include "crypto/slot.h"
+#include "keystore/store_option.h"
 
 struct keystore_ops;
 
@@ -21,23 +21,8 @@ struct keystore_ops;
 enum wanted {
     WANT_PASSPHRASE,
     WANT_NEW_PASSPHRASE, /* asked for twice on a terminal */
-    WANT_PIN,            /* of a token */
+    WANT_PIN,            /* which counts wrong tries */
     WANT_PIN_TYPED       /* its last try: from a person alone */
-};
-
-/* struct token_options: what the user said of tokens. Strings belong to others and may be NULL. */
-struct token_options {
-    const char *module, *module_args; /* where a reference names none */
-    unsigned timeout;                 /* seconds to wait for a module */
-    bool pin_in_uri, oaep_sha1;
-
-    /* There are other keys, and any of them will do: a token that is missing does not end the run,
-     * but only what needs it. */
-    bool may_be_away;
-
-    /* The run moves files to new versions: only then does a name without a version wrap by the
-     * highest. */
-    bool rotating;
 };
 
 /* struct store_state: what a store remembers for one host, from key to key. A store's own struct
@@ -79,10 +64,15 @@ struct keystore_env {
 
     bool seals; /* the run only seals: a key that is missing may be a new one */
 
-    const char *endpoint; /* of AWS KMS: a URL in place of the usual one, or NULL */
-    unsigned kms_timeout; /* seconds that an operation of it may take */
-    struct environment environment;
-    struct token_options token;
+    /* There are other keys, and any of them will do: one that is out of reach does not end the run,
+     * but only what needs it. */
+    bool may_be_away;
+
+    /* The run moves files to new versions: only then does a name without a version wrap by the
+     * highest. */
+    bool rotating;
+
+    struct store_settings settings; /* with the environment of the run */
 
     /* What a person should know though nothing failed. The text is not escaped. NULL drops it. */
     void (*warn)(void *arg, const char *text);
@@ -153,7 +143,8 @@ struct key_info {
     enum key_state state;
     uint64_t created;      /* seconds since 1970 */
     uint32_t rotate_after; /* days that a version should be active at most; 0 = not stated */
-    bool on_token;         /* it cannot be copied, and has no states nor times */
+    const char *lives; /* "on the token": where one lies that cannot be copied, and has no states
+                        * nor times; a constant, or NULL for one in a file */
 };
 
 /* struct key_wanted: a key to be made. */
@@ -298,17 +289,28 @@ struct keystore_scheme {
     const char *help; /* what that is */
 };
 
+/* struct store_variable: variables of the environment that a store or its libraries read by
+ * themselves, as the help has them; names of the last of a list is NULL. */
+struct store_variable {
+    const char *names, *help;
+};
+
 /* struct keystore: a store, as the list of all has it (keystore/stores.c). What it says of itself
  * is there in every build; what it does may not be. */
 struct keystore {
-    const char *title; /* for people: "AWS KMS"; NULL = it is not told of by itself */
+    const char
+        *title; /* for people, as in "no keyring key store"; NULL = it is not told of by itself */
     const struct keystore_scheme *schemes;
-    const struct slot_method *const *methods; /* lists of them; NULL after the last */
+    const struct slot_method *const *methods;  /* lists of them; NULL after the last */
+    const struct store_option *const *options; /* the same */
+    const struct store_variable *variables;    /* or NULL */
     enum keystore_reach reach;
     const struct keystore_ops *ops; /* NULL: not in this build */
     const struct keystore_admin *admin;
 
-    bool has_pin; /* a reference may have a PIN in it */
+    /* Gives a reference, of whatever store, with stars for what may be a secret in one of this; the
+     * caller frees it. NULL if memory is out. A NULL redact: a reference has no secrets. */
+    char *(*redact)(const char *reference);
 
     /* Whether a reference, without the prefix where that is stripped, is one for this store, where
      * several have one scheme: the first that takes it gets it. NULL = any is. */

@@ -1,22 +1,9 @@
-/* redact: key references as they may be printed, and the attributes of PKCS#11 URIs by which that
- * is decided. */
+/* redact: key references as they may be printed. */
 #ifndef BULLA_KEYSTORE_REDACT_H
 #define BULLA_KEYSTORE_REDACT_H
 
-#include <stdbool.h>
-
-#define PKCS11_SCHEME "pkcs11:"
-#define URI_ATTRIBUTES 17
-
-/* The attributes of RFC 7512, 2.3 and 2.4, that mean something for a key. */
-extern const struct uri_attribute {
-    const char *name;
-    bool query;  /* after the '?' */
-    bool secret; /* not to be shown */
-} uri_attributes[URI_ATTRIBUTES];
-
-/* redact_reference gives a reference as it may be printed, with stars for every value in a PKCS#11
- * URI, or what looks like one, that may be a PIN; the caller frees it. NULL if memory is out. */
+/* redact_reference gives a reference without what any key store takes for a secret in it, such as a
+ * PIN; the caller frees it. NULL if memory is out. */
 char *redact_reference(const char *reference);
 
 #endif

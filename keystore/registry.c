@@ -26,6 +26,66 @@ void registry_each(void (*visit)(void *arg, const struct keystore *store), void 
             visit(arg, *s);
 }
 
+/* Whether a list of options is a store's before this one: two may share it. */
+static bool is_known(const struct keystore *const *until, const struct store_option *list)
+{
+    for (const struct keystore *const *s = keystores; s != until; s++)
+        for (const struct store_option *const *known = (*s)->options; *known != NULL; known++)
+            if (*known == list)
+                return true;
+    return false;
+}
+
+void registry_options(void (*visit)(void *arg, const struct keystore *store,
+                                    const struct store_option *option),
+                      void *arg)
+{
+    for (const struct keystore *const *s = keystores; *s != NULL; s++)
+        for (const struct store_option *const *list = (*s)->options; *list != NULL; list++)
+            for (const struct store_option *o = *list; o->name != NULL && !is_known(s, *list); o++)
+                visit(arg, *s, o);
+}
+
+bool registry_has_option(const struct keystore *store, const struct store_option *option)
+{
+    for (const struct store_option *const *list = store->options; *list != NULL; list++)
+        for (const struct store_option *o = *list; o->name != NULL; o++)
+            if (o == option)
+                return true;
+    return false;
+}
+
+/* struct named_option: the option of a name. */
+struct named_option {
+    const char *name;
+    const struct store_option *found;
+};
+
+static void compare_name(void *arg, const struct keystore *store, const struct store_option *option)
+{
+    struct named_option *n = arg;
+
+    (void)store;
+    if (strcmp(option->name, n->name) == 0)
+        n->found = option;
+}
+
+const struct store_option *registry_option(const char *name)
+{
+    struct named_option n = {name, NULL};
+
+    registry_options(compare_name, &n);
+    return n.found;
+}
+
+void registry_set(struct store_settings *s, const char *name, const char *text, uint64_t number)
+{
+    const struct store_option *option = registry_option(name);
+
+    if (option != NULL)
+        store_set(s, option, text, number);
+}
+
 static struct result not_built(const struct keystore *store, const char *reference, struct err *err)
 {
     char *shown = redact_reference(reference);
@@ -40,14 +100,19 @@ static struct result not_built(const struct keystore *store, const char *referen
 /* It would be printed, or a file made of it. */
 struct result registry_check_no_pin(const char *reference, struct err *err)
 {
-    char *shown = redact_reference(reference);
     struct result r = OK;
 
-    if (shown == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
-    if (strcmp(shown, reference) != 0)
-        r = fail(err, ERR_USAGE, "key '%s' has what may be a PIN, but is no PKCS#11 URI", shown);
-    free(shown);
+    for (const struct keystore *const *s = keystores; *s != NULL && r.ok; s++) {
+        if ((*s)->redact == NULL)
+            continue;
+        char *shown = (*s)->redact(reference);
+        if (shown == NULL)
+            r = fail(err, ERR_FAILED, "out of memory");
+        else if (strcmp(shown, reference) != 0)
+            r = fail(err, ERR_USAGE, "key '%s' has what may be a PIN, but is no %s URI", shown,
+                     (*s)->title);
+        free(shown);
+    }
     return r;
 }
 
@@ -99,7 +164,7 @@ struct result registry_find(const struct keystore **store, const char **rest, co
     *store = find_store(reference, rest);
     if (*store == NULL)
         return fail(err, ERR_UNSUPPORTED, "key '%s': no key store takes it", reference);
-    if (!(*store)->has_pin && !registry_check_no_pin(reference, err).ok)
+    if ((*store)->redact == NULL && !registry_check_no_pin(reference, err).ok)
         return FAIL;
     return (*store)->ops != NULL ? OK : not_built(*store, reference, err);
 }

@@ -12,13 +12,27 @@ FALLIBLE registry_find(const struct keystore **store, const char **rest, const c
 /* registry_has_scheme is true if a reference begins by saying what kind it is of. */
 bool registry_has_scheme(const char *reference);
 
-/* registry_check_no_pin fails with ERR_USAGE if a reference that is to name no token may have a
+/* registry_check_no_pin fails with ERR_USAGE if a reference of a store without secrets may have a
  * PIN.
  */
 FALLIBLE registry_check_no_pin(const char *reference, struct err *err);
 
 /* registry_each calls visit for each key store that has a title. */
 void registry_each(void (*visit)(void *arg, const struct keystore *store), void *arg);
+
+/* registry_options calls visit for each option of all stores, once. */
+void registry_options(void (*visit)(void *arg, const struct keystore *store,
+                                    const struct store_option *option),
+                      void *arg);
+
+/* registry_has_option is true if an option is one of a store's. */
+bool registry_has_option(const struct keystore *store, const struct store_option *option);
+
+/* registry_option gives the option of a name; NULL if there is none. */
+const struct store_option *registry_option(const char *name);
+
+/* registry_set says something for the option of a name, as store_set. */
+void registry_set(struct store_settings *s, const char *name, const char *text, uint64_t number);
 
 /* registry_left_behind is true if a store left a thread behind in code of others, as of a module
  * that hangs: then the process must end without exit handlers, which take from that code what it

@@ -8,6 +8,11 @@
 #include "keystore/spki/spki.h"
 
 const struct keystore *const keystores[] = {
-    &spki_store, /* before keyrings, for it takes of their files those that are its own */
-    &keyring_store, &passphrase_store, &pkcs11_store, &awskms_store, &external_store, NULL,
+    &spki_store,       /* public keys in PEM files, which keyrings would take too */
+    &keyring_store,    /* keys in files */
+    &passphrase_store, /* keys made of what somebody knows */
+    &pkcs11_store,     /* keys on tokens */
+    &awskms_store,     /* keys of AWS KMS */
+    &external_store,   /* keys of the program around the library */
+    NULL,
 };

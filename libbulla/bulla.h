@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 /* BULLA_INIT begins a struct: struct bulla_input in = {BULLA_INIT(struct bulla_input), .fd = 3}; */
-#define BULLA_INIT(type) sizeof(type)
+#define BULLA_INIT(type) .size = sizeof(type)
 
 /* enum bulla_status: what became of a call, and what a callback returns. The numbers are the exit
  * statuses of the program bulla. More may be added, none changes. */

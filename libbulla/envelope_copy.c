@@ -55,7 +55,7 @@ static struct result prove(struct session *s, const struct place *body, const st
 
     if (s->keys.count == 0) {
         (void)fail(err, ERR_POLICY, "'%s' has no whole envelope of its own", body->path);
-        err_hint(err, "-k KEY proves that this one belongs to it");
+        err_hint_option(err, "-k KEY proves that this one belongs to it");
         return FAIL;
     }
     if (!place_open_file(body, false, &fd, &opened, err).ok)
@@ -92,7 +92,7 @@ static struct result check(const struct place *body, const struct envelope *now,
         return FAIL;
     if (now->sequence > e->sequence && !same_slots(now, e) && !force) {
         (void)fail(err, ERR_POLICY, "'%s' has a newer envelope", body->path);
-        err_hint(err, "--force puts the older one in all the same");
+        err_hint_option(err, "--force puts the older one in all the same");
         return FAIL;
     }
     /* After the last number comes the first: until both copies have it, the one that is there still

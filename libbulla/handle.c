@@ -11,8 +11,6 @@
 #include "libbulla/callback.h"
 #include "libbulla/external_key.h"
 
-#define TIMEOUT 60 /* seconds that a token or a service gets */
-
 const char *bulla_version(void)
 {
     return BULLA_VERSION;
@@ -103,14 +101,14 @@ static void fill_env(struct keystore_env *env, struct bulla *b)
     env->states = &b->states;
     env->passphrase = ask_secret;
     env->warn = warn;
-    env->environment = (struct environment){variable, b};
+    env->settings.environment = (struct environment){variable, b};
     env->kdf_memory_kib =
         o->passphrase_memory_kib != 0 ? o->passphrase_memory_kib : KDF_MEMORY_KIB_ALLOWED;
-    env->endpoint = o->kms_endpoint;
-    env->kms_timeout = o->kms_timeout != 0 ? o->kms_timeout : TIMEOUT;
-    env->token.module = o->token_module;
-    env->token.timeout = o->token_timeout != 0 ? o->token_timeout : TIMEOUT;
-    env->token.may_be_away = o->key_count > 1;
+    registry_set(&env->settings, "endpoint", o->kms_endpoint, 0);
+    registry_set(&env->settings, "kms-timeout", NULL, o->kms_timeout);
+    registry_set(&env->settings, "module", o->token_module, 0);
+    registry_set(&env->settings, "token-timeout", NULL, o->token_timeout);
+    env->may_be_away = o->key_count > 1;
 }
 
 static struct result fill_host(struct bulla *b, struct err *err)
@@ -187,7 +185,9 @@ static void drop(struct bulla *b)
     (void)host_enter(before);
     host_end(&b->host);
     pthread_mutex_destroy(&b->turn);
-    free(b);
+    b->options = (struct bulla_options){0};
+    if (!registry_left_behind()) /* a thread in the code of a module that hangs may look at it */
+        free(b);
 }
 
 static struct result check_external(const struct bulla_options *o, struct err *err)
@@ -250,13 +250,9 @@ void bulla_resume(struct bulla *handle)
 struct result handle_context(struct context *context, const char *const *pairs, size_t count,
                              struct err *err)
 {
-    for (size_t i = 0; i < count; i++) {
-        const char *equals = strchr(pairs[i], '=');
-        if (equals == NULL)
-            return fail(err, ERR_USAGE, "'%s' is not KEY=VALUE", pairs[i]);
-        if (!context_add(context, pairs[i], (size_t)(equals - pairs[i]), equals + 1, err).ok)
+    for (size_t i = 0; i < count; i++)
+        if (!context_add_text(context, pairs[i], err).ok)
             return FAIL;
-    }
     return OK;
 }
 

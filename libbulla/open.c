@@ -75,8 +75,8 @@ static struct result read_beside_object(struct sealed *f, const struct session *
         return FAIL;
     if (!object_source_open(&remote, &f->beside_object, &why).ok) {
         if (why.class == ERR_MISSING)
-            err_hint(err, "if it was sealed with --detach, '%s' belongs beside it",
-                     f->beside_object.path);
+            err_hint_option(err, "if it was sealed with --detach, '%s' belongs beside it",
+                            f->beside_object.path);
         else
             *err = why;
         return FAIL;
@@ -101,7 +101,8 @@ static struct result read_beside(struct sealed *f, const struct session *s,
         !place_stat(&f->beside, &st, &there, &why).ok)
         return FAIL;
     if (!there) {
-        err_hint(err, "if it was sealed with --detach, '%s' belongs beside it", f->beside.path);
+        err_hint_option(err, "if it was sealed with --detach, '%s' belongs beside it",
+                        f->beside.path);
         return FAIL;
     }
     if (!read_separate(f, s, &f->beside, true, err).ok)
@@ -426,9 +427,11 @@ struct result open_file(struct session *s, const struct open_options *options,
     const struct stat *like = from->body != NULL ? &f->st : NULL;
     const struct inputs inputs = {&f->st, f->separate ? &f->envelope_st : NULL, s};
 
-    if (options->remove_source && (f->remote != NULL || !S_ISREG(f->st.st_mode)))
+    if (options->remove_source && (from->body == NULL || f->remote != NULL))
         return fail(err, ERR_FAILED, "'%s' is not a regular file and is not removed",
                     f->source.name);
+    if (options->remove_source && !place_removable(from->body, &f->st, err).ok)
+        return FAIL;
     if (!output_open(&output, out, options->outlet, options->replace, &inputs, err).ok ||
         (!options->allow_wider && !output_guard(&output, like, options->whose, err).ok) ||
         !open_stream(s, options, f, output.sink, size, err).ok ||

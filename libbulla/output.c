@@ -33,7 +33,7 @@ static void hint(const struct stat *st, bool replace, struct err *err)
     if (!S_ISREG(st->st_mode))
         err_hint(err, "name a new or a regular file, or - for standard output");
     else if (!replace)
-        err_hint(err, "--force replaces it, -o names another");
+        err_hint_option(err, "--force replaces it, -o names another");
 }
 
 static struct result open_outlet(struct output *o, const struct outlet *outlet,
@@ -127,8 +127,8 @@ struct result output_guard(const struct output *o, const struct stat *like, enum
 {
     if (!o->file.open || atomic_file_guard(&o->file, regular(like), whose, err).ok)
         return OK;
-    err_hint(err,
-             "mount it so that its files are yours alone, as with umask=077, or accept this with "
+    err_hint_option(
+        err, "mount it so that its files are yours alone, as with umask=077, or accept this with "
              "--allow-wider");
     return FAIL;
 }

@@ -54,7 +54,7 @@ static struct result check_given(struct session *s, const struct envelope *e, st
             return FAIL;
         }
         (void)fail(err, ERR_POLICY, "it is sealed to keys that were not given");
-        err_hint(err, "--to names the keys that it shall have");
+        err_hint_option(err, "--to names the keys that it shall have");
         return FAIL;
     }
     return OK;

@@ -264,7 +264,7 @@ static struct result check_owner(struct work *w, const struct target *t, struct 
                "its slot of %s does not open it, and may have been put there by "
                "anybody",
                what);
-    err_hint(err, "--add makes that key one of its keys; --remove drops the slot");
+    err_hint_option(err, "--add makes that key one of its keys; --remove drops the slot");
     return FAIL;
 }
 
@@ -280,7 +280,7 @@ static struct result check_other(struct work *w, const struct target *t, struct 
                "its slots were changed by somebody who does not have its branch key, and that of "
                "%s cannot be checked",
                what);
-    err_hint(err, "-k gives that key too; --to gives it new slots and drops all others");
+    err_hint_option(err, "-k gives that key too; --to gives it new slots and drops all others");
     return FAIL;
 }
 
@@ -349,7 +349,7 @@ static struct result wrap_old_branch(struct work *w, struct err *err)
             (void)fail(err, ERR_POLICY,
                        "not all of its keys are given, so an added key would open every file of "
                        "its branch");
-            err_hint(err, "-k gives the other keys; --share-branch accepts that");
+            err_hint_option(err, "-k gives the other keys; --share-branch accepts that");
             return FAIL;
         }
         sure = sure || t->key != NULL || !slot_moves(t->old);
@@ -360,7 +360,7 @@ static struct result wrap_old_branch(struct work *w, struct err *err)
     }
     if (!sure) {
         (void)fail(err, ERR_POLICY, "no key would be left that was seen to open it");
-        err_hint(err, "-k gives the keys that shall stay");
+        err_hint_option(err, "-k gives the keys that shall stay");
         return FAIL;
     }
     w->plan->stays = true;

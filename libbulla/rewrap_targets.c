@@ -168,7 +168,7 @@ struct result targets_find(struct work *w, struct err *err)
         return FAIL;
     if (w->count == 0) {
         (void)fail(err, ERR_POLICY, "no key would be left to open it");
-        err_hint(err, "--add another first");
+        err_hint_option(err, "--add another first");
         return FAIL;
     }
     return OK;

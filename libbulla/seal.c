@@ -211,8 +211,8 @@ static struct result expected_size(const struct seal_place *at, struct source *s
 
 /* What must not be removed is not sealed either: whoever asked takes it for gone. */
 static struct result check_source(struct session *s, const struct seal_options *options,
-                                  const struct source *source, const struct stat *st,
-                                  struct err *err)
+                                  const struct seal_place *at, const struct source *source,
+                                  const struct stat *st, struct err *err)
 {
     bool keyring = keyset_lives_in(keys_for(s, options), st);
 
@@ -222,8 +222,10 @@ static struct result check_source(struct session *s, const struct seal_options *
             "'%s' is the keyring that is used: a keyring sealed to itself cannot be opened "
             "without it",
             source->name);
-    if (options->remove_source && !S_ISREG(st->st_mode))
-        return fail(err, ERR_FAILED, "'%s' is not a regular file and is not removed", source->name);
+    if (options->remove_source && at->source == NULL)
+        return fail(err, ERR_USAGE, "%s is not removed", source->name);
+    if (options->remove_source && !place_removable(at->source, st, err).ok)
+        return FAIL;
     if (options->remove_source && keyring)
         return fail(err, ERR_FAILED, "'%s' is the keyring that is used and is not removed",
                     source->name);
@@ -287,7 +289,7 @@ struct result seal_file(struct session *s, const struct seal_options *options,
     if (!open_source(at, &source, &owned, &st, err).ok)
         return FAIL;
     const struct inputs inputs = {&st, NULL, s, options->keys};
-    if (!check_source(s, options, &source, &st, err).ok ||
+    if (!check_source(s, options, at, &source, &st, err).ok ||
         !outputs_open(&outputs, options, at, &inputs, err).ok ||
         (at->start != NULL && !at->start(at->start_arg, &source, err).ok))
         return FAIL;

@@ -8,6 +8,8 @@ import subprocess
 
 import pytest
 
+from schemas import check_lines
+
 SANITIZED = os.environ.get("BULLA_SANITIZED") == "1"
 TIMEOUT = 300  # seconds a test may take, on a machine that is busy with others
 HEX_RUN = 24  # digits of a key in a row that may not be printed
@@ -44,6 +46,7 @@ class Bulla:
             pytest.exit(f"BULLA must be the absolute path of the program to test, not {self.program!r}", returncode=2)
         self.home, self.keys, self.work = tmp / "home", tmp / "keys", tmp / "work"
         self.secrets, self.started = set(), []
+        self.has_schemas = True  # docs/json knows all that it may print
         for folder in (self.home, self.keys, self.work):
             folder.mkdir()
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(self.home), "LC_ALL": "C"}
@@ -59,6 +62,8 @@ class Bulla:
         done = subprocess.run([*under, *self.command(args)], **self.setting(env), **{**pipes, **how})
         self.check(done.stdout or b"", done.stderr or b"")
         expect(done.returncode, status, done.stderr)
+        if self.has_schemas:
+            check_lines(args, done.stdout or b"", done.stderr or b"")
         return done
 
     def start(self, *args, env=None, under=(), **how):

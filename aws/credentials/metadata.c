@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "base/json_text.h"
 #include "base/secret_file.h"
 #include "http/wiping_allocator.h"
 
@@ -124,7 +125,7 @@ struct result container_credentials(const struct aws *aws, struct credentials *o
 {
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
     char *token WIPING_CLEANUP = NULL;
-    json_auto_t *json = NULL;
+    json_t *json JSON_TEXT_CLEANUP = NULL;
     struct http_place place;
     char url[CONTAINER_URL_MAX + 1];
 
@@ -254,7 +255,7 @@ static struct result role_credentials(const struct aws *aws, const char *root, c
                                       struct credentials *out, bool *found, struct err *err)
 {
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
-    json_auto_t *json = NULL;
+    json_t *json JSON_TEXT_CLEANUP = NULL;
     char url[600], role[ROLE_MAX + 1], source[CREDENTIALS_SOURCE_MAX];
 
     snprintf(url, sizeof url, "%s" ROLE_PATH, root);

@@ -4,6 +4,7 @@
 
 #include "aws/credentials/shell_words.h"
 #include "base/host.h"
+#include "base/json_text.h"
 
 /* Takes what the program prints in the form of an answer by http, so that it is parsed like one. */
 static struct result run(const struct aws *aws, const struct words *words,
@@ -29,7 +30,7 @@ struct result process_credentials(const struct aws *aws, const char *command, co
 {
     struct words words __attribute__((cleanup(words_free))) = {0};
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
-    json_auto_t *json = NULL;
+    json_t *json JSON_TEXT_CLEANUP = NULL;
 
     if (!words_split(&words, command, err).ok || !run(aws, &words, &answer, err).ok) {
         err_context(err, "%s", source);

@@ -1,4 +1,5 @@
 #include "keystore/awskms/awskms.h"
+#include "keystore/awskms/options.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -36,12 +37,14 @@ static struct result find_service(struct kms_master *k, struct err *err)
 
     chain_region(&account->chain, kms->region);
     kms->calls = &k->key.calls;
-    return aws_endpoint(kms->url, &account->aws, "kms", kms->region, k->env->endpoint, err);
+    return aws_endpoint(kms->url, &account->aws, "kms", kms->region,
+                        store_text(&k->env->settings, &awskms_options[AWSKMS_ENDPOINT]), err);
 }
 
 static struct result awskms_open(struct master_key **out, const struct keystore_env *env,
                                  const char *reference, struct err *err)
 {
+    unsigned timeout = (unsigned)store_number(&env->settings, &awskms_options[AWSKMS_TIMEOUT]);
     struct kms_master *k = calloc(1, sizeof *k);
 
     if (k == NULL)
@@ -49,7 +52,7 @@ static struct result awskms_open(struct master_key **out, const struct keystore_
     k->key.ops = &awskms_ops;
     k->env = env;
     if (!key_name_parse(&k->name, reference, err).ok ||
-        !account_open(&k->kms.account, &env->environment, env->kms_timeout, err).ok ||
+        !account_open(&k->kms.account, &env->settings.environment, timeout, err).ok ||
         !find_region(k, err).ok || !find_service(k, err).ok) {
         awskms_close(&k->key);
         return FAIL;

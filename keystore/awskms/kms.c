@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/host.h"
+#include "base/json_text.h"
 #include "base/text.h"
 #include "http/wiping_allocator.h"
 
@@ -73,7 +74,7 @@ static struct result refused(const struct call *call, const struct question *q,
     call_refused(call, f, err);
     err_context(err, "key '%s'", q->key_id);
     if (f->class == ERR_STORE)
-        err_hint(err, "the service may answer later; --kms-timeout is how long to try");
+        err_hint_option(err, "the service may answer later; --kms-timeout is how long to try");
     else if (kind == KMS_DENIED)
         err_hint(err, "a policy must allow %s, for this caller and this encryption context",
                  q->op->permission);
@@ -234,11 +235,11 @@ static struct result take_blob(struct blob *blob, const json_t *answer, const ch
 struct result kms_encrypt(struct kms *kms, const struct kms_request *request,
                           const struct secret *secret, struct kms_reply *reply, struct err *err)
 {
-    json_auto_t *answer = NULL;
+    json_t *answer JSON_TEXT_CLEANUP = NULL;
     char *plain WIPING_CLEANUP = to_base64(secret->bytes, secret->size);
-    json_auto_t *asked = json_pack("{s:s, s:s, s:o, s:o*}", "KeyId", request->key_id, "Plaintext",
-                                   plain, "EncryptionContext", context_json(request->branch),
-                                   "DryRun", dry(request->dry_run));
+    json_t *asked JSON_TEXT_CLEANUP = json_pack(
+        "{s:s, s:s, s:o, s:o*}", "KeyId", request->key_id, "Plaintext", plain, "EncryptionContext",
+        context_json(request->branch), "DryRun", dry(request->dry_run));
     const struct question q = {&encrypt_operation, request->key_id, asked, plain};
 
     if (!ask(kms, &q, &answer, &reply->refusal, err).ok)
@@ -263,11 +264,11 @@ static struct result take_plain(struct secret *secret, const json_t *answer, con
 struct result kms_decrypt(struct kms *kms, const struct kms_request *request,
                           struct kms_reply *reply, struct secret *secret, struct err *err)
 {
-    json_auto_t *answer = NULL;
+    json_t *answer JSON_TEXT_CLEANUP = NULL;
     char *blob WIPING_CLEANUP = to_base64(request->wrapped.bytes, request->wrapped.size);
-    json_auto_t *asked = json_pack("{s:s, s:s, s:o, s:o*}", "KeyId", request->key_id,
-                                   "CiphertextBlob", blob, "EncryptionContext",
-                                   context_json(request->branch), "DryRun", dry(request->dry_run));
+    json_t *asked JSON_TEXT_CLEANUP = json_pack(
+        "{s:s, s:s, s:o, s:o*}", "KeyId", request->key_id, "CiphertextBlob", blob,
+        "EncryptionContext", context_json(request->branch), "DryRun", dry(request->dry_run));
     const struct question q = {&decrypt_operation, request->key_id, asked, NULL};
 
     if (!ask(kms, &q, &answer, &reply->refusal, err).ok ||
@@ -279,12 +280,12 @@ struct result kms_decrypt(struct kms *kms, const struct kms_request *request,
 struct result kms_reencrypt(struct kms *kms, const struct kms_request *request,
                             struct kms_reply *reply, struct err *err)
 {
-    json_auto_t *answer = NULL;
+    json_t *answer JSON_TEXT_CLEANUP = NULL;
     char *old WIPING_CLEANUP = to_base64(request->wrapped.bytes, request->wrapped.size);
     const char *from = request->key_id, *to = request->to;
     char keys[2 * SLOT_KEY_ARN_MAX + 8]; /* either may be what is wrong */
     bool same = strcmp(from, to) == 0;
-    json_auto_t *asked =
+    json_t *asked JSON_TEXT_CLEANUP =
         json_pack("{s:s, s:s, s:s, s:o, s:o, s:o*}", "SourceKeyId", from, "DestinationKeyId", to,
                   "CiphertextBlob", old, "SourceEncryptionContext", context_json(request->branch),
                   "DestinationEncryptionContext", context_json(request->branch), "DryRun",
@@ -301,9 +302,9 @@ struct result kms_reencrypt(struct kms *kms, const struct kms_request *request,
 struct result kms_describe(struct kms *kms, const char *key_id, struct kms_key *key,
                            struct err *err)
 {
-    json_auto_t *request = json_pack("{s:s}", "KeyId", key_id);
+    json_t *request JSON_TEXT_CLEANUP = json_pack("{s:s}", "KeyId", key_id);
     const struct question q = {&describe_operation, key_id, request, NULL};
-    json_auto_t *answer = NULL;
+    json_t *answer JSON_TEXT_CLEANUP = NULL;
     enum kms_refusal refusal;
     struct kms_key k = {0};
 

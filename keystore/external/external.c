@@ -7,5 +7,6 @@ static const struct keystore_scheme none[] = {{0}};
 const struct keystore external_store = {
     .schemes = none,
     .methods = (const struct slot_method *const[]){external_methods, NULL},
+    .options = (const struct store_option *const[]){NULL},
     .admin = &keystore_no_admin,
 };

@@ -355,6 +355,7 @@ const struct keystore keyring_store = {
     .title = "keyring",
     .schemes = schemes,
     .methods = (const struct slot_method *const[]){keyring_methods, NULL},
+    .options = (const struct store_option *const[]){NULL},
     .reach = REACH_FILES,
     .ops = &keyring_ops,
     .admin = &admin,

@@ -5,11 +5,11 @@
 #include <unistd.h>
 
 #include "base/descriptor.h"
+#include "base/json_text.h"
 #include "base/secret_file.h"
 #include "base/text.h"
 #include "base/trusted.h"
 #include "keystore/descriptor_key.h"
-#include "keystore/keyring/json_text.h"
 #include "keystore/keyring/secret_json.h"
 
 #define LAYOUT 1

@@ -35,7 +35,8 @@ struct result ring_access_open(const struct place *place, int *out, struct stat 
     if (socket || !S_ISREG(st->st_mode)) {
         (void)fail(err, ERR_POLICY, "keyring '%s' is not a regular file", place->path);
         if (!socket && S_ISFIFO(st->st_mode))
-            err_hint(err, "open the pipe where bulla is started: -k fd:3 3<'%s'", place->path);
+            err_hint_option(err, "open the pipe where bulla is started: -k fd:3 3<'%s'",
+                            place->path);
         return FAIL;
     }
     *out = fd;

@@ -8,13 +8,13 @@
 
 #include "base/atomic_file.h"
 #include "base/descriptor.h"
+#include "base/json_text.h"
 #include "base/medium.h"
 #include "base/secret_file.h"
 #include "base/stream.h"
 #include "base/text.h"
 #include "keystore/descriptor_key.h"
 #include "keystore/key_age.h"
-#include "keystore/keyring/json_text.h"
 #include "keystore/keyring/ring_access.h"
 #include "keystore/keyring/secret_json.h"
 

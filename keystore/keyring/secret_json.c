@@ -1,12 +1,11 @@
 #include "keystore/keyring/secret_json.h"
 
 #include <pthread.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/host.h"
-#include "keystore/keyring/json_text.h"
+#include "base/json_text.h"
 
 /* What jansson needs, and to spare: for its copies of the text, and for each value. */
 #define ROOM(size, values) (8 * (size_t)(size) + 272 * (size_t)(values) + 65536)
@@ -94,22 +93,8 @@ struct result secret_json_read(json_t **json, const void *text, size_t size, str
                : FAIL;
 }
 
-static void wipe(json_t *json)
-{
-    const char *key;
-    json_t *value;
-    size_t i;
-
-    if (json_is_string(json))
-        sodium_memzero((char *)(uintptr_t)json_string_value(json), json_string_length(json));
-    json_object_foreach(json, key, value) wipe(value);
-    json_array_foreach(json, i, value) wipe(value);
-}
-
 void secret_json_drop(json_t **json)
 {
-    if (arena.bytes == NULL)
-        wipe(*json);
-    json_decref(*json);
+    json_text_drop(json);
     secret_json_end();
 }

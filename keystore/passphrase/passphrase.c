@@ -109,7 +109,7 @@ static struct result within_budget(const struct passphrase *p, const struct kdf_
         return OK;
     (void)fail(err, ERR_POLICY, "its passphrase slots cost more than %llu KiB times passes",
                (unsigned long long)limit);
-    err_hint(err, "--max-kdf-mem MIB allows more than %u KiB", p->env->kdf_memory_kib);
+    err_hint_option(err, "--max-kdf-mem MIB allows more than %u KiB", p->env->kdf_memory_kib);
     return FAIL;
 }
 
@@ -204,6 +204,7 @@ const struct keystore passphrase_store = {
     .title = "passphrase",
     .schemes = schemes,
     .methods = (const struct slot_method *const[]){passphrase_methods, NULL},
+    .options = (const struct store_option *const[]){NULL},
     .reach = REACH_FILES,
     .ops = &passphrase_ops,
     .admin = &keystore_no_admin,

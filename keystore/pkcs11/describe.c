@@ -86,7 +86,7 @@ static void use_facts(struct token_job *job, struct token *t, const struct token
     bool in_sight;
     bool usable = key->secret ? aes_key_method(t, key, &method, &err).ok
                               : token_keys_fit(t, key, &in_sight, &err).ok;
-    bool sha1 = job->reference->env.token.oaep_sha1;
+    bool sha1 = key_pair_sha1(&job->reference->env.settings);
 
     if (!key->secret && !token_keys_private(t, key, &halves, &none).ok)
         halves.count = 0;

@@ -9,7 +9,7 @@ void key_reference_drop(struct key_reference *n)
 {
     if (n == NULL || atomic_fetch_sub(&n->holders, 1) > 1)
         return;
-    module_put(n->module, n->env.token.timeout);
+    module_put(n->module, n->options.timeout);
     refused_tokens_drop(n->login.refused);
     crypto_free(&n->crypto);
     token_keys_free(&n->keys);
@@ -28,6 +28,7 @@ static struct key_reference *make(const struct keystore_env *env, struct err *er
     n->key.ops = &pkcs11_ops;
     n->holders = 1;
     n->env = *env;
+    n->options = token_options_read(&env->settings);
     n->crypto = crypto_share(env->crypto);
     n->login = (struct login){.uri = &n->uri, .env = &n->env};
     return n;
@@ -41,8 +42,8 @@ struct result key_reference_new(struct key_reference **out, const struct keystor
     if (n == NULL)
         return FAIL;
     if (!refused_tokens_of(&n->login.refused, env->states, &pkcs11_ops, err).ok ||
-        !uri_read(&n->uri, reference, &env->token, err).ok ||
-        !module_get(&n->module, &n->uri, &env->token, err).ok) {
+        !uri_read(&n->uri, reference, &n->options, err).ok ||
+        !module_get(&n->module, &n->uri, &n->options, err).ok) {
         key_reference_drop(n);
         return FAIL;
     }
@@ -174,7 +175,7 @@ struct result key_reference_one(struct key_reference *n, const struct token_key 
     if (n->keys.count > 1) {
         if (!n->keys.family)
             return token_keys_many(&n->keys, n->token, &n->uri, err);
-        return n->env.token.rotating ? newest(n, key, err) : several_versions(n, err);
+        return n->env.rotating ? newest(n, key, err) : several_versions(n, err);
     }
     *key = &n->keys.list[0];
     return OK;

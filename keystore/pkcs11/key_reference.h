@@ -13,6 +13,7 @@ struct key_reference {
     atomic_uint holders;     /* its host, and each job with it that is not freed */
     struct keystore_env env; /* the host's; the functions and strings are for its thread */
     struct crypto *crypto;   /* that of env, held until no job is left that uses it */
+    struct token_options options;
     struct login login;
     struct uri uri;
     struct module *module;

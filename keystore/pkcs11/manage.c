@@ -57,7 +57,7 @@ static struct result make(struct token_job *job, const char *name, unsigned vers
         !generate_key(n->token, kind, label, id, err).ok)
         return FAIL;
     job->info = (struct key_info){
-        .kind = generate_key_kind_name(kind), .version = version, .on_token = true};
+        .kind = generate_key_kind_name(kind), .version = version, .lives = "on the token"};
     memcpy(job->info.name, label, strlen(label) + 1);
     text_hex(job->info.id, id, sizeof id);
     return OK;

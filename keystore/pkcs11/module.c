@@ -68,7 +68,7 @@ bool module_do(struct module *module, struct job *job, unsigned timeout, struct 
     if (worker_do(module->worker, job, timeout, err))
         return true;
     if (err->class == ERR_STORE)
-        err_hint(err, "--token-timeout lets it take longer");
+        err_hint_option(err, "--token-timeout lets it take longer");
     return false;
 }
 
@@ -126,8 +126,8 @@ static struct result load(struct loaded *l, CK_C_GetFunctionList *get, struct er
     (void)module_back(&l->module, CKR_OK);
     if (l->handle == NULL) {
         (void)fail(err, ERR_STORE, "cannot load PKCS#11 module: %s", dlerror());
-        err_hint(err, "install it, or name another by module-path, --module or "
-                      "BULLA_PKCS11_MODULE");
+        err_hint_option(err, "install it, or name another by module-path, --module or "
+                             "BULLA_PKCS11_MODULE");
         return FAIL;
     }
     void *symbol = dlsym(l->handle, "C_GetFunctionList");
@@ -176,8 +176,8 @@ static struct result start(struct loaded *l, struct err *err)
     if (rv == CKR_OK)
         return OK;
     (void)ckr_fail(err, rv, "PKCS#11 module '%s': C_Initialize", l->path);
-    err_hint(err,
-             "this user may have no right to read its settings or tokens (SoftHSM finds them by "
+    err_hint_option(
+        err, "this user may have no right to read its settings or tokens (SoftHSM finds them by "
              "SOFTHSM2_CONF); some modules want --module-args (BULLA_PKCS11_INIT_ARGS), NSS for "
              "one");
     return FAIL;

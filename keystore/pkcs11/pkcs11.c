@@ -43,7 +43,7 @@ static struct result open_away(struct key_reference **out, const struct keystore
 {
     struct err why = *err;
 
-    if (!env->token.may_be_away || (why.class != ERR_STORE && why.class != ERR_NO_KEY) ||
+    if (!env->may_be_away || (why.class != ERR_STORE && why.class != ERR_NO_KEY) ||
         !key_reference_away(out, env, &why, err).ok)
         return FAIL;
     if (env->warn != NULL)
@@ -171,7 +171,7 @@ static struct result wrap_pair(struct token_job *job, const struct token_key *ke
                                    view_text(n->token->serial),
                                    view_text(key->label),
                                    {key->id, key->id_size}};
-    bool sha1 = n->env.token.oaep_sha1;
+    bool sha1 = key_pair_sha1(&n->env.settings);
 
     if (!key_pair_wrap(&key->spki, n->crypto, &hints, sha1, branch, &job->branch_key, &job->slot,
                        err)

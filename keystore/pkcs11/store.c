@@ -1,10 +1,16 @@
 #include "keystore/pkcs11/store.h"
 
+#include "keystore/pkcs11/options.h"
+#include "keystore/pkcs11/redact_uri.h"
 #include "keystore/pkcs11/slots.h"
-#include "keystore/redact.h"
 
 static const struct keystore_scheme schemes[] = {
     {PKCS11_SCHEME, false, "pkcs11:token=T;object=O", "a key on a token: an RFC 7512 URI"},
+    {0},
+};
+
+static const struct store_variable variables[] = {
+    {"SOFTHSM2_CONF", "where SoftHSM has its tokens; other modules have others"},
     {0},
 };
 
@@ -24,9 +30,11 @@ const struct keystore pkcs11_store = {
     .title = "PKCS#11",
     .schemes = schemes,
     .methods = (const struct slot_method *const[]){key_pair_methods, pkcs11_methods, NULL},
+    .options = (const struct store_option *const[]){pkcs11_options, key_pair_options, NULL},
+    .variables = variables,
     .reach = REACH_MODULES,
     .ops = OPS,
     .admin = ADMIN,
-    .has_pin = true,
+    .redact = redact_uri,
     .left_behind = LEFT_BEHIND,
 };

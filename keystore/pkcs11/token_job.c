@@ -79,7 +79,7 @@ bool token_job_do(struct token_job *job, struct err *err)
 {
     struct key_reference *n = job->reference;
 
-    if (!module_do(n->module, &job->job, n->env.token.timeout, err))
+    if (!module_do(n->module, &job->job, n->options.timeout, err))
         return false;
     if (job->result.ok)
         return true;

@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 #include "keystore/pkcs11/p11kit.h"
-#include "keystore/redact.h"
+#include "keystore/pkcs11/redact_uri.h"
 
 #define URI_MAX 4096 /* bytes */
 #define FILE_SCHEME "file:"
@@ -145,8 +145,8 @@ static struct result read_module(struct uri *uri, const struct token_options *op
     uri->module = path != NULL ? path : name != NULL ? name : given;
     if (uri->module == NULL) {
         (void)fail(err, ERR_USAGE, "it names no module");
-        err_hint(err,
-                 "module-path=/usr/lib/… in the URI, --module or BULLA_PKCS11_MODULE name one");
+        err_hint_option(
+            err, "module-path=/usr/lib/… in the URI, --module or BULLA_PKCS11_MODULE name one");
         return FAIL;
     }
     uri->module_is_name = path == NULL && strchr(uri->module, '/') == NULL;
@@ -162,8 +162,9 @@ static struct result read_pin(struct uri *uri, const struct token_options *optio
     uri->pin_value = p11_kit_uri_get_pin_value(uri->parsed);
     if (uri->pin_value != NULL && !options->pin_in_uri) {
         (void)fail(err, ERR_USAGE, "pin-value shows the PIN to everyone who sees the URI");
-        err_hint(err, "pin-source=file:/PATH, BULLA_PIN_FILE or --pin-command keep it apart; "
-                      "--allow-pin-in-uri takes it all the same");
+        err_hint_option(err,
+                        "pin-source=file:/PATH, BULLA_PIN_FILE or --pin-command keep it apart; "
+                        "--allow-pin-in-uri takes it all the same");
         return FAIL;
     }
     if (source == NULL)
@@ -206,7 +207,7 @@ static struct result read_parts(struct uri *uri, const char *reference,
 struct result uri_read(struct uri *uri, const char *reference, const struct token_options *options,
                        struct err *err)
 {
-    struct uri made URI_CLEANUP = {.text = redact_reference(reference)};
+    struct uri made URI_CLEANUP = {.text = redact_uri(reference)};
 
     if (made.text == NULL)
         return fail(err, ERR_FAILED, "out of memory");

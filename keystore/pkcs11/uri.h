@@ -8,6 +8,7 @@
 #include <p11-kit/uri.h>
 
 #include "base/wire.h"
+#include "keystore/pkcs11/options.h"
 #include "keystore/pkcs11/slots.h"
 
 /* struct uri: {0} is empty and safe to free. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/host.h"
 #include "base/stream.h"
 
 #define PATIENCE 300  /* seconds, for a PIN pad */
@@ -55,7 +56,9 @@ static void do_next(struct worker *w)
     w->queue = job->next;
     job->state = JOB_RUNS;
     pthread_mutex_unlock(&w->lock);
+    struct host *before = host_enter(job->host);
     job->run(job);
+    (void)host_enter(before);
     pthread_mutex_lock(&w->lock);
     job->state = JOB_DONE;
     pthread_cond_broadcast(&w->changed);
@@ -260,6 +263,7 @@ bool worker_do(struct worker *worker, struct job *job, unsigned timeout, struct 
 {
     job->state = JOB_WAITS;
     job->next = NULL;
+    job->host = host_current();
     pthread_mutex_lock(&worker->lock);
     add(worker, job);
     pthread_cond_broadcast(&worker->changed);

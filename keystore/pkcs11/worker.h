@@ -19,7 +19,8 @@ enum job_state { JOB_WAITS, JOB_RUNS, JOB_DONE };
 struct job {
     void (*run)(struct job *job);  /* on the worker's thread */
     void (*free)(struct job *job); /* on that thread too, of a job that was given up */
-    enum job_state state;          /* the worker's, as is next */
+    enum job_state state;          /* the worker's, as are the next two */
+    struct host *host;             /* whom its submitter works for */
     struct job *next;
 };
 

@@ -93,8 +93,8 @@ static struct result spki_wrap(struct master_key *key, const struct branch_ident
     struct spki_file *f = (struct spki_file *)key;
     struct key_pair_hints hints = pem_hints(&f->pem);
 
-    return key_pair_wrap(&f->pem.spki, f->env->crypto, &hints, f->env->token.oaep_sha1, branch,
-                         branch_key, slot, err);
+    return key_pair_wrap(&f->pem.spki, f->env->crypto, &hints, key_pair_sha1(&f->env->settings),
+                         branch, branch_key, slot, err);
 }
 
 /* Says where the private key is, as far as the file tells. */
@@ -104,12 +104,12 @@ static void hint(const struct pem *pem, struct err *err)
     bool has_token = pem->token_label[0] != '\0', has_label = pem->key_label[0] != '\0';
 
     if (!has_token && !has_label)
-        err_hint(err, "its private key is on a token: -k pkcs11:... names it");
+        err_hint_option(err, "its private key is on a token: -k pkcs11:... names it");
     else
-        err_hint(err, "its private key is on a token: -k 'pkcs11:%s%s%s%s%s'",
-                 has_token ? "token=" : "", text_percent(token, pem->token_label),
-                 has_token && has_label ? ";" : "", has_label ? "object=" : "",
-                 text_percent(label, pem->key_label));
+        err_hint_option(err, "its private key is on a token: -k 'pkcs11:%s%s%s%s%s'",
+                        has_token ? "token=" : "", text_percent(token, pem->token_label),
+                        has_token && has_label ? ";" : "", has_label ? "object=" : "",
+                        text_percent(label, pem->key_label));
 }
 
 static enum unwrapped spki_unwrap(struct master_key *key, const struct branch_identity *branch,
@@ -193,6 +193,7 @@ static const struct keystore_scheme schemes[] = {{"file:", true}, {"", false}, {
 const struct keystore spki_store = {
     .schemes = schemes,
     .methods = (const struct slot_method *const[]){key_pair_methods, NULL},
+    .options = (const struct store_option *const[]){key_pair_options, NULL},
     .reach = REACH_FILES,
     .ops = &spki_ops,
     .admin = &keystore_no_admin,

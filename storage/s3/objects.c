@@ -252,7 +252,7 @@ bool s3_lost(const struct object *o, enum object_condition condition, const stru
         return false;
     if (condition == OBJECT_NEW) {
         (void)fail(err, ERR_EXISTS, "'%s' already exists", o->path);
-        err_hint(err, "--force replaces it, -o names another");
+        err_hint_option(err, "--force replaces it, -o names another");
     } else {
         (void)fail(err, ERR_STORE, "'%s' was %s by somebody else meanwhile, and is left so",
                    o->path, gone ? "removed" : "replaced");

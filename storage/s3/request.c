@@ -110,6 +110,7 @@ static struct result send_to(struct s3 *s3, const char *region, const struct s3_
     if (!make_url(url, s3, region, r, err).ok)
         return FAIL;
     const struct call call = {.service = "s3",
+                              .any_success = true,
                               .region = region,
                               .method = r->method,
                               .url = url,
@@ -121,7 +122,6 @@ static struct result send_to(struct s3 *s3, const char *region, const struct s3_
                               .refusals = refusals,
                               .id_header = "x-amz-request-id",
                               .hash_header = true,
-                              .any_2xx = true,
                               .attempts = s3->attempts,
                               .patience = r->patience > 0 ? r->patience : PATIENCE,
                               .stall = r->patience > 0 ? 0 : STALL,

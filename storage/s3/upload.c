@@ -222,7 +222,7 @@ static struct result check_new(const struct object *o, struct err *err)
     bool archived = why.class == ERR_POLICY && strstr(why.text, "InvalidObjectState") != NULL;
     if (there.ok || archived) {
         (void)fail(err, ERR_EXISTS, "'%s' already exists", o->path);
-        err_hint(err, "--force replaces it, -o names another");
+        err_hint_option(err, "--force replaces it, -o names another");
         return FAIL;
     }
     if (why.class == ERR_POLICY ||

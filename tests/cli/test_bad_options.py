@@ -330,6 +330,9 @@ USAGE = [
     (["encrypt", b"--" + NASTY], "unknown option '--\\x1b]0;title"),
     (["key"], "'key' needs a second word"),
     (["key", "frobnicate"], "unknown verb 'key frobnicate'"),
+    (["key", "key"], "unknown verb 'key key'"),
+    (["key", "envelope", "export"], "unknown verb 'key envelope'"),
+    (["encrypt", "--bad", "-h"], "unknown option '--bad'"),
     (["help", "key", "frobnicate"], "unknown verb 'key frobnicate'"),
     (["key", "new"], "'new' takes KEY"),
     (["key", "new", "a", "b"], "'new' takes KEY"),
@@ -380,6 +383,12 @@ NEAR = {
 @pytest.mark.parametrize("args, hint", NEAR.values(), ids=NEAR)
 def test_near_miss_gets_a_hint(bulla, work, args, hint):
     assert bulla(*args, status=2).stderr.decode().splitlines()[1] == f"bulla: hint: {hint}"
+
+
+@pytest.mark.parametrize("asked", ["-h --bad", "-h -k", "-hx", "-qh", "--help --json=x", "-k x --help plain plain", "-h"])
+def test_help_is_shown_whatever_follows(bulla, asked):
+    """As git does; what comes before it must be right."""
+    assert bulla("encrypt", *asked.split()).stdout == bulla("help", "encrypt").stdout
 
 
 @pytest.mark.parametrize("before", [["-q", "-k"], ["--quiet", "--key"], ["-qk"]], ids=str)

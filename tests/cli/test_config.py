@@ -115,6 +115,11 @@ def test_what_has_no_path_gets_what_its_result_gets(bulla, home, work, how):
     assert keys(shown) == ["backup"]
 
 
+def test_object_is_known_by_its_name(bulla, home, work):
+    (home / "bulla.conf").write_text((home / "bulla.conf").read_text() + "[rule bucket]\npath = s3://bucket/db/*\nkeys = db\n")
+    assert [row["rule"] for row in checked(bulla, "s3://bucket/db/x", "s3://bucket/x", "s3://other/a.dump")] == ["bucket", None, "all dumps"]
+
+
 @pytest.mark.parametrize("way", ["-k", "BULLA_KEY"])
 def test_a_key_that_is_given_wins(bulla, home, work, ring, way):
     """And no context comes from the file then."""

@@ -415,8 +415,13 @@ def test_linked_source_stays(bulla, ring, work):
     """A symbolic link leads to the source: neither may go, as what was read is not what is named."""
     (work / "real").write_bytes(b"x")
     (work / "link").symlink_to("real")
-    bulla("encrypt", "-k", ring, "--remove-source", "link", status=1)
-    assert (work / "link").is_symlink() and (work / "real").read_bytes() == b"x"
+    bulla.seal(ring, b"y", name="sealed")
+    (work / "link.bulla").symlink_to("sealed.bulla")
+    before = snapshot(work)
+    for verb, name in (("encrypt", "link"), ("decrypt", "link.bulla")):
+        done = bulla(verb, "-k", ring, "--remove-source", "-o", "out", name, status=1)
+        assert done.stderr.decode() == f"bulla: '{name}' is a symbolic link and is not removed\nbulla: hint: name the file that it leads to\n"
+    assert snapshot(work) == before
 
 
 def test_source_stays_when_the_output_fails(bulla, ring, work):

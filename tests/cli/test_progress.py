@@ -117,7 +117,7 @@ def test_line_on_a_terminal_appears_and_is_cleared(bulla, ring):
     shown = slowly_on_terminal(bulla, ring)
     lines = shown.split(b"\r\x1b[K")
     assert lines[0] == b"" and lines[-1] == b"" and len(lines) > 2 and b"\n" not in shown
-    assert all(b"standard input: " in line and b"kB" in line and b"/s" in line for line in lines[1:-1])
+    assert all(b"standard input: " in line and b"KiB" in line and b"/s" in line for line in lines[1:-1])
     assert_sealed(bulla, ring)
 
 

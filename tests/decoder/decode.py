@@ -231,6 +231,7 @@ METHODS: dict[int, tuple[str, list[Field], int, int]] = {
     0x0015: ("pkcs11-aes-gcm", TOKEN_SECRET_KEY, 60, 60),
     0x0016: ("pkcs11-aes-kw", TOKEN_SECRET_KEY, 40, 40),
     AWSKMS: ("awskms", KMS_KEY, 1, 6144),
+    0x0041: ("external", [("key_name", "text", 1, 64)], 1, 6144),
 }
 WITH_AAD = {KEYRING_XAES, KEYRING_X25519, PASSPHRASE, 0x0013, 0x0014, 0x0015}
 

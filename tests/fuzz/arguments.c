@@ -5,6 +5,19 @@
 
 #define WORDS 64
 
+static void check_setting(void *arg, const struct keystore *store,
+                          const struct store_option *option)
+{
+    const struct store_settings *settings = arg;
+    uint64_t number = store_number(settings, option);
+
+    HOLDS(store->options != NULL);
+    if (option->kind == STORE_NUMBER)
+        HOLDS(number > 0 && (option->most == 0 || number <= option->most));
+    if (option->kind == STORE_FLAG)
+        HOLDS(number <= 1);
+}
+
 static void check_taken(const struct options *o)
 {
     struct keystore_env env = {0};
@@ -13,8 +26,8 @@ static void check_taken(const struct options *o)
     struct err err = {0};
 
     common_env(&env, o);
-    HOLDS(env.kms_timeout > 0 && env.token.timeout > 0 && env.kdf_memory_kib > 0);
-    HOLDS(env.kms_timeout <= COMMON_TIMEOUT_MAX && env.token.timeout <= COMMON_TIMEOUT_MAX);
+    HOLDS(env.kdf_memory_kib > 0);
+    registry_options(check_setting, &env.settings);
     HOLDS(common_threads(o) > 0 && common_threads(o) <= THREADS_MAX);
     if (!common_context(&context, &o->context, &err).ok)
         HOLDS(err.class == ERR_USAGE);

@@ -103,7 +103,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                         "arn:aws:kms:eu-west-1:111122223333:alias/x",
                                         "arn:aws:kms:eu-west-1:111122223333:key/mrk-b"};
     static struct wire_reader r;
-    struct keystore_env env = {.environment = fuzz_environment, .kms_timeout = 10};
+    struct keystore_env env = {.settings.environment = fuzz_environment};
     struct master_key *key, *other;
     struct err err = {0};
 

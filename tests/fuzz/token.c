@@ -476,8 +476,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         "pkcs11:serial=1" MODULE_PATH "&pin-value=1234",
     };
     static struct wire_reader r;
-    struct keystore_env env = {
-        .crypto = fuzz_crypto(), .passphrase = give_pin, .token.pin_in_uri = true};
+    const struct token_options options = {.pin_in_uri = true};
+    struct keystore_env env = {.crypto = fuzz_crypto(), .passphrase = give_pin};
     struct module module = {.name = "/module.so"};
     struct uri uri URI_CLEANUP = {0};
     struct err err;
@@ -485,7 +485,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ready();
     r = wire_reader(data, size);
     input = &r;
-    HOLDS(uri_read(&uri, uris[fuzz_byte(&r) % (sizeof uris / sizeof *uris)], &env.token, &err).ok);
+    HOLDS(uri_read(&uri, uris[fuzz_byte(&r) % (sizeof uris / sizeof *uris)], &options, &err).ok);
     module.functions = functions_of(fuzz_byte(&r));
     struct login login = {.uri = &uri, .env = &env};
     HOLDS(refused_tokens_of(&login.refused, NULL, NULL, &err).ok);

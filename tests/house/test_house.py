@@ -27,6 +27,7 @@ IGNORABLE = re.compile(r"^struct result \w+\(", re.M)
 PROCESS = re.compile(r"\b(umask|signal|sigaction|sigprocmask|setrlimit|prctl|setenv|putenv|unsetenv|chdir|fchdir|dup2|atexit|setlocale|mallopt)\s*\(")
 ALLOCATORS = re.compile(r"\b(CRYPTO_set_mem_functions|json_set_alloc_funcs|global_init_mem)\s*\(")
 ALLOCATES = ["crypto/openssl_memory.c", "http/json.c", "http/libcurl.c", "keystore/keyring/secret_json.c"]
+HINT = re.compile(r'\berr_hint\(((?:[^()"]|"(?:\\.|[^"\\])*"|\((?:[^()"]|"(?:\\.|[^"\\])*")*\))*)\)\s*;')
 INCLUDE = re.compile(r'^#include "([^"]+)"', re.M)
 
 
@@ -69,6 +70,15 @@ def test_stores_do_not_know_each_other():
             assert include not in KNOW_STORES, f"{relative(path)} includes {include}"
 
 
+def test_no_store_is_named_outside_itself():
+    """But in the list of all, in the names that the format has, and in the fields of the public header."""
+    store = re.compile(r"pkcs#?11|aws-?kms|(?<![a-z])kms(?![a-z])", re.I)
+    knows = {"keystore/stores.c", "keystore/key_pair.c", "libbulla/bulla.h", "libbulla/handle.c"}
+    others = [p for p in SOURCES if relative(p).split("/")[0] in ("base", "crypto", "libbulla", "cmd") or p.parent == TOP / "keystore"]
+    assert [f"{relative(p)}: {m.group()}" for p in others if relative(p) not in knows for m in store.finditer(p.read_text())] == []
+    assert all(store.search((TOP / name).read_text()) for name in knows)
+
+
 def test_what_few_may_use_is_used_by_them_alone():
     for path in SOURCES:
         for include in INCLUDE.findall(path.read_text()):
@@ -91,6 +101,17 @@ def test_only_cmd_changes_the_process():
     for path in BELOW_CMD:
         swaps = [m.start() for m in ALLOCATORS.finditer(code(path))]
         assert not swaps or relative(path) in ALLOCATES and "host_is_program()" in code(path), relative(path)
+
+
+def test_hints_at_options_are_for_the_program_alone():
+    """Who uses the library has no command line; another command may stand in a hint, as what to type."""
+    wrong = []
+    for path in BELOW_CMD:
+        for call in HINT.findall(path.read_text()):
+            text = re.sub(r"'bulla [^']*'?|aws .*--format process", "", "".join(re.findall(r'"((?:\\.|[^"\\])*)"', call)))
+            wrong += [f"{relative(path)}: {text}"] if re.search(r"(?<![\w-])(--[a-z]|-[kjU]\b|-o names)", text.replace("; -k names a key", "")) else []
+    assert not wrong
+    assert HINT.findall('err_hint(err, "--force (or f()) does", f(x));')
 
 
 def test_nothing_below_cmd_knows_the_standard_descriptors():

@@ -34,7 +34,7 @@ static void each_class_of_error_is_told(void)
     struct bulla_output out = to(&sealed);
     none = handle_with(&w, NULL);
 
-    FAILS(bulla_seal(w.bulla, &sealing, &in, &out, NULL, &w.error), BULLA_USAGE, "KEY=VALUE");
+    FAILS(bulla_seal(w.bulla, &sealing, &in, &out, NULL, &w.error), BULLA_USAGE, "K=V");
     FAILS(bulla_seal(w.bulla, NULL, &nothing, &out, NULL, &w.error), BULLA_USAGE, "input");
     FAILS(bulla_seal(w.bulla, NULL, NULL, &out, NULL, &w.error), BULLA_USAGE, "input");
     FAILS(bulla_seal(w.bulla, NULL, &in, NULL, NULL, &w.error), BULLA_USAGE, "output");

@@ -150,6 +150,9 @@ static void errors(void)
     CHECK(strlen(err.text) == ERR_TEXT_MAX - 1 && err.hint[0] == '\0');
     err_context(&err, "%s", longer);
     CHECK(strlen(err.text) == ERR_TEXT_MAX - 1);
+    (void)fail(&err, ERR_INTERRUPTED, "interrupted");
+    err_context(&err, "opening '%s'", "x");
+    CHECK(strcmp(err.text, "interrupted") == 0);
 }
 
 static void secrets(void)

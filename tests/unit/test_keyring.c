@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
-#include "keystore/keyring/json_text.h"
+#include "base/json_text.h"
 #include "keystore/keyring/keyring.h"
 #include "keystore/keyring/secret_json.h"
 #include "tests/unit/test.h"

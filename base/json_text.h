@@ -1,7 +1,7 @@
 /* json_text: JSON read so that a want of memory is an error, and never another text: jansson's own
  * reader takes what did not fit for what is not there. */
-#ifndef BULLA_KEYSTORE_KEYRING_JSON_TEXT_H
-#define BULLA_KEYSTORE_KEYRING_JSON_TEXT_H
+#ifndef BULLA_BASE_JSON_TEXT_H
+#define BULLA_BASE_JSON_TEXT_H
 
 #include <jansson.h>
 
@@ -11,8 +11,13 @@
 
 /* json_text_read reads RFC 8259: an object or an array in UTF-8, no member twice, no zero in a
  * string, numbers of 64 bits. ERR_DAMAGED says where it is not that, and nothing of the text. The
- * caller drops *json. */
+ * caller drops *json, by json_text_drop if it may be secret. */
 FALLIBLE json_text_read(json_t **json, const void *text, size_t size, struct err *err);
+
+/* json_text_drop wipes the texts of a value that nobody else holds, or NULL, and frees it; for the
+ * cleanup attribute. */
+void json_text_drop(json_t **json);
+#define JSON_TEXT_CLEANUP __attribute__((cleanup(json_text_drop)))
 
 /* struct json_member: a member that an object has, and where its value goes by its type. */
 struct json_member {

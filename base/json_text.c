@@ -1,6 +1,7 @@
-#include "keystore/keyring/json_text.h"
+#include "base/json_text.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -295,6 +296,25 @@ struct result json_text_read(json_t **json, const void *text, size_t size, struc
     }
     json_decref(value);
     return t.no_memory ? fail(err, ERR_FAILED, "out of memory") : not_json(&t, err);
+}
+
+static void wipe(json_t *json)
+{
+    const char *key;
+    json_t *value;
+    size_t i;
+
+    if (json_is_string(json))
+        sodium_memzero((char *)(uintptr_t)json_string_value(json), json_string_length(json));
+    json_object_foreach(json, key, value) wipe(value);
+    json_array_foreach(json, i, value) wipe(value);
+}
+
+void json_text_drop(json_t **json)
+{
+    wipe(*json);
+    json_decref(*json);
+    *json = NULL;
 }
 
 /* Whether a value is of the type, and puts it where it goes. */

@@ -1,0 +1,50 @@
+"""The schemas of docs/json: every line that --json prints, in whatever test, is held against that of its verb."""
+
+import functools
+import json
+import os
+import pathlib
+
+import jsonschema
+
+FOLDER = pathlib.Path(__file__).resolve().parents[1] / "docs" / "json"
+GROUPS = ("key", "envelope", "config")
+
+
+@functools.cache
+def validator(name):
+    schema = json.loads((FOLDER / f"{name}.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def shape(name, line):
+    """The shape of $defs that a line has; fails unless that is exactly one."""
+    whole = validator(name)
+    faults = [error.message for error in whole.iter_errors(line)]
+    assert not faults, (name, line, [reason.message for error in whole.iter_errors(line) for reason in error.context][:8])
+    shapes = [one["$ref"].rpartition("/")[2] for one in whole.schema["oneOf"]]
+    (fits,) = (one for one in shapes if whole.evolve(schema={**whole.schema, "oneOf": [{"$ref": f"#/$defs/{one}"}]}).is_valid(line))
+    return fits
+
+
+def verb_of(args):
+    """The name of the schema of a command line, or None: its verb is the first word, or the first two, that is no option."""
+    words = [word for word in map(os.fsdecode, args) if not word.startswith("-")]
+    name = "-".join(words[:2]) if words and words[0] in GROUPS else words[0] if words else ""
+    return name if (FOLDER / f"{name}.schema.json").exists() else None
+
+
+def whole_lines(output):
+    """A run that was stopped may leave a piece, and one without memory an empty line."""
+    return [json.loads(line) for line in output.split(b"\n")[:-1] if line.startswith(b"{")]
+
+
+def check_lines(args, stdout, stderr):
+    options = {os.fsdecode(word) for word in args}
+    if "--json" in options and (name := verb_of(args)) is not None:
+        for line in whole_lines(stdout):
+            shape(name, line)
+    if options & {"--progress=json", "json"}:
+        for line in whole_lines(stderr):
+            shape("progress", line)
