@@ -219,21 +219,56 @@ static long attempt_time(const struct aws *aws, const struct call *call, uint64_
 /* Signs by what the caller lends at the time. */
 static struct result sign(struct http_request *request, struct signature *signature,
                           const struct call *call, const struct caller *caller, bool renew,
-                          const struct credentials **c, struct err *err)
+                          struct err *err)
 {
     const struct signing signing = {call->region, call->service, clock_now(), call->hash_header};
+    const struct credentials *c;
 
-    return caller->credentials(caller->arg, renew, c, err).ok
-               ? sign_request(request, signature, *c, &signing, err)
+    return caller->credentials(caller->arg, renew, &c, err).ok
+               ? sign_request(request, signature, c, &signing, err)
                : FAIL;
 }
 
-/* One attempt. What a message must not repeat is looked for while the credentials are lent. */
-static struct result attempt(const struct aws *aws, const struct call *call,
-                             const struct caller *caller, bool renew, long timeout,
-                             struct http_answer *answer, struct fault *fault, struct err *err)
+/* struct trial: a call on its way, and what is to become of the next attempt. */
+struct trial {
+    const struct aws *aws;
+    const struct call *call;
+    const struct caller *caller;
+    bool renew;  /* the credentials first */
+    bool unsent; /* for want of credentials, which were tried as often as they may be */
+    struct http_answer *answer;
+    struct fault *fault;
+};
+
+static void lock_caller(const struct caller *caller, bool take)
+{
+    if (caller == NULL || caller->lock == NULL)
+        return;
+    if (take)
+        pthread_mutex_lock(caller->lock);
+    else
+        pthread_mutex_unlock(caller->lock);
+}
+
+/* Reads a refusal. What a message must not repeat is looked for while the credentials are lent. */
+static struct result read_refusal(const struct trial *t, struct err *err)
+{
+    const struct credentials *c = NULL;
+    struct result r = OK;
+
+    lock_caller(t->caller, true);
+    if (t->caller != NULL)
+        r = t->caller->credentials(t->caller->arg, false, &c, err);
+    if (r.ok)
+        read_fault(t->fault, t->answer, t->call, c);
+    lock_caller(t->caller, false);
+    return r;
+}
+
+static struct result attempt(struct trial *t, long timeout, struct err *err)
 {
     struct signature signature SIGNATURE_CLEANUP = {0};
+    const struct call *call = t->call;
     struct http_request request = {.method = call->method != NULL ? call->method : "POST",
                                    .url = call->url,
                                    .headers = call->headers,
@@ -242,49 +277,39 @@ static struct result attempt(const struct aws *aws, const struct call *call,
                                    .stall = call->stall,
                                    .steady = call->steady,
                                    .timeout = timeout};
-    pthread_mutex_t *lock = caller != NULL ? caller->lock : NULL;
-    const struct credentials *c = NULL;
     struct result r = OK;
 
-    if (lock != NULL)
-        pthread_mutex_lock(lock);
-    if (caller != NULL)
-        r = sign(&request, &signature, call, caller, renew, &c, err);
-    if (lock != NULL)
-        pthread_mutex_unlock(lock);
-    if (!r.ok || !http_send(aws->http, &request, answer, err).ok)
+    lock_caller(t->caller, true);
+    if (t->caller != NULL)
+        r = sign(&request, &signature, call, t->caller, t->renew, err);
+    lock_caller(t->caller, false);
+    t->unsent = !r.ok;
+    if (!r.ok || !http_send(t->aws->http, &request, t->answer, err).ok)
         return FAIL;
-    fault->status = answer->status;
-    if (answer->status == 200 || (call->any_success && answer->status / 100 == 2))
+    t->fault->status = t->answer->status;
+    if (t->answer->status == 200 || (call->any_success && t->answer->status / 100 == 2))
         return OK;
-    if (lock != NULL) {
-        pthread_mutex_lock(lock);
-        r = caller->credentials(caller->arg, false, &c, err);
-    }
-    if (r.ok)
-        read_fault(fault, answer, call, c);
-    if (lock != NULL)
-        pthread_mutex_unlock(lock);
-    return r;
+    return read_refusal(t, err);
 }
 
 struct result call_send(const struct aws *aws, const struct call *call, const struct caller *caller,
                         struct http_answer *answer, struct fault *fault, struct err *err)
 {
+    struct trial t = {aws, call, caller, false, false, answer, fault};
     uint64_t deadline = deadline_of(aws, call);
-    bool renew = false, renewed = false, repeated = false;
+    bool renewed = false, repeated = false;
 
     for (unsigned n = 1;; n++) {
         if (n > 1 && call->again != NULL)
             call->again(call->taker->arg);
         *fault = (struct fault){.repeated = repeated};
-        struct result r = attempt(aws, call, caller, renew, attempt_time(aws, call, deadline),
-                                  answer, fault, err);
-        renew = r.ok && fault->expired && caller != NULL && !renewed;
-        if (renew) {
-            renewed = true;
+        struct result r = attempt(&t, attempt_time(aws, call, deadline), err);
+        if (t.unsent)
+            return FAIL;
+        t.renew = r.ok && fault->expired && caller != NULL && !renewed;
+        renewed = renewed || t.renew;
+        if (t.renew)
             continue;
-        }
         bool again = (r.ok ? fault->class : err->class) == ERR_STORE;
         repeated = repeated || again;
         if (again && n < attempts_of(aws, call) && back_off(n, deadline))

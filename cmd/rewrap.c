@@ -14,7 +14,7 @@ struct run {
     struct session session;
     struct rewrap rewrap;
     atomic_uint_fast64_t done, current, other, waited; /* files */
-    atomic_uint_fast64_t stayed, exported;
+    atomic_uint_fast64_t stayed, exported, versioned;
 };
 
 static struct result read_options(struct run *r, const struct options *o, struct err *err)
@@ -60,6 +60,7 @@ static void count(struct run *r, const struct rewrap_report *report)
 
     atomic_fetch_add(counts[report->outcome], 1);
     atomic_fetch_add(&r->stayed, report->stayed);
+    atomic_fetch_add(&r->versioned, report->versioned);
 }
 
 static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)
@@ -123,6 +124,10 @@ static void summary(struct run *r, uint64_t left)
                       " of them: whoever had an old key may know it, and can still make files that "
                       "open under the new keys",
                       stayed);
+    if (atomic_load(&r->versioned) > 0)
+        terminal_note("the bucket keeps the old versions of %" PRIu64
+                      " of them, which still open with the old keys",
+                      (uint64_t)atomic_load(&r->versioned));
     if (forgotten > 0)
         terminal_note("there were more branches than the run can remember: %" PRIu64
                       " were forgotten, so keys may have been asked for them again",

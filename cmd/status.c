@@ -44,6 +44,7 @@ struct run {
     struct need *needs; /* of --needs; borrowed */
     size_t need_count;
     bool names;            /* the files that need one are listed */
+    bool versioned;        /* a bucket keeps what was replaced */
     struct session *opens; /* lets the keys open files; NULL: only what slots say counts */
 };
 
@@ -286,6 +287,7 @@ static struct result look(struct run *r, const struct item *item, json_t *json, 
         return FAIL;
     const struct envelope *e = &f.envelope;
     *separate = f.separate;
+    r->versioned = r->versioned || (f.remote != NULL && object_source_look(f.remote)->versioned);
     r->files++;
     r->alone += e->slot_count == 1;
     if (json != NULL)
@@ -378,6 +380,22 @@ static int scan(struct run *r, const struct options *o)
     return batch_run(&batch);
 }
 
+/* What a bucket keeps of objects that were replaced still opens with the keys of then. */
+static int count_versions(const struct run *r, int status)
+{
+    struct err err = {0};
+
+    if (!r->versioned || r->need_count == 0)
+        return status;
+    (void)fail(&err, ERR_PARTIAL,
+               "a bucket keeps old versions of objects, which were not looked at");
+    err_hint(&err,
+             "delete what was replaced, or let a lifecycle rule do it; until then it may need "
+             "the key");
+    int told = terminal_error(&err);
+    return status == ERR_NONE ? told : status;
+}
+
 /* The answer for one key. "No file needs it" is an answer only if all were looked at. */
 static void show_need(const struct run *r, const struct need *need, bool all)
 {
@@ -440,7 +458,7 @@ static int show_status(const struct options *o)
     if (!session_open(&s, NULL, 0, &err).ok || !common_keyset(&keys, &s.env, &o->needs, &err).ok ||
         !take_needs(&r, &keys, o, &err).ok)
         return terminal_error(&err);
-    int status = scan(&r, o);
+    int status = count_versions(&r, scan(&r, o));
     /* A count of nothing that could be read would look like an answer. */
     if (status != ERR_NONE && r.files == 0)
         return status;
@@ -485,7 +503,7 @@ struct result status_needs(struct session *s, struct master_key *key, const char
                             .follow = o->follow,
                             .one_file_system = o->one_file_system,
                             .allow_empty = o->allow_empty};
-    int status = scan(&r, &paths);
+    int status = count_versions(&r, scan(&r, &paths));
 
     *needed = need.files;
     if (status == ERR_INTERRUPTED)

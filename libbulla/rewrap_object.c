@@ -192,6 +192,7 @@ struct result rewrap_object(struct rewrap *r, const struct object *o, bool envel
     if (has_work(&j) && !write_out(&j, report, err).ok)
         return FAIL;
     report->stayed = report->outcome == REWRAP_DONE && j.plan.stays;
+    report->versioned = report->outcome == REWRAP_DONE && j.look->versioned;
     report->exported = envelope && !j.sealed.separate && !j.plan.other && has_old_export(&j);
     return OK;
 }

@@ -41,7 +41,8 @@ struct object_look {
     char tag[OBJECT_TAG_MAX + 1]; /* of its content; "" = not looked at yet */
     char *kept;  /* what else belongs to it and goes with it when it is replaced, for its storage */
     bool tagged; /* there is more of that kind to be asked for */
-    bool archived; /* it cannot be read before it is restored */
+    bool versioned; /* what it replaced is kept, and can still be read */
+    bool archived;  /* it cannot be read before it is restored */
 };
 
 #define OBJECT_LOOK_CLEANUP __attribute__((cleanup(object_look_end)))

@@ -176,6 +176,8 @@ static struct result read_look(const struct object *o, const struct http_answer 
     memcpy(look->tag, tag, sizeof tag);
     look->size = size;
     look->modified = read_date(a);
+    look->versioned =
+        http_header(a, "x-amz-version-id", tag, sizeof tag) && strcmp(tag, "null") != 0;
     look->tagged = http_header(a, "x-amz-tagging-count", tag, sizeof tag) && strcmp(tag, "0") != 0;
     return keep_headers(look, a, err);
 }

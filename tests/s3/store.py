@@ -80,6 +80,7 @@ class Store(Listener):
         self.lock, self.faults = threading.RLock(), []
         self.region, self.heeds, self.encodes, self.page = region, heeds, encodes, page
         self.before = lambda operation, key: None
+        self.versioned = False
         self.allowed = None  # these operations alone; None = all
         self.moved = collections.Counter()  # bytes up and down
         super().__init__()
@@ -184,6 +185,8 @@ class Store(Listener):
         headers = o.headers | {"ETag": o.etag, "Last-Modified": "Sat, 28 Nov 2026 10:00:00 GMT"}
         if o.tags:
             headers["x-amz-tagging-count"] = str(len(o.tags.split("&")))
+        if self.versioned:
+            headers["x-amz-version-id"] = "3HL4kqtJlcpXroDTDmjVBH40Nrjfkd"
         first, last = (int(n) for n in re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers["Range"]).groups())
         if first >= len(o.body):
             raise Refused(416, "InvalidRange")
