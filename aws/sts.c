@@ -57,7 +57,7 @@ static struct result ask(const struct aws *aws, const char *region, const struct
     struct fault fault;
 
     if (form == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (!aws_endpoint(url, aws, "sts", region, NULL, err).ok)
         return FAIL;
     struct call call = {.service = "sts",

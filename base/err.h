@@ -52,6 +52,8 @@ struct result {
  * called, for compilers and analyzers, which cannot look into err.c. */
 #define fail(...) (err_set(__VA_ARGS__), FAIL)
 
+#define fail_memory(err) fail((err), ERR_FAILED, "out of memory")
+
 /* fail_errno is fail with class ERR_FAILED, or ERR_INTERRUPTED after EINTR, or ERR_STORE if the
  * file system is gone, with ": " and the description of errno after the text. */
 #define fail_errno(...) (err_set_errno(__VA_ARGS__), FAIL)
@@ -68,11 +70,14 @@ __attribute__((format(printf, 2, 3))) void err_set_input(struct err *err, const 
  * which is of no one thing. */
 __attribute__((format(printf, 2, 3))) void err_context(struct err *err, const char *fmt, ...);
 
+/* err_hint sets the hint of an error; fail_hint does, and is FAIL. */
 __attribute__((format(printf, 2, 3))) void err_hint(struct err *err, const char *fmt, ...);
+#define fail_hint(...) (err_hint(__VA_ARGS__), FAIL)
 
 /* err_hint_option is err_hint by an option of the command line, which other hosts than the program
  * (base/host.h) do not have: they get no hint. */
 __attribute__((format(printf, 2, 3))) void err_hint_option(struct err *err, const char *fmt, ...);
+#define fail_hint_option(...) (err_hint_option(__VA_ARGS__), FAIL)
 
 /* err_format is vsnprintf, but what does not fit loses its middle: the end of a message says why.
  */

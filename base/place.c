@@ -45,7 +45,7 @@ static struct result set_names(struct place *p, const char *name, const char *pa
     p->name = strdup(name);
     p->path = strdup(path);
     if (p->name == NULL || p->path == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     return OK;
 }
 
@@ -64,7 +64,7 @@ struct result place_open(struct place *p, const char *path, struct err *err)
     struct stat st;
 
     if (copy == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (path[0] == '\0')
         return fail(err, ERR_USAGE, "an empty file name");
     for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--)
@@ -118,7 +118,7 @@ struct result place_beside(struct place *beside, const struct place *p, const ch
 
     if (asprintf(&name, "%s%s", p->name, suffix) < 0 ||
         asprintf(&path, "%s%s", p->path, suffix) < 0)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     return place_in(beside, p->dir, name, path, err);
 }
 
@@ -247,8 +247,7 @@ struct result place_removable(const struct place *p, const struct stat *st, stru
     if (fstatat(p->dir, p->name, &now, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISLNK(now.st_mode))
         return OK; /* what happens meanwhile is for place_remove */
     (void)fail(err, ERR_FAILED, "'%s' is a symbolic link and is not removed", p->path);
-    err_hint(err, "name the file that it leads to");
-    return FAIL;
+    return fail_hint(err, "name the file that it leads to");
 }
 
 /* A look and an unlink are two steps: a new file that gets the name in between would be removed. So

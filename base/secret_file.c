@@ -114,7 +114,7 @@ struct result secret_file_typed(struct secret *out, const char *path, const char
     if (!read_file(&file, &all, &size, &st, err).ok)
         return FAIL;
     if (asprintf(&from, "'%s'", path) < 0)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     return secret_typed(out, &all, size, noun, from, err);
 }
 

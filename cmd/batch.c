@@ -102,7 +102,7 @@ struct result run_submit(struct run *r, struct task *made, struct err *err)
     struct task *t = calloc(1, sizeof *t);
 
     if (t == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     *t = *made;
     *made = (struct task){0};
     t->item.source = t->source.open ? &t->source : NULL;
@@ -313,8 +313,7 @@ struct result run_check_found(const struct run *r, size_t before, const char *wh
         stream_interrupted())
         return OK;
     (void)fail(err, ERR_PARTIAL, "'%s' has no sealed files, which proves nothing", where);
-    err_hint(err, "if that is as it should be, add --allow-empty");
-    return FAIL;
+    return fail_hint(err, "if that is as it should be, add --allow-empty");
 }
 
 /* With -o, what is below one named directory is put right into OUT; several get a directory each.
@@ -404,8 +403,7 @@ static struct result do_operand(struct run *r, const char *operand, struct err *
     }
     if (!r->batch->options->recursive) {
         (void)fail(err, ERR_FAILED, "'%s' is a directory", operand);
-        err_hint(err, "--recursive takes all files below it");
-        return FAIL;
+        return fail_hint(err, "--recursive takes all files below it");
     }
     return do_directory(r, &source, err);
 }
@@ -436,8 +434,7 @@ static struct result check_output(struct run *r, struct err *err)
     }
     if (r->tally.many) {
         (void)fail(err, ERR_USAGE, "several files need a directory for -o");
-        err_hint(err, "mkdir '%s'", o->output);
-        return FAIL;
+        return fail_hint(err, "mkdir '%s'", o->output);
     }
     return OK;
 }

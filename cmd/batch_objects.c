@@ -80,7 +80,7 @@ static struct result take_entry(struct run *r, const struct object_entry *e, boo
     if (asprintf(&path, "%.*s%s", (int)root, prefix->path, e->key) < 0)
         path = NULL;
     if (path == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (!shard_has(&r->shard, path)) {
         r->found += !t.item.unnamed;
         return OK;
@@ -114,8 +114,7 @@ static struct result do_prefix(struct run *r, const struct object *prefix, struc
 
     if (!r->batch->options->recursive) {
         (void)fail(err, ERR_FAILED, "'%s' is a prefix of the names of objects", prefix->path);
-        err_hint(err, "--recursive takes all objects below it");
-        return FAIL;
+        return fail_hint(err, "--recursive takes all objects below it");
     }
     r->prefix = prefix;
     struct result walked = object_walk(prefix, &visitor, err);

@@ -18,13 +18,11 @@ struct result objects_fit(const struct batch *b, const char *operand, struct err
 
     if (!b->takes_objects) {
         (void)fail(err, ERR_USAGE, "'%s' is an object, which this verb does not take", operand);
-        err_hint(err, "download it first");
-        return FAIL;
+        return fail_hint(err, "download it first");
     }
     if (b->take != NULL && o->output == NULL) {
         (void)fail(err, ERR_USAGE, "-o does not say where the plaintext of '%s' goes", operand);
-        err_hint(err, "-o names a file or a directory, or - for standard output");
-        return FAIL;
+        return fail_hint(err, "-o names a file or a directory, or - for standard output");
     }
     if (o->remove_source)
         return fail(err, ERR_USAGE, "--remove-source does not go with objects");
@@ -40,8 +38,7 @@ struct result objects_fit_output(const struct batch *b, bool many, struct err *e
         return fail(err, ERR_USAGE, "'%s' is an object, and this verb writes none", out);
     if (many && out[strlen(out) - 1] != '/') {
         (void)fail(err, ERR_USAGE, "several files need a prefix for -o, which ends in a slash");
-        err_hint(err, "-o %s/", out);
-        return FAIL;
+        return fail_hint(err, "-o %s/", out);
     }
     if (many && o->force)
         return fail(err, ERR_USAGE, "--force does not go with several files and a prefix for -o");
@@ -98,7 +95,7 @@ struct result result_place_below(const struct batch *b, const char *name, int di
     char *copy STRING_CLEANUP = strdup(name), *full STRING_CLEANUP = NULL, *rest = copy, *part;
 
     if (copy == NULL || at < 0)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     while ((part = strsep(&rest, "/")) != NULL) {
         if (!is_plain(part, strlen(part)))
             return fail(err, ERR_POLICY, "the name '%s' cannot be that of a file", name);
@@ -111,7 +108,7 @@ struct result result_place_below(const struct batch *b, const char *name, int di
     if (asprintf(&full, "%s%s%.*s", path, slash != NULL ? "/" : "",
                  slash != NULL ? (int)(slash - name) : 0, name) < 0) {
         full = NULL;
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     return result_place_in(b, slash != NULL ? slash + 1 : name, at, full, strlen(full), target,
                            err);

@@ -96,11 +96,11 @@ struct result object_walk(const struct object *o, const struct object_visitor *v
     struct walk *w = calloc(1, sizeof *w);
 
     if (w == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     w->visitor = visitor;
     struct result r = o->storage->ops->list(o, on_entry, w, err);
     if (r.ok && w->failed)
-        r = fail(err, ERR_FAILED, "out of memory");
+        r = fail_memory(err);
     if (!r.ok)
         w->stopped = true;
     let_go(w, w->count);

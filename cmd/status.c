@@ -72,8 +72,7 @@ static struct result add_tally(struct run *r, struct tally **out, const char *wh
 
     if (r->held + size > HELD_MAX) {
         (void)fail(err, ERR_FAILED, "'%s': too many different keys to count them all", path);
-        err_hint(err, "--shard takes a part of the files at a time");
-        return FAIL;
+        return fail_hint(err, "--shard takes a part of the files at a time");
     }
     struct tally *made = calloc(1, sizeof *made);
     if (made != NULL)
@@ -81,7 +80,7 @@ static struct result add_tally(struct run *r, struct tally **out, const char *wh
     if (made == NULL || made->what == NULL || made->oldest == NULL ||
         tsearch(made, &r->tallies, by_what) == NULL) {
         tally_free(made);
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     r->held += size;
     *out = made;
@@ -112,7 +111,7 @@ static struct result count_slot(struct run *r, const struct slot *slot, const st
     if (!find_tally(r, &t, what, path, e->core.created, err).ok)
         return FAIL;
     if (e->core.created < t->time && (older = strdup(path)) == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     t->files++;
     t->alone += e->slot_count == 1;
     if (older == NULL)
@@ -227,8 +226,7 @@ static struct result unclear(const struct need *need, const struct item *item, s
 
     (void)fail(err, ERR_PARTIAL, "'%s': nothing shows that it opens without %s", item->name,
                shown != NULL ? shown : "that key");
-    err_hint(err, "'bulla rewrap' gives it slots that can be believed");
-    return FAIL;
+    return fail_hint(err, "'bulla rewrap' gives it slots that can be believed");
 }
 
 /* Counts a file for each key that it needs; json may be NULL. */
@@ -427,7 +425,7 @@ static struct result take_needs(struct run *r, const struct keyset *keys, const 
         return FAIL;
     r->needs = calloc(keys->count, sizeof *r->needs);
     if (r->needs == NULL && keys->count > 0)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     for (; r->need_count < keys->count; r->need_count++)
         r->needs[r->need_count] =
             (struct need){keys->keys[r->need_count], o->needs.items[r->need_count], 0};

@@ -249,7 +249,7 @@ static struct result worker_begin(struct worker *w, struct run *r, struct err *e
     *w = (struct worker){.run = r, .open = r->body->open, .seal = r->body->seal};
     w->plain = buffer_pool_take(&r->body->crew->blocks);
     if (w->plain == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     w->sealed = w->plain + BATCH_PLAIN;
     return OK;
 }
@@ -389,8 +389,7 @@ static struct result find_range(struct worker *w, struct err *err)
 
     if (!source_extent(r->body->source, &r->offset, &r->extent)) {
         (void)fail(err, ERR_USAGE, "a part cannot be read from a stream");
-        err_hint(err, "name the sealed file");
-        return FAIL;
+        return fail_hint(err, "name the sealed file");
     }
     if (!prove_size(w, &size, err).ok)
         return FAIL;

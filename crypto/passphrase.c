@@ -26,8 +26,7 @@ struct result kdf_derive(const struct kdf_cost *cost, uint32_t allowed_kib,
         cost->memory_kib > KDF_MEMORY_KIB_MAX || cost->passes > KDF_PASSES_MAX) {
         (void)fail(err, ERR_POLICY, "its passphrase costs %u KiB of memory and %u passes",
                    cost->memory_kib, cost->passes);
-        err_hint_option(err, "--max-kdf-mem MIB allows more than %u KiB", allowed_kib);
-        return FAIL;
+        return fail_hint_option(err, "--max-kdf-mem MIB allows more than %u KiB", allowed_kib);
     }
     if (!secret_new(&made, KEY_SIZE, err).ok)
         return FAIL;

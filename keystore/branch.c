@@ -103,7 +103,7 @@ struct result branch_new(struct branch *b, const struct crypto *crypto, const st
         return fail(err, ERR_USAGE, "more than %d keys", SLOTS_MAX);
     made.slots = malloc(keys->count * sizeof *made.slots);
     if (made.slots == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (!context_copy(&made.context, context, err).ok || !secret_random(&key, KEY_SIZE, err).ok ||
         !branch_key_derive(&made.key, crypto, &key, context, err).ok)
         return FAIL;
@@ -168,7 +168,7 @@ static struct result grow(struct branch_table *t, struct err *err)
 
     larger.index = calloc(2 * larger.room, sizeof *larger.index);
     if (larger.index == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (!secret_new(&larger.entries, larger.room * ENTRY_SIZE, err).ok)
         return FAIL;
     if (t->count > 0)
@@ -429,7 +429,7 @@ struct result branches_need(struct branches *b, struct branch_table *table,
     /* NOLINTNEXTLINE(bugprone-sizeof-expression): a list of pointers */
     made.keys = malloc(keys->count * sizeof *made.keys);
     if (b->list == NULL || made.keys == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     memcpy(made.keys, keys->keys, keys->count * sizeof *made.keys);
     if (!branch_new(&made.branch, crypto, keys, context, err).ok ||
         (b->prove && !prove_all(&made.branch, keys, err).ok) ||

@@ -34,8 +34,7 @@ static struct result fit_copies(struct envelope *e, uint64_t body_at, const stru
         return FAIL;
     if (envelope_size(e) > body_at) {
         (void)fail(err, ERR_FAILED, "'%s' has no room for an envelope of this size", body->path);
-        err_hint(err, "'bulla decrypt --envelope' opens it with the envelope as it is");
-        return FAIL;
+        return fail_hint(err, "'bulla decrypt --envelope' opens it with the envelope as it is");
     }
     while (envelope_size(e) < body_at)
         e->exponent++;
@@ -55,8 +54,7 @@ static struct result prove(struct session *s, const struct place *body, const st
 
     if (s->keys.count == 0) {
         (void)fail(err, ERR_POLICY, "'%s' has no whole envelope of its own", body->path);
-        err_hint_option(err, "-k KEY proves that this one belongs to it");
-        return FAIL;
+        return fail_hint_option(err, "-k KEY proves that this one belongs to it");
     }
     if (!place_open_file(body, false, &fd, &opened, err).ok)
         return FAIL;
@@ -92,8 +90,7 @@ static struct result check(const struct place *body, const struct envelope *now,
         return FAIL;
     if (now->sequence > e->sequence && !same_slots(now, e) && !force) {
         (void)fail(err, ERR_POLICY, "'%s' has a newer envelope", body->path);
-        err_hint_option(err, "--force puts the older one in all the same");
-        return FAIL;
+        return fail_hint_option(err, "--force puts the older one in all the same");
     }
     /* After the last number comes the first: until both copies have it, the one that is there still
      * counts. */

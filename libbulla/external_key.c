@@ -19,7 +19,7 @@ struct result external_key_open(struct master_key **out, const struct bulla_key 
     struct external_key *k = calloc(1, sizeof *k);
 
     if (k == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     k->key.ops = &external_ops;
     if (!struct_take(&k->given, sizeof k->given, given, "a key", err).ok) {
         free(k);

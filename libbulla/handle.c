@@ -153,7 +153,7 @@ struct result handle_keys(struct bulla *b, struct keyset *set, const char *const
     /* NOLINTNEXTLINE(bugprone-sizeof-expression): a list of pointers */
     set->keys = calloc(count, sizeof *set->keys);
     if (set->keys == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     for (; set->count < count; set->count++) {
         if (references[set->count] == NULL)
             return fail(err, ERR_USAGE, "the reference of a key is NULL");
@@ -219,7 +219,7 @@ int bulla_new(struct bulla **handle, const struct bulla_options *options, struct
     struct err err = {0};
 
     if (b == NULL) {
-        (void)fail(&err, ERR_FAILED, "out of memory");
+        (void)fail_memory(&err);
         return give_error(&err, error);
     }
     pthread_mutex_init(&b->turn, NULL);

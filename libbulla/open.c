@@ -101,9 +101,8 @@ static struct result read_beside(struct sealed *f, const struct session *s,
         !place_stat(&f->beside, &st, &there, &why).ok)
         return FAIL;
     if (!there) {
-        err_hint_option(err, "if it was sealed with --detach, '%s' belongs beside it",
-                        f->beside.path);
-        return FAIL;
+        return fail_hint_option(err, "if it was sealed with --detach, '%s' belongs beside it",
+                                f->beside.path);
     }
     if (!read_separate(f, s, &f->beside, true, err).ok)
         return FAIL;

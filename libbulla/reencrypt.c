@@ -54,8 +54,7 @@ static struct result check_given(struct session *s, const struct envelope *e, st
             return FAIL;
         }
         (void)fail(err, ERR_POLICY, "it is sealed to keys that were not given");
-        err_hint_option(err, "--to names the keys that it shall have");
-        return FAIL;
+        return fail_hint_option(err, "--to names the keys that it shall have");
     }
     return OK;
 }
@@ -141,8 +140,7 @@ static struct result check_file(const struct sealed *f, const struct stat *locke
         return OK;
     (void)fail(err, ERR_FAILED, "'%s': a body and its envelope cannot be replaced in one step",
                f->source.name);
-    err_hint(err, "decrypt it, and encrypt that under another name");
-    return FAIL;
+    return fail_hint(err, "decrypt it, and encrypt that under another name");
 }
 
 struct result reencrypt_stream(struct session *from, struct session *to,

@@ -90,8 +90,7 @@ static struct result ready_envelope(const struct job *j, struct envelope *e, str
         "'%s': its envelope needs %u bytes a copy now, and the body cannot be moved where it "
         "is",
         j->named->path, 1u << e->exponent);
-    err_hint(err, "download it, rewrap it and upload it again");
-    return FAIL;
+    return fail_hint(err, "download it, rewrap it and upload it again");
 }
 
 /* Fills a buffer with both copies and what comes after them: bytes of the object from old on. */
@@ -140,7 +139,7 @@ static struct result put(const struct job *j, const struct envelope *e, struct e
     uint8_t *bytes = malloc(size);
 
     if (bytes == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (turn)
         pthread_mutex_lock(&j->rewrap->session->turn);
     struct result r = put_filled(j, e, (struct view){bytes, size}, splice, err);

@@ -11,7 +11,7 @@ struct result object_in(struct object *o, struct storage *s, const char *key, co
 
     if (made.key == NULL || made.path == NULL) {
         object_close(&made);
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     *o = made;
     return OK;
@@ -28,7 +28,7 @@ struct result object_beside(struct object *beside, const struct object *o, const
         made.path = NULL;
     if (made.key == NULL || made.path == NULL) {
         object_close(&made);
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     *beside = made;
     return OK;

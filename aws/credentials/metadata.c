@@ -64,7 +64,7 @@ static struct result container_token(const struct aws *aws, char **token, struct
         return fail(err, ERR_USAGE, "the token of the container is more than a line");
     if (asprintf(token, "Authorization: %s", said) < 0) {
         *token = NULL;
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     return OK;
 }
@@ -225,7 +225,7 @@ static struct result open_session(const struct aws *aws, const char *root, char 
     }
     if (asprintf(header, "X-aws-ec2-metadata-token: %s", token) < 0) {
         *header = NULL;
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     return OK;
 }

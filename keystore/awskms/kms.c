@@ -104,7 +104,7 @@ static struct result ask(struct kms *kms, const struct question *q, json_t **ans
     struct fault fault;
 
     if (body == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (clock_ms() < kms->down_until) {
         *err = kms->down;
         return FAIL;

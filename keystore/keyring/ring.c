@@ -198,7 +198,7 @@ static struct result add_version(const struct ring *ring, const struct crypto *c
         return fail(err, ERR_FAILED, "key '%s' has all the versions it can have", key->name);
     struct ring_version *grown = reallocarray(key->versions, key->version_count + 1, sizeof *grown);
     if (grown == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     key->versions = grown;
     if (!fill_version(ring, crypto, key, &fresh, err).ok)
         return FAIL;
@@ -221,7 +221,7 @@ struct result ring_add(struct ring *ring, const struct crypto *crypto, const cha
     memcpy(key.name, name, strlen(name) + 1);
     grown = reallocarray(ring->keys, ring->key_count + 1, sizeof *grown);
     if (grown == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     ring->keys = grown;
     if (!add_version(ring, crypto, &key, now, err).ok) {
         free(key.versions);

@@ -87,8 +87,7 @@ static struct result check_pin(const struct secret *pin, const char *label, stru
     if (odd == NULL)
         return OK;
     (void)fail(err, ERR_USAGE, "the PIN of token '%s' %s", label, odd);
-    err_hint(err, "it was not tried; a PIN file has one line, as echo writes it");
-    return FAIL;
+    return fail_hint(err, "it was not tried; a PIN file has one line, as echo writes it");
 }
 
 /* Whether a login may be tried at all. */

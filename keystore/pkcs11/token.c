@@ -243,7 +243,7 @@ static struct result find_all(struct tokens *found, struct module *m, const stru
         CK_RV rv;
         struct token *t = read_token(m, slots[i], &rv);
         if (t == NULL && rv == CKR_OK)
-            return fail(err, ERR_FAILED, "out of memory");
+            return fail_memory(err);
         bool fit = t != NULL && fits(t, uri, &rv);
         if (rv != CKR_OK)
             found->failed = rv;

@@ -26,8 +26,8 @@ static struct result ignored(const struct object *o, struct err *err)
                "'%s': the server does not heed conditions (If-Match), so what others write at the "
                "same time could be lost",
                o->path);
-    err_hint(err, "download the file, rewrap it and upload it while nobody else writes there");
-    return FAIL;
+    return fail_hint(err,
+                     "download the file, rewrap it and upload it while nobody else writes there");
 }
 
 /* What came of a request that was to fail. */

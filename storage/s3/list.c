@@ -213,7 +213,7 @@ struct result s3_list(const struct object *o,
     struct page *p = calloc(1, sizeof *p);
 
     if (p == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     struct result r = list(o, p, each, arg, err);
     page_clear(p);
     free(p);

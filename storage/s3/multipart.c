@@ -41,7 +41,7 @@ struct result upload_begin(struct upload *u, const char *kept, struct err *err)
     u->tags = calloc(S3_PARTS_MAX, sizeof *u->tags);
     u->id = malloc(TEXT_PERCENT(strlen(id)));
     if (u->tags == NULL || u->id == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     text_percent(u->id, id);
     return OK;
 }
@@ -53,7 +53,7 @@ static struct result note_part(struct upload *u, unsigned number, const char *ta
     char *copy = strdup(tag);
 
     if (copy == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     pthread_mutex_lock(&u->lock);
     free(u->tags[number - 1]);
     u->tags[number - 1] = copy;
@@ -241,7 +241,7 @@ struct result upload_complete(struct upload *u, enum object_condition condition,
     struct completing c = {.upload = u, .condition = condition, .begins = begins};
 
     if (parts == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     snprintf(query, sizeof query, "uploadId=%s", u->id);
     const struct s3_request r = {.what = "s3:CompleteMultipartUpload",
                                  .method = "POST",

@@ -24,7 +24,7 @@ struct result s3_headers_add(struct s3_headers *h, struct err *err, const char *
     int size = vasprintf(&line, format, ap);
     va_end(ap);
     if (size < 0)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (h->count == S3_HEADERS_MAX) {
         free(line);
         return fail(err, ERR_POLICY, "the object has more metadata than bulla can keep");
@@ -93,7 +93,7 @@ static struct result keep_headers(struct object_look *look, const struct http_an
     char *kept = calloc(1, answer->headers_size + 1), *to = kept;
 
     if (kept == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     for (const char *at = answer->headers; at != NULL && *at != '\0';) {
         size_t size = strcspn(at, "\r\n"), end = strcspn(at, "\n");
         if (is_kept(at, size)) {
@@ -346,7 +346,7 @@ static struct result s3_tagging(const struct object *o, struct object_look *look
         read = xml_reader_end(reader, err);
     if (read.ok && tags.text != NULL &&
         asprintf(&longer, "%sx-amz-tagging: %s\n", look->kept, tags.text) < 0)
-        read = fail(err, ERR_FAILED, "out of memory");
+        read = fail_memory(err);
     if (read.ok && longer != NULL) {
         free(look->kept);
         look->kept = longer;
@@ -362,7 +362,7 @@ struct result s3_kept(const struct object *o, const struct object_look *look,
     *full = *look;
     full->kept = strdup(look->kept != NULL ? look->kept : "");
     if (full->kept == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (!look->tagged || s3_tagging(o, full, err).ok)
         return OK;
     object_look_end(full);

@@ -106,7 +106,7 @@ static struct result send_to(struct s3 *s3, const char *region, const struct s3_
     char *url STRING_CLEANUP = malloc(URL_MAX);
 
     if (url == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (!make_url(url, s3, region, r, err).ok)
         return FAIL;
     const struct call call = {.service = "s3",

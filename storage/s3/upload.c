@@ -141,8 +141,7 @@ static struct result send_now(struct writer *w, struct err *err)
         return FAIL;
     if (w->last == S3_PARTS_MAX) {
         (void)fail(err, ERR_FAILED, "'%s' becomes larger than 10000 parts can be", w->object.path);
-        err_hint(err, "seal a file, whose size is known, or split what is sealed");
-        return FAIL;
+        return fail_hint(err, "seal a file, whose size is known, or split what is sealed");
     }
     slot->number = ++w->last;
     pthread_mutex_lock(&w->lock);
@@ -222,8 +221,7 @@ static struct result check_new(const struct object *o, struct err *err)
     bool archived = why.class == ERR_POLICY && strstr(why.text, "InvalidObjectState") != NULL;
     if (there.ok || archived) {
         (void)fail(err, ERR_EXISTS, "'%s' already exists", o->path);
-        err_hint_option(err, "--force replaces it, -o names another");
-        return FAIL;
+        return fail_hint_option(err, "--force replaces it, -o names another");
     }
     if (why.class == ERR_POLICY ||
         (why.class == ERR_MISSING && strstr(why.text, "NoSuchBucket") == NULL))
@@ -245,8 +243,7 @@ static struct result expect(struct sink *self, uint64_t size, struct err *err)
         return OK;
     (void)fail(err, ERR_FAILED, "'%s' would have %" PRIu64 " bytes, more than bulla uploads",
                w->object.path, all);
-    err_hint(err, "split what is sealed");
-    return FAIL;
+    return fail_hint(err, "split what is sealed");
 }
 
 struct result s3_create(struct object_writer **out, const struct object *o,
@@ -256,7 +253,7 @@ struct result s3_create(struct object_writer **out, const struct object *o,
         return FAIL;
     struct writer *w = calloc(1, sizeof *w);
     if (w == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     w->writer =
         (struct object_writer){{.write = write_bytes, .expect = expect}, commit, close_writer};
     w->part_size = S3_PART_MIN;
@@ -266,7 +263,7 @@ struct result s3_create(struct object_writer **out, const struct object *o,
     pthread_cond_init(&w->changed, NULL);
     w->arena = malloc(ARENA);
     struct result r = w->arena != NULL ? object_in(&w->object, o->storage, o->key, o->path, err)
-                                       : fail(err, ERR_FAILED, "out of memory");
+                                       : fail_memory(err);
     if (!r.ok) {
         close_writer(&w->writer);
         return FAIL;

@@ -27,7 +27,7 @@ IGNORABLE = re.compile(r"^struct result \w+\(", re.M)
 PROCESS = re.compile(r"\b(umask|signal|sigaction|sigprocmask|setrlimit|prctl|setenv|putenv|unsetenv|chdir|fchdir|dup2|atexit|setlocale|mallopt)\s*\(")
 ALLOCATORS = re.compile(r"\b(CRYPTO_set_mem_functions|json_set_alloc_funcs|global_init_mem)\s*\(")
 ALLOCATES = ["crypto/openssl_memory.c", "http/json.c", "http/libcurl.c", "keystore/keyring/secret_json.c"]
-HINT = re.compile(r'\berr_hint\(((?:[^()"]|"(?:\\.|[^"\\])*"|\((?:[^()"]|"(?:\\.|[^"\\])*")*\))*)\)\s*;')
+HINT = re.compile(r'\b(?:err|fail)_hint\(((?:[^()"]|"(?:\\.|[^"\\])*"|\((?:[^()"]|"(?:\\.|[^"\\])*")*\))*)\)\s*;')
 INCLUDE = re.compile(r'^#include "([^"]+)"', re.M)
 
 
