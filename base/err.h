@@ -36,6 +36,7 @@ enum err_class {
  * stop; hint, if not empty, says what to do. Neither is escaped and neither ever holds a secret. */
 struct err {
     enum err_class class;
+    bool named; /* the text names the file that it is about; else it may speak of one as "it" */
     char text[ERR_TEXT_MAX];
     char hint[ERR_HINT_MAX];
 };
@@ -65,6 +66,13 @@ __attribute__((format(printf, 2, 3))) void err_set_input(struct err *err, const 
 
 /* fail_input is fail_errno for what is to be read: with class ERR_MISSING if it is not there. */
 #define fail_input(...) (err_set_input(__VA_ARGS__), FAIL)
+
+/* fail_named is fail with a text that names the file. */
+#define fail_named(err, ...) (err_set((err), __VA_ARGS__), (err)->named = true, FAIL)
+
+/* err_file names the file in front of the text, unless that names one. It is for who knows which
+ * file was worked on, so that what reads, writes, decrypts and asks for keys need not. */
+void err_file(struct err *err, const char *name);
 
 /* err_context puts a text and ": " in front of the error's text, unless that is an interruption,
  * which is of no one thing. */

@@ -229,7 +229,7 @@ void source_expect(const struct source *s)
 
 struct result source_changed(const struct source *s, struct err *err)
 {
-    (void)fail(err, ERR_FAILED, "'%s' changed while it was read", s->name);
+    (void)fail_named(err, ERR_FAILED, "'%s' changed while it was read", s->name);
     return fail_hint(err, "run again when nothing writes to it, or take a snapshot first");
 }
 
@@ -484,7 +484,7 @@ struct sink null_sink(void)
 
 static struct result differs(const struct compare_sink *s, struct err *err)
 {
-    return fail(err, ERR_DAMAGED, "what was read back differs from '%s'", s->against.name);
+    return fail_named(err, ERR_DAMAGED, "what was read back differs from '%s'", s->against.name);
 }
 
 static struct result compare_write(struct sink *self, const void *bytes, size_t size,

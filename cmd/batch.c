@@ -361,7 +361,7 @@ static struct result do_file(struct run *r, struct place *source, struct err *er
         if (!named.ok)
             return FAIL;
     }
-    t.source = place_take(source);
+    t.source = TAKE(*source);
     return run_submit(r, &t, err);
 }
 

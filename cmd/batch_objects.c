@@ -137,7 +137,6 @@ struct result run_objects(struct run *r, const char *operand, struct err *err)
         r->found++;
         return OK;
     }
-    t.object = object;
-    object = (struct object){0};
+    t.object = TAKE(object);
     return do_object(r, &t, object_name(&t.object), err);
 }

@@ -186,7 +186,7 @@ static struct result from_terminal(const char *what, enum wanted wanted, struct 
         if (first.size != second.size || sodium_memcmp(first.bytes, second.bytes, first.size) != 0)
             return fail(err, ERR_FAILED, "the two are not the same");
     }
-    *out = secret_take(&first);
+    *out = TAKE(first);
     return OK;
 }
 
@@ -268,7 +268,7 @@ static struct result find_checked(const struct options *o, const char *what, enu
     if (!find(o, what, wanted, &found, err).ok ||
         (wanted == WANT_NEW_PASSPHRASE && !check_new(&found, what, err).ok))
         return FAIL;
-    *out = secret_take(&found);
+    *out = TAKE(found);
     return OK;
 }
 

@@ -243,7 +243,7 @@ static struct result count_needs(struct run *r, const struct sealed *f, const st
         if (needed == NEEDED_UNCLEAR)
             done = unclear(need, item, err);
         if (!keyset_check_age(&key, f->envelope.slots, f->envelope.slot_count, err).ok) {
-            err_context(err, "'%s'", item->name);
+            err_file(err, item->name);
             done = FAIL;
         } else if (needed == NEEDED) {
             need->files++;

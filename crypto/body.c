@@ -394,8 +394,7 @@ static struct result find_range(struct worker *w, struct err *err)
     if (!prove_size(w, &size, err).ok)
         return FAIL;
     if (range->offset > size)
-        return fail(err, ERR_FAILED, "'%s' has only %" PRIu64 " bytes", r->body->source->name,
-                    size);
+        return fail(err, ERR_FAILED, "it has only %" PRIu64 " bytes", size);
     uint64_t from = range->from_end ? size - range->offset : range->offset;
     uint64_t wanted = size - from < range->length ? size - from : range->length;
     uint64_t first = from / COBBLESTONE_CHUNK_SIZE;

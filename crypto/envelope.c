@@ -137,7 +137,7 @@ struct result envelope_unwrap(const struct envelope *e, const struct crypto *cry
             return fail(err, ERR_NO_KEY, "the branch key does not open the data key");
         return FAIL;
     }
-    *data_key = secret_take(&key);
+    *data_key = TAKE(key);
     return OK;
 }
 
@@ -336,8 +336,7 @@ static struct result decode_copy(struct envelope *e, const uint8_t *bytes, unsig
         return FAIL;
     if (!all_zero(r.at, r.left))
         return fail(err, ERR_DAMAGED, "the bytes after it are not zero");
-    *e = made;
-    made = (struct envelope){0};
+    *e = TAKE(made);
     return OK;
 }
 
@@ -479,12 +478,13 @@ static struct result none_counts(const struct envelope_health *h, const struct s
 {
     for (unsigned i = 0; i < 2; i++)
         if (h->copy[i] == COPY_UNSUPPORTED) {
-            return fail(err, ERR_UNSUPPORTED, "'%s': %s", source->name, h->fault[i]);
+            return fail_named(err, ERR_UNSUPPORTED, "'%s': %s", source->name, h->fault[i]);
         }
     if (!remains)
-        return fail(err, ERR_FOREIGN, "'%s' is not a sealed file", source->name);
-    return fail(err, ERR_DAMAGED, "both copies of the envelope of '%s' are damaged: A: %s; B: %s",
-                source->name, h->fault[0], h->fault[1]);
+        return fail_named(err, ERR_FOREIGN, "'%s' is not a sealed file", source->name);
+    return fail_named(err, ERR_DAMAGED,
+                      "both copies of the envelope of '%s' are damaged: A: %s; B: %s", source->name,
+                      h->fault[0], h->fault[1]);
 }
 
 struct result envelope_read(struct envelope *e, struct envelope *other, struct source *source,

@@ -34,6 +34,6 @@ struct result kdf_derive(const struct kdf_cost *cost, uint32_t allowed_kib,
                       cost->salt, cost->passes, (size_t)cost->memory_kib * 1024,
                       crypto_pwhash_ALG_ARGON2ID13) != 0)
         return fail_errno(err, "cannot derive a key with %u KiB of memory", cost->memory_kib);
-    *key = secret_take(&made);
+    *key = TAKE(made);
     return OK;
 }

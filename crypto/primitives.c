@@ -56,8 +56,7 @@ struct result crypto_new(struct crypto **out, struct err *err)
     c->lib = OSSL_LIB_CTX_new();
     if (c->lib == NULL)
         return openssl_failed(err, "cannot initialise OpenSSL");
-    *out = c;
-    c = NULL;
+    *out = TAKE(c);
     return OK;
 }
 
@@ -326,8 +325,7 @@ struct result aead_new(struct aead **out, const struct crypto *crypto,
     } else if (!set_keys(a, algorithms->gcm, key)) {
         return openssl_failed(err, "OpenSSL failed to set a key");
     }
-    *out = a;
-    a = NULL;
+    *out = TAKE(a);
     return OK;
 }
 
@@ -356,8 +354,7 @@ struct result aead_copy(struct aead **out, const struct aead *aead, struct err *
                !copy_context(&a->open, aead->open, err).ok) {
         return FAIL;
     }
-    *out = a;
-    a = NULL;
+    *out = TAKE(a);
     return OK;
 }
 

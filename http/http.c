@@ -148,7 +148,7 @@ static struct result make_room(struct http_answer *a, size_t size, struct err *e
     if (a->body_size > 0)
         memcpy(larger.bytes, a->body.bytes, a->body_size);
     secret_free(&a->body);
-    a->body = secret_take(&larger);
+    a->body = TAKE(larger);
     return OK;
 }
 
@@ -386,8 +386,7 @@ struct result http_send(struct http *h, const struct http_request *request,
         return FAIL;
     made.body.bytes[made.body_size] = '\0';
     http_answer_free(answer);
-    *answer = made;
-    made = (struct http_answer){0};
+    *answer = TAKE(made);
     return OK;
 }
 

@@ -113,8 +113,7 @@ struct result branch_new(struct branch *b, const struct crypto *crypto, const st
         if (!branch_wrap(master, &identity, &key, &made.slots[made.slot_count], err).ok)
             return FAIL;
     }
-    *b = made;
-    made = (struct branch){0};
+    *b = TAKE(made);
     return OK;
 }
 
@@ -177,7 +176,7 @@ static struct result grow(struct branch_table *t, struct err *err)
         *find(&larger, entry(&larger, n)) = n;
     secret_free(&t->entries);
     free(t->index);
-    t->entries = secret_take(&larger.entries);
+    t->entries = TAKE(larger.entries);
     t->index = larger.index;
     t->room = larger.room;
     larger.index = NULL;
@@ -228,8 +227,7 @@ static struct result open_below(const struct crypto *crypto, const struct envelo
         !envelope_unwrap(e, crypto, &made.branch, &made.data_key, err).ok ||
         !envelope_tag_fits(e, &made.branch, &made.tag_fits, err).ok)
         return FAIL;
-    *o = made;
-    made = (struct branch_opened){0};
+    *o = TAKE(made);
     return OK;
 }
 
@@ -439,8 +437,7 @@ struct result branches_need(struct branches *b, struct branch_table *table,
     b->wraps += made.branch.slot_count;
     struct made_branch *at = &b->list[b->next];
     made_branch_free(at);
-    *at = made;
-    made = (struct made_branch){0};
+    *at = TAKE(made);
     b->next = (b->next + 1) % BRANCHES_MAX;
     b->count += b->count < BRANCHES_MAX;
     *out = &at->branch;

@@ -49,7 +49,7 @@ static struct result grow(struct secret *text, size_t size, size_t room, struct 
     if (size > 0)
         memcpy(larger.bytes, text->bytes, size);
     secret_free(text);
-    *text = secret_take(&larger);
+    *text = TAKE(larger);
     return OK;
 }
 
@@ -69,7 +69,7 @@ static struct result read_text(struct given *g, struct source *source, struct er
             break;
     }
     text.bytes[size] = 0;
-    g->text = secret_take(&text);
+    g->text = TAKE(text);
     g->size = size;
     return OK;
 }

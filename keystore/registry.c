@@ -196,8 +196,7 @@ struct result keyset_open(struct keyset *set, const struct keystore_env *env,
         host_explain("key '%s': opened, of the %s key store", keystore_shown(key),
                      store->ops->name);
     }
-    *set = made;
-    made = (struct keyset){0};
+    *set = TAKE(made);
     return OK;
 }
 

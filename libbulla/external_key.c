@@ -85,7 +85,7 @@ static enum unwrapped external_unwrap(struct master_key *key, const struct branc
         (void)callback_failed(status, err, "key '" EXTERNAL_SCHEME "%s' did not unwrap", k->name);
         return UNWRAP_FAILED;
     }
-    *branch_key = secret_take(&opened);
+    *branch_key = TAKE(opened);
     return UNWRAP_OPENED;
 }
 

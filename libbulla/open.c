@@ -161,8 +161,7 @@ struct result sealed_open(struct sealed *f, const struct session *s,
     }
     if (!read_envelope(&made, s, from, err).ok)
         return FAIL;
-    *f = made;
-    made = (struct sealed){0};
+    *f = TAKE(made);
     return OK;
 }
 
@@ -187,8 +186,7 @@ struct result sealed_read(struct sealed *f, const struct session *s, int fd, con
     if (!envelope_read(&made.envelope, &made.other, &made.source, &made.health, err).ok)
         return lost_result(err);
     session_warn_health(s, name, &made.health);
-    *f = made;
-    made = (struct sealed){0};
+    *f = TAKE(made);
     return OK;
 }
 
@@ -330,13 +328,9 @@ static struct result find_body(struct sealed *f, const struct session *s,
     return OK;
 }
 
-/* The errors of damage, key and policy speak of the file as "it"; the others name what they failed
- * on. */
 static struct result name_it(const struct sealed *f, struct err *err)
 {
-    if (err->class == ERR_DAMAGED || err->class == ERR_POLICY || err->class == ERR_NO_KEY ||
-        err->class == ERR_STORE)
-        err_context(err, "'%s'", f->source.name);
+    err_file(err, f->source.name);
     return FAIL;
 }
 

@@ -69,7 +69,7 @@ static struct result check_keys(const struct sealed *f, struct session *to, bool
         r = keyset_check_age(&to->keys, f->envelope.slots, f->envelope.slot_count, err);
     pthread_mutex_unlock(&to->lock);
     if (!r.ok)
-        err_context(err, "'%s'", f->source.name);
+        err_file(err, f->source.name);
     return r;
 }
 
@@ -150,7 +150,7 @@ struct result reencrypt_stream(struct session *from, struct session *to,
     struct seal_options seal;
 
     if (!carry_over(&f->envelope.core, options, &seal, err).ok) {
-        err_context(err, "'%s'", f->source.name);
+        err_file(err, f->source.name);
         return FAIL;
     }
     return pump(from, to, f, &seal, options->any_keys, sink, report, err).ok

@@ -60,7 +60,7 @@ static struct result look(struct job *j, const struct sealed_place *from,
     struct result planned = plan_make(&j->plan, j->rewrap, &j->sealed, err);
     pthread_mutex_unlock(&s->lock);
     if (!planned.ok)
-        err_context(err, "'%s'", j->sealed.source.name);
+        err_file(err, j->sealed.source.name);
     else if (j->plan.opened.data_key.size > 0 && !j->plan.opened.tag_fits)
         session_warn(
             warned,

@@ -40,7 +40,7 @@ static struct result look(struct job *j, struct err *err)
     struct result planned = plan_make(&j->plan, j->rewrap, &j->sealed, err);
     pthread_mutex_unlock(&s->lock);
     if (!planned.ok)
-        err_context(err, "'%s'", j->named->path);
+        err_file(err, j->named->path);
     else if (j->plan.opened.data_key.size > 0 && !j->plan.opened.tag_fits)
         session_warn(
             s,

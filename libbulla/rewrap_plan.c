@@ -415,8 +415,7 @@ struct result plan_make(struct plan *p, struct rewrap *r, const struct sealed *f
         return fail(err, ERR_DAMAGED, "its two envelope copies are of different files");
     if (!plan_slots(&w, err).ok)
         return FAIL;
-    *p = made;
-    made = (struct plan){0};
+    *p = TAKE(made);
     return OK;
 }
 

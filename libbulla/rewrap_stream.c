@@ -43,7 +43,7 @@ static struct result make_plan(struct plan *p, struct rewrap *r, struct sealed *
     struct result planned = plan_make(p, r, f, err);
     pthread_mutex_unlock(&r->session->lock);
     if (!planned.ok)
-        err_context(err, "'%s'", f->source.name);
+        err_file(err, f->source.name);
     return planned;
 }
 

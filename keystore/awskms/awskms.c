@@ -223,7 +223,7 @@ static enum unwrapped awskms_unwrap(struct master_key *key, const struct branch_
         return UNWRAP_FAILED;
     if (kms_decrypt(&k->kms, &request, &reply, &opened, &why).ok &&
         check_opened(k, &reply.opened_by, &arn, &why).ok) {
-        *branch_key = secret_take(&opened);
+        *branch_key = TAKE(opened);
         return UNWRAP_OPENED;
     }
     return not_opened(k, k, what, reply.refusal, &why, err);

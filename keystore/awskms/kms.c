@@ -257,7 +257,7 @@ static struct result take_plain(struct secret *secret, const json_t *answer, con
         return FAIL;
     if (from_base64(answer, "Plaintext", plain.bytes, plain.size) != KEY_SIZE)
         return bad_answer(&decrypt_operation, key_id, "a plaintext that is no branch key", err);
-    *secret = secret_take(&plain);
+    *secret = TAKE(plain);
     return OK;
 }
 

@@ -273,7 +273,7 @@ static struct result open_wrap(struct keyring *k, const struct ring_version *v,
                           ? hpke_open(crypto, v->key.bytes, &binding, sealed, opened.bytes, err)
                           : xaes_open(crypto, v->key.bytes, binding.aad, sealed, opened.bytes, err);
     if (r.ok)
-        *branch_key = secret_take(&opened);
+        *branch_key = TAKE(opened);
     return r;
 }
 

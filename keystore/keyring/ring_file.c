@@ -247,8 +247,7 @@ static struct result parse(struct ring *ring, const struct secret *text, size_t 
         return FAIL;
     if (!read_ring(&made, json, err).ok)
         return FAIL;
-    *ring = made;
-    made = (struct ring){0};
+    *ring = TAKE(made);
     return OK;
 }
 

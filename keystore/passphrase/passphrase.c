@@ -132,7 +132,7 @@ static struct result try_open(struct passphrase *p, const struct branch_identity
                    opened.bytes, err)
              .ok)
         return FAIL;
-    *branch_key = secret_take(&opened);
+    *branch_key = TAKE(opened);
     return OK;
 }
 

@@ -209,7 +209,7 @@ static struct result kw_unwrap(struct token *t, const struct token_key *key,
     (void)CALL(t->module, C_DestroyObject, t->session, object);
     if (!got || size != KEY_SIZE)
         return fail(err, ERR_STORE, "token '%s' unwrapped a key but does not give it", t->label);
-    *branch_key = secret_take(&plain);
+    *branch_key = TAKE(plain);
     return OK;
 }
 

@@ -353,7 +353,7 @@ static enum unwrapped pkcs11_unwrap(struct master_key *key, const struct branch_
         return UNWRAP_FAILED;
     enum unwrapped u = job->unwrapped;
     if (u == UNWRAP_OPENED)
-        *branch_key = secret_take(&job->branch_key);
+        *branch_key = TAKE(job->branch_key);
     token_job_free(job);
     return u;
 }

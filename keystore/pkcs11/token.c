@@ -387,8 +387,7 @@ struct result token_objects(struct token *token, CK_ATTRIBUTE *wanted, size_t co
         return fail(err, ERR_STORE,
                     "token '%s' has more than %d objects; name a key by its CKA_ID too",
                     token->label, TOKEN_OBJECTS_MAX);
-    *found = made;
-    made = (struct objects){0};
+    *found = TAKE(made);
     return OK;
 }
 

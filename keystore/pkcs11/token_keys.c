@@ -331,12 +331,10 @@ struct result token_keys_find(struct token_keys *keys, struct token *token, cons
         return two_meanings(&made, &versions, token, uri, err);
     if (bare && made.count + made.unusable_count == 0) {
         token_keys_free(&made);
-        made = versions;
-        versions = (struct token_keys){0};
+        made = TAKE(versions);
     }
     token_keys_free(keys);
-    *keys = made;
-    made = (struct token_keys){0};
+    *keys = TAKE(made);
     return OK;
 }
 

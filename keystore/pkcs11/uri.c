@@ -212,8 +212,7 @@ struct result uri_read(struct uri *uri, const char *reference, const struct toke
         err_context(err, "key '%s'", made.text);
         return FAIL;
     }
-    *uri = made;
-    made = (struct uri){0};
+    *uri = TAKE(made);
     return OK;
 }
 

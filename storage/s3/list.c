@@ -147,7 +147,7 @@ static struct result get_page(const struct object *o, const char *token, struct 
         return FAIL;
     if (!p->failed && xml_reader_end(p->reader, err).ok)
         return OK;
-    err_context(err, "'%s'", o->path);
+    err_file(err, o->path);
     return FAIL;
 }
 

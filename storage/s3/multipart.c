@@ -115,7 +115,7 @@ static struct result copy_once(const struct upload *u, const struct s3_request *
     struct fault fault;
 
     if (!s3_send(s3_of(u->object), r, &answer, &fault, err).ok) {
-        err_context(err, "'%s'", u->object->path);
+        err_file(err, u->object->path);
         return FAIL;
     }
     *lost = s3_lost(u->object, OBJECT_UNCHANGED, &fault, err);
@@ -210,7 +210,7 @@ static struct result complete_once(struct completing *c, const struct s3_request
     struct fault fault;
 
     if (!s3_send(s3_of(o), r, &answer, &fault, err).ok) {
-        err_context(err, "'%s'", o->path);
+        err_file(err, o->path);
         return FAIL;
     }
     c->repeated = c->repeated || fault.repeated;

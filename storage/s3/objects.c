@@ -203,7 +203,7 @@ static struct result send_get(const struct object *o, const struct object_look *
         return FAIL;
     if (s3_send(s3_of(o), &r, answer, fault, err).ok)
         return OK;
-    err_context(err, "'%s'", o->path);
+    err_file(err, o->path);
     return FAIL;
 }
 
@@ -293,7 +293,7 @@ struct result s3_put(const struct object *o, enum object_condition condition,
              .ok)
         return FAIL;
     if (!s3_send(s3_of(o), &r, &answer, &fault, err).ok) {
-        err_context(err, "'%s'", o->path);
+        err_file(err, o->path);
         return FAIL;
     }
     if (fault.name[0] == '\0' || (fault.repeated && s3_is_ours(o, bytes, bytes.size)))

@@ -153,7 +153,7 @@ struct result s3_refused(const struct s3_request *request, const struct fault *f
     const struct call call = {.what = request->what};
 
     call_refused(&call, fault, err);
-    err_context(err, "'%s'", path);
+    err_file(err, path);
     return FAIL;
 }
 
@@ -163,7 +163,7 @@ struct result s3_ask(struct s3 *s3, const struct s3_request *request, const char
     struct fault fault;
 
     if (!s3_send(s3, request, answer, &fault, err).ok) {
-        err_context(err, "'%s'", path);
+        err_file(err, path);
         return FAIL;
     }
     return fault.name[0] == '\0' ? OK : s3_refused(request, &fault, path, err);
