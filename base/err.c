@@ -105,6 +105,16 @@ void err_set_input(struct err *err, const char *fmt, ...)
     va_end(ap);
 }
 
+struct result err_checked(struct result result, const struct err *err)
+{
+#ifdef BULLA_SANITIZED
+    if (result.ok && err->class != ERR_NONE)
+        __builtin_trap();
+#endif
+    (void)err;
+    return result;
+}
+
 void err_file(struct err *err, const char *name)
 {
     if (err->named)

@@ -3,7 +3,8 @@
  * A fallible function returns a struct, so that a result can be neither dropped nor used as a truth
  * value by accident, and takes a struct err as its last parameter. The innermost function fills it
  * by fail(); callers may put context in front. Only cmd/ prints it. On failure a function's other
- * outputs are untouched unless its comment says otherwise. */
+ * outputs are untouched unless its comment says otherwise. On success *err is as it was: who tries
+ * what may fail, and goes on, has an err of its own for that. */
 #ifndef BULLA_BASE_ERR_H
 #define BULLA_BASE_ERR_H
 
@@ -86,6 +87,10 @@ __attribute__((format(printf, 2, 3))) void err_hint(struct err *err, const char 
  * (base/host.h) do not have: they get no hint. */
 __attribute__((format(printf, 2, 3))) void err_hint_option(struct err *err, const char *fmt, ...);
 #define fail_hint_option(...) (err_hint_option(__VA_ARGS__), FAIL)
+
+/* err_checked gives a result on. A build with sanitizers ends there if it is a success and *err,
+ * which was {0} before, is not. */
+FALLIBLE err_checked(struct result result, const struct err *err);
 
 /* err_format is vsnprintf, but what does not fit loses its middle: the end of a message says why.
  */

@@ -71,7 +71,7 @@ static void each(struct run *r, const struct item *item)
         (void)fail(&err, ERR_USAGE, "--json and the result cannot both go to standard output");
     terminal_about(file);
     progress_file(item->name != NULL ? item->name : no_file(b), item->size);
-    if (err.class == ERR_NONE && b->each(b->arg, item, report, &err).ok)
+    if (err.class == ERR_NONE && err_checked(b->each(b->arg, item, report, &err), &err).ok)
         tally_done(&r->tally, report);
     else
         tally_failed(&r->tally, report, &err);

@@ -288,7 +288,7 @@ int common_run(struct result (*run)(const struct options *o, struct err *err),
 {
     struct err err = {0};
 
-    return run(o, &err).ok ? ERR_NONE : terminal_error(&err);
+    return err_checked(run(o, &err), &err).ok ? ERR_NONE : terminal_error(&err);
 }
 
 int common_status(size_t count, int failed)

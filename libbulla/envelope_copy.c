@@ -151,14 +151,17 @@ struct result envelope_copy_restore(struct session *s, const struct place *body,
 {
     struct sealed_place at = {.body = body, .alone = true};
     struct sealed envelope SEALED_CLEANUP = {0}, now SEALED_CLEANUP = {0};
+    struct err none = {0}; /* why it has no envelope */
     int fd FD_CLEANUP = -1;
     struct stat st;
 
     if (!in_place_open(body, &fd, &st, err).ok || !read_envelope(&envelope, s, from, err).ok)
         return FAIL;
-    if (!sealed_open(&now, s, &at, err).ok && err->class != ERR_DAMAGED &&
-        err->class != ERR_FOREIGN)
+    if (!sealed_open(&now, s, &at, &none).ok && none.class != ERR_DAMAGED &&
+        none.class != ERR_FOREIGN) {
+        *err = none;
         return FAIL;
+    }
     if (now.open && !file_same(&now.st, &st))
         return fail(err, ERR_FAILED, "'%s' was replaced by another program", body->path);
     if (now.open && !in_place_check(&now.health, body->path, err).ok)

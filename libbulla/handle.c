@@ -39,7 +39,7 @@ int call_end(struct call *c, struct result done, struct bulla_error *error)
 {
     (void)host_enter(c->before);
     pthread_mutex_unlock(&c->handle->turn);
-    return done.ok ? BULLA_DONE : give_error(&c->err, error);
+    return err_checked(done, &c->err).ok ? BULLA_DONE : give_error(&c->err, error);
 }
 
 static struct result ask_secret(void *arg, const char *what, enum wanted wanted, struct secret *out,

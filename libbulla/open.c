@@ -88,8 +88,8 @@ static struct result read_beside_object(struct sealed *f, const struct session *
     return source_rewind(&f->source, err);
 }
 
-/* The file has no envelope of its own: perhaps one lies beside it. If not, *err stays but for its
- * hint. */
+/* The file has no envelope of its own, as *err says: perhaps one lies beside it. If not, *err stays
+ * but for its hint. */
 static struct result read_beside(struct sealed *f, const struct session *s,
                                  const struct place *body, struct err *err)
 {
@@ -112,20 +112,25 @@ static struct result read_beside(struct sealed *f, const struct session *s,
 static struct result read_envelope(struct sealed *f, const struct session *s,
                                    const struct sealed_place *from, struct err *err)
 {
+    struct err why = {0};
+
     if (from->envelope != NULL)
         return read_separate(f, s, from->envelope, false, err);
-    if (envelope_read(&f->envelope, &f->other, &f->source, &f->health, err).ok) {
+    if (envelope_read(&f->envelope, &f->other, &f->source, &f->health, &why).ok) {
         session_warn_health(s, f->source.name, &f->health);
         return OK;
     }
     if (from->body != NULL || from->object != NULL)
-        (void)name_damage(f->source.name, err);
-    bool none = err->class == ERR_DAMAGED || err->class == ERR_FOREIGN;
-    if (none && from->object != NULL && !from->alone)
-        return read_beside_object(f, s, from->object, err);
-    if (none && !from->alone && from->body != NULL && S_ISREG(f->st.st_mode))
-        return read_beside(f, s, from->body, err);
-    return FAIL;
+        (void)name_damage(f->source.name, &why);
+    bool none = !from->alone && (why.class == ERR_DAMAGED || why.class == ERR_FOREIGN);
+    struct result r = FAIL;
+    if (none && from->object != NULL)
+        r = read_beside_object(f, s, from->object, &why);
+    else if (none && from->body != NULL && S_ISREG(f->st.st_mode))
+        r = read_beside(f, s, from->body, &why);
+    if (!r.ok)
+        *err = why;
+    return r;
 }
 
 /* What there is of an object that a file has; its times and owner are nobody's wish. */
@@ -311,19 +316,18 @@ static struct result find_body(struct sealed *f, const struct session *s,
                                const struct secret *data_key, struct cobblestone *c,
                                struct err *err)
 {
-    struct err second = {0};
+    struct err first = {0};
 
     f->body_at = f->separate ? 0 : envelope_size(&f->envelope);
-    if (check_prefix(f, s, data_key, c, err).ok)
+    if (check_prefix(f, s, data_key, c, &first).ok)
         return OK;
-    if (!f->separate || err->class != ERR_DAMAGED)
+    bool elsewhere = f->separate && first.class == ERR_DAMAGED;
+    if (elsewhere && !find_after_copies(f, s, data_key, c, err).ok)
         return FAIL;
-    if (!find_after_copies(f, s, data_key, c, &second).ok) {
-        *err = second;
+    if (!elsewhere || f->body_at == 0) {
+        *err = first;
         return FAIL;
     }
-    if (f->body_at == 0)
-        return FAIL;
     warn_of_copies(f, s);
     return OK;
 }

@@ -84,25 +84,6 @@ static uint64_t plain_size_of(const struct sealed *f)
                : SEAL_SIZE_UNKNOWN;
 }
 
-/* From the old body straight into the new one. */
-static struct result pump(struct session *from, struct session *to, struct sealed *f,
-                          const struct seal_options *seal, bool any_keys, struct sink *out,
-                          struct seal_report *report, struct err *err)
-{
-    struct cobblestone old COBBLESTONE_CLEANUP = {0}, fresh COBBLESTONE_CLEANUP = {0};
-    struct open_options any = {0};
-
-    /* The old key is asked for before a new one. */
-    if (!open_start(from, &any, f, &old, err).ok || !check_keys(f, to, any_keys, err).ok ||
-        !seal_start(to, seal, plain_size_of(f), out, &fresh, report, err).ok)
-        return FAIL;
-    struct body body = {.open = &old, .seal = &fresh, .sink = out};
-    /* A change of the old file would go with it. */
-    if (!open_body(from, f, &body, &report->plain_size, err).ok)
-        return FAIL;
-    return source_unchanged(&f->source, &f->st, err);
-}
-
 /* Reads the new file from the disk, as far as the system lets us choose, to its last byte. The
  * branch key is at hand, even where only a public key was given. */
 static struct result read_back(struct session *to, struct atomic_file *out, uint64_t expected,
@@ -147,15 +128,24 @@ struct result reencrypt_stream(struct session *from, struct session *to,
                                const struct reencrypt_options *options, struct sealed *f,
                                struct sink *sink, struct seal_report *report, struct err *err)
 {
+    struct cobblestone old COBBLESTONE_CLEANUP = {0}, fresh COBBLESTONE_CLEANUP = {0};
+    struct open_options any = {0};
     struct seal_options seal;
 
     if (!carry_over(&f->envelope.core, options, &seal, err).ok) {
         err_file(err, f->source.name);
         return FAIL;
     }
-    return pump(from, to, f, &seal, options->any_keys, sink, report, err).ok
-               ? session_still_active(to, err)
-               : FAIL;
+    /* The old key is asked for before a new one. */
+    if (!open_start(from, &any, f, &old, err).ok || !check_keys(f, to, options->any_keys, err).ok ||
+        !seal_start(to, &seal, plain_size_of(f), sink, &fresh, report, err).ok)
+        return FAIL;
+    struct body body = {.open = &old, .seal = &fresh, .sink = sink};
+    /* A change of the old file would go with it. */
+    if (!open_body(from, f, &body, &report->plain_size, err).ok ||
+        !source_unchanged(&f->source, &f->st, err).ok)
+        return FAIL;
+    return session_still_active(to, err);
 }
 
 /* Makes the new file and puts it in the place of the old one. */

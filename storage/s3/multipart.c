@@ -147,9 +147,12 @@ struct result upload_copy(struct upload *u, unsigned number, const struct object
              .ok)
         return FAIL;
     bool lost = false;
-    for (unsigned n = 1; !copy_once(u, &r, tag, &lost, err).ok; n++)
-        if (err->class != ERR_STORE || lost || n == TRIES || !clock_wait(500u << n))
+    struct err why = {0};
+    for (unsigned n = 1; !copy_once(u, &r, tag, &lost, &why).ok; n++)
+        if (why.class != ERR_STORE || lost || n == TRIES || !clock_wait(500u << n)) {
+            *err = why;
             return FAIL;
+        }
     return note_part(u, number, tag, size, err);
 }
 
@@ -226,9 +229,13 @@ static struct result complete_once(struct completing *c, const struct s3_request
 
 static struct result complete(struct completing *c, const struct s3_request *r, struct err *err)
 {
-    for (unsigned n = 1; !complete_once(c, r, err).ok; n++)
-        if (err->class != ERR_STORE || c->lost || n == TRIES || !clock_wait(500u << n))
+    struct err why = {0};
+
+    for (unsigned n = 1; !complete_once(c, r, &why).ok; n++)
+        if (why.class != ERR_STORE || c->lost || n == TRIES || !clock_wait(500u << n)) {
+            *err = why;
             return FAIL;
+        }
     return OK;
 }
 
