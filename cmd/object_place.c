@@ -17,8 +17,8 @@ struct result objects_fit(const struct batch *b, const char *operand, struct err
     const struct options *o = b->options;
 
     if (!b->takes_objects) {
-        (void)fail(err, ERR_USAGE, "'%s' is an object, which this verb does not take", operand);
-        err_hint(err, "download it first");
+        (void)fail(err, ERR_USAGE, "plaintext is not read from a bucket, as from '%s'", operand);
+        err_hint(err, "pipe it: aws s3 cp %s - | bulla encrypt -k KEY -o OUT", operand);
         return FAIL;
     }
     if (b->take != NULL && o->output == NULL) {
@@ -26,9 +26,15 @@ struct result objects_fit(const struct batch *b, const char *operand, struct err
         err_hint(err, "-o names a file or a directory, or - for standard output");
         return FAIL;
     }
-    if (o->remove_source)
-        return fail(err, ERR_USAGE, "--remove-source does not go with objects");
     return OK;
+}
+
+/* A host that dies in the middle of an upload leaves parts, and these would be plaintext. */
+static struct result plaintext_refused(const char *out, struct err *err)
+{
+    (void)fail(err, ERR_USAGE, "plaintext is not put into a bucket, as into '%s'", out);
+    err_hint(err, "-o names a file, or - for a pipe, as to 'aws s3 cp - %s'", out);
+    return FAIL;
 }
 
 struct result objects_fit_output(const struct batch *b, bool many, struct err *err)
@@ -37,7 +43,7 @@ struct result objects_fit_output(const struct batch *b, bool many, struct err *e
     const char *out = o->output;
 
     if (!b->makes_objects)
-        return fail(err, ERR_USAGE, "'%s' is an object, and this verb writes none", out);
+        return plaintext_refused(out, err);
     if (many && out[strlen(out) - 1] != '/') {
         (void)fail(err, ERR_USAGE, "several files need a prefix for -o, which ends in a slash");
         err_hint(err, "-o %s/", out);
