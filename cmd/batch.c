@@ -482,11 +482,13 @@ static bool do_name(void *arg, const char *name)
 /* Names are checked one at a time: a list may be too long to look at all of it first. */
 static bool do_listed(void *arg, const char *name)
 {
+    struct run *r = arg;
     struct err err = {0};
 
-    if (storage_names(name)) {
-        (void)fail(&err, ERR_USAGE, "'%s' is an object, and a list is of files", name);
-        err_hint(&err, "name objects, or a prefix of their names, on the command line");
+    if (storage_names(name) && !r->lists_objects) {
+        (void)fail(&err, ERR_USAGE, "'%s' is an object, in a list that does not begin with one",
+                   name);
+        err_hint(&err, "put objects into a list of their own, or put one first");
         run_failed_early(arg, name, &err);
         return true;
     }
@@ -503,6 +505,7 @@ static struct result do_list(struct run *r, const char *path, struct err *err)
 {
     size_t before = r->found;
 
+    r->lists_objects = file_list_has_objects(path);
     if (!file_list_read(path, r->batch->options->null, do_listed, r, err).ok)
         return FAIL;
     return run_check_found(r, before, is_stdio(path) ? "standard input" : path, err);

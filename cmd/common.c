@@ -241,17 +241,6 @@ struct result common_keyset(struct keyset *set, struct keystore_env *env, const 
                : tell_nearest(list->items, list->count, err);
 }
 
-struct result common_envelope(struct sealed_place *from, struct place *room,
-                              const struct options *o, struct err *err)
-{
-    if (o->envelope == NULL)
-        return OK;
-    if (!place_open(room, o->envelope, err).ok)
-        return FAIL;
-    from->envelope = room;
-    return OK;
-}
-
 struct result common_name_fits(const struct place *made, const char *hint, struct err *err)
 {
     if (place_fits(made, err).ok)

@@ -110,10 +110,10 @@ static struct result read_back(struct session *to, struct atomic_file *out, uint
     return OK;
 }
 
-/* What stands in the way of a new file in place of the old one. */
+/* What stands in the way of a new file in place of the old one; locked is NULL for an object. */
 static struct result check_file(const struct sealed *f, const struct stat *locked, struct err *err)
 {
-    if (!file_same(locked, &f->st))
+    if (locked != NULL && !file_same(locked, &f->st))
         return fail(err, ERR_FAILED, "'%s' was replaced by another program", f->source.name);
     if (!in_place_check(&f->health, f->source.name, err).ok)
         return FAIL;
@@ -204,4 +204,28 @@ struct result reencrypt_file(struct session *from, struct session *to,
         !check_file(&f, &st, err).ok || !replace(from, to, options, at->body, &f, report, err).ok)
         return FAIL;
     return links == NULL ? OK : hard_link_group_move(links, at->body, err);
+}
+
+static void drop_writer(struct object_writer **w)
+{
+    if (*w != NULL)
+        (*w)->close(*w);
+}
+
+struct result reencrypt_object(struct session *from, struct session *to,
+                               const struct reencrypt_options *options, const struct object *o,
+                               struct seal_report *report, struct err *err)
+{
+    struct object_writer *w __attribute__((cleanup(drop_writer))) = NULL;
+    struct sealed f SEALED_CLEANUP = {0};
+    const struct sealed_place at = {.object = o};
+
+    if (!sealed_open(&f, from, &at, err).ok || !check_file(&f, NULL, err).ok)
+        return FAIL;
+    const struct object_making how = {.condition = OBJECT_UNCHANGED,
+                                      .look = object_source_look(f.remote)};
+    return o->storage->ops->create(&w, o, &how, err).ok &&
+                   reencrypt_stream(from, to, options, &f, &w->sink, report, err).ok
+               ? w->commit(w, err)
+               : FAIL;
 }

@@ -264,7 +264,10 @@ static struct result remove_source(struct session *s, const struct seal_options 
                                    const struct seal_place *at, const struct source *source,
                                    const struct stat *before, struct err *err)
 {
-    struct sealed_place from = {.body = at->body, .object = at->object, .envelope = at->envelope};
+    struct sealed_place from = {.body = at->body,
+                                .object = at->object,
+                                .envelope = at->envelope,
+                                .envelope_object = at->envelope_object};
     struct stat sealed;
 
     if (!open_compare(s, &from, source, &sealed, err).ok ||

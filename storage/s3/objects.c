@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "http/xml.h"
 #include "storage/s3/conditions.h"
+#include "storage/s3/wishes.h"
 
 #define MD5_SIZE 16
 
@@ -105,6 +106,7 @@ static struct result keep_headers(struct object_look *look, const struct http_an
     }
     free(look->kept);
     look->kept = kept;
+    s3_read_file_look(look);
     return OK;
 }
 
@@ -379,14 +381,38 @@ struct result s3_replace(const struct object *o, const struct object_look *look,
                : FAIL;
 }
 
+/* Looks whether an object is what it was, for a server that may not heed conditions where it
+ * removes. */
+static struct result still_there(const struct object *o, const struct object_look *look,
+                                 struct err *err)
+{
+    struct object_look now OBJECT_LOOK_CLEANUP = *look;
+    uint8_t byte;
+    size_t got;
+
+    now.kept = NULL;
+    return s3_read(o, &now, 0, &byte, 1, &got, err);
+}
+
 struct result s3_remove(const struct object *o, const struct object_look *look, struct err *err)
 {
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
     struct s3_headers headers S3_HEADERS_CLEANUP = {0};
     const struct s3_request r = {
         .what = "s3:DeleteObject", .method = "DELETE", .key = o->key, .headers = headers.lines};
+    struct fault fault;
 
+    if (look != NULL && s3_of(o)->custom != NULL && !still_there(o, look, err).ok)
+        return FAIL;
     if (look != NULL && !s3_add_condition(&headers, OBJECT_UNCHANGED, look, err).ok)
         return FAIL;
-    return s3_ask(s3_of(o), &r, o->path, &answer, err);
+    if (!s3_send(s3_of(o), &r, &answer, &fault, err).ok) {
+        err_file(err, o->path);
+        return FAIL;
+    }
+    if (fault.name[0] == '\0' || (fault.repeated && strcmp(fault.name, "NoSuchKey") == 0))
+        return OK;
+    return look != NULL && s3_lost(o, OBJECT_UNCHANGED, &fault, err)
+               ? FAIL
+               : s3_refused(&r, &fault, o->path, err);
 }
