@@ -150,15 +150,23 @@ static void allow_option(void *arg, const struct row *row, const char *value)
         allow_use(p, row->use, row->kind == LIST_OF_TEXT && p->options->follow ? "/" : value);
 }
 
+static void allow_named_object(void *arg, const struct row *row, const char *value)
+{
+    struct plan *p = arg;
+
+    if ((row->use == USE_READ || row->use == USE_CHANGE) && storage_names(value))
+        p->reach = REACH_PROGRAMS;
+}
+
 /* An object takes what a key store takes that is a service. */
-static void allow_objects(struct plan *p)
+static void allow_objects(struct plan *p, const struct verb *v)
 {
     const struct options *o = p->options;
-    bool objects = o->output != NULL && storage_names(o->output);
 
     for (size_t i = 0; i < o->operands.count; i++)
-        objects = objects || storage_names(o->operands.items[i]);
-    p->reach = objects ? REACH_PROGRAMS : p->reach;
+        if (storage_names(o->operands.items[i]))
+            p->reach = REACH_PROGRAMS;
+    options_visit(v, o, allow_named_object, p);
 }
 
 static void allow_config(struct plan *p)
@@ -224,7 +232,7 @@ struct result confine(const struct verb *verb, const struct options *o, struct e
                      .files = no ? (struct ruleset){.fd = -1} : ruleset_new()};
     if (!unknown)
         common_visit_keys(verb, o, allow_key, &p);
-    allow_objects(&p);
+    allow_objects(&p, verb);
     if (p.reach == REACH_FILES)
         crypto_alone(); /* no module of a token is loaded, nor libcurl */
     bool done = no || carry_out(&p, verb);
