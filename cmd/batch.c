@@ -511,13 +511,32 @@ static struct result do_list(struct run *r, const char *path, struct err *err)
     return run_check_found(r, before, is_stdio(path) ? "standard input" : path, err);
 }
 
+static bool names_objects(const struct options *o)
+{
+    bool objects = false;
+
+    for (size_t i = 0; i < o->operands.count; i++)
+        objects = objects || storage_names(o->operands.items[i]);
+    return objects;
+}
+
+/* How many files or objects are done at once. */
+static unsigned at_once(const struct batch *b)
+{
+    const struct options *o = b->options;
+
+    if (b->objects_at_once > 0 && names_objects(o))
+        return o->jobs > 0 ? (unsigned)o->jobs : b->objects_at_once;
+    return b->parallel ? common_threads(o) : 1;
+}
+
 /* Several files are done at once, unless their results come one after the other, or there can be
  * no threads. */
 static void start_pool(struct run *r)
 {
-    unsigned threads = common_threads(r->batch->options);
+    unsigned threads = at_once(r->batch);
 
-    if (!r->batch->parallel || !r->tally.many || r->one_stream || threads == 1)
+    if (!r->tally.many || r->one_stream || threads == 1)
         return;
     common_fit_threads(r->batch->options, &threads);
     if (threads == 1)

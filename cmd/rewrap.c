@@ -139,6 +139,7 @@ static int run(struct run *r)
                           .each = each,
                           .arg = r,
                           .parallel = true,
+                          .objects_at_once = OBJECTS_AT_ONCE,
                           .done = "seen",
                           .takes_objects = true,
                           .crypto = r->session.crypto,

@@ -269,6 +269,22 @@ struct result upload_complete(struct upload *u, enum object_condition condition,
     return done;
 }
 
+struct result s3_drop(const struct object *o, const char *upload, struct err *err)
+{
+    struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
+    char query[QUERY_MAX], id[TEXT_PERCENT(S3_UPLOAD_ID_MAX)];
+    const struct s3_request r = {.what = "s3:AbortMultipartUpload",
+                                 .method = "DELETE",
+                                 .key = o->key,
+                                 .query = query,
+                                 .patience = ABORT_PATIENCE};
+
+    if (strlen(upload) > S3_UPLOAD_ID_MAX)
+        return fail(err, ERR_STORE, "'%s': the name of an upload is too long", o->path);
+    snprintf(query, sizeof query, "uploadId=%s", text_percent(id, upload));
+    return s3_ask(s3_of(o), &r, o->path, &answer, err);
+}
+
 /* Once more if a part may have been on its way. What cannot be aborted is left to a lifecycle. */
 void upload_abort(struct upload *u)
 {

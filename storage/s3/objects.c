@@ -158,6 +158,20 @@ static uint64_t read_date(const struct http_answer *a)
     return seconds > 0 ? (uint64_t)seconds : 0;
 }
 
+/* When a lock on it ends. */
+static uint64_t read_lock(const struct http_answer *a)
+{
+    char text[HTTP_HEADER_MAX + 1];
+
+    if (http_header(a, "x-amz-object-lock-legal-hold", text, sizeof text) &&
+        strcmp(text, "ON") == 0)
+        return OBJECT_HELD;
+    if (!http_header(a, "x-amz-object-lock-retain-until-date", text, sizeof text))
+        return 0;
+    uint64_t until = s3_time(text);
+    return until > 0 ? until : OBJECT_HELD; /* a date that cannot be read is none that is over */
+}
+
 /* What a good answer says of the object. */
 static struct result read_look(const struct object *o, const struct http_answer *a, long status,
                                uint64_t offset, const struct range *range, struct object_look *look,
@@ -178,8 +192,10 @@ static struct result read_look(const struct object *o, const struct http_answer 
     memcpy(look->tag, tag, sizeof tag);
     look->size = size;
     look->modified = read_date(a);
-    look->versioned =
-        http_header(a, "x-amz-version-id", tag, sizeof tag) && strcmp(tag, "null") != 0;
+    if (!http_header(a, "x-amz-version-id", look->version, sizeof look->version))
+        look->version[0] = '\0';
+    look->versioned = look->version[0] != '\0' && strcmp(look->version, "null") != 0;
+    look->held = read_lock(a);
     look->tagged = http_header(a, "x-amz-tagging-count", tag, sizeof tag) && strcmp(tag, "0") != 0;
     return keep_headers(look, a, err);
 }
@@ -190,9 +206,11 @@ static struct result send_get(const struct object *o, const struct object_look *
 {
     const struct http_taker taker = {take_range, range};
     struct s3_headers headers S3_HEADERS_CLEANUP = {0};
+    char query[S3_VERSION_QUERY];
     struct s3_request r = {.what = "s3:GetObject",
                            .method = "GET",
                            .key = o->key,
+                           .query = s3_name_version(query, o),
                            .headers = headers.lines,
                            .taker = &taker,
                            .again = restart};
@@ -398,10 +416,16 @@ struct result s3_remove(const struct object *o, const struct object_look *look, 
 {
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
     struct s3_headers headers S3_HEADERS_CLEANUP = {0};
-    const struct s3_request r = {
-        .what = "s3:DeleteObject", .method = "DELETE", .key = o->key, .headers = headers.lines};
+    char query[S3_VERSION_QUERY];
+    const struct s3_request r = {.what = "s3:DeleteObject",
+                                 .method = "DELETE",
+                                 .key = o->key,
+                                 .query = s3_name_version(query, o),
+                                 .headers = headers.lines};
     struct fault fault;
 
+    if (o->version != NULL) /* it does not change */
+        look = NULL;
     if (look != NULL && s3_of(o)->custom != NULL && !still_there(o, look, err).ok)
         return FAIL;
     if (look != NULL && !s3_add_condition(&headers, OBJECT_UNCHANGED, look, err).ok)

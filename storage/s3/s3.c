@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "storage/s3/list.h"
+#include "storage/s3/multipart.h"
 #include "storage/s3/objects.h"
 #include "storage/s3/request.h"
 #include "storage/s3/upload.h"
@@ -32,6 +33,7 @@ static const struct storage_ops s3_ops = {
     .splice_size = S3_PART_MIN,
     .create = s3_create,
     .remove = s3_remove,
+    .drop = s3_drop,
     .list = s3_list,
     .close = s3_close,
 };
