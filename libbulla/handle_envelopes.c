@@ -48,6 +48,8 @@ static struct result rewrap_path(struct bulla *b, const struct bulla_change *cha
     struct place place PLACE_CLEANUP = {0};
     struct rewrap_report report;
 
+    if (path == NULL)
+        return fail(err, ERR_USAGE, "no path is given");
     if (!begin_rewrap(&r, b, change, err).ok || !place_open(&place, path, err).ok ||
         !rewrap_file(&r, &place, &report, err).ok)
         return FAIL;
