@@ -79,7 +79,7 @@ static struct result rewrap_to(struct bulla *b, const struct bulla_change *chang
     enum rewrapped done;
 
     if (!begin_rewrap(&r, b, change, err).ok || !callback_source_open(&source, in, err).ok ||
-        (!r.dry_run && !callback_sink_open(&sink, out, err).ok) ||
+        (!r.dry_run && !callback_sink_open(&sink, out, &source, &b->session, err).ok) ||
         !sealed_open(&f, &b->session, &from, err).ok ||
         !rewrap_stream(&r, &f, sink.outlet.sink, &done, err).ok)
         return FAIL;
