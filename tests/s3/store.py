@@ -91,6 +91,7 @@ class Store(Listener):
         self.lock, self.faults = threading.RLock(), []
         self.region, self.heeds, self.encodes, self.page = region, heeds, encodes, page
         self.before = lambda operation, key: None
+        self.request_id = lambda: uuid.uuid4().hex[:16].upper()
         self.versioned = False
         self.allowed = None  # these operations alone; None = all
         self.moved = collections.Counter()  # bytes up and down
@@ -155,7 +156,7 @@ class Store(Listener):
                     answer.headers["x-amz-bucket-region"] = self.region
             self.moved["up"] += len(request.body)
             answer = fault(answer) if fault else answer
-            answer.headers["x-amz-request-id"] = uuid.uuid4().hex[:16].upper()
+            answer.headers["x-amz-request-id"] = self.request_id()
             self.moved["down"] += len(answer.body)
             return answer
 
