@@ -194,6 +194,9 @@ static struct result read_look(const struct object *o, const struct http_answer 
     look->modified = read_date(a);
     if (!http_header(a, "x-amz-version-id", look->version, sizeof look->version))
         look->version[0] = '\0';
+    if (o->version != NULL && look->version[0] != '\0' && strcmp(look->version, o->version) != 0)
+        return fail_named(err, ERR_STORE,
+                          "'%s': the answer is of another version than was asked for", o->path);
     look->versioned = look->version[0] != '\0' && strcmp(look->version, "null") != 0;
     look->held = read_lock(a);
     look->tagged = http_header(a, "x-amz-tagging-count", tag, sizeof tag) && strcmp(tag, "0") != 0;
