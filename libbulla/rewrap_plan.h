@@ -26,6 +26,10 @@ FALLIBLE plan_make(struct plan *p, struct rewrap *r, const struct sealed *f, str
 /* plan_is_due tells by the names in the slots alone whether a rewrap would change them. */
 bool plan_is_due(struct rewrap *r, const struct envelope *e);
 
+/* plan_export looks at the envelope that was exported of a file. */
+enum export plan_export(struct rewrap *r, const struct sealed_place *exported,
+                        const struct sealed *file);
+
 void plan_end(struct plan *p);
 
 #endif

@@ -6,6 +6,7 @@ import random
 
 import pytest
 from program import reports
+from store import error_answer
 
 MIB = 1 << 20
 SMALL = b"a few bytes\n"
@@ -223,6 +224,10 @@ def test_exported_envelope(s3, store, ring, url):
     rotated(s3)
     assert b"'s3://backups/t/x.bulla.env' is an exported envelope that still has the old slots" in s3("rewrap", "-k", ring, "-r", url + "t/", status=3).stderr
     assert needs(s3, ring, "-r", url + "t/") and not needs(s3, ring, url + "t/x.bulla")
+    refused = error_answer("AccessDenied", 403)
+    good, store.get = store.get, lambda request, key: refused if key.endswith(".env") else good(request, key)
+    assert b"'s3://backups/t/x.bulla.env' cannot be read: it may be an exported envelope" in s3("rewrap", "-k", ring, "-r", url + "t/", status=3).stderr
+    store.get = good
     del store.objects["t/x.bulla.env"]
     assert not needs(s3, ring, "-r", url + "t/")
 
