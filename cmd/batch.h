@@ -27,7 +27,8 @@ struct item {
     const char *name; /* of the source, for messages; NULL = it is standard input */
 };
 
-/* What a bucket keeps of an object that was replaced or removed still opens with the keys of then. */
+/* What a bucket keeps of an object that was replaced or removed still opens with the keys of then.
+ */
 enum which_versions { VERSIONS_NOW, VERSIONS_ALL, VERSIONS_OLD };
 
 #define OBJECTS_AT_ONCE 64 /* small requests, which wait for the network most of the time */
@@ -41,7 +42,7 @@ struct batch {
     void *arg;
     bool parallel;
     unsigned objects_at_once; /* that each may be called for, unless -j says; 0 = as of files */
-    const char *done; /* "sealed", for the summary */
+    const char *done;         /* "sealed", for the summary */
 
     struct session *session; /* of a verb with -o: when what is written is made durable */
     enum whose whose;        /* and new directories are */

@@ -81,8 +81,8 @@ static struct result submit_entry(struct run *r, struct task *t, struct err *err
 }
 
 /* The object of an entry, with its path. */
-static struct result open_entry(const struct run *r, const struct object_entry *e,
-                                struct object *o, struct err *err)
+static struct result open_entry(const struct run *r, const struct object_entry *e, struct object *o,
+                                struct err *err)
 {
     const struct object *prefix = r->prefix;
     char *path STRING_CLEANUP = NULL;

@@ -86,7 +86,8 @@ static bool has_slot(const struct envelope *e, const struct master_key *key)
     return has;
 }
 
-static enum needed needs_of(const struct needs *n, const struct need *need, const struct envelope *e)
+static enum needed needs_of(const struct needs *n, const struct need *need,
+                            const struct envelope *e)
 {
     if (!has_slot(e, need->key))
         return NEEDED_NOT;
@@ -115,11 +116,3 @@ struct result needs_unclear(const struct need *need, const char *name, struct er
     err_hint(err, "'bulla rewrap' gives it slots that can be believed");
     return FAIL;
 }
-
-const struct row rows_needs[] = {
-    {"needs", 0, "KEY", LIST_OF_TEXT, FIELD(needs),
-     "list the files that only this KEY or KEY:VERSION opens;\n"
-     "if repeated, the files that only these keys open",
-     .use = USE_KEY},
-    {0},
-};

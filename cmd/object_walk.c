@@ -59,8 +59,8 @@ static bool hold(struct walk *w, const struct object_entry *e)
 {
     if (w->count == HELD_MAX)
         let_go(w, 1);
-    w->held[w->count] = (struct held){
-        .key = strdup(e->key), .look = e->look, .old = e->old, .marker = e->marker};
+    w->held[w->count] =
+        (struct held){.key = strdup(e->key), .look = e->look, .old = e->old, .marker = e->marker};
     w->failed = w->held[w->count].key == NULL;
     w->count += !w->failed;
     return !w->failed;

@@ -34,10 +34,10 @@ struct run {
     size_t held;           /* bytes that they take */
     uint64_t files, alone; /* files in all, and those that depend on a single key */
 
-    struct needs needs; /* of --needs */
-    bool names;         /* the files that need one are listed */
-    uint64_t old;       /* of the files: versions that a bucket keeps of what was replaced */
-    uint64_t markers;   /* objects that were removed, of which it keeps versions */
+    struct needs needs;   /* of --needs */
+    bool names;           /* the files that need one are listed */
+    uint64_t old;         /* of the files: versions that a bucket keeps of what was replaced */
+    uint64_t markers;     /* objects that were removed, of which it keeps versions */
     pthread_mutex_t lock; /* for all of these, and what is printed */
 };
 
@@ -198,10 +198,8 @@ static struct result look(struct run *r, const struct item *item, json_t *json, 
                           struct err *err)
 {
     struct sealed f SEALED_CLEANUP = {0};
-    struct sealed_place from = {.body = item->source,
-                                .object = item->object,
-                                .follow = item->follow,
-                                .alone = item->old};
+    struct sealed_place from = {
+        .body = item->source, .object = item->object, .follow = item->follow, .alone = item->old};
     struct session no_keys = {.env.warn = terminal_warn};
 
     if (item->name == NULL)
@@ -302,8 +300,8 @@ static int scan(struct run *r, const struct options *o)
                           .done = "read",
                           .takes_objects = true,
                           .objects_at_once = OBJECTS_AT_ONCE,
-                          .versions = r->needs.count > 0 || o->versions ? VERSIONS_ALL
-                                                                        : VERSIONS_NOW,
+                          .versions =
+                              r->needs.count > 0 || o->versions ? VERSIONS_ALL : VERSIONS_NOW,
                           .marker = on_marker,
                           .only = SEALED_SUFFIX,
                           .looks = 1u << RECOGNIZED_SEALED | 1u << RECOGNIZED_BODY |
@@ -382,6 +380,10 @@ static int show_status(const struct options *o)
 }
 
 static const struct row rows[] = {
+    {"needs", 0, "KEY", LIST_OF_TEXT, FIELD(needs),
+     "list the files that only this KEY or KEY:VERSION opens;\n"
+     "if repeated, the files that only these keys open",
+     .use = USE_KEY},
     {"versions", 0, NULL, FLAG, FIELD(versions),
      "count old versions of objects too, which a bucket keeps;\n"
      "--needs always does"},
@@ -399,7 +401,7 @@ const struct verb verb_status = {
         "if some would be, 3 if some could not be looked at.\n",
     .run = show_status,
     .operand = USE_READ,
-    .rows = (const struct row *const[]){rows_needs, rows, rows_batch, rows_json, rows_one_file_system,
+    .rows = (const struct row *const[]){rows, rows_batch, rows_json, rows_one_file_system,
                                         rows_follow, rows_allow_empty, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_pin, NULL},
     .store_uses = STORE_OPENS,

@@ -30,8 +30,8 @@ struct storage {
 /* struct object: a name in a storage; {0} is none and safe to close. */
 struct object {
     struct storage *storage;
-    char *key;  /* its name there, not empty unless it is a prefix of others */
-    char *path; /* as the user wrote it, for messages */
+    char *key;     /* its name there, not empty unless it is a prefix of others */
+    char *path;    /* as the user wrote it, for messages */
     char *version; /* of it, that is meant; NULL = the current one */
 };
 
@@ -42,10 +42,10 @@ struct object_look {
     char tag[OBJECT_TAG_MAX + 1]; /* of its content; "" = not looked at yet */
     char *kept;  /* what else belongs to it and goes with it when it is replaced, for its storage */
     bool tagged; /* there is more of that kind to be asked for */
-    bool versioned; /* what it replaced is kept, and can still be read */
+    bool versioned;                   /* what it replaced is kept, and can still be read */
     char version[OBJECT_TAG_MAX + 1]; /* by this name, as this will be; "" = it is not */
-    uint64_t held;  /* nobody may remove this before, in seconds since 1970; 0 = it is free */
-    bool archived;  /* it cannot be read before it is restored */
+    uint64_t held; /* nobody may remove this before, in seconds since 1970; 0 = it is free */
+    bool archived; /* it cannot be read before it is restored */
 };
 
 #define OBJECT_LOOK_CLEANUP __attribute__((cleanup(object_look_end)))
@@ -135,7 +135,8 @@ FALLIBLE object_in(struct object *o, struct storage *s, const char *key, const c
 FALLIBLE object_beside(struct object *beside, const struct object *o, const char *suffix,
                        struct err *err);
 
-/* object_version makes *o mean a version of it, and its path says so. */
+/* object_version makes *o mean a version of it, and its path says so: this and the version. */
+#define OBJECT_VERSION_IN_PATH "?versionId="
 FALLIBLE object_version(struct object *o, const char *version, struct err *err);
 
 /* object_name is the last part of an object's name, after its last slash. */

@@ -10,18 +10,18 @@
 #include "http/xml.h"
 #include "storage/s3/request.h"
 
-#define PAGE_MAX 1000    /* entries */
-#define EMPTY_MAX 100    /* pages in a row without any */
-#define MARKERS 2        /* at most, that say where a page begins */
-#define MARKER_MAX 4096  /* bytes */
+#define PAGE_MAX 1000   /* entries */
+#define EMPTY_MAX 100   /* pages in a row without any */
+#define MARKERS 2       /* at most, that say where a page begins */
+#define MARKER_MAX 4096 /* bytes */
 #define ENCODED_MAX (3 * S3_KEY_MAX)
 
 /* struct listing: a kind of list, as requests and answers have it. */
 struct listing {
     const char *what, *query, *root;
-    const char *entry[2];                                /* elements of it */
+    const char *entry[2];                               /* elements of it */
     const char *marker[MARKERS], *next_marker[MARKERS]; /* parameters, and elements of the answer */
-    bool keyed;                                          /* the first marker is a name */
+    bool keyed;                                         /* the first marker is a name */
 };
 
 static const struct listing listings[] = {

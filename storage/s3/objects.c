@@ -408,7 +408,8 @@ struct result s3_remove(const struct object *o, const struct object_look *look, 
                                  .query = s3_name_version(query, o),
                                  .headers = headers.lines};
 
-    if (look != NULL && o->version == NULL && !s3_add_condition(&headers, OBJECT_UNCHANGED, look, err).ok)
+    if (look != NULL && o->version == NULL &&
+        !s3_add_condition(&headers, OBJECT_UNCHANGED, look, err).ok)
         return FAIL;
     return s3_ask(s3_of(o), &r, o->path, &answer, err);
 }

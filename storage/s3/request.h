@@ -57,13 +57,14 @@ FALLIBLE s3_ask(struct s3 *s3, const struct s3_request *request, const char *pat
  * TEXT_PERCENT of its length; returns out. */
 char *s3_encode(char *out, const char *name);
 
-/* s3_name_version is query, filled with what names the version of an object, or NULL if it has none.
+/* s3_name_version is query, filled with what names the version of an object, or NULL if it has
+ * none.
  */
 #define S3_VERSION_QUERY (TEXT_PERCENT(S3_UPLOAD_ID_MAX) + 16)
 const char *s3_name_version(char query[S3_VERSION_QUERY], const struct object *o);
 
-/* s3_time reads a time as S3 writes it (2026-11-28T10:00:00.000Z), in seconds since 1970; 0 if it is
- * none. */
+/* s3_time reads a time as S3 writes it (2026-11-28T10:00:00.000Z), in seconds since 1970; 0 if it
+ * is none. */
 uint64_t s3_time(const char *text);
 
 /* s3_of is the bucket of an object. */
