@@ -90,7 +90,7 @@ static struct result open_entry(const struct run *r, const struct object_entry *
 
     if (asprintf(&path, "%.*s%s", (int)root, prefix->path, e->key) < 0) {
         path = NULL;
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     return object_in(o, prefix->storage, e->key, path, err);
 }
@@ -165,8 +165,7 @@ static struct result do_prefix(struct run *r, const struct object *prefix, struc
 
     if (!r->batch->options->recursive) {
         (void)fail(err, ERR_FAILED, "'%s' is a prefix of the names of objects", prefix->path);
-        err_hint(err, "--recursive takes all objects below it");
-        return FAIL;
+        return fail_hint(err, "--recursive takes all objects below it");
     }
     r->prefix = prefix;
     struct result walked = which == VERSIONS_OLD ? OK : object_walk(prefix, &visitor, err);

@@ -14,6 +14,7 @@
 #include "base/trusted.h"
 #include "cmd/common.h"
 #include "cmd/config.h"
+#include "cmd/file_list.h"
 #include "cmd/passphrase.h"
 #include "crypto/primitives.h"
 #include "storage/registry.h"
@@ -167,6 +168,8 @@ static void allow_objects(struct plan *p, const struct verb *v)
         if (storage_names(o->operands.items[i]))
             p->reach = REACH_PROGRAMS;
     options_visit(v, o, allow_named_object, p);
+    if (o->files_from != NULL && file_list_has_objects(o->files_from))
+        p->reach = REACH_PROGRAMS;
 }
 
 static void allow_config(struct plan *p)
@@ -242,6 +245,5 @@ struct result confine(const struct verb *verb, const struct options *o, struct e
     (void)fail(err, ERR_UNSUPPORTED, "%s",
                seccomp_known() ? "this kernel does not let the run be confined"
                                : "there is no filter of system calls for this kind of machine");
-    err_hint(err, "BULLA_CONFINE=must asks for that");
-    return FAIL;
+    return fail_hint(err, "BULLA_CONFINE=must asks for that");
 }

@@ -12,7 +12,7 @@ struct result needs_take(struct needs *n, const struct keyset *keys, const struc
         return FAIL;
     n->list = calloc(keys->count, sizeof *n->list);
     if (n->list == NULL && keys->count > 0)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     for (; n->count < keys->count; n->count++)
         n->list[n->count] = (struct need){keys->keys[n->count], o->needs.items[n->count], 0};
     return OK;
@@ -113,6 +113,5 @@ struct result needs_unclear(const struct need *need, const char *name, struct er
 
     (void)fail(err, ERR_PARTIAL, "'%s': nothing shows that it opens without %s", name,
                shown != NULL ? shown : "that key");
-    err_hint(err, "'bulla rewrap' gives it slots that can be believed");
-    return FAIL;
+    return fail_hint(err, "'bulla rewrap' gives it slots that can be believed");
 }

@@ -99,12 +99,12 @@ static struct result walk(const struct object *o, enum object_list what,
     struct walk *w = calloc(1, sizeof *w);
 
     if (w == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     w->visitor = visitor;
     w->versions = what == LIST_VERSIONS;
     struct result r = o->storage->ops->list(o, what, on_entry, w, err);
     if (r.ok && w->failed)
-        r = fail(err, ERR_FAILED, "out of memory");
+        r = fail_memory(err);
     if (!r.ok)
         w->stopped = true;
     let_go(w, w->count);

@@ -78,10 +78,11 @@ static void report(const struct run *r, const struct object *o, const struct obj
 /* One that is over by now was completed or aborted by somebody else. */
 static struct result drop(const struct object *o, const char *upload, struct err *err)
 {
-    if (o->storage->ops->drop(o, upload, err).ok || strstr(err->text, "NoSuchUpload") != NULL) {
-        *err = (struct err){0};
+    struct err why = {0};
+
+    if (o->storage->ops->drop(o, upload, &why).ok || strstr(why.text, "NoSuchUpload") != NULL)
         return OK;
-    }
+    *err = why;
     return FAIL;
 }
 
@@ -95,7 +96,7 @@ static struct result take(struct run *r, const struct object_entry *e, struct er
 
     if (asprintf(&path, "%.*s%s", (int)root, prefix->path, e->key) < 0) {
         path = NULL;
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     if (!object_in(&o, prefix->storage, e->key, path, err).ok)
         return FAIL;

@@ -32,7 +32,7 @@ static struct result open_now(struct object *now, const struct object *old, stru
                                                        strlen(OBJECT_VERSION_IN_PATH));
 
     if (path == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     return object_in(now, old->storage, old->key, path, err);
 }
 
@@ -46,18 +46,20 @@ static struct result is_there_still(const struct sealed *old, const struct objec
     const struct sealed_place from = {.object = &object, .alone = true};
     struct sealed now SEALED_CLEANUP = {0};
     struct session silent = {0};
+    struct err why = {0};
 
     *still = false;
     if (!open_now(&object, version, err).ok)
         return FAIL;
-    if (!sealed_open(&now, &silent, &from, err).ok) {
-        bool other =
-            err->class == ERR_MISSING || err->class == ERR_DAMAGED || err->class == ERR_FOREIGN;
-        *err = other ? (struct err){0} : *err;
-        return other ? OK : FAIL;
+    if (!sealed_open(&now, &silent, &from, &why).ok) {
+        if (why.class == ERR_MISSING || why.class == ERR_DAMAGED || why.class == ERR_FOREIGN)
+            return OK;
+        *err = why;
+        return FAIL;
     }
     if (strcmp(object_source_look(now.remote)->version, version->version) == 0)
-        return fail(err, ERR_STORE, "'%s' became the current version meanwhile", version->path);
+        return fail_named(err, ERR_STORE, "'%s' became the current version meanwhile",
+                          version->path);
     *still = memcmp(now.envelope.core.file_id, old->envelope.core.file_id,
                     sizeof now.envelope.core.file_id) == 0;
     return OK;
@@ -74,7 +76,7 @@ static struct result needs_any(const struct run *r, const struct sealed *f, cons
         if (needed == NEEDED_UNCLEAR)
             return needs_unclear(need, name, err);
         if (!keyset_check_age(&key, f->envelope.slots, f->envelope.slot_count, err).ok) {
-            err_context(err, "'%s'", name);
+            err_file(err, name);
             return FAIL;
         }
         *any = *any || needed == NEEDED;
@@ -151,15 +153,16 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     struct session silent = {.env.warn = terminal_warn};
     struct sealed f SEALED_CLEANUP = {0};
     enum purged outcome;
+    struct err why = {0};
 
     if (item->object == NULL)
-        return fail(err, ERR_USAGE, "'%s' is no object, and has no old versions",
-                    item->name != NULL ? item->name : "-");
-    if (!sealed_open(&f, &silent, &from, err).ok) {
-        if (!item->envelope || (err->class != ERR_DAMAGED && err->class != ERR_FOREIGN))
-            return FAIL;
-        *err = (struct err){0};
-        return finish(r, item, PURGE_BODY, NULL, json, err);
+        return fail_named(err, ERR_USAGE, "'%s' is no object, and has no old versions",
+                          item->name != NULL ? item->name : "-");
+    if (!sealed_open(&f, &silent, &from, &why).ok) {
+        if (item->envelope && (why.class == ERR_DAMAGED || why.class == ERR_FOREIGN))
+            return finish(r, item, PURGE_BODY, NULL, json, err);
+        *err = why;
+        return FAIL;
     }
     return decide(r, item, &f, &outcome, err).ok
                ? finish(r, item, outcome, object_source_look(f.remote), json, err)

@@ -65,8 +65,7 @@ static struct result add_tally(struct run *r, struct tally **out, const char *wh
 
     if (r->held + size > HELD_MAX) {
         (void)fail(err, ERR_FAILED, "'%s': too many different keys to count them all", path);
-        err_hint(err, "--shard takes a part of the files at a time");
-        return FAIL;
+        return fail_hint(err, "--shard takes a part of the files at a time");
     }
     struct tally *made = calloc(1, sizeof *made);
     if (made != NULL)
@@ -74,7 +73,7 @@ static struct result add_tally(struct run *r, struct tally **out, const char *wh
     if (made == NULL || made->what == NULL || made->oldest == NULL ||
         tsearch(made, &r->tallies, by_what) == NULL) {
         tally_free(made);
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     r->held += size;
     *out = made;
@@ -105,7 +104,7 @@ static struct result count_slot(struct run *r, const struct slot *slot, const st
     if (!find_tally(r, &t, what, path, e->core.created, err).ok)
         return FAIL;
     if (e->core.created < t->time && (older = strdup(path)) == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     t->files++;
     t->alone += e->slot_count == 1;
     if (older == NULL)
@@ -143,7 +142,7 @@ static struct result count_needs(struct run *r, const struct sealed *f, const st
         if (needed == NEEDED_UNCLEAR)
             done = needs_unclear(need, item->name, err);
         if (!keyset_check_age(&key, f->envelope.slots, f->envelope.slot_count, err).ok) {
-            err_context(err, "'%s'", item->name);
+            err_file(err, item->name);
             done = FAIL;
         } else if (needed == NEEDED) {
             need->files++;
@@ -201,14 +200,15 @@ static struct result look(struct run *r, const struct item *item, json_t *json, 
     struct sealed_place from = {
         .body = item->source, .object = item->object, .follow = item->follow, .alone = item->old};
     struct session no_keys = {.env.warn = terminal_warn};
+    struct err why = {0};
 
     if (item->name == NULL)
         return fail(err, ERR_USAGE, "name a FILE, or a directory with --recursive");
-    if (!sealed_open(&f, &no_keys, &from, err).ok) {
-        if (!is_old_body(item, err))
-            return FAIL;
-        *err = (struct err){0};
-        return OK;
+    if (!sealed_open(&f, &no_keys, &from, &why).ok) {
+        if (is_old_body(item, &why))
+            return OK;
+        *err = why;
+        return FAIL;
     }
     /* If a copy is not understood, it is not known which keys that copy needs. */
     if (!in_place_check(&f.health, item->name, err).ok)

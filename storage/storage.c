@@ -11,7 +11,7 @@ struct result object_in(struct object *o, struct storage *s, const char *key, co
 
     if (made.key == NULL || made.path == NULL) {
         object_close(&made);
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     *o = made;
     return OK;
@@ -28,7 +28,7 @@ struct result object_beside(struct object *beside, const struct object *o, const
         made.path = NULL;
     if (made.key == NULL || made.path == NULL) {
         object_close(&made);
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     *beside = made;
     return OK;
@@ -40,7 +40,7 @@ struct result object_version(struct object *o, const char *version, struct err *
 
     if (copy == NULL || asprintf(&path, "%s" OBJECT_VERSION_IN_PATH "%s", o->path, version) < 0) {
         free(copy);
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     free(o->path);
     free(o->version);

@@ -6,6 +6,8 @@
 #ifndef BULLA_STORAGE_STORAGE_H
 #define BULLA_STORAGE_STORAGE_H
 
+#include <sys/stat.h>
+
 #include "base/environment.h"
 #include "base/stream.h"
 #include "base/wire.h"
@@ -46,6 +48,10 @@ struct object_look {
     char version[OBJECT_TAG_MAX + 1]; /* by this name, as this will be; "" = it is not */
     uint64_t held; /* nobody may remove this before, in seconds since 1970; 0 = it is free */
     bool archived; /* it cannot be read before it is restored */
+
+    /* Of the file that it was made of, where it says that; seconds is 0 if not. */
+    struct timespec file_time;
+    mode_t file_mode;
 };
 
 #define OBJECT_LOOK_CLEANUP __attribute__((cleanup(object_look_end)))
@@ -55,6 +61,21 @@ enum object_condition {
     OBJECT_NEW,       /* nothing of this name */
     OBJECT_UNCHANGED, /* what was looked at */
     OBJECT_ANY
+};
+
+/* struct object_wish: what a new object is to have. */
+struct object_wish {
+    const char *storage_class, *kms_key, *acl; /* as the storage calls them; NULL = the usual */
+    const char *const *tags, *const *metadata; /* "NAME=VALUE" */
+    size_t tag_count, metadata_count;
+    const struct stat *like; /* the file whose permissions and time it is to say; NULL = none */
+};
+
+/* struct object_making: how an object is made. */
+struct object_making {
+    enum object_condition condition;
+    const struct object_look *look; /* what it replaces, whose kept it keeps; NULL = nothing */
+    const struct object_wish *wish; /* of one that keeps nothing; NULL = none */
 };
 
 /* struct object_writer: an object that is being made. */
@@ -107,9 +128,10 @@ struct storage_ops {
                             struct view bytes, struct err *err);
     size_t splice_size;
 
-    /* Begins an object. ERR_EXISTS if it is there already and may not be. */
+    /* Begins an object. ERR_EXISTS if it is there already and may not be; ERR_STORE, at its commit,
+     * if it is not what was looked at; ERR_USAGE for a wish that no object can have. */
     struct result (*create)(struct object_writer **out, const struct object *o,
-                            enum object_condition condition, struct err *err);
+                            const struct object_making *how, struct err *err);
 
     /* Removes an object that is still what *look says; or its version, whatever *look is. */
     struct result (*remove)(const struct object *o, const struct object_look *look,

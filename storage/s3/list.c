@@ -246,7 +246,7 @@ static struct result get_page(const struct object *o, const struct markers *from
                                  .again = begin_page};
 
     if (query == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (strlen(o->key) > S3_KEY_MAX)
         return fail(err, ERR_USAGE, "the name of an object has more than %d bytes", S3_KEY_MAX);
     name_page(query, p->listing, o, from);
@@ -258,7 +258,7 @@ static struct result get_page(const struct object *o, const struct markers *from
         return OK;
     if (err->class == ERR_NONE)
         (void)fail(err, ERR_STORE, "the list cannot be read");
-    err_context(err, "'%s'", o->path);
+    err_file(err, o->path);
     return FAIL;
 }
 
@@ -287,7 +287,7 @@ static struct result list(const struct object *o, struct page *p,
                           struct err *err)
 {
     struct markers *from = calloc(1, sizeof *from);
-    struct result r = from != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
+    struct result r = from != NULL ? OK : fail_memory(err);
     bool go_on = true;
     unsigned empty = 0;
 
@@ -314,7 +314,7 @@ struct result s3_list(const struct object *o, enum object_list what,
     struct page *p = calloc(1, sizeof *p);
 
     if (p == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     p->listing = &listings[what];
     struct result r = list(o, p, each, arg, err);
     page_clear(p);

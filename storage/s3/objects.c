@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "http/xml.h"
 #include "storage/s3/conditions.h"
+#include "storage/s3/wishes.h"
 
 #define MD5_SIZE 16
 
@@ -24,7 +25,7 @@ struct result s3_headers_add(struct s3_headers *h, struct err *err, const char *
     int size = vasprintf(&line, format, ap);
     va_end(ap);
     if (size < 0)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (h->count == S3_HEADERS_MAX) {
         free(line);
         return fail(err, ERR_POLICY, "the object has more metadata than bulla can keep");
@@ -93,7 +94,7 @@ static struct result keep_headers(struct object_look *look, const struct http_an
     char *kept = calloc(1, answer->headers_size + 1), *to = kept;
 
     if (kept == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     for (const char *at = answer->headers; at != NULL && *at != '\0';) {
         size_t size = strcspn(at, "\r\n"), end = strcspn(at, "\n");
         if (is_kept(at, size)) {
@@ -105,6 +106,7 @@ static struct result keep_headers(struct object_look *look, const struct http_an
     }
     free(look->kept);
     look->kept = kept;
+    s3_read_file_look(look);
     return OK;
 }
 
@@ -221,7 +223,7 @@ static struct result send_get(const struct object *o, const struct object_look *
         return FAIL;
     if (s3_send(s3_of(o), &r, answer, fault, err).ok)
         return OK;
-    err_context(err, "'%s'", o->path);
+    err_file(err, o->path);
     return FAIL;
 }
 
@@ -311,7 +313,7 @@ struct result s3_put(const struct object *o, enum object_condition condition,
              .ok)
         return FAIL;
     if (!s3_send(s3_of(o), &r, &answer, &fault, err).ok) {
-        err_context(err, "'%s'", o->path);
+        err_file(err, o->path);
         return FAIL;
     }
     if (fault.name[0] == '\0' || (fault.repeated && s3_is_ours(o, bytes, bytes.size)))
@@ -364,7 +366,7 @@ static struct result s3_tagging(const struct object *o, struct object_look *look
         read = xml_reader_end(reader, err);
     if (read.ok && tags.text != NULL &&
         asprintf(&longer, "%sx-amz-tagging: %s\n", look->kept, tags.text) < 0)
-        read = fail(err, ERR_FAILED, "out of memory");
+        read = fail_memory(err);
     if (read.ok && longer != NULL) {
         free(look->kept);
         look->kept = longer;
@@ -380,7 +382,7 @@ struct result s3_kept(const struct object *o, const struct object_look *look,
     *full = *look;
     full->kept = strdup(look->kept != NULL ? look->kept : "");
     if (full->kept == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (!look->tagged || s3_tagging(o, full, err).ok)
         return OK;
     object_look_end(full);
@@ -397,6 +399,19 @@ struct result s3_replace(const struct object *o, const struct object_look *look,
                : FAIL;
 }
 
+/* Looks whether an object is what it was, for a server that may not heed conditions where it
+ * removes. */
+static struct result still_there(const struct object *o, const struct object_look *look,
+                                 struct err *err)
+{
+    struct object_look now OBJECT_LOOK_CLEANUP = *look;
+    uint8_t byte;
+    size_t got;
+
+    now.kept = NULL;
+    return s3_read(o, &now, 0, &byte, 1, &got, err);
+}
+
 struct result s3_remove(const struct object *o, const struct object_look *look, struct err *err)
 {
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
@@ -407,9 +422,21 @@ struct result s3_remove(const struct object *o, const struct object_look *look, 
                                  .key = o->key,
                                  .query = s3_name_version(query, o),
                                  .headers = headers.lines};
+    struct fault fault;
 
-    if (look != NULL && o->version == NULL &&
-        !s3_add_condition(&headers, OBJECT_UNCHANGED, look, err).ok)
+    if (o->version != NULL) /* it does not change */
+        look = NULL;
+    if (look != NULL && s3_of(o)->custom != NULL && !still_there(o, look, err).ok)
         return FAIL;
-    return s3_ask(s3_of(o), &r, o->path, &answer, err);
+    if (look != NULL && !s3_add_condition(&headers, OBJECT_UNCHANGED, look, err).ok)
+        return FAIL;
+    if (!s3_send(s3_of(o), &r, &answer, &fault, err).ok) {
+        err_file(err, o->path);
+        return FAIL;
+    }
+    if (fault.name[0] == '\0' || (fault.repeated && strcmp(fault.name, "NoSuchKey") == 0))
+        return OK;
+    return look != NULL && s3_lost(o, OBJECT_UNCHANGED, &fault, err)
+               ? FAIL
+               : s3_refused(&r, &fault, o->path, err);
 }

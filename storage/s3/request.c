@@ -133,7 +133,7 @@ static struct result send_to(struct s3 *s3, const char *region, const struct s3_
     char *url STRING_CLEANUP = malloc(URL_MAX);
 
     if (url == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (!make_url(url, s3, region, r, err).ok)
         return FAIL;
     const struct call call = {.service = "s3",
@@ -180,7 +180,7 @@ struct result s3_refused(const struct s3_request *request, const struct fault *f
     const struct call call = {.what = request->what};
 
     call_refused(&call, fault, err);
-    err_context(err, "'%s'", path);
+    err_file(err, path);
     return FAIL;
 }
 
@@ -190,7 +190,7 @@ struct result s3_ask(struct s3 *s3, const struct s3_request *request, const char
     struct fault fault;
 
     if (!s3_send(s3, request, answer, &fault, err).ok) {
-        err_context(err, "'%s'", path);
+        err_file(err, path);
         return FAIL;
     }
     return fault.name[0] == '\0' ? OK : s3_refused(request, &fault, path, err);
