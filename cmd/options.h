@@ -37,7 +37,7 @@ struct options {
     struct list keys, to, add, remove_keys, context, require_context, check, needs, operands;
     const char *output, *envelope, *name, *require_name, *files_from, *shard, *rotate_after, *kind,
         *passphrase_fd, *passphrase_command, *new_passphrase_fd, *new_passphrase_command, *offset,
-        *pin_fd, *pin_command, *from_command;
+        *pin_fd, *pin_command, *from_command, *older_than;
     const char *group;      /* "key": the group whose verbs the help shows; NULL = all */
     const char *topic;      /* a topic that it shows instead; NULL = none */
     enum fallback fallback; /* of the verb */
@@ -47,7 +47,7 @@ struct options {
     bool allow_empty, allow_wider;
     bool detach, dry_run, follow, force, help, json, null, one_file_system, passphrase,
         preserve_times, quiet, recursive, remove, remove_source, same_owner, share_branch, verbose,
-        versions;
+        deletes, only_copies, versions;
 };
 
 /* Where a row sets a field of struct options. */

@@ -157,7 +157,8 @@ FALLIBLE object_in(struct object *o, struct storage *s, const char *key, const c
 FALLIBLE object_beside(struct object *beside, const struct object *o, const char *suffix,
                        struct err *err);
 
-/* object_version makes *o mean a version of it, and its path says so. */
+/* object_version makes *o mean a version of it, and its path says so: this and the version. */
+#define OBJECT_VERSION_IN_PATH "?versionId="
 FALLIBLE object_version(struct object *o, const char *version, struct err *err);
 
 /* object_name is the last part of an object's name, after its last slash. */
