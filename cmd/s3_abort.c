@@ -127,8 +127,7 @@ static struct result do_operand(struct run *r, struct storages *storages, const 
 
     if (!storage_names(operand)) {
         (void)fail(err, ERR_USAGE, "'%s' is no object, and has no uploads", operand);
-        err_hint(err, "write s3://BUCKET/PREFIX/");
-        return FAIL;
+        return fail_hint(err, "write s3://BUCKET/PREFIX/");
     }
     if (!storages_object(storages, operand, &prefix, err).ok)
         return FAIL;
