@@ -176,7 +176,7 @@ static int run_abort(const struct options *o)
     struct err err = {0};
     uint64_t age;
 
-    common_storage(&env, NULL);
+    common_storage(&env, o, NULL);
     if (!read_age(o->older_than, &age, &err).ok)
         return terminal_error(&err);
     r.before = clock_now() - age;
