@@ -40,7 +40,7 @@ struct result object_rows_wish(struct object_wish *wish, const struct options *o
                o->tags.count + o->metadata.count > 0 || o->expected_size > 0;
 
     *wish = (struct object_wish){.storage_class = o->storage_class,
-                                 .kms_key = o->sse_kms_key,
+                                 .sse_key = o->sse_kms_key,
                                  .acl = o->acl,
                                  .tags = o->tags.items,
                                  .tag_count = o->tags.count,
