@@ -152,7 +152,8 @@ static struct result send_now(struct writer *w, struct err *err)
     if (!begin_parts(w, err).ok)
         return FAIL;
     if (w->last == S3_PARTS_MAX) {
-        (void)fail(err, ERR_FAILED, "'%s' becomes larger than 10000 parts can be", w->object.path);
+        (void)fail_named(err, ERR_FAILED, "'%s' becomes larger than 10000 parts can be",
+                         w->object.path);
         return fail_hint_option(err, "--expected-size makes the parts larger from the beginning");
     }
     slot->number = ++w->last;
@@ -244,7 +245,7 @@ static struct result check_new(const struct object *o, struct err *err)
     struct result there = s3_read(o, &look, 0, &byte, 1, &got, &why);
     bool archived = why.class == ERR_POLICY && strstr(why.text, "InvalidObjectState") != NULL;
     if (there.ok || archived) {
-        (void)fail(err, ERR_EXISTS, "'%s' already exists", o->path);
+        (void)fail_named(err, ERR_EXISTS, "'%s' already exists", o->path);
         return fail_hint_option(err, "--force replaces it, -o names another");
     }
     if (why.class == ERR_POLICY ||
@@ -267,8 +268,8 @@ static struct result expect(struct sink *self, uint64_t size, struct err *err)
         part_size *= 2;
     if (all / S3_PARTS_MAX < part_size)
         return part_size == w->buffer.part_size ? OK : shape(w, part_size, err);
-    (void)fail(err, ERR_FAILED, "'%s' would have %" PRIu64 " bytes, more than an object can",
-               w->object.path, all);
+    (void)fail_named(err, ERR_FAILED, "'%s' would have %" PRIu64 " bytes, more than an object can",
+                     w->object.path, all);
     return fail_hint(err, "split what is sealed");
 }
 
