@@ -12,10 +12,11 @@
 #include "base/temporary.h"
 #include "base/text.h"
 #include "base/tree.h"
-#include "cmd/common.h"
 #include "cmd/object_place.h"
 #include "cmd/progress.h"
 #include "cmd/result_place.h"
+#include "cmd/setup.h"
+#include "cmd/standard_streams.h"
 #include "cmd/terminal.h"
 #include "libbulla/recognize.h"
 
@@ -352,7 +353,7 @@ static struct result do_file(struct run *r, struct place *source, struct err *er
     if (r->out_object.key != NULL) {
         if (!result_object(r->batch, &r->out_object, source->name, &t.result, err).ok)
             return FAIL;
-    } else if (run_writes(r) && !(o->output != NULL && is_stdio(o->output))) {
+    } else if (run_writes(r) && !(o->output != NULL && standard_named(o->output))) {
         struct result named =
             r->to_directory     ? result_place_in(r->batch, source->name, r->out_dir, o->output,
                                                   strlen(o->output), &t.target, err)
@@ -378,7 +379,7 @@ static struct result do_stdin(struct run *r, struct err *err)
         return result_object(r->batch, &r->out_object, NULL, &t.result, err).ok
                    ? run_submit(r, &t, err)
                    : FAIL;
-    if (run_writes(r) && o->output != NULL && !is_stdio(o->output) &&
+    if (run_writes(r) && o->output != NULL && !standard_named(o->output) &&
         !place_open_new(&t.target, o->output, err).ok)
         return FAIL;
     return run_submit(r, &t, err);
@@ -389,7 +390,7 @@ static struct result do_operand(struct run *r, const char *operand, struct err *
     struct place source PLACE_CLEANUP = {0};
     struct stat st;
 
-    if (is_stdio(operand))
+    if (standard_named(operand))
         return do_stdin(r, err);
     if (storage_names(operand))
         return run_objects(r, operand, err);
@@ -417,7 +418,7 @@ static struct result check_output(struct run *r, struct err *err)
         return fail(err, ERR_USAGE, "--envelope goes with one file");
     if (o->output == NULL)
         return OK;
-    if (is_stdio(o->output)) {
+    if (standard_named(o->output)) {
         if (r->tally.many && (o->recursive || r->batch->add != NULL))
             return fail(err, ERR_USAGE, "several files cannot be written to standard output");
         return o->remove_source ? fail(err, ERR_USAGE, "--remove-source needs a file to read back")
@@ -461,7 +462,7 @@ static struct result check_list(const struct options *o, struct err *err)
 {
     struct stat st;
 
-    if (o->files_from == NULL || is_stdio(o->files_from) || stat(o->files_from, &st) == 0 ||
+    if (o->files_from == NULL || standard_named(o->files_from) || stat(o->files_from, &st) == 0 ||
         errno != ENOENT)
         return OK;
     return fail_input(err, "cannot open '%s'", o->files_from);
@@ -492,7 +493,7 @@ static bool do_listed(void *arg, const char *name)
         run_failed_early(arg, name, &err);
         return true;
     }
-    if (!is_stdio(name) && descriptor_number(name) < 0)
+    if (!standard_named(name) && descriptor_number(name) < 0)
         return do_name(arg, name);
     (void)fail(&err, ERR_USAGE, "'%s' is a descriptor, and in a list it could have two uses", name);
     err_hint(&err, "name it on the command line, or write ./- for a file of that name");
@@ -508,7 +509,7 @@ static struct result do_list(struct run *r, const char *path, struct err *err)
     r->lists_objects = file_list_has_objects(path);
     if (!file_list_read(path, r->batch->options->null, do_listed, r, err).ok)
         return FAIL;
-    return run_check_found(r, before, is_stdio(path) ? "standard input" : path, err);
+    return run_check_found(r, before, standard_named(path) ? "standard input" : path, err);
 }
 
 static bool names_objects(const struct options *o)
@@ -527,7 +528,7 @@ static unsigned at_once(const struct batch *b)
 
     if (b->objects_at_once > 0 && names_objects(o))
         return o->jobs > 0 ? (unsigned)o->jobs : b->objects_at_once;
-    return b->parallel ? common_threads(o) : 1;
+    return b->parallel ? setup_threads(o) : 1;
 }
 
 /* Several files are done at once, unless their results come one after the other, or there can be
@@ -538,7 +539,7 @@ static void start_pool(struct run *r)
 
     if (!r->tally.many || r->one_stream || threads == 1)
         return;
-    common_fit_threads(r->batch->options, &threads);
+    setup_fit_threads(r->batch->options, &threads);
     if (threads == 1)
         return;
     progress_at_once(threads);
@@ -568,7 +569,7 @@ int batch_run(const struct batch *b)
     struct run r = {
         .batch = b,
         .out_dir = -1,
-        .one_stream = o->output != NULL && is_stdio(o->output),
+        .one_stream = o->output != NULL && standard_named(o->output),
         .tally = {.done_word = b->done,
                   .json = o->json,
                   .many = o->operands.count > 1 || o->recursive || o->files_from != NULL,
@@ -576,7 +577,7 @@ int batch_run(const struct batch *b)
                   .lock = PTHREAD_MUTEX_INITIALIZER}};
     struct err err = {0};
 
-    common_storage(&r.storage_env, b->crypto);
+    setup_storage(&r.storage_env, b->crypto);
     r.storages.env = &r.storage_env;
     if (!check_list(o, &err).ok || !check_output(&r, &err).ok ||
         !shard_read(&r.shard, o->shard, &err).ok)

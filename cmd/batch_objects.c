@@ -5,9 +5,9 @@
 #include "base/stream.h"
 #include "base/text.h"
 #include "cmd/batch_run.h"
-#include "cmd/common.h"
 #include "cmd/object_place.h"
 #include "cmd/object_walk.h"
+#include "cmd/standard_streams.h"
 #include "libbulla/recognize.h"
 
 /* Where what is opened of an object goes. name is the rest of its name after the prefix. */
@@ -16,7 +16,7 @@ static struct result object_target(struct run *r, const char *name, struct place
 {
     const struct options *o = r->batch->options;
 
-    if (!run_writes(r) || is_stdio(o->output))
+    if (!run_writes(r) || standard_named(o->output))
         return OK;
     return r->to_directory ? result_place_below(r->batch, name, r->out_dir, o->output, target, err)
                            : place_open_new(target, o->output, err);

@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "cmd/common.h"
 #include "cmd/config.h"
 #include "cmd/key.h"
 #include "cmd/key_alias.h"

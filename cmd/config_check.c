@@ -2,9 +2,10 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "cmd/common.h"
 #include "cmd/config.h"
 #include "cmd/key_source.h"
+#include "cmd/named_keys.h"
+#include "cmd/outcome.h"
 #include "cmd/seal_keys.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
@@ -54,7 +55,7 @@ static struct result tell_keys(const struct config_choice *choice, json_t *json,
 {
     for (size_t i = 0; i < choice->count; i++) {
         char *reference STRING_CLEANUP = NULL;
-        if (!common_reference(choice->names[i], &reference, err).ok) {
+        if (!named_keys_reference(choice->names[i], &reference, err).ok) {
             err_context(err, "config file '%s', line %u", choice->file, choice->line);
             return FAIL;
         }
@@ -154,7 +155,7 @@ static void check_choice(void *arg, const struct config_choice *choice)
     all->choices++;
     for (size_t i = 0; all->result.ok && i < choice->count; i++) {
         char *reference STRING_CLEANUP = NULL;
-        all->result = common_reference(choice->names[i], &reference, all->err);
+        all->result = named_keys_reference(choice->names[i], &reference, all->err);
         if (!all->result.ok)
             err_context(all->err, "config file '%s', line %u", choice->file, choice->line);
     }
@@ -229,12 +230,12 @@ static int run_check(const struct options *o)
 
     if (!check_all(o, &err).ok)
         return terminal_error(&err);
-    if (common_fallback(&o->keys) != NULL)
+    if (named_keys_fallback(&o->keys) != NULL)
         terminal_warn(NULL, "BULLA_KEY is set: while it is, the config file chooses no key");
     for (size_t i = 0; i < o->operands.count; i++) {
         int one = check_one(o->operands.items[i], o);
         if (one != ERR_NONE)
-            status = common_status(o->operands.count, one);
+            status = outcome_status(o->operands.count, one);
     }
     return status;
 }

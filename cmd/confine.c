@@ -12,10 +12,11 @@
 #include "base/landlock.h"
 #include "base/seccomp.h"
 #include "base/trusted.h"
-#include "cmd/common.h"
 #include "cmd/config.h"
 #include "cmd/file_list.h"
+#include "cmd/named_keys.h"
 #include "cmd/passphrase.h"
+#include "cmd/standard_streams.h"
 #include "crypto/primitives.h"
 #include "storage/registry.h"
 
@@ -84,7 +85,7 @@ static void allow_use(struct plan *p, enum use use, const char *path)
     const struct options *o = p->options;
     bool beside = use == USE_BESIDE && (o->output == NULL || o->remove_source);
 
-    if (path == NULL || is_stdio(path) || use == USE_NOTHING)
+    if (path == NULL || standard_named(path) || use == USE_NOTHING)
         return;
     bool changes = (use == USE_CHANGE || use == USE_REPLACE) && !o->dry_run;
     if (use == USE_ANYWHERE)
@@ -115,7 +116,7 @@ static void allow_key(void *arg, enum use use, const char *given)
     const char *rest;
     struct err ignored;
 
-    if (!common_reference(given, &reference, &ignored).ok ||
+    if (!named_keys_reference(given, &reference, &ignored).ok ||
         !registry_find(&store, &rest, reference, &ignored).ok ||
         (store->file != NULL && !store->file(rest, &path, &ignored).ok)) {
         p->reach = REACH_PROGRAMS;
@@ -193,7 +194,7 @@ static void allow_files(struct plan *p, const struct verb *v)
     ruleset_allow(&p->files, TERMINAL, ALLOW_READ_WRITE);
     allow_config(p);
     passphrase_files(allow_secret, p);
-    if (!common_takes_keys(v))
+    if (!named_keys_are_operands(v))
         allow_operands(p, v);
     options_visit(v, p->options, allow_option, p);
 }
@@ -234,7 +235,7 @@ struct result confine(const struct verb *verb, const struct options *o, struct e
                      .reach = unknown ? REACH_PROGRAMS : REACH_FILES,
                      .files = no ? (struct ruleset){.fd = -1} : ruleset_new()};
     if (!unknown)
-        common_visit_keys(verb, o, allow_key, &p);
+        named_keys_visit(verb, o, allow_key, &p);
     allow_objects(&p, verb);
     if (p.reach == REACH_FILES)
         crypto_alone(); /* no module of a token is loaded, nor libcurl */

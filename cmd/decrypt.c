@@ -6,8 +6,10 @@
 #include "base/stream.h"
 #include "base/text.h"
 #include "cmd/batch.h"
-#include "cmd/common.h"
+#include "cmd/named_keys.h"
 #include "cmd/named_place.h"
+#include "cmd/outcome.h"
+#include "cmd/setup.h"
 #include "cmd/shared_rows.h"
 #include "cmd/standard_streams.h"
 #include "cmd/terminal.h"
@@ -66,7 +68,7 @@ static struct result read_options(struct decrypt *d, struct err *err)
                                     .outlet = &d->outlet,
                                     .strict = d->only_verify,
                                     .whose = o->same_owner ? WHOSE_SAME : WHOSE_CALLER};
-    return common_context(&d->open.require_context, &o->require_context, err);
+    return setup_context(&d->open.require_context, &o->require_context, err);
 }
 
 static struct result check_output(const struct decrypt *d, const struct item *item, struct err *err)
@@ -99,7 +101,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     struct sink nowhere = null_sink();
     uint64_t size = 0;
 
-    if (!common_not_typed(&from, err).ok || !check_output(d, item, err).ok ||
+    if (!standard_input_check(&from, err).ok || !check_output(d, item, err).ok ||
         !named_place_envelope(&envelope, &from, d->options->envelope, err).ok ||
         !sealed_open(&f, &d->session, &from, err).ok)
         return FAIL;
@@ -127,11 +129,11 @@ static int run(const struct options *o, struct batch batch, bool only_verify)
     batch.whose = o->same_owner ? WHOSE_SAME : WHOSE_CALLER;
     d.session.env.may_be_away = o->keys.count > 1;
     if (!read_options(&d, &err).ok || !read_range(&d, o, &err).ok ||
-        !common_sync(&d.session, o, &err).ok || !common_keys(&d.session, o, true, &err).ok)
+        !setup_sync(&d.session, o, &err).ok || !named_keys_open(&d.session, o, true, &err).ok)
         status = terminal_error(&err);
     else
-        status = common_finish(&d.session, batch_run(&batch));
-    common_calls(o, keyset_calls(&d.session.keys));
+        status = outcome_finish(&d.session, batch_run(&batch));
+    outcome_calls(o, keyset_calls(&d.session.keys));
     context_free(&d.open.require_context);
     session_close(&d.session);
     return status;

@@ -9,9 +9,9 @@
 
 #include "base/cleanup.h"
 #include "base/descriptor.h"
-#include "cmd/common.h"
 #include "cmd/config.h"
 #include "cmd/key_alias.h"
+#include "cmd/named_keys.h"
 #include "cmd/passphrase.h"
 #include "cmd/standard_streams.h"
 
@@ -114,7 +114,7 @@ static void add_option(void *arg, const struct row *row, const char *value)
     snprintf(by, sizeof by, "--%s", row->name);
     if (row->kind == DESCRIPTOR)
         add_input(scan->uses, by, (int)strtol(value, NULL, 10));
-    else if (value == scan->options->files_from && is_stdio(value))
+    else if (value == scan->options->files_from && standard_named(value))
         add_input(scan->uses, by, STDIN_FILENO);
     else if (row->use != USE_NOTHING && row->use != USE_KEY)
         add_path(scan->uses, by, value);
@@ -140,9 +140,9 @@ static bool add_files(struct uses *u, const struct verb *verb, const struct opti
                       o->from_command == NULL;
 
     for (size_t i = 0; i < o->operands.count; i++) {
-        int fd =
-            is_stdio(o->operands.items[i]) ? STDIN_FILENO : descriptor_number(o->operands.items[i]);
-        from_input = from_input || is_stdio(o->operands.items[i]);
+        int fd = standard_named(o->operands.items[i]) ? STDIN_FILENO
+                                                      : descriptor_number(o->operands.items[i]);
+        from_input = from_input || standard_named(o->operands.items[i]);
         if (fd >= 0)
             add_input(u, "FILE", fd);
     }
@@ -198,13 +198,13 @@ struct result descriptors_check(const struct verb *verb, const struct options *o
 {
     struct uses u __attribute__((cleanup(uses_free))) = {0};
     struct scan scan = {&u, o};
-    bool from_input = !common_takes_keys(verb) && add_files(&u, verb, o);
+    bool from_input = !named_keys_are_operands(verb) && add_files(&u, verb, o);
     bool to_output =
-        o->output != NULL ? is_stdio(o->output) : from_input && verb->operand == USE_BESIDE;
+        o->output != NULL ? standard_named(o->output) : from_input && verb->operand == USE_BESIDE;
 
     options_visit(verb, o, add_option, &scan);
     passphrase_files(add_secret, &u);
-    common_visit_keys(verb, o, add_key, &u);
+    named_keys_visit(verb, o, add_key, &u);
     add_config(&u);
     add(&u, to_output ? "the result" : "what is printed", STDOUT_FILENO, NULL);
     add(&u, "messages", STDERR_FILENO, NULL);

@@ -10,11 +10,13 @@
 #include "base/text.h"
 #include "cmd/batch.h"
 #include "cmd/command.h"
-#include "cmd/common.h"
 #include "cmd/key_source.h"
+#include "cmd/named_keys.h"
 #include "cmd/named_place.h"
 #include "cmd/object_outlet.h"
+#include "cmd/outcome.h"
 #include "cmd/seal_keys.h"
+#include "cmd/setup.h"
 #include "cmd/shared_rows.h"
 #include "cmd/standard_streams.h"
 #include "cmd/terminal.h"
@@ -44,7 +46,7 @@ static struct result read_options(struct seal_options *seal, const struct option
                                   .remove_source = o->remove_source};
     if (!core_name_check(seal->name, err).ok)
         return FAIL;
-    return common_context(&seal->context, &o->context, err);
+    return setup_context(&seal->context, &o->context, err);
 }
 
 /* The command of --from-command, for the shell: under the umask that we were started with. */
@@ -112,7 +114,7 @@ static struct result open_apart(struct apart *a, const struct options *o, const 
     if (item->target == NULL)
         return fail(err, ERR_USAGE, "--detach to standard output needs --envelope ENV");
     return place_beside(&a->place.place, item->target, ENVELOPE_SUFFIX, err).ok
-               ? common_name_fits(&a->place.place, hint, err)
+               ? named_place_fits(&a->place.place, hint, err)
                : FAIL;
 }
 
@@ -235,7 +237,7 @@ static struct result open_keys(struct encrypt *e, struct err *err)
 {
     return key_source_is_config(e->options)
                ? seal_choices_begin(&e->choices, &e->session, e->options, err)
-               : common_keys(&e->session, e->options, true, err);
+               : named_keys_open(&e->session, e->options, true, err);
 }
 
 static int encrypt(const struct options *o)
@@ -257,13 +259,13 @@ static int encrypt(const struct options *o)
 
     e.session.env.seals = true;
     if (!read_command(&e, &err).ok || !read_options(&e.seal, o, &err).ok ||
-        !common_sync(&e.session, o, &err).ok || !open_keys(&e, &err).ok)
+        !setup_sync(&e.session, o, &err).ok || !open_keys(&e, &err).ok)
         status = terminal_error(&err);
     else {
         batch.crypto = e.session.crypto;
-        status = common_finish(&e.session, batch_run(&batch));
+        status = outcome_finish(&e.session, batch_run(&batch));
     }
-    common_calls(o, keyset_calls(&e.session.keys) + seal_choices_calls(&e.choices));
+    outcome_calls(o, keyset_calls(&e.session.keys) + seal_choices_calls(&e.choices));
     context_free(&e.seal.context);
     string_free(&e.script);
     string_free(&e.name);

@@ -7,7 +7,7 @@
 
 #include "base/stream.h"
 #include "base/wire.h"
-#include "cmd/common.h"
+#include "cmd/standard_streams.h"
 #include "crypto/primitives.h"
 #include "storage/registry.h"
 
@@ -96,7 +96,7 @@ static bool begins_with_object(FILE *file)
 
 bool file_list_has_objects(const char *path)
 {
-    if (is_stdio(path))
+    if (standard_named(path))
         return begins_with_object(stdin);
     FILE *file = fopen(path, "re");
     bool has = file != NULL && begins_with_object(file);
@@ -110,7 +110,7 @@ struct result file_list_read(const char *path, bool null, bool (*each)(void *arg
 {
     int end = null ? '\0' : '\n';
 
-    if (is_stdio(path))
+    if (standard_named(path))
         return read_all(stdin, "standard input", end, each, arg, err);
     FILE *file = fopen(path, "re");
     if (file == NULL)

@@ -5,9 +5,10 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "cmd/common.h"
 #include "cmd/key_source.h"
+#include "cmd/named_keys.h"
 #include "cmd/nearest.h"
+#include "cmd/setup.h"
 #include "cmd/terminal.h"
 #include "keystore/key_age.h"
 
@@ -42,9 +43,9 @@ void key_target_free(struct key_target *t)
 struct result key_target_read(struct key_target *t, const char *given, const struct options *o,
                               struct err *err)
 {
-    common_env(&t->session.env, o);
+    setup_env(&t->session.env, o);
     if (!session_open(&t->session, NULL, 0, err).ok ||
-        !common_reference(given, &t->reference, err).ok ||
+        !named_keys_reference(given, &t->reference, err).ok ||
         !key_source_settle(&t->session.env, t->reference, err).ok)
         return FAIL;
     return registry_find(&t->store, &t->rest, t->reference, err);

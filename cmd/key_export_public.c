@@ -2,7 +2,6 @@
 
 #include "base/cleanup.h"
 #include "base/place.h"
-#include "cmd/common.h"
 #include "cmd/key.h"
 #include "cmd/shared_rows.h"
 #include "cmd/standard_streams.h"
@@ -14,7 +13,7 @@ static struct result write_public(const char *text, const struct options *o, str
 {
     struct output output OUTPUT_CLEANUP = {0};
     struct place place PLACE_CLEANUP = {0};
-    bool to_file = o->output != NULL && !is_stdio(o->output);
+    bool to_file = o->output != NULL && !standard_named(o->output);
     const struct inputs inputs = {.session = s};
     const struct outlet outlet = standard_output();
 

@@ -2,8 +2,9 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "cmd/common.h"
 #include "cmd/key.h"
+#include "cmd/named_keys.h"
+#include "cmd/outcome.h"
 #include "cmd/ring_compare.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
@@ -88,7 +89,7 @@ static struct result list_one(const char *given, const struct options *o, bool *
 
 static int run_list(const struct options *o)
 {
-    const char *fallback = common_fallback(&o->operands);
+    const char *fallback = named_keys_fallback(&o->operands);
     const struct list env = {&fallback, 1};
     const struct list *from = fallback != NULL ? &env : &o->operands;
     struct ring_compare ages AGES_CLEANUP = {0};
@@ -104,7 +105,7 @@ static int run_list(const struct options *o)
     for (size_t i = 0; i < from->count && status != ERR_INTERRUPTED; i++) {
         struct err err = {0};
         if (!list_one(from->items[i], o, &headed, &ages, &err).ok)
-            status = common_status(from->count, key_failed(from->items[i], &err));
+            status = outcome_status(from->count, key_failed(from->items[i], &err));
     }
     int older = ring_compare_tell(&ages, o->json);
     return status != ERR_NONE ? status : older;

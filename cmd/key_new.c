@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "cmd/common.h"
 #include "cmd/key.h"
+#include "cmd/outcome.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
@@ -57,7 +57,7 @@ static struct result key_new(const struct options *o, struct err *err)
 /* No hint at what is there instead: this one is to be made. */
 static int run_new(const struct options *o)
 {
-    return common_run(key_new, o);
+    return outcome_run(key_new, o);
 }
 
 static const struct row new_rows[] = {

@@ -9,9 +9,9 @@
 
 #include "base/cleanup.h"
 #include "base/temporary.h"
-#include "cmd/common.h"
 #include "cmd/config.h"
 #include "cmd/key_alias.h"
+#include "cmd/named_keys.h"
 #include "keystore/key_file.h"
 #include "keystore/registry.h"
 
@@ -106,7 +106,7 @@ static void consider_configured(void *arg, const char *name)
 /* The directory in front of a name: without one, it may be a name of the config file. */
 static const char *as_a_path(const char *folder, const char *name)
 {
-    return folder[0] == '\0' && common_is_name(name) ? "./" : folder;
+    return folder[0] == '\0' && named_keys_is_name(name) ? "./" : folder;
 }
 
 static void consider_files(struct nearest *n, const char *folder)
@@ -143,7 +143,7 @@ static char *missing_file(const char *given)
     const char *rest;
     struct err ignored;
 
-    if (common_is_name(given) && !config_key(given, &found, &ignored).ok)
+    if (named_keys_is_name(given) && !config_key(given, &found, &ignored).ok)
         return NULL;
     if (!key_alias_resolve(found != NULL ? found : given, &reference, &ignored).ok ||
         !registry_find(&store, &rest, reference, &ignored).ok || store->file == NULL ||

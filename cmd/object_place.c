@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 
 #include "base/host.h"
-#include "cmd/common.h"
 #include "cmd/result_place.h"
 #include "storage/registry.h"
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "cmd/common.h"
+#include "cmd/named_place.h"
 
 struct result result_name(const struct batch *b, const char *name, char **out, struct err *err)
 {
@@ -38,7 +38,7 @@ struct result result_place_in(const struct batch *b, const char *source_name, in
         return fail_memory(err);
     if (!place_in(target, dir, name, path, err).ok)
         return FAIL;
-    return common_name_fits(target, "run it alone, and give a shorter name with -o", err);
+    return named_place_fits(target, "run it alone, and give a shorter name with -o", err);
 }
 
 struct result result_place_beside(const struct batch *b, const struct place *source,

@@ -2,7 +2,9 @@
 #include <stdatomic.h>
 
 #include "cmd/batch.h"
-#include "cmd/common.h"
+#include "cmd/named_keys.h"
+#include "cmd/outcome.h"
+#include "cmd/setup.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
@@ -21,19 +23,19 @@ static struct result read_options(struct run *r, const struct options *o, struct
 {
     if (o->to.count > 0 && o->add.count + o->remove_keys.count > 0)
         return fail(err, ERR_USAGE, "--to does not go with --add and --remove");
-    if (!common_sync(&r->session, o, err).ok)
+    if (!setup_sync(&r->session, o, err).ok)
         return FAIL;
     r->rewrap.session = &r->session;
     r->rewrap.dry_run = o->dry_run;
     r->rewrap.preserve_times = o->preserve_times;
     r->rewrap.share_branch = o->share_branch;
     r->session.env.rotating = true;
-    if (!common_keys(&r->session, o, true, err).ok)
+    if (!named_keys_open(&r->session, o, true, err).ok)
         return FAIL;
-    if (!common_keyset(&r->rewrap.to, &r->session.env, &o->to, err).ok ||
-        !common_keyset(&r->rewrap.add, &r->session.env, &o->add, err).ok)
+    if (!named_keys_open_set(&r->rewrap.to, &r->session.env, &o->to, err).ok ||
+        !named_keys_open_set(&r->rewrap.add, &r->session.env, &o->add, err).ok)
         return FAIL;
-    if (!common_keyset(&r->rewrap.remove, &r->session.env, &o->remove_keys, err).ok)
+    if (!named_keys_open_set(&r->rewrap.remove, &r->session.env, &o->remove_keys, err).ok)
         return FAIL;
     return rewrap_start(&r->rewrap, err);
 }
@@ -147,7 +149,7 @@ static int run(struct run *r)
                           .looks = 1u << RECOGNIZED_SEALED | 1u << RECOGNIZED_BODY |
                                    1u << RECOGNIZED_ALONE};
     int status = batch_run(&batch);
-    uint64_t left = common_left(&r->session, r->options);
+    uint64_t left = outcome_left(&r->session, r->options);
 
     summary(r, left + atomic_load(&r->exported));
     return status == ERR_NONE && left + atomic_load(&r->exported) > 0 ? ERR_PARTIAL : status;
@@ -159,8 +161,8 @@ static int rewrap(const struct options *o)
     struct err err = {0};
     int status = read_options(&r, o, &err).ok ? run(&r) : terminal_error(&err);
 
-    common_calls(o, keyset_calls(&r.session.keys) + keyset_calls(&r.rewrap.to) +
-                        keyset_calls(&r.rewrap.add) + keyset_calls(&r.rewrap.remove));
+    outcome_calls(o, keyset_calls(&r.session.keys) + keyset_calls(&r.rewrap.to) +
+                         keyset_calls(&r.rewrap.add) + keyset_calls(&r.rewrap.remove));
     rewrap_end(&r.rewrap);
     session_close(&r.session);
     return status;

@@ -8,14 +8,15 @@
 #include "base/cleanup.h"
 #include "base/descriptor.h"
 #include "base/host.h"
-#include "cmd/common.h"
 #include "cmd/key_source.h"
+#include "cmd/named_keys.h"
+#include "cmd/setup.h"
 #include "storage/registry.h"
 
 struct result seal_keys_context(struct context *out, const struct options *o,
                                 const struct config_choice *choice, struct err *err)
 {
-    if (!common_context(out, &o->context, err).ok)
+    if (!setup_context(out, &o->context, err).ok)
         return FAIL;
     for (size_t i = 0; i < choice->context.count; i++) {
         const struct context_pair *pair = &choice->context.pairs[i];
@@ -61,7 +62,7 @@ static struct result open_keys(const struct seal_choices *c, struct seal_keys *k
 
     if (!seal_keys_context(&k->context, c->options, k->choice, err).ok)
         return FAIL;
-    if (common_keyset(&k->keys, &c->session->env, &names, err).ok)
+    if (named_keys_open_set(&k->keys, &c->session->env, &names, err).ok)
         return OK;
     err_context(err, "config file '%s', line %u", k->choice->file, k->choice->line);
     return FAIL;
@@ -149,7 +150,7 @@ struct result seal_choices_begin(struct seal_choices *c, struct session *s, cons
 
     *c = (struct seal_choices){
         .options = o, .session = s, .lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER};
-    common_session(s, o);
+    setup_session(s, o);
     if (!session_open(s, NULL, 0, err).ok || !config_all(count_rules, &rules, err).ok)
         return FAIL;
     return rules > 0 ? OK : find(c, NULL, &all, err);

@@ -1,8 +1,8 @@
 #include "cmd/shared_rows.h"
 
-#include "cmd/common.h"
 #include "cmd/progress.h"
 #include "crypto/passphrase.h"
+#include "libbulla/session.h"
 
 const struct row rows_all[] = {
     {"quiet", 'q', NULL, FLAG, FIELD(quiet), "no warnings, no notes, no progress"},

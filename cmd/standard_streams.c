@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 /* Where standard output is kept: above the descriptors that users name, as of PINs, one of which
@@ -38,4 +39,17 @@ struct source standard_input(void)
 struct outlet standard_output(void)
 {
     return (struct outlet){.fd = output, .name = "standard output"};
+}
+
+bool standard_named(const char *operand)
+{
+    return strcmp(operand, "-") == 0;
+}
+
+struct result standard_input_check(const struct sealed_place *from, struct err *err)
+{
+    if (from->body != NULL || from->object != NULL || !isatty(STDIN_FILENO))
+        return OK;
+    (void)fail(err, ERR_USAGE, "sealed data is not read from a terminal");
+    return fail_hint(err, "name a FILE");
 }

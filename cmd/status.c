@@ -8,8 +8,9 @@
 
 #include "base/text.h"
 #include "cmd/batch.h"
-#include "cmd/common.h"
+#include "cmd/named_keys.h"
 #include "cmd/needs.h"
+#include "cmd/setup.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
@@ -365,8 +366,9 @@ static int show_status(const struct options *o)
     struct run r RUN_CLEANUP = {.names = true, .lock = PTHREAD_MUTEX_INITIALIZER};
     struct err err = {0};
 
-    common_env(&s.env, o);
-    if (!session_open(&s, NULL, 0, &err).ok || !common_keyset(&keys, &s.env, &o->needs, &err).ok ||
+    setup_env(&s.env, o);
+    if (!session_open(&s, NULL, 0, &err).ok ||
+        !named_keys_open_set(&keys, &s.env, &o->needs, &err).ok ||
         !needs_take(&r.needs, &keys, o, &err).ok)
         return terminal_error(&err);
     int status = scan(&r, o);
