@@ -37,12 +37,12 @@ static const uint64_t rights[] = {
     [ALLOW_LINK] = ON_FILES | ON_FOLDERS | LANDLOCK_ACCESS_FS_TRUNCATE | LANDLOCK_ACCESS_FS_REFER,
 };
 
-void ruleset_drop(struct ruleset *r)
+void landlock_drop(struct ruleset *r)
 {
     fd_close(&r->fd);
 }
 
-struct ruleset ruleset_new(void)
+struct ruleset landlock_new(void)
 {
     struct landlock_ruleset_attr attr = {.handled_access_fs = ON_FILES | ON_FOLDERS | NEVER};
     long abi =
@@ -65,11 +65,11 @@ static bool is_not_there(int error)
            error == ENAMETOOLONG;
 }
 
-void ruleset_allow(struct ruleset *r, const char *path, enum ruleset_access access)
+void landlock_allow(struct ruleset *r, const char *path, enum ruleset_access access)
 {
     /* A kernel that cannot allow links from one directory to another (before 5.19) refuses all. */
     if (access == ALLOW_LINK && (r->handled & LANDLOCK_ACCESS_FS_REFER) == 0)
-        ruleset_drop(r);
+        landlock_drop(r);
     if (r->fd < 0)
         return;
 
@@ -80,7 +80,7 @@ void ruleset_allow(struct ruleset *r, const char *path, enum ruleset_access acce
 
     if (fd < 0 || fstat(fd, &st) != 0) {
         if (!is_not_there(errno))
-            ruleset_drop(r);
+            landlock_drop(r);
         return;
     }
     if (!S_ISDIR(st.st_mode))
@@ -88,10 +88,10 @@ void ruleset_allow(struct ruleset *r, const char *path, enum ruleset_access acce
     /* A pipe has no place in any tree: it takes no rule (EBADFD) and needs none. */
     if (syscall(SYS_landlock_add_rule, r->fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0 &&
         errno != EBADFD)
-        ruleset_drop(r);
+        landlock_drop(r);
 }
 
-bool ruleset_enforce(struct ruleset *r)
+bool landlock_enforce(struct ruleset *r)
 {
     return r->fd >= 0 && syscall(SYS_landlock_restrict_self, r->fd, 0) == 0;
 }

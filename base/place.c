@@ -9,7 +9,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "base/temporary.h"
+#include "base/temporary_name.h"
 #include "base/unsupported.h"
 
 bool file_same(const struct stat *a, const struct stat *b)

@@ -30,12 +30,13 @@ unsigned threads_allowed(void)
 /* Whether there is memory for so many threads, and for one more besides. */
 static bool memory_fits(unsigned threads, size_t memory)
 {
-    return limits_has_memory((threads + 1) * (memory + HEAP + LIMITS_THREAD_STACK));
+    return process_limits_memory_fits((threads + 1) *
+                                      (memory + HEAP + PROCESS_LIMITS_THREAD_STACK));
 }
 
 unsigned threads_that_fit(unsigned threads, size_t memory)
 {
-    unsigned walk = limits_descriptors() / 2, left = limits_descriptors_left();
+    unsigned walk = process_limits_descriptors() / 2, left = process_limits_descriptors_left();
 
     walk = walk < WALK_DESCRIPTORS ? walk : WALK_DESCRIPTORS;
     while (threads > 1 &&

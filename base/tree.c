@@ -195,7 +195,8 @@ static struct result finish_later(struct walk *w, int *twin, const struct paths 
 
     if (own == NULL || twin_own == NULL)
         return fail_memory(err);
-    if (w->unfinished_count == UNFINISHED_MAX || w->unfinished_count >= limits_descriptors() / 8)
+    if (w->unfinished_count == UNFINISHED_MAX ||
+        w->unfinished_count >= process_limits_descriptors() / 8)
         finish_all(w);
     w->unfinished[w->unfinished_count++] = (struct unfinished){*twin, own, twin_own, *like};
     *twin = -1;

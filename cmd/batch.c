@@ -9,7 +9,7 @@
 
 #include "base/descriptor.h"
 #include "base/stream.h"
-#include "base/temporary.h"
+#include "base/temporary_name.h"
 #include "base/text.h"
 #include "base/tree.h"
 #include "cmd/object_place.h"
@@ -112,7 +112,7 @@ struct result run_submit(struct run *r, struct task *made, struct err *err)
     t->item.result = t->result.key != NULL ? &t->result : NULL;
     t->item.name = t->source.open ? t->source.path : t->object.path;
     if (r->pool != NULL)
-        pool_add(r->pool, t);
+        thread_pool_add(r->pool, t);
     else
         run_task(r, t);
     return OK;
@@ -160,7 +160,7 @@ static enum recognized look_in_turn(const struct run *r, const struct place *fil
 
     if (run_missed[look] == NULL || !r->batch->options->remove_source || r->pool == NULL)
         return look;
-    pool_wait(r->pool);
+    thread_pool_wait(r->pool);
     return recognize(file);
 }
 
@@ -248,7 +248,7 @@ static void on_settle(void *arg)
     const struct run *r = arg;
 
     if (r->pool != NULL)
-        pool_wait(r->pool);
+        thread_pool_wait(r->pool);
 }
 
 /* What is neither a file nor a directory. */
@@ -281,7 +281,8 @@ static bool on_link(void *arg, const char *path)
     };
     struct run *r = arg;
     const struct batch *b = r->batch;
-    enum leads leads = looks(b) ? links_lead(&r->roots, &b->options->operands, path) : LEADS_INSIDE;
+    enum leads leads =
+        looks(b) ? link_targets_find(&r->roots, &b->options->operands, path) : LEADS_INSIDE;
 
     if (b->options->follow && (leads == LEADS_OUT || (leads == LEADS_INSIDE && run_writes(r))))
         return true;
@@ -337,7 +338,7 @@ static struct result do_directory(struct run *r, const struct place *root, struc
                  (r->batch->options->operands.count > 1 || r->batch->options->files_from != NULL);
     size_t before = r->found;
 
-    roots_walk(&r->roots, root->path);
+    link_targets_walk(&r->roots, root->path);
     r->root = strlen(root->path) + (root->path[strlen(root->path) - 1] != '/');
     if (!tree_walk(root, r->to_directory ? &r->out : NULL, named, &visitor, err).ok)
         return FAIL;
@@ -543,7 +544,7 @@ static void start_pool(struct run *r)
     if (threads == 1)
         return;
     progress_at_once(threads);
-    r->pool = pool_start(threads, run_task, r);
+    r->pool = thread_pool_start(threads, run_task, r);
 }
 
 /* Every operand, or standard input if there is none. */
@@ -584,11 +585,11 @@ int batch_run(const struct batch *b)
         return terminal_error(&err);
     start_pool(&r);
     do_operands(&r);
-    pool_finish(&r.pool);
+    thread_pool_finish(&r.pool);
     place_close(&r.out);
     object_close(&r.out_object);
     storages_close(&r.storages);
     fd_close(&r.out_dir);
-    roots_free(&r.roots);
+    link_targets_free(&r.roots);
     return tally_end(&r.tally);
 }

@@ -172,7 +172,7 @@ static struct result do_prefix(struct run *r, const struct object *prefix, struc
     if (walked.ok && which != VERSIONS_NOW)
         walked = do_versions(r, prefix, err);
     if (r->pool != NULL) /* what is not named like a sealed file is found by then */
-        pool_wait(r->pool);
+        thread_pool_wait(r->pool);
     return walked.ok ? run_check_found(r, before, prefix->path, err) : FAIL;
 }
 

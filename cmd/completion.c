@@ -3,8 +3,8 @@
 
 #include "base/cleanup.h"
 #include "cmd/config.h"
-#include "cmd/key.h"
 #include "cmd/key_alias.h"
+#include "cmd/key_target.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"

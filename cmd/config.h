@@ -24,7 +24,7 @@
 #define BULLA_CMD_CONFIG_H
 
 #include "base/err.h"
-#include "crypto/core.h"
+#include "crypto/envelope_core.h"
 #include "keystore/store_option.h"
 
 #define CONFIG_FILES 2

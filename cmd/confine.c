@@ -11,7 +11,7 @@
 #include "base/descriptor.h"
 #include "base/landlock.h"
 #include "base/seccomp.h"
-#include "base/trusted.h"
+#include "base/trusted_file.h"
 #include "cmd/config.h"
 #include "cmd/file_list.h"
 #include "cmd/named_keys.h"
@@ -36,7 +36,7 @@ struct plan {
 
 static void allow_read(struct plan *p, const char *path)
 {
-    ruleset_allow(&p->files, path, ALLOW_READ);
+    landlock_allow(&p->files, path, ALLOW_READ);
 }
 
 static void allow_secret(void *arg, const char *variable, const char *path)
@@ -51,9 +51,9 @@ static void allow_around(struct plan *p, const char *path, enum ruleset_access a
     char *copy STRING_CLEANUP = strdup(path);
 
     if (copy != NULL)
-        ruleset_allow(&p->files, dirname(copy), access);
+        landlock_allow(&p->files, dirname(copy), access);
     else
-        ruleset_drop(&p->files);
+        landlock_drop(&p->files);
 }
 
 /* What is made appears under another name first, so its whole folder must be open to us; if it is a
@@ -64,7 +64,7 @@ static void allow_change(struct plan *p, const char *path, enum ruleset_access a
 
     p->makes = true;
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-        ruleset_allow(&p->files, path, access);
+        landlock_allow(&p->files, path, access);
     else
         allow_around(p, path, access);
 }
@@ -89,7 +89,7 @@ static void allow_use(struct plan *p, enum use use, const char *path)
         return;
     bool changes = (use == USE_CHANGE || use == USE_REPLACE) && !o->dry_run;
     if (use == USE_ANYWHERE)
-        ruleset_allow(&p->files, "/", ALLOW_READ);
+        landlock_allow(&p->files, "/", ALLOW_READ);
     else if (changes || beside)
         allow_change(p, path, use == USE_REPLACE ? ALLOW_LINK : ALLOW_CHANGE);
     if (!changes && use != USE_ANYWHERE)
@@ -179,7 +179,7 @@ static void allow_config(struct plan *p)
     struct err ignored;
 
     if (!config_files(paths, &ignored).ok)
-        ruleset_drop(&p->files);
+        landlock_drop(&p->files);
     for (size_t i = 0; i < CONFIG_FILES; i++) {
         if (paths[i] != NULL)
             allow_read(p, paths[i]);
@@ -191,7 +191,7 @@ static void allow_files(struct plan *p, const struct verb *v)
 {
     for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++)
         allow_read(p, libraries[i]);
-    ruleset_allow(&p->files, TERMINAL, ALLOW_READ_WRITE);
+    landlock_allow(&p->files, TERMINAL, ALLOW_READ_WRITE);
     allow_config(p);
     passphrase_files(allow_secret, p);
     if (!named_keys_are_operands(v))
@@ -215,7 +215,7 @@ static bool carry_out(struct plan *p, const struct verb *v)
     if (p->reach == REACH_MODULES)
         return done;
     allow_files(p, v);
-    done = ruleset_enforce(&p->files) && done;
+    done = landlock_enforce(&p->files) && done;
     return seccomp_refuse(use_of_files(p, v)) && done;
 }
 
@@ -233,14 +233,14 @@ struct result confine(const struct verb *verb, const struct options *o, struct e
     bool unknown = passphrase_by_command(o) || o->from_command != NULL;
     struct plan p = {.options = o,
                      .reach = unknown ? REACH_PROGRAMS : REACH_FILES,
-                     .files = no ? (struct ruleset){.fd = -1} : ruleset_new()};
+                     .files = no ? (struct ruleset){.fd = -1} : landlock_new()};
     if (!unknown)
         named_keys_visit(verb, o, allow_key, &p);
     allow_objects(&p, verb);
     if (p.reach == REACH_FILES)
         crypto_alone(); /* no module of a token is loaded, nor libcurl */
     bool done = no || carry_out(&p, verb);
-    ruleset_drop(&p.files);
+    landlock_drop(&p.files);
     if (done || !must)
         return OK;
     (void)fail(err, ERR_UNSUPPORTED, "%s",

@@ -9,7 +9,6 @@
 #include "base/stream.h"
 #include "base/text.h"
 #include "cmd/batch.h"
-#include "cmd/command.h"
 #include "cmd/key_source.h"
 #include "cmd/named_keys.h"
 #include "cmd/named_place.h"
@@ -19,6 +18,7 @@
 #include "cmd/setup.h"
 #include "cmd/shared_rows.h"
 #include "cmd/standard_streams.h"
+#include "cmd/subprocess.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
 #include "libbulla/seal.h"
@@ -157,14 +157,14 @@ static struct result choose(struct encrypt *e, const struct item *item, struct s
 
 static struct result command_ended(void *running, struct err *err)
 {
-    return command_end(running, err);
+    return subprocess_end(running, err);
 }
 
 static struct result start_command(void *running, struct source *stream, struct err *err)
 {
-    struct running *r = running;
+    struct subprocess *r = running;
 
-    if (!command_start(r->command, r, err).ok)
+    if (!subprocess_start(r->command, r, err).ok)
         return FAIL;
     stream->fd = r->out;
     stream->end = command_ended;
@@ -204,7 +204,7 @@ static struct result seal(struct encrypt *e, const struct item *item,
 static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)
 {
     struct encrypt *e = arg;
-    struct running command RUNNING_CLEANUP = {.command = &e->command};
+    struct subprocess command SUBPROCESS_CLEANUP = {.command = &e->command};
     const struct source in = e->script == NULL
                                  ? standard_input()
                                  : (struct source){.fd = -1, .name = "output of the command"};

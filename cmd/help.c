@@ -3,11 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cmd/report.h"
 #include "cmd/shared_rows.h"
 #include "cmd/store_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
+#include "cmd/version_report.h"
 #include "keystore/registry.h"
 
 /* Prints text with each line after the first moved in. */
@@ -176,7 +176,8 @@ static void print_environment(void)
 static const struct topic {
     const char *name;
     void (*print)(void);
-} topics[] = {{"keys", print_keys}, {"environment", print_environment}, {"report", report_all}};
+} topics[] = {
+    {"keys", print_keys}, {"environment", print_environment}, {"report", version_report_all}};
 
 static const struct topic *topic_by_name(const char *name)
 {

@@ -2,7 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/place.h"
-#include "cmd/key.h"
+#include "cmd/key_target.h"
 #include "cmd/shared_rows.h"
 #include "cmd/standard_streams.h"
 #include "cmd/verbs.h"
@@ -32,7 +32,7 @@ static struct result export_public(const struct options *o, struct err *err)
     if (!key_target_read(&t, o->operands.items[0], o, err).ok)
         return FAIL;
     if (t.store->admin->export_public == NULL)
-        return key_cannot(&t, "have public keys", err);
+        return key_target_cannot(&t, "have public keys", err);
     /* Opened, so that the output cannot take the place of what the key lives in. */
     if (!keyset_open(&t.session.keys, &t.session.env, (const char *const[]){t.reference}, 1, err)
              .ok ||
@@ -43,7 +43,7 @@ static struct result export_public(const struct options *o, struct err *err)
 
 static int run_export_public(const struct options *o)
 {
-    return key_run(export_public, o);
+    return key_target_run(export_public, o);
 }
 
 const struct verb verb_key_export_public = {

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "cmd/key.h"
+#include "cmd/key_target.h"
 #include "cmd/named_keys.h"
 #include "cmd/outcome.h"
 #include "cmd/ring_compare.h"
@@ -27,7 +27,7 @@ static void row(void *arg, const struct key_info *info)
 
     ring_compare_add(l->ages, info);
     if (l->json) {
-        terminal_json(key_info_json(l->reference, info));
+        terminal_json(key_target_json(l->reference, info));
         return;
     }
     if (!*l->headed)
@@ -77,7 +77,7 @@ static struct result list_one(const char *given, const struct options *o, bool *
     if (!key_target_read(&t, given, o, err).ok)
         return FAIL;
     if (t.store->admin->list == NULL)
-        return key_cannot(&t, "list keys", err);
+        return key_target_cannot(&t, "list keys", err);
     if (!ring_compare_ring(ages, t.reference, err).ok)
         return FAIL;
     struct listing listing = {t.reference, o->json, headed, NULL, ages};
@@ -105,7 +105,7 @@ static int run_list(const struct options *o)
     for (size_t i = 0; i < from->count && status != ERR_INTERRUPTED; i++) {
         struct err err = {0};
         if (!list_one(from->items[i], o, &headed, &ages, &err).ok)
-            status = outcome_status(from->count, key_failed(from->items[i], &err));
+            status = outcome_status(from->count, key_target_failed(from->items[i], &err));
     }
     int older = ring_compare_tell(&ages, o->json);
     return status != ERR_NONE ? status : older;

@@ -7,19 +7,19 @@
 #include <unistd.h>
 
 #include "base/host.h"
+#include "base/large_stack.h"
 #include "base/secret.h"
-#include "base/stack.h"
 #include "base/threads.h"
-#include "cmd/command.h"
 #include "cmd/config.h"
 #include "cmd/confine.h"
-#include "cmd/descriptors.h"
+#include "cmd/descriptor_uses.h"
 #include "cmd/help.h"
 #include "cmd/options.h"
 #include "cmd/progress.h"
-#include "cmd/raised_limits.h"
-#include "cmd/report.h"
+#include "cmd/raise_limits.h"
+#include "cmd/subprocess.h"
 #include "cmd/terminal.h"
+#include "cmd/version_report.h"
 #include "keystore/registry.h"
 
 /* A thread that looked before the signal came, and blocks only now, was not woken then. */
@@ -101,7 +101,7 @@ static struct result run_command(void *arg, const struct command *c, void *out, 
                                  size_t *size, struct err *err)
 {
     (void)arg;
-    return command_output(c, out, room, size, err);
+    return subprocess_output(c, out, room, size, err);
 }
 
 static int run(int argc, char **argv, struct options *o)
@@ -110,7 +110,7 @@ static int run(int argc, char **argv, struct options *o)
     struct err err = {0};
 
     if (argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0)) {
-        report_version();
+        version_report();
         return ERR_NONE;
     }
     if (!secret_init(&err).ok || !options_parse(o, &verb, argc, argv, &err).ok)
@@ -125,7 +125,7 @@ static int run(int argc, char **argv, struct options *o)
         return terminal_error(&err);
     terminal_quiet(o->quiet);
     progress_init(o);
-    if (!descriptors_check(verb, o, &err).ok || !confine(verb, o, &err).ok)
+    if (!descriptor_uses_check(verb, o, &err).ok || !confine(verb, o, &err).ok)
         return terminal_error(&err);
     if (o->verbose)
         terminal_verbose();
@@ -152,7 +152,7 @@ static int begin(void *arg)
     if (!terminal_begin(&err).ok)
         return terminal_error(&err);
     keep_keys_in_memory();
-    limits_raise();
+    raise_limits();
     catch_signals();
     secret_last_resort(no_way_on);
     host_program()->umask = umask(077); /* results get theirs when they are whole */
@@ -174,7 +174,7 @@ int main(int argc, char **argv)
 
     if (!standard_descriptors())
         (void)fail_errno(&err, "cannot open /dev/null in place of a closed descriptor");
-    else if (!stack_run(begin, &start, &status))
+    else if (!large_stack_run(begin, &start, &status))
         (void)fail_errno(&err, "cannot get a larger stack than 'ulimit -s' allows");
     return err.class == ERR_NONE ? status : terminal_error(&err);
 }

@@ -8,9 +8,9 @@
 #include "cmd/config.h"
 #include "cmd/key_alias.h"
 #include "cmd/key_source.h"
-#include "cmd/nearest.h"
+#include "cmd/nearest_name.h"
 #include "cmd/setup.h"
-#include "keystore/redact.h"
+#include "keystore/redact_reference.h"
 
 bool named_keys_is_name(const char *given)
 {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
-#include "keystore/redact.h"
+#include "keystore/redact_reference.h"
 
 struct result needs_take(struct needs *n, const struct keyset *keys, const struct options *o,
                          struct err *err)

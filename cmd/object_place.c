@@ -54,7 +54,7 @@ struct result result_object_in(const struct batch *b, const struct object *out, 
 {
     char *suffix STRING_CLEANUP = NULL;
 
-    if (!result_name(b, name, &suffix, err).ok)
+    if (!result_place_name(b, name, &suffix, err).ok)
         return FAIL;
     return object_beside(result, out, suffix, err);
 }

@@ -1,5 +1,5 @@
 #include "cmd/passphrase.h"
-#include "cmd/command.h"
+#include "cmd/subprocess.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@
 #include "cmd/key_alias.h"
 #include "cmd/progress.h"
 #include "cmd/terminal.h"
-#include "crypto/passphrase.h"
+#include "crypto/passphrase_kdf.h"
 
 #define PIN_SOURCES                                                                                \
     "PIN", offsetof(struct options, pin_fd), offsetof(struct options, pin_command),                \
@@ -80,7 +80,7 @@ static struct result from_command(const char *text, const char *noun, struct sec
 
     snprintf(name, sizeof name, "the %s command", noun);
     if (!secret_new(&all, SECRET_TYPED_MAX + 2, err).ok ||
-        !command_output(&command, all.bytes, all.size, &size, err).ok)
+        !subprocess_output(&command, all.bytes, all.size, &size, err).ok)
         return FAIL;
     return secret_typed(out, &all, size, noun, "its command", err);
 }

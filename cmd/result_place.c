@@ -6,7 +6,8 @@
 #include "base/text.h"
 #include "cmd/named_place.h"
 
-struct result result_name(const struct batch *b, const char *name, char **out, struct err *err)
+struct result result_place_name(const struct batch *b, const char *name, char **out,
+                                struct err *err)
 {
     if (b->add != NULL) {
         if (text_ends_with(name, b->add)) {
@@ -31,7 +32,7 @@ struct result result_place_in(const struct batch *b, const char *source_name, in
 {
     char *name STRING_CLEANUP = NULL, *path STRING_CLEANUP = NULL;
 
-    if (!result_name(b, source_name, &name, err).ok)
+    if (!result_place_name(b, source_name, &name, err).ok)
         return FAIL;
     if (folder == NULL ? asprintf(&path, "%s", name) < 0
                        : asprintf(&path, "%.*s/%s", (int)size, folder, name) < 0)

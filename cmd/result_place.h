@@ -4,8 +4,8 @@
 
 #include "cmd/batch.h"
 
-/* result_name is the name of a result of that of its source; the caller frees. */
-FALLIBLE result_name(const struct batch *b, const char *name, char **out, struct err *err);
+/* result_place_name is the name of a result of that of its source; the caller frees. */
+FALLIBLE result_place_name(const struct batch *b, const char *name, char **out, struct err *err);
 
 /* result_place_in is the place of the result of a file of that name, in the open directory dir,
  * which the first size bytes of folder name; NULL if the name says it all. ERR_USAGE if a file of

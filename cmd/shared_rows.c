@@ -1,7 +1,7 @@
 #include "cmd/shared_rows.h"
 
 #include "cmd/progress.h"
-#include "crypto/passphrase.h"
+#include "crypto/passphrase_kdf.h"
 #include "libbulla/session.h"
 
 const struct row rows_all[] = {

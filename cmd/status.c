@@ -14,7 +14,7 @@
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
-#include "keystore/redact.h"
+#include "keystore/redact_reference.h"
 #include "libbulla/in_place.h"
 #include "libbulla/recognize.h"
 

@@ -11,7 +11,7 @@
 #include "base/text.h"
 #include "cmd/progress.h"
 #include "cmd/standard_streams.h"
-#include "keystore/redact.h"
+#include "keystore/redact_reference.h"
 
 #define LINE_MAX_SIZE (2 * ERR_TEXT_MAX)
 #define PREFIX_MAX 40

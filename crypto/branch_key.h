@@ -6,7 +6,7 @@
 #define BULLA_CRYPTO_BRANCH_KEY_H
 
 #include "base/secret.h"
-#include "crypto/core.h"
+#include "crypto/envelope_core.h"
 #include "crypto/slot.h"
 
 /* struct branch_key: {0} is empty and safe to free. */

@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "base/wire.h"
-#include "crypto/core.h"
+#include "crypto/envelope_core.h"
 
 #define SLOT_HEADER_MAX 1024 /* bytes */
 #define SLOT_WRAP_MAX 6144

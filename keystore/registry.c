@@ -6,8 +6,8 @@
 
 #include "base/cleanup.h"
 #include "base/host.h"
-#include "keystore/redact.h"
-#include "keystore/stores.h"
+#include "keystore/redact_reference.h"
+#include "keystore/store_list.h"
 
 const struct slot_method *slot_method_find(unsigned code)
 {

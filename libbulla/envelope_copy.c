@@ -6,7 +6,7 @@
 #include "libbulla/in_place.h"
 #include "libbulla/object_envelope.h"
 #include "libbulla/output.h"
-#include "libbulla/replace.h"
+#include "libbulla/replace_file.h"
 
 struct result envelope_copy_export(struct sealed *f, const struct place *out,
                                    const struct outlet *outlet, bool replace, struct err *err)

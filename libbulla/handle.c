@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/secret_file.h"
-#include "crypto/passphrase.h"
+#include "crypto/passphrase_kdf.h"
 #include "keystore/descriptor_key.h"
 #include "keystore/external/slots.h"
 #include "libbulla/callback.h"

@@ -136,7 +136,7 @@ static struct result look(struct bulla *b, const struct bulla_input *in, struct 
     *state = (struct bulla_state){.copies_good = copies_good(&f)};
     for (size_t i = 0; i < f.envelope.slot_count; i++)
         count_slot(state, match_of(&b->session.keys, &f.envelope.slots[i]));
-    state->due = state->copies_good < 2 || plan_is_due(&r, &f.envelope);
+    state->due = state->copies_good < 2 || rewrap_plan_is_due(&r, &f.envelope);
     return OK;
 }
 

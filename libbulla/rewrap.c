@@ -7,7 +7,7 @@
 
 #include "base/text.h"
 #include "libbulla/in_place.h"
-#include "libbulla/replace.h"
+#include "libbulla/replace_file.h"
 #include "libbulla/rewrap_plan.h"
 
 /* struct job: one file being rewrapped, by one thread. */
@@ -26,7 +26,7 @@ static void job_end(struct job *j)
 {
     fd_close(&j->fd);
     hard_link_group_drop(&j->links);
-    plan_end(&j->plan);
+    rewrap_plan_end(&j->plan);
     sealed_close(&j->sealed);
     claim_drop(&j->claim);
 }
@@ -48,7 +48,7 @@ static struct result look(struct job *j, const struct sealed_place *from,
 {
     struct session *s = j->rewrap->session;
 
-    plan_end(&j->plan);
+    rewrap_plan_end(&j->plan);
     sealed_close(&j->sealed);
     if (!sealed_open(&j->sealed, warned, from, err).ok)
         return FAIL;
@@ -57,7 +57,7 @@ static struct result look(struct job *j, const struct sealed_place *from,
     if (!in_place_check(&j->sealed.health, j->place->path, err).ok)
         return FAIL;
     pthread_mutex_lock(&s->lock);
-    struct result planned = plan_make(&j->plan, j->rewrap, &j->sealed, err);
+    struct result planned = rewrap_plan_make(&j->plan, j->rewrap, &j->sealed, err);
     pthread_mutex_unlock(&s->lock);
     if (!planned.ok)
         err_file(err, j->sealed.source.name);
@@ -238,7 +238,7 @@ static bool has_old_export(struct job *j, const struct place *file)
         memcmp(exported.envelope.core.file_id, j->sealed.envelope.core.file_id, CORE_ID_SIZE) != 0)
         return false;
     pthread_mutex_lock(&s->lock);
-    bool due = plan_is_due(j->rewrap, &exported.envelope);
+    bool due = rewrap_plan_is_due(j->rewrap, &exported.envelope);
     pthread_mutex_unlock(&s->lock);
     return due;
 }

@@ -16,7 +16,7 @@ struct job {
 
 static void job_end(struct job *j)
 {
-    plan_end(&j->plan);
+    rewrap_plan_end(&j->plan);
     sealed_close(&j->sealed);
 }
 
@@ -33,7 +33,7 @@ static struct result look(struct job *j, struct err *err)
     if (!in_place_check(&j->sealed.health, j->written->path, err).ok)
         return FAIL;
     pthread_mutex_lock(&s->lock);
-    struct result planned = plan_make(&j->plan, j->rewrap, &j->sealed, err);
+    struct result planned = rewrap_plan_make(&j->plan, j->rewrap, &j->sealed, err);
     pthread_mutex_unlock(&s->lock);
     if (!planned.ok)
         err_file(err, j->named->path);
@@ -117,7 +117,7 @@ static bool has_old_export(struct job *j)
         !sealed_open(&exported, &silent, &from, &err).ok)
         return false;
     pthread_mutex_lock(&s->lock);
-    bool due = plan_is_due(j->rewrap, &exported.envelope);
+    bool due = rewrap_plan_is_due(j->rewrap, &exported.envelope);
     pthread_mutex_unlock(&s->lock);
     return due;
 }

@@ -16,7 +16,7 @@ static struct result check_age(const struct work *w, struct err *err)
     return OK;
 }
 
-bool plan_is_due(struct rewrap *r, const struct envelope *e)
+bool rewrap_plan_is_due(struct rewrap *r, const struct envelope *e)
 {
     struct plan plan = {0};
     struct work w = {.rewrap = r, .session = r->session, .e = e, .plan = &plan};
@@ -404,7 +404,8 @@ static struct result plan_slots(struct work *w, struct err *err)
     return open_keys(w, &m.failed, err).ok && believe(w, err).ok ? finish_opened(w, err) : FAIL;
 }
 
-struct result plan_make(struct plan *p, struct rewrap *r, const struct sealed *f, struct err *err)
+struct result rewrap_plan_make(struct plan *p, struct rewrap *r, const struct sealed *f,
+                               struct err *err)
 {
     struct plan made PLAN_CLEANUP = {0};
     struct work w = {
@@ -419,7 +420,7 @@ struct result plan_make(struct plan *p, struct rewrap *r, const struct sealed *f
     return OK;
 }
 
-void plan_end(struct plan *p)
+void rewrap_plan_end(struct plan *p)
 {
     free(p->envelope.slots);
     p->envelope = (struct envelope){0};

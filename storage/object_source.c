@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/pool.h"
+#include "base/thread_pool.h"
 
 #define PIECE_SIZE ((size_t)4 << 20) /* bytes that one request gets */
 #define PIECES 4 /* that are held at once: that which is read, the one before, */
@@ -31,7 +31,7 @@ struct object_source {
     size_t head_size;
 
     /* Once all is to be read. */
-    struct pool *pool;
+    struct thread_pool *pool;
     pthread_mutex_t lock; /* for the pieces */
     pthread_cond_t changed;
     struct piece pieces[PIECES];
@@ -108,7 +108,7 @@ static void ask_for(struct object_source *s, uint64_t number, uint64_t below)
                         .state = PIECE_COMING,
                         .bytes = p->bytes,
                         .size = left < PIECE_SIZE ? (size_t)left : PIECE_SIZE};
-    pool_add(s->pool, p);
+    thread_pool_add(s->pool, p);
 }
 
 /* Waits for the piece of this number, with some after it asked for. */
@@ -179,7 +179,7 @@ static void expect_all(void *arg)
         all = s->pieces[i].bytes != NULL;
     }
     if (all)
-        s->pool = pool_start(AHEAD, fetch, s);
+        s->pool = thread_pool_start(AHEAD, fetch, s);
 }
 
 struct result object_source_open(struct object_source **out, const struct object *o,
@@ -207,7 +207,7 @@ void object_source_close(struct object_source **source)
 
     if (s == NULL)
         return;
-    pool_finish(&s->pool);
+    thread_pool_finish(&s->pool);
     for (size_t i = 0; i < PIECES; i++)
         free(s->pieces[i].bytes);
     object_look_end(&s->look);

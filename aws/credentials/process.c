@@ -28,11 +28,11 @@ static struct result run(const struct aws *aws, const struct words *words,
 struct result process_credentials(const struct aws *aws, const char *command, const char *source,
                                   struct credentials *out, struct err *err)
 {
-    struct words words __attribute__((cleanup(words_free))) = {0};
+    struct words words __attribute__((cleanup(shell_words_free))) = {0};
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
     json_t *json JSON_TEXT_CLEANUP = NULL;
 
-    if (!words_split(&words, command, err).ok || !run(aws, &words, &answer, err).ok) {
+    if (!shell_words_split(&words, command, err).ok || !run(aws, &words, &answer, err).ok) {
         err_context(err, "%s", source);
         return FAIL;
     }

@@ -33,7 +33,7 @@ static bool take_word(const char **line, char **out)
     return quote == '\0';
 }
 
-struct result words_split(struct words *words, const char *line, struct err *err)
+struct result shell_words_split(struct words *words, const char *line, struct err *err)
 {
     struct words w = {.text = malloc(strlen(line) + 2)};
     char *to = w.text;
@@ -50,7 +50,7 @@ struct result words_split(struct words *words, const char *line, struct err *err
     }
     if (!good || w.count == 0) { /* the line is not said: it may hold a secret */
         bool empty = good;
-        words_free(&w);
+        shell_words_free(&w);
         return empty ? fail(err, ERR_USAGE, "the command is empty")
                      : fail(err, ERR_USAGE,
                             "a quote is not shut, or nothing follows a backslash, or there are "
@@ -61,7 +61,7 @@ struct result words_split(struct words *words, const char *line, struct err *err
     return OK;
 }
 
-void words_free(struct words *words)
+void shell_words_free(struct words *words)
 {
     free(words->text);
     *words = (struct words){0};

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "keystore/awskms/describe.h"
-#include "keystore/awskms/key.h"
+#include "keystore/awskms/describe_key.h"
+#include "keystore/awskms/opened_key.h"
 
 static void awskms_close(struct master_key *key)
 {

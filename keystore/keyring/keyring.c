@@ -7,7 +7,7 @@
 #include "base/descriptor.h"
 #include "keystore/key_age.h"
 #include "keystore/keyring/known_passphrase.h"
-#include "keystore/keyring/manage.h"
+#include "keystore/keyring/manage_keys.h"
 #include "keystore/keyring/reference.h"
 #include "keystore/keyring/sealing_version.h"
 

@@ -8,7 +8,7 @@
 #include "base/json_text.h"
 #include "base/secret_file.h"
 #include "base/text.h"
-#include "base/trusted.h"
+#include "base/trusted_file.h"
 #include "keystore/descriptor_key.h"
 #include "keystore/keyring/secret_json.h"
 

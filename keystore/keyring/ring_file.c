@@ -9,7 +9,7 @@
 #include "base/atomic_file.h"
 #include "base/descriptor.h"
 #include "base/json_text.h"
-#include "base/medium.h"
+#include "base/mount_permissions.h"
 #include "base/secret_file.h"
 #include "base/stream.h"
 #include "base/text.h"
@@ -310,8 +310,8 @@ static struct result read_file(const struct place *place, const char *credential
     return secret_read(text, size, most, fd, place->path, err);
 }
 
-struct result ring_load(struct ring *ring, const struct place *place, const char *credentials,
-                        struct err *err)
+struct result ring_file_load(struct ring *ring, const struct place *place, const char *credentials,
+                             struct err *err)
 {
     int given = descriptor_number(place->path);
     struct secret text SECRET_CLEANUP = {0};
@@ -413,7 +413,7 @@ static struct result write_text(const struct place *place, bool replace, const c
     if (!atomic_file_open(&f, place, replace, err).ok)
         return FAIL;
     if (!atomic_file_private(&f, err).ok) {
-        if (!medium_hint(f.fd, err))
+        if (!mount_permissions_hint(f.fd, err))
             err_hint(err, "mount it so that its files are yours alone, as with umask=077, or keep "
                           "the keyring in another place");
         return FAIL;
@@ -425,8 +425,8 @@ static struct result write_text(const struct place *place, bool replace, const c
     return atomic_file_commit(&f, err);
 }
 
-struct result ring_save(const struct ring *ring, const struct place *place, bool replace,
-                        struct err *err)
+struct result ring_file_save(const struct ring *ring, const struct place *place, bool replace,
+                             struct err *err)
 {
     size_t versions = 1;
 

@@ -38,7 +38,7 @@ static struct result look_at_ring(struct sealing_version *u, const struct place 
 {
     struct ring ring RING_CLEANUP = {0};
 
-    if (!ring_load(&ring, place, u->credentials, err).ok || !check_ring(u, &ring, err).ok)
+    if (!ring_file_load(&ring, place, u->credentials, err).ok || !check_ring(u, &ring, err).ok)
         return FAIL;
     u->seen = ring.file;
     return OK;

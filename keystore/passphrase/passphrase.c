@@ -7,7 +7,7 @@
 #include "base/secret_file.h"
 #include "base/text.h"
 #include "crypto/envelope.h"
-#include "crypto/passphrase.h"
+#include "crypto/passphrase_kdf.h"
 #include "crypto/xaes.h"
 #include "keystore/passphrase/slots.h"
 

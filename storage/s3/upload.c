@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/pool.h"
+#include "base/thread_pool.h"
 #include "storage/s3/conditions.h"
 #include "storage/s3/multipart.h"
 #include "storage/s3/objects.h"
@@ -43,7 +43,7 @@ struct writer {
     unsigned last;         /* the highest number of a part */
     struct part_slot *now; /* that is being filled, or NULL */
 
-    struct pool *pool;
+    struct thread_pool *pool;
     pthread_mutex_t lock; /* for what follows */
     pthread_cond_t changed;
     struct part_slot slots[SLOTS];
@@ -128,7 +128,7 @@ static struct result begin_parts(struct writer *w, struct err *err)
 {
     if (w->begun)
         return OK;
-    w->pool = pool_start((unsigned)(ARENA / w->part_size), send_part, w);
+    w->pool = thread_pool_start((unsigned)(ARENA / w->part_size), send_part, w);
     if (w->pool == NULL)
         return fail(err, ERR_FAILED, "cannot start a thread");
     w->begun = true;
@@ -151,7 +151,7 @@ static struct result send_now(struct writer *w, struct err *err)
     slot->busy = true;
     pthread_mutex_unlock(&w->lock);
     w->now = NULL;
-    pool_add(w->pool, slot);
+    thread_pool_add(w->pool, slot);
     return OK;
 }
 
@@ -203,7 +203,7 @@ static void close_writer(struct object_writer *self)
 {
     struct writer *w = (struct writer *)self;
 
-    pool_finish(&w->pool);
+    thread_pool_finish(&w->pool);
     upload_abort(&w->upload);
     pthread_mutex_destroy(&w->lock);
     pthread_cond_destroy(&w->changed);

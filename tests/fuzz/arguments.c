@@ -1,6 +1,6 @@
 /* The command line: words that end with zeros, up to where a verb would run. */
-#include "cmd/setup.h"
 #include "cmd/options.h"
+#include "cmd/setup.h"
 #include "tests/fuzz/fuzz.h"
 
 #define WORDS 64

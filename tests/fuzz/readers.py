@@ -20,7 +20,7 @@ READERS = [
     "cmd/passphrase.c",
     "crypto/body.c",
     "crypto/cobblestone.c",
-    "crypto/core.c",
+    "crypto/envelope_core.c",
     "crypto/envelope.c",
     "crypto/slot.c",
     "crypto/spki.c",
@@ -43,7 +43,7 @@ READERS = [
     "storage/s3/list.c",
     "storage/s3/multipart.c",
     "storage/s3/objects.c",
-    "keystore/redact.c",
+    "keystore/redact_reference.c",
     "crypto/oaep.c",
     "keystore/pkcs11/private_key.c",
 ]

@@ -26,7 +26,7 @@ SAYS = {
 }
 
 # The readers, and what they refuse by words that no vector can make them say.
-READERS = ["crypto/envelope.c", "crypto/core.c", "crypto/slot.c", "crypto/cobblestone.c", "crypto/body.c", "keystore/branch.c", "libbulla/open.c"]
+READERS = ["crypto/envelope.c", "crypto/envelope_core.c", "crypto/slot.c", "crypto/cobblestone.c", "crypto/body.c", "keystore/branch.c", "libbulla/open.c"]
 UNHEARD = {
     "a data key of %zu bytes": "what a slot and the data key wrap hold has one length",
     "more than 4 PiB in one body": "a file of that size",
