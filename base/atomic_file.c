@@ -277,8 +277,9 @@ static struct result fail_put(const struct atomic_file *f, int error, struct err
     errno = error;
     (void)fail_errno(err, "cannot put '%s' in its place", f->place->path);
     if (!f->named && unsupported_errno(error))
-        err_hint(err, "this file system cannot name a file that has no name yet: write to another, "
-                      "and move the result there");
+        err_hint(
+            err,
+            "this file system cannot name an unnamed file: write to another, and move the result there");
     return FAIL;
 }
 

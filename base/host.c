@@ -37,7 +37,7 @@ struct result host_init(struct host *h, struct err *err)
     if (made >= 0)
         close(made);
     if (wake < 0)
-        return fail_errno(err, "cannot make a descriptor to be woken by");
+        return fail_errno(err, "cannot make a descriptor that wakes a thread");
     *h = (struct host){.wake = wake, .umask = 077};
     return OK;
 }

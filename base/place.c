@@ -212,8 +212,7 @@ static struct result check_same(const struct place *p, const char *name, bool re
         return fail_errno(err, "cannot look at '%s'", p->path);
     bool renumbered = renamed && dir_is_fuse(p->dir) && file_unchanged(st, &now);
     if (!file_same(st, &now) && !renumbered)
-        return fail_named(err, ERR_FAILED, "'%s' is another file than the one that was read",
-                          p->path);
+        return fail_named(err, ERR_FAILED, "'%s' is not the file that was read", p->path);
     if (!file_unchanged(st, &now))
         return fail_named(err, ERR_FAILED, "'%s' changed after it was read", p->path);
     return OK;

@@ -425,7 +425,7 @@ static struct result check_room(const struct fd_sink *s, const struct statfs *fs
     errno = ENOSPC;
     (void)fail_errno(err, "cannot write '%s'", s->name);
     return fail_hint(err,
-                     "it takes %" PRIu64 " bytes more, and %" PRIu64
+                     "it needs %" PRIu64 " more bytes, and %" PRIu64
                      " are free: make room, or name "
                      "another place",
                      size, blocks * block);

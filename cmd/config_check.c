@@ -132,7 +132,7 @@ static struct result check(const char *given, const struct options *o, json_t *j
         return FAIL;
     if (f.choice == NULL)
         return fail(err, ERR_MISSING,
-                    "'%s' gets no key: no rule is for it, and there are no "
+                    "'%s' gets no key: no rule matches it, and there are no "
                     "default keys",
                     f.path);
     if (!seal_keys_context(&context, o, f.choice, err).ok)

@@ -244,7 +244,7 @@ struct result confine(const struct verb *verb, const struct options *o, struct e
     if (done || !must)
         return OK;
     (void)fail(err, ERR_UNSUPPORTED, "%s",
-               seccomp_known() ? "this kernel does not let the run be confined"
+               seccomp_known() ? "this kernel cannot confine the run"
                                : "there is no filter of system calls for this kind of machine");
     return fail_hint(err, "BULLA_CONFINE=must asks for that");
 }

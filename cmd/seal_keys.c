@@ -94,7 +94,7 @@ static struct result none_for(const char *path, struct err *err)
 {
     if (path == NULL)
         return key_source_none(err);
-    (void)fail(err, ERR_USAGE, "no key is given for '%s', and no rule of bulla.conf is for it",
+    (void)fail(err, ERR_USAGE, "no key is given for '%s', and no rule of bulla.conf matches it",
                path);
     return fail_hint(err, "-k KEY names one; 'bulla config check' shows what a path gets");
 }
@@ -109,10 +109,10 @@ static struct result find(struct seal_choices *c, const char *path, const struct
     if (choice == NULL)
         return none_for(path, err);
     if (choice->rule != NULL)
-        host_explain("rule '%s' is for '%s': config file '%s', line %u", choice->rule, path,
+        host_explain("rule '%s' matches '%s': config file '%s', line %u", choice->rule, path,
                      choice->file, choice->begins);
     else
-        host_explain("no rule is for it: default keys of config file '%s', line %u", choice->file,
+        host_explain("no rule matches it: default keys of config file '%s', line %u", choice->file,
                      choice->line);
     return keys_of(c, choice, out, err);
 }

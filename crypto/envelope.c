@@ -127,7 +127,7 @@ struct result envelope_unwrap(const struct envelope *e, const struct crypto *cry
     uint8_t aad[KEY_AAD_SIZE];
 
     if (memcmp(branch_key_id(branch_key), e->branch_id, BRANCH_ID_SIZE) != 0)
-        return fail(err, ERR_NO_KEY, "it is another branch key");
+        return fail(err, ERR_NO_KEY, "it opens to another branch key");
     if (!secret_new(&key, KEY_SIZE, err).ok)
         return FAIL;
     if (!xaes_open(crypto, branch_key_wrap_key(branch_key), key_aad(e, e->branch_id, aad),

@@ -120,7 +120,7 @@ static struct result fill(struct spki *spki, const struct crypto *crypto, EVP_PK
     made.bits = (unsigned)EVP_PKEY_get_bits(key);
     if (made.kind == SPKI_RSA &&
         (made.bits < RSA_BITS_MIN || made.bits > RSA_BITS_MAX || made.bits % 8 != 0))
-        return fail(err, ERR_UNSUPPORTED, "an RSA key of %u bits: %d to %d are taken", made.bits,
+        return fail(err, ERR_UNSUPPORTED, "an RSA key of %u bits, not %d to %d", made.bits,
                     RSA_BITS_MIN, RSA_BITS_MAX);
     if (made.kind == SPKI_RSA && !usual_exponent(key))
         return fail(err, ERR_UNSUPPORTED, "an RSA key with an unusual exponent");
@@ -128,13 +128,13 @@ static struct result fill(struct spki *spki, const struct crypto *crypto, EVP_PK
         EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
                                        OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_UNCOMPRESSED);
     if (!sound(key, crypto))
-        return fail(err, ERR_DAMAGED, "the public key is not a sound one");
+        return fail(err, ERR_DAMAGED, "the public key is not valid");
     int size = i2d_PUBKEY(key, NULL);
     if (size <= 0 || size > SPKI_MAX)
         return fail(err, ERR_DAMAGED, "the public key cannot be encoded");
     made.size = (size_t)i2d_PUBKEY(key, &(unsigned char *){made.der});
     if (made.kind != SPKI_RSA && !as_named(&made))
-        return fail(err, ERR_UNSUPPORTED, "the public key spells its curve out");
+        return fail(err, ERR_UNSUPPORTED, "the public key has explicit curve parameters");
     snprintf(made.name, sizeof made.name, made.kind == SPKI_RSA ? "rsa%u" : "p%u", made.bits);
     sha256(made.hash, &(struct view){made.der, made.size}, 1);
     *spki = made;

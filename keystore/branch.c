@@ -76,7 +76,7 @@ struct result branch_prove(struct master_key *key, const struct branch_identity 
     host_explain("key '%s': unwrapped what it wrapped, before slots of other keys go",
                  keystore_shown(key));
     if (u == UNWRAP_NOT_MINE)
-        (void)fail(err, ERR_NO_KEY, "it is another key that opens it");
+        (void)fail(err, ERR_NO_KEY, "another key opens it");
     if (u != UNWRAP_OPENED)
         err_context(err, "the new %s key does not open what is sealed to it", key->ops->name);
     key->proved = u == UNWRAP_OPENED;

@@ -131,7 +131,7 @@ static struct result read_envelope(struct sealed *f, const struct session *s,
     if (!sealed_open(f, s, &at, err).ok)
         return FAIL;
     if (f->st.st_size != (off_t)envelope_size(&f->envelope))
-        return fail(err, ERR_FAILED, "'%s' is not an envelope alone", name_of(from));
+        return fail(err, ERR_FAILED, "'%s' is not an envelope file", name_of(from));
     return OK;
 }
 

@@ -54,7 +54,7 @@ static struct result ask_secret(void *arg, const char *what, enum wanted wanted,
     size_t size = 0;
 
     if (o->secret == NULL)
-        return fail(err, ERR_POLICY, "nobody is there to give the %s", what);
+        return fail(err, ERR_POLICY, "no callback gives the %s", what);
     if (!secret_new(&room, SECRET_TYPED_MAX, err).ok)
         return FAIL;
     int status = o->secret(o->arg, what, kinds[wanted], (char *)room.bytes, room.size, &size);

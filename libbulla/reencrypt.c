@@ -54,7 +54,7 @@ static struct result check_given(struct session *s, const struct envelope *e, st
             return FAIL;
         }
         (void)fail(err, ERR_POLICY, "it is sealed to keys that were not given");
-        return fail_hint_option(err, "--to names the keys that it shall have");
+        return fail_hint_option(err, "--to names its new keys");
     }
     return OK;
 }

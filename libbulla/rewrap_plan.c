@@ -358,7 +358,7 @@ static struct result wrap_old_branch(struct work *w, struct err *err)
     }
     if (!sure) {
         (void)fail(err, ERR_POLICY, "no key would be left that was seen to open it");
-        return fail_hint_option(err, "-k gives the keys that shall stay");
+        return fail_hint_option(err, "-k gives the keys to keep");
     }
     w->plan->stays = true;
     return OK;

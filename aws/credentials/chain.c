@@ -244,9 +244,10 @@ static struct result from_named_source(const struct search *s, const char *name,
             continue;
         if (!named_sources[i].load(s, out, &found, err).ok)
             return FAIL;
-        return found ? OK
-                     : fail(err, ERR_POLICY, "profile '%s': credential_source %s has none",
-                            s->profile, name);
+        return found
+                   ? OK
+                   : fail(err, ERR_POLICY, "profile '%s': credential_source %s has no credentials",
+                          s->profile, name);
     }
     return fail(err, ERR_USAGE, "profile '%s': credential_source '%s' is not known", s->profile,
                 name);
@@ -271,7 +272,7 @@ static struct result from_source_profile(const struct search *s, const char *nam
     } else {
         for (const struct search *before = s; before != NULL; before = before->from, depth++)
             if (strcmp(before->profile, name) == 0)
-                return fail(err, ERR_USAGE, "profile '%s': source_profile goes round in a circle",
+                return fail(err, ERR_USAGE, "profile '%s': source_profile leads back to itself",
                             name);
         if (depth > ROLES_MAX)
             return fail(err, ERR_USAGE,

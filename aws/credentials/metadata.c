@@ -35,7 +35,7 @@ static struct result check_host(const char *url, struct http_place *place, struc
         near = near || strcmp(link_hosts[i], place->host) == 0;
     if (place->tls || near)
         return OK;
-    return fail(err, ERR_USAGE, "'%s' is not https, nor of this machine", url);
+    return fail(err, ERR_USAGE, "'%s' is neither https nor on this machine", url);
 }
 
 /* Neither can end a header's line. */
@@ -61,7 +61,7 @@ static struct result container_token(const struct aws *aws, char **token, struct
     if (said == NULL || said[0] == '\0')
         return OK;
     if (!one_line(said))
-        return fail(err, ERR_USAGE, "the token of the container is more than a line");
+        return fail(err, ERR_USAGE, "the container's token has more than one line");
     if (asprintf(token, "Authorization: %s", said) < 0) {
         *token = NULL;
         return fail_memory(err);
@@ -163,7 +163,7 @@ static struct result instance_root(const struct aws *aws, char *out, size_t room
     if (!check_host(custom, &place, err).ok)
         return FAIL;
     if (strcmp(place.path, "/") != 0)
-        return fail(err, ERR_USAGE, "endpoint '%s' is more than a scheme, a host and a port",
+        return fail(err, ERR_USAGE, "endpoint '%s' has more than a scheme, a host and a port",
                     custom);
     snprintf(out, room, "%s", place.root);
     return OK;

@@ -53,7 +53,7 @@ struct result shell_words_split(struct words *words, const char *line, struct er
         shell_words_free(&w);
         return empty ? fail(err, ERR_USAGE, "the command is empty")
                      : fail(err, ERR_USAGE,
-                            "a quote is not shut, or nothing follows a backslash, or there are "
+                            "a quote is not closed, nothing follows a backslash, or there are "
                             "more than %d words",
                             WORDS_MAX);
     }

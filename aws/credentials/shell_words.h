@@ -16,7 +16,7 @@ struct words {
 };
 
 /* shell_words_split understands quotes and backslashes, and nothing else of what a shell does.
- * ERR_USAGE if a quote is not shut or there are too many words, in a message that has nothing of
+ * ERR_USAGE if a quote is not closed or there are too many words, in a message that has nothing of
  * the line. */
 FALLIBLE shell_words_split(struct words *words, const char *line, struct err *err);
 void shell_words_free(struct words *words);

@@ -22,8 +22,8 @@ static struct result find_region(struct kms_master *k, struct err *err)
         k->name.arn.text[0] != '\0' ? k->name.arn.region : k->kms.account->aws.region;
 
     if (region[0] == '\0') {
-        (void)fail(err, ERR_USAGE, "key '%s' is in no region that is known", k->name.id);
-        return fail_hint(err, "AWS_REGION or the profile names one, and an ARN has one");
+        (void)fail(err, ERR_USAGE, "key '%s' names no known region", k->name.id);
+        return fail_hint(err, "set AWS_REGION or the profile's region, or name the key by its ARN");
     }
     memcpy(k->kms.region, region, strlen(region) + 1);
     return OK;

@@ -312,7 +312,7 @@ def test_restore_without_an_envelope(bulla, ring, sealed):
 
 def test_restore_from_a_whole_file(bulla, ring, sealed):
     other = bulla.seal(ring, content(SIZE), name="other")
-    refuse(bulla, "-k", ring, "--envelope", other, sealed, status=1, says="is not an envelope alone")
+    refuse(bulla, "-k", ring, "--envelope", other, sealed, status=1, says="is not an envelope file")
 
 
 def test_restore_through_a_link(bulla, ring, sealed, exported, work):

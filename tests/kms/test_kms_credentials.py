@@ -232,7 +232,7 @@ def test_role_of_the_profile_itself(anonymous, cloud, key, base, who):
     assert "assumed-role/night/" in who()
 
 
-CIRCLE = "source_profile goes round in a circle"
+CIRCLE = "source_profile leads back to itself"
 
 
 @pytest.mark.parametrize("count, status, words", [(1, 7, "profile 'p0' has no credentials"), (2, 2, f"profile 'p0': {CIRCLE}"), (3, 2, f"profile 'p0': {CIRCLE}")])
@@ -463,7 +463,7 @@ def test_process_that_hangs(anonymous, key, how):
     assert time.monotonic() - start < 20
 
 
-NO_WORDS = [("x 'pa55word", 2, "a quote is not shut"), ('x "pa55word', 2, "a quote is not shut"), ("pa55word\\", 2, "nothing follows a backslash"),
+NO_WORDS = [("x 'pa55word", 2, "a quote is not closed"), ('x "pa55word', 2, "a quote is not closed"), ("pa55word\\", 2, "nothing follows a backslash"),
             ("x " * 64 + "pa55word", 2, "more than 64 words"), ("", 2, "'credential_process' has no value"), ("   ", 2, "'credential_process' has no value")]  # fmt: skip
 
 

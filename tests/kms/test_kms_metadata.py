@@ -56,7 +56,7 @@ def test_no_such_service(anonymous, aws, key):
 
 @pytest.mark.parametrize("url", ["http://192.0.2.1", "http://imds.example", "http://127.0.0.1.example"])
 def test_other_hosts_take_tls(imds, anonymous, aws, key, url):
-    refused(anonymous, key, 2, f"'{url}' is not https, nor of this machine", AWS_EC2_METADATA_SERVICE_ENDPOINT=url)
+    refused(anonymous, key, 2, f"'{url}' is neither https nor on this machine", AWS_EC2_METADATA_SERVICE_ENDPOINT=url)
     assert not aws.calls and (not anonymous.log.exists() or "192.0.2.1" not in anonymous.log.read_text())
 
 
@@ -178,7 +178,7 @@ def test_token_file(container, anonymous, key, tmp_path, who):  # noqa: F811
 def test_token_that_would_break_a_header(container, anonymous, aws, key):
     task = container(authorization="x")
     env = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": task.url + task.path, "AWS_CONTAINER_AUTHORIZATION_TOKEN": "x\r\nHost: evil"}
-    refused(anonymous, key, 2, "the token of the container is more than a line", **env)
+    refused(anonymous, key, 2, "the container's token has more than one line", **env)
     assert task.asked == [] and not aws.calls
 
 
@@ -233,7 +233,7 @@ def test_longest_url_of_a_container(container, anonymous, aws, key, variable, st
 @pytest.mark.parametrize("host", ["192.0.2.1", "ecs.example", "127.0.0.1.example", "169.254.169.253", "169.254.170.2.example", "[fd00:ec2::24]",
                                   "127.0.0.1@192.0.2.1"])  # fmt: skip
 def test_hosts_that_are_not_allowed(anonymous, aws, key, host):
-    words = "the URL of a service has no '@' in it" if "@" in host else f"'http://{host}/x' is not https, nor of this machine"
+    words = "the URL of a service has no '@' in it" if "@" in host else f"'http://{host}/x' is neither https nor on this machine"
     refused(anonymous, key, 2, words, AWS_CONTAINER_CREDENTIALS_FULL_URI=f"http://{host}/x", AWS_CONTAINER_AUTHORIZATION_TOKEN="t0k3n")
     assert not aws.calls and not anonymous.log.exists()
 
