@@ -20,7 +20,7 @@
 
 #define ON_FILES (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE)
 #define READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define ON_FOLDERS                                                                                 \
+#define ON_DIRECTORIES                                                                             \
     (LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR |     \
      LANDLOCK_ACCESS_FS_REMOVE_FILE)
 
@@ -33,8 +33,9 @@
 static const uint64_t rights[] = {
     [ALLOW_READ] = READ,
     [ALLOW_READ_WRITE] = ON_FILES,
-    [ALLOW_CHANGE] = ON_FILES | ON_FOLDERS | LANDLOCK_ACCESS_FS_TRUNCATE,
-    [ALLOW_LINK] = ON_FILES | ON_FOLDERS | LANDLOCK_ACCESS_FS_TRUNCATE | LANDLOCK_ACCESS_FS_REFER,
+    [ALLOW_CHANGE] = ON_FILES | ON_DIRECTORIES | LANDLOCK_ACCESS_FS_TRUNCATE,
+    [ALLOW_LINK] =
+        ON_FILES | ON_DIRECTORIES | LANDLOCK_ACCESS_FS_TRUNCATE | LANDLOCK_ACCESS_FS_REFER,
 };
 
 void landlock_drop(struct ruleset *r)
@@ -44,7 +45,7 @@ void landlock_drop(struct ruleset *r)
 
 struct ruleset landlock_new(void)
 {
-    struct landlock_ruleset_attr attr = {.handled_access_fs = ON_FILES | ON_FOLDERS | NEVER};
+    struct landlock_ruleset_attr attr = {.handled_access_fs = ON_FILES | ON_DIRECTORIES | NEVER};
     long abi =
         syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_CREATE_RULESET_VERSION);
 

@@ -29,8 +29,8 @@ enum ruleset_access {
 
 struct ruleset landlock_new(void);
 
-/* landlock_allow allows something to a file, or to all below a folder. A symbolic link stands for
- * what it leads to. What is not there needs no rule. */
+/* landlock_allow allows something to a file, or to all below a directory. A symbolic link stands
+ * for what it leads to. What is not there needs no rule. */
 void landlock_allow(struct ruleset *r, const char *path, enum ruleset_access access);
 
 /* landlock_enforce confines this thread and those it starts, which takes no_new_privs; true if it

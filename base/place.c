@@ -50,7 +50,7 @@ static struct result set_names(struct place *p, const char *name, const char *pa
 }
 
 /* One that may only be searched is good enough for what is only opened in it. */
-static int open_folder(const char *path)
+static int open_directory(const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -75,7 +75,7 @@ struct result place_open(struct place *p, const char *path, struct err *err)
         return FAIL;
     if (slash != NULL)
         slash[slash == copy ? 1 : 0] = '\0';
-    made.dir = open_folder(slash == NULL ? "." : copy);
+    made.dir = open_directory(slash == NULL ? "." : copy);
     if (made.dir < 0)
         return fail_input(err, "cannot open the directory of '%s'", path);
     if (path[strlen(path) - 1] == '/' &&
@@ -90,7 +90,7 @@ struct result place_open_new(struct place *p, const char *path, struct err *err)
     if (place_open(p, path, err).ok)
         return OK;
     if (err->class == ERR_MISSING)
-        err->class = ERR_FAILED; /* the folder is no input */
+        err->class = ERR_FAILED; /* the directory is no input */
     return FAIL;
 }
 

@@ -45,7 +45,7 @@ static void allow_secret(void *arg, const char *variable, const char *path)
     allow_read(arg, path);
 }
 
-/* The folder that a path stands in. */
+/* The directory that a path stands in. */
 static void allow_around(struct plan *p, const char *path, enum ruleset_access access)
 {
     char *copy STRING_CLEANUP = strdup(path);
@@ -56,8 +56,8 @@ static void allow_around(struct plan *p, const char *path, enum ruleset_access a
         landlock_drop(&p->files);
 }
 
-/* What is made appears under another name first, so its whole folder must be open to us; if it is a
- * folder, all below it. */
+/* What is made appears under another name first, so its whole directory must be open to us; if it
+ * is a directory, all below it. */
 static void allow_change(struct plan *p, const char *path, enum ruleset_access access)
 {
     struct stat st;
@@ -69,8 +69,8 @@ static void allow_change(struct plan *p, const char *path, enum ruleset_access a
         allow_around(p, path, access);
 }
 
-/* What is read at its turn. Its folder is open to us, not only the file: another program may put a
- * newer one in its place, and that must be read then. */
+/* What is read at its turn. Its directory is open to us, not only the file: another program may put
+ * a newer one in its place, and that must be read then. */
 static void allow_source(struct plan *p, const char *path)
 {
     struct stat st;

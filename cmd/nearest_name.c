@@ -22,7 +22,7 @@
 /* struct nearest: the names that are most like one, the best first; each is owned. */
 struct nearest {
     const char *wanted;
-    const char *folder; /* as the user wrote it, with its slash */
+    const char *directory; /* as the user wrote it, with its slash */
     char *names[NEAREST];
     size_t distances[NEAREST];
 };
@@ -78,11 +78,11 @@ static size_t place_among(const struct nearest *n, const char *shown, size_t far
     return at;
 }
 
-static void consider(struct nearest *n, const char *folder, const char *name)
+static void consider(struct nearest *n, const char *directory, const char *name)
 {
     char *shown = NULL;
 
-    if (asprintf(&shown, "%s%s", folder, name) < 0)
+    if (asprintf(&shown, "%s%s", directory, name) < 0)
         return;
     size_t far = distance(n->wanted, name), at = place_among(n, shown, far);
     if (at == NEAREST) {
@@ -104,21 +104,21 @@ static void consider_configured(void *arg, const char *name)
 }
 
 /* The directory in front of a name: without one, it may be a name of the config file. */
-static const char *as_a_path(const char *folder, const char *name)
+static const char *as_a_path(const char *directory, const char *name)
 {
-    return folder[0] == '\0' && named_keys_is_name(name) ? "./" : folder;
+    return directory[0] == '\0' && named_keys_is_name(name) ? "./" : directory;
 }
 
-static void consider_files(struct nearest *n, const char *folder)
+static void consider_files(struct nearest *n, const char *directory)
 {
-    DIR *stream = opendir(folder);
+    DIR *stream = opendir(directory);
     const struct dirent *entry;
 
     if (stream == NULL)
         return;
     while ((entry = readdir(stream)) != NULL)
         if (!temporary_is(entry->d_name) && key_file_is(dirfd(stream), entry->d_name))
-            consider(n, as_a_path(n->folder, entry->d_name), entry->d_name);
+            consider(n, as_a_path(n->directory, entry->d_name), entry->d_name);
     closedir(stream);
 }
 
@@ -163,12 +163,12 @@ void nearest_hint(const char *given, struct err *err)
     if (path == NULL || strcmp(path, "passphrase") == 0) /* which has a hint of its own */
         return;
     const char *slash = strrchr(path, '/');
-    char *folder STRING_CLEANUP = strndup(path, slash != NULL ? (size_t)(slash + 1 - path) : 0);
-    if (folder == NULL)
+    char *directory STRING_CLEANUP = strndup(path, slash != NULL ? (size_t)(slash + 1 - path) : 0);
+    if (directory == NULL)
         return;
-    n.folder = folder;
+    n.directory = directory;
     n.wanted = slash != NULL ? slash + 1 : path;
-    consider_files(&n, folder[0] != '\0' ? folder : ".");
+    consider_files(&n, directory[0] != '\0' ? directory : ".");
     if (slash == NULL)
         config_each(consider_configured, &n);
     tell(&n, err);

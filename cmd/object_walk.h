@@ -12,7 +12,7 @@ struct object_visitor {
 };
 
 /* object_walk visits the objects whose names begin with o->key, in the order of their names. Those
- * that a console makes to show a folder are left out. */
+ * that a console makes to show a directory are left out. */
 FALLIBLE object_walk(const struct object *o, const struct object_visitor *visitor, struct err *err);
 
 /* object_walk_versions visits what these objects were before, and the marks that one was removed;

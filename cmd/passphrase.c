@@ -195,12 +195,12 @@ static const char *option(const struct options *o, size_t offset)
     return *(const char *const *)(const void *)((const char *)o + offset);
 }
 
-/* Where the systemd credential would be; NULL without such a folder. False if memory is out. */
+/* Where the systemd credential would be; NULL without such a directory. False if memory is out. */
 static bool credential_path(const struct sources *s, char **path)
 {
-    const char *folder = key_alias_credentials();
+    const char *directory = key_alias_credentials();
 
-    if (folder != NULL && asprintf(path, "%s/%s", folder, s->credential) < 0) {
+    if (directory != NULL && asprintf(path, "%s/%s", directory, s->credential) < 0) {
         *path = NULL;
         return false;
     }

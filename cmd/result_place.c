@@ -27,15 +27,15 @@ struct result result_place_name(const struct batch *b, const char *name, char **
 }
 
 struct result result_place_in(const struct batch *b, const char *source_name, int dir,
-                              const char *folder, size_t size, struct place *target,
+                              const char *directory, size_t size, struct place *target,
                               struct err *err)
 {
     char *name STRING_CLEANUP = NULL, *path STRING_CLEANUP = NULL;
 
     if (!result_place_name(b, source_name, &name, err).ok)
         return FAIL;
-    if (folder == NULL ? asprintf(&path, "%s", name) < 0
-                       : asprintf(&path, "%.*s/%s", (int)size, folder, name) < 0)
+    if (directory == NULL ? asprintf(&path, "%s", name) < 0
+                          : asprintf(&path, "%.*s/%s", (int)size, directory, name) < 0)
         return fail_memory(err);
     if (!place_in(target, dir, name, path, err).ok)
         return FAIL;

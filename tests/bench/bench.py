@@ -3,7 +3,7 @@
 
 usage: run [--dir DIR]... [--size MIB]... [--files N] [--large-files N] [--rounds N] [--only WORD] [--json OUT] [--plot OUT]
 
-A file of each size is sealed and opened in each folder, in the first size and folder against every neighbour, then against cp and
+A file of each size is sealed and opened in each directory, in the first size and directory against every neighbour, then against cp and
 age; the other rows are of the first. What is not installed is left out, and that is said. Nothing is judged here: numbers are for
 people, tests are elsewhere.
 """
@@ -44,10 +44,10 @@ def touched(size):
 
 
 class Bench:
-    def __init__(self, options, folder, size, first):
+    def __init__(self, options, directory, size, first):
         self.options, self.size, self.first = options, size, first
         self.bulla = os.path.abspath(options.bulla)
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="bulla-bench-", dir=folder))
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="bulla-bench-", dir=directory))
         self.tools = pathlib.Path(tempfile.mkdtemp(prefix="bulla-bench-tools-"))
         self.largest = size * MIB  # bytes that a command of the rows to come makes
         self.place = f"{size} MiB on {self.file_system()}"
@@ -60,18 +60,18 @@ class Bench:
         if self.kms:
             self.kms.kill()
             self.kms.wait()
-        shutil.rmtree(self.folder)
+        shutil.rmtree(self.directory)
         shutil.rmtree(self.tools)
 
     def file_system(self):
-        return subprocess.run(["stat", "-f", "-c", "%T", self.folder], capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(["stat", "-f", "-c", "%T", self.directory], capture_output=True, text=True, check=True).stdout.strip()
 
     def sh(self, command):
         self.hold()
         self.run(command)
 
     def run(self, command):
-        subprocess.run(["bash", "-c", f"set -e -o pipefail; {command}"], cwd=self.folder, env=self.environment, check=True,
+        subprocess.run(["bash", "-c", f"set -e -o pipefail; {command}"], cwd=self.directory, env=self.environment, check=True,
                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
     def has(self, tool):
@@ -83,10 +83,10 @@ class Bench:
 
     def prepare(self):
         """Input that does not compress, and a key for everybody."""
-        with open(self.folder / "in", "wb") as file:
+        with open(self.directory / "in", "wb") as file:
             for _ in range(self.size):
                 file.write(os.urandom(MIB))
-        (self.folder / "small").write_bytes(os.urandom(1024))
+        (self.directory / "small").write_bytes(os.urandom(1024))
         self.sh(f"{self.bulla} key new -q {self.tools}/ring && {self.bulla} key new -q {self.tools}/other")
         self.age = {"age": shutil.which("age"), "age, newest": os.environ.get("AGE_NEWEST")}
         self.age = {name: path for name, path in self.age.items() if path}
@@ -97,7 +97,7 @@ class Bench:
         if self.has("gpg"):
             (self.tools / "gnupg").mkdir(mode=0o700)
         if self.has("rclone"):
-            self.sh(f"rclone config create c crypt remote={self.folder}/rclone password=$(rclone obscure secret)")
+            self.sh(f"rclone config create c crypt remote={self.directory}/rclone password=$(rclone obscure secret)")
         if self.has("openssl"):
             self.sh(f"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -keyout {self.tools}/cms.key "
                     f"-out {self.tools}/cms.pem -days 30")
@@ -127,7 +127,7 @@ class Bench:
         if self.options.only and self.options.only not in what:
             return
         times = {name: [] for name in commands}
-        os.chdir(self.folder)
+        os.chdir(self.directory)
         for _ in range(STARTS):
             for name, command in commands.items():
                 begun = time.perf_counter()
@@ -230,11 +230,11 @@ class Bench:
 
     def many(self, count, size, label):
         b, t = self.bulla, self.tools
-        folder = self.folder / "many"
-        folder.mkdir()
+        directory = self.directory / "many"
+        directory.mkdir()
         self.largest = count * size
         for number in range(count):
-            (folder / f"f{number}").write_bytes(os.urandom(size))
+            (directory / f"f{number}").write_bytes(os.urandom(size))
         commands = [("bulla", f"mkdir o.d && {b} encrypt -q --sync=none -k {t}/ring -r -o o.d many", "rm -r o.d"),
                     ("bulla --sync=each", f"mkdir o.d && {b} encrypt -q -k {t}/ring -r -o o.d many", "rm -r o.d"),
                     ("cp -r", "cp -r many o.d", "rm -r o.d")]
@@ -327,7 +327,7 @@ def plot(rows, about, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bulla")
-    parser.add_argument("--dir", action="append", help="a folder; default: /dev/shm and /var/tmp")
+    parser.add_argument("--dir", action="append", help="a directory; default: /dev/shm and /var/tmp")
     parser.add_argument("--size", action="append", type=int, help="of a file, in MiB; default: 1024 and 4096")
     parser.add_argument("--files", type=int, default=10000)
     parser.add_argument("--large-files", type=int, default=10000)
@@ -339,8 +339,8 @@ def main():
     options = parser.parse_args()
     about, rows, missing = machine(), [], []
     print(about, flush=True)
-    for number, (folder, size) in enumerate(itertools.product(options.dir or ["/dev/shm", "/var/tmp"], options.size or [1024, 4096])):
-        bench = Bench(options, folder, size, number == 0)
+    for number, (directory, size) in enumerate(itertools.product(options.dir or ["/dev/shm", "/var/tmp"], options.size or [1024, 4096])):
+        bench = Bench(options, directory, size, number == 0)
         try:
             bench.files()
             if number == 0:

@@ -80,7 +80,7 @@ static long do_socket_file(const char *path)
     return mknod(path, S_IFSOCK | 0600, 0);
 }
 
-static long do_remove_folder(const char *path)
+static long do_remove_directory(const char *path)
 {
     return rmdir(path);
 }
@@ -409,7 +409,7 @@ static const struct {
     {"char", do_char},
     {"block", do_block},
     {"socket-file", do_socket_file},
-    {"remove-folder", do_remove_folder},
+    {"remove-directory", do_remove_directory},
     {"syscall", do_syscall},
     {"list", do_list},
     {"fd-chmod", do_fd_chmod},

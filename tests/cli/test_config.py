@@ -68,8 +68,8 @@ def checked(bulla, *paths, **how):
 
 @pytest.mark.parametrize("jobs", [1, 4])
 def test_each_file_of_a_tree_gets_the_keys_of_its_rule(bulla, home, work, jobs):
-    for folder in ("out", "back"):
-        (work / folder).mkdir()
+    for directory in ("out", "back"):
+        (work / directory).mkdir()
     bulla("encrypt", "--recursive", f"-j{jobs}", "-o", "out", "srv")
     for name, (_, names, context) in GETS.items():
         assert envelope(bulla, work / f"out/{name}.bulla") == (names, context), name

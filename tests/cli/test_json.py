@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from schemas import FOLDER, shape, validator, verb_of
+from schemas import DIRECTORY, shape, validator, verb_of
 from sealed import flip
 
 X = b"content"
@@ -138,7 +138,7 @@ def test_every_shape_is_seen():
     for verb, runs in RUNS.items():
         shapes = {one["$ref"].rpartition("/")[2] for one in validator(verb).schema["oneOf"]}
         assert shapes - ELSEWHERE == set().union(*(run[2] for run in runs)), verb
-    assert sorted([*RUNS, "progress"]) == sorted(path.name.removesuffix(".schema.json") for path in FOLDER.iterdir())
+    assert sorted([*RUNS, "progress"]) == sorted(path.name.removesuffix(".schema.json") for path in DIRECTORY.iterdir())
 
 
 @pytest.mark.parametrize("change", [{"more": 1}, {"status": 12}, {"file": None}, {"bytes": "7"}, {"error": "x"}, {"status": 4}], ids=str)

@@ -114,9 +114,9 @@ def test_signal_ends_the_wait_for_a_writer(bulla, ring, work):
     assert os.listdir(work) == ["fifo"]
 
 
-def unnamed_files(folder):
+def unnamed_files(directory):
     try:
-        os.close(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600))
+        os.close(os.open(directory, os.O_TMPFILE | os.O_RDWR, 0o600))
         return True
     except OSError:
         return False

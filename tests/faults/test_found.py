@@ -88,7 +88,7 @@ def test_a_restored_envelope_that_was_not_read_back_is_told_to_be_written(world,
 
 
 def test_a_body_in_its_place_keeps_its_envelope(world, failing):
-    """The fourth sync is that of the folder, after the body got its name."""
+    """The fourth sync is that of the directory, after the body got its name."""
     done = world("encrypt", "--detach", *K, "-o", "out", "f", under=failing("fsync", 4, "EIO"), status=1)
     assert b"'out'; it is in its place but may not be durable" in done.stderr
     assert world.opened("work/out", "keys/a.ring", "work/out.env") == SMALL

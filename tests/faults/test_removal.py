@@ -11,9 +11,9 @@ from step import Stepped
 PLAIN, OTHER = content(50_000), content(40_000, 1)
 
 
-def contents(folder):
-    """What the files of a folder hold, those with temporary names under one name."""
-    return {"aside" if p.name.startswith(".bulla-") else p.name: p.read_bytes() for p in folder.iterdir()}
+def contents(directory):
+    """What the files of a directory hold, those with temporary names under one name."""
+    return {"aside" if p.name.startswith(".bulla-") else p.name: p.read_bytes() for p in directory.iterdir()}
 
 
 def replace(work, name):

@@ -89,7 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct ring ring;
 
     (void)fuzz_crypto();
-    fuzz_folder();
+    fuzz_directory();
     fuzz_write("given", data, size);
     fuzz_spoil(&ring, sizeof ring);
     HOLDS(place_open(&place, "given", &err).ok);

@@ -35,7 +35,7 @@ static void ready(void)
         return;
     (void)fuzz_crypto();
     char *ring STRING_CLEANUP = fuzz_read(REWRAP_RING, &size);
-    fuzz_folder();
+    fuzz_directory();
     fuzz_write("given", ring, size);
     HOLDS(session_open(&session, (const char *[]){"given#one", "given#two"}, 2, &err).ok);
     for (size_t i = 0; i < KINDS; i++) {

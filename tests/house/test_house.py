@@ -13,7 +13,7 @@ STORES = sorted(p.name for p in (TOP / "keystore").iterdir() if p.is_dir())
 KNOW_STORES = ["keystore/registry.h", "keystore/branch.h"]  # of all stores
 SOURCES = sorted(p for floor in FLOORS for p in (TOP / floor).rglob("*.[ch]"))
 BELOW_CMD = [p for p in SOURCES if not str(p.relative_to(TOP)).startswith("cmd/")]
-USED_BY = {"http": ["http", "aws", "keystore/awskms", "storage/s3"], "aws": ["aws", "keystore/awskms", "storage/s3"]}  # a folder that not all above it may use: who may
+USED_BY = {"http": ["http", "aws", "keystore/awskms", "storage/s3"], "aws": ["aws", "keystore/awskms", "storage/s3"]}  # a directory that not all above it may use: who may
 ONE_PLACE = {
     "clock_gettime|gettimeofday|time|nanosleep|usleep|sleep": ["base/clock.c"],
     "fork|vfork|posix_spawnp?|exec[vl]p?e?|fexecve": ["cmd/subprocess.c"],
@@ -164,7 +164,7 @@ def test_the_tree_is_as_clang_format_has_it():
 
 
 def test_modules_of_tests_have_names_of_their_own():
-    """Folders that are collected in one run find each other's."""
+    """Directories that are collected in one run find each other's."""
     names = [p.name for p in (TOP / "tests").rglob("*.py") if p.name != "conftest.py"]
     assert sorted(names) == sorted(set(names))
 

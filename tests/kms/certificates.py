@@ -22,12 +22,12 @@ def alternative(name):
 class Authority:
     """A certificate authority; self.bundle is the file that trusts it."""
 
-    def __init__(self, folder, name="authority"):
-        self.folder, self.name = folder, name
+    def __init__(self, directory, name="authority"):
+        self.directory, self.name = directory, name
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"bulla tests {name}")])
         self.certificate = self.sign(self.subject, self.key, [], x509.BasicConstraints(ca=True, path_length=0))
-        self.bundle = folder / f"{name}.pem"
+        self.bundle = directory / f"{name}.pem"
         self.bundle.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
 
     def sign(self, subject, key, names, constraints, days=(-1, 30)):
@@ -43,7 +43,7 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         certificate = self.sign(subject, key, names, x509.BasicConstraints(ca=False, path_length=None), days)
-        pair = self.folder / f"{self.name}-{x509.random_serial_number()}.pem"
+        pair = self.directory / f"{self.name}-{x509.random_serial_number()}.pem"
         private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         pair.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

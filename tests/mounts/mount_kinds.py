@@ -26,7 +26,7 @@ class Kind:
     mount: typing.Callable
     options: tuple = ()
     file_mode: int = 0  # of every file, whatever is asked for; 0: as asked for
-    folder_mode: int = 0
+    directory_mode: int = 0
     takes_names: bool = False  # it cannot refuse a name that is taken
     whole_files: bool = False  # it replaces a file but changes none
     later: bool = False  # it stores a file some time after the close
@@ -39,17 +39,17 @@ class Kind:
 
 
 class Mount:
-    """One that is there: the folder it is seen at, and the folders that hold its bytes, where those can be read from outside."""
+    """One that is there: the directory it is seen at, and the directories that hold its bytes, where those can be read from outside."""
 
-    def __init__(self, name, kind, folder):
-        self.name, self.kind, self.folder = name, kind, folder
-        self.at, self.stores, self.server, self.loop, self.also = folder / "mount", [], None, None, []
+    def __init__(self, name, kind, directory):
+        self.name, self.kind, self.directory = name, kind, directory
+        self.at, self.stores, self.server, self.loop, self.also = directory / "mount", [], None, None, []
         self.at.mkdir()
         self.numbers = itertools.count()
-        self.here = None  # the folder of the test that runs
+        self.here = None  # the directory of the test that runs
 
     def store(self, name="store"):
-        made = self.folder / name
+        made = self.directory / name
         made.mkdir()
         self.stores.append(made)
         return made
@@ -78,7 +78,7 @@ class Mount:
 
     def image(self, *make):
         """An empty file system on a loop device."""
-        image = self.folder / "image"
+        image = self.directory / "image"
         self.run("truncate", "-s", SIZES[make[0].partition(".")[2]], image)
         self.run(*make, image)
         self.loop = self.run("losetup", "--find", "--show", image)
@@ -110,26 +110,26 @@ class Mount:
             subprocess.run(["losetup", "--detach", self.loop], check=True)
 
 
-def files(folder):
-    """The bytes of every file below a folder."""
+def files(directory):
+    """The bytes of every file below a directory."""
     found = {}
-    for base, _, names in os.walk(folder):
+    for base, _, names in os.walk(directory):
         for name in names:
             path = pathlib.Path(base, name)
-            found[str(path.relative_to(folder))] = path.read_bytes()
+            found[str(path.relative_to(directory))] = path.read_bytes()
     return found
 
 
-def sizes(folder):
-    """The size of every file below a folder: to open one would put off its upload."""
-    paths = [os.path.join(base, name) for base, _, names in os.walk(folder) for name in names]
-    return {os.path.relpath(path, folder): os.stat(path).st_size for path in paths}
+def sizes(directory):
+    """The size of every file below a directory: to open one would put off its upload."""
+    paths = [os.path.join(base, name) for base, _, names in os.walk(directory) for name in names]
+    return {os.path.relpath(path, directory): os.stat(path).st_size for path in paths}
 
 
 def rclone(mount, mode, *options):
     store, cache = mount.store(), mount.store("cache")
     shown = ["--vfs-cache-mode", mode, "--vfs-write-back", "100ms", "--vfs-write-wait", "0s", "--cache-dir", cache, *options]
-    mount.serve(["rclone", "mount", "--config", "/dev/null", *shown, f":local:{store}", mount.at], env={"HOME": str(mount.folder)})
+    mount.serve(["rclone", "mount", "--config", "/dev/null", *shown, f":local:{store}", mount.at], env={"HOME": str(mount.directory)})
 
 
 def bindfs(mount, *options):
@@ -146,7 +146,7 @@ def ntfs(mount, *options):
 
 def sshfs(mount):
     """An SFTP server without SSH between the two."""
-    server = mount.folder / "sftp"
+    server = mount.directory / "sftp"
     server.write_text(f"#!/bin/sh\nexec {SFTP}\n")
     server.chmod(0o755)
     mount.serve(["sshfs", "-f", "-o", f"ssh_command={server}", f"nowhere:{mount.store()}", mount.at])
@@ -189,15 +189,15 @@ KINDS = {
 }
 
 
-def make(name, folder):
-    """Mounts a kind below a new folder."""
+def make(name, directory):
+    """Mounts a kind below a new directory."""
     kind = KINDS[name]
     if shutil.which(kind.needs) is None:
         raise Unavailable(f"there is no {kind.needs}")
-    mount = Mount(name, kind, folder)
+    mount = Mount(name, kind, directory)
     try:
         kind.mount(mount, *kind.options)
-        if not kind.folder_mode:
+        if not kind.directory_mode:
             mount.at.chmod(0o755)  # a new NTFS is open to all
     except BaseException:
         mount.remove()

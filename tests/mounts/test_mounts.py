@@ -61,7 +61,7 @@ def sealed(bulla, ring, plain):
 
 @pytest.fixture
 def tree(work, data):
-    """Two files, one of them in a folder of its own."""
+    """Two files, one of them in a directory of its own."""
     for name, part in {"tree/a": data[:SMALL], "tree/d/b": data}.items():
         (work / name).parent.mkdir(parents=True, exist_ok=True)
         (work / name).write_bytes(part)
@@ -147,7 +147,7 @@ def test_private_plaintext(bulla, ring, mount, sealed, data):
         assert at.read_bytes() == data
 
 
-def test_private_folder(bulla, ring, mount, tree, data):
+def test_private_directory(bulla, ring, mount, tree, data):
     """What lies in it is for its owner alone, whatever the files allow."""
     bulla("encrypt", "-q", "-k", ring, "-r", tree)
     for name in ("a", "d/b"):
@@ -208,7 +208,7 @@ def test_keyring(bulla, mount, data):
         done = bulla("key", "new", at, status=7)
         open_to_all = b"its group and others can write directory"  # seen before the keyring is begun
         readable = b"could be used by others: its file system gives it the permissions %03o" % mount.kind.file_mode
-        assert (open_to_all if mount.kind.folder_mode & 0o022 else readable) in done.stderr and b"umask=077" in done.stderr
+        assert (open_to_all if mount.kind.directory_mode & 0o022 else readable) in done.stderr and b"umask=077" in done.stderr
         return nothing_left(mount, data)
     bulla("key", "new", "--kind", "x25519", at)
     assert not permissions(at) & 0o077
@@ -286,9 +286,9 @@ def test_runs_that_make_one_file(bulla, ring, mount, data):
 
 def test_results_of_one_name(bulla, ring, mount, work, data):
     """One of a run is not replaced by the next, though --force is given and the numbers of files may change with their names."""
-    for folder in "ab":
-        (work / folder).mkdir()
-        (work / folder / "x").write_text(folder)
+    for directory in "ab":
+        (work / directory).mkdir()
+        (work / directory / "x").write_text(directory)
     done = bulla("encrypt", "-q", "-k", ring, "--force", "-o", mount.here, "a/x", "b/x", status=3)
     assert b"is another result of this run" in done.stderr
     mount.settle(mount.here)

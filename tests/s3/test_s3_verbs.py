@@ -160,7 +160,7 @@ def test_tree(s3, store, ring, url, encodes):
     store.encodes, store.page = encodes, 3
     for number, name in enumerate(NAMES):
         s3("encrypt", "-k", ring, *(["--detach"] if number % 3 == 0 else []), "-o", f"{url}t/{name}.bulla", stdin=name.encode())
-    store.put("t/folder/", b"")
+    store.put("t/directory/", b"")
     store.put("t/notes.txt", b"no sealed file")
     store.put("other/x.bulla", b"not below the prefix")
     done = s3("verify", "-k", ring, "-r", "--json", url + "t/")

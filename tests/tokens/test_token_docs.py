@@ -18,7 +18,7 @@ SHOW, OPEN = BY_TOKEN[: BY_TOKEN.index("pkcs11-tool")], BY_TOKEN[BY_TOKEN.index(
 
 
 def type_in(bulla, *lines, token=None):
-    """Runs the lines of the document in the folder of the sealed file; the names that stand for others are put in."""
+    """Runs the lines of the document in the directory of the sealed file; the names that stand for others are put in."""
     script = "".join(lines)
     if token:
         script = script.replace("MODULE", str(MOCK)).replace("--token-label lab", f"--token-label '{token.label}'")

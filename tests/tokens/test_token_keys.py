@@ -251,7 +251,7 @@ def test_list_cannot_steer_the_terminal(bulla, softhsm):
 
 def multiply(token, name, count):
     """Makes a key of SoftHSM's many, by copies of its file."""
-    (only,) = (f for f in token.folder.rglob("*.object") if name.encode() in f.read_bytes())
+    (only,) = (f for f in token.directory.rglob("*.object") if name.encode() in f.read_bytes())
     for n in range(count - 1):
         shutil.copy(only, only.with_name(f"{uuid.UUID(int=n)}.object"))
 

@@ -22,19 +22,19 @@ def bulla(bulla, softhsm):
 
 
 def put_private(token, private, label, id):
-    path = token.folder / "key"
+    path = token.directory / "key"
     path.write_bytes(private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
     token.tool("--write-object", path, "--type", "privkey", "--usage-derive", "--label", label, "--id", id)
 
 
 def put_public(token, private, label, id, *usage):
-    path = token.folder / "key"
+    path = token.directory / "key"
     path.write_bytes(private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
     token.tool("--write-object", path, "--type", "pubkey", *usage, "--label", label, "--id", id, login=False)
 
 
 def imported(token):
-    pem = token.folder / "imported.pem"
+    pem = token.directory / "imported.pem"
     private = ec.generate_private_key(ec.SECP256R1())
     pem.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     token.util("--import", pem, "--token", token.label, "--pin", PIN, "--label", "unable", "--id", "e1")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Adds the toy to the list of all key stores: all that a store outside its own folder takes.
+"""Adds the toy to the list of all key stores: all that a store outside its own directory takes.
 
 usage: add_line.py keystore/store_list.c OUT"""
 

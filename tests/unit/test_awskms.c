@@ -433,7 +433,7 @@ int main(void)
 
     host_program()->command = run_command;
     MUST(secret_init(&err).ok);
-    test_enter_folder();
+    test_enter_directory();
     RUN(arns);
     RUN(replicas_are_the_same_key);
     RUN(names_of_keys);

@@ -498,7 +498,7 @@ int main(void)
     struct err err = {0};
 
     MUST(secret_init(&err).ok);
-    test_enter_folder();
+    test_enter_directory();
     host_program()->umask = umask(077);
     RUN(wire_round_trip);
     RUN(wire_reader_stops_at_the_end);
