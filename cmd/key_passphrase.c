@@ -24,7 +24,7 @@ static int run_passphrase(const struct options *o)
 }
 
 static const struct row rows[] = {
-    {"remove", 0, NULL, FLAG, FIELD(remove), "take it away"},
+    {"remove", 0, NULL, FLAG, FIELD(remove), "remove the passphrase"},
     {0},
 };
 
@@ -35,7 +35,7 @@ const struct verb verb_key_passphrase = {
     .least = 1,
     .most = 1,
     .summary = "set or change the passphrase of a keyring",
-    .more = "With --remove, takes it away.\n",
+    .more = "With --remove, the keyring has none afterwards.\n",
     .run = run_passphrase,
     .operand = USE_NEW_KEY,
     .rows = (const struct row *const[]){rows, rows_all, NULL},
