@@ -33,10 +33,14 @@ void setup_env(struct keystore_env *env, const struct options *o)
     passphrase_env(env, o);
 }
 
-void setup_storage(struct storage_env *env, const struct crypto *crypto)
+void setup_storage(struct storage_env *env, const struct options *o, const struct crypto *crypto)
 {
-    *env = (struct storage_env){
-        .environment.get = variable, .crypto = crypto, .timeout = STORE_TIMEOUT};
+    *env = (struct storage_env){.environment.get = variable,
+                                .crypto = crypto,
+                                .timeout = STORE_TIMEOUT,
+                                .bandwidth = o->bandwidth * 1024,
+                                .requester_pays = o->requester_pays,
+                                .no_condition = o->no_condition};
 }
 
 unsigned setup_threads(const struct options *o)

@@ -9,8 +9,8 @@
 /* setup_env fills what stores need of the command line; o must outlive it. */
 void setup_env(struct keystore_env *env, const struct options *o);
 
-/* setup_storage fills what storages need; crypto is of whoever writes. */
-void setup_storage(struct storage_env *env, const struct crypto *crypto);
+/* setup_storage fills what storages need of the command line; crypto is of whoever writes. */
+void setup_storage(struct storage_env *env, const struct options *o, const struct crypto *crypto);
 
 /* setup_threads is the number of threads that may work at once: -j, else the CPUs there are, but
  * not so many that they would need more memory than is promised. */
