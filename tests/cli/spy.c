@@ -279,6 +279,11 @@ static long do_fd_flags(const char *path)
     return by_descriptor(path, set_flags);
 }
 
+static long do_remove(const char *path)
+{
+    return unlink(path);
+}
+
 static long do_memory(const char *path)
 {
     int id = shmget(IPC_PRIVATE, 4096, 0600);
@@ -374,7 +379,7 @@ static const struct {
     const char *name;
     long (*act)(const char *path);
 } deeds[] = {
-    {"read", do_read},     {"write", do_write},   {"cut", do_cut},   {"make", do_make},       {"remove", (long (*)(const char *))unlink},
+    {"read", do_read},     {"write", do_write},   {"cut", do_cut},   {"make", do_make},       {"remove", do_remove},
     {"fifo", do_fifo},     {"link", do_link},     {"run", do_run},   {"socket", do_socket},   {"signal", do_signal},
     {"peek", do_peek},     {"keyring", do_keyring}, {"uring", do_uring}, {"type", do_type},
     {"thread-signal", do_thread_signal}, {"queue-signal", do_queue_signal}, {"own-signal", do_own_signal},
