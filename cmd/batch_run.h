@@ -19,6 +19,7 @@ struct run {
     int out_dir;      /* and that directory, opened */
     bool to_directory;
     struct object out_object; /* or the object or prefix that it names */
+    bool lists_objects;       /* --files-from does */
     size_t root;              /* bytes of the directory that is walked, in the paths below it */
     struct storage_env storage_env;
     struct storages storages;

@@ -42,11 +42,6 @@ FALLIBLE common_keys(struct session *s, const struct options *o, bool need, stru
 FALLIBLE common_keyset(struct keyset *set, struct keystore_env *env, const struct list *list,
                        struct err *err);
 
-/* common_envelope opens the place that --envelope names, if it is given: into *room, which *from
- * points to then. */
-FALLIBLE common_envelope(struct sealed_place *from, struct place *room, const struct options *o,
-                         struct err *err);
-
 /* common_name_fits fails unless a name that bulla made fits into its file system; hint says how the
  * user gives another. */
 FALLIBLE common_name_fits(const struct place *made, const char *hint, struct err *err);

@@ -14,6 +14,7 @@
 #include "base/trusted.h"
 #include "cmd/common.h"
 #include "cmd/config.h"
+#include "cmd/file_list.h"
 #include "cmd/passphrase.h"
 #include "crypto/primitives.h"
 #include "storage/registry.h"
@@ -150,15 +151,25 @@ static void allow_option(void *arg, const struct row *row, const char *value)
         allow_use(p, row->use, row->kind == LIST_OF_TEXT && p->options->follow ? "/" : value);
 }
 
+static void allow_named_object(void *arg, const struct row *row, const char *value)
+{
+    struct plan *p = arg;
+
+    if ((row->use == USE_READ || row->use == USE_CHANGE) && storage_names(value))
+        p->reach = REACH_PROGRAMS;
+}
+
 /* An object takes what a key store takes that is a service. */
-static void allow_objects(struct plan *p)
+static void allow_objects(struct plan *p, const struct verb *v)
 {
     const struct options *o = p->options;
-    bool objects = o->output != NULL && storage_names(o->output);
 
     for (size_t i = 0; i < o->operands.count; i++)
-        objects = objects || storage_names(o->operands.items[i]);
-    p->reach = objects ? REACH_PROGRAMS : p->reach;
+        if (storage_names(o->operands.items[i]))
+            p->reach = REACH_PROGRAMS;
+    options_visit(v, o, allow_named_object, p);
+    if (o->files_from != NULL && file_list_has_objects(o->files_from))
+        p->reach = REACH_PROGRAMS;
 }
 
 static void allow_config(struct plan *p)
@@ -224,7 +235,7 @@ struct result confine(const struct verb *verb, const struct options *o, struct e
                      .files = no ? (struct ruleset){.fd = -1} : ruleset_new()};
     if (!unknown)
         common_visit_keys(verb, o, allow_key, &p);
-    allow_objects(&p);
+    allow_objects(&p, verb);
     if (p.reach == REACH_FILES)
         crypto_alone(); /* no module of a token is loaded, nor libcurl */
     bool done = no || carry_out(&p, verb);
@@ -234,6 +245,5 @@ struct result confine(const struct verb *verb, const struct options *o, struct e
     (void)fail(err, ERR_UNSUPPORTED, "%s",
                seccomp_known() ? "this kernel does not let the run be confined"
                                : "there is no filter of system calls for this kind of machine");
-    err_hint(err, "BULLA_CONFINE=must asks for that");
-    return FAIL;
+    return fail_hint(err, "BULLA_CONFINE=must asks for that");
 }

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cmd/batch.h"
 #include "cmd/common.h"
+#include "cmd/named_place.h"
 #include "cmd/shared_rows.h"
 #include "cmd/standard_streams.h"
 #include "cmd/terminal.h"
@@ -90,7 +91,7 @@ static void report(json_t *json, const struct sealed *f, uint64_t size)
 static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)
 {
     struct decrypt *d = arg;
-    struct place envelope PLACE_CLEANUP = {0};
+    struct named_place envelope NAMED_PLACE_CLEANUP = {0};
     struct sealed f SEALED_CLEANUP = {0};
     const struct source in = standard_input();
     struct sealed_place from = {
@@ -99,7 +100,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     uint64_t size = 0;
 
     if (!common_not_typed(&from, err).ok || !check_output(d, item, err).ok ||
-        !common_envelope(&from, &envelope, d->options, err).ok ||
+        !named_place_envelope(&envelope, &from, d->options->envelope, err).ok ||
         !sealed_open(&f, &d->session, &from, err).ok)
         return FAIL;
     struct result r = d->only_verify

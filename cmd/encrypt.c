@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +12,8 @@
 #include "cmd/command.h"
 #include "cmd/common.h"
 #include "cmd/key_source.h"
+#include "cmd/named_place.h"
+#include "cmd/object_outlet.h"
 #include "cmd/seal_keys.h"
 #include "cmd/shared_rows.h"
 #include "cmd/standard_streams.h"
@@ -23,8 +26,9 @@ struct encrypt {
     const struct options *options;
     struct session session;
     struct seal_options seal;
-    struct seal_choices choices; /* if the config file chooses the keys */
-    char *script, *name;         /* of the command, if there is one; owned */
+    struct object_wish wish, envelope_wish; /* of new objects */
+    struct seal_choices choices;            /* if the config file chooses the keys */
+    char *script, *name;                    /* of the command, if there is one; owned */
     const char *argv[4];
     struct command command;
 };
@@ -58,31 +62,79 @@ static struct result read_command(struct encrypt *e, struct err *err)
     if (asprintf(&e->name, "command '%s'", o->from_command) < 0)
         e->name = NULL;
     if (e->script == NULL || e->name == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     memcpy(e->argv, (const char *[]){"/bin/sh", "-c", e->script, NULL}, sizeof e->argv);
     e->command = (struct command){.argv = e->argv, .name = e->name, .failure = ERR_FAILED};
     return OK;
 }
 
-/* Where the envelope goes: as --envelope says, or beside the body. NULL if it goes in front. */
-static struct result envelope_place(const struct options *o, const struct item *item,
-                                    struct place *made, const struct place **out, struct err *err)
-{
-    const struct place *body = item->target;
+/* struct apart: an envelope that goes to a place of its own; {0} is none. */
+struct apart {
+    struct named_place place;
+    struct object_outlet outlet;
+    bool wanted;
+};
 
-    *out = NULL;
-    if (o->envelope == NULL && (!o->detach || item->result != NULL))
-        return OK;
-    if (o->envelope == NULL && body == NULL)
+static void apart_end(struct apart *a)
+{
+    object_outlet_close(&a->outlet);
+    named_place_close(&a->place);
+}
+
+/* Takes it away again if the body did not come. */
+static void take_back(struct apart *a, bool body_came)
+{
+    const struct object *o = &a->place.object;
+    struct err ignored;
+
+    if (a->outlet.committed && !body_came)
+        (void)!o->storage->ops->remove(o, NULL, &ignored).ok;
+}
+
+static bool is_there(const struct place *place)
+{
+    struct err ignored;
+    struct stat st;
+    bool there;
+
+    return !place_stat(place, &st, &there, &ignored).ok || there;
+}
+
+static struct result open_apart(struct apart *a, const struct options *o, const struct item *item,
+                                struct err *err)
+{
+    const char *hint = "-o gives both files a shorter name";
+
+    if (o->envelope != NULL)
+        return named_place_open_new(&a->place, o->envelope, err);
+    if (item->result != NULL)
+        return object_beside(&a->place.object, item->result, ENVELOPE_SUFFIX, err);
+    if (item->target == NULL)
         return fail(err, ERR_USAGE, "--detach to standard output needs --envelope ENV");
-    if (o->envelope != NULL ? !place_open_new(made, o->envelope, err).ok
-                            : !place_beside(made, body, ENVELOPE_SUFFIX, err).ok)
+    return place_beside(&a->place.place, item->target, ENVELOPE_SUFFIX, err).ok
+               ? common_name_fits(&a->place.place, hint, err)
+               : FAIL;
+}
+
+/* Where the envelope goes: as --envelope says, or beside the body, or in front of it. */
+static struct result envelope_place(const struct encrypt *e, const struct item *item,
+                                    struct apart *a, struct seal_place *at, struct err *err)
+{
+    const struct options *o = e->options;
+
+    a->wanted = o->envelope != NULL || o->detach;
+    if (!a->wanted)
+        return OK;
+    if (!open_apart(a, o, item, err).ok)
         return FAIL;
-    if (o->envelope == NULL &&
-        !common_name_fits(made, "-o gives both files a shorter name", err).ok)
-        return FAIL;
-    *out = made;
-    return OK;
+    a->place.env.crypto = e->session.crypto;
+    if (a->place.place.open) {
+        at->envelope = &a->place.place;
+        return OK;
+    }
+    at->envelope_outlet = &a->outlet.outlet;
+    at->envelope_object = &a->place.object;
+    return object_outlet_open(&a->outlet, &a->place.object, false, &e->envelope_wish, err);
 }
 
 /* What a file is sealed to, if the config file chooses that. */
@@ -119,74 +171,37 @@ static struct result start_command(void *running, struct source *stream, struct 
     return OK;
 }
 
-/* struct object_outlet: an object that is written, as an outlet; {0} is none and safe to close. */
-struct object_outlet {
-    struct outlet outlet;
-    struct object_writer *writer;
-    bool committed;
-};
-
-static struct result commit_object(void *arg, struct err *err)
+/* Seals to wherever body and envelope go. */
+static struct result seal(struct encrypt *e, const struct item *item,
+                          const struct seal_options *seal, struct seal_place *at,
+                          struct seal_report *report, struct err *err)
 {
-    struct object_outlet *o = arg;
-    struct result r = o->writer->commit(o->writer, err);
+    struct object_outlet body OBJECT_OUTLET_CLEANUP = {0};
+    struct apart apart __attribute__((cleanup(apart_end))) = {0};
 
-    o->committed = r.ok;
-    return r;
-}
+    struct object_wish wish = e->wish;
+    struct stat st;
 
-static struct result open_object(struct object_outlet *o, const struct object *object, bool replace,
-                                 struct err *err)
-{
-    enum object_condition condition = replace ? OBJECT_ANY : OBJECT_NEW;
-
-    if (!object->storage->ops->create(&o->writer, object, condition, err).ok)
+    if (item->source != NULL && fstatat(item->source->dir, item->source->name, &st,
+                                        item->follow ? 0 : AT_SYMLINK_NOFOLLOW) == 0)
+        wish.like = &st;
+    if (item->result != NULL) {
+        bool pair = e->options->detach || e->options->envelope != NULL;
+        if (!object_outlet_open(&body, item->result, seal->replace && !pair, &wish, err).ok)
+            return FAIL;
+        at->object = item->result;
+        at->outlet = &body.outlet;
+    }
+    if (!envelope_place(e, item, &apart, at, err).ok)
         return FAIL;
-    o->outlet = (struct outlet){.sink = &o->writer->sink,
-                                .fd = -1,
-                                .name = object->path,
-                                .commit = commit_object,
-                                .commit_arg = o};
-    return OK;
-}
-
-static void close_object(struct object_outlet *o)
-{
-    if (o->writer != NULL)
-        o->writer->close(o->writer);
-}
-
-#define OBJECT_OUTLET_CLEANUP __attribute__((cleanup(close_object)))
-
-/* Seals to an object, and with --detach to its envelope beside it. That goes again if the body does
- * not come. */
-static struct result seal_to_object(struct encrypt *e, const struct item *item,
-                                    const struct seal_options *seal, struct seal_place *at,
-                                    struct seal_report *report, struct err *err)
-{
-    struct object_outlet body OBJECT_OUTLET_CLEANUP = {0}, envelope OBJECT_OUTLET_CLEANUP = {0};
-    bool detach = e->options->detach && at->envelope == NULL;
-    struct object beside OBJECT_CLEANUP = {0};
-    struct err ignored;
-
-    if (!open_object(&body, item->result, seal->replace && !detach, err).ok)
-        return FAIL;
-    if (detach && (!object_beside(&beside, item->result, ENVELOPE_SUFFIX, err).ok ||
-                   !open_object(&envelope, &beside, false, err).ok))
-        return FAIL;
-    at->object = item->result;
-    at->outlet = &body.outlet;
-    at->envelope_outlet = detach ? &envelope.outlet : NULL;
     struct result r = seal_file(&e->session, seal, at, report, err);
-    if (!r.ok && envelope.committed && !body.committed)
-        (void)!beside.storage->ops->remove(&beside, NULL, &ignored).ok;
+    take_back(&apart, r.ok || body.committed || (item->target != NULL && is_there(item->target)));
     return r;
 }
 
 static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)
 {
     struct encrypt *e = arg;
-    struct place envelope PLACE_CLEANUP = {0};
     struct running command RUNNING_CLEANUP = {.command = &e->command};
     const struct source in = e->script == NULL
                                  ? standard_input()
@@ -200,19 +215,14 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
                             .start = e->script != NULL ? start_command : NULL,
                             .start_arg = &command};
     struct seal_report report = {0};
-    struct seal_options seal;
+    struct seal_options options;
     char id[2 * CORE_ID_SIZE + 1];
 
     if (item->target == NULL && item->result == NULL && isatty(standard_output_fd())) {
         (void)fail(err, ERR_USAGE, "sealed data is not written to a terminal");
-        err_hint(err, "-o names a file; > or | sends standard output elsewhere");
-        return FAIL;
+        return fail_hint(err, "-o names a file; > or | sends standard output elsewhere");
     }
-    if (!choose(e, item, &seal, err).ok ||
-        !envelope_place(e->options, item, &envelope, &at.envelope, err).ok ||
-        !(item->result != NULL ? seal_to_object(e, item, &seal, &at, &report, err)
-                               : seal_file(&e->session, &seal, &at, &report, err))
-             .ok)
+    if (!choose(e, item, &options, err).ok || !seal(e, item, &options, &at, &report, err).ok)
         return FAIL;
     if (json != NULL) {
         terminal_put(json, "file_id", json_string(text_hex(id, report.file_id, CORE_ID_SIZE)));

@@ -1,6 +1,8 @@
 #include <unistd.h>
 
 #include "cmd/common.h"
+#include "cmd/named_place.h"
+#include "cmd/object_outlet.h"
 #include "cmd/shared_rows.h"
 #include "cmd/standard_streams.h"
 #include "cmd/terminal.h"
@@ -8,55 +10,71 @@
 #include "libbulla/envelope_copy.h"
 
 /* The place of the new envelope: given, or FILE.env. */
-static struct result export_place(struct place *out, const struct place *file, const char *given,
-                                  struct err *err)
+static struct result export_place(struct named_place *out, const struct named_place *file,
+                                  const char *given, struct err *err)
 {
-    if (given != NULL)
-        return place_open_new(out, given, err);
-    if (!place_beside(out, file, ENVELOPE_SUFFIX, err).ok)
-        return FAIL;
-    return common_name_fits(out, "-o names another output", err);
+    return given != NULL
+               ? named_place_open_new(out, given, err)
+               : named_place_beside(out, file, ENVELOPE_SUFFIX, "-o names another output", err);
+}
+
+static struct result export_object(struct sealed *f, const struct object *out, bool replace,
+                                   struct err *err)
+{
+    struct object_outlet outlet OBJECT_OUTLET_CLEANUP = {0};
+
+    return object_outlet_open(&outlet, out, replace, NULL, err).ok
+               ? envelope_copy_export(f, NULL, &outlet.outlet, replace, err)
+               : FAIL;
 }
 
 static struct result export(const struct options *o, struct err *err)
 {
-    struct place file PLACE_CLEANUP = {0}, given PLACE_CLEANUP = {0}, out PLACE_CLEANUP = {0};
+    struct crypto *crypto CRYPTO_CLEANUP = NULL; /* no key is opened, but objects are written */
+    struct named_place file NAMED_PLACE_CLEANUP = {0}, given NAMED_PLACE_CLEANUP = {0};
+    struct named_place out NAMED_PLACE_CLEANUP = {0};
     struct sealed f SEALED_CLEANUP = {0};
-    struct sealed_place from = {.body = &file, .follow = true};
     struct session no_keys = {.env.warn = terminal_warn};
     const struct outlet outlet = standard_output();
     bool to_stdout = o->output != NULL && is_stdio(o->output);
 
     if (to_stdout && isatty(standard_output_fd()))
         return fail(err, ERR_USAGE, "an envelope is not written to a terminal");
-    if (!place_open(&file, o->operands.items[0], err).ok ||
-        !common_envelope(&from, &given, o, err).ok ||
+    if (!crypto_new(&crypto, err).ok || !named_place_open(&file, o->operands.items[0], err).ok)
+        return FAIL;
+    file.env.crypto = crypto;
+    struct sealed_place from = named_place_sealed(&file);
+    if (!named_place_envelope(&given, &from, o->envelope, err).ok ||
         (!to_stdout && !export_place(&out, &file, o->output, err).ok) ||
         !sealed_open(&f, &no_keys, &from, err).ok)
         return FAIL;
-    return envelope_copy_export(&f, to_stdout ? NULL : &out, &outlet, o->force, err);
+    out.env.crypto = crypto;
+    if (out.object.key != NULL)
+        return export_object(&f, &out.object, o->force, err);
+    return envelope_copy_export(&f, to_stdout ? NULL : &out.place, &outlet, o->force, err);
 }
 
 /* And that of one which was made before. */
-static struct result export_of(struct place *from, const struct place *file, const char *given,
-                               struct err *err)
+static struct result export_of(struct named_place *from, const struct named_place *file,
+                               const char *given, struct err *err)
 {
-    if (given != NULL)
-        return place_open(from, given, err);
-    if (!place_beside(from, file, ENVELOPE_SUFFIX, err).ok)
-        return FAIL;
-    return common_name_fits(from, "--envelope names the exported envelope", err);
+    return given != NULL ? named_place_open(from, given, err)
+                         : named_place_beside(from, file, ENVELOPE_SUFFIX,
+                                              "--envelope names the exported envelope", err);
 }
 
 static struct result restore(const struct options *o, struct err *err)
 {
-    struct place file PLACE_CLEANUP = {0}, from PLACE_CLEANUP = {0};
     struct session s SESSION_CLEANUP = {0};
+    struct named_place file NAMED_PLACE_CLEANUP = {0}, from NAMED_PLACE_CLEANUP = {0};
 
-    if (!place_open(&file, o->operands.items[0], err).ok ||
+    if (!named_place_open(&file, o->operands.items[0], err).ok ||
         !export_of(&from, &file, o->envelope, err).ok || !common_keys(&s, o, false, err).ok)
         return FAIL;
-    return envelope_copy_restore(&s, &file, &from, o->force, err);
+    file.env.crypto = s.crypto;
+    const struct sealed_place body = named_place_sealed(&file),
+                              envelope = named_place_sealed(&from);
+    return envelope_copy_restore(&s, &body, &envelope, o->force, err);
 }
 
 static int run_export(const struct options *o)

@@ -9,6 +9,7 @@
 #include "base/wire.h"
 #include "cmd/common.h"
 #include "crypto/primitives.h"
+#include "storage/registry.h"
 
 struct result shard_read(struct shard *s, const char *text, struct err *err)
 {
@@ -50,8 +51,7 @@ static struct result next_name(FILE *file, const char *path, int end, char name[
     while ((c = getc(file)) != EOF && c != end) {
         if (c == '\0') {
             (void)fail(err, ERR_USAGE, "a name in '%s' has a zero byte in it", path);
-            err_hint(err, "with -0, zero bytes end the names");
-            return FAIL;
+            return fail_hint(err, "with -0, zero bytes end the names");
         }
         if (size == LISTED_MAX)
             return fail(err, ERR_USAGE, "a name in '%s' is longer than %d bytes", path, LISTED_MAX);
@@ -77,6 +77,32 @@ static struct result read_all(FILE *file, const char *path, int end,
             return OK;
     }
     return OK;
+}
+
+#define SCHEME_SIZE 5 /* "s3://" */
+
+static bool begins_with_object(FILE *file)
+{
+    char begin[SCHEME_SIZE + 1] = "";
+    size_t size = 0;
+    int c = 0;
+
+    while (size < SCHEME_SIZE && (c = getc(file)) != EOF)
+        begin[size++] = (char)c;
+    for (size_t i = size; i > 0; i--)
+        (void)ungetc((unsigned char)begin[i - 1], file);
+    return storage_names(begin);
+}
+
+bool file_list_has_objects(const char *path)
+{
+    if (is_stdio(path))
+        return begins_with_object(stdin);
+    FILE *file = fopen(path, "re");
+    bool has = file != NULL && begins_with_object(file);
+    if (file != NULL)
+        (void)fclose(file); /* it was only read */
+    return has;
 }
 
 struct result file_list_read(const char *path, bool null, bool (*each)(void *arg, const char *name),

@@ -18,6 +18,10 @@ FALLIBLE shard_read(struct shard *s, const char *text, struct err *err);
  * agreed on. */
 bool shard_has(const struct shard *s, const char *path);
 
+/* file_list_has_objects is true if the first name in a list is that of an object: then the others
+ * may be too, and the run needs the network. What it reads of standard input is put back. */
+bool file_list_has_objects(const char *path);
+
 /* file_list_read calls each for every name in the list at path, "-" for standard input, until each
  * is false or a signal comes. With null true a zero byte ends a name, else a line end; empty names
  * are left out. */

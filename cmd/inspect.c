@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "cmd/batch.h"
 #include "cmd/common.h"
+#include "cmd/named_place.h"
 #include "cmd/shared_rows.h"
 #include "cmd/standard_streams.h"
 #include "cmd/terminal.h"
@@ -204,14 +205,15 @@ static bool plain_size(const struct sealed *f, bool named, bool remains, uint64_
 static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)
 {
     const struct options *o = ((struct batch *)arg)->options;
-    struct place envelope PLACE_CLEANUP = {0};
+    struct named_place envelope NAMED_PLACE_CLEANUP = {0};
     struct sealed f SEALED_CLEANUP = {0};
     const struct source in = standard_input();
     struct sealed_place from = {
         .body = item->source, .stream = &in, .object = item->object, .follow = item->follow};
     struct session no_keys = {.env.warn = terminal_warn};
 
-    if (!common_not_typed(&from, err).ok || !common_envelope(&from, &envelope, o, err).ok ||
+    if (!common_not_typed(&from, err).ok ||
+        !named_place_envelope(&envelope, &from, o->envelope, err).ok ||
         !sealed_open(&f, &no_keys, &from, err).ok)
         return FAIL;
     struct shown shown = {.sealed = &f, .file = item->name != NULL ? item->name : "standard input"};

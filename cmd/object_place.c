@@ -17,18 +17,21 @@ struct result objects_fit(const struct batch *b, const char *operand, struct err
     const struct options *o = b->options;
 
     if (!b->takes_objects) {
-        (void)fail(err, ERR_USAGE, "'%s' is an object, which this verb does not take", operand);
-        err_hint(err, "download it first");
-        return FAIL;
+        (void)fail(err, ERR_USAGE, "plaintext is not read from a bucket, as from '%s'", operand);
+        return fail_hint(err, "pipe it: aws s3 cp %s - | bulla encrypt -k KEY -o OUT", operand);
     }
     if (b->take != NULL && o->output == NULL) {
         (void)fail(err, ERR_USAGE, "-o does not say where the plaintext of '%s' goes", operand);
-        err_hint(err, "-o names a file or a directory, or - for standard output");
-        return FAIL;
+        return fail_hint(err, "-o names a file or a directory, or - for standard output");
     }
-    if (o->remove_source)
-        return fail(err, ERR_USAGE, "--remove-source does not go with objects");
     return OK;
+}
+
+/* A host that dies in the middle of an upload leaves parts, and these would be plaintext. */
+static struct result plaintext_refused(const char *out, struct err *err)
+{
+    (void)fail(err, ERR_USAGE, "plaintext is not put into a bucket, as into '%s'", out);
+    return fail_hint(err, "-o names a file, or - for a pipe, as to 'aws s3 cp - %s'", out);
 }
 
 struct result objects_fit_output(const struct batch *b, bool many, struct err *err)
@@ -37,11 +40,10 @@ struct result objects_fit_output(const struct batch *b, bool many, struct err *e
     const char *out = o->output;
 
     if (!b->makes_objects)
-        return fail(err, ERR_USAGE, "'%s' is an object, and this verb writes none", out);
+        return plaintext_refused(out, err);
     if (many && out[strlen(out) - 1] != '/') {
         (void)fail(err, ERR_USAGE, "several files need a prefix for -o, which ends in a slash");
-        err_hint(err, "-o %s/", out);
-        return FAIL;
+        return fail_hint(err, "-o %s/", out);
     }
     if (many && o->force)
         return fail(err, ERR_USAGE, "--force does not go with several files and a prefix for -o");
@@ -98,7 +100,7 @@ struct result result_place_below(const struct batch *b, const char *name, int di
     char *copy STRING_CLEANUP = strdup(name), *full STRING_CLEANUP = NULL, *rest = copy, *part;
 
     if (copy == NULL || at < 0)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     while ((part = strsep(&rest, "/")) != NULL) {
         if (!is_plain(part, strlen(part)))
             return fail(err, ERR_POLICY, "the name '%s' cannot be that of a file", name);
@@ -111,7 +113,7 @@ struct result result_place_below(const struct batch *b, const char *name, int di
     if (asprintf(&full, "%s%s%.*s", path, slash != NULL ? "/" : "",
                  slash != NULL ? (int)(slash - name) : 0, name) < 0) {
         full = NULL;
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     return result_place_in(b, slash != NULL ? slash + 1 : name, at, full, strlen(full), target,
                            err);

@@ -46,7 +46,8 @@ struct options {
     struct store_value stores[STORE_OPTIONS_MAX]; /* as the rows of store_rows.h have them */
     bool allow_empty, allow_wider;
     bool detach, dry_run, follow, force, help, json, null, one_file_system, passphrase,
-        preserve_times, quiet, recursive, remove, remove_source, same_owner, share_branch, verbose;
+        preserve_times, quiet, recursive, remove, remove_source, same_owner, share_branch, verbose,
+        versions;
 };
 
 /* Where a row sets a field of struct options. */

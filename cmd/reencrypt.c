@@ -42,9 +42,13 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     struct seal_report report = {0};
     char id[2 * CORE_ID_SIZE + 1];
 
-    if (item->source == NULL)
+    struct session *to = r->other_keys ? &r->to : &r->from;
+
+    if (item->name == NULL)
         return fail(err, ERR_USAGE, "standard input cannot be replaced; name a FILE");
-    if (!reencrypt_file(&r->from, r->other_keys ? &r->to : &r->from, &r->options, &at, &report, err)
+    if (!(item->object != NULL
+              ? reencrypt_object(&r->from, to, &r->options, item->object, &report, err)
+              : reencrypt_file(&r->from, to, &r->options, &at, &report, err))
              .ok)
         return FAIL;
     if (json != NULL && report.waits) {
@@ -65,9 +69,17 @@ static int reencrypt(const struct options *o)
                           .parallel = true,
                           .done = "reencrypted",
                           .only = SEALED_SUFFIX,
-                          .looks = 1u << RECOGNIZED_SEALED | 1u << RECOGNIZED_BODY};
+                          .looks = 1u << RECOGNIZED_SEALED | 1u << RECOGNIZED_BODY,
+                          .takes_objects = true};
     struct err err = {0};
-    int status = read_options(&r, o, &err).ok ? batch_run(&batch) : terminal_error(&err);
+    int status;
+
+    if (read_options(&r, o, &err).ok) {
+        batch.crypto = r.from.crypto;
+        status = batch_run(&batch);
+    } else {
+        status = terminal_error(&err);
+    }
 
     if (common_left(&r.from, o) > 0 && status == ERR_NONE)
         status = ERR_PARTIAL;

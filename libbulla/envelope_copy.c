@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "libbulla/in_place.h"
+#include "libbulla/object_envelope.h"
 #include "libbulla/output.h"
 #include "libbulla/replace.h"
 
@@ -19,55 +20,74 @@ struct result envelope_copy_export(struct sealed *f, const struct place *out,
     return output_commit(&output, &f->st, WHOSE_OWN, err);
 }
 
+static const char *name_of(const struct sealed_place *at)
+{
+    return at->object != NULL ? at->object->path : at->body->path;
+}
+
 /* The envelope is written where the file has room for its copies, whatever it had when it was
  * exported. */
-static struct result fit_copies(struct envelope *e, uint64_t body_at, const struct place *body,
+static struct result fit_copies(struct envelope *e, uint64_t body_at, const char *name,
                                 struct err *err)
 {
     if (body_at == 0)
         return fail(err, ERR_FAILED,
                     "'%s' has no envelope of its own: it is a body that belongs "
                     "beside one",
-                    body->path);
+                    name);
     e->exponent = REGION_EXPONENT_MIN;
     if (!envelope_fit(e, err).ok)
         return FAIL;
     if (envelope_size(e) > body_at) {
-        (void)fail(err, ERR_FAILED, "'%s' has no room for an envelope of this size", body->path);
-        err_hint(err, "'bulla decrypt --envelope' opens it with the envelope as it is");
-        return FAIL;
+        (void)fail(err, ERR_FAILED, "'%s' has no room for an envelope of this size", name);
+        return fail_hint(err, "'bulla decrypt --envelope' opens it with the envelope as it is");
     }
     while (envelope_size(e) < body_at)
         e->exponent++;
     return OK;
 }
 
+/* Puts the body, as it lies in the file that is to be mended, after an envelope of another one. *fd
+ * is closed by the caller. */
+static struct result join(struct sealed *envelope, const struct sealed_place *body,
+                          const struct stat *st, int *fd, struct err *err)
+{
+    struct stat opened;
+
+    source_forget(&envelope->source);
+    object_source_close(&envelope->remote);
+    envelope->separate = true;
+    if (body->object != NULL) {
+        if (!object_source_open(&envelope->remote, body->object, err).ok)
+            return FAIL;
+        envelope->source = object_source_of(envelope->remote, NULL);
+        return OK;
+    }
+    if (!place_open_file(body->body, false, fd, &opened, err).ok)
+        return FAIL;
+    envelope->source = (struct source){.fd = *fd, .name = body->body->path};
+    return file_same(&opened, st)
+               ? OK
+               : fail(err, ERR_FAILED, "'%s' was replaced by another program", body->body->path);
+}
+
 /* Shows by the keys that the body at its place after the copies belongs to the envelope. Without
  * that nothing is written: a body without envelope looks like any other file, and would be
  * destroyed. */
-static struct result prove(struct session *s, const struct place *body, const struct stat *st,
-                           struct sealed *envelope, struct err *err)
+static struct result prove(struct session *s, const struct sealed_place *body,
+                           const struct stat *st, struct sealed *envelope, struct err *err)
 {
     struct cobblestone c COBBLESTONE_CLEANUP = {0};
     struct open_options any = {0};
     int fd FD_CLEANUP = -1;
-    struct stat opened;
 
     if (s->keys.count == 0) {
-        (void)fail(err, ERR_POLICY, "'%s' has no whole envelope of its own", body->path);
-        err_hint_option(err, "-k KEY proves that this one belongs to it");
-        return FAIL;
+        (void)fail(err, ERR_POLICY, "'%s' has no whole envelope of its own", name_of(body));
+        return fail_hint_option(err, "-k KEY proves that this one belongs to it");
     }
-    if (!place_open_file(body, false, &fd, &opened, err).ok)
-        return FAIL;
-    if (!file_same(&opened, st))
-        return fail(err, ERR_FAILED, "'%s' was replaced by another program", body->path);
-    source_forget(&envelope->source);
-    envelope->source = (struct source){.fd = fd, .name = body->path};
-    envelope->separate = true;
-    if (!open_start(s, &any, envelope, &c, err).ok)
-        return FAIL;
-    return fit_copies(&envelope->envelope, envelope->body_at, body, err);
+    return join(envelope, body, st, &fd, err).ok && open_start(s, &any, envelope, &c, err).ok
+               ? fit_copies(&envelope->envelope, envelope->body_at, name_of(body), err)
+               : FAIL;
 }
 
 /* Whether two envelopes of one file differ in their sequence numbers alone. */
@@ -83,17 +103,16 @@ static bool same_slots(const struct envelope *a, const struct envelope *b)
 
 /* Compares what the file has with what is to be put in, and picks the next sequence number. What a
  * restore that was broken off put into one copy is not newer. */
-static struct result check(const struct place *body, const struct envelope *now, struct envelope *e,
+static struct result check(const char *name, const struct envelope *now, struct envelope *e,
                            bool force, struct err *err)
 {
     if (memcmp(now->core_hash, e->core_hash, SHA256_SIZE) != 0)
-        return fail(err, ERR_POLICY, "'%s' has the envelope of another file", body->path);
-    if (!fit_copies(e, envelope_size(now), body, err).ok)
+        return fail(err, ERR_POLICY, "'%s' has the envelope of another file", name);
+    if (!fit_copies(e, envelope_size(now), name, err).ok)
         return FAIL;
     if (now->sequence > e->sequence && !same_slots(now, e) && !force) {
-        (void)fail(err, ERR_POLICY, "'%s' has a newer envelope", body->path);
-        err_hint_option(err, "--force puts the older one in all the same");
-        return FAIL;
+        (void)fail(err, ERR_POLICY, "'%s' has a newer envelope", name);
+        return fail_hint_option(err, "--force puts the older one in all the same");
     }
     /* After the last number comes the first: until both copies have it, the one that is there still
      * counts. */
@@ -104,14 +123,15 @@ static struct result check(const struct place *body, const struct envelope *now,
 
 /* Reads the envelope that is to be put in: a file of nothing else. */
 static struct result read_envelope(struct sealed *f, const struct session *s,
-                                   const struct place *from, struct err *err)
+                                   const struct sealed_place *from, struct err *err)
 {
-    struct sealed_place at = {.body = from, .follow = true, .alone = true};
+    struct sealed_place at = *from;
 
+    at.follow = at.alone = true;
     if (!sealed_open(f, s, &at, err).ok)
         return FAIL;
     if (f->st.st_size != (off_t)envelope_size(&f->envelope))
-        return fail(err, ERR_FAILED, "'%s' is not an envelope alone", from->path);
+        return fail(err, ERR_FAILED, "'%s' is not an envelope alone", name_of(from));
     return OK;
 }
 
@@ -128,7 +148,7 @@ static struct result read_back(const struct session *s, const struct sealed_plac
     if (f.health.copy[0] != COPY_GOOD || f.health.copy[1] != COPY_GOOD ||
         f.envelope.sequence != e->sequence)
         return fail(err, ERR_DAMAGED, "'%s': what was read back is not what was written",
-                    body->body->path);
+                    name_of(body));
     return OK;
 }
 
@@ -149,30 +169,58 @@ static struct result put(const struct place *body, int fd, const struct stat *st
     return whole || unable ? replace_file(body, st, e, envelope_size(e), false, err) : OK;
 }
 
-struct result envelope_copy_restore(struct session *s, const struct place *body,
-                                    const struct place *from, bool force, struct err *err)
+/* Nobody else changes the file meanwhile; of an object, its storage sees to that. */
+static struct result lock_body(const struct sealed_place *body, int *fd, struct stat *st,
+                               struct err *err)
 {
-    struct sealed_place at = {.body = body, .alone = true};
+    return body->object != NULL ? OK : in_place_open(body->body, fd, st, err);
+}
+
+/* What the file has, with *now, now; it may be too damaged for an envelope to be read. */
+static struct result look(const struct session *s, const struct sealed_place *at,
+                          const struct stat *st, struct sealed *now, struct err *err)
+{
+    struct err why = {0};
+
+    if (!sealed_open(now, s, at, &why).ok) {
+        if (why.class == ERR_DAMAGED || why.class == ERR_FOREIGN)
+            return OK;
+        *err = why;
+        return FAIL;
+    }
+    if (at->object == NULL && !file_same(&now->st, st))
+        return fail(err, ERR_FAILED, "'%s' was replaced by another program", at->body->path);
+    return in_place_check(&now->health, name_of(at), err);
+}
+
+static struct result put_object(struct session *s, const struct object *o,
+                                const struct object_source *seen, const struct envelope *e,
+                                struct err *err)
+{
+    return object_envelope_put(o, object_source_look(seen), envelope_size(e), e, &s->turn, err);
+}
+
+struct result envelope_copy_restore(struct session *s, const struct sealed_place *body,
+                                    const struct sealed_place *from, bool force, struct err *err)
+{
+    struct sealed_place at = {.body = body->body, .object = body->object, .alone = true};
     struct sealed envelope SEALED_CLEANUP = {0}, now SEALED_CLEANUP = {0};
+    struct envelope *e = &envelope.envelope;
     int fd FD_CLEANUP = -1;
     struct stat st;
 
-    if (!in_place_open(body, &fd, &st, err).ok || !read_envelope(&envelope, s, from, err).ok)
+    if (!lock_body(&at, &fd, &st, err).ok || !read_envelope(&envelope, s, from, err).ok ||
+        !look(s, &at, &st, &now, err).ok)
         return FAIL;
-    if (!sealed_open(&now, s, &at, err).ok && err->class != ERR_DAMAGED &&
-        err->class != ERR_FOREIGN)
+    if (now.open ? !check(name_of(&at), &now.envelope, e, force, err).ok
+                 : !prove(s, &at, &st, &envelope, err).ok)
         return FAIL;
-    if (now.open && !file_same(&now.st, &st))
-        return fail(err, ERR_FAILED, "'%s' was replaced by another program", body->path);
-    if (now.open && !in_place_check(&now.health, body->path, err).ok)
-        return FAIL;
-    if (now.open ? !check(body, &now.envelope, &envelope.envelope, force, err).ok
-                 : !prove(s, body, &st, &envelope, err).ok)
-        return FAIL;
-    if (!put(body, fd, &st, &envelope.envelope, now.open ? !now.health.used : 0, err).ok)
-        return FAIL;
-    if (read_back(s, &at, &envelope.envelope, err).ok)
-        return OK;
+    struct result done =
+        at.object != NULL
+            ? put_object(s, at.object, now.open ? now.remote : envelope.remote, e, err)
+            : put(at.body, fd, &st, e, now.open ? !now.health.used : 0, err);
+    if (!done.ok || read_back(s, &at, e, err).ok)
+        return done;
     err_context(err, "the envelope was written, but could not be read back");
     return FAIL;
 }

@@ -9,12 +9,13 @@
 FALLIBLE envelope_copy_export(struct sealed *f, const struct place *out,
                               const struct outlet *outlet, bool replace, struct err *err);
 
-/* envelope_copy_restore puts the envelope at place from into the sealed file at body, in place: the
- * worse copy first, then the other, each synced, and both read back. ERR_POLICY if the file has the
+/* envelope_copy_restore puts the envelope at from into the sealed file at body, in place: the worse
+ * copy first, then the other, each synced, and both read back. An object gets both in one step, and
+ * ERR_STORE if somebody else replaced it meanwhile. ERR_POLICY if the file has the
  * envelope of another file, or, unless force is true, a newer one of its own with other slots. If
  * it has none that is whole, the session's keys must prove that body and envelope belong together.
  */
-FALLIBLE envelope_copy_restore(struct session *s, const struct place *body,
-                               const struct place *from, bool force, struct err *err);
+FALLIBLE envelope_copy_restore(struct session *s, const struct sealed_place *body,
+                               const struct sealed_place *from, bool force, struct err *err);
 
 #endif

@@ -64,16 +64,39 @@ static struct result read_separate(struct sealed *f, const struct session *s,
     return read_alone(f, s, &source, err);
 }
 
-/* The same of an object beside another. */
+/* The same from an object. */
+static struct result read_separate_object(struct sealed *f, const struct session *s,
+                                          const struct object *o, struct object_look *look,
+                                          struct err *err)
+{
+    struct object_source *remote __attribute__((cleanup(object_source_close))) = NULL;
+
+    if (!object_source_open(&remote, o, err).ok)
+        return FAIL;
+    struct source source = object_source_of(remote, NULL);
+    if (!read_alone(f, s, &source, err).ok)
+        return FAIL;
+    *look = object_source_take_look(remote);
+    return OK;
+}
+
+static struct result read_given_object(struct sealed *f, const struct session *s,
+                                       const struct object *o, struct err *err)
+{
+    struct object_look look OBJECT_LOOK_CLEANUP = {0};
+
+    return read_separate_object(f, s, o, &look, err);
+}
+
+/* And from one beside another object. */
 static struct result read_beside_object(struct sealed *f, const struct session *s,
                                         const struct object *body, struct err *err)
 {
-    struct object_source *remote __attribute__((cleanup(object_source_close))) = NULL;
     struct err why = {0};
 
     if (!object_beside(&f->beside_object, body, ENVELOPE_SUFFIX, err).ok)
         return FAIL;
-    if (!object_source_open(&remote, &f->beside_object, &why).ok) {
+    if (!read_separate_object(f, s, &f->beside_object, &f->beside_look, &why).ok) {
         if (why.class == ERR_MISSING)
             err_hint_option(err, "if it was sealed with --detach, '%s' belongs beside it",
                             f->beside_object.path);
@@ -81,15 +104,11 @@ static struct result read_beside_object(struct sealed *f, const struct session *
             *err = why;
         return FAIL;
     }
-    struct source source = object_source_of(remote, NULL);
-    if (!read_alone(f, s, &source, err).ok)
-        return FAIL;
-    f->beside_look = object_source_take_look(remote);
     return source_rewind(&f->source, err);
 }
 
-/* The file has no envelope of its own: perhaps one lies beside it. If not, *err stays but for its
- * hint. */
+/* The file has no envelope of its own, as *err says: perhaps one lies beside it. If not, *err stays
+ * but for its hint. */
 static struct result read_beside(struct sealed *f, const struct session *s,
                                  const struct place *body, struct err *err)
 {
@@ -101,9 +120,8 @@ static struct result read_beside(struct sealed *f, const struct session *s,
         !place_stat(&f->beside, &st, &there, &why).ok)
         return FAIL;
     if (!there) {
-        err_hint_option(err, "if it was sealed with --detach, '%s' belongs beside it",
-                        f->beside.path);
-        return FAIL;
+        return fail_hint_option(err, "if it was sealed with --detach, '%s' belongs beside it",
+                                f->beside.path);
     }
     if (!read_separate(f, s, &f->beside, true, err).ok)
         return FAIL;
@@ -113,31 +131,44 @@ static struct result read_beside(struct sealed *f, const struct session *s,
 static struct result read_envelope(struct sealed *f, const struct session *s,
                                    const struct sealed_place *from, struct err *err)
 {
+    struct err why = {0};
+
     if (from->envelope != NULL)
         return read_separate(f, s, from->envelope, false, err);
-    if (envelope_read(&f->envelope, &f->other, &f->source, &f->health, err).ok) {
+    if (from->envelope_object != NULL)
+        return read_given_object(f, s, from->envelope_object, err);
+    if (envelope_read(&f->envelope, &f->other, &f->source, &f->health, &why).ok) {
         session_warn_health(s, f->source.name, &f->health);
         return OK;
     }
     if (from->body != NULL || from->object != NULL)
-        (void)name_damage(f->source.name, err);
-    bool none = err->class == ERR_DAMAGED || err->class == ERR_FOREIGN;
-    if (none && from->object != NULL && !from->alone)
-        return read_beside_object(f, s, from->object, err);
-    if (none && !from->alone && from->body != NULL && S_ISREG(f->st.st_mode))
-        return read_beside(f, s, from->body, err);
-    return FAIL;
+        (void)name_damage(f->source.name, &why);
+    bool none = !from->alone && (why.class == ERR_DAMAGED || why.class == ERR_FOREIGN);
+    struct result r = FAIL;
+    if (none && from->object != NULL)
+        r = read_beside_object(f, s, from->object, &why);
+    else if (none && from->body != NULL && S_ISREG(f->st.st_mode))
+        r = read_beside(f, s, from->body, &why);
+    if (!r.ok)
+        *err = why;
+    return r;
 }
 
-/* What there is of an object that a file has; its times and owner are nobody's wish. */
+/* What there is of an object that a file has. It is the caller's, and has the time and the
+ * permissions of the file that it was made of, where it says these. */
 static struct result open_object(struct sealed *f, const struct session *s, const struct object *o,
                                  struct err *err)
 {
     if (!object_source_open(&f->remote, o, err).ok)
         return FAIL;
     f->source = object_source_of(f->remote, s->watch);
-    f->st.st_mode = S_IFREG;
-    f->st.st_size = (off_t)object_source_look(f->remote)->size;
+    const struct object_look *look = object_source_look(f->remote);
+    f->st = (struct stat){.st_mode = S_IFREG | look->file_mode,
+                          .st_uid = geteuid(),
+                          .st_gid = getegid(),
+                          .st_size = (off_t)look->size,
+                          .st_atim = look->file_time,
+                          .st_mtim = look->file_time};
     return OK;
 }
 
@@ -162,8 +193,7 @@ struct result sealed_open(struct sealed *f, const struct session *s,
     }
     if (!read_envelope(&made, s, from, err).ok)
         return FAIL;
-    *f = made;
-    made = (struct sealed){0};
+    *f = TAKE(made);
     return OK;
 }
 
@@ -188,8 +218,7 @@ struct result sealed_read(struct sealed *f, const struct session *s, int fd, con
     if (!envelope_read(&made.envelope, &made.other, &made.source, &made.health, err).ok)
         return lost_result(err);
     session_warn_health(s, name, &made.health);
-    *f = made;
-    made = (struct sealed){0};
+    *f = TAKE(made);
     return OK;
 }
 
@@ -314,30 +343,25 @@ static struct result find_body(struct sealed *f, const struct session *s,
                                const struct secret *data_key, struct cobblestone *c,
                                struct err *err)
 {
-    struct err second = {0};
+    struct err first = {0};
 
     f->body_at = f->separate ? 0 : envelope_size(&f->envelope);
-    if (check_prefix(f, s, data_key, c, err).ok)
+    if (check_prefix(f, s, data_key, c, &first).ok)
         return OK;
-    if (!f->separate || err->class != ERR_DAMAGED)
+    bool elsewhere = f->separate && first.class == ERR_DAMAGED;
+    if (elsewhere && !find_after_copies(f, s, data_key, c, err).ok)
         return FAIL;
-    if (!find_after_copies(f, s, data_key, c, &second).ok) {
-        *err = second;
+    if (!elsewhere || f->body_at == 0) {
+        *err = first;
         return FAIL;
     }
-    if (f->body_at == 0)
-        return FAIL;
     warn_of_copies(f, s);
     return OK;
 }
 
-/* The errors of damage, key and policy speak of the file as "it"; the others name what they failed
- * on. */
 static struct result name_it(const struct sealed *f, struct err *err)
 {
-    if (err->class == ERR_DAMAGED || err->class == ERR_POLICY || err->class == ERR_NO_KEY ||
-        err->class == ERR_STORE)
-        err_context(err, "'%s'", f->source.name);
+    err_file(err, f->source.name);
     return FAIL;
 }
 
@@ -398,6 +422,17 @@ struct result open_stream(struct session *s, const struct open_options *options,
     return OK;
 }
 
+/* Removes an object that is what was opened, and the envelope beside it, which alone is of no
+ * use. */
+static struct result remove_object(const struct sealed *f, const struct object *o, struct err *err)
+{
+    const struct storage_ops *ops = o->storage->ops;
+
+    if (!ops->remove(o, object_source_look(f->remote), err).ok)
+        return FAIL;
+    return f->beside_object.key == NULL ? OK : ops->remove(&f->beside_object, &f->beside_look, err);
+}
+
 /* Removes the sealed file after the result was read back, and the envelope that lay beside it. */
 static struct result remove_sealed(struct session *s, const struct sealed_place *from,
                                    const struct sealed *f, const struct place *out, struct err *err)
@@ -409,8 +444,11 @@ static struct result remove_sealed(struct session *s, const struct sealed_place 
     if (!place_open_file(out, false, &fd, &plain, err).ok)
         return lost_result(err);
     struct source source = {.fd = fd, .name = out->path};
-    if (!open_compare(s, from, &source, &sealed, err).ok ||
-        !place_remove(from->body, &f->st, err).ok)
+    if (!open_compare(s, from, &source, &sealed, err).ok)
+        return FAIL;
+    if (from->object != NULL)
+        return remove_object(f, from->object, err);
+    if (!place_remove(from->body, &f->st, err).ok)
         return FAIL;
     if (!f->beside.open)
         return OK;
@@ -419,18 +457,26 @@ static struct result remove_sealed(struct session *s, const struct sealed_place 
     return there ? place_remove(&f->beside, &envelope, err) : OK;
 }
 
+static struct result check_removable(const struct sealed_place *from, const struct sealed *f,
+                                     struct err *err)
+{
+    if (from->object != NULL)
+        return OK;
+    if (from->body == NULL)
+        return fail(err, ERR_FAILED, "'%s' is not a regular file and is not removed",
+                    f->source.name);
+    return place_removable(from->body, &f->st, err);
+}
+
 struct result open_file(struct session *s, const struct open_options *options,
                         const struct sealed_place *from, struct sealed *f, const struct place *out,
                         uint64_t *size, struct err *err)
 {
     struct output output OUTPUT_CLEANUP = {0};
-    const struct stat *like = from->body != NULL ? &f->st : NULL;
+    const struct stat *like = from->body != NULL || f->st.st_mtim.tv_sec != 0 ? &f->st : NULL;
     const struct inputs inputs = {&f->st, f->separate ? &f->envelope_st : NULL, s};
 
-    if (options->remove_source && (from->body == NULL || f->remote != NULL))
-        return fail(err, ERR_FAILED, "'%s' is not a regular file and is not removed",
-                    f->source.name);
-    if (options->remove_source && !place_removable(from->body, &f->st, err).ok)
+    if (options->remove_source && !check_removable(from, f, err).ok)
         return FAIL;
     if (!output_open(&output, out, options->outlet, options->replace, &inputs, err).ok ||
         (!options->allow_wider && !output_guard(&output, like, options->whose, err).ok) ||

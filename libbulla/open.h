@@ -17,8 +17,9 @@ struct sealed_place {
     const struct source *stream;  /* at its beginning */
     const struct object *object;  /* in place of both; NULL = none */
     const struct place *envelope; /* NULL = in the body's file, or beside it, by ENVELOPE_SUFFIX */
-    bool follow;                  /* whether body may be a symbolic link */
-    bool alone;                   /* do not look for an envelope beside the body */
+    const struct object *envelope_object; /* in place of that; NULL = none */
+    bool follow;                          /* whether body may be a symbolic link */
+    bool alone;                           /* do not look for an envelope beside the body */
 };
 
 /* struct sealed: a sealed file, opened for reading; {0} is empty and safe to close. */

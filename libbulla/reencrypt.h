@@ -20,6 +20,13 @@ FALLIBLE reencrypt_file(struct session *from, struct session *to,
                         const struct reencrypt_options *options, const struct sealed_place *at,
                         struct seal_report *report, struct err *err);
 
+/* reencrypt_object does that for an object in a storage, which is replaced in one step if nobody
+ * else did so meanwhile: ERR_STORE then. The storage checks each part that it takes by a hash;
+ * nothing is read back. */
+FALLIBLE reencrypt_object(struct session *from, struct session *to,
+                          const struct reencrypt_options *options, const struct object *o,
+                          struct seal_report *report, struct err *err);
+
 /* reencrypt_stream does that for *f into a sink; nothing is read back. */
 FALLIBLE reencrypt_stream(struct session *from, struct session *to,
                           const struct reencrypt_options *options, struct sealed *f,

@@ -1,11 +1,7 @@
 #include "libbulla/rewrap_object.h"
 
-#include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/text.h"
 #include "libbulla/in_place.h"
+#include "libbulla/object_envelope.h"
 #include "libbulla/rewrap_plan.h"
 
 /* struct job: one object being rewrapped. */
@@ -40,7 +36,7 @@ static struct result look(struct job *j, struct err *err)
     struct result planned = plan_make(&j->plan, j->rewrap, &j->sealed, err);
     pthread_mutex_unlock(&s->lock);
     if (!planned.ok)
-        err_context(err, "'%s'", j->named->path);
+        err_file(err, j->named->path);
     else if (j->plan.opened.data_key.size > 0 && !j->plan.opened.tag_fits)
         session_warn(
             s,
@@ -90,64 +86,7 @@ static struct result ready_envelope(const struct job *j, struct envelope *e, str
         "'%s': its envelope needs %u bytes a copy now, and the body cannot be moved where it "
         "is",
         j->named->path, 1u << e->exponent);
-    err_hint(err, "download it, rewrap it and upload it again");
-    return FAIL;
-}
-
-/* Fills a buffer with both copies and what comes after them: bytes of the object from old on. */
-static struct result fill(const struct job *j, const struct envelope *e, struct view whole,
-                          uint64_t old, struct err *err)
-{
-    struct object_look look = *j->look;
-    uint8_t *to = (uint8_t *)(uintptr_t)whole.bytes, *copy;
-    size_t size = envelope_size(e), rest = whole.size - size, got = 0;
-
-    if (!envelope_encode(e, &copy, err).ok)
-        return FAIL;
-    memcpy(to, copy, size / 2);
-    memcpy(to + size / 2, copy, size / 2);
-    free(copy);
-    if (rest == 0)
-        return OK;
-    look.kept = NULL;
-    struct result r =
-        j->written->storage->ops->read(j->written, &look, old, to + size, rest, &got, err);
-    object_look_end(&look);
-    if (r.ok && got < rest)
-        return fail(err, ERR_STORE, "'%s' ended after %" PRIu64 " bytes", j->written->path,
-                    old + got);
-    return r;
-}
-
-static struct result put_filled(const struct job *j, const struct envelope *e, struct view whole,
-                                bool splice, struct err *err)
-{
-    const struct storage_ops *ops = j->written->storage->ops;
-
-    if (!fill(j, e, whole, envelope_size(&j->sealed.envelope), err).ok)
-        return FAIL;
-    return splice ? ops->splice(j->written, j->look, whole, err)
-                  : ops->replace(j->written, j->look, whole, err);
-}
-
-/* One buffer of a few MiB at a time is enough: the others of a run wait for their turn. */
-static struct result put(const struct job *j, const struct envelope *e, struct err *err)
-{
-    size_t part = j->written->storage->ops->splice_size;
-    uint64_t all = j->look->size - envelope_size(&j->sealed.envelope) + envelope_size(e);
-    bool splice = j->look->size > part, turn = all > SMALL_BODY_MAX;
-    size_t size = splice ? part : (size_t)all;
-    uint8_t *bytes = malloc(size);
-
-    if (bytes == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
-    if (turn)
-        pthread_mutex_lock(&j->rewrap->session->turn);
-    struct result r = put_filled(j, e, (struct view){bytes, size}, splice, err);
-    if (turn)
-        pthread_mutex_unlock(&j->rewrap->session->turn);
-    free(bytes);
-    return r;
+    return fail_hint(err, "download it, rewrap it and upload it again");
 }
 
 static struct result write_out(struct job *j, struct rewrap_report *report, struct err *err)
@@ -159,7 +98,10 @@ static struct result write_out(struct job *j, struct rewrap_report *report, stru
     report->outcome = REWRAP_DONE;
     if (j->rewrap->dry_run)
         return OK;
-    return check_body(j, err).ok && rewrap_still_active(j->rewrap, err).ok ? put(j, &e, err) : FAIL;
+    return check_body(j, err).ok && rewrap_still_active(j->rewrap, err).ok
+               ? object_envelope_put(j->written, j->look, envelope_size(&j->sealed.envelope), &e,
+                                     &j->rewrap->session->turn, err)
+               : FAIL;
 }
 
 /* An exported envelope is not ours to change; but it still takes the keys that the object had. */

@@ -37,9 +37,9 @@ static struct result check_pair(const struct seal_place *at, struct err *err)
         if (!there)
             continue;
         (void)fail(err, ERR_EXISTS, "'%s' already exists", both[i]->path);
-        err_hint(err, "body and envelope cannot be replaced in one step: remove both first, or "
-                      "name others");
-        return FAIL;
+        return fail_hint(err,
+                         "body and envelope cannot be replaced in one step: remove both first, or "
+                         "name others");
     }
     return OK;
 }
@@ -264,7 +264,10 @@ static struct result remove_source(struct session *s, const struct seal_options 
                                    const struct seal_place *at, const struct source *source,
                                    const struct stat *before, struct err *err)
 {
-    struct sealed_place from = {.body = at->body, .object = at->object, .envelope = at->envelope};
+    struct sealed_place from = {.body = at->body,
+                                .object = at->object,
+                                .envelope = at->envelope,
+                                .envelope_object = at->envelope_object};
     struct stat sealed;
 
     if (!open_compare(s, &from, source, &sealed, err).ok ||

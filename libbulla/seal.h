@@ -28,6 +28,7 @@ struct seal_place {
     const struct place *envelope;         /* NULL = in front of the body */
     const struct outlet *envelope_outlet; /* in place of envelope; NULL = none */
     const struct object *object;          /* what the outlet writes, if that is one; NULL = none */
+    const struct object *envelope_object; /* and what envelope_outlet does */
 
     /* Starts the stream once the outputs are sure of a place; NULL = it has begun. */
     struct result (*start)(void *arg, struct source *stream, struct err *err);

@@ -46,7 +46,7 @@ static struct result find(struct storages *s, char *bucket, struct storage **out
     o = calloc(1, sizeof *o);
     if (o == NULL || (o->bucket = strdup(bucket)) == NULL) {
         free(o);
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     if (!open_storage(s, bucket, &o->storage, err).ok) {
         free(o->bucket);
@@ -68,7 +68,7 @@ struct result storages_object(struct storages *s, const char *text, struct objec
     struct storage *storage;
 
     if (bucket == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     return find(s, bucket, &storage, err).ok
                ? object_in(o, storage, slash != NULL ? slash + 1 : "", text, err)
                : FAIL;

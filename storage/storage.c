@@ -7,11 +7,11 @@
 struct result object_in(struct object *o, struct storage *s, const char *key, const char *path,
                         struct err *err)
 {
-    struct object made = {s, strdup(key), strdup(path)};
+    struct object made = {s, strdup(key), strdup(path), NULL};
 
     if (made.key == NULL || made.path == NULL) {
         object_close(&made);
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     *o = made;
     return OK;
@@ -28,9 +28,24 @@ struct result object_beside(struct object *beside, const struct object *o, const
         made.path = NULL;
     if (made.key == NULL || made.path == NULL) {
         object_close(&made);
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     *beside = made;
+    return OK;
+}
+
+struct result object_version(struct object *o, const char *version, struct err *err)
+{
+    char *copy = strdup(version), *path;
+
+    if (copy == NULL || asprintf(&path, "%s?versionId=%s", o->path, version) < 0) {
+        free(copy);
+        return fail_memory(err);
+    }
+    free(o->path);
+    free(o->version);
+    o->path = path;
+    o->version = copy;
     return OK;
 }
 
@@ -45,6 +60,7 @@ void object_close(struct object *o)
 {
     free(o->key);
     free(o->path);
+    free(o->version);
     *o = (struct object){0};
 }
 

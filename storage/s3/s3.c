@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "storage/s3/list.h"
+#include "storage/s3/multipart.h"
 #include "storage/s3/objects.h"
 #include "storage/s3/request.h"
 #include "storage/s3/upload.h"
@@ -32,6 +33,7 @@ static const struct storage_ops s3_ops = {
     .splice_size = S3_PART_MIN,
     .create = s3_create,
     .remove = s3_remove,
+    .drop = s3_drop,
     .list = s3_list,
     .close = s3_close,
 };
@@ -47,8 +49,7 @@ static struct result check_bucket(const char *bucket, struct err *err)
     if (size < 3 || size > 63 || strspn(bucket, "abcdefghijklmnopqrstuvwxyz0123456789.-") != size ||
         bucket[0] == '.' || bucket[0] == '-' || strstr(bucket, "..") != NULL) {
         (void)fail(err, ERR_USAGE, "'%s' is not the name of a bucket", bucket);
-        err_hint(err, "write s3://BUCKET/KEY");
-        return FAIL;
+        return fail_hint(err, "write s3://BUCKET/KEY");
     }
     return OK;
 }
@@ -78,7 +79,7 @@ struct result s3_open(struct storage **out, const struct storage_env *env, const
         return FAIL;
     struct s3 *s3 = calloc(1, sizeof *s3);
     if (s3 == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     s3->storage.ops = &s3_ops;
     s3->env = env;
     pthread_mutex_init(&s3->lock, NULL);

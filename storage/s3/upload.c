@@ -8,6 +8,7 @@
 #include "storage/s3/conditions.h"
 #include "storage/s3/multipart.h"
 #include "storage/s3/objects.h"
+#include "storage/s3/wishes.h"
 
 #define ARENA ((size_t)20 << 20) /* bytes that are on their way or being gathered */
 #define SLOTS (ARENA / S3_PART_MIN)
@@ -30,6 +31,8 @@ struct writer {
     struct object_writer writer;
     struct object object;
     enum object_condition condition;
+    struct object_look
+        look; /* what goes with it; and what it replaces, if that must be unchanged */
     struct upload upload;
     bool begun;    /* the upload in parts */
     bool known;    /* how large the object will be */
@@ -129,7 +132,7 @@ static struct result begin_parts(struct writer *w, struct err *err)
     if (w->pool == NULL)
         return fail(err, ERR_FAILED, "cannot start a thread");
     w->begun = true;
-    return upload_begin(&w->upload, NULL, err);
+    return upload_begin(&w->upload, w->look.kept, err);
 }
 
 /* Sends what is gathered. */
@@ -141,8 +144,7 @@ static struct result send_now(struct writer *w, struct err *err)
         return FAIL;
     if (w->last == S3_PARTS_MAX) {
         (void)fail(err, ERR_FAILED, "'%s' becomes larger than 10000 parts can be", w->object.path);
-        err_hint(err, "seal a file, whose size is known, or split what is sealed");
-        return FAIL;
+        return fail_hint(err, "seal a file, whose size is known, or split what is sealed");
     }
     slot->number = ++w->last;
     pthread_mutex_lock(&w->lock);
@@ -190,11 +192,11 @@ static struct result commit(struct object_writer *self, struct err *err)
     if (!w->begun) {
         struct view all = {w->now != NULL ? w->now->bytes : w->begins,
                            w->now != NULL ? w->now->size : 0};
-        return s3_put(&w->object, w->condition, NULL, all, NULL, err);
+        return s3_put(&w->object, w->condition, &w->look, all, NULL, err);
     }
     if ((w->now != NULL && !send_now(w, err).ok) || !wait_for_parts(w, err).ok)
         return FAIL;
-    return upload_complete(&w->upload, w->condition, NULL, begins, NULL, err);
+    return upload_complete(&w->upload, w->condition, &w->look, begins, NULL, err);
 }
 
 static void close_writer(struct object_writer *self)
@@ -206,6 +208,7 @@ static void close_writer(struct object_writer *self)
     pthread_mutex_destroy(&w->lock);
     pthread_cond_destroy(&w->changed);
     object_close(&w->object);
+    object_look_end(&w->look);
     free(w->arena);
     free(w);
 }
@@ -222,8 +225,7 @@ static struct result check_new(const struct object *o, struct err *err)
     bool archived = why.class == ERR_POLICY && strstr(why.text, "InvalidObjectState") != NULL;
     if (there.ok || archived) {
         (void)fail(err, ERR_EXISTS, "'%s' already exists", o->path);
-        err_hint_option(err, "--force replaces it, -o names another");
-        return FAIL;
+        return fail_hint_option(err, "--force replaces it, -o names another");
     }
     if (why.class == ERR_POLICY ||
         (why.class == ERR_MISSING && strstr(why.text, "NoSuchBucket") == NULL))
@@ -245,29 +247,39 @@ static struct result expect(struct sink *self, uint64_t size, struct err *err)
         return OK;
     (void)fail(err, ERR_FAILED, "'%s' would have %" PRIu64 " bytes, more than bulla uploads",
                w->object.path, all);
-    err_hint(err, "split what is sealed");
-    return FAIL;
+    return fail_hint(err, "split what is sealed");
+}
+
+/* What stands in the way of an object, and what goes with it. */
+static struct result prepare(struct writer *w, const struct object *o,
+                             const struct object_making *how, struct err *err)
+{
+    if (how->condition == OBJECT_NEW && !check_new(o, err).ok)
+        return FAIL;
+    w->arena = malloc(ARENA);
+    if (w->arena == NULL)
+        return fail_memory(err);
+    if (!object_in(&w->object, o->storage, o->key, o->path, err).ok)
+        return FAIL;
+    return how->look != NULL ? s3_kept(o, how->look, &w->look, err)
+                             : s3_wished(how->wish, &w->look.kept, err);
 }
 
 struct result s3_create(struct object_writer **out, const struct object *o,
-                        enum object_condition condition, struct err *err)
+                        const struct object_making *how, struct err *err)
 {
-    if (condition == OBJECT_NEW && !check_new(o, err).ok)
-        return FAIL;
     struct writer *w = calloc(1, sizeof *w);
+
     if (w == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     w->writer =
         (struct object_writer){{.write = write_bytes, .expect = expect}, commit, close_writer};
     w->part_size = S3_PART_MIN;
-    w->condition = condition;
+    w->condition = how->condition;
     w->upload.object = &w->object;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->changed, NULL);
-    w->arena = malloc(ARENA);
-    struct result r = w->arena != NULL ? object_in(&w->object, o->storage, o->key, o->path, err)
-                                       : fail(err, ERR_FAILED, "out of memory");
-    if (!r.ok) {
+    if (!prepare(w, o, how, err).ok) {
         close_writer(&w->writer);
         return FAIL;
     }
