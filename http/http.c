@@ -523,11 +523,10 @@ static void fill_path(struct http_place *p, const char *path, bool has_more)
 
 static bool read_place(const struct libcurl *curl, CURLU *u, struct http_place *p, const char *url)
 {
-    enum { SCHEME, HOST, PORT, USER, PASSWORD, PATH, QUERY, FRAGMENT, PARTS };
+    enum { SCHEME, HOST, PORT, USER, PASSWORD, PATH, PARTS };
     static const CURLUPart parts[PARTS] = {
-        [SCHEME] = CURLUPART_SCHEME,     [HOST] = CURLUPART_HOST,         [PORT] = CURLUPART_PORT,
-        [USER] = CURLUPART_USER,         [PATH] = CURLUPART_PATH,         [QUERY] = CURLUPART_QUERY,
-        [FRAGMENT] = CURLUPART_FRAGMENT, [PASSWORD] = CURLUPART_PASSWORD,
+        [SCHEME] = CURLUPART_SCHEME, [HOST] = CURLUPART_HOST,         [PORT] = CURLUPART_PORT,
+        [USER] = CURLUPART_USER,     [PASSWORD] = CURLUPART_PASSWORD, [PATH] = CURLUPART_PATH,
     };
     char *got[PARTS] = {NULL};
     bool good = curl->url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK;
@@ -536,7 +535,8 @@ static bool read_place(const struct libcurl *curl, CURLU *u, struct http_place *
         got[i] = part_of(curl, u, parts[i]);
     good = good && got[SCHEME] != NULL && got[HOST] != NULL && got[USER] == NULL &&
            got[PASSWORD] == NULL && fill_place(p, got[SCHEME], got[HOST], got[PORT]);
-    fill_path(p, got[PATH], got[QUERY] != NULL || got[FRAGMENT] != NULL);
+    fill_path(p, got[PATH],
+              strpbrk(url, "?#") != NULL); /* of an empty query libcurl tells no more */
     for (size_t i = 0; i < PARTS; i++)
         curl->free(got[i]);
     return good;

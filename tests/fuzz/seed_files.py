@@ -194,7 +194,7 @@ def rewraps(bulla):
     for name, text in (("now", now), ("old", json.dumps(old))):
         (bulla.directory / name).touch(mode=0o600)
         (bulla.directory / name).write_text(text)
-    bulla("key", "new", "other")
+    bulla("key", "new", "./other")
     made = {}
     for name, keys in RUNS.items():
         for i in range(2):
