@@ -158,6 +158,7 @@ static struct result send_to(struct s3 *s3, const char *region, const struct s3_
     add_payer(headers, s3, r->headers);
     const struct call call = {.service = "s3",
                               .any_success = true,
+                              .late = r->late,
                               .region = region,
                               .method = r->method,
                               .url = url,

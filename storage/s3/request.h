@@ -42,6 +42,7 @@ struct s3_request {
     const struct http_taker *taker; /* of the answer, or NULL */
     void (*again)(void *arg);       /* as of struct call */
     unsigned patience;              /* seconds that an attempt may take; 0 = as long as it moves */
+    bool late;                      /* as of struct call */
     bool steady;                    /* as of struct http_request */
 };
 

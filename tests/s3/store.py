@@ -98,6 +98,7 @@ class Store(Listener):
         self.lock, self.faults = threading.RLock(), []
         self.region, self.heeds, self.encodes, self.page = region, heeds, encodes, page
         self.before = lambda operation, key: None
+        self.request_id = lambda: uuid.uuid4().hex[:16].upper()
         self.versioned = False
         self.allowed = None  # these operations alone; None = all
         self.moved = collections.Counter()  # bytes up and down
@@ -166,7 +167,7 @@ class Store(Listener):
             self.moved["up"] += len(request.body)
             answer = fault(answer) if fault else answer
             answer.headers.setdefault("Date", email.utils.formatdate(time.time() + self.ahead, usegmt=True))
-            answer.headers["x-amz-request-id"] = uuid.uuid4().hex[:16].upper()
+            answer.headers["x-amz-request-id"] = self.request_id()
             self.moved["down"] += len(answer.body)
             return answer
 
