@@ -15,6 +15,7 @@ struct run {
     struct rewrap rewrap;
     atomic_uint_fast64_t done, current, other, waited; /* files */
     atomic_uint_fast64_t stayed, exported, versioned;
+    atomic_uint_fast64_t proofs[PROOF_AGREES + 1]; /* of bodies that did not move */
 };
 
 static struct result read_options(struct run *r, const struct options *o, struct err *err)
@@ -61,6 +62,7 @@ static void count(struct run *r, const struct rewrap_report *report)
     atomic_fetch_add(counts[report->outcome], 1);
     atomic_fetch_add(&r->stayed, report->stayed);
     atomic_fetch_add(&r->versioned, report->versioned);
+    atomic_fetch_add(&r->proofs[report->proof], 1);
 }
 
 static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)
@@ -94,10 +96,26 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
                      json_string(names[outcome]));
         if (report.stayed)
             terminal_put(json, "branch_stayed", json_true());
+        if (report.proof != PROOF_NOT_DUE)
+            terminal_put(json, "body_checksum",
+                         json_string(report.proof == PROOF_AGREES ? "agrees" : "none"));
     } else if (r->options->dry_run && (outcome == REWRAP_DONE || outcome == REWRAP_GREW)) {
         terminal_note("would rewrap '%s'", item->name);
     }
     return OK;
+}
+
+/* Of large objects, of which the server copied the body. */
+static void tell_proofs(struct run *r)
+{
+    uint64_t agree = atomic_load(&r->proofs[PROOF_AGREES]),
+             none = atomic_load(&r->proofs[PROOF_NONE]);
+
+    if (agree + none == 0)
+        return;
+    terminal_note("body checksum agrees for %" PRIu64 " that the server put together; of %" PRIu64
+                  " it keeps none",
+                  agree, none);
 }
 
 static void summary(struct run *r, uint64_t left)
@@ -123,6 +141,7 @@ static void summary(struct run *r, uint64_t left)
                       " of them: whoever had an old key may know it, and can still make files that "
                       "open under the new keys",
                       stayed);
+    tell_proofs(r);
     if (atomic_load(&r->versioned) > 0)
         terminal_note("the bucket keeps the old versions of %" PRIu64
                       " of them, which still open with the old keys",

@@ -296,6 +296,7 @@ static void set_request(struct setting *s, const struct http_request *r, const s
         set_pointer(s, CURLOPT_POSTFIELDS,
                     r->body.bytes != NULL ? (const void *)r->body.bytes : "");
     }
+    set_long(s, CURLOPT_NOBODY, strcmp(r->method, "HEAD") == 0);
     set_pointer(s, CURLOPT_CUSTOMREQUEST, r->method);
 }
 

@@ -8,6 +8,7 @@
 #include "storage/s3/multipart.h"
 #include "storage/s3/objects.h"
 #include "storage/s3/request.h"
+#include "storage/s3/splice.h"
 #include "storage/s3/upload.h"
 
 #define ATTEMPTS                                                                                   \
