@@ -10,14 +10,29 @@
 #define TRIES 4                   /* of an upload that others get in the way of */
 #define BEGINS 8192               /* bytes by which the object is known again */
 
+/* The bytes of each part that is copied, but the last. */
+static uint64_t piece_size(uint64_t size)
+{
+    uint64_t piece = PIECE;
+
+    while ((size - S3_PART_MIN) / piece >= S3_PARTS_MAX - 1)
+        piece *= 2;
+    return piece;
+}
+
+unsigned splice_copies(uint64_t size)
+{
+    uint64_t piece = piece_size(size);
+
+    return (unsigned)((size - S3_PART_MIN + piece - 1) / piece);
+}
+
 /* Copies what comes after the first part. */
 static struct result copy_rest(struct upload *u, const struct object_look *look, uint64_t from,
                                struct err *err)
 {
-    uint64_t piece = PIECE;
+    uint64_t piece = piece_size(look->size);
 
-    while ((look->size - from) / piece >= S3_PARTS_MAX - 1)
-        piece *= 2;
     for (unsigned number = 2; from < look->size; number++) {
         uint64_t left = look->size - from, size = left < piece ? left : piece;
         if (!upload_copy(u, number, look, from, size, err).ok)

@@ -1,8 +1,11 @@
 """Many objects moved to another key: what is proved of their bodies, what gets in the way, and what it takes, by count."""
 
+import json
+
 import pytest
+from program import SANITIZED, reports
 from store import Object, Sparse, crc64nvme
-from test_s3_faults import error
+from test_s3_faults import PEAK, error
 from test_s3_verbs import LARGE, MIB, MIDDLE, SMALL, needs, rotated
 
 LATER = "2999-01-01T00:00:00Z"
@@ -97,3 +100,40 @@ def test_requests_of_a_large_object(s3, store, ring, url):
     store.asked.clear()
     s3("rewrap", "-k", ring, url + "x.bulla"), s3("inspect", url + "x.bulla")
     assert [what for what, key in store.asked] == ["get", "get"]
+
+
+def test_dry_run_tells_what_a_run_would_take(s3, store, ring, url):
+    """By class, and as it is: the run itself is counted, and moves as much."""
+    for name, content, how in (("a", SMALL, []), ("b", MIDDLE, []), ("c", LARGE, []), ("d", SMALL, ["--detach"])):
+        s3("encrypt", "-k", ring, *how, "-o", f"{url}t/{name}.bulla", stdin=content)
+    store.objects["t/b.bulla"].headers["x-amz-storage-class"] = "STANDARD_IA"
+    store.objects["t/c.bulla"].tags = "a=b"
+    rotated(s3)
+    lines = [json.loads(line) for line in s3("rewrap", "--json", "-n", "-r", "-k", ring, url + "t/").stdout.splitlines()]
+    costs = {line["cost"]["class"]: line["cost"] for line in lines if "cost" in line}
+    assert not any(store.count(what) for what in ("copy", "complete")) or store.uploads == {}
+    assert costs["STANDARD_IA"] == {"class": "STANDARD_IA", "objects": 1, "reads": 2, "writes": 1, "bytes_down": costs["STANDARD_IA"]["bytes_down"],
+                                    "bytes_up": len(store.objects["t/b.bulla"].body), "dollars": pytest.approx(2 * 0.01 / 1e4 + 0.01 / 1e3)}
+    store.asked.clear(), store.moved.clear()
+    s3("rewrap", "-r", "-k", ring, url + "t/")
+    probes = [(what, key) for what, key in store.asked if "probe" in key or what == "list"]
+    reads = store.count("get", "head", "tagging")
+    writes = store.count("write", "create", "part", "copy", "complete") - sum(what != "list" and what not in ("delete", "abort") for what, key in probes)
+    assert (sum(c["reads"] for c in costs.values()) + 1, sum(c["writes"] for c in costs.values())) == (reads + 2, writes)  # no second HEAD here: no checksum is kept
+    assert abs(sum(c["bytes_up"] for c in costs.values()) - store.moved["up"]) < 4096
+    assert b"at AWS (us-east-1, November 2026) about $" in s3("rewrap", "-n", "-r", "-k", ring, url + "t/").stderr
+
+
+@pytest.mark.skipif(SANITIZED, reason="the sanitizers take memory of their own")
+def test_memory_of_a_long_list(s3, store, ring, url):
+    """A million names, of which none is kept."""
+    s3("encrypt", "-k", ring, "-o", url + "t/x.bulla", stdin=SMALL)
+
+    def peak(listed):
+        store.listed = listed
+        s3("status", "-r", "--shard", "1/90000000", url + "t/", under=["/usr/bin/python3", "-S", "-c", PEAK, str(s3.home / "peak")])
+        return int((s3.home / "peak").read_text())
+
+    few, many = peak(1000), peak(1_000_000)
+    assert many - few < 8 * 1024 and many < 64 * 1024, (few, many)
+    assert store.count("list") == 1001
