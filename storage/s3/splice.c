@@ -7,7 +7,7 @@
 #include "storage/s3/objects.h"
 
 #define PIECE ((uint64_t)1 << 30) /* bytes that one request copies */
-#define TRIES 4                   /* of an upload that others get in the way of */
+#define TRIES 3                   /* of an upload that others get in the way of */
 #define BEGINS 8192               /* bytes by which the object is known again */
 
 /* The bytes of each part that is copied, but the last. */
