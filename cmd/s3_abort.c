@@ -127,8 +127,7 @@ static struct result do_operand(struct run *r, struct storages *storages, const 
 
     if (!storage_names(operand)) {
         (void)fail(err, ERR_USAGE, "'%s' is no object, and has no uploads", operand);
-        err_hint(err, "write s3://BUCKET/PREFIX/");
-        return FAIL;
+        return fail_hint(err, "write s3://BUCKET/PREFIX/");
     }
     if (!storages_object(storages, operand, &prefix, err).ok)
         return FAIL;
@@ -177,7 +176,7 @@ static int run_abort(const struct options *o)
     struct err err = {0};
     uint64_t age;
 
-    common_storage(&env, NULL);
+    common_storage(&env, o, NULL);
     if (!read_age(o->older_than, &age, &err).ok)
         return terminal_error(&err);
     r.before = clock_now() - age;

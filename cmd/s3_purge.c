@@ -231,8 +231,7 @@ static struct result check(const struct options *o, struct err *err)
         if (!storage_names(o->operands.items[i])) {
             (void)fail(err, ERR_USAGE, "'%s' is no object, and has no old versions",
                        o->operands.items[i]);
-            err_hint(err, "write s3://BUCKET/PREFIX/");
-            return FAIL;
+            return fail_hint(err, "write s3://BUCKET/PREFIX/");
         }
     return OK;
 }

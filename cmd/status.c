@@ -10,6 +10,7 @@
 #include "cmd/batch.h"
 #include "cmd/common.h"
 #include "cmd/needs.h"
+#include "cmd/object_rows.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
@@ -401,8 +402,9 @@ const struct verb verb_status = {
         "if some would be, 3 if some could not be looked at.\n",
     .run = show_status,
     .operand = USE_READ,
-    .rows = (const struct row *const[]){rows, rows_batch, rows_json, rows_one_file_system,
-                                        rows_follow, rows_allow_empty, rows_all, NULL},
+    .rows =
+        (const struct row *const[]){rows, rows_batch, rows_json, rows_one_file_system, rows_follow,
+                                    rows_allow_empty, rows_objects, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_pin, NULL},
     .store_uses = STORE_OPENS,
     .examples = "  bulla status --recursive upload\n"

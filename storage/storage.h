@@ -20,6 +20,9 @@ struct storage_env {
     struct environment environment;
     const struct crypto *crypto; /* of whoever writes; NULL for one that only reads */
     unsigned timeout;            /* seconds that a small operation may take, with its retries */
+    uint64_t bandwidth;          /* bytes a second that may move; 0 = as many as there are */
+    bool requester_pays;         /* and not the owner of the bucket */
+    bool no_condition;           /* the user vouches that nobody else writes meanwhile */
 };
 
 struct storage_ops;

@@ -48,7 +48,7 @@ static struct result upload_all(struct upload *u, const struct object_look *full
 {
     const struct view begins = {bytes.bytes, BEGINS};
 
-    return upload_begin(u, full->kept, err).ok && upload_part(u, 1, bytes, err).ok &&
+    return upload_begin(u, full->kept, err).ok && upload_part(u, 1, bytes, NULL, err).ok &&
                    copy_rest(u, full, bytes.size, err).ok
                ? upload_complete(u, OBJECT_UNCHANGED, full, begins, NULL, err)
                : FAIL;

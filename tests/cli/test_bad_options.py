@@ -132,6 +132,7 @@ SECONDS = [*NUMBERS, ("86401", 2, "is at most 86400 seconds")]
 WORDS = ["no", "EACH", "aes ", "json,none", NASTY]
 SHARDS = ["0/1", "2/1", "1", "1/", "/1", "1/0", "-1/2", "1/-2", "1/2/3", " 1/2", "\t1/\n2", f"1/{2**64}", NASTY]
 OFFSETS = ["--1", "+1", "1k", " 1", "-", str(2**63), "9" * 30, NASTY]
+NO_OBJECT = "the options of objects need an object for -o"
 DAYS = ["90", "d", "-1d", "0d", "36501d", "5215w", "1.5d", "9" * 30 + "d", "90 d", NASTY]
 NOT_ASKED = []  # what only another key store reads; see its own tests
 
@@ -196,8 +197,15 @@ BAD = {
     "suite": usage(WORDS, "--suite is aes or chacha20"),
     "jobs": [*NUMBERS, ("65", 2, "is at most 64")],
     "progress": usage(WORDS, "--progress is auto, json or none"),
+    "bandwidth": [*NUMBERS, ("4294967296", 2, "is at most 4294967295 KiB")],
+    "storage-class": usage(["STANDARD", NASTY], NO_OBJECT),
+    "sse-kms-key": usage(["alias/x", NASTY], NO_OBJECT),
+    "acl": usage(["private", NASTY], NO_OBJECT),
+    "tag": usage(["a=b", "nopair", NASTY], NO_OBJECT),
+    "metadata": usage(["a=b", "nopair", NASTY], NO_OBJECT),
+    "expected-size": [*NUMBERS, ("1", 2, NO_OBJECT)],
 }
-REPEATED = {"key", "to", "add", "remove", "check", "needs", "context", "require-context"}
+REPEATED = {"key", "to", "add", "remove", "check", "needs", "context", "require-context", "tag", "metadata"}
 BESIDES = {"offset": ["-o", "out"], "length": ["-o", "out"]}  # what an option needs beside it
 
 

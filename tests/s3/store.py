@@ -3,6 +3,8 @@
 import base64
 import collections
 import dataclasses
+import datetime
+import email.utils
 import hashlib
 import hmac
 import re
@@ -23,7 +25,7 @@ KEY_ID, SECRET = "AKIDEXAMPLES3", "s3cr3tS3cr3tS3cr3tS3cr3tS3cr3t"
 PART_MIN = 5 << 20
 KEPT = ("content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires", "x-amz-storage-class",
         "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id", "x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date",
-        "x-amz-object-lock-legal-hold")  # fmt: skip
+        "x-amz-object-lock-legal-hold", "x-amz-acl")  # fmt: skip
 
 
 def variables(url):
@@ -126,10 +128,15 @@ def error_answer(code, status, message=""):
 
 class Store(Listener):
     """self.objects is what the bucket holds, self.old what it keeps of what was replaced (new to old, with marks of removal),
-    self.uploads what is on its way, self.asked the operations in their order."""
+    self.uploads what is on its way, self.asked the operations in their order, but for those that find out if conditions are
+    heeded: self.probes."""
 
     def __init__(self, region=REGION, heeds=True, encodes=True, page=1000):
         self.objects, self.uploads, self.asked, self.old = {}, {}, [], collections.defaultdict(list)
+        self.probes = []
+        self.ahead = 0  # seconds, of the clock
+        self.payer = False  # whoever asks must pay
+        self.sent = []  # (part number, body) of each part, also of those that were not taken
         self.lock, self.faults = threading.RLock(), []
         self.region, self.heeds, self.encodes, self.page = region, heeds, encodes, page
         self.before = lambda operation, key: None
@@ -184,9 +191,12 @@ class Store(Listener):
     def answer(self, request):
         with self.lock:
             operation, key = self.name(request)
-            self.asked.append((operation, key))
+            probe = ".probe-" in key
+            (self.probes if probe else self.asked).append((operation, key))
+            if operation == "part" and not probe:
+                self.sent.append((int(request.query["partNumber"]), request.body))
             self.before(operation, key)
-            fault = self.take_fault(operation)
+            fault = None if probe else self.take_fault(operation)
             try:
                 self.check(request)
                 if self.allowed is not None and operation not in self.allowed:
@@ -200,6 +210,7 @@ class Store(Listener):
             answer = fault(answer) if fault else answer
             if request.method == "HEAD":
                 answer = dataclasses.replace(answer, body=b"")
+            answer.headers.setdefault("Date", email.utils.formatdate(time.time() + self.ahead, usegmt=True))
             answer.headers["x-amz-request-id"] = uuid.uuid4().hex[:16].upper()
             self.moved["down"] += len(answer.body)
             return answer
@@ -227,6 +238,11 @@ class Store(Listener):
             raise Refused(400, "AuthorizationHeaderMalformed", f"the region is wrong; expecting '{self.region}'")
         signed = scope["signed"].split(";")
         content = request.headers["x-amz-content-sha256"]
+        date = datetime.datetime.strptime(request.headers["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.timezone.utc)
+        if abs(date.timestamp() - time.time() - self.ahead) > 900:
+            raise Refused(403, "RequestTimeTooSkewed")
+        if self.payer and request.headers.get("x-amz-request-payer") != "requester":
+            raise Refused(403, "AccessDenied")
         present = {n.lower() for n in request.headers if n.lower().startswith("x-amz-")} | {"host"}
         if present - set(signed) or content != hashlib.sha256(request.body).hexdigest():
             raise Refused(403, "SignatureDoesNotMatch")
