@@ -376,6 +376,7 @@ static void set_request(struct setting *s, const struct http_request *r, const s
              r->timeout < CONNECT_TIMEOUT ? r->timeout : CONNECT_TIMEOUT);
     if (strcmp(r->method, "POST") == 0 || r->body.bytes != NULL || r->file != NULL)
         set_body(s, r);
+    set_long(s, CURLOPT_NOBODY, strcmp(r->method, "HEAD") == 0);
     set_pointer(s, CURLOPT_CUSTOMREQUEST, r->method);
 }
 

@@ -32,9 +32,11 @@ enum rewrapped {
 /* struct rewrap_report: what became of one file. */
 struct rewrap_report {
     enum rewrapped outcome;
-    bool stayed;    /* the branch key */
-    bool exported;  /* an exported envelope beside it still has the slots of before */
-    bool versioned; /* what was replaced is kept, with the slots of before */
+    bool stayed;             /* the branch key */
+    bool exported;           /* an exported envelope beside it still has the slots of before */
+    bool versioned;          /* what was replaced is kept, with the slots of before */
+    enum object_proof proof; /* of a body that did not move */
+    struct object_cost cost; /* of an object, with the looks at it; class NULL = it is a file */
 };
 
 /* rewrap_start comes before rewrap_file, once all sets are there: it asks the keys what that goes

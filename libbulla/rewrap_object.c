@@ -89,6 +89,30 @@ static struct result ready_envelope(const struct job *j, struct envelope *e, str
     return fail_hint(err, "download it, rewrap it and upload it again");
 }
 
+/* One at the object, and one more at an envelope beside it. */
+static void count_looks(const struct job *j, struct object_cost *cost)
+{
+    const struct object_cost one = j->written->storage->ops->cost(j->look, 0);
+
+    cost->class = one.class;
+    cost->reads = 1 + j->sealed.separate;
+    cost->down = cost->reads * OBJECT_HEAD;
+    cost->price = cost->reads * one.price_of_look;
+}
+
+/* What the change takes, besides the looks. */
+static void add_cost(const struct job *j, struct object_cost *cost)
+{
+    const struct object_cost change =
+        j->written->storage->ops->cost(j->look, envelope_size(&j->sealed.envelope));
+
+    cost->reads += change.reads;
+    cost->writes = change.writes;
+    cost->up = change.up;
+    cost->down += change.down;
+    cost->price += change.price;
+}
+
 static struct result write_out(struct job *j, struct rewrap_report *report, struct err *err)
 {
     struct envelope e;
@@ -96,11 +120,12 @@ static struct result write_out(struct job *j, struct rewrap_report *report, stru
     if (!ready_envelope(j, &e, err).ok)
         return FAIL;
     report->outcome = REWRAP_DONE;
+    add_cost(j, &report->cost);
     if (j->rewrap->dry_run)
         return OK;
     return check_body(j, err).ok && rewrap_still_active(j->rewrap, err).ok
                ? object_envelope_put(j->written, j->look, envelope_size(&j->sealed.envelope), &e,
-                                     &j->rewrap->session->turn, err)
+                                     &j->rewrap->session->turn, &report->proof, err)
                : FAIL;
 }
 
@@ -131,6 +156,7 @@ struct result rewrap_object(struct rewrap *r, const struct object *o, bool envel
     if (!look(&j, err).ok)
         return FAIL;
     report->outcome = j.plan.other ? REWRAP_OTHER : REWRAP_CURRENT;
+    count_looks(&j, &report->cost);
     if (has_work(&j) && !write_out(&j, report, err).ok)
         return FAIL;
     report->stayed = report->outcome == REWRAP_DONE && j.plan.stays;

@@ -104,6 +104,22 @@ struct object_entry {
     bool marker;             /* no object, but a mark that what the name had was removed */
 };
 
+/* Whether the storage shows that a body which did not move is what it was. */
+enum object_proof {
+    PROOF_NOT_DUE, /* it moved */
+    PROOF_NONE,    /* it keeps no checksum */
+    PROOF_AGREES   /* its checksum agrees */
+};
+
+/* struct object_cost: what it takes to give an object another beginning. */
+struct object_cost {
+    const char *class;      /* of the object, as its storage calls it; a constant */
+    uint64_t reads, writes; /* requests */
+    uint64_t down, up;      /* bytes */
+    uint64_t price;         /* of the requests, in millionths of a cent */
+    uint64_t price_of_look; /* of one that looked at it */
+};
+
 /* What is listed. */
 enum object_list {
     LIST_OBJECTS,  /* those that there are now */
@@ -126,10 +142,17 @@ struct storage_ops {
                              struct view bytes, struct err *err);
 
     /* Does the same with bytes and what the object has after the first bytes.size; these are not
-     * moved. bytes.size is splice_size, and the object larger. */
+     * moved. bytes.size is splice_size, and the object larger. was is what the object begins with
+     * now, as far as bytes differ. *proof is set, and ERR_DAMAGED tells that what was not moved is
+     * not what it was. */
     struct result (*splice)(const struct object *o, const struct object_look *look,
-                            struct view bytes, struct err *err);
+                            struct view bytes, struct view was, enum object_proof *proof,
+                            struct err *err);
     size_t splice_size;
+
+    /* What replacing an object of which the first bytes, moved, change would take, or splicing it.
+     * *look has kept. */
+    struct object_cost (*cost)(const struct object_look *look, uint64_t moved);
 
     /* Begins an object. ERR_EXISTS if it is there already and may not be; ERR_STORE, at its commit,
      * if it is not what was looked at; ERR_USAGE for a wish that no object can have. */

@@ -44,6 +44,7 @@ struct s3_request {
     unsigned patience;              /* seconds that an attempt may take; 0 = as long as it moves */
     bool late;                      /* as of struct call */
     bool steady;                    /* as of struct http_request */
+    bool conflict_ends; /* another request at the same time is no reason to send it again */
 };
 
 /* s3_send sends a request and takes the answer, *fault being empty, or a refusal. Fails if nothing

@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "storage/s3/cost.h"
 #include "storage/s3/list.h"
 #include "storage/s3/multipart.h"
 #include "storage/s3/objects.h"
 #include "storage/s3/request.h"
+#include "storage/s3/splice.h"
 #include "storage/s3/upload.h"
 
 #define ATTEMPTS                                                                                   \
@@ -33,6 +35,7 @@ static const struct storage_ops s3_ops = {
     .replace = s3_replace,
     .splice = s3_splice,
     .splice_size = S3_PART_MIN,
+    .cost = s3_cost,
     .create = s3_create,
     .remove = s3_remove,
     .drop = s3_drop,

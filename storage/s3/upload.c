@@ -15,7 +15,6 @@
 #define ROOM_BOTH_WAYS ((size_t)10 << 20) /* where what it replaces is read at the same time */
 #define GROWS_EVERY 1000                  /* parts, where nobody knows how many there will be */
 #define BEGINS 512                        /* bytes by which an object is known again */
-#define PIECE ((uint64_t)1 << 30)         /* bytes that one request copies */
 
 struct writer;
 
@@ -305,41 +304,4 @@ struct result s3_create(struct object_writer **out, const struct object *o,
     }
     *out = &w->writer;
     return OK;
-}
-
-/* Copies what comes after the first part. */
-static struct result copy_rest(struct upload *u, const struct object_look *look, uint64_t from,
-                               struct err *err)
-{
-    uint64_t piece = PIECE;
-
-    while ((look->size - from) / piece >= S3_PARTS_MAX - 1)
-        piece *= 2;
-    for (unsigned number = 2; from < look->size; number++) {
-        uint64_t left = look->size - from, size = left < piece ? left : piece;
-        if (!upload_copy(u, number, look, from, size, err).ok)
-            return FAIL;
-        from += size;
-    }
-    return OK;
-}
-
-struct result s3_splice(const struct object *o, const struct object_look *look, struct view bytes,
-                        struct err *err)
-{
-    struct object_look full OBJECT_LOOK_CLEANUP = {0};
-    struct view begins = {bytes.bytes, 8192};
-    struct upload u = {.object = o};
-
-    if (!s3_heeds_completes(o, err).ok || !s3_kept(o, look, &full, err).ok)
-        return FAIL;
-    struct result r = upload_begin(&u, full.kept, err);
-    if (r.ok)
-        r = upload_part(&u, 1, bytes, NULL, err);
-    if (r.ok)
-        r = copy_rest(&u, look, bytes.size, err);
-    if (r.ok)
-        r = upload_complete(&u, OBJECT_UNCHANGED, look, begins, NULL, err);
-    upload_abort(&u);
-    return r;
 }

@@ -55,7 +55,7 @@ class Object:
         return self.headers.get("x-amz-object-lock-legal-hold") == "ON" or until > time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
     def __post_init__(self):
-        self.etag = self.etag or f'"{hashlib.md5(self.body).hexdigest()}"'
+        self.etag = self.etag or tag_of(self.body)
 
 
 @dataclasses.dataclass
@@ -65,6 +65,48 @@ class Upload:
     tags: str
     parts: dict = dataclasses.field(default_factory=dict)
     begun: str = "2026-11-28T10:00:00.000Z"
+
+
+class Sparse:
+    """A body that ends in zeros, which take no memory; enough of bytes for what the store does with one."""
+
+    def __init__(self, head, size):
+        self.head, self.size = head, size
+
+    def __len__(self):
+        return self.size
+
+    def __getitem__(self, part):
+        first, last = part.start, min(part.stop, self.size)
+        if last - first > PART_MIN * 2:
+            return Sparse(self.head[first:last], last - first)
+        return self.head[first:last].ljust(last - first, b"\0")
+
+
+def joined(parts):
+    if all(isinstance(part, bytes) for part in parts):
+        return b"".join(parts)
+    *firsts, last = parts
+    return Sparse(b"".join(firsts) + last.head, sum(map(len, parts)))
+
+
+def tag_of(part):
+    return f'"{hashlib.md5(part if isinstance(part, bytes) else part.head + str(len(part)).encode()).hexdigest()}"'
+
+
+def crc64nvme(body):
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = value >> 1 ^ (0x9A6C9329AC4BC9B5 if value & 1 else 0)
+        table.append(value)
+    crc = 2**64 - 1
+    for byte in body:
+        crc = table[(crc ^ byte) & 255] ^ crc >> 8
+    return crc ^ 2**64 - 1
+
+
+assert crc64nvme(b"123456789") == 0xAE8B14860A799888
 
 
 def kept(headers):
@@ -99,7 +141,8 @@ class Store(Listener):
         self.region, self.heeds, self.encodes, self.page = region, heeds, encodes, page
         self.before = lambda operation, key: None
         self.request_id = lambda: uuid.uuid4().hex[:16].upper()
-        self.versioned = False
+        self.listed = 0  # so many objects are in a list, which are nowhere
+        self.versioned = self.sums = False  # old versions are kept, and checksums
         self.allowed = None  # these operations alone; None = all
         self.moved = collections.Counter()  # bytes up and down
         super().__init__()
@@ -166,6 +209,8 @@ class Store(Listener):
                     answer.headers["x-amz-bucket-region"] = self.region
             self.moved["up"] += len(request.body)
             answer = fault(answer) if fault else answer
+            if request.method == "HEAD":
+                answer = dataclasses.replace(answer, body=b"")
             answer.headers.setdefault("Date", email.utils.formatdate(time.time() + self.ahead, usegmt=True))
             answer.headers["x-amz-request-id"] = self.request_id()
             self.moved["down"] += len(answer.body)
@@ -181,6 +226,7 @@ class Store(Listener):
             "GET": "versions" if "versions" in q else "uploading" if "uploads" in q else "list" if not key else "tagging" if "tagging" in q else "get_version" if "versionId" in q else "get",
             "PUT": ("copy" if "x-amz-copy-source" in request.headers else "part") if "uploadId" in q else "write",
             "POST": "create" if "uploads" in q else "complete",
+            "HEAD": "head",
             "DELETE": "abort" if "uploadId" in q else "delete_version" if "versionId" in q else "delete",
         }
         return table[request.method], key
@@ -244,6 +290,15 @@ class Store(Listener):
 
     get_version = get
 
+    def head(self, request, key):
+        o = self.find(request, key)
+        if request.headers.get("If-Match", o.etag) != o.etag:
+            raise Refused(412, "PreconditionFailed")
+        headers = o.headers | {"ETag": o.etag, "Content-Length": str(len(o.body))}
+        if self.sums and request.headers.get("x-amz-checksum-mode") == "ENABLED":
+            headers |= {"x-amz-checksum-type": "FULL_OBJECT", "x-amz-checksum-crc64nvme": base64.b64encode(crc64nvme(o.body).to_bytes(8)).decode()}
+        return Answer(200, b"", headers)
+
     def tagging(self, request, key):
         pairs = [pair.split("=") for pair in self.objects[key].tags.split("&")]
         text = "".join(f"<Tag><Key>{escape(urllib.parse.unquote(k))}</Key><Value>{escape(urllib.parse.unquote(v))}</Value></Tag>" for k, v in pairs)
@@ -294,7 +349,7 @@ class Store(Listener):
         if last >= len(o.body):
             raise Refused(400, "InvalidArgument")
         part = o.body[first : last + 1]
-        etag = f'"{hashlib.md5(part).hexdigest()}"'
+        etag = tag_of(part)
         upload.parts[int(request.query["partNumber"])] = (etag, part)
         return Answer(200, document("CopyPartResult", f"<ETag>{escape(etag)}</ETag>"), {})
 
@@ -306,7 +361,7 @@ class Store(Listener):
             raise Refused(400, "InvalidPart")
         if any(len(body) < PART_MIN for _, body in parts[:-1]):
             raise Refused(400, "EntityTooSmall")
-        whole = b"".join(body for _, body in parts)
+        whole = joined([body for _, body in parts])
         if request.headers.get("x-amz-mp-object-size") != str(len(whole)):
             raise Refused(400, "InvalidRequest")
         self.conditions(request, key)
@@ -325,6 +380,8 @@ class Store(Listener):
 
     def list(self, request, key):
         q = request.query
+        if self.listed:
+            return self.list_generated(q)
         names = sorted((k for k in self.objects if k.startswith(q["prefix"])), key=lambda k: k.encode())
         start = int(q.get("continuation-token", "token-0").removeprefix("token-"))
         shown, more = names[start : start + self.page], start + self.page < len(names)
@@ -337,6 +394,13 @@ class Store(Listener):
         text = "".join(entry(name) for name in shown) + f"<IsTruncated>{str(more).lower()}</IsTruncated>"
         text += f"<NextContinuationToken>token-{start + self.page}</NextContinuationToken>" if more else ""
         text += "<EncodingType>url</EncodingType>" if self.encodes else ""
+        return Answer(200, document("ListBucketResult", text), {})
+
+    def list_generated(self, q):
+        start = int(q.get("continuation-token", "0"))
+        more = start + 1000 < self.listed
+        text = "".join(f"<Contents><Key>{q['prefix']}{n:07}.bulla</Key><Size>9000</Size></Contents>" for n in range(start, start + 1000))
+        text += f"<IsTruncated>true</IsTruncated><NextContinuationToken>{start + 1000}</NextContinuationToken>" if more else ""
         return Answer(200, document("ListBucketResult", text), {})
 
     def page_of(self, request, rows, markers, root):
