@@ -23,7 +23,7 @@ static struct result make(struct account **out, const struct environment *enviro
     struct account *a = calloc(1, sizeof *a);
 
     if (a == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (!aws_open(&a->aws, environment, timeout, err).ok) {
         free(a);
         return FAIL;

@@ -49,9 +49,8 @@ static struct result read_settings(struct aws *aws, struct err *err)
     aws->profile = profile != NULL ? profile : "default";
     if (profile != NULL && !profile_exists(&aws->profiles, profile)) {
         (void)fail(err, ERR_USAGE, "there is no AWS profile '%s'", profile);
-        err_hint(err, "%s names it; it is looked for in the AWS config and credentials files",
-                 variable);
-        return FAIL;
+        return fail_hint(
+            err, "%s names it; it is looked for in the AWS config and credentials files", variable);
     }
     region = aws_setting(aws, "AWS_REGION", NULL);
     if (region == NULL)

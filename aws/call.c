@@ -377,23 +377,28 @@ struct result call_send(const struct aws *aws, const struct call *call, const st
         *fault = (struct fault){.repeated = repeated};
         if (!wait_turn(call->pace, call->steady))
             return fail(err, ERR_INTERRUPTED, "interrupted");
-        struct result r = attempt(&t, attempt_time(aws, call, deadline), err);
-        if (t.unsent)
+        struct err why = {0};
+        struct result r = attempt(&t, attempt_time(aws, call, deadline), &why);
+        if (t.unsent) {
+            *err = why;
             return FAIL;
+        }
         t.renew = r.ok && fault->expired && caller != NULL && !renewed;
         renewed = renewed || t.renew;
         if (t.renew || (r.ok && correct_clock(&t)))
             continue;
-        bool again = (r.ok ? fault->class : err->class) == ERR_STORE;
+        bool again = (r.ok ? fault->class : why.class) == ERR_STORE;
         repeated = repeated || again;
         struct pace *slowed = again && r.ok && is_among(slowing, fault->name) ? call->pace : NULL;
         if (again && n < attempts_of(aws, call) && back_off(n, deadline, slowed))
             continue;
         if (stream_interrupted())
             return fail(err, ERR_INTERRUPTED, "interrupted");
-        if (!r.ok)
-            err_context(err, "%s", call->what);
-        return r;
+        if (r.ok)
+            return OK;
+        *err = why;
+        err_context(err, "%s", call->what);
+        return FAIL;
     }
 }
 

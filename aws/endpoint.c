@@ -36,13 +36,11 @@ static struct result custom(char out[ENDPOINT_MAX], const char *url, struct err 
         return FAIL;
     if (place.path[0] == '\0') {
         (void)fail(err, ERR_USAGE, "endpoint '%s' has more than a plain path after the host", url);
-        err_hint(err, "https://HOST:PORT/PATH, of letters, digits and -._~/");
-        return FAIL;
+        return fail_hint(err, "https://HOST:PORT/PATH, of letters, digits and -._~/");
     }
     if (!place.tls && !http_is_loopback(place.host)) {
         (void)fail(err, ERR_USAGE, "endpoint '%s' is not https", url);
-        err_hint(err, "plain http is for tests on this machine alone");
-        return FAIL;
+        return fail_hint(err, "plain http is for tests on this machine alone");
     }
     snprintf(out, ENDPOINT_MAX, "%s%s", place.root, place.path);
     return OK;

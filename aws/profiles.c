@@ -126,7 +126,7 @@ static struct result find_path(char **path, bool *was_named, const struct enviro
         return OK;
     if (asprintf(path, "%s%s", in_home ? home : "", named + in_home) < 0) {
         *path = NULL;
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     return OK;
 }
@@ -149,8 +149,7 @@ static struct result read_file(struct ini *ini, const struct ini_dialect *dialec
         return OK;
     file.path = path;
     if (!secret_file_read(&file, &ini->text, &size, &st, err).ok) {
-        err_hint(err, "%s=/dev/null means that there is no such file", variable);
-        return FAIL;
+        return fail_hint(err, "%s=/dev/null means that there is no such file", variable);
     }
     return ini_parse(ini, dialect, size, path, err).ok ? check_choices(ini, &doubt, err) : FAIL;
 }

@@ -294,7 +294,7 @@ __attribute__((format(printf, 3, 4))) static struct result add(struct signature 
     if (size >= 0)
         return OK;
     s->headers[n] = NULL;
-    return fail(err, ERR_FAILED, "out of memory");
+    return fail_memory(err);
 }
 
 /* All that is signed besides what the request has. */

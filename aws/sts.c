@@ -45,27 +45,32 @@ static struct result refused(const struct call *call, const struct fault *f, str
     return FAIL;
 }
 
-/* unsaid is a secret among the fields, or NULL. */
-static struct result ask(const struct aws *aws, const char *region, const struct field *fields,
-                         const char *what, const char *unsaid, const struct caller *caller,
-                         struct http_answer *answer, struct err *err)
+/* struct question: what STS is asked. */
+struct question {
+    const char *what; /* "sts:AssumeRole" */
+    const struct field *fields;
+    const char *unsaid; /* a secret among them, or NULL */
+};
+
+static struct result ask(const struct aws *aws, const char *region, const struct question *q,
+                         const struct caller *caller, struct http_answer *answer, struct err *err)
 {
     static const char *const headers[] = {
         "Content-Type: application/x-www-form-urlencoded; charset=utf-8", NULL};
-    char *form WIPING_CLEANUP = make_form(fields);
+    char *form WIPING_CLEANUP = make_form(q->fields);
     char url[ENDPOINT_MAX];
     struct fault fault;
 
     if (form == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (!aws_endpoint(url, aws, "sts", region, NULL, err).ok)
         return FAIL;
     struct call call = {.service = "sts",
                         .region = region,
                         .url = url,
                         .headers = headers,
-                        .what = what,
-                        .unsaid = unsaid,
+                        .what = q->what,
+                        .unsaid = q->unsaid,
                         .body = {(const uint8_t *)form, strlen(form)}};
     if (!call_send(aws, &call, caller, answer, &fault, err).ok)
         return FAIL;
@@ -122,9 +127,9 @@ struct result sts_assume_role(const struct aws *aws, const char *region, const s
         {"DurationSeconds", role->duration_seconds},
         {"WebIdentityToken", role->web_token},
     };
-    if (!ask(aws, region, fields, web ? "sts:AssumeRoleWithWebIdentity" : "sts:AssumeRole",
-             web ? role->web_token : role->external_id, web ? NULL : &caller, &answer, err)
-             .ok) {
+    const struct question q = {web ? "sts:AssumeRoleWithWebIdentity" : "sts:AssumeRole", fields,
+                               web ? role->web_token : role->external_id};
+    if (!ask(aws, region, &q, web ? NULL : &caller, &answer, err).ok) {
         err_context(err, "role %s", role->arn);
         return FAIL;
     }
@@ -135,9 +140,10 @@ struct result sts_caller(const struct aws *aws, const char *region, const struct
                          char *out, size_t room, struct err *err)
 {
     static const struct field fields[] = {{"Action", "GetCallerIdentity"}, {0}};
+    const struct question q = {"sts:GetCallerIdentity", fields, NULL};
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
 
-    if (!ask(aws, region, fields, "sts:GetCallerIdentity", NULL, caller, &answer, err).ok)
+    if (!ask(aws, region, &q, caller, &answer, err).ok)
         return FAIL;
     return xml_text(&answer, "Arn", out, room)
                ? OK

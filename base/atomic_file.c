@@ -102,12 +102,12 @@ static struct result check(const struct place *place, bool replace, bool *there,
     if (!*there)
         return OK;
     if (S_ISLNK(st.st_mode))
-        return fail(err, ERR_FAILED, "'%s' is a symbolic link", place->path);
+        return fail_named(err, ERR_FAILED, "'%s' is a symbolic link", place->path);
     if (S_ISDIR(st.st_mode))
-        return fail(err, ERR_FAILED, "'%s' is a directory", place->path);
+        return fail_named(err, ERR_FAILED, "'%s' is a directory", place->path);
     if (!S_ISREG(st.st_mode))
-        return fail(err, ERR_FAILED, "'%s' is not a regular file", place->path);
-    return replace ? OK : fail(err, ERR_EXISTS, "'%s' already exists", place->path);
+        return fail_named(err, ERR_FAILED, "'%s' is not a regular file", place->path);
+    return replace ? OK : fail_named(err, ERR_EXISTS, "'%s' already exists", place->path);
 }
 
 struct result atomic_file_open(struct atomic_file *f, const struct place *place, bool replace,
@@ -148,10 +148,11 @@ struct result atomic_file_guard(const struct atomic_file *f, const struct stat *
 
     if (!fd_readable_by_more(f->fd, st, whose, &mode, &wanted))
         return OK;
-    return fail(err, ERR_POLICY,
-                "'%s' could be read by others: its file system gives it the permissions %03o in "
-                "place of %03o",
-                f->place->path, (unsigned)mode, (unsigned)wanted);
+    return fail_named(
+        err, ERR_POLICY,
+        "'%s' could be read by others: its file system gives it the permissions %03o in "
+        "place of %03o",
+        f->place->path, (unsigned)mode, (unsigned)wanted);
 }
 
 struct result atomic_file_private(const struct atomic_file *f, struct err *err)
@@ -161,13 +162,14 @@ struct result atomic_file_private(const struct atomic_file *f, struct err *err)
     if (fstat(f->fd, &st) != 0)
         return fail_errno(err, "cannot look at '%s'", f->place->path);
     if (st.st_uid != geteuid())
-        return fail(err, ERR_POLICY,
-                    "'%s' would belong to another user: its file system gives it to user %u",
-                    f->place->path, (unsigned)st.st_uid);
+        return fail_named(err, ERR_POLICY,
+                          "'%s' would belong to another user: its file system gives it to user %u",
+                          f->place->path, (unsigned)st.st_uid);
     if ((st.st_mode & 077) != 0)
-        return fail(err, ERR_POLICY,
-                    "'%s' could be used by others: its file system gives it the permissions %03o",
-                    f->place->path, (unsigned)st.st_mode & 0777);
+        return fail_named(
+            err, ERR_POLICY,
+            "'%s' could be used by others: its file system gives it the permissions %03o",
+            f->place->path, (unsigned)st.st_mode & 0777);
     return OK;
 }
 
@@ -221,7 +223,7 @@ static struct result put_over(const struct place *place, const char *temp, const
     if (exchanged && exchange(place, temp) != 0)
         return fail_errno(err, "cannot put what was at '%s' back in its place", place->path);
     if (!names_file(dir, place->name, over))
-        return fail(err, ERR_FAILED, "'%s' was replaced by another program", place->path);
+        return fail_named(err, ERR_FAILED, "'%s' was replaced by another program", place->path);
     if (renameat(dir, temp, dir, place->name) != 0)
         return fail_errno(err, "cannot put '%s' in its place", place->path);
     return OK;
@@ -264,7 +266,7 @@ struct result atomic_file_read_back(const struct atomic_file *f, int *fd, struct
         lseek(opened, 0, SEEK_SET) != 0)
         return fail_errno(err, "cannot read '%s' back", f->place->path);
     if (!file_same(&ours, &there))
-        return fail(err, ERR_FAILED, "'%s' was replaced by another program", f->place->path);
+        return fail_named(err, ERR_FAILED, "'%s' was replaced by another program", f->place->path);
     *fd = opened;
     opened = -1;
     return OK;
@@ -303,7 +305,7 @@ struct result atomic_file_put(struct atomic_file *f, struct err *err)
         failed = renameat(dir, f->temp, dir, f->place->name);
     }
     if (failed != 0 && errno == EEXIST)
-        return fail(err, ERR_EXISTS, "'%s' already exists", f->place->path);
+        return fail_named(err, ERR_EXISTS, "'%s' already exists", f->place->path);
     if (failed != 0)
         return fail_put(f, errno, err);
     f->named = false;

@@ -39,6 +39,7 @@ void err_set(struct err *err, enum err_class class, const char *fmt, ...)
     va_list ap;
 
     err->class = class;
+    err->named = false;
     err->hint[0] = '\0';
     va_start(ap, fmt);
     err_format(err->text, sizeof err->text, fmt, ap);
@@ -82,6 +83,7 @@ __attribute__((format(printf, 3, 0))) static void set_errno(struct err *err, enu
 
     err_format(what, sizeof what, fmt, ap);
     err_set(err, class, "%s: %s", what, strerror_r(saved, why, sizeof why));
+    err->named = true;
     hint_errno(err, saved);
 }
 
@@ -101,6 +103,24 @@ void err_set_input(struct err *err, const char *fmt, ...)
     va_start(ap, fmt);
     set_errno(err, ERR_MISSING, fmt, ap);
     va_end(ap);
+}
+
+struct result err_checked(struct result result, const struct err *err)
+{
+#ifdef BULLA_SANITIZED
+    if (result.ok && err->class != ERR_NONE)
+        __builtin_trap();
+#endif
+    (void)err;
+    return result;
+}
+
+void err_file(struct err *err, const char *name)
+{
+    if (err->named)
+        return;
+    err_context(err, "'%s'", name);
+    err->named = true;
 }
 
 void err_context(struct err *err, const char *fmt, ...)

@@ -3,7 +3,8 @@
  * A fallible function returns a struct, so that a result can be neither dropped nor used as a truth
  * value by accident, and takes a struct err as its last parameter. The innermost function fills it
  * by fail(); callers may put context in front. Only cmd/ prints it. On failure a function's other
- * outputs are untouched unless its comment says otherwise. */
+ * outputs are untouched unless its comment says otherwise. On success *err is as it was: who tries
+ * what may fail, and goes on, has an err of its own for that. */
 #ifndef BULLA_BASE_ERR_H
 #define BULLA_BASE_ERR_H
 
@@ -36,6 +37,7 @@ enum err_class {
  * stop; hint, if not empty, says what to do. Neither is escaped and neither ever holds a secret. */
 struct err {
     enum err_class class;
+    bool named; /* the text names the file that it is about; else it may speak of one as "it" */
     char text[ERR_TEXT_MAX];
     char hint[ERR_HINT_MAX];
 };
@@ -52,6 +54,8 @@ struct result {
  * called, for compilers and analyzers, which cannot look into err.c. */
 #define fail(...) (err_set(__VA_ARGS__), FAIL)
 
+#define fail_memory(err) fail((err), ERR_FAILED, "out of memory")
+
 /* fail_errno is fail with class ERR_FAILED, or ERR_INTERRUPTED after EINTR, or ERR_STORE if the
  * file system is gone, with ": " and the description of errno after the text. */
 #define fail_errno(...) (err_set_errno(__VA_ARGS__), FAIL)
@@ -64,15 +68,29 @@ __attribute__((format(printf, 2, 3))) void err_set_input(struct err *err, const 
 /* fail_input is fail_errno for what is to be read: with class ERR_MISSING if it is not there. */
 #define fail_input(...) (err_set_input(__VA_ARGS__), FAIL)
 
+/* fail_named is fail with a text that names the file. */
+#define fail_named(err, ...) (err_set((err), __VA_ARGS__), (err)->named = true, FAIL)
+
+/* err_file names the file in front of the text, unless that names one. It is for who knows which
+ * file was worked on, so that what reads, writes, decrypts and asks for keys need not. */
+void err_file(struct err *err, const char *name);
+
 /* err_context puts a text and ": " in front of the error's text, unless that is an interruption,
  * which is of no one thing. */
 __attribute__((format(printf, 2, 3))) void err_context(struct err *err, const char *fmt, ...);
 
+/* err_hint sets the hint of an error; fail_hint does, and is FAIL. */
 __attribute__((format(printf, 2, 3))) void err_hint(struct err *err, const char *fmt, ...);
+#define fail_hint(...) (err_hint(__VA_ARGS__), FAIL)
 
 /* err_hint_option is err_hint by an option of the command line, which other hosts than the program
  * (base/host.h) do not have: they get no hint. */
 __attribute__((format(printf, 2, 3))) void err_hint_option(struct err *err, const char *fmt, ...);
+#define fail_hint_option(...) (err_hint_option(__VA_ARGS__), FAIL)
+
+/* err_checked gives a result on. A build with sanitizers ends there if it is a success and *err,
+ * which was {0} before, is not. */
+FALLIBLE err_checked(struct result result, const struct err *err);
 
 /* err_format is vsnprintf, but what does not fit loses its middle: the end of a message says why.
  */

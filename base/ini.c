@@ -45,7 +45,7 @@ static struct result add_pair(const struct reading *r, const char *parent, const
     if ((ini->count & (ini->count - 1)) == 0)
         grown = reallocarray(ini->pairs, ini->count > 0 ? 2 * ini->count : 1, sizeof *grown);
     if (grown == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     ini->pairs = grown;
     ini->pairs[ini->count++] = (struct ini_pair){r->kind, r->section, parent, key, value, r->line};
     return OK;

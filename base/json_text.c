@@ -295,7 +295,7 @@ struct result json_text_read(json_t **json, const void *text, size_t size, struc
         return OK;
     }
     json_decref(value);
-    return t.no_memory ? fail(err, ERR_FAILED, "out of memory") : not_json(&t, err);
+    return t.no_memory ? fail_memory(err) : not_json(&t, err);
 }
 
 static void wipe(json_t *json)

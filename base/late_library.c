@@ -11,8 +11,7 @@ struct result late_library_load(const struct late_library *library, struct err *
     if (handle == NULL) {
         (void)fail(err, ERR_UNSUPPORTED, "%s %s, which cannot be loaded", library->purpose,
                    library->file);
-        err_hint(err, "Debian has it in the package %s", library->package);
-        return FAIL;
+        return fail_hint(err, "Debian has it in the package %s", library->package);
     }
     for (const struct late_library_symbol *s = library->symbols; s->name != NULL; s++) {
         void *found = dlsym(handle, s->name);

@@ -45,7 +45,7 @@ static struct result set_names(struct place *p, const char *name, const char *pa
     p->name = strdup(name);
     p->path = strdup(path);
     if (p->name == NULL || p->path == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     return OK;
 }
 
@@ -64,7 +64,7 @@ struct result place_open(struct place *p, const char *path, struct err *err)
     struct stat st;
 
     if (copy == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (path[0] == '\0')
         return fail(err, ERR_USAGE, "an empty file name");
     for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--)
@@ -80,9 +80,8 @@ struct result place_open(struct place *p, const char *path, struct err *err)
         return fail_input(err, "cannot open the directory of '%s'", path);
     if (path[strlen(path) - 1] == '/' &&
         (fstatat(made.dir, made.name, &st, 0) != 0 || !S_ISDIR(st.st_mode)))
-        return fail(err, ERR_FAILED, "'%s' is not a directory", path);
-    *p = made;
-    made = (struct place){0};
+        return fail_named(err, ERR_FAILED, "'%s' is not a directory", path);
+    *p = TAKE(made);
     return OK;
 }
 
@@ -105,8 +104,7 @@ struct result place_in(struct place *p, int dir, const char *name, const char *p
     made.dir = fcntl(dir, F_DUPFD_CLOEXEC, 0);
     if (made.dir < 0)
         return fail_errno(err, "cannot open the directory of '%s'", path);
-    *p = made;
-    made = (struct place){0};
+    *p = TAKE(made);
     return OK;
 }
 
@@ -118,16 +116,8 @@ struct result place_beside(struct place *beside, const struct place *p, const ch
 
     if (asprintf(&name, "%s%s", p->name, suffix) < 0 ||
         asprintf(&path, "%s%s", p->path, suffix) < 0)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     return place_in(beside, p->dir, name, path, err);
-}
-
-struct place place_take(struct place *p)
-{
-    struct place taken = *p;
-
-    *p = (struct place){0};
-    return taken;
 }
 
 void place_close(struct place *p)
@@ -173,19 +163,20 @@ struct result place_open_file(const struct place *p, bool follow, int *fd, struc
                                    : file_open(p->dir, p->name, O_RDONLY | O_NOFOLLOW);
 
     if (opened < 0 && errno == ELOOP && !follow)
-        return fail(err, ERR_FAILED, "'%s' is a symbolic link", p->path);
+        return fail_named(err, ERR_FAILED, "'%s' is a symbolic link", p->path);
     if (opened < 0 && errno == EINTR)
         return fail(err, ERR_INTERRUPTED, "interrupted");
     if (opened < 0 && errno == ENXIO)
-        return fail(err, ERR_FAILED, "'%s' is a socket, or a device that is not there", p->path);
+        return fail_named(err, ERR_FAILED, "'%s' is a socket, or a device that is not there",
+                          p->path);
     if (opened < 0)
         return fail_input(err, "cannot open '%s'", p->path);
     if (fd_stat(opened, st) != 0)
         return fail_errno(err, "cannot look at '%s'", p->path);
     if (S_ISDIR(st->st_mode))
-        return fail(err, ERR_FAILED, "'%s' is a directory", p->path);
+        return fail_named(err, ERR_FAILED, "'%s' is a directory", p->path);
     if (!follow && !S_ISREG(st->st_mode))
-        return fail(err, ERR_FAILED, "'%s' is not a regular file", p->path);
+        return fail_named(err, ERR_FAILED, "'%s' is not a regular file", p->path);
     *fd = opened;
     opened = -1;
     return OK;
@@ -221,9 +212,10 @@ static struct result check_same(const struct place *p, const char *name, bool re
         return fail_errno(err, "cannot look at '%s'", p->path);
     bool renumbered = renamed && dir_is_fuse(p->dir) && file_unchanged(st, &now);
     if (!file_same(st, &now) && !renumbered)
-        return fail(err, ERR_FAILED, "'%s' is another file than the one that was read", p->path);
+        return fail_named(err, ERR_FAILED, "'%s' is another file than the one that was read",
+                          p->path);
     if (!file_unchanged(st, &now))
-        return fail(err, ERR_FAILED, "'%s' changed after it was read", p->path);
+        return fail_named(err, ERR_FAILED, "'%s' changed after it was read", p->path);
     return OK;
 }
 
@@ -243,12 +235,12 @@ struct result place_removable(const struct place *p, const struct stat *st, stru
     struct stat now;
 
     if (!S_ISREG(st->st_mode))
-        return fail(err, ERR_FAILED, "'%s' is not a regular file and is not removed", p->path);
+        return fail_named(err, ERR_FAILED, "'%s' is not a regular file and is not removed",
+                          p->path);
     if (fstatat(p->dir, p->name, &now, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISLNK(now.st_mode))
         return OK; /* what happens meanwhile is for place_remove */
-    (void)fail(err, ERR_FAILED, "'%s' is a symbolic link and is not removed", p->path);
-    err_hint(err, "name the file that it leads to");
-    return FAIL;
+    (void)fail_named(err, ERR_FAILED, "'%s' is a symbolic link and is not removed", p->path);
+    return fail_hint(err, "name the file that it leads to");
 }
 
 /* A look and an unlink are two steps: a new file that gets the name in between would be removed. So
@@ -258,7 +250,7 @@ struct result place_remove(const struct place *p, const struct stat *st, struct 
     char aside[TEMPORARY_MAX];
 
     if (!S_ISREG(st->st_mode))
-        return fail(err, ERR_FAILED, "'%s' is not a regular file", p->path);
+        return fail_named(err, ERR_FAILED, "'%s' is not a regular file", p->path);
     if (!check_same(p, p->name, false, st, err).ok || !place_readable(p, err).ok ||
         !temporary_name(aside, err).ok)
         return FAIL;

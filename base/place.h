@@ -33,9 +33,6 @@ FALLIBLE place_beside(struct place *beside, const struct place *p, const char *s
 
 void place_close(struct place *p);
 
-/* place_take moves a place out of *p, which is empty then. */
-struct place place_take(struct place *p);
-
 /* place_readable fails unless the directory may be read, as it must be to be synced or locked: it
  * comes before anything is made or removed there. */
 FALLIBLE place_readable(const struct place *p, struct err *err);

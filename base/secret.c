@@ -173,7 +173,7 @@ struct result secret_random(struct secret *s, size_t size, struct err *err)
 
     if (!secret_new(&fresh, size, err).ok || !random_bytes(fresh.bytes, size, err).ok)
         return FAIL;
-    *s = secret_take(&fresh);
+    *s = TAKE(fresh);
     return OK;
 }
 
@@ -182,14 +182,6 @@ void secret_free(struct secret *s)
     if (s->bytes != NULL && !secret_cell_free(s->bytes))
         sodium_free(s->bytes);
     *s = (struct secret){0};
-}
-
-struct secret secret_take(struct secret *s)
-{
-    struct secret taken = *s;
-
-    *s = (struct secret){0};
-    return taken;
 }
 
 struct view secret_view(const struct secret *s)

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cleanup.h"
 #include "base/err.h"
 #include "base/wire.h"
 
@@ -49,10 +50,6 @@ void secret_free(struct secret *s);
 void *secret_cell(size_t size);
 size_t secret_cell_size(const void *bytes);
 bool secret_cell_free(void *bytes);
-
-/* secret_take moves the bytes out of *s, which is empty then: how ownership leaves a function whose
- * variable is SECRET_CLEANUP. */
-struct secret secret_take(struct secret *s);
 
 /* secret_view is a view of the bytes. */
 struct view secret_view(const struct secret *s);

@@ -20,7 +20,7 @@ struct result secret_read(struct secret *text, size_t *size, size_t max, int fd,
         !source_read(&source, all.bytes, max + 1, size, err).ok)
         return FAIL;
     all.bytes[*size] = 0;
-    *text = secret_take(&all);
+    *text = TAKE(all);
     return OK;
 }
 
@@ -47,7 +47,7 @@ static struct result read_file(const struct secret_file *f, struct secret *text,
     }
     if (regular && *size <= f->max && *size != (size_t)st->st_size)
         return fail(err, ERR_FAILED, "%s '%s' changed while it was read", f->noun, f->path);
-    *text = secret_take(&all);
+    *text = TAKE(all);
     return OK;
 }
 
@@ -60,7 +60,7 @@ struct result secret_file_read(const struct secret_file *f, struct secret *text,
         return FAIL;
     if (*size > f->max)
         return fail(err, ERR_USAGE, "%s '%s' is longer than %zu bytes", f->noun, f->path, f->max);
-    *text = secret_take(&all);
+    *text = TAKE(all);
     return OK;
 }
 
@@ -114,7 +114,7 @@ struct result secret_file_typed(struct secret *out, const char *path, const char
     if (!read_file(&file, &all, &size, &st, err).ok)
         return FAIL;
     if (asprintf(&from, "'%s'", path) < 0)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     return secret_typed(out, &all, size, noun, from, err);
 }
 

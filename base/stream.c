@@ -57,7 +57,7 @@ struct result source_read_ahead(struct source *s, size_t *size, struct err *err)
     size_t got;
 
     if (ahead == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (!source_read(s, ahead, *size, &got, err).ok) {
         free(ahead);
         return FAIL;
@@ -74,7 +74,7 @@ struct result source_unread(struct source *s, const void *bytes, size_t size, st
         return OK;
     s->ahead = malloc(size);
     if (s->ahead == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     memcpy(s->ahead, bytes, size);
     s->ahead_at = 0;
     s->ahead_size = size;
@@ -229,9 +229,8 @@ void source_expect(const struct source *s)
 
 struct result source_changed(const struct source *s, struct err *err)
 {
-    (void)fail(err, ERR_FAILED, "'%s' changed while it was read", s->name);
-    err_hint(err, "run again when nothing writes to it, or take a snapshot first");
-    return FAIL;
+    (void)fail_named(err, ERR_FAILED, "'%s' changed while it was read", s->name);
+    return fail_hint(err, "run again when nothing writes to it, or take a snapshot first");
 }
 
 struct result source_read_at(const struct source *s, uint64_t offset, void *buf, size_t size,
@@ -425,11 +424,11 @@ static struct result check_room(const struct fd_sink *s, const struct statfs *fs
         return OK;
     errno = ENOSPC;
     (void)fail_errno(err, "cannot write '%s'", s->name);
-    err_hint(err,
-             "it takes %" PRIu64 " bytes more, and %" PRIu64 " are free: make room, or name "
-             "another place",
-             size, blocks * block);
-    return FAIL;
+    return fail_hint(err,
+                     "it takes %" PRIu64 " bytes more, and %" PRIu64
+                     " are free: make room, or name "
+                     "another place",
+                     size, blocks * block);
 }
 
 /* Only a lack of room counts; whatever else is wrong, writing will tell. */
@@ -485,7 +484,7 @@ struct sink null_sink(void)
 
 static struct result differs(const struct compare_sink *s, struct err *err)
 {
-    return fail(err, ERR_DAMAGED, "what was read back differs from '%s'", s->against.name);
+    return fail_named(err, ERR_DAMAGED, "what was read back differs from '%s'", s->against.name);
 }
 
 static struct result compare_write(struct sink *self, const void *bytes, size_t size,

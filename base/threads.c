@@ -128,7 +128,7 @@ struct result thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg
     struct start *start = malloc(sizeof *start);
 
     if (start == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     *start = (struct start){run, arg, host_current()};
     errno = create(thread, start);
     if (errno == 0)

@@ -69,13 +69,13 @@ static struct result names_add(struct names *n, const char *name, struct err *er
         size_t room = n->room == 0 ? 64 : 2 * n->room;
         char **grown = reallocarray(n->list, room, sizeof *grown);
         if (grown == NULL)
-            return fail(err, ERR_FAILED, "out of memory");
+            return fail_memory(err);
         n->list = grown;
         n->room = room;
     }
     n->list[n->count] = strdup(name);
     if (n->list[n->count] == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     n->count++;
     return OK;
 }
@@ -194,7 +194,7 @@ static struct result finish_later(struct walk *w, int *twin, const struct paths 
     char *own STRING_CLEANUP = strdup(at->path), *twin_own STRING_CLEANUP = strdup(at->twin_path);
 
     if (own == NULL || twin_own == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (w->unfinished_count == UNFINISHED_MAX || w->unfinished_count >= limits_descriptors() / 8)
         finish_all(w);
     w->unfinished[w->unfinished_count++] = (struct unfinished){*twin, own, twin_own, *like};
@@ -286,7 +286,7 @@ static void visit(struct walk *w, const struct pair *here, const char *name)
 
     if (asprintf(&path, "%s/%s", here->at.path, name) < 0 ||
         (here->twin >= 0 && asprintf(&twin_path, "%s/%s", here->at.twin_path, name) < 0)) {
-        (void)fail(&err, ERR_FAILED, "out of memory");
+        (void)fail_memory(&err);
         w->visitor->failed(w->visitor->arg, here->at.path, &err);
         return;
     }
@@ -335,7 +335,7 @@ static struct result walk_named(struct walk *w, const struct place *root, const 
     if (strcmp(root->name, ".") == 0 || strcmp(root->name, "..") == 0)
         return fail(err, ERR_USAGE, "'%s' has no name of its own to go by", root->path);
     if (asprintf(&path, "%s/%s", top->at.twin_path, root->name) < 0)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (!guard_twin(w, top, root->name, path, top->st, err).ok ||
         !open_twin(w, top, root->name, path, &inner, &made, err).ok)
         return FAIL;
@@ -354,7 +354,7 @@ struct result tree_walk(const struct place *root, const struct place *twin, bool
     struct stat st;
 
     if (path == NULL || (twin != NULL && twin_path == NULL))
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (!open_root(root, &dir, &st, err).ok ||
         (twin != NULL && !open_root(twin, &twin_dir, &w.twin_root, err).ok))
         return FAIL;

@@ -71,7 +71,7 @@ static void each(struct run *r, const struct item *item)
         (void)fail(&err, ERR_USAGE, "--json and the result cannot both go to standard output");
     terminal_about(file);
     progress_file(item->name != NULL ? item->name : no_file(b), item->size);
-    if (err.class == ERR_NONE && b->each(b->arg, item, report, &err).ok)
+    if (err.class == ERR_NONE && err_checked(b->each(b->arg, item, report, &err), &err).ok)
         tally_done(&r->tally, report);
     else
         tally_failed(&r->tally, report, &err);
@@ -102,7 +102,7 @@ struct result run_submit(struct run *r, struct task *made, struct err *err)
     struct task *t = calloc(1, sizeof *t);
 
     if (t == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     *t = *made;
     *made = (struct task){0};
     t->item.source = t->source.open ? &t->source : NULL;
@@ -313,8 +313,7 @@ struct result run_check_found(const struct run *r, size_t before, const char *wh
         stream_interrupted())
         return OK;
     (void)fail(err, ERR_PARTIAL, "'%s' has no sealed files, which proves nothing", where);
-    err_hint(err, "if that is as it should be, add --allow-empty");
-    return FAIL;
+    return fail_hint(err, "if that is as it should be, add --allow-empty");
 }
 
 /* With -o, what is below one named directory is put right into OUT; several get a directory each.
@@ -362,7 +361,7 @@ static struct result do_file(struct run *r, struct place *source, struct err *er
         if (!named.ok)
             return FAIL;
     }
-    t.source = place_take(source);
+    t.source = TAKE(*source);
     return run_submit(r, &t, err);
 }
 
@@ -404,8 +403,7 @@ static struct result do_operand(struct run *r, const char *operand, struct err *
     }
     if (!r->batch->options->recursive) {
         (void)fail(err, ERR_FAILED, "'%s' is a directory", operand);
-        err_hint(err, "--recursive takes all files below it");
-        return FAIL;
+        return fail_hint(err, "--recursive takes all files below it");
     }
     return do_directory(r, &source, err);
 }
@@ -436,8 +434,7 @@ static struct result check_output(struct run *r, struct err *err)
     }
     if (r->tally.many) {
         (void)fail(err, ERR_USAGE, "several files need a directory for -o");
-        err_hint(err, "mkdir '%s'", o->output);
-        return FAIL;
+        return fail_hint(err, "mkdir '%s'", o->output);
     }
     return OK;
 }
@@ -514,13 +511,32 @@ static struct result do_list(struct run *r, const char *path, struct err *err)
     return run_check_found(r, before, is_stdio(path) ? "standard input" : path, err);
 }
 
+static bool names_objects(const struct options *o)
+{
+    bool objects = false;
+
+    for (size_t i = 0; i < o->operands.count; i++)
+        objects = objects || storage_names(o->operands.items[i]);
+    return objects;
+}
+
+/* How many files or objects are done at once. */
+static unsigned at_once(const struct batch *b)
+{
+    const struct options *o = b->options;
+
+    if (b->objects_at_once > 0 && names_objects(o))
+        return o->jobs > 0 ? (unsigned)o->jobs : b->objects_at_once;
+    return b->parallel ? common_threads(o) : 1;
+}
+
 /* Several files are done at once, unless their results come one after the other, or there can be
  * no threads. */
 static void start_pool(struct run *r)
 {
-    unsigned threads = common_threads(r->batch->options);
+    unsigned threads = at_once(r->batch);
 
-    if (!r->batch->parallel || !r->tally.many || r->one_stream || threads == 1)
+    if (!r->tally.many || r->one_stream || threads == 1)
         return;
     common_fit_threads(r->batch->options, &threads);
     if (threads == 1)

@@ -22,9 +22,16 @@ struct item {
     /* In place of source and of target: objects in a storage; NULL = none. */
     const struct object *object, *result;
     bool envelope;    /* is known to lie beside the object */
+    bool old;         /* it is a version that was replaced or removed */
     bool unnamed;     /* the object is not named like a sealed file, and may be one */
     const char *name; /* of the source, for messages; NULL = it is standard input */
 };
+
+/* What a bucket keeps of an object that was replaced or removed still opens with the keys of then.
+ */
+enum which_versions { VERSIONS_NOW, VERSIONS_ALL, VERSIONS_OLD };
+
+#define OBJECTS_AT_ONCE 64 /* small requests, which wait for the network most of the time */
 
 struct batch {
     const struct options *options;
@@ -34,7 +41,8 @@ struct batch {
     struct result (*each)(void *arg, const struct item *item, json_t *report, struct err *err);
     void *arg;
     bool parallel;
-    const char *done; /* "sealed", for the summary */
+    unsigned objects_at_once; /* that each may be called for, unless -j says; 0 = as of files */
+    const char *done;         /* "sealed", for the summary */
 
     struct session *session; /* of a verb with -o: when what is written is made durable */
     enum whose whose;        /* and new directories are */
@@ -52,9 +60,13 @@ struct batch {
 
     bool takes_objects, makes_objects; /* as sources, and by -o; else these are refused */
     const struct crypto *crypto;       /* of a verb that writes objects */
+    enum which_versions versions;      /* of objects, that are taken */
 
     /* A walk or a list in which nothing sealed was found fails, unless --allow-empty. */
     bool proof;
+
+    /* Told of each mark that an object was removed, where old versions are taken; or NULL. */
+    void (*marker)(void *arg, const char *path, bool old);
 };
 
 /* batch_run does all operands, standard input if there is none, and returns the exit status. */

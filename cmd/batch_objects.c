@@ -29,6 +29,19 @@ static struct result do_object(struct run *r, struct task *t, const char *name, 
     return object_target(r, name, &t->target, err).ok ? run_submit(r, t, err) : FAIL;
 }
 
+static bool is_prefix(const struct object *o)
+{
+    return o->key[0] == '\0' || o->key[strlen(o->key) - 1] == '/';
+}
+
+/* Whether an object is below the prefix, or is the one that was named, or its envelope. */
+static bool is_wanted(const struct object *named, const char *key)
+{
+    const char *rest = key + strlen(named->key);
+
+    return is_prefix(named) || *rest == '\0' || strcmp(rest, ENVELOPE_SUFFIX) == 0;
+}
+
 #define SEALED_MIN 1024 /* bytes of the smallest envelope */
 
 /* Why an object of a list counts as not looked at; NULL if it does not. */
@@ -67,33 +80,44 @@ static struct result submit_entry(struct run *r, struct task *t, struct err *err
                            : do_object(r, t, t->object.key + strlen(r->prefix->key), err);
 }
 
-static struct result take_entry(struct run *r, const struct object_entry *e, bool envelope,
+/* The object of an entry, with its path. */
+static struct result open_entry(const struct run *r, const struct object_entry *e, struct object *o,
                                 struct err *err)
 {
     const struct object *prefix = r->prefix;
-    struct task t TASK_CLEANUP = {.item = {.size = e->look.size,
-                                           .envelope = envelope,
-                                           .unnamed = !recognize_is_named(e->key)}};
     char *path STRING_CLEANUP = NULL;
     size_t root = strlen(prefix->path) - strlen(prefix->key);
 
-    if (asprintf(&path, "%.*s%s", (int)root, prefix->path, e->key) < 0)
+    if (asprintf(&path, "%.*s%s", (int)root, prefix->path, e->key) < 0) {
         path = NULL;
-    if (path == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
-    if (!shard_has(&r->shard, path)) {
+        return fail_memory(err);
+    }
+    return object_in(o, prefix->storage, e->key, path, err);
+}
+
+static struct result take_entry(struct run *r, const struct object_entry *e, bool envelope,
+                                struct err *err)
+{
+    struct task t TASK_CLEANUP = {.item = {.size = e->look.size,
+                                           .envelope = envelope,
+                                           .old = e->old,
+                                           .unnamed = !recognize_is_named(e->key)}};
+
+    if (!open_entry(r, e, &t.object, err).ok)
+        return FAIL;
+    if (!shard_has(&r->shard, t.object.path)) {
         r->found += !t.item.unnamed;
         return OK;
     }
+    if (e->old && !object_version(&t.object, e->look.version, err).ok)
+        return FAIL;
     const char *why = why_unseen(r, e);
     if (why != NULL)
-        run_unseen(r, path, why);
+        run_unseen(r, t.object.path, why);
     else if (t.item.unnamed && e->look.size < SEALED_MIN)
         tally_plain(&r->tally);
     else
-        return object_in(&t.object, prefix->storage, e->key, path, err).ok
-                   ? submit_entry(r, &t, err)
-                   : FAIL;
+        return submit_entry(r, &t, err);
     return OK;
 }
 
@@ -107,38 +131,76 @@ static bool on_object(void *arg, const struct object_entry *e, bool envelope)
     return !stream_interrupted();
 }
 
+static bool on_version(void *arg, const struct object_entry *e, bool envelope)
+{
+    struct run *r = arg;
+    struct object o OBJECT_CLEANUP = {0};
+    struct err err = {0};
+
+    if (!is_wanted(r->prefix, e->key) || (!e->old && !e->marker))
+        return true;
+    if (!e->marker)
+        return on_object(r, e, envelope);
+    if (!open_entry(r, e, &o, &err).ok)
+        run_failed_early(r, e->key, &err);
+    else if (r->batch->marker != NULL && shard_has(&r->shard, o.path))
+        r->batch->marker(r->batch->arg, o.path, e->old);
+    return !stream_interrupted();
+}
+
+/* What a bucket keeps of objects that were replaced or removed. */
+static struct result do_versions(struct run *r, const struct object *prefix, struct err *err)
+{
+    const struct object_visitor visitor = {on_version, r};
+
+    r->prefix = prefix;
+    return object_walk_versions(prefix, &visitor, err);
+}
+
 static struct result do_prefix(struct run *r, const struct object *prefix, struct err *err)
 {
     const struct object_visitor visitor = {on_object, r};
+    enum which_versions which = r->batch->versions;
     size_t before = r->found;
 
     if (!r->batch->options->recursive) {
         (void)fail(err, ERR_FAILED, "'%s' is a prefix of the names of objects", prefix->path);
-        err_hint(err, "--recursive takes all objects below it");
-        return FAIL;
+        return fail_hint(err, "--recursive takes all objects below it");
     }
     r->prefix = prefix;
-    struct result walked = object_walk(prefix, &visitor, err);
+    struct result walked = which == VERSIONS_OLD ? OK : object_walk(prefix, &visitor, err);
+    if (walked.ok && which != VERSIONS_NOW)
+        walked = do_versions(r, prefix, err);
     if (r->pool != NULL) /* what is not named like a sealed file is found by then */
         pool_wait(r->pool);
     return walked.ok ? run_check_found(r, before, prefix->path, err) : FAIL;
 }
 
+/* One object that was named, as it is now. */
+static struct result do_named(struct run *r, const struct object *named, struct err *err)
+{
+    struct task t TASK_CLEANUP = {.item.follow = true};
+
+    if (!shard_has(&r->shard, named->path)) {
+        r->found++;
+        return OK;
+    }
+    return object_copy(&t.object, named, err).ok
+               ? do_object(r, &t, object_name(&t.object), err)
+               : FAIL;
+}
+
 struct result run_objects(struct run *r, const char *operand, struct err *err)
 {
     struct object object OBJECT_CLEANUP = {0};
-    struct task t TASK_CLEANUP = {.item.follow = true};
+    enum which_versions which = r->batch->versions;
 
     if (!objects_fit(r->batch, operand, err).ok ||
         !storages_object(&r->storages, operand, &object, err).ok)
         return FAIL;
-    if (object.key[0] == '\0' || object.key[strlen(object.key) - 1] == '/')
+    if (is_prefix(&object))
         return do_prefix(r, &object, err);
-    if (!shard_has(&r->shard, operand)) {
-        r->found++;
-        return OK;
-    }
-    t.object = object;
-    object = (struct object){0};
-    return do_object(r, &t, object_name(&t.object), err);
+    if (which != VERSIONS_OLD && !do_named(r, &object, err).ok)
+        return FAIL;
+    return which == VERSIONS_NOW ? OK : do_versions(r, &object, err);
 }

@@ -70,8 +70,7 @@ static struct result look_up(const char *name, char **reference, struct err *err
         return OK;
     }
     (void)fail(err, ERR_USAGE, "the config file names a descriptor for key '%s'", name);
-    err_hint(err, "a descriptor is known only where bulla is started: give it as -k fd:N");
-    return FAIL;
+    return fail_hint(err, "a descriptor is known only where bulla is started: give it as -k fd:N");
 }
 
 struct result common_reference(const char *given, char **reference, struct err *err)
@@ -101,7 +100,7 @@ static struct result resolve(struct references *r, struct keystore_env *env,
 {
     r->items = calloc(count, sizeof *r->items);
     if (r->items == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     for (; r->count < count; r->count++)
         if (!common_reference(given[r->count], &r->items[r->count], err).ok)
             return FAIL;
@@ -250,8 +249,7 @@ struct result common_name_fits(const struct place *made, const char *hint, struc
 {
     if (place_fits(made, err).ok)
         return OK;
-    err_hint(err, "%s", hint);
-    return FAIL;
+    return fail_hint(err, "%s", hint);
 }
 
 struct result common_not_typed(const struct sealed_place *from, struct err *err)
@@ -259,8 +257,7 @@ struct result common_not_typed(const struct sealed_place *from, struct err *err)
     if (from->body != NULL || from->object != NULL || !isatty(STDIN_FILENO))
         return OK;
     (void)fail(err, ERR_USAGE, "sealed data is not read from a terminal");
-    err_hint(err, "name a FILE");
-    return FAIL;
+    return fail_hint(err, "name a FILE");
 }
 
 struct result common_context(struct context *context, const struct list *words, struct err *err)
@@ -284,7 +281,7 @@ int common_run(struct result (*run)(const struct options *o, struct err *err),
 {
     struct err err = {0};
 
-    return run(o, &err).ok ? ERR_NONE : terminal_error(&err);
+    return err_checked(run(o, &err), &err).ok ? ERR_NONE : terminal_error(&err);
 }
 
 int common_status(size_t count, int failed)

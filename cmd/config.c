@@ -56,7 +56,7 @@ struct result config_files(char *paths[CONFIG_FILES], struct err *err)
         return OK;
     string_free(&paths[0]);
     paths[1] = NULL;
-    return fail(err, ERR_FAILED, "out of memory");
+    return fail_memory(err);
 }
 
 /* Reads the file of this number, unless there is none. One that must be there is the one that the

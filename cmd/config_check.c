@@ -194,8 +194,7 @@ static struct result check_all(const struct options *o, struct err *err)
         return FAIL;
     if (files.count == 0) {
         (void)fail(err, ERR_MISSING, "there is no config file");
-        err_hint(err, "'bulla help report' shows where it would be");
-        return FAIL;
+        return fail_hint(err, "'bulla help report' shows where it would be");
     }
     if (!config_all(check_choice, &all, err).ok || !all.result.ok ||
         !config_openers(&openers, err).ok)
@@ -211,7 +210,7 @@ static int check_one(const char *given, const struct options *o)
     struct err err = {0};
 
     if (o->json && json == NULL)
-        (void)fail(&err, ERR_FAILED, "out of memory");
+        (void)fail_memory(&err);
     else if (!check(given, o, json, &err).ok)
         (void)terminal_error(&err);
     if (json != NULL) {

@@ -71,7 +71,7 @@ static struct result take_names(const struct part *p, struct config_choice *choi
     /* NOLINTNEXTLINE(bugprone-sizeof-expression): a list of pointers */
     choice->names = calloc(strlen(pair->value) / 2 + 1, sizeof *choice->names);
     if (choice->names == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     choice->file = p->file->path;
     choice->line = pair->line;
     for (char *name = strtok_r(pair->value, BLANKS, &state); name != NULL;
@@ -116,13 +116,13 @@ static struct result below(const struct config_file *f, const struct ini_pair *p
     if (asprintf(out, "%s%s/%s", scheme, f->directory, path) >= 0)
         return OK;
     *out = NULL;
-    return fail(err, ERR_FAILED, "out of memory");
+    return fail_memory(err);
 }
 
 static struct result copy(const char *text, char **out, struct err *err)
 {
     *out = strdup(text);
-    return *out != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
+    return *out != NULL ? OK : fail_memory(err);
 }
 
 /* An option of a key store, which its command line has too. */
@@ -258,7 +258,7 @@ static struct result take_all(struct config_file *f, struct err *err)
 
     f->rules = calloc(f->ini.count + 1, sizeof *f->rules);
     if (f->rules == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     for (size_t i = 0; i < f->ini.count; i++) {
         const struct ini_pair *pair = &f->ini.pairs[i];
         if (pair->key[0] == '\0' ? !begin_part(&part, pair, err).ok : !take(&part, pair, err).ok)
@@ -278,7 +278,7 @@ static struct result find_directory(struct config_file *f, struct err *err)
     if (descriptor_number(f->path) >= 0)
         return OK;
     if (name == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     const char *directory = dirname(name);
     if (directory[0] == '/')
         f->directory = strdup(strcmp(directory, "/") == 0 ? "" : directory);
@@ -287,7 +287,7 @@ static struct result find_directory(struct config_file *f, struct err *err)
     else if (asprintf(&f->directory, "%s/%s", here, directory) < 0)
         f->directory = NULL;
     if (f->directory == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     f->real = realpath(f->directory[0] != '\0' ? f->directory : "/", NULL);
     return OK;
 }

@@ -245,6 +245,5 @@ struct result confine(const struct verb *verb, const struct options *o, struct e
     (void)fail(err, ERR_UNSUPPORTED, "%s",
                seccomp_known() ? "this kernel does not let the run be confined"
                                : "there is no filter of system calls for this kind of machine");
-    err_hint(err, "BULLA_CONFINE=must asks for that");
-    return FAIL;
+    return fail_hint(err, "BULLA_CONFINE=must asks for that");
 }

@@ -165,8 +165,7 @@ static struct result check_pair(const struct named *a, const struct named *b, st
         (void)fail(err, ERR_USAGE, "%s has two uses: %s and %s", standard[a->fd], a->by, b->by);
     else
         (void)fail(err, ERR_USAGE, "descriptor %d has two uses: %s and %s", a->fd, a->by, b->by);
-    err_hint(err, "give each a file or a descriptor of its own");
-    return FAIL;
+    return fail_hint(err, "give each a file or a descriptor of its own");
 }
 
 /* What nobody opened for us would soon be a file of ours: the data that is sealed, for one. The
@@ -176,8 +175,7 @@ static struct result check_open(const struct named *n, struct err *err)
     if (n->fd < 0 || (n->fd != standard_output_fd() && fcntl(n->fd, F_GETFD) >= 0))
         return OK;
     (void)fail(err, ERR_USAGE, "%s: descriptor %d is not open", n->by, n->fd);
-    err_hint(err, "open it where bulla is started, for example by %d<FILE", n->fd);
-    return FAIL;
+    return fail_hint(err, "open it where bulla is started, for example by %d<FILE", n->fd);
 }
 
 /* A warning within what was sealed or opened would make it another, and the status would not tell.
@@ -192,9 +190,8 @@ static struct result check_messages(struct err *err)
     (void)fail(err, ERR_USAGE,
                "the result and the messages would go to one file, and mix: standard output and "
                "standard error are the same");
-    err_hint(err,
-             "send standard error elsewhere, for example with 2>LOG; or name the result with -o");
-    return FAIL;
+    return fail_hint(
+        err, "send standard error elsewhere, for example with 2>LOG; or name the result with -o");
 }
 
 struct result descriptors_check(const struct verb *verb, const struct options *o, struct err *err)
@@ -212,7 +209,7 @@ struct result descriptors_check(const struct verb *verb, const struct options *o
     add(&u, to_output ? "the result" : "what is printed", STDOUT_FILENO, NULL);
     add(&u, "messages", STDERR_FILENO, NULL);
     if (u.no_memory)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     for (size_t i = 0; i < u.count; i++) {
         if (!check_open(&u.items[i], err).ok)
             return FAIL;

@@ -63,7 +63,7 @@ static struct result read_command(struct encrypt *e, struct err *err)
     if (asprintf(&e->name, "command '%s'", o->from_command) < 0)
         e->name = NULL;
     if (e->script == NULL || e->name == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     memcpy(e->argv, (const char *[]){"/bin/sh", "-c", e->script, NULL}, sizeof e->argv);
     e->command = (struct command){.argv = e->argv, .name = e->name, .failure = ERR_FAILED};
     return OK;
@@ -224,8 +224,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
 
     if (item->target == NULL && item->result == NULL && isatty(standard_output_fd())) {
         (void)fail(err, ERR_USAGE, "sealed data is not written to a terminal");
-        err_hint(err, "-o names a file; > or | sends standard output elsewhere");
-        return FAIL;
+        return fail_hint(err, "-o names a file; > or | sends standard output elsewhere");
     }
     if (!choose(e, item, &options, err).ok || !seal(e, item, &options, &at, &report, err).ok)
         return FAIL;

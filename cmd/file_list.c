@@ -51,8 +51,7 @@ static struct result next_name(FILE *file, const char *path, int end, char name[
     while ((c = getc(file)) != EOF && c != end) {
         if (c == '\0') {
             (void)fail(err, ERR_USAGE, "a name in '%s' has a zero byte in it", path);
-            err_hint(err, "with -0, zero bytes end the names");
-            return FAIL;
+            return fail_hint(err, "with -0, zero bytes end the names");
         }
         if (size == LISTED_MAX)
             return fail(err, ERR_USAGE, "a name in '%s' is longer than %d bytes", path, LISTED_MAX);

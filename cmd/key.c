@@ -65,7 +65,7 @@ int key_run(struct result (*run)(const struct options *o, struct err *err), cons
 {
     struct err err = {0};
 
-    return run(o, &err).ok ? ERR_NONE : key_failed(o->operands.items[0], &err);
+    return err_checked(run(o, &err), &err).ok ? ERR_NONE : key_failed(o->operands.items[0], &err);
 }
 
 void key_tell(const struct options *o, const struct key_target *t, const struct key_info *info)

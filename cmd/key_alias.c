@@ -51,7 +51,7 @@ static struct result resolve_descriptor(const char *given, const char *number, c
         return fail(err, ERR_USAGE, "key '%s': no descriptor number follows '" FD "'", given);
     if (asprintf(reference, "/dev/fd/%s", number) >= 0)
         return OK;
-    return fail(err, ERR_FAILED, "out of memory");
+    return fail_memory(err);
 }
 
 /* Nothing in a name leads out of the directory. */
@@ -71,18 +71,16 @@ static struct result resolve_credential(const char *given, const char *name, cha
     if (!is_file_name(name)) {
         (void)fail(err, ERR_USAGE, "key '%s': no name of a credential follows '" CREDENTIAL "'",
                    given);
-        err_hint(err, "a credential has no directory; a path to a keyring needs no scheme");
-        return FAIL;
+        return fail_hint(err, "a credential has no directory; a path to a keyring needs no scheme");
     }
     if (directory == NULL) {
         (void)fail(err, ERR_USAGE, "key '%s': there are no credentials: " CREDENTIALS " is not set",
                    given);
-        err_hint(err, "systemd sets it for a unit that has LoadCredential=NAME:PATH");
-        return FAIL;
+        return fail_hint(err, "systemd sets it for a unit that has LoadCredential=NAME:PATH");
     }
     if (asprintf(reference, FILE_SCHEME "%s/%s", directory, name) >= 0)
         return OK;
-    return fail(err, ERR_FAILED, "out of memory");
+    return fail_memory(err);
 }
 
 struct result key_alias_resolve(const char *given, char **reference, struct err *err)
@@ -95,7 +93,7 @@ struct result key_alias_resolve(const char *given, char **reference, struct err 
     if (name != NULL && !resolve_credential(given, name, &made, err).ok)
         return FAIL;
     if (made == NULL && (made = strdup(given)) == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     *reference = made;
     return OK;
 }

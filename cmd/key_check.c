@@ -45,7 +45,7 @@ static struct result check_one(const char *given, const struct options *o, json_
     struct check c;
 
     if (o->json && json == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     common_env(&s.env, o);
     if (!session_open(&s, NULL, 0, err).ok || !common_keyset(&keys, &s.env, &one, err).ok)
         return FAIL;

@@ -47,8 +47,7 @@ static struct result check_needed(const struct options *o, struct key_target *t,
     char *shown STRING_CLEANUP = redact_reference(t->reference);
     (void)fail(err, ERR_POLICY, "%" PRIu64 " file%s still need%s %s", needed,
                needed == 1 ? "" : "s", needed == 1 ? "s" : "", shown != NULL ? shown : "it");
-    err_hint(err, "'bulla rewrap' moves them to another version or key");
-    return FAIL;
+    return fail_hint(err, "'bulla rewrap' moves them to another version or key");
 }
 
 static struct result destroy(const struct options *o, struct err *err)

@@ -43,8 +43,8 @@ struct result key_source_find(struct key_source *from, const struct options *o, 
 struct result key_source_none(struct err *err)
 {
     (void)fail(err, ERR_USAGE, "no key is given");
-    err_hint(err, "-k KEY, BULLA_KEY or bulla.conf(5) names one; 'bulla key new PATH' makes one");
-    return FAIL;
+    return fail_hint(
+        err, "-k KEY, BULLA_KEY or bulla.conf(5) names one; 'bulla key new PATH' makes one");
 }
 
 /* struct visit: whom to tell of the keys of a choice. */

@@ -18,13 +18,11 @@ struct result objects_fit(const struct batch *b, const char *operand, struct err
 
     if (!b->takes_objects) {
         (void)fail(err, ERR_USAGE, "plaintext is not read from a bucket, as from '%s'", operand);
-        err_hint(err, "pipe it: aws s3 cp %s - | bulla encrypt -k KEY -o OUT", operand);
-        return FAIL;
+        return fail_hint(err, "pipe it: aws s3 cp %s - | bulla encrypt -k KEY -o OUT", operand);
     }
     if (b->take != NULL && o->output == NULL) {
         (void)fail(err, ERR_USAGE, "-o does not say where the plaintext of '%s' goes", operand);
-        err_hint(err, "-o names a file or a directory, or - for standard output");
-        return FAIL;
+        return fail_hint(err, "-o names a file or a directory, or - for standard output");
     }
     return OK;
 }
@@ -33,8 +31,7 @@ struct result objects_fit(const struct batch *b, const char *operand, struct err
 static struct result plaintext_refused(const char *out, struct err *err)
 {
     (void)fail(err, ERR_USAGE, "plaintext is not put into a bucket, as into '%s'", out);
-    err_hint(err, "-o names a file, or - for a pipe, as to 'aws s3 cp - %s'", out);
-    return FAIL;
+    return fail_hint(err, "-o names a file, or - for a pipe, as to 'aws s3 cp - %s'", out);
 }
 
 struct result objects_fit_output(const struct batch *b, bool many, struct err *err)
@@ -46,8 +43,7 @@ struct result objects_fit_output(const struct batch *b, bool many, struct err *e
         return plaintext_refused(out, err);
     if (many && out[strlen(out) - 1] != '/') {
         (void)fail(err, ERR_USAGE, "several files need a prefix for -o, which ends in a slash");
-        err_hint(err, "-o %s/", out);
-        return FAIL;
+        return fail_hint(err, "-o %s/", out);
     }
     if (many && o->force)
         return fail(err, ERR_USAGE, "--force does not go with several files and a prefix for -o");
@@ -70,7 +66,7 @@ struct result result_object(const struct batch *b, const struct object *out, con
     bool prefix = out->key[0] == '\0' || out->key[strlen(out->key) - 1] == '/';
 
     if (!prefix)
-        return object_in(result, out->storage, out->key, out->path, err);
+        return object_copy(result, out, err);
     if (name == NULL)
         return fail(err, ERR_USAGE, "standard input needs the name of an object for -o, not '%s'",
                     out->path);
@@ -104,7 +100,7 @@ struct result result_place_below(const struct batch *b, const char *name, int di
     char *copy STRING_CLEANUP = strdup(name), *full STRING_CLEANUP = NULL, *rest = copy, *part;
 
     if (copy == NULL || at < 0)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     while ((part = strsep(&rest, "/")) != NULL) {
         if (!is_plain(part, strlen(part)))
             return fail(err, ERR_POLICY, "the name '%s' cannot be that of a file", name);
@@ -117,7 +113,7 @@ struct result result_place_below(const struct batch *b, const char *name, int di
     if (asprintf(&full, "%s%s%.*s", path, slash != NULL ? "/" : "",
                  slash != NULL ? (int)(slash - name) : 0, name) < 0) {
         full = NULL;
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     return result_place_in(b, slash != NULL ? slash + 1 : name, at, full, strlen(full), target,
                            err);

@@ -49,6 +49,5 @@ struct result object_rows_wish(struct object_wish *wish, const struct options *o
     if (objects || !any)
         return OK;
     (void)fail(err, ERR_USAGE, "the options of objects need an object for -o");
-    err_hint(err, "-o s3://BUCKET/KEY");
-    return FAIL;
+    return fail_hint(err, "-o s3://BUCKET/KEY");
 }

@@ -13,13 +13,14 @@
 struct held {
     char *key;
     struct object_look look;
-    bool envelope;
+    bool envelope, old, marker;
 };
 
 struct walk {
     const struct object_visitor *visitor;
     struct held held[HELD_MAX];
     size_t count;
+    bool versions; /* are walked */
     bool stopped, failed;
 };
 
@@ -27,7 +28,8 @@ static void let_go(struct walk *w, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         struct held *h = &w->held[i];
-        const struct object_entry entry = {h->key, h->look};
+        const struct object_entry entry = {
+            .key = h->key, .look = h->look, .old = h->old, .marker = h->marker};
         w->stopped = w->stopped || !w->visitor->object(w->visitor->arg, &entry, h->envelope);
         string_free(&h->key);
     }
@@ -57,7 +59,8 @@ static bool hold(struct walk *w, const struct object_entry *e)
 {
     if (w->count == HELD_MAX)
         let_go(w, 1);
-    w->held[w->count] = (struct held){strdup(e->key), e->look, false};
+    w->held[w->count] =
+        (struct held){.key = strdup(e->key), .look = e->look, .old = e->old, .marker = e->marker};
     w->failed = w->held[w->count].key == NULL;
     w->count += !w->failed;
     return !w->failed;
@@ -66,14 +69,14 @@ static bool hold(struct walk *w, const struct object_entry *e)
 /* Whether it is the envelope of one that is held. */
 static bool completes(struct walk *w, const char *key)
 {
+    bool found = false;
+
     for (size_t i = 0; i < w->count; i++) {
         size_t size = strlen(w->held[i].key);
-        if (strncmp(key, w->held[i].key, size) == 0 && strcmp(key + size, ENVELOPE_SUFFIX) == 0) {
-            w->held[i].envelope = true;
-            return true;
-        }
+        if (strncmp(key, w->held[i].key, size) == 0 && strcmp(key + size, ENVELOPE_SUFFIX) == 0)
+            w->held[i].envelope = found = true;
     }
-    return false;
+    return found;
 }
 
 static bool on_entry(void *arg, const struct object_entry *e)
@@ -85,25 +88,38 @@ static bool on_entry(void *arg, const struct object_entry *e)
         return true;
     bool envelope = completes(w, e->key);
     let_go_before(w, e->key);
-    if (!envelope)
+    if (!envelope || w->versions)
         (void)hold(w, e);
     return !w->stopped && !w->failed && !stream_interrupted();
 }
 
-struct result object_walk(const struct object *o, const struct object_visitor *visitor,
-                          struct err *err)
+static struct result walk(const struct object *o, enum object_list what,
+                          const struct object_visitor *visitor, struct err *err)
 {
     struct walk *w = calloc(1, sizeof *w);
 
     if (w == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     w->visitor = visitor;
-    struct result r = o->storage->ops->list(o, on_entry, w, err);
+    w->versions = what == LIST_VERSIONS;
+    struct result r = o->storage->ops->list(o, what, on_entry, w, err);
     if (r.ok && w->failed)
-        r = fail(err, ERR_FAILED, "out of memory");
+        r = fail_memory(err);
     if (!r.ok)
         w->stopped = true;
     let_go(w, w->count);
     free(w);
     return r;
+}
+
+struct result object_walk(const struct object *o, const struct object_visitor *visitor,
+                          struct err *err)
+{
+    return walk(o, LIST_OBJECTS, visitor, err);
+}
+
+struct result object_walk_versions(const struct object *o, const struct object_visitor *visitor,
+                                   struct err *err)
+{
+    return walk(o, LIST_VERSIONS, visitor, err);
 }

@@ -15,4 +15,9 @@ struct object_visitor {
  * that a console makes to show a folder are left out. */
 FALLIBLE object_walk(const struct object *o, const struct object_visitor *visitor, struct err *err);
 
+/* object_walk_versions visits what these objects were before, and the marks that one was removed;
+ * envelopes by themselves too: envelope is true of what had one at any time. */
+FALLIBLE object_walk_versions(const struct object *o, const struct object_visitor *visitor,
+                              struct err *err);
+
 #endif

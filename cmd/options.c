@@ -18,7 +18,7 @@ static struct result list_add(struct list *l, const char *item, struct err *err)
     const char **grown = reallocarray(l->items, l->count + 1, sizeof *grown);
 
     if (grown == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     l->items = grown;
     l->items[l->count++] = item;
     return OK;
@@ -469,8 +469,7 @@ void options_follow(struct options_state *at, const char *const *words, size_t c
 static struct result fail_no_verb(struct err *err)
 {
     (void)fail(err, ERR_USAGE, "no verb");
-    err_hint(err, "'bulla help' shows the verbs");
-    return FAIL;
+    return fail_hint(err, "'bulla help' shows the verbs");
 }
 
 struct result options_parse(struct options *o, const struct verb **verb, int argc, char **argv,

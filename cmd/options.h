@@ -48,7 +48,7 @@ struct options {
     bool allow_empty, allow_wider;
     bool detach, dry_run, follow, force, help, json, no_condition, null, one_file_system,
         passphrase, preserve_times, quiet, recursive, remove, remove_source, requester_pays,
-        same_owner, share_branch, verbose;
+        same_owner, share_branch, verbose, versions;
 };
 
 /* Where a row sets a field of struct options. */

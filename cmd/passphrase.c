@@ -175,8 +175,7 @@ static struct result from_terminal(const char *what, enum wanted wanted, struct 
     if (tty < 0) {
         (void)fail(err, wanted == WANT_PIN_TYPED ? ERR_POLICY : ERR_USAGE,
                    "there is no terminal to ask for the %s", what);
-        err_hint(err, "%s", sources[wanted].hint);
-        return FAIL;
+        return fail_hint(err, "%s", sources[wanted].hint);
     }
     text_escape(shown, sizeof shown, what, strlen(what));
     if (!prompt(tty, sources[wanted].noun, shown, "", &first, err).ok)
@@ -187,7 +186,7 @@ static struct result from_terminal(const char *what, enum wanted wanted, struct 
         if (first.size != second.size || sodium_memcmp(first.bytes, second.bytes, first.size) != 0)
             return fail(err, ERR_FAILED, "the two are not the same");
     }
-    *out = secret_take(&first);
+    *out = TAKE(first);
     return OK;
 }
 
@@ -228,7 +227,7 @@ static struct result find(const struct options *o, const char *what, enum wanted
     }
     if (file == NULL || file[0] == '\0') {
         if (!credential_path(s, &path))
-            return fail(err, ERR_FAILED, "out of memory");
+            return fail_memory(err);
         file = path != NULL && access(path, F_OK) == 0 ? path : NULL;
     }
     if (file == NULL)
@@ -251,8 +250,7 @@ static struct result check_new(const struct secret *s, const char *what, struct 
 
     if (odd != NULL) {
         (void)fail(err, ERR_USAGE, "%s: it %s", what, odd);
-        err_hint(err, "a passphrase file has one line, as echo writes it");
-        return FAIL;
+        return fail_hint(err, "a passphrase file has one line, as echo writes it");
     }
     if (is_blank(s->bytes[0]) || is_blank(s->bytes[s->size - 1])) {
         snprintf(text, sizeof text, "%s: it begins or ends with a blank, which is part of it",
@@ -270,7 +268,7 @@ static struct result find_checked(const struct options *o, const char *what, enu
     if (!find(o, what, wanted, &found, err).ok ||
         (wanted == WANT_NEW_PASSPHRASE && !check_new(&found, what, err).ok))
         return FAIL;
-    *out = secret_take(&found);
+    *out = TAKE(found);
     return OK;
 }
 

@@ -11,20 +11,18 @@ struct result result_name(const struct batch *b, const char *name, char **out, s
     if (b->add != NULL) {
         if (text_ends_with(name, b->add)) {
             (void)fail(err, ERR_USAGE, "'%s' ends in %s already", name, b->add);
-            err_hint(err, "-o names the output, if it is to be sealed once more");
-            return FAIL;
+            return fail_hint(err, "-o names the output, if it is to be sealed once more");
         }
         if (asprintf(out, "%s%s", name, b->add) < 0)
             *out = NULL;
     } else {
         if (!text_ends_with(name, b->take)) {
             (void)fail(err, ERR_USAGE, "'%s' does not end in %s", name, b->take);
-            err_hint(err, "-o names the output");
-            return FAIL;
+            return fail_hint(err, "-o names the output");
         }
         *out = strndup(name, strlen(name) - strlen(b->take));
     }
-    return *out != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
+    return *out != NULL ? OK : fail_memory(err);
 }
 
 struct result result_place_in(const struct batch *b, const char *source_name, int dir,
@@ -37,7 +35,7 @@ struct result result_place_in(const struct batch *b, const char *source_name, in
         return FAIL;
     if (folder == NULL ? asprintf(&path, "%s", name) < 0
                        : asprintf(&path, "%.*s/%s", (int)size, folder, name) < 0)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (!place_in(target, dir, name, path, err).ok)
         return FAIL;
     return common_name_fits(target, "run it alone, and give a shorter name with -o", err);

@@ -85,8 +85,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     /* In a walk a file of other keys is skipped; one that was named should have been ours. */
     if (outcome == REWRAP_OTHER && item->follow) {
         (void)fail(err, ERR_NO_KEY, "'%s': none of the given keys opens it", item->name);
-        err_hint(err, "'bulla inspect' shows the keys it was sealed to");
-        return FAIL;
+        return fail_hint(err, "'bulla inspect' shows the keys it was sealed to");
     }
     count(r, &report);
     if (report.exported)
@@ -141,6 +140,7 @@ static int run(struct run *r)
                           .each = each,
                           .arg = r,
                           .parallel = true,
+                          .objects_at_once = OBJECTS_AT_ONCE,
                           .done = "seen",
                           .takes_objects = true,
                           .crypto = r->session.crypto,

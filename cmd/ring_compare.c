@@ -29,11 +29,11 @@ struct result ring_compare_ring(struct ring_compare *a, const char *reference, s
     char **grown = reallocarray(a->rings, a->ring_count + 1, sizeof *grown);
 
     if (grown == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     a->rings = grown;
     a->rings[a->ring_count] = strdup(reference);
     if (a->rings[a->ring_count] == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     a->ring_count++;
     return OK;
 }
@@ -221,7 +221,7 @@ int ring_compare_tell(struct ring_compare *a, bool json)
     struct err err;
 
     if (a->full) {
-        (void)fail(&err, ERR_FAILED, "out of memory");
+        (void)fail_memory(&err);
         return terminal_error(&err);
     }
     if (a->ring_count < 2 || a->count == 0)

@@ -37,14 +37,14 @@ struct result seal_keys_path(const char *path, char **real, struct err *err)
     if (*real != NULL)
         return OK;
     if (copy == NULL || other == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     char *directory STRING_CLEANUP = realpath(dirname(copy), NULL);
     if (directory == NULL)
         return fail_input(err, "cannot find the directory of '%s'", path);
     if (asprintf(real, "%s/%s", strcmp(directory, "/") == 0 ? "" : directory, basename(other)) >= 0)
         return OK;
     *real = NULL;
-    return fail(err, ERR_FAILED, "out of memory");
+    return fail_memory(err);
 }
 
 static void free_one(struct seal_keys *k)
@@ -77,7 +77,7 @@ static struct result keys_of(struct seal_choices *c, const struct config_choice 
     if (k == NULL) {
         k = calloc(1, sizeof *k);
         if (k == NULL)
-            return fail(err, ERR_FAILED, "out of memory");
+            return fail_memory(err);
         *k = (struct seal_keys){.choice = choice, .next = c->first};
         c->first = k;
         (void)!open_keys(c, k, &k->err).ok;
@@ -95,8 +95,7 @@ static struct result none_for(const char *path, struct err *err)
         return key_source_none(err);
     (void)fail(err, ERR_USAGE, "no key is given for '%s', and no rule of bulla.conf is for it",
                path);
-    err_hint(err, "-k KEY names one; 'bulla config check' shows what a path gets");
-    return FAIL;
+    return fail_hint(err, "-k KEY names one; 'bulla config check' shows what a path gets");
 }
 
 static struct result find(struct seal_choices *c, const char *path, const struct seal_keys **out,

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cmd/batch.h"
 #include "cmd/common.h"
+#include "cmd/needs.h"
 #include "cmd/object_rows.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
@@ -28,25 +29,17 @@ struct tally {
     uint64_t files, alone; /* files with a slot of it, and of those the ones with no other slot */
 };
 
-/* struct need: a key of --needs, and the number of files that it opens and that no key opens but
- * those of --needs. */
-struct need {
-    struct master_key *key;
-    const char *reference;
-    uint64_t files;
-};
-
 struct run {
     const struct options *options;
     void *tallies;         /* a tree (tsearch(3)) of them, by what they are of */
     size_t held;           /* bytes that they take */
     uint64_t files, alone; /* files in all, and those that depend on a single key */
 
-    struct need *needs; /* of --needs; borrowed */
-    size_t need_count;
-    bool names;            /* the files that need one are listed */
-    bool versioned;        /* a bucket keeps what was replaced */
-    struct session *opens; /* lets the keys open files; NULL: only what slots say counts */
+    struct needs needs;   /* of --needs */
+    bool names;           /* the files that need one are listed */
+    uint64_t old;         /* of the files: versions that a bucket keeps of what was replaced */
+    uint64_t markers;     /* objects that were removed, of which it keeps versions */
+    pthread_mutex_t lock; /* for all of these, and what is printed */
 };
 
 static int by_what(const void *a, const void *b)
@@ -73,8 +66,7 @@ static struct result add_tally(struct run *r, struct tally **out, const char *wh
 
     if (r->held + size > HELD_MAX) {
         (void)fail(err, ERR_FAILED, "'%s': too many different keys to count them all", path);
-        err_hint(err, "--shard takes a part of the files at a time");
-        return FAIL;
+        return fail_hint(err, "--shard takes a part of the files at a time");
     }
     struct tally *made = calloc(1, sizeof *made);
     if (made != NULL)
@@ -82,7 +74,7 @@ static struct result add_tally(struct run *r, struct tally **out, const char *wh
     if (made == NULL || made->what == NULL || made->oldest == NULL ||
         tsearch(made, &r->tallies, by_what) == NULL) {
         tally_free(made);
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     r->held += size;
     *out = made;
@@ -113,7 +105,7 @@ static struct result count_slot(struct run *r, const struct slot *slot, const st
     if (!find_tally(r, &t, what, path, e->core.created, err).ok)
         return FAIL;
     if (e->core.created < t->time && (older = strdup(path)) == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     t->files++;
     t->alone += e->slot_count == 1;
     if (older == NULL)
@@ -125,111 +117,16 @@ static struct result count_slot(struct run *r, const struct slot *slot, const st
     return OK;
 }
 
-/* If the two copies of a file differ, the later of these counts. */
-enum needed { NEEDED_NOT, NEEDED_UNCLEAR, NEEDED };
-
-/* The master key alone in a set. */
-static struct keyset only(struct need *need)
-{
-    return (struct keyset){&need->key, 1};
-}
-
-/* Whether a slot is of any key of --needs. All of them may go, so none is another way in. */
-static bool may_go(const struct run *r, const struct slot *slot)
-{
-    bool may = false;
-
-    for (size_t i = 0; i < r->need_count; i++) {
-        const struct keyset key = only(&r->needs[i]);
-        may = may || keyset_matches(&key, slot);
-    }
-    return may;
-}
-
-/* What the slots say: whether an envelope with a slot of the key has no other way in. A slot that
- * is not understood may be one or not: if there is no other, the answer is unclear. */
-static enum needed said(const struct run *r, const struct envelope *e)
-{
-    size_t gone = 0, unknown = 0;
-
-    for (size_t i = 0; i < e->slot_count; i++) {
-        gone += may_go(r, &e->slots[i]);
-        unknown += !slot_understood(&e->slots[i]);
-    }
-    if (gone + unknown < e->slot_count)
-        return NEEDED_NOT;
-    return unknown > 0 ? NEEDED_UNCLEAR : NEEDED;
-}
-
-/* Whether an envelope truly has another way in: anybody can put a slot there. The key itself shows
- * it, because it checks the tag; slots that a key store can move are not under the tag. */
-static bool is_vouched_for(struct session *s, struct need *need, const struct envelope *e)
-{
-    const struct keyset key = only(need);
-    struct branch_opened o BRANCH_OPENED_CLEANUP = {0};
-    struct err ignored = {0};
-
-    if (!branch_open(&s->table, s->crypto, &key, e, &o, &ignored).ok || !o.tag_fits)
-        return false;
-    for (size_t i = 0; i < e->slot_count; i++)
-        if (!keyset_matches(&key, &e->slots[i]) && slot_understood(&e->slots[i]) &&
-            !slot_moves(&e->slots[i]))
-            return true;
-    return false;
-}
-
-/* Whether an envelope has a slot of the key itself, and not only of what is dead already. */
-static bool has_slot(const struct envelope *e, const struct master_key *key)
-{
-    bool has = false;
-
-    for (size_t i = 0; i < e->slot_count; i++) {
-        enum slot_match match = key->ops->match(key, &e->slots[i]);
-        has = has || (match != SLOT_OTHER && match != SLOT_DEAD);
-    }
-    return has;
-}
-
-static enum needed needs_of(struct run *r, struct need *need, const struct envelope *e)
-{
-    if (!has_slot(e, need->key))
-        return NEEDED_NOT;
-    enum needed needed = said(r, e);
-    return needed == NEEDED_NOT && r->opens != NULL && !is_vouched_for(r->opens, need, e)
-               ? NEEDED_UNCLEAR
-               : needed;
-}
-
-/* Looks at both copies: the one that does not count now may be the only one that is left later. */
-static enum needed needs(struct run *r, struct need *need, const struct sealed *f)
-{
-    enum needed needed = needs_of(r, need, &f->envelope), other = NEEDED_NOT;
-
-    if (f->other.slots != NULL)
-        other = needs_of(r, need, &f->other);
-    return needed > other ? needed : other;
-}
-
 static void show_needed(const struct run *r, const struct need *need, const struct item *item)
 {
     if (r->options->json || !r->names)
         return;
     terminal_show(item->name, strlen(item->name));
-    if (r->need_count > 1) {
+    if (r->needs.count > 1) {
         terminal_print("\t");
         terminal_reference(need->reference);
     }
     terminal_print("\n");
-}
-
-static struct result unclear(const struct need *need, const struct item *item, struct err *err)
-{
-    char *shown STRING_CLEANUP = redact_reference(need->reference);
-
-    (void)fail(err, ERR_PARTIAL, "'%s': nothing shows that it opens without %s", item->name,
-               shown != NULL ? shown : "that key");
-    err_hint(err, "'bulla rewrap' gives it slots that can be believed");
-    return FAIL;
 }
 
 /* Counts a file for each key that it needs; json may be NULL. */
@@ -239,14 +136,14 @@ static struct result count_needs(struct run *r, const struct sealed *f, const st
     json_t *list = json != NULL ? json_array() : NULL;
     struct result done = OK;
 
-    for (size_t i = 0; i < r->need_count; i++) {
-        struct need *need = &r->needs[i];
-        const struct keyset key = only(need);
-        enum needed needed = needs(r, need, f);
+    for (size_t i = 0; i < r->needs.count; i++) {
+        struct need *need = &r->needs.list[i];
+        const struct keyset key = {&need->key, 1};
+        enum needed needed = needs_find(&r->needs, need, f);
         if (needed == NEEDED_UNCLEAR)
-            done = unclear(need, item, err);
+            done = needs_unclear(need, item->name, err);
         if (!keyset_check_age(&key, f->envelope.slots, f->envelope.slot_count, err).ok) {
-            err_context(err, "'%s'", item->name);
+            err_file(err, item->name);
             done = FAIL;
         } else if (needed == NEEDED) {
             need->files++;
@@ -272,49 +169,79 @@ static void put_keys(json_t *json, const struct envelope *e)
     terminal_put(json, "keys", keys);
 }
 
+static struct result count(struct run *r, const struct sealed *f, const struct item *item,
+                           json_t *json, struct err *err)
+{
+    const struct envelope *e = &f->envelope;
+
+    r->files++;
+    r->old += item->old;
+    r->alone += e->slot_count == 1;
+    if (json != NULL)
+        put_keys(json, e);
+    if (r->needs.count > 0)
+        return count_needs(r, f, item, json, err);
+    for (size_t i = 0; i < e->slot_count; i++)
+        if (!count_slot(r, &e->slots[i], f, item->name, err).ok)
+            return FAIL;
+    return OK;
+}
+
+/* A body that was replaced has no envelope of its own: the versions of that count themselves. */
+static bool is_old_body(const struct item *item, const struct err *err)
+{
+    return item->old && item->envelope && (err->class == ERR_DAMAGED || err->class == ERR_FOREIGN);
+}
+
 /* *separate is true if it is an envelope beside it that counts. */
 static struct result look(struct run *r, const struct item *item, json_t *json, bool *separate,
                           struct err *err)
 {
     struct sealed f SEALED_CLEANUP = {0};
     struct sealed_place from = {
-        .body = item->source, .object = item->object, .follow = item->follow};
+        .body = item->source, .object = item->object, .follow = item->follow, .alone = item->old};
     struct session no_keys = {.env.warn = terminal_warn};
 
     if (item->name == NULL)
         return fail(err, ERR_USAGE, "name a FILE, or a directory with --recursive");
-    /* If a copy is not understood, it is not known which keys that copy needs. */
-    if (!sealed_open(&f, &no_keys, &from, err).ok || !in_place_check(&f.health, item->name, err).ok)
-        return FAIL;
-    const struct envelope *e = &f.envelope;
-    *separate = f.separate;
-    r->versioned = r->versioned || (f.remote != NULL && object_source_look(f.remote)->versioned);
-    r->files++;
-    r->alone += e->slot_count == 1;
-    if (json != NULL)
-        put_keys(json, e);
-    if (r->need_count > 0)
-        return count_needs(r, &f, item, json, err);
-    for (size_t i = 0; i < e->slot_count; i++)
-        if (!count_slot(r, &e->slots[i], &f, item->name, err).ok)
+    if (!sealed_open(&f, &no_keys, &from, err).ok) {
+        if (!is_old_body(item, err))
             return FAIL;
-    return OK;
+        *err = (struct err){0};
+        return OK;
+    }
+    /* If a copy is not understood, it is not known which keys that copy needs. */
+    if (!in_place_check(&f.health, item->name, err).ok)
+        return FAIL;
+    *separate = f.separate;
+    pthread_mutex_lock(&r->lock);
+    struct result counted = count(r, &f, item, json, err);
+    pthread_mutex_unlock(&r->lock);
+    return counted;
 }
 
 /* An envelope that was exported beside an object which has its own counts like a file. */
 static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)
 {
     struct object beside OBJECT_CLEANUP = {0};
-    bool separate;
+    bool separate = false;
 
     if (!look(arg, item, json, &separate, err).ok)
         return FAIL;
-    if (!item->envelope || separate)
+    if (!item->envelope || item->old || separate)
         return OK;
     if (!object_beside(&beside, item->object, ENVELOPE_SUFFIX, err).ok)
         return FAIL;
     const struct item exported = {.object = &beside, .name = beside.path};
     return look(arg, &exported, NULL, &separate, err);
+}
+
+static void on_marker(void *arg, const char *path, bool old)
+{
+    struct run *r = arg;
+
+    (void)path;
+    r->markers += !old;
 }
 
 static const char *plural(uint64_t count)
@@ -360,8 +287,8 @@ static bool any_needed(const struct run *r)
 {
     uint64_t files = 0;
 
-    for (size_t i = 0; i < r->need_count; i++)
-        files += r->needs[i].files;
+    for (size_t i = 0; i < r->needs.count; i++)
+        files += r->needs.list[i].files;
     return files > 0;
 }
 
@@ -372,6 +299,10 @@ static int scan(struct run *r, const struct options *o)
                           .arg = r,
                           .done = "read",
                           .takes_objects = true,
+                          .objects_at_once = OBJECTS_AT_ONCE,
+                          .versions =
+                              r->needs.count > 0 || o->versions ? VERSIONS_ALL : VERSIONS_NOW,
+                          .marker = on_marker,
                           .only = SEALED_SUFFIX,
                           .looks = 1u << RECOGNIZED_SEALED | 1u << RECOGNIZED_BODY |
                                    1u << RECOGNIZED_EXPORTED | 1u << RECOGNIZED_ALONE,
@@ -381,20 +312,15 @@ static int scan(struct run *r, const struct options *o)
     return batch_run(&batch);
 }
 
-/* What a bucket keeps of objects that were replaced still opens with the keys of then. */
-static int count_versions(const struct run *r, int status)
+/* Where objects are no longer seen, but kept. */
+static void tell_versions(const struct run *r)
 {
-    struct err err = {0};
-
-    if (!r->versioned || r->need_count == 0)
-        return status;
-    (void)fail(&err, ERR_PARTIAL,
-               "a bucket keeps old versions of objects, which were not looked at");
-    err_hint(&err,
-             "delete what was replaced, or let a lifecycle rule do it; until then it may need "
-             "the key");
-    int told = terminal_error(&err);
-    return status == ERR_NONE ? told : status;
+    if (r->old > 0)
+        terminal_note("%" PRIu64 " of these are old versions that a bucket keeps", r->old);
+    if (r->markers > 0)
+        terminal_note("%" PRIu64 " object%s removed there by a delete marker, which keeps what was "
+                      "before",
+                      r->markers, r->markers == 1 ? " was" : "s were");
 }
 
 /* The answer for one key. "No file needs it" is an answer only if all were looked at. */
@@ -416,31 +342,16 @@ static void show_need(const struct run *r, const struct need *need, bool all)
 static void run_end(struct run *r)
 {
     tdestroy(r->tallies, tally_free);
-    free(r->needs);
+    needs_free(&r->needs);
 }
 
 #define RUN_CLEANUP __attribute__((cleanup(run_end)))
 
-static struct result take_needs(struct run *r, const struct keyset *keys, const struct options *o,
-                                struct err *err)
-{
-    if (!keyset_locate(keys, false, err).ok)
-        return FAIL;
-    r->needs = calloc(keys->count, sizeof *r->needs);
-    if (r->needs == NULL && keys->count > 0)
-        return fail(err, ERR_FAILED, "out of memory");
-    for (; r->need_count < keys->count; r->need_count++)
-        r->needs[r->need_count] =
-            (struct need){keys->keys[r->need_count], o->needs.items[r->need_count], 0};
-    r->names = true;
-    return OK;
-}
-
 static void show_all(const struct run *r, bool all)
 {
-    for (size_t i = 0; i < r->need_count; i++)
-        show_need(r, &r->needs[i], all);
-    if (r->need_count > 0)
+    for (size_t i = 0; i < r->needs.count; i++)
+        show_need(r, &r->needs.list[i], all);
+    if (r->needs.count > 0)
         return;
     if (r->options->json)
         twalk(r->tallies, show_one_json);
@@ -452,26 +363,26 @@ static int show_status(const struct options *o)
 {
     struct session s SESSION_CLEANUP = {0};
     struct keyset keys KEYSET_CLEANUP = {0};
-    struct run r RUN_CLEANUP = {0};
+    struct run r RUN_CLEANUP = {.names = true, .lock = PTHREAD_MUTEX_INITIALIZER};
     struct err err = {0};
 
     common_env(&s.env, o);
     if (!session_open(&s, NULL, 0, &err).ok || !common_keyset(&keys, &s.env, &o->needs, &err).ok ||
-        !take_needs(&r, &keys, o, &err).ok)
+        !needs_take(&r.needs, &keys, o, &err).ok)
         return terminal_error(&err);
-    int status = count_versions(&r, scan(&r, o));
+    int status = scan(&r, o);
     /* A count of nothing that could be read would look like an answer. */
     if (status != ERR_NONE && r.files == 0)
         return status;
     show_all(&r, status == ERR_NONE);
+    tell_versions(&r);
     return any_needed(&r) && status != ERR_INTERRUPTED ? ERR_POLICY : status;
 }
 
 static const struct row rows[] = {
-    {"needs", 0, "KEY", LIST_OF_TEXT, FIELD(needs),
-     "list the files that only this KEY or KEY:VERSION opens;\n"
-     "if repeated, the files that only these keys open",
-     .use = USE_KEY},
+    {"versions", 0, NULL, FLAG, FIELD(versions),
+     "count old versions of objects too, which a bucket keeps;\n"
+     "--needs always does"},
     {0},
 };
 
@@ -487,8 +398,8 @@ const struct verb verb_status = {
     .run = show_status,
     .operand = USE_READ,
     .rows =
-        (const struct row *const[]){rows, rows_batch, rows_json, rows_one_file_system, rows_follow,
-                                    rows_allow_empty, rows_objects, rows_all, NULL},
+        (const struct row *const[]){rows_needs, rows, rows_batch, rows_json, rows_one_file_system,
+                                    rows_follow, rows_allow_empty, rows_objects, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_pin, NULL},
     .store_uses = STORE_OPENS,
     .examples = "  bulla status --recursive upload\n"
@@ -499,13 +410,13 @@ struct result status_needs(struct session *s, struct master_key *key, const char
                            const struct options *o, uint64_t *needed, struct err *err)
 {
     struct need need = {.key = key, .reference = reference};
-    struct run r = {.needs = &need, .need_count = 1, .opens = s};
+    struct run r = {.needs = {&need, 1, s}, .lock = PTHREAD_MUTEX_INITIALIZER};
     struct options paths = {.operands = o->check,
                             .recursive = true,
                             .follow = o->follow,
                             .one_file_system = o->one_file_system,
                             .allow_empty = o->allow_empty};
-    int status = count_versions(&r, scan(&r, &paths));
+    int status = scan(&r, &paths);
 
     *needed = need.files;
     if (status == ERR_INTERRUPTED)

@@ -249,7 +249,7 @@ static struct result worker_begin(struct worker *w, struct run *r, struct err *e
     *w = (struct worker){.run = r, .open = r->body->open, .seal = r->body->seal};
     w->plain = buffer_pool_take(&r->body->crew->blocks);
     if (w->plain == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     w->sealed = w->plain + BATCH_PLAIN;
     return OK;
 }
@@ -389,14 +389,12 @@ static struct result find_range(struct worker *w, struct err *err)
 
     if (!source_extent(r->body->source, &r->offset, &r->extent)) {
         (void)fail(err, ERR_USAGE, "a part cannot be read from a stream");
-        err_hint(err, "name the sealed file");
-        return FAIL;
+        return fail_hint(err, "name the sealed file");
     }
     if (!prove_size(w, &size, err).ok)
         return FAIL;
     if (range->offset > size)
-        return fail(err, ERR_FAILED, "'%s' has only %" PRIu64 " bytes", r->body->source->name,
-                    size);
+        return fail(err, ERR_FAILED, "it has only %" PRIu64 " bytes", size);
     uint64_t from = range->from_end ? size - range->offset : range->offset;
     uint64_t wanted = size - from < range->length ? size - from : range->length;
     uint64_t first = from / COBBLESTONE_CHUNK_SIZE;

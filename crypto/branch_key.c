@@ -21,8 +21,7 @@ struct result branch_key_derive(struct branch_key *b, const struct crypto *crypt
                      (struct view){info, sizeof info}, made.derived.bytes, DERIVED_SIZE, err)
              .ok)
         return FAIL;
-    *b = made;
-    made = (struct branch_key){0};
+    *b = TAKE(made);
     return OK;
 }
 

@@ -60,8 +60,7 @@ struct result cobblestone_check(struct cobblestone *c, const struct crypto *cryp
                     "the body does not belong to this envelope, or its first "
                     "%d bytes are damaged",
                     COBBLESTONE_PREFIX_SIZE);
-    *c = made;
-    made = (struct cobblestone){0};
+    *c = TAKE(made);
     return OK;
 }
 

@@ -68,7 +68,7 @@ struct result context_add(struct context *context, const char *key, size_t key_s
         return fail(err, ERR_USAGE, "more than %d context pairs", CONTEXT_PAIRS_MAX);
     pairs = realloc(context->pairs, (context->count + 1) * sizeof *pairs);
     if (pairs == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     context->pairs = pairs;
     struct context_pair *fresh = &pairs[context->count];
     copy_text(fresh->key, k);
@@ -101,7 +101,7 @@ struct result context_copy(struct context *out, const struct context *context, s
         return OK;
     out->pairs = malloc(size);
     if (out->pairs == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     memcpy(out->pairs, context->pairs, size);
     out->count = context->count;
     return OK;
@@ -201,7 +201,7 @@ static struct result decode_context(struct context *context, struct wire_reader 
         return fail(err, ERR_DAMAGED, "more than %d context pairs", CONTEXT_PAIRS_MAX);
     context->pairs = count > 0 ? malloc(count * sizeof *context->pairs) : NULL;
     if (count > 0 && context->pairs == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     for (size_t i = 0; i < count; i++) {
         struct context_pair *pair = &context->pairs[i];
         struct view key = wire_get_sized(r), value = wire_get_sized(r);

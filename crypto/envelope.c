@@ -40,7 +40,7 @@ struct result envelope_new(struct envelope *e, const struct core *core, struct e
     struct wire_writer w = wire_writer(encoded, size);
 
     if (encoded == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     core_encode(&w, core);
     *e = (struct envelope){.core = *core, .exponent = REGION_EXPONENT_USUAL, .sequence = 1};
     sha256(e->core_hash, &(struct view){encoded, w.used}, 1);
@@ -67,7 +67,7 @@ static struct result copy_slots(struct envelope *e, const struct slot *slots, si
 {
     e->slots = malloc(count * sizeof *slots);
     if (e->slots == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     memcpy(e->slots, slots, count * sizeof *slots);
     e->slot_count = count;
     return OK;
@@ -137,7 +137,7 @@ struct result envelope_unwrap(const struct envelope *e, const struct crypto *cry
             return fail(err, ERR_NO_KEY, "the branch key does not open the data key");
         return FAIL;
     }
-    *data_key = secret_take(&key);
+    *data_key = TAKE(key);
     return OK;
 }
 
@@ -180,7 +180,7 @@ struct result envelope_tag(const struct envelope *e, const struct branch_key *br
     struct wire_writer w = wire_writer(content, room);
 
     if (content == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     encode_tagged(&w, e, true);
     if (!w.bad)
         hmac_sha256(out, branch_key_tag_key(branch_key), (struct view){content, w.used});
@@ -217,7 +217,7 @@ struct result envelope_encode(const struct envelope *e, uint8_t **copy, struct e
     struct wire_writer w = wire_writer(out, region);
 
     if (out == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     wire_put_bytes(&w, magic, sizeof magic);
     wire_put_u16(&w, FORMAT_VERSION);
     wire_put_u16(&w, (uint16_t)e->exponent);
@@ -254,7 +254,7 @@ static struct result decode_slots(struct envelope *e, size_t count, struct wire_
 {
     e->slots = malloc(count * sizeof *e->slots);
     if (e->slots == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     for (; e->slot_count < count; e->slot_count++)
         if (!slot_decode(&e->slots[e->slot_count], r, err).ok)
             return FAIL;
@@ -336,8 +336,7 @@ static struct result decode_copy(struct envelope *e, const uint8_t *bytes, unsig
         return FAIL;
     if (!all_zero(r.at, r.left))
         return fail(err, ERR_DAMAGED, "the bytes after it are not zero");
-    *e = made;
-    made = (struct envelope){0};
+    *e = TAKE(made);
     return OK;
 }
 
@@ -387,7 +386,7 @@ static struct result read_up_to(struct reading *r, size_t size, struct err *err)
         return OK;
     uint8_t *grown = realloc(r->bytes, size);
     if (grown == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     r->bytes = grown;
     if (!source_read(r->source, r->bytes + r->have, size - r->have, &got, err).ok)
         return FAIL;
@@ -479,12 +478,13 @@ static struct result none_counts(const struct envelope_health *h, const struct s
 {
     for (unsigned i = 0; i < 2; i++)
         if (h->copy[i] == COPY_UNSUPPORTED) {
-            return fail(err, ERR_UNSUPPORTED, "'%s': %s", source->name, h->fault[i]);
+            return fail_named(err, ERR_UNSUPPORTED, "'%s': %s", source->name, h->fault[i]);
         }
     if (!remains)
-        return fail(err, ERR_FOREIGN, "'%s' is not a sealed file", source->name);
-    return fail(err, ERR_DAMAGED, "both copies of the envelope of '%s' are damaged: A: %s; B: %s",
-                source->name, h->fault[0], h->fault[1]);
+        return fail_named(err, ERR_FOREIGN, "'%s' is not a sealed file", source->name);
+    return fail_named(err, ERR_DAMAGED,
+                      "both copies of the envelope of '%s' are damaged: A: %s; B: %s", source->name,
+                      h->fault[0], h->fault[1]);
 }
 
 struct result envelope_read(struct envelope *e, struct envelope *other, struct source *source,

@@ -28,6 +28,6 @@ struct result oaep_unpad(const struct crypto *crypto, bool sha1, const uint8_t *
     ERR_clear_error();
     if (got != KEY_SIZE)
         return fail(err, ERR_DAMAGED, "not authentic");
-    *out = secret_take(&key);
+    *out = TAKE(key);
     return OK;
 }

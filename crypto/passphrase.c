@@ -26,8 +26,7 @@ struct result kdf_derive(const struct kdf_cost *cost, uint32_t allowed_kib,
         cost->memory_kib > KDF_MEMORY_KIB_MAX || cost->passes > KDF_PASSES_MAX) {
         (void)fail(err, ERR_POLICY, "its passphrase costs %u KiB of memory and %u passes",
                    cost->memory_kib, cost->passes);
-        err_hint_option(err, "--max-kdf-mem MIB allows more than %u KiB", allowed_kib);
-        return FAIL;
+        return fail_hint_option(err, "--max-kdf-mem MIB allows more than %u KiB", allowed_kib);
     }
     if (!secret_new(&made, KEY_SIZE, err).ok)
         return FAIL;
@@ -35,6 +34,6 @@ struct result kdf_derive(const struct kdf_cost *cost, uint32_t allowed_kib,
                       cost->salt, cost->passes, (size_t)cost->memory_kib * 1024,
                       crypto_pwhash_ALG_ARGON2ID13) != 0)
         return fail_errno(err, "cannot derive a key with %u KiB of memory", cost->memory_kib);
-    *key = secret_take(&made);
+    *key = TAKE(made);
     return OK;
 }

@@ -47,17 +47,16 @@ struct result crypto_new(struct crypto **out, struct err *err)
 
     openssl_memory_init();
     if (c == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     c->algorithms = calloc(1, sizeof *c->algorithms);
     if (c->algorithms == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     pthread_mutex_init(&c->algorithms->lock, NULL);
     c->algorithms->holders = 1;
     c->lib = OSSL_LIB_CTX_new();
     if (c->lib == NULL)
         return openssl_failed(err, "cannot initialise OpenSSL");
-    *out = c;
-    c = NULL;
+    *out = TAKE(c);
     return OK;
 }
 
@@ -316,7 +315,7 @@ struct result aead_new(struct aead **out, const struct crypto *crypto,
     const struct algorithms *algorithms;
 
     if (a == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (!algorithms_of(crypto, &algorithms, err).ok)
         return FAIL;
     a->ops = &aead_ops[algorithm];
@@ -326,8 +325,7 @@ struct result aead_new(struct aead **out, const struct crypto *crypto,
     } else if (!set_keys(a, algorithms->gcm, key)) {
         return openssl_failed(err, "OpenSSL failed to set a key");
     }
-    *out = a;
-    a = NULL;
+    *out = TAKE(a);
     return OK;
 }
 
@@ -347,7 +345,7 @@ struct result aead_copy(struct aead **out, const struct aead *aead, struct err *
     struct aead *a AEAD_CLEANUP = calloc(1, sizeof *a);
 
     if (a == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     a->ops = aead->ops;
     if (aead->key.bytes != NULL) {
         if (!secret_copy(&a->key, aead->key.bytes, KEY_SIZE, err).ok)
@@ -356,8 +354,7 @@ struct result aead_copy(struct aead **out, const struct aead *aead, struct err *
                !copy_context(&a->open, aead->open, err).ok) {
         return FAIL;
     }
-    *out = a;
-    a = NULL;
+    *out = TAKE(a);
     return OK;
 }
 

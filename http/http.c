@@ -51,7 +51,7 @@ struct result http_new(struct http **out, const char *ca_bundle, const char *ca_
     struct http *h = calloc(1, sizeof *h);
 
     if (h == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (!libcurl_load(&h->curl, err).ok) {
         free(h);
         return FAIL;
@@ -61,7 +61,7 @@ struct result http_new(struct http **out, const char *ca_bundle, const char *ca_
     h->ca_bundle = ca_bundle != NULL ? strdup(ca_bundle) : NULL;
     if (ca_bundle != NULL && h->ca_bundle == NULL) {
         http_free(&h);
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     *out = h;
     return OK;
@@ -153,7 +153,7 @@ static struct result make_room(struct http_answer *a, size_t size, struct err *e
     if (a->body_size > 0)
         memcpy(larger.bytes, a->body.bytes, a->body_size);
     secret_free(&a->body);
-    a->body = secret_take(&larger);
+    a->body = TAKE(larger);
     return OK;
 }
 
@@ -402,11 +402,10 @@ static struct result transport_fault(const struct http *h, const struct transfer
     if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||
         code == CURLE_SSL_ISSUER_ERROR) {
         (void)fail(err, ERR_POLICY, "'%s' is not trusted: %s", url, what);
-        err_hint(err, "%s", h->ca_hint);
-        return FAIL;
+        return fail_hint(err, "%s", h->ca_hint);
     }
     if (code == CURLE_OUT_OF_MEMORY)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     return fail(err, ERR_STORE, "cannot reach '%s': %s", url, what);
 }
 
@@ -439,7 +438,7 @@ static struct result send_by(struct http *h, const struct http_request *r, struc
 
     t->handle = h->curl->easy_init();
     if (t->handle == NULL || !add_headers(h, t, r->headers) || !add_headers(h, t, r->more_headers))
-        (void)fail(err, ERR_FAILED, "out of memory");
+        (void)fail_memory(err);
     else
         sent = perform(h, r, t, kept, err);
     if (t->handle != NULL)
@@ -469,8 +468,7 @@ struct result http_send(struct http *h, const struct http_request *request,
         return FAIL;
     made.body.bytes[made.body_size] = '\0';
     http_answer_free(answer);
-    *answer = made;
-    made = (struct http_answer){0};
+    *answer = TAKE(made);
     return OK;
 }
 
@@ -553,7 +551,7 @@ struct result http_place_of(struct http_place *place, const char *url, struct er
         return FAIL;
     CURLU *u = curl->url();
     if (u == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     bool good = read_place(curl, u, &p, url);
     curl->url_cleanup(u);
     if (!good && strchr(url, '@') != NULL) /* perhaps a password */

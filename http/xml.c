@@ -122,13 +122,13 @@ struct result xml_reader_new(struct xml_reader **out,
         return FAIL;
     struct xml_reader *r = calloc(1, sizeof *r);
     if (r == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     r->end = end;
     r->arg = arg;
     r->parser = expat.create(NULL, &memory, NULL);
     if (r->parser == NULL || !secret_new(&r->text, XML_TEXT_MAX + 1, err).ok) {
         xml_reader_free(&r);
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     expat.set_user_data(r->parser, r);
     expat.set_element_handler(r->parser, on_start, on_end);

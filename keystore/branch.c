@@ -103,7 +103,7 @@ struct result branch_new(struct branch *b, const struct crypto *crypto, const st
         return fail(err, ERR_USAGE, "more than %d keys", SLOTS_MAX);
     made.slots = malloc(keys->count * sizeof *made.slots);
     if (made.slots == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (!context_copy(&made.context, context, err).ok || !secret_random(&key, KEY_SIZE, err).ok ||
         !branch_key_derive(&made.key, crypto, &key, context, err).ok)
         return FAIL;
@@ -113,8 +113,7 @@ struct result branch_new(struct branch *b, const struct crypto *crypto, const st
         if (!branch_wrap(master, &identity, &key, &made.slots[made.slot_count], err).ok)
             return FAIL;
     }
-    *b = made;
-    made = (struct branch){0};
+    *b = TAKE(made);
     return OK;
 }
 
@@ -168,7 +167,7 @@ static struct result grow(struct branch_table *t, struct err *err)
 
     larger.index = calloc(2 * larger.room, sizeof *larger.index);
     if (larger.index == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (!secret_new(&larger.entries, larger.room * ENTRY_SIZE, err).ok)
         return FAIL;
     if (t->count > 0)
@@ -177,7 +176,7 @@ static struct result grow(struct branch_table *t, struct err *err)
         *find(&larger, entry(&larger, n)) = n;
     secret_free(&t->entries);
     free(t->index);
-    t->entries = secret_take(&larger.entries);
+    t->entries = TAKE(larger.entries);
     t->index = larger.index;
     t->room = larger.room;
     larger.index = NULL;
@@ -228,8 +227,7 @@ static struct result open_below(const struct crypto *crypto, const struct envelo
         !envelope_unwrap(e, crypto, &made.branch, &made.data_key, err).ok ||
         !envelope_tag_fits(e, &made.branch, &made.tag_fits, err).ok)
         return FAIL;
-    *o = made;
-    made = (struct branch_opened){0};
+    *o = TAKE(made);
     return OK;
 }
 
@@ -429,7 +427,7 @@ struct result branches_need(struct branches *b, struct branch_table *table,
     /* NOLINTNEXTLINE(bugprone-sizeof-expression): a list of pointers */
     made.keys = malloc(keys->count * sizeof *made.keys);
     if (b->list == NULL || made.keys == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     memcpy(made.keys, keys->keys, keys->count * sizeof *made.keys);
     if (!branch_new(&made.branch, crypto, keys, context, err).ok ||
         (b->prove && !prove_all(&made.branch, keys, err).ok) ||
@@ -439,8 +437,7 @@ struct result branches_need(struct branches *b, struct branch_table *table,
     b->wraps += made.branch.slot_count;
     struct made_branch *at = &b->list[b->next];
     made_branch_free(at);
-    *at = made;
-    made = (struct made_branch){0};
+    *at = TAKE(made);
     b->next = (b->next + 1) % BRANCHES_MAX;
     b->count += b->count < BRANCHES_MAX;
     *out = &at->branch;

@@ -31,14 +31,12 @@ static struct result check(int fd, struct stat *file, struct err *err)
 
     if (flags < 0 || (flags & O_ACCMODE) == O_WRONLY || fstat(fd, file) != 0) {
         (void)fail(err, ERR_USAGE, "descriptor %d is not open for reading", fd);
-        err_hint_option(err, "open it where bulla is started: -k fd:%d %d<FILE", fd, fd);
-        return FAIL;
+        return fail_hint_option(err, "open it where bulla is started: -k fd:%d %d<FILE", fd, fd);
     }
     if (S_ISREG(file->st_mode) || S_ISFIFO(file->st_mode) || S_ISSOCK(file->st_mode))
         return OK;
     (void)fail(err, ERR_USAGE, "descriptor %d is neither a file nor a pipe", fd);
-    err_hint_option(err, "a key comes from a file or a pipe: -k fd:%d %d<FILE", fd, fd);
-    return FAIL;
+    return fail_hint_option(err, "a key comes from a file or a pipe: -k fd:%d %d<FILE", fd, fd);
 }
 
 /* Gives a text more room, and one byte besides. */
@@ -51,7 +49,7 @@ static struct result grow(struct secret *text, size_t size, size_t room, struct 
     if (size > 0)
         memcpy(larger.bytes, text->bytes, size);
     secret_free(text);
-    *text = secret_take(&larger);
+    *text = TAKE(larger);
     return OK;
 }
 
@@ -71,7 +69,7 @@ static struct result read_text(struct given *g, struct source *source, struct er
             break;
     }
     text.bytes[size] = 0;
-    g->text = secret_take(&text);
+    g->text = TAKE(text);
     g->size = size;
     return OK;
 }
@@ -88,8 +86,7 @@ static struct result read_all(struct given *g, struct err *err)
         return OK;
     secret_free(&g->text);
     (void)fail(err, ERR_FOREIGN, "no key came through %s: it is empty", name);
-    err_hint(err, "see whether the program that should write the key failed");
-    return FAIL;
+    return fail_hint(err, "see whether the program that should write the key failed");
 }
 
 /* The one of a descriptor; NULL if memory is out. */
@@ -116,7 +113,7 @@ struct result descriptor_key_read(struct secret *text, size_t *size, struct stat
     struct given *g = find(fd);
     pthread_mutex_unlock(&lock);
     if (g == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (g->text.bytes == NULL) {
         *err = g->why;
         return FAIL;

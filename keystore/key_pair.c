@@ -105,6 +105,6 @@ struct result key_pair_open_ec(const struct spki *spki, const struct crypto *cry
     if (!secret_new(&opened, KEY_SIZE, err).ok ||
         !hpke_open_agreed(crypto, &a, &binding, slot_wrap(slot), opened.bytes, err).ok)
         return FAIL;
-    *branch_key = secret_take(&opened);
+    *branch_key = TAKE(opened);
     return OK;
 }

@@ -85,9 +85,9 @@ struct result pem_read(struct pem *pem, const struct crypto *crypto, const char 
 
     if (begin == NULL) {
         (void)fail(err, ERR_UNSUPPORTED, "it has no line '%s'", BEGIN);
-        err_hint(err, "'openssl x509 -pubkey' and 'openssl pkey -pubout' make a public key of a "
-                      "certificate or a private key");
-        return FAIL;
+        return fail_hint(err,
+                         "'openssl x509 -pubkey' and 'openssl pkey -pubout' make a public key of a "
+                         "certificate or a private key");
     }
     read_lines(&made, text, begin);
     const char *base64 = begin + strlen(BEGIN);
@@ -146,5 +146,5 @@ struct result pem_text(const struct pem *pem, char **text, struct err *err)
         put(&page, "%.*s\n", LINE, base64 + at);
     put(&page, END "\n");
     *text = strndup(page.text, page.size);
-    return *text != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
+    return *text != NULL ? OK : fail_memory(err);
 }

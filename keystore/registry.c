@@ -107,7 +107,7 @@ struct result registry_check_no_pin(const char *reference, struct err *err)
             continue;
         char *shown = (*s)->redact(reference);
         if (shown == NULL)
-            r = fail(err, ERR_FAILED, "out of memory");
+            r = fail_memory(err);
         else if (strcmp(shown, reference) != 0)
             r = fail(err, ERR_USAGE, "key '%s' has what may be a PIN, but is no %s URI", shown,
                      (*s)->title);
@@ -184,7 +184,7 @@ struct result keyset_open(struct keyset *set, const struct keystore_env *env,
     struct keyset made KEYSET_CLEANUP = {calloc(count, sizeof *made.keys), 0};
 
     if (made.keys == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     for (; made.count < count; made.count++) {
         const struct keystore *store;
         const char *rest;
@@ -196,8 +196,7 @@ struct result keyset_open(struct keyset *set, const struct keystore_env *env,
         host_explain("key '%s': opened, of the %s key store", keystore_shown(key),
                      store->ops->name);
     }
-    *set = made;
-    made = (struct keyset){0};
+    *set = TAKE(made);
     return OK;
 }
 
@@ -268,8 +267,7 @@ struct result keyset_check_age(const struct keyset *set, const struct slot *slot
             slot_describe(&slots[s], what);
             (void)fail(err, ERR_POLICY, "the given keyring is older than the file: it lacks %s",
                        what);
-            err_hint(err, "use the newest copy of the keyring");
-            return FAIL;
+            return fail_hint(err, "use the newest copy of the keyring");
         }
     return OK;
 }

@@ -40,8 +40,7 @@ static struct result fit_copies(struct envelope *e, uint64_t body_at, const char
         return FAIL;
     if (envelope_size(e) > body_at) {
         (void)fail(err, ERR_FAILED, "'%s' has no room for an envelope of this size", name);
-        err_hint(err, "'bulla decrypt --envelope' opens it with the envelope as it is");
-        return FAIL;
+        return fail_hint(err, "'bulla decrypt --envelope' opens it with the envelope as it is");
     }
     while (envelope_size(e) < body_at)
         e->exponent++;
@@ -84,8 +83,7 @@ static struct result prove(struct session *s, const struct sealed_place *body,
 
     if (s->keys.count == 0) {
         (void)fail(err, ERR_POLICY, "'%s' has no whole envelope of its own", name_of(body));
-        err_hint_option(err, "-k KEY proves that this one belongs to it");
-        return FAIL;
+        return fail_hint_option(err, "-k KEY proves that this one belongs to it");
     }
     return join(envelope, body, st, &fd, err).ok && open_start(s, &any, envelope, &c, err).ok
                ? fit_copies(&envelope->envelope, envelope->body_at, name_of(body), err)
@@ -114,8 +112,7 @@ static struct result check(const char *name, const struct envelope *now, struct 
         return FAIL;
     if (now->sequence > e->sequence && !same_slots(now, e) && !force) {
         (void)fail(err, ERR_POLICY, "'%s' has a newer envelope", name);
-        err_hint_option(err, "--force puts the older one in all the same");
-        return FAIL;
+        return fail_hint_option(err, "--force puts the older one in all the same");
     }
     /* After the last number comes the first: until both copies have it, the one that is there still
      * counts. */
@@ -183,8 +180,14 @@ static struct result lock_body(const struct sealed_place *body, int *fd, struct 
 static struct result look(const struct session *s, const struct sealed_place *at,
                           const struct stat *st, struct sealed *now, struct err *err)
 {
-    if (!sealed_open(now, s, at, err).ok)
-        return err->class == ERR_DAMAGED || err->class == ERR_FOREIGN ? OK : FAIL;
+    struct err why = {0};
+
+    if (!sealed_open(now, s, at, &why).ok) {
+        if (why.class == ERR_DAMAGED || why.class == ERR_FOREIGN)
+            return OK;
+        *err = why;
+        return FAIL;
+    }
     if (at->object == NULL && !file_same(&now->st, st))
         return fail(err, ERR_FAILED, "'%s' was replaced by another program", at->body->path);
     return in_place_check(&now->health, name_of(at), err);

@@ -19,7 +19,7 @@ struct result external_key_open(struct master_key **out, const struct bulla_key 
     struct external_key *k = calloc(1, sizeof *k);
 
     if (k == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     k->key.ops = &external_ops;
     if (!struct_take(&k->given, sizeof k->given, given, "a key", err).ok) {
         free(k);
@@ -85,7 +85,7 @@ static enum unwrapped external_unwrap(struct master_key *key, const struct branc
         (void)callback_failed(status, err, "key '" EXTERNAL_SCHEME "%s' did not unwrap", k->name);
         return UNWRAP_FAILED;
     }
-    *branch_key = secret_take(&opened);
+    *branch_key = TAKE(opened);
     return UNWRAP_OPENED;
 }
 

@@ -39,7 +39,7 @@ int call_end(struct call *c, struct result done, struct bulla_error *error)
 {
     (void)host_enter(c->before);
     pthread_mutex_unlock(&c->handle->turn);
-    return done.ok ? BULLA_DONE : give_error(&c->err, error);
+    return err_checked(done, &c->err).ok ? BULLA_DONE : give_error(&c->err, error);
 }
 
 static struct result ask_secret(void *arg, const char *what, enum wanted wanted, struct secret *out,
@@ -153,7 +153,7 @@ struct result handle_keys(struct bulla *b, struct keyset *set, const char *const
     /* NOLINTNEXTLINE(bugprone-sizeof-expression): a list of pointers */
     set->keys = calloc(count, sizeof *set->keys);
     if (set->keys == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     for (; set->count < count; set->count++) {
         if (references[set->count] == NULL)
             return fail(err, ERR_USAGE, "the reference of a key is NULL");
@@ -219,7 +219,7 @@ int bulla_new(struct bulla **handle, const struct bulla_options *options, struct
     struct err err = {0};
 
     if (b == NULL) {
-        (void)fail(&err, ERR_FAILED, "out of memory");
+        (void)fail_memory(&err);
         return give_error(&err, error);
     }
     pthread_mutex_init(&b->turn, NULL);

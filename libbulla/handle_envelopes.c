@@ -188,7 +188,7 @@ static struct result tell_context(struct told *t, const struct context *context,
     for (size_t i = 0; i < context->count; i++)
         if (asprintf(&t->pairs[i], "%s=%s", context->pairs[i].key, context->pairs[i].value) < 0) {
             t->pairs[i] = NULL;
-            return fail(err, ERR_FAILED, "out of memory");
+            return fail_memory(err);
         }
     t->info.context = (const char *const *)t->pairs;
     t->info.context_count = context->count;
@@ -201,7 +201,7 @@ static struct result tell(const struct sealed *f, struct bulla_info **info, stru
     struct told *t = calloc(1, sizeof *t);
 
     if (t == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     memcpy(t->info.file_id, core->file_id, CORE_ID_SIZE);
     memcpy(t->name, core->name, sizeof t->name);
     t->info.created = core->created;

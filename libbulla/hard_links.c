@@ -56,7 +56,7 @@ static struct result find_group(struct hard_links *l, const struct stat *st,
         *made = (struct hard_link_group){.device = st->st_dev, .number = st->st_ino};
     if (made == NULL || tsearch(made, &l->groups, by_file) == NULL) {
         free(made);
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     l->held += sizeof *made;
     *out = made;
@@ -81,11 +81,11 @@ static struct result add_name(struct hard_links *l, struct hard_link_group *g,
     struct link_name *names = realloc(g->names, (g->count + 1) * sizeof *names);
 
     if (names == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     g->names = names;
     names[g->count] = (struct link_name){dir->st_dev, dir->st_ino, strdup(path)};
     if (names[g->count].path == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     l->held += sizeof *names + strlen(path);
     g->count++;
     return OK;
@@ -113,8 +113,7 @@ struct result hard_links_found(struct hard_links *l, const struct stat *st,
     if (l->held > HELD_MAX) {
         (void)fail(err, ERR_FAILED, "'%s' has %zu names, and too many such files wait for theirs",
                    name->path, (size_t)st->st_nlink);
-        err_hint(err, "give fewer directories at a time, but all names of a file together");
-        return FAIL;
+        return fail_hint(err, "give fewer directories at a time, but all names of a file together");
     }
     if (!find_group(l, st, &g, err).ok)
         return FAIL;

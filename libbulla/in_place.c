@@ -20,8 +20,7 @@ struct result in_place_open(const struct place *place, int *fd, struct stat *st,
         if (errno != EWOULDBLOCK)
             return fail_errno(err, "cannot lock '%s'", place->path);
         (void)fail(err, ERR_FAILED, "another program holds a lock on '%s'", place->path);
-        err_hint(err, "whoever may read the file can hold one; lslocks tells who does");
-        return FAIL;
+        return fail_hint(err, "whoever may read the file can hold one; lslocks tells who does");
     }
     *fd = opened;
     opened = -1;
@@ -35,8 +34,7 @@ struct result in_place_check(const struct envelope_health *health, const char *n
         if (health->copy[i] == COPY_UNSUPPORTED) {
             (void)fail(err, ERR_UNSUPPORTED, "'%s': envelope copy %c is not for this bulla (%s)",
                        name, "AB"[i], health -> fault[i]);
-            err_hint(err, "what it says would be lost; a newer bulla reads it");
-            return FAIL;
+            return fail_hint(err, "what it says would be lost; a newer bulla reads it");
         }
     return OK;
 }

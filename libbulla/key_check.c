@@ -24,7 +24,7 @@ struct result key_check(struct check *c, struct master_key *key, struct err *err
         return FAIL;
     struct slot *slot = calloc(1, sizeof *slot);
     if (slot == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     c->wraps = key->ops->wrap(key, &branch, &branch_key, slot, &c->wrap_failed).ok;
     c->unwraps = c->wraps && unwraps(key, &branch, slot, &branch_key, &c->unwrap_failed);
     free(slot);

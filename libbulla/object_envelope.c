@@ -60,7 +60,7 @@ struct result object_envelope_put(const struct object *o, const struct object_lo
     uint8_t *bytes = malloc(size);
 
     if (bytes == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (wait)
         pthread_mutex_lock(turn);
     struct result r = put_filled(&c, bytes, size, splice, err);

@@ -107,8 +107,8 @@ static struct result read_beside_object(struct sealed *f, const struct session *
     return source_rewind(&f->source, err);
 }
 
-/* The file has no envelope of its own: perhaps one lies beside it. If not, *err stays but for its
- * hint. */
+/* The file has no envelope of its own, as *err says: perhaps one lies beside it. If not, *err stays
+ * but for its hint. */
 static struct result read_beside(struct sealed *f, const struct session *s,
                                  const struct place *body, struct err *err)
 {
@@ -120,9 +120,8 @@ static struct result read_beside(struct sealed *f, const struct session *s,
         !place_stat(&f->beside, &st, &there, &why).ok)
         return FAIL;
     if (!there) {
-        err_hint_option(err, "if it was sealed with --detach, '%s' belongs beside it",
-                        f->beside.path);
-        return FAIL;
+        return fail_hint_option(err, "if it was sealed with --detach, '%s' belongs beside it",
+                                f->beside.path);
     }
     if (!read_separate(f, s, &f->beside, true, err).ok)
         return FAIL;
@@ -132,22 +131,27 @@ static struct result read_beside(struct sealed *f, const struct session *s,
 static struct result read_envelope(struct sealed *f, const struct session *s,
                                    const struct sealed_place *from, struct err *err)
 {
+    struct err why = {0};
+
     if (from->envelope != NULL)
         return read_separate(f, s, from->envelope, false, err);
     if (from->envelope_object != NULL)
         return read_given_object(f, s, from->envelope_object, err);
-    if (envelope_read(&f->envelope, &f->other, &f->source, &f->health, err).ok) {
+    if (envelope_read(&f->envelope, &f->other, &f->source, &f->health, &why).ok) {
         session_warn_health(s, f->source.name, &f->health);
         return OK;
     }
     if (from->body != NULL || from->object != NULL)
-        (void)name_damage(f->source.name, err);
-    bool none = err->class == ERR_DAMAGED || err->class == ERR_FOREIGN;
-    if (none && from->object != NULL && !from->alone)
-        return read_beside_object(f, s, from->object, err);
-    if (none && !from->alone && from->body != NULL && S_ISREG(f->st.st_mode))
-        return read_beside(f, s, from->body, err);
-    return FAIL;
+        (void)name_damage(f->source.name, &why);
+    bool none = !from->alone && (why.class == ERR_DAMAGED || why.class == ERR_FOREIGN);
+    struct result r = FAIL;
+    if (none && from->object != NULL)
+        r = read_beside_object(f, s, from->object, &why);
+    else if (none && from->body != NULL && S_ISREG(f->st.st_mode))
+        r = read_beside(f, s, from->body, &why);
+    if (!r.ok)
+        *err = why;
+    return r;
 }
 
 /* What there is of an object that a file has. It is the caller's, and has the time and the
@@ -189,8 +193,7 @@ struct result sealed_open(struct sealed *f, const struct session *s,
     }
     if (!read_envelope(&made, s, from, err).ok)
         return FAIL;
-    *f = made;
-    made = (struct sealed){0};
+    *f = TAKE(made);
     return OK;
 }
 
@@ -215,8 +218,7 @@ struct result sealed_read(struct sealed *f, const struct session *s, int fd, con
     if (!envelope_read(&made.envelope, &made.other, &made.source, &made.health, err).ok)
         return lost_result(err);
     session_warn_health(s, name, &made.health);
-    *f = made;
-    made = (struct sealed){0};
+    *f = TAKE(made);
     return OK;
 }
 
@@ -341,30 +343,25 @@ static struct result find_body(struct sealed *f, const struct session *s,
                                const struct secret *data_key, struct cobblestone *c,
                                struct err *err)
 {
-    struct err second = {0};
+    struct err first = {0};
 
     f->body_at = f->separate ? 0 : envelope_size(&f->envelope);
-    if (check_prefix(f, s, data_key, c, err).ok)
+    if (check_prefix(f, s, data_key, c, &first).ok)
         return OK;
-    if (!f->separate || err->class != ERR_DAMAGED)
+    bool elsewhere = f->separate && first.class == ERR_DAMAGED;
+    if (elsewhere && !find_after_copies(f, s, data_key, c, err).ok)
         return FAIL;
-    if (!find_after_copies(f, s, data_key, c, &second).ok) {
-        *err = second;
+    if (!elsewhere || f->body_at == 0) {
+        *err = first;
         return FAIL;
     }
-    if (f->body_at == 0)
-        return FAIL;
     warn_of_copies(f, s);
     return OK;
 }
 
-/* The errors of damage, key and policy speak of the file as "it"; the others name what they failed
- * on. */
 static struct result name_it(const struct sealed *f, struct err *err)
 {
-    if (err->class == ERR_DAMAGED || err->class == ERR_POLICY || err->class == ERR_NO_KEY ||
-        err->class == ERR_STORE)
-        err_context(err, "'%s'", f->source.name);
+    err_file(err, f->source.name);
     return FAIL;
 }
 

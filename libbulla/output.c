@@ -127,10 +127,9 @@ struct result output_guard(const struct output *o, const struct stat *like, enum
 {
     if (!o->file.open || atomic_file_guard(&o->file, regular(like), whose, err).ok)
         return OK;
-    err_hint_option(
+    return fail_hint_option(
         err, "mount it so that its files are yours alone, as with umask=077, or accept this with "
              "--allow-wider");
-    return FAIL;
 }
 
 struct result output_commit(struct output *o, const struct stat *like, enum whose whose,

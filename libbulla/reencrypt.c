@@ -54,8 +54,7 @@ static struct result check_given(struct session *s, const struct envelope *e, st
             return FAIL;
         }
         (void)fail(err, ERR_POLICY, "it is sealed to keys that were not given");
-        err_hint_option(err, "--to names the keys that it shall have");
-        return FAIL;
+        return fail_hint_option(err, "--to names the keys that it shall have");
     }
     return OK;
 }
@@ -70,7 +69,7 @@ static struct result check_keys(const struct sealed *f, struct session *to, bool
         r = keyset_check_age(&to->keys, f->envelope.slots, f->envelope.slot_count, err);
     pthread_mutex_unlock(&to->lock);
     if (!r.ok)
-        err_context(err, "'%s'", f->source.name);
+        err_file(err, f->source.name);
     return r;
 }
 
@@ -83,25 +82,6 @@ static uint64_t plain_size_of(const struct sealed *f)
                                           &size)
                ? size
                : SEAL_SIZE_UNKNOWN;
-}
-
-/* From the old body straight into the new one. */
-static struct result pump(struct session *from, struct session *to, struct sealed *f,
-                          const struct seal_options *seal, bool any_keys, struct sink *out,
-                          struct seal_report *report, struct err *err)
-{
-    struct cobblestone old COBBLESTONE_CLEANUP = {0}, fresh COBBLESTONE_CLEANUP = {0};
-    struct open_options any = {0};
-
-    /* The old key is asked for before a new one. */
-    if (!open_start(from, &any, f, &old, err).ok || !check_keys(f, to, any_keys, err).ok ||
-        !seal_start(to, seal, plain_size_of(f), out, &fresh, report, err).ok)
-        return FAIL;
-    struct body body = {.open = &old, .seal = &fresh, .sink = out};
-    /* A change of the old file would go with it. */
-    if (!open_body(from, f, &body, &report->plain_size, err).ok)
-        return FAIL;
-    return source_unchanged(&f->source, &f->st, err);
 }
 
 /* Reads the new file from the disk, as far as the system lets us choose, to its last byte. The
@@ -141,23 +121,31 @@ static struct result check_file(const struct sealed *f, const struct stat *locke
         return OK;
     (void)fail(err, ERR_FAILED, "'%s': a body and its envelope cannot be replaced in one step",
                f->source.name);
-    err_hint(err, "decrypt it, and encrypt that under another name");
-    return FAIL;
+    return fail_hint(err, "decrypt it, and encrypt that under another name");
 }
 
 struct result reencrypt_stream(struct session *from, struct session *to,
                                const struct reencrypt_options *options, struct sealed *f,
                                struct sink *sink, struct seal_report *report, struct err *err)
 {
+    struct cobblestone old COBBLESTONE_CLEANUP = {0}, fresh COBBLESTONE_CLEANUP = {0};
+    struct open_options any = {0};
     struct seal_options seal;
 
     if (!carry_over(&f->envelope.core, options, &seal, err).ok) {
-        err_context(err, "'%s'", f->source.name);
+        err_file(err, f->source.name);
         return FAIL;
     }
-    return pump(from, to, f, &seal, options->any_keys, sink, report, err).ok
-               ? session_still_active(to, err)
-               : FAIL;
+    /* The old key is asked for before a new one. */
+    if (!open_start(from, &any, f, &old, err).ok || !check_keys(f, to, options->any_keys, err).ok ||
+        !seal_start(to, &seal, plain_size_of(f), sink, &fresh, report, err).ok)
+        return FAIL;
+    struct body body = {.open = &old, .seal = &fresh, .sink = sink};
+    /* A change of the old file would go with it. */
+    if (!open_body(from, f, &body, &report->plain_size, err).ok ||
+        !source_unchanged(&f->source, &f->st, err).ok)
+        return FAIL;
+    return session_still_active(to, err);
 }
 
 /* Makes the new file and puts it in the place of the old one. */

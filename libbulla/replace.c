@@ -25,7 +25,7 @@ static struct result copy_body(const struct place *place, const struct stat *old
     struct source source = {.fd = from, .name = name};
     struct fd_sink sink = fd_sink(to, name);
     uint8_t *step = malloc(COPY_STEP);
-    struct result r = step != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
+    struct result r = step != NULL ? OK : fail_memory(err);
     size_t got = COPY_STEP;
 
     if (r.ok && lseek(from, (off_t)offset, SEEK_SET) < 0)

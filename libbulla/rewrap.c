@@ -60,7 +60,7 @@ static struct result look(struct job *j, const struct sealed_place *from,
     struct result planned = plan_make(&j->plan, j->rewrap, &j->sealed, err);
     pthread_mutex_unlock(&s->lock);
     if (!planned.ok)
-        err_context(err, "'%s'", j->sealed.source.name);
+        err_file(err, j->sealed.source.name);
     else if (j->plan.opened.data_key.size > 0 && !j->plan.opened.tag_fits)
         session_warn(
             warned,
@@ -115,8 +115,7 @@ static struct result copy_instead(struct job *j, const struct envelope *e,
         (void)fail(err, ERR_FAILED,
                    "'%s' has several names, and its file system cannot change a part of a file",
                    path);
-        err_hint(err, "copy it, and rewrap the copy");
-        return FAIL;
+        return fail_hint(err, "copy it, and rewrap the copy");
     }
     session_warn(j->rewrap->session,
                  "'%s': its file system cannot change a part of a file: all of it is copied", path);
@@ -302,7 +301,7 @@ struct result rewrap_start(struct rewrap *r, struct err *err)
 {
     r->scratch = malloc(SLOTS_MAX * sizeof *r->scratch);
     if (r->scratch == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     session_replaces(r->session, &r->to);
     session_replaces(r->session, &r->add);
     if (r->to.count + r->add.count + r->remove.count == 0)

@@ -36,7 +36,7 @@ static struct result look(struct job *j, struct err *err)
     struct result planned = plan_make(&j->plan, j->rewrap, &j->sealed, err);
     pthread_mutex_unlock(&s->lock);
     if (!planned.ok)
-        err_context(err, "'%s'", j->named->path);
+        err_file(err, j->named->path);
     else if (j->plan.opened.data_key.size > 0 && !j->plan.opened.tag_fits)
         session_warn(
             s,
@@ -86,8 +86,7 @@ static struct result ready_envelope(const struct job *j, struct envelope *e, str
         "'%s': its envelope needs %u bytes a copy now, and the body cannot be moved where it "
         "is",
         j->named->path, 1u << e->exponent);
-    err_hint(err, "download it, rewrap it and upload it again");
-    return FAIL;
+    return fail_hint(err, "download it, rewrap it and upload it again");
 }
 
 static struct result write_out(struct job *j, struct rewrap_report *report, struct err *err)

@@ -129,7 +129,7 @@ static struct result finish_moved(struct work *w, struct err *err)
     *e = *w->e;
     e->slots = malloc(w->count * sizeof *e->slots);
     if (e->slots == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     memcpy(e->slots, w->slots, w->count * sizeof *e->slots);
     w->plan->stays = w->plan->changed;
     return OK;
@@ -168,7 +168,7 @@ static struct result opening_keys(const struct work *w, bool movers_too, struct 
     /* NOLINTNEXTLINE(bugprone-sizeof-expression): a list of pointers */
     out->keys = calloc(sets[0]->count + sets[1]->count + sets[2]->count + 1, sizeof *out->keys);
     if (out->keys == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     for (size_t n = 0; n < 3; n++)
         for (int movers = 0; movers < (movers_too ? 2 : 1); movers++)
             for (size_t i = 0; i < sets[n]->count; i++) {
@@ -264,8 +264,7 @@ static struct result check_owner(struct work *w, const struct target *t, struct 
                "its slot of %s does not open it, and may have been put there by "
                "anybody",
                what);
-    err_hint_option(err, "--add makes that key one of its keys; --remove drops the slot");
-    return FAIL;
+    return fail_hint_option(err, "--add makes that key one of its keys; --remove drops the slot");
 }
 
 /* A slot whose key is not at hand, once it is known that slots were changed. */
@@ -280,8 +279,8 @@ static struct result check_other(struct work *w, const struct target *t, struct 
                "its slots were changed by somebody who does not have its branch key, and that of "
                "%s cannot be checked",
                what);
-    err_hint_option(err, "-k gives that key too; --to gives it new slots and drops all others");
-    return FAIL;
+    return fail_hint_option(err,
+                            "-k gives that key too; --to gives it new slots and drops all others");
 }
 
 static struct result believe(struct work *w, struct err *err)
@@ -349,8 +348,7 @@ static struct result wrap_old_branch(struct work *w, struct err *err)
             (void)fail(err, ERR_POLICY,
                        "not all of its keys are given, so an added key would open every file of "
                        "its branch");
-            err_hint_option(err, "-k gives the other keys; --share-branch accepts that");
-            return FAIL;
+            return fail_hint_option(err, "-k gives the other keys; --share-branch accepts that");
         }
         sure = sure || t->key != NULL || !slot_moves(t->old);
         if (keep)
@@ -360,8 +358,7 @@ static struct result wrap_old_branch(struct work *w, struct err *err)
     }
     if (!sure) {
         (void)fail(err, ERR_POLICY, "no key would be left that was seen to open it");
-        err_hint_option(err, "-k gives the keys that shall stay");
-        return FAIL;
+        return fail_hint_option(err, "-k gives the keys that shall stay");
     }
     w->plan->stays = true;
     return OK;
@@ -379,7 +376,7 @@ static struct result finish_opened(struct work *w, struct err *err)
     if (!w->plan->changed) {
         e->slots = malloc(w->count * sizeof *e->slots);
         if (e->slots == NULL)
-            return fail(err, ERR_FAILED, "out of memory");
+            return fail_memory(err);
         memcpy(e->slots, w->e->slots, w->count * sizeof *e->slots);
         return OK;
     }
@@ -418,8 +415,7 @@ struct result plan_make(struct plan *p, struct rewrap *r, const struct sealed *f
         return fail(err, ERR_DAMAGED, "its two envelope copies are of different files");
     if (!plan_slots(&w, err).ok)
         return FAIL;
-    *p = made;
-    made = (struct plan){0};
+    *p = TAKE(made);
     return OK;
 }
 

@@ -10,7 +10,7 @@
 static struct result copy_rest(struct sealed *f, struct sink *sink, struct err *err)
 {
     uint8_t *step = malloc(COPY_STEP);
-    struct result r = step != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
+    struct result r = step != NULL ? OK : fail_memory(err);
     size_t got = COPY_STEP;
 
     while (r.ok && got == COPY_STEP) {
@@ -43,7 +43,7 @@ static struct result make_plan(struct plan *p, struct rewrap *r, struct sealed *
     struct result planned = plan_make(p, r, f, err);
     pthread_mutex_unlock(&r->session->lock);
     if (!planned.ok)
-        err_context(err, "'%s'", f->source.name);
+        err_file(err, f->source.name);
     return planned;
 }
 

@@ -168,8 +168,7 @@ struct result targets_find(struct work *w, struct err *err)
         return FAIL;
     if (w->count == 0) {
         (void)fail(err, ERR_POLICY, "no key would be left to open it");
-        err_hint_option(err, "--add another first");
-        return FAIL;
+        return fail_hint_option(err, "--add another first");
     }
     return OK;
 }

@@ -37,9 +37,9 @@ static struct result check_pair(const struct seal_place *at, struct err *err)
         if (!there)
             continue;
         (void)fail(err, ERR_EXISTS, "'%s' already exists", both[i]->path);
-        err_hint(err, "body and envelope cannot be replaced in one step: remove both first, or "
-                      "name others");
-        return FAIL;
+        return fail_hint(err,
+                         "body and envelope cannot be replaced in one step: remove both first, or "
+                         "name others");
     }
     return OK;
 }

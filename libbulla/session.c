@@ -72,7 +72,7 @@ static struct result grow(struct written *w, struct err *err)
 
     larger.slots = calloc(larger.room, sizeof *larger.slots);
     if (larger.slots == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     for (size_t i = 0; i < w->room; i++)
         if (w->slots[i].used)
             *find_inode(&larger, &(struct stat){.st_dev = w->slots[i].device,

@@ -62,7 +62,7 @@ static struct result grow_index(struct slot_table *t, struct err *err)
     larger.room = t->room == 0 ? INDEX_START : 2 * t->room;
     larger.index = calloc(larger.room, sizeof *larger.index);
     if (larger.index == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     for (size_t i = 0; i < t->room; i++)
         if (t->index[i] != 0)
             *find(&larger, entry(t, t->index[i])) = t->index[i];
@@ -79,11 +79,11 @@ static struct result need_block(struct slot_table *t, size_t size, struct err *e
     /* NOLINTNEXTLINE(bugprone-sizeof-expression): a list of pointers */
     uint8_t **blocks = realloc(t->blocks, (t->block_count + 1) * sizeof *blocks);
     if (blocks == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     t->blocks = blocks;
     blocks[t->block_count] = malloc(BLOCK_SIZE);
     if (blocks[t->block_count] == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     t->block_count++;
     t->used = 0;
     return OK;

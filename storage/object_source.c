@@ -188,7 +188,7 @@ struct result object_source_open(struct object_source **out, const struct object
     struct object_source *s = calloc(1, sizeof *s);
 
     if (s == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->changed, NULL);
     s->object = o;

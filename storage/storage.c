@@ -7,13 +7,27 @@
 struct result object_in(struct object *o, struct storage *s, const char *key, const char *path,
                         struct err *err)
 {
-    struct object made = {s, strdup(key), strdup(path)};
+    struct object made = {s, strdup(key), strdup(path), NULL};
 
     if (made.key == NULL || made.path == NULL) {
         object_close(&made);
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     *o = made;
+    return OK;
+}
+
+struct result object_copy(struct object *copy, const struct object *o, struct err *err)
+{
+    struct object made = {0};
+
+    if (!object_in(&made, o->storage, o->key, o->path, err).ok)
+        return FAIL;
+    if (o->version != NULL && (made.version = strdup(o->version)) == NULL) {
+        object_close(&made);
+        return fail_memory(err);
+    }
+    *copy = made;
     return OK;
 }
 
@@ -21,16 +35,35 @@ struct result object_beside(struct object *beside, const struct object *o, const
                             struct err *err)
 {
     struct object made = {.storage = o->storage};
+    size_t path_size = strlen(o->path);
+
+    if (o->version != NULL) /* what lies beside it is not of that version */
+        path_size -= strlen(OBJECT_VERSION_SIGN) + strlen(o->version);
 
     if (asprintf(&made.key, "%s%s", o->key, suffix) < 0)
         made.key = NULL;
-    if (asprintf(&made.path, "%s%s", o->path, suffix) < 0)
+    if (asprintf(&made.path, "%.*s%s", (int)path_size, o->path, suffix) < 0)
         made.path = NULL;
     if (made.key == NULL || made.path == NULL) {
         object_close(&made);
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     *beside = made;
+    return OK;
+}
+
+struct result object_version(struct object *o, const char *version, struct err *err)
+{
+    char *copy = strdup(version), *path;
+
+    if (copy == NULL || asprintf(&path, "%s" OBJECT_VERSION_SIGN "%s", o->path, version) < 0) {
+        free(copy);
+        return fail_memory(err);
+    }
+    free(o->path);
+    free(o->version);
+    o->path = path;
+    o->version = copy;
     return OK;
 }
 
@@ -45,6 +78,7 @@ void object_close(struct object *o)
 {
     free(o->key);
     free(o->path);
+    free(o->version);
     *o = (struct object){0};
 }
 

@@ -13,6 +13,7 @@
 #include "base/wire.h"
 #include "crypto/primitives.h"
 
+#define OBJECT_VERSION_SIGN "?versionId=" /* between a name and a version of it */
 #define OBJECT_TAG_MAX 255 /* bytes of what tells one content of an object from another */
 
 /* struct storage_env: what a storage needs of the program around it. It outlives the storage. */
@@ -35,8 +36,9 @@ struct storage {
 /* struct object: a name in a storage; {0} is none and safe to close. */
 struct object {
     struct storage *storage;
-    char *key;  /* its name there, not empty unless it is a prefix of others */
-    char *path; /* as the user wrote it, for messages */
+    char *key;     /* its name there, not empty unless it is a prefix of others */
+    char *path;    /* as the user wrote it, for messages */
+    char *version; /* of it, that is meant; NULL = the current one */
 };
 
 /* struct object_look: what an object is at the moment; {0} is nothing and safe to end. */
@@ -46,8 +48,10 @@ struct object_look {
     char tag[OBJECT_TAG_MAX + 1]; /* of its content; "" = not looked at yet */
     char *kept;  /* what else belongs to it and goes with it when it is replaced, for its storage */
     bool tagged; /* there is more of that kind to be asked for */
-    bool versioned; /* what it replaced is kept, and can still be read */
-    bool archived;  /* it cannot be read before it is restored */
+    bool versioned;                   /* what it replaced is kept, and can still be read */
+    char version[OBJECT_TAG_MAX + 1]; /* by this name, as this will be; "" = it is not */
+    uint64_t held; /* nobody may remove this before, in seconds since 1970; 0 = it is free */
+    bool archived; /* it cannot be read before it is restored */
 
     /* Of the file that it was made of, where it says that; seconds is 0 if not. */
     struct timespec file_time;
@@ -90,10 +94,22 @@ struct object_writer {
     void (*close)(struct object_writer *w);
 };
 
+#define OBJECT_HELD UINT64_MAX /* for ever, or until somebody lets it go */
+
 /* struct object_entry: one of a list. */
 struct object_entry {
     const char *key;
     struct object_look look; /* with kept NULL */
+    const char *upload;      /* the name of one on its way; NULL = it is an object */
+    bool old;                /* what the name had before: look.version says which */
+    bool marker;             /* no object, but a mark that what the name had was removed */
+};
+
+/* What is listed. */
+enum object_list {
+    LIST_OBJECTS,  /* those that there are now */
+    LIST_VERSIONS, /* these and all that they replaced, which follows them from new to old */
+    LIST_UPLOADS   /* what was begun and is neither whole nor dropped; modified is when */
 };
 
 /* struct storage_ops: one kind of storage. On failure, what is stored is as it was. Messages name
@@ -121,13 +137,16 @@ struct storage_ops {
     struct result (*create)(struct object_writer **out, const struct object *o,
                             const struct object_making *how, struct err *err);
 
-    /* Removes an object that is still what *look says. */
+    /* Removes an object that is still what *look says; or its version, whatever *look is. */
     struct result (*remove)(const struct object *o, const struct object_look *look,
                             struct err *err);
 
+    /* Drops an upload that a list has. */
+    struct result (*drop)(const struct object *o, const char *upload, struct err *err);
+
     /* Calls each for every object whose name begins with o->key, in the order of the bytes of their
      * names, until it says false. */
-    struct result (*list)(const struct object *o,
+    struct result (*list)(const struct object *o, enum object_list what,
                           bool (*each)(void *arg, const struct object_entry *entry), void *arg,
                           struct err *err);
 
@@ -138,9 +157,15 @@ struct storage_ops {
 FALLIBLE object_in(struct object *o, struct storage *s, const char *key, const char *path,
                    struct err *err);
 
+/* object_copy makes the same object, of the same version, once more. */
+FALLIBLE object_copy(struct object *copy, const struct object *o, struct err *err);
+
 /* object_beside is the object of o's name with suffix appended. */
 FALLIBLE object_beside(struct object *beside, const struct object *o, const char *suffix,
                        struct err *err);
+
+/* object_version makes *o mean a version of it, and its path says so. */
+FALLIBLE object_version(struct object *o, const char *version, struct err *err);
 
 /* object_name is the last part of an object's name, after its last slash. */
 const char *object_name(const struct object *o);

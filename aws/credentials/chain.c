@@ -163,11 +163,11 @@ static struct result refuse_empty(const struct search *s, struct credentials *ou
 static struct result leave_to_cli(const struct search *s, const char *how, struct err *err)
 {
     (void)fail(err, ERR_USAGE, "profile '%s' %s, which bulla does not do itself", s->profile, how);
-    err_hint(err,
-             "make another profile with: credential_process = aws configure export-credentials "
-             "--profile %s --format process",
-             s->profile);
-    return FAIL;
+    return fail_hint(
+        err,
+        "make another profile with: credential_process = aws configure export-credentials "
+        "--profile %s --format process",
+        s->profile);
 }
 
 /* An account or a role makes it a profile of SSO whatever else it has, as for the AWS tools; a
@@ -335,11 +335,11 @@ static struct result find(const struct chain *chain, struct credentials *out, st
     if (found)
         return OK;
     (void)fail(err, ERR_POLICY, "there are no AWS credentials");
-    err_hint(err,
-             "looked for in the environment, in profile '%s', at the container's endpoint and "
-             "the instance metadata service",
-             chain->aws->profile);
-    return FAIL;
+    return fail_hint(
+        err,
+        "looked for in the environment, in profile '%s', at the container's endpoint and "
+        "the instance metadata service",
+        chain->aws->profile);
 }
 
 /* Seconds that the credentials are still good for. */

@@ -121,8 +121,7 @@ struct result credentials_make(struct credentials *c, const struct credentials_t
         (has_token && !keep(&made.token, text->token, err).ok))
         return FAIL;
     credentials_free(c);
-    *c = made;
-    made = (struct credentials){0};
+    *c = TAKE(made);
     return OK;
 }
 

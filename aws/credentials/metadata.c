@@ -64,7 +64,7 @@ static struct result container_token(const struct aws *aws, char **token, struct
         return fail(err, ERR_USAGE, "the token of the container is more than a line");
     if (asprintf(token, "Authorization: %s", said) < 0) {
         *token = NULL;
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     return OK;
 }
@@ -93,11 +93,15 @@ static struct result ask(const struct aws *aws, const struct http_request *reque
                          struct err *err)
 {
     for (unsigned n = 1;; n++) {
-        struct result r = http_send(aws->http, request, answer, err);
+        struct err why = {0};
+        struct result r = http_send(aws->http, request, answer, &why);
         is_there = is_there || answer->reached;
         answer->reached = is_there;
-        if (n == attempts || (r.ok ? answer->status < 500 : err->class != ERR_STORE || !is_there))
+        if (n == attempts || (r.ok ? answer->status < 500 : why.class != ERR_STORE || !is_there)) {
+            if (!r.ok)
+                *err = why;
             return r;
+        }
         if (!clock_wait(PAUSE))
             return fail(err, ERR_INTERRUPTED, "interrupted");
     }
@@ -225,7 +229,7 @@ static struct result open_session(const struct aws *aws, const char *root, char 
     }
     if (asprintf(header, "X-aws-ec2-metadata-token: %s", token) < 0) {
         *header = NULL;
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     }
     return OK;
 }

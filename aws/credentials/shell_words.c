@@ -40,7 +40,7 @@ struct result words_split(struct words *words, const char *line, struct err *err
     bool good = true;
 
     if (w.text == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     for (line += strspn(line, BLANKS); good && *line != '\0'; line += strspn(line, BLANKS)) {
         good = w.count < WORDS_MAX;
         if (!good)

@@ -90,10 +90,9 @@ struct result key_name_parse(struct key_name *name, const char *reference, struc
                                           : begins(id, ALIAS) ? !resource_is_valid(id)
                                                               : !made_of(id, WORD))) {
         (void)fail(err, ERR_USAGE, "'%s' does not name a key of AWS KMS", reference);
-        err_hint(err,
-                 "it is arn:aws:kms:REGION:ACCOUNT:key/ID, alias/NAME, the ARN of an alias, or "
+        return fail_hint(
+            err, "it is arn:aws:kms:REGION:ACCOUNT:key/ID, alias/NAME, the ARN of an alias, or "
                  "aws-kms:// and one of them or a key id");
-        return FAIL;
     }
     memcpy(n.id, id, strlen(id) + 1);
     *name = n;

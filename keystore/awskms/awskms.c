@@ -23,8 +23,7 @@ static struct result find_region(struct kms_master *k, struct err *err)
 
     if (region[0] == '\0') {
         (void)fail(err, ERR_USAGE, "key '%s' is in no region that is known", k->name.id);
-        err_hint(err, "AWS_REGION or the profile names one, and an ARN has one");
-        return FAIL;
+        return fail_hint(err, "AWS_REGION or the profile names one, and an ARN has one");
     }
     memcpy(k->kms.region, region, strlen(region) + 1);
     return OK;
@@ -48,7 +47,7 @@ static struct result awskms_open(struct master_key **out, const struct keystore_
     struct kms_master *k = calloc(1, sizeof *k);
 
     if (k == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     k->key.ops = &awskms_ops;
     k->env = env;
     if (!key_name_parse(&k->name, reference, err).ok ||
@@ -74,8 +73,8 @@ struct result key_pin(struct kms_master *k, const struct arn *answered, struct e
         return OK;
     }
     (void)fail(err, ERR_POLICY, "key '%s': another key answered: '%s'", k->name.id, answered->text);
-    err_hint(err, "if an alias was moved just now, run it again; else do not trust this endpoint");
-    return FAIL;
+    return fail_hint(
+        err, "if an alias was moved just now, run it again; else do not trust this endpoint");
 }
 
 /* A slot with a wrap that this key made. */
@@ -224,7 +223,7 @@ static enum unwrapped awskms_unwrap(struct master_key *key, const struct branch_
         return UNWRAP_FAILED;
     if (kms_decrypt(&k->kms, &request, &reply, &opened, &why).ok &&
         check_opened(k, &reply.opened_by, &arn, &why).ok) {
-        *branch_key = secret_take(&opened);
+        *branch_key = TAKE(opened);
         return UNWRAP_OPENED;
     }
     return not_opened(k, k, what, reply.refusal, &why, err);
@@ -282,8 +281,7 @@ static struct result awskms_create(const struct keystore_env *env, const char *r
 {
     (void)env, (void)want, (void)info;
     (void)fail(err, ERR_UNSUPPORTED, "key '%s' is made by AWS, not by bulla", reference);
-    err_hint(err, "'aws kms create-key' makes one, 'aws kms create-alias' gives it a name");
-    return FAIL;
+    return fail_hint(err, "'aws kms create-key' makes one, 'aws kms create-alias' gives it a name");
 }
 
 static struct result awskms_rotate(const struct keystore_env *env, const char *reference,
@@ -291,11 +289,11 @@ static struct result awskms_rotate(const struct keystore_env *env, const char *r
 {
     (void)env, (void)now, (void)info;
     (void)fail(err, ERR_UNSUPPORTED, "key '%s' is rotated by AWS, not by bulla", reference);
-    err_hint(err,
-             "'aws kms enable-key-rotation' does it each year, 'aws kms rotate-key-on-demand' "
-             "now; then 'bulla rewrap -k %.200s' moves files to the new material",
-             reference);
-    return FAIL;
+    return fail_hint(
+        err,
+        "'aws kms enable-key-rotation' does it each year, 'aws kms rotate-key-on-demand' "
+        "now; then 'bulla rewrap -k %.200s' moves files to the new material",
+        reference);
 }
 
 const struct keystore_ops awskms_ops = {

@@ -104,7 +104,7 @@ static struct result ask(struct kms *kms, const struct question *q, json_t **ans
     struct fault fault;
 
     if (body == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (clock_ms() < kms->down_until) {
         *err = kms->down;
         return FAIL;
@@ -257,7 +257,7 @@ static struct result take_plain(struct secret *secret, const json_t *answer, con
         return FAIL;
     if (from_base64(answer, "Plaintext", plain.bytes, plain.size) != KEY_SIZE)
         return bad_answer(&decrypt_operation, key_id, "a plaintext that is no branch key", err);
-    *secret = secret_take(&plain);
+    *secret = TAKE(plain);
     return OK;
 }
 

@@ -42,7 +42,7 @@ static struct result keyring_open(struct master_key **out, const struct keystore
     struct keyring *k = calloc(1, sizeof *k);
 
     if (k == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     k->key.ops = &keyring_ops;
     k->env = env;
     k->used.held = -1;
@@ -133,8 +133,7 @@ static struct result ring_wrapping(struct keyring *k, struct wrapping *w, struct
     if (v == NULL || (k->at.version != 0 && k->at.version != v->number)) {
         (void)fail(err, ERR_POLICY, "key '%s' of keyring '%s' has no %sactive version", key->name,
                    k->at.path, k->at.version != 0 ? "such " : "");
-        err_hint(err, "only an active version wraps; 'bulla key rotate' makes one");
-        return FAIL;
+        return fail_hint(err, "only an active version wraps; 'bulla key rotate' makes one");
     }
     *w = (struct wrapping){.name = key->name, .id = key->id, .version = v->number};
     if (key->kind == RING_X25519) {
@@ -274,7 +273,7 @@ static struct result open_wrap(struct keyring *k, const struct ring_version *v,
                           ? hpke_open(crypto, v->key.bytes, &binding, sealed, opened.bytes, err)
                           : xaes_open(crypto, v->key.bytes, binding.aad, sealed, opened.bytes, err);
     if (r.ok)
-        *branch_key = secret_take(&opened);
+        *branch_key = TAKE(opened);
     return r;
 }
 

@@ -54,7 +54,7 @@ struct result known_passphrase_hold(struct known_passphrase **u, const struct st
     if (*u != NULL)
         (*u)->holders++;
     pthread_mutex_unlock(&lock);
-    return *u != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
+    return *u != NULL ? OK : fail_memory(err);
 }
 
 void known_passphrase_drop(struct known_passphrase *u)

@@ -240,8 +240,7 @@ static struct result changed_version(const struct change *c, enum key_change cha
     if (change == KEY_RETIRE)
         return fail(err, ERR_POLICY, "key '%s' has no active version", c->key->name);
     (void)fail(err, ERR_USAGE, "no version of key '%s' is named", c->key->name);
-    err_hint(err, "name it: %s#%s:VERSION", c->at.path, c->key->name);
-    return FAIL;
+    return fail_hint(err, "name it: %s#%s:VERSION", c->at.path, c->key->name);
 }
 
 static struct result check_unused(const struct change *c, const struct ring_version *version,
@@ -251,8 +250,7 @@ static struct result check_unused(const struct change *c, const struct ring_vers
         return OK;
     (void)fail(err, ERR_POLICY, "version %u of key '%s' is in use: a run on this host seals to it",
                version->number, c->key->name);
-    err_hint(err, "wait until that run ends; 'ps -fC bulla' shows what runs");
-    return FAIL;
+    return fail_hint(err, "wait until that run ends; 'ps -fC bulla' shows what runs");
 }
 
 /* What was a way into a file when the files were looked at must still be one. */
@@ -263,8 +261,7 @@ static struct result check_others(const struct change *c, const struct key_info 
         return OK;
     (void)fail(err, ERR_POLICY, "another version in keyring '%s' was destroyed meanwhile",
                c->at.path);
-    err_hint(err, "run it again: files may need this one now");
-    return FAIL;
+    return fail_hint(err, "run it again: files may need this one now");
 }
 
 struct result manage_change(const struct keystore_env *env, const char *reference,
@@ -337,8 +334,7 @@ struct result manage_export_public(const struct keystore_env *env, const char *r
         return FAIL;
     if (key->kind != RING_X25519) {
         (void)fail(err, ERR_FAILED, "key '%s' is symmetric and has no public key", key->name);
-        err_hint(err, "'bulla key new --kind x25519' makes one that has");
-        return FAIL;
+        return fail_hint(err, "'bulla key new --kind x25519' makes one that has");
     }
     const struct ring_version *v =
         at.version != 0 ? ring_version(key, at.version) : ring_active(key);

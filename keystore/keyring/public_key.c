@@ -113,5 +113,5 @@ struct result public_key_text(const struct public_key *key, char **text, struct 
                 asprintf(text, "%s\n", dumped) >= 0;
     free(dumped);
     json_decref(json);
-    return made ? OK : fail(err, ERR_FAILED, "out of memory");
+    return made ? OK : fail_memory(err);
 }

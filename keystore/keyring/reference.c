@@ -45,15 +45,14 @@ struct result reference_split(struct reference *r, const char *text, struct err 
     }
     r->path = named ? strndup(text, (size_t)(hash - text)) : strdup(text);
     if (r->path == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     return OK;
 }
 
 static struct result no_such_key(const char *path, const char *name, struct err *err)
 {
     (void)fail(err, ERR_FAILED, "keyring '%s' has no key '%s'", path, name);
-    err_hint(err, "'bulla key list %s' shows its keys", path);
-    return FAIL;
+    return fail_hint(err, "'bulla key list %s' shows its keys", path);
 }
 
 struct result reference_no_version(const struct reference *at, struct err *err)

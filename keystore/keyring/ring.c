@@ -119,7 +119,7 @@ static struct result unwrap_version(const struct crypto *crypto, const struct se
     ring_check_value(&opened, check);
     if (sodium_memcmp(check, v->check, RING_CHECK_SIZE) != 0)
         return fail(err, ERR_DAMAGED, "a key does not match its check value");
-    v->key = secret_take(&opened);
+    v->key = TAKE(opened);
     return ring_check_pair(key->kind, v, err);
 }
 
@@ -146,7 +146,7 @@ struct result ring_unlock(struct ring *ring, const struct crypto *crypto,
     if (!kdf_derive(&ring->cost, allowed_kib, passphrase, &kek, err).ok ||
         !each_version(ring, crypto, &kek, unwrap_version, err).ok)
         return FAIL;
-    ring->kek = secret_take(&kek);
+    ring->kek = TAKE(kek);
     return OK;
 }
 
@@ -161,7 +161,7 @@ struct result ring_protect(struct ring *ring, const struct crypto *crypto,
                                !each_version(ring, crypto, &kek, wrap_version, err).ok))
         return FAIL;
     secret_free(&ring->kek);
-    ring->kek = secret_take(&kek);
+    ring->kek = TAKE(kek);
     ring->cost = cost;
     ring->protected = passphrase != NULL;
     return OK;
@@ -179,7 +179,7 @@ static struct result fill_version(const struct ring *ring, const struct crypto *
     if (key->kind == RING_X25519 && !x25519_public(fresh.bytes, v->public_key, err).ok)
         return FAIL;
     ring_check_value(&fresh, v->check);
-    v->key = secret_take(&fresh);
+    v->key = TAKE(fresh);
     if (ring->protected && !wrap_version(crypto, &ring->kek, key, v, err).ok) {
         secret_free(&v->key);
         return FAIL;
@@ -198,7 +198,7 @@ static struct result add_version(const struct ring *ring, const struct crypto *c
         return fail(err, ERR_FAILED, "key '%s' has all the versions it can have", key->name);
     struct ring_version *grown = reallocarray(key->versions, key->version_count + 1, sizeof *grown);
     if (grown == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     key->versions = grown;
     if (!fill_version(ring, crypto, key, &fresh, err).ok)
         return FAIL;
@@ -221,7 +221,7 @@ struct result ring_add(struct ring *ring, const struct crypto *crypto, const cha
     memcpy(key.name, name, strlen(name) + 1);
     grown = reallocarray(ring->keys, ring->key_count + 1, sizeof *grown);
     if (grown == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     ring->keys = grown;
     if (!add_version(ring, crypto, &key, now, err).ok) {
         free(key.versions);

@@ -103,8 +103,7 @@ struct result ring_access_path(const char *path, struct err *err)
     if (descriptor_number(path) < 0)
         return OK;
     (void)fail(err, ERR_USAGE, "a keyring that comes through a descriptor can only be read");
-    err_hint(err, "to change it, name the file that it is kept in");
-    return FAIL;
+    return fail_hint(err, "to change it, name the file that it is kept in");
 }
 
 struct result ring_access_change(const struct place *place, bool exists, const char *credentials,
@@ -115,12 +114,10 @@ struct result ring_access_change(const struct place *place, bool exists, const c
                    "keyring '%s' is a credential: a copy that is gone when its "
                    "unit ends",
                    place->path);
-        err_hint(err, "change the file that LoadCredential= of the unit names");
-        return FAIL;
+        return fail_hint(err, "change the file that LoadCredential= of the unit names");
     }
     if (!exists || !is_link(place))
         return OK;
     (void)fail(err, ERR_POLICY, "keyring '%s' is a symbolic link", place->path);
-    err_hint(err, "name the file it leads to");
-    return FAIL;
+    return fail_hint(err, "name the file it leads to");
 }

@@ -145,7 +145,7 @@ static struct result read_versions(const struct ring *ring, struct ring_key *key
         return malformed(err, "a key has no versions, or too many");
     key->versions = calloc(count, sizeof *key->versions);
     if (key->versions == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     for (size_t i = 0; i < count; i++) {
         if (!read_version(ring, key, json_array_get(json, i), err).ok)
             return FAIL;
@@ -230,7 +230,7 @@ static struct result read_ring(struct ring *ring, json_t *json, struct err *err)
         return FAIL;
     ring->keys = calloc(json_array_size(keys) + 1, sizeof *ring->keys);
     if (ring->keys == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     for (size_t i = 0; i < json_array_size(keys); i++)
         if (!read_key(ring, json_array_get(keys, i), err).ok)
             return FAIL;
@@ -247,8 +247,7 @@ static struct result parse(struct ring *ring, const struct secret *text, size_t 
         return FAIL;
     if (!read_ring(&made, json, err).ok)
         return FAIL;
-    *ring = made;
-    made = (struct ring){0};
+    *ring = TAKE(made);
     return OK;
 }
 
@@ -438,7 +437,7 @@ struct result ring_save(const struct ring *ring, const struct place *place, bool
         return FAIL;
     char *text = ring_text(ring, &json);
     if (text == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (strlen(text) >= RING_FILE_MAX)
         return fail(err, ERR_FAILED, "keyring '%s' would be larger than %d bytes", place->path,
                     RING_FILE_MAX);

@@ -10,8 +10,7 @@ static struct result rotated(const struct sealing_version *u, uint32_t active, s
 {
     (void)fail(err, ERR_POLICY, "key '%s' was rotated meanwhile: version %u is active, not %u",
                u->name, active, u->version);
-    err_hint(err, "run it again: then it seals to version %u", active);
-    return FAIL;
+    return fail_hint(err, "run it again: then it seals to version %u", active);
 }
 
 static struct result check_ring(const struct sealing_version *u, const struct ring *ring,
@@ -84,8 +83,7 @@ static struct result check_given(const struct sealing_version *u, struct err *er
         return OK;
     (void)fail(err, ERR_POLICY,
                "the key file that came through descriptor %d was changed meanwhile", u->given);
-    err_hint(err, "run it again, with the file as it is now");
-    return FAIL;
+    return fail_hint(err, "run it again, with the file as it is now");
 }
 
 struct result sealing_version_check(struct sealing_version *u, struct err *err)

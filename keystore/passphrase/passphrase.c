@@ -41,7 +41,7 @@ static struct result passphrase_open(struct master_key **out, const struct keyst
                     SLOT_HINT_MAX);
     p = calloc(1, sizeof *p);
     if (p == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     p->key.ops = &passphrase_ops;
     p->env = env;
     memcpy(p->hint, reference, size + 1);
@@ -109,8 +109,8 @@ static struct result within_budget(const struct passphrase *p, const struct kdf_
         return OK;
     (void)fail(err, ERR_POLICY, "its passphrase slots cost more than %llu KiB times passes",
                (unsigned long long)limit);
-    err_hint_option(err, "--max-kdf-mem MIB allows more than %u KiB", p->env->kdf_memory_kib);
-    return FAIL;
+    return fail_hint_option(err, "--max-kdf-mem MIB allows more than %u KiB",
+                            p->env->kdf_memory_kib);
 }
 
 static struct result try_open(struct passphrase *p, const struct branch_identity *branch,
@@ -132,7 +132,7 @@ static struct result try_open(struct passphrase *p, const struct branch_identity
                    opened.bytes, err)
              .ok)
         return FAIL;
-    *branch_key = secret_take(&opened);
+    *branch_key = TAKE(opened);
     return OK;
 }
 

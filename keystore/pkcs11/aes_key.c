@@ -53,9 +53,8 @@ struct result aes_key_method(struct token *token, const struct token_key *key, u
     }
     (void)fail(err, ERR_NO_KEY, "token '%s' lets key '%s' do neither AES-GCM nor AES key wrap",
                token->label, key->label);
-    err_hint(err, "the token needs CKM_AES_GCM and the key CKA_ENCRYPT and CKA_DECRYPT, or "
-                  "CKM_AES_KEY_WRAP, CKA_WRAP and CKA_UNWRAP");
-    return FAIL;
+    return fail_hint(err, "the token needs CKM_AES_GCM and the key CKA_ENCRYPT and CKA_DECRYPT, or "
+                          "CKM_AES_KEY_WRAP, CKA_WRAP and CKA_UNWRAP");
 }
 
 /* Where the tag is wrong, SoftHSM says no more than that something is: the name of the error stays,
@@ -210,7 +209,7 @@ static struct result kw_unwrap(struct token *t, const struct token_key *key,
     (void)CALL(t->module, C_DestroyObject, t->session, object);
     if (!got || size != KEY_SIZE)
         return fail(err, ERR_STORE, "token '%s' unwrapped a key but does not give it", t->label);
-    *branch_key = secret_take(&plain);
+    *branch_key = TAKE(plain);
     return OK;
 }
 

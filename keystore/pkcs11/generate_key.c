@@ -70,8 +70,7 @@ struct result generate_key_choose(struct token *token, const char *name, enum ge
     if (!can(token, (enum generate_kind)i)) {
         (void)fail(err, ERR_NO_KEY, "token '%s' cannot make or use keys of the kind %s",
                    token->label, name);
-        err_hint(err, "'bulla key list' shows what it can do");
-        return FAIL;
+        return fail_hint(err, "'bulla key list' shows what it can do");
     }
     *kind = (enum generate_kind)i;
     return OK;

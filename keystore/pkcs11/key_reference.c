@@ -22,7 +22,7 @@ static struct key_reference *make(const struct keystore_env *env, struct err *er
     struct key_reference *n = calloc(1, sizeof *n);
 
     if (n == NULL) {
-        (void)fail(err, ERR_FAILED, "out of memory");
+        (void)fail_memory(err);
         return NULL;
     }
     n->key.ops = &pkcs11_ops;
@@ -93,8 +93,7 @@ static struct result none(const struct key_reference *n, struct err *err)
     else
         (void)fail(err, ERR_NO_KEY, "key '%s': token '%s' has no such key", n->uri.text,
                    n->token->label);
-    err_hint(err, "'bulla key list' with the token's URI shows its keys");
-    return FAIL;
+    return fail_hint(err, "'bulla key list' with the token's URI shows its keys");
 }
 
 /* Two keys of one label, or of one version of a label, are no way to name a key. */

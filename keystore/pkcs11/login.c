@@ -87,8 +87,7 @@ static struct result check_pin(const struct secret *pin, const char *label, stru
     if (odd == NULL)
         return OK;
     (void)fail(err, ERR_USAGE, "the PIN of token '%s' %s", label, odd);
-    err_hint(err, "it was not tried; a PIN file has one line, as echo writes it");
-    return FAIL;
+    return fail_hint(err, "it was not tried; a PIN file has one line, as echo writes it");
 }
 
 /* Whether a login may be tried at all. */
@@ -125,7 +124,7 @@ static struct result log_in(struct token *t, struct question *q, struct err *err
     t->logged_in = true;
     /* Where somebody else in this process logged in, the token did not look at the PIN. */
     if (rv == CKR_OK)
-        t->pin = secret_take(&q->pin);
+        t->pin = TAKE(q->pin);
     refused_tokens_add(q->login->refused, room, NULL, rv, NULL);
     return OK;
 }
@@ -133,14 +132,13 @@ static struct result log_in(struct token *t, struct question *q, struct err *err
 /* By the PIN that it took before, which is kept where nobody looked at it this time. */
 static struct result log_in_again(struct token *t, const struct login *login, struct err *err)
 {
-    struct question q = {
-        .token = t, .login = login, .pad = has_pad(t), .pin = secret_take(&t->pin)};
+    struct question q = {.token = t, .login = login, .pad = has_pad(t), .pin = TAKE(t->pin)};
 
     if (!q.pad && q.pin.bytes == NULL)
         return ckr_fail(err, CKR_USER_NOT_LOGGED_IN, "token '%s' lost its login", t->label);
     struct result r = log_in(t, &q, err);
     if (r.ok && t->pin.bytes == NULL)
-        t->pin = secret_take(&q.pin);
+        t->pin = TAKE(q.pin);
     secret_free(&q.pin);
     return r;
 }

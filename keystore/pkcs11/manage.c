@@ -17,8 +17,8 @@ static struct result check_name(const struct uri *uri, struct err *err)
 {
     if (!uri->has_label) {
         (void)fail(err, ERR_USAGE, "key '%s' names no object", uri->text);
-        err_hint(err, "object=NAME in the URI names the new key, which gets the label NAME-v0001");
-        return FAIL;
+        return fail_hint(
+            err, "object=NAME in the URI names the new key, which gets the label NAME-v0001");
     }
     if (uri->id_size > 0 || uri->has_class)
         return fail(err, ERR_USAGE, "a new key gets a random CKA_ID: '%s' should name object alone",
@@ -76,8 +76,7 @@ static struct result create(struct token_job *job, struct err *err)
     if (exact || highest > 0) {
         (void)fail(err, ERR_EXISTS, "token '%s' has a key '%s' already", n->token->label,
                    exact ? n->uri.label : token_keys_newest(&n->keys)->label);
-        err_hint(err, "'bulla key rotate' makes its next version");
-        return FAIL;
+        return fail_hint(err, "'bulla key rotate' makes its next version");
     }
     return make(job, n->uri.label, 1, kind, err);
 }
@@ -114,9 +113,8 @@ static struct result rotate(struct token_job *job, struct err *err)
     if (highest == 0) {
         (void)fail(err, ERR_NO_KEY, "token '%s' has no key '%s-vNNNN'", n->token->label,
                    n->uri.label);
-        err_hint(err,
-                 "versions are told apart by labels like NAME-v0001, which 'bulla key new' gives");
-        return FAIL;
+        return fail_hint(
+            err, "versions are told apart by labels like NAME-v0001, which 'bulla key new' gives");
     }
     if (highest >= VERSIONS_MAX)
         return fail(err, ERR_FAILED, "key '%s' has version %u already", n->uri.label, highest);

@@ -102,7 +102,7 @@ static struct result take_turn(struct loaded *l,
 
     *lost = false;
     if (turn == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     *turn = (struct turn){.job = {.run = run_turn, .free = free_turn}, .loaded = l, .run = run};
     if (!module_do(&l->module, &turn->job, timeout, err)) {
         *lost = true;
@@ -126,17 +126,15 @@ static struct result load(struct loaded *l, CK_C_GetFunctionList *get, struct er
     (void)module_back(&l->module, CKR_OK);
     if (l->handle == NULL) {
         (void)fail(err, ERR_STORE, "cannot load PKCS#11 module: %s", dlerror());
-        err_hint_option(err, "install it, or name another by module-path, --module or "
-                             "BULLA_PKCS11_MODULE");
-        return FAIL;
+        return fail_hint_option(err, "install it, or name another by module-path, --module or "
+                                     "BULLA_PKCS11_MODULE");
     }
     void *symbol = dlsym(l->handle, "C_GetFunctionList");
     memcpy(get, &symbol, sizeof *get);
     if (symbol != NULL)
         return OK;
     (void)fail(err, ERR_STORE, "'%s' is not a PKCS#11 module", l->path);
-    err_hint(err, "it has no function C_GetFunctionList");
-    return FAIL;
+    return fail_hint(err, "it has no function C_GetFunctionList");
 }
 
 static struct result get_functions(struct loaded *l, struct err *err)
@@ -176,11 +174,10 @@ static struct result start(struct loaded *l, struct err *err)
     if (rv == CKR_OK)
         return OK;
     (void)ckr_fail(err, rv, "PKCS#11 module '%s': C_Initialize", l->path);
-    err_hint_option(
+    return fail_hint_option(
         err, "this user may have no right to read its settings or tokens (SoftHSM finds them by "
              "SOFTHSM2_CONF); some modules want --module-args (BULLA_PKCS11_INIT_ARGS), NSS for "
              "one");
-    return FAIL;
 }
 
 static struct result finish(struct loaded *l, struct err *err)
@@ -241,7 +238,7 @@ static void end(struct loaded *l, unsigned timeout)
 static struct result copy(char **out, const char *text, struct err *err)
 {
     *out = strdup(text);
-    return *out != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
+    return *out != NULL ? OK : fail_memory(err);
 }
 
 /* Where the module of a URI is, and what it is started with: what the user gave, or else what is
@@ -271,7 +268,7 @@ static struct loaded *prepare(const struct uri *uri, const struct token_options 
     struct loaded *l = calloc(1, sizeof *l);
 
     if (l == NULL) {
-        (void)fail(err, ERR_FAILED, "out of memory");
+        (void)fail_memory(err);
         return NULL;
     }
     if (locate(l, uri, options, err).ok)

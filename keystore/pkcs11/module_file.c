@@ -33,7 +33,7 @@ static struct result take_line(char *line, struct setting *settings, struct err 
     for (; settings->name != NULL; settings++)
         if (strcmp(settings->name, name) == 0 && settings->value == NULL) {
             settings->value = strdup(value);
-            return settings->value != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
+            return settings->value != NULL ? OK : fail_memory(err);
         }
     return OK;
 }
@@ -49,7 +49,7 @@ static struct result take_file(const char *directory, const char *name, struct s
     size_t size;
 
     if (asprintf(&path, "%s/%s.module", directory, name) < 0)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     file.path = path;
     if (stat(path, &st) != 0 && (errno == ENOENT || errno == ENOTDIR))
         return OK;
@@ -66,14 +66,13 @@ static struct result take_path(const char *name, const char *module, char **path
 {
     if (module == NULL || module[0] == '\0') {
         (void)fail(err, ERR_STORE, "p11-kit has no module '%s'", name);
-        err_hint(err, "%s and %s were looked in; module-path names a file", directories[0],
-                 directories[1]);
-        return FAIL;
+        return fail_hint(err, "%s and %s were looked in; module-path names a file", directories[0],
+                         directories[1]);
     }
     if (asprintf(path, "%s%s", module[0] == '/' ? "" : P11_KIT_MODULES "/", module) >= 0)
         return OK;
     *path = NULL;
-    return fail(err, ERR_FAILED, "out of memory");
+    return fail_memory(err);
 }
 
 struct result module_file_read(const char *name, char **path, char **arguments, struct err *err)

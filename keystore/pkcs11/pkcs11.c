@@ -97,6 +97,7 @@ static struct result open_pair(struct key_reference *n, const struct token_key *
                                const struct branch_identity *branch, const struct slot *slot,
                                struct secret *out, struct err *err)
 {
+    struct err told = {0};
     struct halves halves;
 
     if (!token_keys_private(n->token, key, &halves, err).ok)
@@ -109,9 +110,10 @@ static struct result open_pair(struct key_reference *n, const struct token_key *
         if (key->spki.kind == SPKI_RSA ? open_rsa(&half, slot, out, &why).ok
                                        : open_ec(&half, branch, slot, out, &why).ok)
             return OK;
-        if (i == 0 || err->class == ERR_DAMAGED)
-            *err = why;
+        if (i == 0 || told.class == ERR_DAMAGED)
+            told = why;
     }
+    *err = told;
     return FAIL;
 }
 
@@ -353,7 +355,7 @@ static enum unwrapped pkcs11_unwrap(struct master_key *key, const struct branch_
         return UNWRAP_FAILED;
     enum unwrapped u = job->unwrapped;
     if (u == UNWRAP_OPENED)
-        *branch_key = secret_take(&job->branch_key);
+        *branch_key = TAKE(job->branch_key);
     token_job_free(job);
     return u;
 }

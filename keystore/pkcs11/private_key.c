@@ -134,6 +134,6 @@ struct result private_key_derive(const struct private_key *key, struct view poin
     CK_RV rv = derive(key, point, &shared);
     if (rv != CKR_OK)
         return not_opened(key->token, rv, "C_DeriveKey", err);
-    *out = secret_take(&shared);
+    *out = TAKE(shared);
     return OK;
 }

@@ -46,7 +46,7 @@ struct result refused_tokens_of(struct refused_tokens **out, struct store_states
     if (list == NULL) {
         list = calloc(1, sizeof *list);
         if (list == NULL)
-            return fail(err, ERR_FAILED, "out of memory");
+            return fail_memory(err);
         list->state = (struct store_state){.store = store, .drop = drop_state};
         pthread_mutex_init(&list->lock, NULL);
         list->holders = states != NULL;
@@ -86,7 +86,7 @@ bool refused_tokens_find(struct refused_tokens *list, const struct token *token,
 struct result refused_tokens_room(struct refused_token **out, struct err *err)
 {
     *out = calloc(1, sizeof **out);
-    return *out != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
+    return *out != NULL ? OK : fail_memory(err);
 }
 
 void refused_tokens_add(struct refused_tokens *list, struct refused_token *room,

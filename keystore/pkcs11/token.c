@@ -243,7 +243,7 @@ static struct result find_all(struct tokens *found, struct module *m, const stru
         CK_RV rv;
         struct token *t = read_token(m, slots[i], &rv);
         if (t == NULL && rv == CKR_OK)
-            return fail(err, ERR_FAILED, "out of memory");
+            return fail_memory(err);
         bool fit = t != NULL && fits(t, uri, &rv);
         if (rv != CKR_OK)
             found->failed = rv;
@@ -387,8 +387,7 @@ struct result token_objects(struct token *token, CK_ATTRIBUTE *wanted, size_t co
         return fail(err, ERR_STORE,
                     "token '%s' has more than %d objects; name a key by its CKA_ID too",
                     token->label, TOKEN_OBJECTS_MAX);
-    *found = made;
-    made = (struct objects){0};
+    *found = TAKE(made);
     return OK;
 }
 

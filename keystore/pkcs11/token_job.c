@@ -46,7 +46,7 @@ static void run(struct job *base)
     if (!job->result.ok && n->module->lost_session && n->token != NULL && !job->once)
         job->result = run_again(job);
     if (job->result.ok && job->lost)
-        job->result = fail(&job->err, ERR_FAILED, "out of memory");
+        job->result = fail_memory(&job->err);
     /* OpenSSL keeps random generators for a thread in a library context, and looks there when the
      * thread ends: with a second key on the module, that may be after the context is freed. */
     OPENSSL_thread_stop_ex(crypto_library(n->crypto));
@@ -64,7 +64,7 @@ struct token_job *token_job_new(struct key_reference *n,
     struct token_job *job = calloc(1, sizeof *job);
 
     if (job == NULL) {
-        (void)fail(err, ERR_FAILED, "out of memory");
+        (void)fail_memory(err);
         return NULL;
     }
     job->job = (struct job){.run = run, .free = free_job};

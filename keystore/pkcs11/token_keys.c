@@ -203,7 +203,7 @@ static struct result add_unusable(struct token_keys *keys, const char *label, co
         reallocarray(keys->unusable, keys->unusable_count + 1, sizeof *grown);
 
     if (grown == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     keys->unusable = grown;
     struct unusable_key *u = &keys->unusable[keys->unusable_count++];
     memcpy(u->label, label, strlen(label) + 1);
@@ -300,7 +300,7 @@ static struct result search(struct token_keys *made, bool exact, struct token *t
 
     *made = (struct token_keys){.list = calloc(KEYS_MAX, sizeof *made->list), .family = !exact};
     if (made->list == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     return all_classes(&s, err);
 }
 
@@ -331,12 +331,10 @@ struct result token_keys_find(struct token_keys *keys, struct token *token, cons
         return two_meanings(&made, &versions, token, uri, err);
     if (bare && made.count + made.unusable_count == 0) {
         token_keys_free(&made);
-        made = versions;
-        versions = (struct token_keys){0};
+        made = TAKE(versions);
     }
     token_keys_free(keys);
-    *keys = made;
-    made = (struct token_keys){0};
+    *keys = TAKE(made);
     return OK;
 }
 
@@ -397,9 +395,9 @@ static struct result no_private(const struct token *token, const struct token_ke
 {
     (void)fail(err, ERR_NO_KEY, "token '%s' has no private key for the public key '%s'",
                token->label, key->label);
-    err_hint(err, "'bulla key list' shows what is there; private and public key should have one "
-                  "CKA_ID");
-    return FAIL;
+    return fail_hint(err,
+                     "'bulla key list' shows what is there; private and public key should have one "
+                     "CKA_ID");
 }
 
 struct result token_keys_private(struct token *token, const struct token_key *key,
@@ -421,8 +419,8 @@ static struct result check_mechanism(struct token *t, const struct token_key *ke
                t->label, key->label,
                rsa ? "RSA decryption (CKM_RSA_X_509 or CKM_RSA_PKCS_OAEP)"
                    : "ECDH (CKM_ECDH1_DERIVE)");
-    err_hint(err, "'bulla key list' shows what the token can do; a key of another kind may work");
-    return FAIL;
+    return fail_hint(
+        err, "'bulla key list' shows what the token can do; a key of another kind may work");
 }
 
 struct result token_keys_fit(struct token *token, const struct token_key *key, bool *in_sight,
@@ -442,7 +440,7 @@ struct result token_keys_fit(struct token *token, const struct token_key *key, b
             return OK;
     (void)fail(err, ERR_NO_KEY, "the private key '%s' on token '%s' has %s false", key->label,
                token->label, rsa ? "CKA_DECRYPT" : "CKA_DERIVE");
-    err_hint(err, "it was made for something else, such as signing; 'bulla key new' makes one that "
-                  "opens what is sealed to it");
-    return FAIL;
+    return fail_hint(
+        err, "it was made for something else, such as signing; 'bulla key new' makes one that "
+             "opens what is sealed to it");
 }

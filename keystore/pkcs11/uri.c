@@ -40,8 +40,7 @@ static struct result check_value(const char *at, size_t size, bool bytes, const 
         if ((unsigned char)at[i] <= ' ' || at[i] == 0x7f) {
             (void)fail(err, ERR_USAGE, "attribute '%s' has a blank or control character in it",
                        name);
-            err_hint(err, "write a blank as %%20");
-            return FAIL;
+            return fail_hint(err, "write a blank as %%20");
         }
     if (!bytes && memmem(at, size, "%00", 3) != NULL)
         return fail(err, ERR_USAGE, "attribute '%s' has a zero byte in it", name);
@@ -145,9 +144,8 @@ static struct result read_module(struct uri *uri, const struct token_options *op
     uri->module = path != NULL ? path : name != NULL ? name : given;
     if (uri->module == NULL) {
         (void)fail(err, ERR_USAGE, "it names no module");
-        err_hint_option(
+        return fail_hint_option(
             err, "module-path=/usr/lib/… in the URI, --module or BULLA_PKCS11_MODULE name one");
-        return FAIL;
     }
     uri->module_is_name = path == NULL && strchr(uri->module, '/') == NULL;
     if (!uri->module_is_name && uri->module[0] != '/')
@@ -162,10 +160,9 @@ static struct result read_pin(struct uri *uri, const struct token_options *optio
     uri->pin_value = p11_kit_uri_get_pin_value(uri->parsed);
     if (uri->pin_value != NULL && !options->pin_in_uri) {
         (void)fail(err, ERR_USAGE, "pin-value shows the PIN to everyone who sees the URI");
-        err_hint_option(err,
-                        "pin-source=file:/PATH, BULLA_PIN_FILE or --pin-command keep it apart; "
-                        "--allow-pin-in-uri takes it all the same");
-        return FAIL;
+        return fail_hint_option(
+            err, "pin-source=file:/PATH, BULLA_PIN_FILE or --pin-command keep it apart; "
+                 "--allow-pin-in-uri takes it all the same");
     }
     if (source == NULL)
         return OK;
@@ -191,7 +188,7 @@ static struct result read_parts(struct uri *uri, const char *reference,
         return FAIL;
     uri->parsed = p11_kit_uri_new();
     if (uri->parsed == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (!check_attributes(reference, err).ok)
         return FAIL;
     int result = p11_kit_uri_parse(reference, P11_KIT_URI_FOR_ANY, uri->parsed);
@@ -210,13 +207,12 @@ struct result uri_read(struct uri *uri, const char *reference, const struct toke
     struct uri made URI_CLEANUP = {.text = redact_uri(reference)};
 
     if (made.text == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (!read_parts(&made, reference, options, err).ok) {
         err_context(err, "key '%s'", made.text);
         return FAIL;
     }
-    *uri = made;
-    made = (struct uri){0};
+    *uri = TAKE(made);
     return OK;
 }
 

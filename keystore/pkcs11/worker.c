@@ -119,7 +119,7 @@ struct result worker_new(struct worker **out, const char *name, struct err *err)
     struct worker *w = calloc(1, sizeof *w);
 
     if (w == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     w->name = name;
     init_sync(w);
     int failed = start_thread(w);

@@ -76,7 +76,7 @@ static struct result spki_open(struct master_key **out, const struct keystore_en
     struct spki_file *f = calloc(1, sizeof *f);
 
     if (f == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     f->key.ops = &spki_ops;
     f->env = env;
     if (!load(f, reference, err).ok) {
@@ -130,7 +130,7 @@ static enum unwrapped spki_unwrap(struct master_key *key, const struct branch_id
 static struct result spki_file_path(const char *reference, char **path, struct err *err)
 {
     *path = strdup(reference);
-    return *path != NULL ? OK : fail(err, ERR_FAILED, "out of memory");
+    return *path != NULL ? OK : fail_memory(err);
 }
 
 static bool spki_seals_only(const struct master_key *key)

@@ -26,50 +26,50 @@ static struct result ignored(const struct object *o, struct err *err)
                "'%s': the server does not heed conditions (If-Match), so what others write at the "
                "same time could be lost",
                o->path);
-    err_hint_option(err, "while nobody else writes there, --no-condition does without");
-    return FAIL;
+    return fail_hint_option(err, "while nobody else writes there, --no-condition does without");
 }
 
-/* What came of a request that was to fail. */
-static struct result judge(const struct object *o, struct result done, bool lost, struct err *err)
+/* What came of a request that was to fail, and why it did. */
+static struct result judge(const struct object *o, struct result done, bool lost,
+                           const struct err *why, struct err *err)
 {
-    if (done.ok)
+    if (done.ok || (!lost && why->class == ERR_UNSUPPORTED))
         return ignored(o, err);
-    if (lost)
-        return OK;
-    return err->class == ERR_UNSUPPORTED ? ignored(o, err) : FAIL;
+    if (!lost)
+        *err = *why;
+    return (struct result){lost};
 }
 
 static struct result probe_put(const struct object *o, struct err *err)
 {
     struct object probe OBJECT_CLEANUP = {0};
-    struct err unused;
+    struct err unused, why = {0};
     bool lost = false;
 
     if (!name_probe(&probe, o, err).ok)
         return FAIL;
     struct result done = s3_put(&probe, OBJECT_UNCHANGED, &nothing,
-                                (struct view){(const uint8_t *)"", 0}, &lost, err);
+                                (struct view){(const uint8_t *)"", 0}, &lost, &why);
     if (done.ok)
         (void)!s3_remove(&probe, NULL, &unused).ok;
-    return judge(o, done, lost, err);
+    return judge(o, done, lost, &why, err);
 }
 
 static struct result probe_complete(const struct object *o, struct err *err)
 {
     struct object probe OBJECT_CLEANUP = {0};
     struct upload u = {.object = &probe};
-    struct err unused;
+    struct err unused, why = {0};
     bool lost = false;
 
     if (!name_probe(&probe, o, err).ok || !upload_begin(&u, NULL, err).ok)
         return FAIL;
     struct result done = upload_part(&u, 1, (struct view){(const uint8_t *)"x", 1}, NULL, err);
     if (done.ok) {
-        done = upload_complete(&u, OBJECT_UNCHANGED, &nothing, (struct view){0}, &lost, err);
+        done = upload_complete(&u, OBJECT_UNCHANGED, &nothing, (struct view){0}, &lost, &why);
         if (done.ok)
             (void)!s3_remove(&probe, NULL, &unused).ok;
-        done = judge(o, done, lost, err);
+        done = judge(o, done, lost, &why, err);
     }
     upload_abort(&u);
     return done;

@@ -10,32 +10,73 @@
 #include "http/xml.h"
 #include "storage/s3/request.h"
 
-#define PAGE_MAX 1000  /* entries */
-#define EMPTY_MAX 100  /* pages in a row without any */
-#define TOKEN_MAX 4096 /* bytes */
+#define PAGE_MAX 1000   /* entries */
+#define EMPTY_MAX 100   /* pages in a row without any */
+#define MARKERS 2       /* at most, that say where a page begins */
+#define MARKER_MAX 4096 /* bytes */
 #define ENCODED_MAX (3 * S3_KEY_MAX)
+
+/* struct listing: a kind of list, as requests and answers have it. */
+struct listing {
+    const char *what, *query, *root;
+    const char *entry[2];                               /* elements of it */
+    const char *marker[MARKERS], *next_marker[MARKERS]; /* parameters, and elements of the answer */
+    bool keyed;                                         /* the first marker is a name */
+};
+
+static const struct listing listings[] = {
+    [LIST_OBJECTS] = {"s3:ListBucket",
+                      "list-type=2&max-keys=1000",
+                      "ListBucketResult",
+                      {"Contents", "Contents"},
+                      {"continuation-token", NULL},
+                      {"NextContinuationToken", NULL},
+                      false},
+    [LIST_VERSIONS] = {"s3:ListBucketVersions",
+                       "versions=&max-keys=1000",
+                       "ListVersionsResult",
+                       {"Version", "DeleteMarker"},
+                       {"key-marker", "version-id-marker"},
+                       {"NextKeyMarker", "NextVersionIdMarker"},
+                       true},
+    [LIST_UPLOADS] = {"s3:ListBucketMultipartUploads",
+                      "uploads=&max-uploads=1000",
+                      "ListMultipartUploadsResult",
+                      {"Upload", "Upload"},
+                      {"key-marker", "upload-id-marker"},
+                      {"NextKeyMarker", "NextUploadIdMarker"},
+                      true},
+};
 
 /* struct entry: one of a page. */
 struct entry {
-    char *key; /* owned */
+    char *key, *upload; /* owned */
     struct object_look look;
+    bool old, marker;
+};
+
+/* struct markers: where a page begins; all empty = at the first entry. */
+struct markers {
+    char text[MARKERS][MARKER_MAX + 1];
 };
 
 /* struct page: the answer to one request. */
 struct page {
+    const struct listing *listing;
     struct xml_reader *reader;
     struct entry entries[PAGE_MAX];
     size_t count;
     struct entry now; /* that is being read */
     bool encoded, more;
-    char token[TOKEN_MAX + 1]; /* of the next page */
-    struct err err;            /* of beginning anew */
+    struct markers next;
+    struct err err; /* of beginning anew */
     bool failed;
 };
 
 static void entry_drop(struct entry *e)
 {
     string_free(&e->key);
+    string_free(&e->upload);
     *e = (struct entry){0};
 }
 
@@ -46,7 +87,7 @@ static void page_clear(struct page *p)
         entry_drop(&p->entries[--p->count]);
     entry_drop(&p->now);
     p->encoded = p->more = p->failed = false;
-    p->token[0] = '\0';
+    p->next = (struct markers){0};
 }
 
 static bool is_archive(const char *class)
@@ -54,28 +95,61 @@ static bool is_archive(const char *class)
     return strcmp(class, "GLACIER") == 0 || strcmp(class, "DEEP_ARCHIVE") == 0;
 }
 
-static bool take_member(struct page *p, const struct xml_element *e)
+static bool take_text(char **to, const char *text, size_t most)
 {
-    struct entry *now = &p->now;
+    string_free(to);
+    *to = strlen(text) <= most ? strdup(text) : NULL;
+    return *to != NULL;
+}
 
-    if (strcmp(e->name, "Key") == 0) {
-        string_free(&now->key);
-        now->key = strlen(e->text) <= ENCODED_MAX ? strdup(e->text) : NULL;
-        return now->key != NULL;
-    }
-    if (strcmp(e->name, "Size") == 0)
-        return sscanf(e->text, "%" SCNu64, &now->look.size) == 1;
-    if (strcmp(e->name, "ETag") == 0 && strlen(e->text) <= OBJECT_TAG_MAX)
-        memcpy(now->look.tag, e->text, strlen(e->text) + 1);
-    if (strcmp(e->name, "StorageClass") == 0)
-        now->look.archived = is_archive(e->text);
+static bool copy_text(char *to, const char *text, size_t most)
+{
+    size_t size = strlen(text);
+
+    if (size > most)
+        return false;
+    memcpy(to, text, size + 1);
     return true;
 }
 
-static bool take_entry(struct page *p)
+static bool take_member(struct page *p, const struct xml_element *e)
 {
-    if (p->count == PAGE_MAX || p->now.key == NULL)
+    struct entry *now = &p->now;
+    struct object_look *look = &now->look;
+
+    if (strcmp(e->name, "Key") == 0)
+        return take_text(&now->key, e->text, ENCODED_MAX);
+    if (strcmp(e->name, "UploadId") == 0)
+        return take_text(&now->upload, e->text, S3_UPLOAD_ID_MAX);
+    if (strcmp(e->name, "VersionId") == 0)
+        return copy_text(look->version, e->text, OBJECT_TAG_MAX);
+    if (strcmp(e->name, "Size") == 0)
+        return sscanf(e->text, "%" SCNu64, &look->size) == 1;
+    if (strcmp(e->name, "ETag") == 0)
+        (void)copy_text(look->tag, e->text, OBJECT_TAG_MAX);
+    if (strcmp(e->name, "StorageClass") == 0)
+        look->archived = is_archive(e->text);
+    if (strcmp(e->name, "IsLatest") == 0)
+        now->old = strcmp(e->text, "true") != 0;
+    if (strcmp(e->name, "Initiated") == 0 || strcmp(e->name, "LastModified") == 0)
+        look->modified = s3_time(e->text);
+    return true;
+}
+
+static bool is_entry(const struct listing *l, const char *name)
+{
+    return strcmp(name, l->entry[0]) == 0 || strcmp(name, l->entry[1]) == 0;
+}
+
+static bool take_entry(struct page *p, const char *name)
+{
+    const struct listing *l = p->listing;
+
+    if (p->count == PAGE_MAX || p->now.key == NULL ||
+        (l == &listings[LIST_VERSIONS] && p->now.look.version[0] == '\0') ||
+        (l == &listings[LIST_UPLOADS] && p->now.upload == NULL))
         return false;
+    p->now.marker = strcmp(name, "DeleteMarker") == 0;
     p->entries[p->count++] = p->now;
     p->now = (struct entry){0};
     return true;
@@ -84,22 +158,22 @@ static bool take_entry(struct page *p)
 static bool on_element(void *arg, const struct xml_element *e)
 {
     struct page *p = arg;
+    const struct listing *l = p->listing;
 
-    if (e->depth == 3 && strcmp(e->parent, "Contents") == 0)
+    if (e->depth == 3 && is_entry(l, e->parent))
         return take_member(p, e);
     if (e->depth != 2)
-        return e->depth != 1 || strcmp(e->name, "ListBucketResult") == 0;
-    if (strcmp(e->name, "Contents") == 0)
-        return take_entry(p);
+        return e->depth != 1 || strcmp(e->name, l->root) == 0;
+    if (is_entry(l, e->name))
+        return take_entry(p, e->name);
     if (strcmp(e->name, "EncodingType") == 0)
         p->encoded = strcmp(e->text, "url") == 0;
     if (strcmp(e->name, "IsTruncated") == 0)
         p->more = strcmp(e->text, "true") == 0;
-    if (strcmp(e->name, "NextContinuationToken") == 0) {
-        if (strlen(e->text) > TOKEN_MAX)
+    for (size_t i = 0; i < MARKERS && l->next_marker[i] != NULL; i++)
+        if (strcmp(e->name, l->next_marker[i]) == 0 &&
+            !copy_text(p->next.text[i], e->text, MARKER_MAX))
             return false;
-        memcpy(p->token, e->text, strlen(e->text) + 1);
-    }
     return true;
 }
 
@@ -118,36 +192,6 @@ static struct result take_bytes(void *arg, const void *bytes, size_t size, struc
     if (!p->failed)
         return xml_reader_take(p->reader, bytes, size, err);
     *err = p->err;
-    return FAIL;
-}
-
-static struct result get_page(const struct object *o, const char *token, struct page *p,
-                              struct err *err)
-{
-    char query[TEXT_PERCENT(S3_KEY_MAX) + TEXT_PERCENT(TOKEN_MAX) + 128];
-    char prefix[TEXT_PERCENT(S3_KEY_MAX)], from[TEXT_PERCENT(TOKEN_MAX)];
-    struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
-    const struct http_taker taker = {take_bytes, p};
-    const struct s3_request r = {.what = "s3:ListBucket",
-                                 .method = "GET",
-                                 .key = "",
-                                 .query = query,
-                                 .taker = &taker,
-                                 .again = begin_page};
-
-    if (strlen(o->key) > S3_KEY_MAX)
-        return fail(err, ERR_USAGE, "the name of an object has more than %d bytes", S3_KEY_MAX);
-    text_percent(prefix, o->key);
-    text_percent(from, token);
-    snprintf(query, sizeof query, "%s%s%sencoding-type=url&list-type=2&max-keys=%d&prefix=%s",
-             token[0] != '\0' ? "continuation-token=" : "", from, token[0] != '\0' ? "&" : "",
-             PAGE_MAX, prefix);
-    begin_page(p);
-    if (!s3_ask(s3_of(o), &r, o->path, &answer, err).ok)
-        return FAIL;
-    if (!p->failed && xml_reader_end(p->reader, err).ok)
-        return OK;
-    err_context(err, "'%s'", o->path);
     return FAIL;
 }
 
@@ -172,6 +216,52 @@ static bool decode(char *text)
     return true;
 }
 
+#define QUERY_MAX (MARKERS * (TEXT_PERCENT(MARKER_MAX) + 32) + TEXT_PERCENT(S3_KEY_MAX) + 128)
+
+/* The parameters of a request for a page, in a text of QUERY_MAX. */
+static void name_page(char *query, const struct listing *l, const struct object *o,
+                      const struct markers *from)
+{
+    char encoded[TEXT_PERCENT(MARKER_MAX)];
+    char *to = query + snprintf(query, QUERY_MAX, "%s&encoding-type=url&prefix=%s", l->query,
+                                text_percent(encoded, o->key));
+
+    for (size_t i = 0; i < MARKERS && l->marker[i] != NULL; i++)
+        if (from->text[i][0] != '\0')
+            to += snprintf(to, (size_t)(query + QUERY_MAX - to), "&%s=%s", l->marker[i],
+                           text_percent(encoded, from->text[i]));
+}
+
+static struct result get_page(const struct object *o, const struct markers *from, struct page *p,
+                              struct err *err)
+{
+    struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
+    char *query STRING_CLEANUP = malloc(QUERY_MAX);
+    const struct http_taker taker = {take_bytes, p};
+    const struct s3_request r = {.what = p->listing->what,
+                                 .method = "GET",
+                                 .key = "",
+                                 .query = query,
+                                 .taker = &taker,
+                                 .again = begin_page};
+
+    if (query == NULL)
+        return fail_memory(err);
+    if (strlen(o->key) > S3_KEY_MAX)
+        return fail(err, ERR_USAGE, "the name of an object has more than %d bytes", S3_KEY_MAX);
+    name_page(query, p->listing, o, from);
+    begin_page(p);
+    if (!s3_ask(s3_of(o), &r, o->path, &answer, err).ok)
+        return FAIL;
+    if (!p->failed && xml_reader_end(p->reader, err).ok &&
+        (!p->encoded || !p->listing->keyed || decode(p->next.text[0])))
+        return OK;
+    if (err->class == ERR_NONE)
+        (void)fail(err, ERR_STORE, "the list cannot be read");
+    err_file(err, o->path);
+    return FAIL;
+}
+
 /* Hands out a page; *go_on is false once nobody wants more. */
 static struct result deliver(const struct object *o, struct page *p,
                              bool (*each)(void *arg, const struct object_entry *entry), void *arg,
@@ -181,39 +271,51 @@ static struct result deliver(const struct object *o, struct page *p,
         struct entry *e = &p->entries[i];
         if ((p->encoded && !decode(e->key)) || strncmp(e->key, o->key, strlen(o->key)) != 0)
             return fail(err, ERR_STORE, "'%s': the list has a name that cannot be read", o->path);
-        const struct object_entry entry = {e->key, e->look};
+        const struct object_entry entry = {e->key, e->look, e->upload, e->old, e->marker};
         *go_on = each(arg, &entry);
     }
     return OK;
+}
+
+static bool is_end(const struct markers *m)
+{
+    return m->text[0][0] == '\0';
 }
 
 static struct result list(const struct object *o, struct page *p,
                           bool (*each)(void *arg, const struct object_entry *entry), void *arg,
                           struct err *err)
 {
-    char token[TOKEN_MAX + 1] = "";
+    struct markers *from = calloc(1, sizeof *from);
+    struct result r = from != NULL ? OK : fail_memory(err);
     bool go_on = true;
     unsigned empty = 0;
 
     do {
-        if (!get_page(o, token, p, err).ok || !deliver(o, p, each, arg, &go_on, err).ok)
-            return FAIL;
+        if (r.ok)
+            r = get_page(o, from, p, err);
+        if (r.ok)
+            r = deliver(o, p, each, arg, &go_on, err);
         empty = p->count == 0 ? empty + 1 : 0;
-        if (p->more && (p->token[0] == '\0' || strcmp(p->token, token) == 0 || empty == EMPTY_MAX))
-            return fail(err, ERR_STORE, "'%s': the list has no end", o->path);
-        memcpy(token, p->token, sizeof token);
-    } while (p->more && go_on);
-    return OK;
+        if (r.ok && p->more && go_on &&
+            (is_end(&p->next) || memcmp(&p->next, from, sizeof *from) == 0 || empty == EMPTY_MAX))
+            r = fail(err, ERR_STORE, "'%s': the list has no end", o->path);
+        if (r.ok)
+            *from = p->next;
+    } while (r.ok && p->more && go_on);
+    free(from);
+    return r;
 }
 
-struct result s3_list(const struct object *o,
+struct result s3_list(const struct object *o, enum object_list what,
                       bool (*each)(void *arg, const struct object_entry *entry), void *arg,
                       struct err *err)
 {
     struct page *p = calloc(1, sizeof *p);
 
     if (p == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
+    p->listing = &listings[what];
     struct result r = list(o, p, each, arg, err);
     page_clear(p);
     free(p);

@@ -41,7 +41,7 @@ struct result upload_begin(struct upload *u, const char *kept, struct err *err)
     u->tags = calloc(S3_PARTS_MAX, sizeof *u->tags);
     u->id = malloc(TEXT_PERCENT(strlen(id)));
     if (u->tags == NULL || u->id == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     text_percent(u->id, id);
     return OK;
 }
@@ -53,7 +53,7 @@ static struct result note_part(struct upload *u, unsigned number, const char *ta
     char *copy = strdup(tag);
 
     if (copy == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     pthread_mutex_lock(&u->lock);
     free(u->tags[number - 1]);
     u->tags[number - 1] = copy;
@@ -117,7 +117,7 @@ static struct result copy_once(const struct upload *u, const struct s3_request *
     struct fault fault;
 
     if (!s3_send(s3_of(u->object), r, &answer, &fault, err).ok) {
-        err_context(err, "'%s'", u->object->path);
+        err_file(err, u->object->path);
         return FAIL;
     }
     *lost = s3_lost(u->object, OBJECT_UNCHANGED, &fault, err);
@@ -149,9 +149,12 @@ struct result upload_copy(struct upload *u, unsigned number, const struct object
              .ok)
         return FAIL;
     bool lost = false;
-    for (unsigned n = 1; !copy_once(u, &r, tag, &lost, err).ok; n++)
-        if (err->class != ERR_STORE || lost || n == TRIES || !clock_wait(500u << n))
+    struct err why = {0};
+    for (unsigned n = 1; !copy_once(u, &r, tag, &lost, &why).ok; n++)
+        if (why.class != ERR_STORE || lost || n == TRIES || !clock_wait(500u << n)) {
+            *err = why;
             return FAIL;
+        }
     return note_part(u, number, tag, size, err);
 }
 
@@ -212,7 +215,7 @@ static struct result complete_once(struct completing *c, const struct s3_request
     struct fault fault;
 
     if (!s3_send(s3_of(o), r, &answer, &fault, err).ok) {
-        err_context(err, "'%s'", o->path);
+        err_file(err, o->path);
         return FAIL;
     }
     c->repeated = c->repeated || fault.repeated;
@@ -228,9 +231,13 @@ static struct result complete_once(struct completing *c, const struct s3_request
 
 static struct result complete(struct completing *c, const struct s3_request *r, struct err *err)
 {
-    for (unsigned n = 1; !complete_once(c, r, err).ok; n++)
-        if (err->class != ERR_STORE || c->lost || n == TRIES || !clock_wait(500u << n))
+    struct err why = {0};
+
+    for (unsigned n = 1; !complete_once(c, r, &why).ok; n++)
+        if (why.class != ERR_STORE || c->lost || n == TRIES || !clock_wait(500u << n)) {
+            *err = why;
             return FAIL;
+        }
     return OK;
 }
 
@@ -244,7 +251,7 @@ struct result upload_complete(struct upload *u, enum object_condition condition,
     struct completing c = {.upload = u, .condition = condition, .begins = begins};
 
     if (parts == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     snprintf(query, sizeof query, "uploadId=%s", u->id);
     const struct s3_request r = {.what = "s3:CompleteMultipartUpload",
                                  .method = "POST",
@@ -263,6 +270,22 @@ struct result upload_complete(struct upload *u, enum object_condition condition,
     if (done.ok)
         string_free(&u->id);
     return done;
+}
+
+struct result s3_drop(const struct object *o, const char *upload, struct err *err)
+{
+    struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
+    char query[QUERY_MAX], id[TEXT_PERCENT(S3_UPLOAD_ID_MAX)];
+    const struct s3_request r = {.what = "s3:AbortMultipartUpload",
+                                 .method = "DELETE",
+                                 .key = o->key,
+                                 .query = query,
+                                 .patience = ABORT_PATIENCE};
+
+    if (strlen(upload) > S3_UPLOAD_ID_MAX)
+        return fail(err, ERR_STORE, "'%s': the name of an upload is too long", o->path);
+    snprintf(query, sizeof query, "uploadId=%s", text_percent(id, upload));
+    return s3_ask(s3_of(o), &r, o->path, &answer, err);
 }
 
 /* Once more if a part may have been on its way. What cannot be aborted is left to a lifecycle. */

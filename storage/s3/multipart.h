@@ -34,6 +34,10 @@ FALLIBLE upload_complete(struct upload *u, enum object_condition condition,
                          const struct object_look *look, struct view begins, bool *lost,
                          struct err *err);
 
+/* s3_drop is the operation of struct storage_ops: it drops the parts of an upload that somebody
+ * began. */
+FALLIBLE s3_drop(const struct object *o, const char *upload, struct err *err);
+
 /* upload_abort drops the parts of an upload that was not completed, and frees what it has. */
 void upload_abort(struct upload *u);
 

@@ -26,7 +26,7 @@ struct result s3_headers_add(struct s3_headers *h, struct err *err, const char *
     int size = vasprintf(&line, format, ap);
     va_end(ap);
     if (size < 0)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (h->count == S3_HEADERS_MAX) {
         free(line);
         return fail(err, ERR_POLICY, "the object has more metadata than bulla can keep");
@@ -117,7 +117,7 @@ static struct result keep_headers(struct object_look *look, const struct http_an
     char *kept = calloc(1, answer->headers_size + 1), *to = kept;
 
     if (kept == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     for (const char *at = answer->headers; at != NULL && *at != '\0';) {
         size_t size = strcspn(at, "\r\n"), end = strcspn(at, "\n");
         if (is_kept(at, size)) {
@@ -181,6 +181,20 @@ static uint64_t read_date(const struct http_answer *a)
     return seconds > 0 ? (uint64_t)seconds : 0;
 }
 
+/* When a lock on it ends. */
+static uint64_t read_lock(const struct http_answer *a)
+{
+    char text[HTTP_HEADER_MAX + 1];
+
+    if (http_header(a, "x-amz-object-lock-legal-hold", text, sizeof text) &&
+        strcmp(text, "ON") == 0)
+        return OBJECT_HELD;
+    if (!http_header(a, "x-amz-object-lock-retain-until-date", text, sizeof text))
+        return 0;
+    uint64_t until = s3_time(text);
+    return until > 0 ? until : OBJECT_HELD; /* a date that cannot be read is none that is over */
+}
+
 /* What a good answer says of the object. */
 static struct result read_look(const struct object *o, const struct http_answer *a, long status,
                                uint64_t offset, const struct range *range, struct object_look *look,
@@ -201,8 +215,10 @@ static struct result read_look(const struct object *o, const struct http_answer 
     memcpy(look->tag, tag, sizeof tag);
     look->size = size;
     look->modified = read_date(a);
-    look->versioned =
-        http_header(a, "x-amz-version-id", tag, sizeof tag) && strcmp(tag, "null") != 0;
+    if (!http_header(a, "x-amz-version-id", look->version, sizeof look->version))
+        look->version[0] = '\0';
+    look->versioned = look->version[0] != '\0' && strcmp(look->version, "null") != 0;
+    look->held = read_lock(a);
     look->tagged = http_header(a, "x-amz-tagging-count", tag, sizeof tag) && strcmp(tag, "0") != 0;
     return keep_headers(look, a, err);
 }
@@ -213,9 +229,11 @@ static struct result send_get(const struct object *o, const struct object_look *
 {
     const struct http_taker taker = {take_range, range};
     struct s3_headers headers S3_HEADERS_CLEANUP = {0};
+    char query[S3_VERSION_QUERY];
     struct s3_request r = {.what = "s3:GetObject",
                            .method = "GET",
                            .key = o->key,
+                           .query = s3_name_version(query, o),
                            .headers = headers.lines,
                            .taker = &taker,
                            .again = restart};
@@ -228,7 +246,7 @@ static struct result send_get(const struct object *o, const struct object_look *
         return FAIL;
     if (s3_send(s3_of(o), &r, answer, fault, err).ok)
         return OK;
-    err_context(err, "'%s'", o->path);
+    err_file(err, o->path);
     return FAIL;
 }
 
@@ -319,7 +337,7 @@ struct result s3_put(const struct object *o, enum object_condition condition,
              .ok)
         return FAIL;
     if (!s3_send(s3_of(o), &r, &answer, &fault, err).ok) {
-        err_context(err, "'%s'", o->path);
+        err_file(err, o->path);
         return FAIL;
     }
     if (fault.name[0] == '\0' || (fault.repeated && s3_is_ours(o, bytes, bytes.size)))
@@ -372,7 +390,7 @@ static struct result s3_tagging(const struct object *o, struct object_look *look
         read = xml_reader_end(reader, err);
     if (read.ok && tags.text != NULL &&
         asprintf(&longer, "%sx-amz-tagging: %s\n", look->kept, tags.text) < 0)
-        read = fail(err, ERR_FAILED, "out of memory");
+        read = fail_memory(err);
     if (read.ok && longer != NULL) {
         free(look->kept);
         look->kept = longer;
@@ -388,11 +406,19 @@ struct result s3_kept(const struct object *o, const struct object_look *look,
     *full = *look;
     full->kept = strdup(look->kept != NULL ? look->kept : "");
     if (full->kept == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (!look->tagged || s3_tagging(o, full, err).ok)
         return OK;
     object_look_end(full);
     return FAIL;
+}
+
+struct result s3_check_current(const struct object *o, struct err *err)
+{
+    return o->version == NULL
+               ? OK
+               : fail(err, ERR_USAGE, "'%s' is one version of an object, which cannot be changed",
+                      o->path);
 }
 
 struct result s3_replace(const struct object *o, const struct object_look *look, struct view bytes,
@@ -400,7 +426,8 @@ struct result s3_replace(const struct object *o, const struct object_look *look,
 {
     struct object_look full OBJECT_LOOK_CLEANUP = {0};
 
-    return s3_heeds_conditions(o, err).ok && s3_kept(o, look, &full, err).ok
+    return s3_check_current(o, err).ok && s3_heeds_conditions(o, err).ok &&
+                   s3_kept(o, look, &full, err).ok
                ? s3_put(o, OBJECT_UNCHANGED, &full, bytes, NULL, err)
                : FAIL;
 }
@@ -422,16 +449,22 @@ struct result s3_remove(const struct object *o, const struct object_look *look, 
 {
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
     struct s3_headers headers S3_HEADERS_CLEANUP = {0};
-    const struct s3_request r = {
-        .what = "s3:DeleteObject", .method = "DELETE", .key = o->key, .headers = headers.lines};
+    char query[S3_VERSION_QUERY];
+    const struct s3_request r = {.what = "s3:DeleteObject",
+                                 .method = "DELETE",
+                                 .key = o->key,
+                                 .query = s3_name_version(query, o),
+                                 .headers = headers.lines};
     struct fault fault;
 
+    if (o->version != NULL) /* it does not change */
+        look = NULL;
     if (look != NULL && s3_of(o)->custom != NULL && !still_there(o, look, err).ok)
         return FAIL;
     if (look != NULL && !s3_add_condition(&headers, OBJECT_UNCHANGED, look, err).ok)
         return FAIL;
     if (!s3_send(s3_of(o), &r, &answer, &fault, err).ok) {
-        err_context(err, "'%s'", o->path);
+        err_file(err, o->path);
         return FAIL;
     }
     if (fault.name[0] == '\0' || (fault.repeated && strcmp(fault.name, "NoSuchKey") == 0))

@@ -8,8 +8,26 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "storage/s3/request.h"
 
-#define SPOOLED_SLOTS 2 /* one is gathered while the other is on its way */
+#define GROWS_EVERY 1000 /* parts, where nobody knows how many there will be */
+#define SPOOLED_SLOTS 2  /* one is gathered while the other is on its way */
+
+uint64_t part_size_for(uint64_t object_size)
+{
+    uint64_t size = S3_PART_MIN;
+
+    while (size < object_size / S3_PARTS_MAX + 1 && size <= S3_PART_MAX)
+        size *= 2;
+    return size <= S3_PART_MAX ? size : 0;
+}
+
+uint64_t part_size_next(uint64_t now, unsigned parts)
+{
+    bool due = parts > 0 && parts % GROWS_EVERY == 0 && 2 * now <= S3_PART_MAX;
+
+    return due ? 2 * now : now;
+}
 
 static const char *spool_directory(const struct environment *environment)
 {
@@ -44,8 +62,7 @@ static struct result open_spool(struct part_buffer *b, const struct environment 
     if (b->file >= 0)
         return OK;
     (void)fail_errno(err, "cannot make a temporary file in '%s'", directory);
-    err_hint(err, "TMPDIR names another directory");
-    return FAIL;
+    return fail_hint(err, "TMPDIR names another directory");
 }
 
 static struct result write_file(int fd, uint64_t at, const uint8_t *bytes, size_t size,
@@ -57,8 +74,8 @@ static struct result write_file(int fd, uint64_t at, const uint8_t *bytes, size_
             continue;
         if (n < 0) {
             (void)fail_errno(err, "cannot write to a temporary file");
-            err_hint(err, "TMPDIR names another directory, with room for two parts of the upload");
-            return FAIL;
+            return fail_hint(
+                err, "TMPDIR names another directory, with room for two parts of the upload");
         }
         at += (uint64_t)n;
         bytes += n;
@@ -77,7 +94,7 @@ struct result part_buffer_shape(struct part_buffer *b, uint64_t part_size, size_
     if (first)
         b->file = -1;
     if (fits && b->memory == NULL && (b->memory = malloc(room)) == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (!fits && b->file < 0 && !open_spool(b, environment, err).ok)
         return FAIL;
     if (!fits && b->memory != NULL) {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/text.h"
@@ -28,6 +29,32 @@ static const struct refusal refusals[] = {
     {"NotImplemented", ERR_UNSUPPORTED, "this server lacks a part of S3 that bulla needs"},
     {NULL, ERR_NONE, NULL},
 };
+
+const char *s3_name_version(char query[S3_VERSION_QUERY], const struct object *o)
+{
+    char id[TEXT_PERCENT(S3_UPLOAD_ID_MAX)];
+
+    if (o->version == NULL)
+        return NULL;
+    id[0] = '\0';
+    if (strlen(o->version) <= S3_UPLOAD_ID_MAX)
+        text_percent(id, o->version);
+    snprintf(query, S3_VERSION_QUERY, "versionId=%s", id);
+    return query;
+}
+
+uint64_t s3_time(const char *text)
+{
+    struct tm tm = {0};
+    const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+
+    if (rest != NULL && *rest == '.')
+        rest += 1 + strspn(rest + 1, "0123456789");
+    if (rest == NULL || strcmp(rest, "Z") != 0)
+        return 0;
+    time_t seconds = timegm(&tm);
+    return seconds > 0 ? (uint64_t)seconds : 0;
+}
 
 struct s3 *s3_of(const struct object *o)
 {
@@ -125,7 +152,7 @@ static struct result send_to(struct s3 *s3, const char *region, const struct s3_
     char *url STRING_CLEANUP = malloc(URL_MAX);
 
     if (url == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     if (!make_url(url, s3, region, r, err).ok)
         return FAIL;
     add_payer(headers, s3, r->headers);
@@ -176,7 +203,7 @@ struct result s3_refused(const struct s3_request *request, const struct fault *f
     const struct call call = {.what = request->what};
 
     call_refused(&call, fault, err);
-    err_context(err, "'%s'", path);
+    err_file(err, path);
     return FAIL;
 }
 
@@ -186,7 +213,7 @@ struct result s3_ask(struct s3 *s3, const struct s3_request *request, const char
     struct fault fault;
 
     if (!s3_send(s3, request, answer, &fault, err).ok) {
-        err_context(err, "'%s'", path);
+        err_file(err, path);
         return FAIL;
     }
     return fault.name[0] == '\0' ? OK : s3_refused(request, &fault, path, err);

@@ -3,6 +3,7 @@
 #define BULLA_STORAGE_S3_REQUEST_H
 
 #include "aws/account.h"
+#include "base/text.h"
 #include "storage/storage.h"
 
 #define S3_KEY_MAX 1024          /* bytes of an object's name */
@@ -63,6 +64,16 @@ char *s3_encode(char *out, const char *name);
 
 /* s3_condition is the condition, or none where the user said to do without. */
 enum object_condition s3_condition(const struct object *o, enum object_condition condition);
+
+/* s3_name_version is query, filled with what names the version of an object, or NULL if it has
+ * none.
+ */
+#define S3_VERSION_QUERY (TEXT_PERCENT(S3_UPLOAD_ID_MAX) + 16)
+const char *s3_name_version(char query[S3_VERSION_QUERY], const struct object *o);
+
+/* s3_time reads a time as S3 writes it (2026-11-28T10:00:00.000Z), in seconds since 1970; 0 if it
+ * is none. */
+uint64_t s3_time(const char *text);
 
 /* s3_of is the bucket of an object. */
 struct s3 *s3_of(const struct object *o);

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "storage/s3/list.h"
+#include "storage/s3/multipart.h"
 #include "storage/s3/objects.h"
 #include "storage/s3/request.h"
 #include "storage/s3/upload.h"
@@ -34,23 +35,34 @@ static const struct storage_ops s3_ops = {
     .splice_size = S3_PART_MIN,
     .create = s3_create,
     .remove = s3_remove,
+    .drop = s3_drop,
     .list = s3_list,
     .close = s3_close,
 };
+
+/* Names that S3 keeps for what is addressed in another way. */
+static bool is_no_plain_bucket(const char *bucket)
+{
+    static const char *const endings[] = {"--x-s3", "--xa-s3", "-s3alias", "--ol-s3"};
+    bool is = strncmp(bucket, "arn:", 4) == 0;
+
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        is = is || text_ends_with(bucket, endings[i]);
+    return is;
+}
 
 static struct result check_bucket(const char *bucket, struct err *err)
 {
     size_t size = strlen(bucket);
 
-    if (strncmp(bucket, "arn:", 4) == 0 || text_ends_with(bucket, "--x-s3"))
+    if (is_no_plain_bucket(bucket))
         return fail(err, ERR_UNSUPPORTED,
                     "'%s' is an access point or a directory bucket, which bulla does not know",
                     bucket);
     if (size < 3 || size > 63 || strspn(bucket, "abcdefghijklmnopqrstuvwxyz0123456789.-") != size ||
         bucket[0] == '.' || bucket[0] == '-' || strstr(bucket, "..") != NULL) {
         (void)fail(err, ERR_USAGE, "'%s' is not the name of a bucket", bucket);
-        err_hint(err, "write s3://BUCKET/KEY");
-        return FAIL;
+        return fail_hint(err, "write s3://BUCKET/KEY");
     }
     return OK;
 }
@@ -80,7 +92,7 @@ struct result s3_open(struct storage **out, const struct storage_env *env, const
         return FAIL;
     struct s3 *s3 = calloc(1, sizeof *s3);
     if (s3 == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     s3->storage.ops = &s3_ops;
     s3->env = env;
     pthread_mutex_init(&s3->lock, NULL);

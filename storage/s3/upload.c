@@ -13,7 +13,6 @@
 
 #define ROOM ((size_t)20 << 20) /* bytes that are on their way or being gathered, in memory */
 #define ROOM_BOTH_WAYS ((size_t)10 << 20) /* where what it replaces is read at the same time */
-#define GROWS_EVERY 1000                  /* parts, where nobody knows how many there will be */
 #define BEGINS 512                        /* bytes by which an object is known again */
 #define PIECE ((uint64_t)1 << 30)         /* bytes that one request copies */
 
@@ -102,12 +101,11 @@ static struct result shape(struct writer *w, uint64_t part_size, struct err *err
 /* Larger parts are fewer at once. */
 static struct result grow(struct writer *w, struct err *err)
 {
-    bool due = w->size >= w->expected && w->last > 0 && w->last % GROWS_EVERY == 0 &&
-               2 * w->buffer.part_size <= S3_PART_MAX;
+    uint64_t now = w->buffer.part_size, next = part_size_next(now, w->last);
 
-    if (!due)
+    if (next == now || w->size < w->expected)
         return OK;
-    return wait_for_parts(w, err).ok ? shape(w, 2 * w->buffer.part_size, err) : FAIL;
+    return wait_for_parts(w, err).ok ? shape(w, next, err) : FAIL;
 }
 
 /* A slot that is free, once there is one. */
@@ -153,8 +151,7 @@ static struct result send_now(struct writer *w, struct err *err)
         return FAIL;
     if (w->last == S3_PARTS_MAX) {
         (void)fail(err, ERR_FAILED, "'%s' becomes larger than 10000 parts can be", w->object.path);
-        err_hint_option(err, "--expected-size makes the parts larger from the beginning");
-        return FAIL;
+        return fail_hint_option(err, "--expected-size makes the parts larger from the beginning");
     }
     slot->number = ++w->last;
     pthread_mutex_lock(&w->lock);
@@ -246,8 +243,7 @@ static struct result check_new(const struct object *o, struct err *err)
     bool archived = why.class == ERR_POLICY && strstr(why.text, "InvalidObjectState") != NULL;
     if (there.ok || archived) {
         (void)fail(err, ERR_EXISTS, "'%s' already exists", o->path);
-        err_hint_option(err, "--force replaces it, -o names another");
-        return FAIL;
+        return fail_hint_option(err, "--force replaces it, -o names another");
     }
     if (why.class == ERR_POLICY ||
         (why.class == ERR_MISSING && strstr(why.text, "NoSuchBucket") == NULL))
@@ -260,26 +256,24 @@ static struct result check_new(const struct object *o, struct err *err)
 static struct result expect(struct sink *self, uint64_t size, struct err *err)
 {
     struct writer *w = (struct writer *)self;
-    uint64_t all = w->size + size, part_size = w->buffer.part_size;
+    uint64_t all = w->size + size, part_size = part_size_for(all);
 
     if (w->last > 0)
         return OK;
+    if (part_size == 0) {
+        (void)fail(err, ERR_FAILED, "'%s' would have %" PRIu64 " bytes, more than an object can",
+                   w->object.path, all);
+        return fail_hint(err, "split what is sealed");
+    }
     w->expected = all;
-    while (part_size < all / S3_PARTS_MAX + 1 && 2 * part_size <= S3_PART_MAX)
-        part_size *= 2;
-    if (all / S3_PARTS_MAX < part_size)
-        return part_size == w->buffer.part_size ? OK : shape(w, part_size, err);
-    (void)fail(err, ERR_FAILED, "'%s' would have %" PRIu64 " bytes, more than an object can",
-               w->object.path, all);
-    err_hint(err, "split what is sealed");
-    return FAIL;
+    return part_size <= w->buffer.part_size ? OK : shape(w, part_size, err);
 }
 
 /* What stands in the way of an object, and what goes with it. */
 static struct result prepare(struct writer *w, const struct object *o,
                              const struct object_making *how, struct err *err)
 {
-    if (how->condition == OBJECT_NEW && !check_new(o, err).ok)
+    if (!s3_check_current(o, err).ok || (how->condition == OBJECT_NEW && !check_new(o, err).ok))
         return FAIL;
     if (!object_in(&w->object, o->storage, o->key, o->path, err).ok ||
         !shape(w, S3_PART_MIN, err).ok)
@@ -294,7 +288,7 @@ struct result s3_create(struct object_writer **out, const struct object *o,
     struct writer *w = calloc(1, sizeof *w);
 
     if (w == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     w->writer =
         (struct object_writer){{.write = write_bytes, .expect = expect}, commit, close_writer};
     w->room = how->condition == OBJECT_UNCHANGED ? ROOM_BOTH_WAYS : ROOM;
@@ -334,7 +328,8 @@ struct result s3_splice(const struct object *o, const struct object_look *look, 
     struct view begins = {bytes.bytes, 8192};
     struct upload u = {.object = o};
 
-    if (!s3_heeds_completes(o, err).ok || !s3_kept(o, look, &full, err).ok)
+    if (!s3_check_current(o, err).ok || !s3_heeds_completes(o, err).ok ||
+        !s3_kept(o, look, &full, err).ok)
         return FAIL;
     struct result r = upload_begin(&u, full.kept, err);
     if (r.ok)

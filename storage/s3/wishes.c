@@ -32,11 +32,11 @@ __attribute__((format(printf, 3, 4))) static struct result add(struct lines *l, 
     int size = vasprintf(&more, format, ap);
     va_end(ap);
     if (size < 0)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     size = asprintf(&longer, "%s%s\n", l->text != NULL ? l->text : "", more);
     free(more);
     if (size < 0)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     free(l->text);
     l->text = longer;
     return OK;
@@ -111,7 +111,7 @@ static struct result append_tag(char **text, const char *pair, struct err *err)
     text_percent(value, pair + size + 1);
     if (asprintf(&longer, "%s%s%s=%s", *text != NULL ? *text : "", *text != NULL ? "&" : "", name,
                  value) < 0)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     free(*text);
     *text = longer;
     return OK;

@@ -2,8 +2,11 @@
 
 import json
 import os
+import pathlib
 import pty
 import re
+import subprocess
+import sys
 import time
 
 import pytest
@@ -112,3 +115,10 @@ def test_line_of_a_file_that_is_almost_done_does_not_flash(bulla, ring, work, le
     said = read_all(master)
     os.close(master)
     assert len(got) == size and (b"\x1b[K" in said) is line, said
+
+
+def test_picture_in_the_readme(bulla):
+    """It shows what the program prints today."""
+    script = pathlib.Path(__file__).resolve().parents[2] / "docs" / "draw-terminal"
+    done = subprocess.run([sys.executable, script, bulla.program, "--check"], env=bulla.environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -214,7 +214,7 @@ ENCODED = "<EncodingType>url</EncodingType>"
 
 
 def s3(_):
-    """Answers to a read (0), a list (1), a replacement (2), a removal (3) and an upload in parts (4)."""
+    """Answers to a read (0), a list (1), a replacement (2), a removal (3), an upload in parts (4), a list of versions (5) and of uploads (6)."""
     def many(status, body, *headers):
         return answer(status, body, "\r\n".join(headers))
 
@@ -237,6 +237,19 @@ def s3(_):
         yield f"read-again{i}", b"\0" + short + b"\0" + bad
     yield "list", b"\1" + answer(200, f"<ListBucketResult>{LISTED}{ENCODED}<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken></ListBucketResult>") \
         + answer(200, f"<ListBucketResult>{LISTED.replace('%2B', '')}</ListBucketResult>")
+    version = "<Version><Key>t/x%2By</Key><VersionId>v1</VersionId><IsLatest>false</IsLatest><Size>9</Size><StorageClass>GLACIER</StorageClass></Version>"
+    marker = "<DeleteMarker><Key>t/x</Key><VersionId>v2</VersionId><IsLatest>true</IsLatest><LastModified>2026-11-28T10:00:00.000Z</LastModified></DeleteMarker>"
+    more = "<IsTruncated>true</IsTruncated><NextKeyMarker>t/x%2By</NextKeyMarker>"
+    yield "versions", b"\5" + answer(200, f"<ListVersionsResult>{version}{marker}{ENCODED}{more}<NextVersionIdMarker>v1</NextVersionIdMarker></ListVersionsResult>") \
+        + answer(200, f"<ListVersionsResult>{version}</ListVersionsResult>")
+    upload = "<Upload><Key>t/x</Key><UploadId>u</UploadId><Initiated>2026-11-28T10:00:00Z</Initiated></Upload>"
+    yield "uploads", b"\6" + answer(200, f"<ListMultipartUploadsResult>{upload}{more}<NextUploadIdMarker>u</NextUploadIdMarker></ListMultipartUploadsResult>") \
+        + answer(200, f"<ListMultipartUploadsResult>{upload.replace('28T', '28')}</ListMultipartUploadsResult>")
+    for i, text in enumerate((version.replace("<VersionId>v1</VersionId>", ""), version.replace("v1", "v" * 300), version.replace("t/x", "u/x"), more, "<Version></Version>",
+                              f"{ENCODED}{more.replace('%2B', '%0')}", f"{more}<NextVersionIdMarker>{'v' * 5000}</NextVersionIdMarker>")):
+        yield f"versions-bad{i}", b"\5" + answer(200, f"<ListVersionsResult>{text}</ListVersionsResult>")
+    for i, text in enumerate((upload.replace("<UploadId>u</UploadId>", ""), upload.replace(">u<", f">{'u' * 1100}<"), "<Upload></Upload>")):
+        yield f"uploads-bad{i}", b"\6" + answer(200, f"<ListMultipartUploadsResult>{text}</ListMultipartUploadsResult>")
     for i, text in enumerate(("<html></html>", "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>", f"<ListBucketResult>{LISTED.replace('%2B', '%0')}{ENCODED}</ListBucketResult>",
                               "<ListBucketResult><Contents><Size>1</Size></Contents></ListBucketResult>", "<ListBucketResult><Contents><Key>u/x</Key><Size>1</Size></Contents></ListBucketResult>",
                               "<ListBucketResult><Contents><Key>t/x</Key><Size>x</Size></Contents></ListBucketResult>", "<a>" * 20, "<!DOCTYPE a><a/>", "<a" + "b" * 70 + "/>",

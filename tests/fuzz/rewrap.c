@@ -85,8 +85,7 @@ static bool slot_opens(struct master_key *key, const struct envelope *e, const s
         return false;
     made.tag_fits = tag_is_right(e, &made.branch);
     branch_opened_free(o);
-    *o = made;
-    made = (struct branch_opened){0};
+    *o = TAKE(made);
     return true;
 }
 

@@ -37,6 +37,18 @@ static bool on_entry(void *arg, const struct object_entry *entry)
     return ++*(size_t *)arg < 10000;
 }
 
+static bool on_version(void *arg, const struct object_entry *entry)
+{
+    HOLDS(entry->look.version[0] != '\0');
+    return on_entry(arg, entry);
+}
+
+static bool on_upload(void *arg, const struct object_entry *entry)
+{
+    HOLDS(entry->upload != NULL);
+    return on_entry(arg, entry);
+}
+
 static void read_some(const struct object *o, struct object_look *look)
 {
     uint8_t buf[64];
@@ -72,7 +84,11 @@ static void ask(const struct object *o, struct object_look *look, unsigned what)
     if (what == 0)
         read_some(o, look);
     else if (what == 1)
-        r = s3_list(o, on_entry, &count, &err);
+        r = s3_list(o, LIST_OBJECTS, on_entry, &count, &err);
+    else if (what == 5)
+        r = s3_list(o, LIST_VERSIONS, on_version, &count, &err);
+    else if (what == 6)
+        r = s3_list(o, LIST_UPLOADS, on_upload, &count, &err);
     else if (what == 2)
         r = s3_replace(o, look, (struct view){(const uint8_t *)"x", 1}, &err);
     else if (what == 3)
@@ -100,7 +116,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     HOLDS(s3_open(&storage, &env, "bucket", &err).ok);
     if (object_in(&o, storage, PREFIX, "s3://bucket/" PREFIX, &err).ok)
         for (unsigned n = 0; n < 4 && r.left > 0; n++)
-            ask(&o, &look, fuzz_byte(&r) % 5);
+            ask(&o, &look, fuzz_byte(&r) % 7);
     storage->ops->close(storage);
     return 0;
 }

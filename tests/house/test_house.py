@@ -27,7 +27,7 @@ IGNORABLE = re.compile(r"^struct result \w+\(", re.M)
 PROCESS = re.compile(r"\b(umask|signal|sigaction|sigprocmask|setrlimit|prctl|setenv|putenv|unsetenv|chdir|fchdir|dup2|atexit|setlocale|mallopt)\s*\(")
 ALLOCATORS = re.compile(r"\b(CRYPTO_set_mem_functions|json_set_alloc_funcs|global_init_mem)\s*\(")
 ALLOCATES = ["crypto/openssl_memory.c", "http/json.c", "http/libcurl.c", "keystore/keyring/secret_json.c"]
-HINT = re.compile(r'\berr_hint\(((?:[^()"]|"(?:\\.|[^"\\])*"|\((?:[^()"]|"(?:\\.|[^"\\])*")*\))*)\)\s*;')
+HINT = re.compile(r'\b(?:err|fail)_hint\(((?:[^()"]|"(?:\\.|[^"\\])*"|\((?:[^()"]|"(?:\\.|[^"\\])*")*\))*)\)\s*;')
 INCLUDE = re.compile(r'^#include "([^"]+)"', re.M)
 
 
@@ -178,3 +178,17 @@ def test_the_readers_of_foreign_bytes_are_there():
     from readers import READERS
 
     assert not [path for path in READERS if not (TOP / path).exists()] and len(READERS) == len(set(READERS))
+
+
+PARAMETERS = 7  # at most
+
+
+def parameters(text):
+    """The functions that are declared or defined in code without comments, and how many parameters each has."""
+    found = re.finditer(r"^(?:[A-Za-z_][\w \*]*?[ \*])(\w+)\(([^;{}()]*(?:\([^()]*\)[^;{}()]*)*)\)\s*[;{]", text, re.M)
+    return {m[1]: len(re.sub(r"\([^()]*\)", "", m[2]).split(",")) for m in found}
+
+
+def test_no_function_has_many_parameters():
+    assert not [f"{relative(p)}: {name}" for p in SOURCES for name, count in parameters(code(p)).items() if count > PARAMETERS]
+    assert parameters("static int f(int a, int (*b)(int, int),\n        int c)\n{\n") == {"f": 3}

@@ -198,7 +198,7 @@ def refusals():
         text = re.sub(r'"\s*PRIu64\s*"', "u", text)
         text = re.sub(r'"\s*PRIu64', 'u"', text)
         text = re.sub(r'"\s*\n\s*"', "", text)
-        found |= set(re.findall(r'fail\([^,;]*,\s*ERR_(?:DAMAGED|UNSUPPORTED|NO_KEY),\s*"([^"]*)"', text)) - {"%s"}
+        found |= set(re.findall(r'fail(?:_named)?\([^,;]*,\s*ERR_(?:DAMAGED|UNSUPPORTED|NO_KEY),\s*"([^"]*)"', text)) - {"%s"}
         found |= set(re.findall(r'(?:return|\?) "(\w[^"]* [^"]*)"', text))  # the faults of a name and of a pair
     return found
 

@@ -24,7 +24,8 @@ BUCKET, REGION = "backups", "eu-west-1"
 KEY_ID, SECRET = "AKIDEXAMPLES3", "s3cr3tS3cr3tS3cr3tS3cr3tS3cr3t"
 PART_MIN = 5 << 20
 KEPT = ("content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires", "x-amz-storage-class",
-        "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id", "x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date", "x-amz-acl")  # fmt: skip
+        "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id", "x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date",
+        "x-amz-object-lock-legal-hold", "x-amz-acl")  # fmt: skip
 
 
 def variables(url):
@@ -45,6 +46,13 @@ class Object:
     headers: dict = dataclasses.field(default_factory=dict)
     tags: str = ""
     etag: str = ""
+    version: str = "null"
+    marker: bool = False
+
+    @property
+    def locked(self):
+        until = self.headers.get("x-amz-object-lock-retain-until-date", "")
+        return self.headers.get("x-amz-object-lock-legal-hold") == "ON" or until > time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
     def __post_init__(self):
         self.etag = self.etag or f'"{hashlib.md5(self.body).hexdigest()}"'
@@ -56,6 +64,7 @@ class Upload:
     headers: dict
     tags: str
     parts: dict = dataclasses.field(default_factory=dict)
+    begun: str = "2026-11-28T10:00:00.000Z"
 
 
 def kept(headers):
@@ -76,11 +85,12 @@ def error_answer(code, status, message=""):
 
 
 class Store(Listener):
-    """self.objects is what the bucket holds, self.uploads what is on its way, self.asked the operations in their order, but for those
-    that find out if conditions are heeded: self.probes."""
+    """self.objects is what the bucket holds, self.old what it keeps of what was replaced (new to old, with marks of removal),
+    self.uploads what is on its way, self.asked the operations in their order, but for those that find out if conditions are heeded:
+    self.probes."""
 
-    def __init__(self, region=REGION, heeds=True, encodes=True, page=1000):
-        self.objects, self.uploads, self.asked, self.probes = {}, {}, [], []
+    def __init__(self, region=REGION, heeds=True, encodes=True, page=1000, tls=None, bucket=BUCKET):
+        self.objects, self.uploads, self.asked, self.probes, self.old = {}, {}, [], [], collections.defaultdict(list)
         self.ahead = 0  # seconds, of the clock
         self.payer = False  # whoever asks must pay
         self.sent = []  # (part number, body) of each part, also of those that were not taken
@@ -90,10 +100,34 @@ class Store(Listener):
         self.versioned = False
         self.allowed = None  # these operations alone; None = all
         self.moved = collections.Counter()  # bytes up and down
-        super().__init__()
+        self.bucket, self.paths = bucket, []
+        super().__init__(tls)
 
     def put(self, key, body, headers=None, **more):
-        self.objects[key] = Object(body, {"content-type": "binary/octet-stream"} | (headers or {}), **more)
+        self.place(key, Object(body, {"content-type": "binary/octet-stream"} | (headers or {}), **more))
+
+    def place(self, key, made):
+        """Makes it what the key has; None removes that. A bucket with versions keeps what was before."""
+        before = self.objects.pop(key, None)
+        if self.versioned:
+            if before:
+                self.old[key].insert(0, before)
+            made = made or Object(b"", marker=True)
+            made.version = uuid.uuid4().hex
+        if made and made.marker:
+            self.old[key].insert(0, made)
+        elif made:
+            self.objects[key] = made
+
+    def all_of(self, key):
+        return ([self.objects[key]] if key in self.objects else []) + self.old[key]
+
+    def find(self, request, key):
+        version = request.query.get("versionId")
+        found = [o for o in self.all_of(key) if o.version == version and not o.marker] if version else [self.objects[key]] if key in self.objects else []
+        if not found:
+            raise Refused(404, "NoSuchVersion" if version else "NoSuchKey")
+        return found[0]
 
     def fault(self, operation, fault, times=1, after=0):
         """The next answers of an operation go through fault(answer), 'after' some honest ones. With fault.instead, nothing was done."""
@@ -139,14 +173,16 @@ class Store(Listener):
     def name(self, request):
         path, _, query = request.path.partition("?")
         request.query = {k: v for k, v in urllib.parse.parse_qsl(query, keep_blank_values=True)}
-        bucket, _, key = urllib.parse.unquote(path).lstrip("/").partition("/")
+        self.paths.append(path)
+        in_host = self.bucket + path if request.headers["Host"].startswith(self.bucket + ".") else path[1:]
+        bucket, _, key = urllib.parse.unquote(in_host).partition("/")
         request.bucket = bucket
         q = request.query
         table = {
-            "GET": "list" if not key else "tagging" if "tagging" in q else "get",
+            "GET": "versions" if "versions" in q else "uploading" if "uploads" in q else "list" if not key else "tagging" if "tagging" in q else "get",
             "PUT": ("copy" if "x-amz-copy-source" in request.headers else "part") if "uploadId" in q else "write",
             "POST": "create" if "uploads" in q else "complete",
-            "DELETE": "abort" if "uploadId" in q else "delete",
+            "DELETE": "abort" if "uploadId" in q else "delete_version" if "versionId" in q else "delete",
         }
         return table[request.method], key
 
@@ -172,7 +208,7 @@ class Store(Listener):
         signer = S3SigV4Auth(Credentials(KEY_ID, SECRET), "s3", scope["region"])
         if not hmac.compare_digest(signer.signature(signer.string_to_sign(again, signer.canonical_request(again)), again), scope["signature"]):
             raise Refused(403, "SignatureDoesNotMatch")
-        if request.bucket != BUCKET:
+        if request.bucket != self.bucket:
             raise Refused(404, "NoSuchBucket")
         if request.method == "PUT" and "x-amz-copy-source" not in request.headers:
             if request.headers["Content-MD5"] != base64.b64encode(hashlib.md5(request.body).digest()).decode():
@@ -191,9 +227,7 @@ class Store(Listener):
                 raise Refused(412, "PreconditionFailed")
 
     def get(self, request, key):
-        if key not in self.objects:
-            raise Refused(404, "NoSuchKey")
-        o = self.objects[key]
+        o = self.find(request, key)
         if o.headers.get("x-amz-storage-class") in ("GLACIER", "DEEP_ARCHIVE"):
             raise Refused(403, "InvalidObjectState")
         if "If-Match" in request.headers and request.headers["If-Match"] != o.etag:
@@ -202,7 +236,7 @@ class Store(Listener):
         if o.tags:
             headers["x-amz-tagging-count"] = str(len(o.tags.split("&")))
         if self.versioned:
-            headers["x-amz-version-id"] = "3HL4kqtJlcpXroDTDmjVBH40Nrjfkd"
+            headers["x-amz-version-id"] = o.version
         first, last = (int(n) for n in re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers["Range"]).groups())
         if first >= len(o.body):
             raise Refused(416, "InvalidRange")
@@ -216,12 +250,22 @@ class Store(Listener):
 
     def write(self, request, key):
         self.conditions(request, key)
-        self.objects[key] = Object(request.body, kept(request.headers), request.headers.get("x-amz-tagging", ""))
+        self.place(key, Object(request.body, kept(request.headers), request.headers.get("x-amz-tagging", "")))
         return Answer(200, b"", {"ETag": self.objects[key].etag})
 
     def delete(self, request, key):
         self.conditions(request, key)
-        self.objects.pop(key, None)
+        self.place(key, None)
+        return Answer(204, b"", {})
+
+    def delete_version(self, request, key):
+        o = next((o for o in self.all_of(key) if o.version == request.query["versionId"]), None)
+        if o and o.locked:
+            raise Refused(403, "AccessDenied", "Access Denied because object protected by object lock.")
+        if o in self.old[key]:
+            self.old[key].remove(o)
+        elif o:
+            del self.objects[key]
         return Answer(204, b"", {})
 
     def create(self, request, key):
@@ -242,7 +286,7 @@ class Store(Listener):
 
     def copy(self, request, key):
         upload, source = self.upload(request, key), urllib.parse.unquote(request.headers["x-amz-copy-source"])
-        o = self.objects[source.removeprefix(f"{BUCKET}/")]
+        o = self.objects[source.removeprefix(f"{self.bucket}/")]
         if request.headers["x-amz-copy-source-if-match"] != o.etag:
             raise Refused(412, "PreconditionFailed")
         first, last = (int(n) for n in re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers["x-amz-copy-source-range"]).groups())
@@ -266,7 +310,7 @@ class Store(Listener):
             raise Refused(400, "InvalidRequest")
         self.conditions(request, key)
         etag = f'"{hashlib.md5(b"".join(bytes.fromhex(e.strip(chr(34))) for e, _ in parts)).hexdigest()}-{len(parts)}"'
-        self.objects[key] = Object(whole, upload.headers, upload.tags, etag)
+        self.place(key, Object(whole, upload.headers, upload.tags, etag))
         del self.uploads[request.query["uploadId"]]
         return Answer(200, kept_alive(document("CompleteMultipartUploadResult", f"<ETag>{escape(etag)}</ETag>")), {})
 
@@ -274,6 +318,9 @@ class Store(Listener):
         self.upload(request, key)
         del self.uploads[request.query["uploadId"]]
         return Answer(204, b"", {})
+
+    def written(self, name):
+        return urllib.parse.quote(name, safe="/") if self.encodes else escape(name)
 
     def list(self, request, key):
         q = request.query
@@ -283,11 +330,37 @@ class Store(Listener):
 
         def entry(name):
             o = self.objects[name]
-            written = urllib.parse.quote(name, safe="/") if self.encodes else escape(name)
-            return (f"<Contents><Key>{written}</Key><LastModified>2026-11-28T10:00:00.000Z</LastModified><ETag>{escape(o.etag)}</ETag>"
+            return (f"<Contents><Key>{self.written(name)}</Key><LastModified>2026-11-28T10:00:00.000Z</LastModified><ETag>{escape(o.etag)}</ETag>"
                     f"<Size>{len(o.body)}</Size><StorageClass>{o.headers.get('x-amz-storage-class', 'STANDARD')}</StorageClass></Contents>")  # fmt: skip
 
         text = "".join(entry(name) for name in shown) + f"<IsTruncated>{str(more).lower()}</IsTruncated>"
         text += f"<NextContinuationToken>token-{start + self.page}</NextContinuationToken>" if more else ""
         text += "<EncodingType>url</EncodingType>" if self.encodes else ""
         return Answer(200, document("ListBucketResult", text), {})
+
+    def page_of(self, request, rows, markers, root):
+        """rows have name, id and text; a page begins after those that the markers name."""
+        q = request.query
+        rows = [row for row in sorted(rows, key=lambda row: row[0].encode()) if row[0].startswith(q["prefix"])]
+        after = q.get(markers[0][0])
+        start = 1 + [row[:2] for row in rows].index((after, q[markers[1][0]])) if after is not None else 0
+        shown, more = rows[start : start + self.page], start + self.page < len(rows)
+        text = "".join(row[2] for row in shown) + f"<IsTruncated>{str(more).lower()}</IsTruncated>"
+        if more:
+            text += "".join(f"<{element}>{value}</{element}>" for (_, element), value in zip(markers, (self.written(shown[-1][0]), escape(shown[-1][1]))))
+        return Answer(200, document(root, text + ("<EncodingType>url</EncodingType>" if self.encodes else "")), {})
+
+    def versions(self, request, key):
+        def row(name, o, latest):
+            kind = "DeleteMarker" if o.marker else "Version"
+            more = "" if o.marker else f"<ETag>{escape(o.etag)}</ETag><Size>{len(o.body)}</Size><StorageClass>{o.headers.get('x-amz-storage-class', 'STANDARD')}</StorageClass>"
+            return name, o.version, (f"<{kind}><Key>{self.written(name)}</Key><VersionId>{o.version}</VersionId><IsLatest>{str(latest).lower()}</IsLatest>"
+                                     f"<LastModified>2026-11-28T10:00:00.000Z</LastModified>{more}</{kind}>")  # fmt: skip
+
+        rows = [row(name, o, number == 0) for name in set(self.objects) | set(self.old) for number, o in enumerate(self.all_of(name))]
+        return self.page_of(request, rows, (("key-marker", "NextKeyMarker"), ("version-id-marker", "NextVersionIdMarker")), "ListVersionsResult")
+
+    def uploading(self, request, key):
+        rows = [(u.key, name, f"<Upload><Key>{self.written(u.key)}</Key><UploadId>{escape(name)}</UploadId><Initiated>{u.begun}</Initiated></Upload>")
+                for name, u in self.uploads.items()]  # fmt: skip
+        return self.page_of(request, rows, (("key-marker", "NextKeyMarker"), ("upload-id-marker", "NextUploadIdMarker")), "ListMultipartUploadsResult")

@@ -240,17 +240,6 @@ def test_shares(s3, store, ring, url):
     assert len(done[0] | done[1]) == 8 and not done[0] & done[1]
 
 
-def test_old_versions(s3, store, ring, url):
-    """They still open with the old key: a rewrap says so, and status proves nothing as long as they may be there."""
-    s3("encrypt", "-k", ring, "-o", url + "t/x.bulla", stdin=SMALL)
-    rotated(s3)
-    store.versioned = True
-    assert b"keeps the old versions of 1 of them" in s3("rewrap", "-k", ring, "-r", url + "t/").stderr
-    done = s3("status", "-r", "--needs", f"{ring}#backup:1", url + "t/", status=3)
-    assert b"old versions" in done.stderr and b"0 files" not in done.stdout
-    s3("status", "-r", url + "t/")
-
-
 def test_archived_objects_are_told(s3, store, ring, url):
     """They are not looked at, so nothing is proved of them."""
     s3("encrypt", "-k", ring, "-o", url + "t/a.bulla", stdin=SMALL)

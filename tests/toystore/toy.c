@@ -58,7 +58,7 @@ static struct result toy_open(struct master_key **out, const struct keystore_env
         return fail(err, ERR_USAGE, "toy '%s' has no word", reference);
     struct toy *t = calloc(1, sizeof *t);
     if (t == NULL)
-        return fail(err, ERR_FAILED, "out of memory");
+        return fail_memory(err);
     t->key.ops = &ops;
     memcpy(t->name, reference, size);
     t->word = word;

@@ -163,7 +163,7 @@ static void secrets(void)
     MUST(secret_random(&a, 32, &err).ok && secret_random(&b, 32, &err).ok);
     CHECK(memcmp(a.bytes, b.bytes, 32) != 0);
     secret_free(&b);
-    b = secret_take(&a);
+    b = TAKE(a);
     CHECK(a.bytes == NULL && b.size == 32);
     secret_free(&a);
     secret_free(&b);
