@@ -142,6 +142,7 @@ static int decrypt(const struct options *o)
 {
     return run(o,
                (struct batch){.parallel = true,
+                              .objects_at_once = OBJECTS_AT_ONCE,
                               .done = "opened",
                               .take = SEALED_SUFFIX,
                               .only = SEALED_SUFFIX,
@@ -194,6 +195,7 @@ static int verify(const struct options *o)
 {
     return run(o,
                (struct batch){.parallel = true,
+                              .objects_at_once = OBJECTS_AT_ONCE,
                               .done = "verified",
                               .only = SEALED_SUFFIX,
                               .looks = 1u << RECOGNIZED_SEALED | 1u << RECOGNIZED_BODY,

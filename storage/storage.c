@@ -4,6 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+void storage_init(struct storage *s, const struct storage_ops *ops)
+{
+    s->ops = ops;
+    budget_init(&s->reading, STORAGE_READING);
+    budget_init(&s->writing, STORAGE_WRITING);
+}
+
+void storage_end(struct storage *s)
+{
+    budget_end(&s->reading);
+    budget_end(&s->writing);
+}
+
 struct result object_in(struct object *o, struct storage *s, const char *key, const char *path,
                         struct err *err)
 {

@@ -8,6 +8,7 @@
 
 #include <sys/stat.h>
 
+#include "base/budget.h"
 #include "base/environment.h"
 #include "base/stream.h"
 #include "base/wire.h"
@@ -31,7 +32,16 @@ struct storage_ops;
 /* struct storage: an opened one. The struct of each kind begins with it. */
 struct storage {
     const struct storage_ops *ops;
+    struct budget reading, writing; /* bytes of memory, beyond a little for each object */
 };
+
+#define STORAGE_LITTLE ((size_t)128 << 10) /* bytes that an object may take without asking */
+#define STORAGE_READING ((size_t)16 << 20) /* bytes that all reads of a storage may take */
+#define STORAGE_WRITING ((size_t)20 << 20) /* and all writes. Who does both reads first */
+
+/* storage_init makes what all kinds have; storage_end frees it. */
+void storage_init(struct storage *s, const struct storage_ops *ops);
+void storage_end(struct storage *s);
 
 /* struct object: a name in a storage; {0} is none and safe to close. */
 struct object {
@@ -69,7 +79,7 @@ enum object_condition {
 
 /* struct object_wish: what a new object is to have. */
 struct object_wish {
-    const char *storage_class, *kms_key, *acl; /* as the storage calls them; NULL = the usual */
+    const char *storage_class, *sse_key, *acl; /* as the storage calls them; NULL = the usual */
     const char *const *tags, *const *metadata; /* "NAME=VALUE" */
     size_t tag_count, metadata_count;
     const struct stat *like; /* the file whose permissions and time it is to say; NULL = none */

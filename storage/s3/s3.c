@@ -25,6 +25,7 @@ static void s3_close(struct storage *storage)
     pthread_mutex_destroy(&s3->probing);
     pthread_mutex_destroy(&s3->pace.lock);
     rate_end(&s3->rate);
+    storage_end(storage);
     free(s3);
 }
 
@@ -93,7 +94,7 @@ struct result s3_open(struct storage **out, const struct storage_env *env, const
     struct s3 *s3 = calloc(1, sizeof *s3);
     if (s3 == NULL)
         return fail_memory(err);
-    s3->storage.ops = &s3_ops;
+    storage_init(&s3->storage, &s3_ops);
     s3->env = env;
     pthread_mutex_init(&s3->lock, NULL);
     pthread_mutex_init(&s3->probing, NULL);

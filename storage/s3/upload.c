@@ -11,7 +11,7 @@
 #include "storage/s3/part_buffer.h"
 #include "storage/s3/wishes.h"
 
-#define ROOM ((size_t)20 << 20) /* bytes that are on their way or being gathered, in memory */
+#define ROOM STORAGE_WRITING /* bytes that are on their way or being gathered, in memory */
 #define ROOM_BOTH_WAYS ((size_t)10 << 20) /* where what it replaces is read at the same time */
 #define BEGINS 512                        /* bytes by which an object is known again */
 #define PIECE ((uint64_t)1 << 30)         /* bytes that one request copies */
@@ -38,6 +38,7 @@ struct writer {
     uint64_t size;     /* bytes so far */
     uint8_t begins[BEGINS];
     size_t room;
+    uint64_t taken; /* of the budget of its storage */
     struct part_buffer buffer;
     unsigned last;         /* the highest number of a part */
     struct part_slot *now; /* that is being filled, or NULL */
@@ -170,12 +171,23 @@ static void note_beginning(struct writer *w, const uint8_t *bytes, size_t size)
     memcpy(w->begins + w->size, bytes, size < room ? size : room);
 }
 
+/* What holds little is let be; one that replaces what is read takes turns with all others. */
+static void ask_for_room(struct writer *w, size_t size)
+{
+    uint64_t wanted = w->expected > 0 ? w->expected : STORAGE_WRITING;
+
+    if (w->taken == 0 && w->size + size > STORAGE_LITTLE)
+        w->taken = budget_take(&w->object.storage->writing,
+                               w->condition == OBJECT_UNCHANGED ? STORAGE_WRITING : wanted);
+}
+
 static struct result write_bytes(struct sink *self, const void *bytes, size_t size, struct err *err)
 {
     struct writer *w = (struct writer *)self;
     const uint8_t *at = bytes;
 
     note_beginning(w, at, size);
+    ask_for_room(w, size);
     while (size > 0) {
         if (w->now != NULL && w->now->size == w->buffer.part_size && !send_now(w, err).ok)
             return FAIL;
@@ -225,9 +237,11 @@ static void close_writer(struct object_writer *self)
     upload_abort(&w->upload);
     pthread_mutex_destroy(&w->lock);
     pthread_cond_destroy(&w->changed);
+    part_buffer_free(&w->buffer);
+    if (w->taken > 0)
+        budget_give(&w->object.storage->writing, w->taken);
     object_close(&w->object);
     object_look_end(&w->look);
-    part_buffer_free(&w->buffer);
     free(w);
 }
 

@@ -193,7 +193,7 @@ BAD = {
     "progress": usage(WORDS, "--progress is auto, json or none"),
     "bandwidth": [*NUMBERS, ("4294967296", 2, "is at most 4294967295 KiB")],
     "storage-class": usage(["STANDARD", NASTY], NO_OBJECT),
-    "sse-kms-key": usage(["alias/x", NASTY], NO_OBJECT),
+    "sse-key": usage(["alias/x", NASTY], NO_OBJECT),
     "acl": usage(["private", NASTY], NO_OBJECT),
     "tag": usage(["a=b", "nopair", NASTY], NO_OBJECT),
     "metadata": usage(["a=b", "nopair", NASTY], NO_OBJECT),

@@ -14,7 +14,7 @@ from test_s3_verbs import LARGE, MIB, SMALL
 @pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
 def test_options_of_new_objects(s3, store, ring, url, content):
     """All of them, by a PUT and by parts; the envelope beside a body has all but the class."""
-    words = ["--storage-class", "DEEP_ARCHIVE", "--sse-kms-key", "alias/backup", "--acl", "bucket-owner-full-control", "--tag", "team=a b/c&d", "--tag", "x=",
+    words = ["--storage-class", "DEEP_ARCHIVE", "--sse-key", "alias/backup", "--acl", "bucket-owner-full-control", "--tag", "team=a b/c&d", "--tag", "x=",
              "--metadata", "origin=db 1", "--metadata", "host=h"]  # fmt: skip
     s3("encrypt", "-k", ring, *words, "--detach", "-o", url + "x.bulla", stdin=content)
     body, envelope = store.objects["x.bulla"], store.objects["x.bulla.env"]
@@ -28,7 +28,7 @@ WRONG = [
     (["--storage-class", "A B"], b"--storage-class"), (["--acl", "x\ny"], b"--acl"), (["--tag", "x"], b"NAME=VALUE"), (["--tag", "=x"], b"NAME=VALUE"),
     (["--tag", "n" * 129 + "="], b"at most 128 bytes"), (["--tag", "n=" + "v" * 257], b"a value 256"), ([w for n in range(11) for w in ("--tag", f"{n}=")], b"at most 10 tags"),
     (["--metadata", "Upper=x"], b"lower case"), (["--metadata", "a=\r\nx-amz-acl: public-read"], b"printable"), (["--metadata", "a=" + "v" * 2048], b"at most 2048 bytes"),
-    (["--metadata", "x"], b"NAME=VALUE"), (["--sse-kms-key", ""], b"--sse-kms-key"),
+    (["--metadata", "x"], b"NAME=VALUE"), (["--sse-key", ""], b"--sse-key"),
 ]  # fmt: skip
 
 
@@ -163,3 +163,24 @@ def test_answer_without_a_date(s3, store, ring, url):
 
     store.fault("get", refuse)
     assert b"set the clock" in s3("verify", "-k", ring, url + "x.bulla", status=7).stderr
+
+
+@pytest.mark.skipif(SANITIZED, reason="the sanitizers take memory of their own")
+def test_memory_of_many(s3, store, ring, url):
+    """64 at once share what one may take: many small objects, and large ones among them, up and down."""
+
+    def peak(*words):
+        s3(*words, under=["/usr/bin/python3", "-S", "-c", PEAK, str(s3.home / "peak")])
+        return int((s3.home / "peak").read_text()) // 1024
+
+    (s3.work / "data").mkdir()
+    for number in range(200):
+        (s3.work / f"data/{number}").write_bytes(bytes(300_000 if number % 4 == 0 else 2_000))
+    for number in range(3):
+        (s3.work / f"data/large{number}").write_bytes(bytes(21 * MIB))
+    (s3.work / "back").mkdir()
+    base = peak("encrypt", "-k", ring, "-j1", "-o", url + "a.bulla", "data/1")
+    up = peak("encrypt", "-k", ring, "-r", "-o", url + "t/", "data")
+    down = peak("decrypt", "-k", ring, "-r", "-o", "back", url + "t/")
+    assert len(list((s3.work / "back").iterdir())) == 203 and up - base < 48 and down - base < 48, (base, up, down)
+    assert store.connections > 20
