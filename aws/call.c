@@ -375,9 +375,9 @@ struct result call_send(const struct aws *aws, const struct call *call, const st
         if (n > 1 && call->again != NULL)
             call->again(call->taker->arg);
         *fault = (struct fault){.repeated = repeated};
+        struct err why = {0};
         if (!wait_turn(call->pace, call->steady))
             return fail(err, ERR_INTERRUPTED, "interrupted");
-        struct err why = {0};
         struct result r = attempt(&t, attempt_time(aws, call, deadline), &why);
         if (t.unsent) {
             *err = why;

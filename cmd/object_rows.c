@@ -21,8 +21,8 @@ const struct row rows_new_objects[] = {
     {"storage-class", 0, "CLASS", TEXT, FIELD(storage_class),
      "of the new object, as STANDARD_IA or DEEP_ARCHIVE; a\n"
      ".env object keeps the usual one"},
-    {"sse-key", 0, "ID", TEXT, FIELD(sse_key),
-     "have S3 encrypt the object once more by its key of this ID"},
+    {"sse-kms-key", 0, "ID", TEXT, FIELD(sse_kms_key),
+     "have S3 encrypt the object once more by this key (SSE-KMS)"},
     {"acl", 0, "ACL", TEXT, FIELD(acl), "canned ACL, as bucket-owner-full-control"},
     {"tag", 0, "K=V", LIST_OF_TEXT, FIELD(tags), "tag of the object; may be repeated"},
     {"metadata", 0, "K=V", LIST_OF_TEXT, FIELD(metadata),
@@ -36,11 +36,11 @@ const struct row rows_new_objects[] = {
 struct result object_rows_wish(struct object_wish *wish, const struct options *o, struct err *err)
 {
     bool objects = o->output != NULL && storage_names(o->output);
-    bool any = o->storage_class != NULL || o->sse_key != NULL || o->acl != NULL ||
+    bool any = o->storage_class != NULL || o->sse_kms_key != NULL || o->acl != NULL ||
                o->tags.count + o->metadata.count > 0 || o->expected_size > 0;
 
     *wish = (struct object_wish){.storage_class = o->storage_class,
-                                 .sse_key = o->sse_key,
+                                 .sse_key = o->sse_kms_key,
                                  .acl = o->acl,
                                  .tags = o->tags.items,
                                  .tag_count = o->tags.count,

@@ -62,9 +62,6 @@ FALLIBLE s3_ask(struct s3 *s3, const struct s3_request *request, const char *pat
  * TEXT_PERCENT of its length; returns out. */
 char *s3_encode(char *out, const char *name);
 
-/* s3_condition is the condition, or none where the user said to do without. */
-enum object_condition s3_condition(const struct object *o, enum object_condition condition);
-
 /* s3_name_version is query, filled with what names the version of an object, or NULL if it has
  * none.
  */
@@ -74,6 +71,9 @@ const char *s3_name_version(char query[S3_VERSION_QUERY], const struct object *o
 /* s3_time reads a time as S3 writes it (2026-11-28T10:00:00.000Z), in seconds since 1970; 0 if it
  * is none. */
 uint64_t s3_time(const char *text);
+
+/* s3_condition is the condition, or none where the user said to do without. */
+enum object_condition s3_condition(const struct object *o, enum object_condition condition);
 
 /* s3_of is the bucket of an object. */
 struct s3 *s3_of(const struct object *o);

@@ -120,7 +120,7 @@ class Store(Listener):
             self.objects[key] = made
 
     def all_of(self, key):
-        return ([self.objects[key]] if key in self.objects else []) + self.old[key]
+        return ([self.objects[key]] if key in self.objects else []) + self.old.get(key, [])
 
     def find(self, request, key):
         version = request.query.get("versionId")
@@ -179,7 +179,7 @@ class Store(Listener):
         request.bucket = bucket
         q = request.query
         table = {
-            "GET": "versions" if "versions" in q else "uploading" if "uploads" in q else "list" if not key else "tagging" if "tagging" in q else "get",
+            "GET": "versions" if "versions" in q else "uploading" if "uploads" in q else "list" if not key else "tagging" if "tagging" in q else "get_version" if "versionId" in q else "get",
             "PUT": ("copy" if "x-amz-copy-source" in request.headers else "part") if "uploadId" in q else "write",
             "POST": "create" if "uploads" in q else "complete",
             "DELETE": "abort" if "uploadId" in q else "delete_version" if "versionId" in q else "delete",
@@ -243,6 +243,8 @@ class Store(Listener):
         part = o.body[first : last + 1]
         return Answer(206, part, headers | {"Content-Range": f"bytes {first}-{first + len(part) - 1}/{len(o.body)}"})
 
+    get_version = get
+
     def tagging(self, request, key):
         pairs = [pair.split("=") for pair in self.objects[key].tags.split("&")]
         text = "".join(f"<Tag><Key>{escape(urllib.parse.unquote(k))}</Key><Value>{escape(urllib.parse.unquote(v))}</Value></Tag>" for k, v in pairs)
@@ -262,7 +264,7 @@ class Store(Listener):
         o = next((o for o in self.all_of(key) if o.version == request.query["versionId"]), None)
         if o and o.locked:
             raise Refused(403, "AccessDenied", "Access Denied because object protected by object lock.")
-        if o in self.old[key]:
+        if o in self.old.get(key, []):
             self.old[key].remove(o)
         elif o:
             del self.objects[key]
@@ -343,8 +345,10 @@ class Store(Listener):
         q = request.query
         rows = [row for row in sorted(rows, key=lambda row: row[0].encode()) if row[0].startswith(q["prefix"])]
         after = q.get(markers[0][0])
-        start = 1 + [row[:2] for row in rows].index((after, q[markers[1][0]])) if after is not None else 0
-        shown, more = rows[start : start + self.page], start + self.page < len(rows)
+        if after is not None:
+            at = next((n for n, row in enumerate(rows) if row[:2] == (after, q[markers[1][0]])), -1)
+            rows = [row for n, row in enumerate(rows) if row[0] > after or (row[0] == after and n > at >= 0)]
+        shown, more = rows[: self.page], self.page < len(rows)
         text = "".join(row[2] for row in shown) + f"<IsTruncated>{str(more).lower()}</IsTruncated>"
         if more:
             text += "".join(f"<{element}>{value}</{element}>" for (_, element), value in zip(markers, (self.written(shown[-1][0]), escape(shown[-1][1]))))

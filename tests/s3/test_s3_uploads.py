@@ -14,7 +14,7 @@ from test_s3_verbs import LARGE, MIB, SMALL
 @pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
 def test_options_of_new_objects(s3, store, ring, url, content):
     """All of them, by a PUT and by parts; the envelope beside a body has all but the class."""
-    words = ["--storage-class", "DEEP_ARCHIVE", "--sse-key", "alias/backup", "--acl", "bucket-owner-full-control", "--tag", "team=a b/c&d", "--tag", "x=",
+    words = ["--storage-class", "DEEP_ARCHIVE", "--sse-kms-key", "alias/backup", "--acl", "bucket-owner-full-control", "--tag", "team=a b/c&d", "--tag", "x=",
              "--metadata", "origin=db 1", "--metadata", "host=h"]  # fmt: skip
     s3("encrypt", "-k", ring, *words, "--detach", "-o", url + "x.bulla", stdin=content)
     body, envelope = store.objects["x.bulla"], store.objects["x.bulla.env"]
@@ -28,7 +28,7 @@ WRONG = [
     (["--storage-class", "A B"], b"--storage-class"), (["--acl", "x\ny"], b"--acl"), (["--tag", "x"], b"NAME=VALUE"), (["--tag", "=x"], b"NAME=VALUE"),
     (["--tag", "n" * 129 + "="], b"at most 128 bytes"), (["--tag", "n=" + "v" * 257], b"a value 256"), ([w for n in range(11) for w in ("--tag", f"{n}=")], b"at most 10 tags"),
     (["--metadata", "Upper=x"], b"lower case"), (["--metadata", "a=\r\nx-amz-acl: public-read"], b"printable"), (["--metadata", "a=" + "v" * 2048], b"at most 2048 bytes"),
-    (["--metadata", "x"], b"NAME=VALUE"), (["--sse-key", ""], b"--sse-key"),
+    (["--metadata", "x"], b"NAME=VALUE"), (["--sse-kms-key", ""], b"--sse-kms-key"),
 ]  # fmt: skip
 
 
