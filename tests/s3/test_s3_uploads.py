@@ -1,5 +1,6 @@
 """What new objects get besides their bytes, how streams are cut into parts, and what servers make of requests."""
 
+import json
 import os
 import random
 import time
@@ -184,3 +185,12 @@ def test_memory_of_many(s3, store, ring, url):
     down = peak("decrypt", "-k", ring, "-r", "-o", "back", url + "t/")
     assert len(list((s3.work / "back").iterdir())) == 203 and up - base < 48 and down - base < 48, (base, up, down)
     assert store.connections > 20
+
+
+def test_progress(s3, store, ring, url):
+    """Of an object too: how much of how much."""
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=LARGE)
+    done = s3("decrypt", "-k", ring, "--progress=json", "--bandwidth", "4096", "-o", "back", url + "x.bulla")
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    size = len(store.objects["x.bulla"].body)
+    assert lines and all(line["size"] == size and line["bytes"] <= size for line in lines), lines
