@@ -12,7 +12,7 @@
 
 #define FIELDS_MAX 8
 
-/* struct field: a pair of a form; one without a value is left out. */
+/* struct field: a field of a form; one without a value is left out. */
 struct field {
     const char *name, *value;
 };

@@ -10,7 +10,7 @@
 
 static struct host program = {.umask = 077};
 
-/* In memory that each thread has from its start: none must be allocated on the way to it. */
+/* In memory that each thread has from its start, so that reaching it allocates nothing. */
 static _Thread_local struct host *entered __attribute__((tls_model("initial-exec")));
 
 struct host *host_current(void)

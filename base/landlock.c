@@ -24,7 +24,7 @@
     (LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR |     \
      LANDLOCK_ACCESS_FS_REMOVE_FILE)
 
-/* What nobody is allowed. */
+/* What no run is allowed. */
 #define NEVER                                                                                      \
     (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_MAKE_CHAR |   \
      LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK | \
@@ -59,7 +59,7 @@ struct ruleset landlock_new(void)
                             .handled = attr.handled_access_fs};
 }
 
-/* What cannot be opened by its name now is for the run to find out, which can open it no better. */
+/* If it cannot be opened by its name now, the run cannot open it either, and will say so. */
 static bool is_not_there(int error)
 {
     return error == ENOENT || error == ENOTDIR || error == EACCES || error == ELOOP ||
@@ -86,7 +86,7 @@ void landlock_allow(struct ruleset *r, const char *path, enum ruleset_access acc
     }
     if (!S_ISDIR(st.st_mode))
         rule.allowed_access &= ON_FILES | LANDLOCK_ACCESS_FS_TRUNCATE;
-    /* A pipe has no place in any tree: it takes no rule (EBADFD) and needs none. */
+    /* A pipe is in no directory: it takes no rule (EBADFD) and needs none. */
     if (syscall(SYS_landlock_add_rule, r->fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0 &&
         errno != EBADFD)
         landlock_drop(r);

@@ -25,7 +25,7 @@ static bool is_roomy(void)
     return getrlimit(RLIMIT_STACK, &stack) != 0 || stack.rlim_cur >= LARGE_STACK_SIZE;
 }
 
-/* With a page below it that nothing may touch. */
+/* With a guard page below it. */
 static char *new_stack(size_t guard)
 {
     char *bytes = mmap(NULL, guard + LARGE_STACK_SIZE, PROT_READ | PROT_WRITE,

@@ -1,4 +1,4 @@
-/* large_stack: room for what a run calls, however little the first thread was given (ulimit -s). */
+/* large_stack: enough stack for a run, however small that of the first thread is (ulimit -s). */
 #ifndef BULLA_BASE_LARGE_STACK_H
 #define BULLA_BASE_LARGE_STACK_H
 

@@ -1,5 +1,5 @@
 /* mount_permissions: file systems on which the mount decides who owns all files and who may use
- * them, such as FAT on a stick. There chmod and chown do not help. */
+ * them, such as FAT on a USB stick. There chmod and chown do not help. */
 #ifndef BULLA_BASE_MOUNT_PERMISSIONS_H
 #define BULLA_BASE_MOUNT_PERMISSIONS_H
 

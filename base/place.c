@@ -49,7 +49,7 @@ static struct result set_names(struct place *p, const char *name, const char *pa
     return OK;
 }
 
-/* One that may only be searched is good enough for what is only opened in it. */
+/* A directory that may only be searched is good enough to open something in it. */
 static int open_directory(const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -218,7 +218,7 @@ static struct result check_same(const struct place *p, const char *name, bool re
     return OK;
 }
 
-/* Gives what was put aside its name back; *err says already why. */
+/* Gives the file that was put aside its name back; *err already says why. */
 static struct result put_back(const struct place *p, const char *aside, struct err *err)
 {
     unsigned lacks = 0;
@@ -243,7 +243,7 @@ struct result place_removable(const struct place *p, const struct stat *st, stru
 }
 
 /* A look and an unlink are two steps: a new file that gets the name in between would be removed. So
- * the file is first put aside under a name that nobody else knows, where it stays what it is. */
+ * the file is first renamed to a name that nobody else knows, where nobody replaces it. */
 struct result place_remove(const struct place *p, const struct stat *st, struct err *err)
 {
     char aside[TEMPORARY_MAX];

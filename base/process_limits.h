@@ -1,5 +1,4 @@
-/* process_limits: what the system lets this process have (getrlimit(2)), and how much of it is
- * left. */
+/* process_limits: the limits of this process (getrlimit(2)), and how much of them is left. */
 #ifndef BULLA_BASE_PROCESS_LIMITS_H
 #define BULLA_BASE_PROCESS_LIMITS_H
 
@@ -13,7 +12,7 @@
  */
 unsigned process_limits_descriptors(void);
 
-/* process_limits_descriptors_left is how many of these are not open now. */
+/* process_limits_descriptors_left is how many more descriptors may be opened now. */
 unsigned process_limits_descriptors_left(void);
 
 /* process_limits_memory_fits is true if so many bytes can be mapped now. */

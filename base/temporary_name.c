@@ -39,9 +39,8 @@ bool temporary_is(const char *name)
            text_unhex(tail, sizeof tail, name + strlen(HEAD));
 }
 
-/* Keeps other runs of bulla out meanwhile. Another program that locks the directory must not stop
- * us.
- */
+/* Keeps other runs of bulla out for a moment. Another program that locks the directory must not
+ * stop us. */
 static int take_turn(int dir)
 {
     int turn = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -67,7 +66,7 @@ static int rename_in_steps(int dir, const char *temp, const char *name)
     return error == 0 ? 0 : -1;
 }
 
-/* File systems without RENAME_NOREPLACE get link and unlink; those without links too, two steps. */
+/* Without RENAME_NOREPLACE, link and unlink do it; without links too, a look and a rename. */
 int temporary_rename(int dir, const char *temp, const char *name, unsigned *lacks)
 {
     if (renameat2(dir, temp, dir, name, RENAME_NOREPLACE) == 0)
@@ -75,7 +74,7 @@ int temporary_rename(int dir, const char *temp, const char *name, unsigned *lack
     if (errno != EINVAL && errno != ENOSYS)
         return -1;
     if (linkat(dir, temp, dir, name, 0) == 0) {
-        (void)unlinkat(dir, temp, 0); /* it has the name, and two at worst */
+        (void)unlinkat(dir, temp, 0); /* the file has its name, at worst two names */
         return 0;
     }
     if (errno != EIO && !unsupported_errno(errno)) /* EIO: rclone */

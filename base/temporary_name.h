@@ -1,5 +1,5 @@
-/* temporary_name: names that only bulla gives, for files on their way into a place or out of one:
- * ".bulla-" and 16 hex digits. */
+/* temporary_name: names that only bulla gives, ".bulla-" and 16 hex digits, for files that are
+ * about to be put in place or removed. */
 #ifndef BULLA_BASE_TEMPORARY_NAME_H
 #define BULLA_BASE_TEMPORARY_NAME_H
 
@@ -10,8 +10,8 @@
 /* temporary_name makes a name that nothing else has. */
 FALLIBLE temporary_name(char out[TEMPORARY_MAX], struct err *err);
 
-/* temporary_is is true for such a name: of a file that another run works on, or left when it was
- * killed. */
+/* temporary_is is true for such a name: of a file that another run works on, or that a killed run
+ * left. */
 bool temporary_is(const char *name);
 
 /* temporary_rename renames temp in a directory to name, which must be free: EEXIST if it is not.

@@ -20,7 +20,7 @@
 #define OTHERS (mode_t)022 /* may write it */
 #define ROOM (2 * PATH_MAX)
 
-/* struct walk: a path on its way. */
+/* struct walk: a path that is being followed. */
 struct walk {
     const char *path, *kind; /* for messages */
     int fd;           /* the file that was opened by the path; -1: only its directories count */
@@ -56,7 +56,8 @@ static bool some_have_no_number(void)
     return all < UINT32_MAX;
 }
 
-/* What nobody here has made may be the system's, but not where everybody may make things. */
+/* A file of an owner without a number may be the system's, but not in a directory where everybody
+ * may make files. */
 static bool is_ours(const struct walk *w, const struct stat *st)
 {
     if (st->st_uid == 0 || st->st_uid == geteuid())
@@ -70,7 +71,7 @@ static const char *noun(const struct stat *st)
     return S_ISDIR(st->st_mode) ? "directory" : S_ISLNK(st->st_mode) ? "symbolic link" : "file";
 }
 
-/* The hint takes no directory from its owner: the file in it is better copied. */
+/* The hint does not take a directory from its owner: it is better to copy the file. */
 static void hint_owner(const struct walk *w, const struct stat *st, struct err *err)
 {
     const char *copy = geteuid() == 0 ? "/etc/bulla" : "a directory of yours";
@@ -169,8 +170,8 @@ static bool next_name(struct walk *w, char name[NAME_MAX + 2])
     return true;
 }
 
-/* Whether this is a link of the kernel's, to a descriptor or an open directory: what readlink says
- * of it need not be a path. */
+/* Whether this is a link of the kernel's, to a descriptor or an open directory, whose text need not
+ * be a path. */
 static bool is_kernels(const struct walk *w)
 {
     struct statfs fs;

@@ -161,7 +161,7 @@ static void check_choice(void *arg, const struct config_choice *choice)
     }
 }
 
-/* struct files: what is told of each. */
+/* struct files: what is told about each config file. */
 struct files {
     size_t count;
     bool told, json;

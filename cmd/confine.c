@@ -20,13 +20,13 @@
 #include "crypto/primitives.h"
 #include "storage/registry.h"
 
-/* What libraries read when they are first used, and hold no secrets of anybody. */
+/* Files that libraries read when they are first used. They hold no secrets. */
 static const char *const libraries[] = {
     "/dev/urandom", "/etc/localtime", "/etc/ssl/openssl.cnf", "/lib",
     "/lib64",       "/usr",           TRUSTED_READS,
 };
 
-/* struct plan: what is to become of the run. */
+/* struct plan: what the run may do. */
 struct plan {
     const struct options *options;
     enum keystore_reach reach;
@@ -56,8 +56,8 @@ static void allow_around(struct plan *p, const char *path, enum ruleset_access a
         landlock_drop(&p->files);
 }
 
-/* What is made appears under another name first, so its whole directory must be open to us; if it
- * is a directory, all below it. */
+/* A result first gets another name, so its whole directory must be open to us; if the result is a
+ * directory, all below that. */
 static void allow_change(struct plan *p, const char *path, enum ruleset_access access)
 {
     struct stat st;
@@ -69,8 +69,8 @@ static void allow_change(struct plan *p, const char *path, enum ruleset_access a
         allow_around(p, path, access);
 }
 
-/* What is read at its turn. Its directory is open to us, not only the file: another program may put
- * a newer one in its place, and that must be read then. */
+/* A file that is read later. Its directory is open to us, not only the file: another program may
+ * replace the file, and then the new one must be read. */
 static void allow_source(struct plan *p, const char *path)
 {
     struct stat st;
@@ -96,7 +96,7 @@ static void allow_use(struct plan *p, enum use use, const char *path)
         allow_source(p, path);
 }
 
-/* A key may be replaced while the run lasts, in its directory and in that which a link leads to. */
+/* A key may be replaced during the run, in its directory and in the one that a link leads to. */
 static void allow_key_file(struct plan *p, const char *path)
 {
     char *target STRING_CLEANUP = realpath(path, NULL);
@@ -138,7 +138,7 @@ static void allow_operands(struct plan *p, const struct verb *v)
 
     for (size_t i = 0; i < o->operands.count; i++)
         allow_use(p, v->operand, o->operands.items[i]);
-    /* The names in a list and the targets of links are known only when files are done already. */
+    /* The names in a list and the targets of links are known only after work has begun. */
     if (o->files_from != NULL || o->follow)
         allow_use(p, v->operand, "/");
 }
@@ -160,7 +160,7 @@ static void allow_named_object(void *arg, const struct row *row, const char *val
         p->reach = REACH_PROGRAMS;
 }
 
-/* An object takes what a key store takes that is a service. */
+/* An object needs what a key store needs that is a service. */
 static void allow_objects(struct plan *p, const struct verb *v)
 {
     const struct options *o = p->options;
@@ -206,7 +206,7 @@ static enum seccomp_use use_of_files(const struct plan *p, const struct verb *v)
     return v->gives || p->options->same_owner ? SECCOMP_GIVE : SECCOMP_MAKE;
 }
 
-/* True if all was done that the keys let us do. */
+/* True if the run is confined as far as its keys allow. */
 static bool carry_out(struct plan *p, const struct verb *v)
 {
     if (p->reach == REACH_PROGRAMS)
@@ -228,7 +228,7 @@ struct result confine(const struct verb *verb, const struct options *o, struct e
     if (wanted != NULL && wanted[0] != '\0' && !no && !must)
         return fail(err, ERR_USAGE, "BULLA_CONFINE is no or must, not '%s'", wanted);
 #ifdef BULLA_SANITIZED
-    no = true; /* the sanitizers look at their own process from another one */
+    no = true; /* the sanitizers watch this process from another one */
 #endif
     bool unknown = passphrase_by_command(o) || o->from_command != NULL;
     struct plan p = {.options = o,

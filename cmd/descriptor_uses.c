@@ -52,7 +52,7 @@ static void add(struct uses *u, const char *by, int fd, const struct stat *what)
     snprintf(added->by, sizeof added->by, "%s", by);
 }
 
-/* No program that is started gets to read what was meant for us. */
+/* No program that is started may read what was meant for us. */
 static void add_input(struct uses *u, const char *by, int fd)
 {
     struct stat st;
@@ -168,8 +168,8 @@ static struct result check_pair(const struct named *a, const struct named *b, st
     return fail_hint(err, "give each a file or a descriptor of its own");
 }
 
-/* What nobody opened for us would soon be a file of ours: the data that is sealed, for one. The
- * copy of standard output is ours already. */
+/* A descriptor that nobody opened for us would soon be one of our files, perhaps the data that is
+ * sealed. The copy of standard output is ours already. */
 static struct result check_open(const struct named *n, struct err *err)
 {
     if (n->fd < 0 || (n->fd != standard_output_fd() && fcntl(n->fd, F_GETFD) >= 0))
@@ -178,8 +178,7 @@ static struct result check_open(const struct named *n, struct err *err)
     return fail_hint(err, "open it where bulla is started, for example by %d<FILE", n->fd);
 }
 
-/* A warning within what was sealed or opened would make it another, and the status would not tell.
- */
+/* A warning in the middle of the result would change it, and the status would not show that. */
 static struct result check_messages(struct err *err)
 {
     struct stat out, messages;

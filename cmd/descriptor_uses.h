@@ -1,4 +1,4 @@
-/* descriptor_uses: which of them a command line names, and for what. */
+/* descriptor_uses: which descriptors a command line names, and for what. */
 #ifndef BULLA_CMD_DESCRIPTOR_USES_H
 #define BULLA_CMD_DESCRIPTOR_USES_H
 

@@ -51,13 +51,14 @@ static struct result read_all(FILE *file, const char *path, int end,
 
 #define SCHEME_SIZE 5 /* "s3://" */
 
+/* Reads no further than the first name: whoever writes the list may wait until that is done. */
 static bool begins_with_object(FILE *file)
 {
     char begin[SCHEME_SIZE + 1] = "";
     size_t size = 0;
     int c = 0;
 
-    while (size < SCHEME_SIZE && (c = getc(file)) != EOF)
+    while (size < SCHEME_SIZE && c != '\n' && (size == 0 || c != '\0') && (c = getc(file)) != EOF)
         begin[size++] = (char)c;
     for (size_t i = size; i > 0; i--)
         (void)ungetc((unsigned char)begin[i - 1], file);

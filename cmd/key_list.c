@@ -11,7 +11,7 @@
 #include "cmd/verbs.h"
 #include "keystore/key_age.h"
 
-/* struct listing: keys with versions are rows below a heading, others objects with facts. */
+/* struct listing: keys with versions are printed as a table, others as lists of facts. */
 struct listing {
     const char *reference;
     bool json;

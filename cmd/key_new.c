@@ -54,7 +54,7 @@ static struct result key_new(const struct options *o, struct err *err)
     return OK;
 }
 
-/* No hint at what is there instead: this one is to be made. */
+/* No hint about similar names: this one is to be made. */
 static int run_new(const struct options *o)
 {
     return outcome_run(key_new, o);
@@ -91,7 +91,7 @@ const struct verb verb_key_new = {
                 "  bulla key new --kind x25519 ./vault.ring\n",
 };
 
-/* What was right before a rotation and is not any more: the copies of a key that is in a file. */
+/* Warns of what a rotation made out of date: the copies of a keyring. */
 static void tell_copies(const struct key_target *t, const struct key_info *info)
 {
     char *path STRING_CLEANUP = NULL;

@@ -1,4 +1,4 @@
-/* key_target: what the verbs of 'bulla key' have in common. */
+/* key_target: the key that a verb of 'bulla key' works on, and what these verbs have in common. */
 #ifndef BULLA_CMD_KEY_TARGET_H
 #define BULLA_CMD_KEY_TARGET_H
 

@@ -46,8 +46,8 @@ static void on_wake(int number)
     (void)number;
 }
 
-/* A signal ends the run in an orderly way, so that nothing is left behind; a second one at once. A
- * closed pipe and a file that may not grow are errors of the write, not the end. */
+/* The first signal ends the run in order, so that nothing is left behind; the second ends it at
+ * once. A closed pipe and a file that may not grow are errors of the write. */
 static void catch_signals(void)
 {
     struct sigaction stop = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
@@ -67,9 +67,9 @@ static void catch_signals(void)
     signal(SIGCHLD, SIG_DFL);        /* or a passphrase command could not be waited for */
 }
 
-/* With a standard descriptor closed, the next file that is opened would get its number, and a
- * message would be written into it. What takes the place of standard input cannot be read, nor
- * standard output written. */
+/* If a standard descriptor is closed, the next file that is opened would get its number, and
+ * messages would be written into it. What replaces standard input cannot be read, and what replaces
+ * standard output cannot be written. */
 static bool standard_descriptors(void)
 {
     static const int modes[] = {O_WRONLY, O_RDONLY, O_RDWR};
@@ -80,8 +80,8 @@ static bool standard_descriptors(void)
     return true;
 }
 
-/* libsodium's last resort, instead of an abort without a word: it gets here when it has no random
- * bytes. Other threads may hold locks, so nothing is tidied up; nothing was put in its place. */
+/* libsodium calls this when it has no random bytes, instead of aborting without a message. Other
+ * threads may hold locks, so nothing is cleaned up. No result has its name yet. */
 static void no_way_on(void)
 {
     struct err err = {0};

@@ -20,8 +20,8 @@ bool named_keys_is_name(const char *given)
            !key_alias_has(given);
 }
 
-/* A file of that name is not taken: who can make one in the working directory would choose the key.
- */
+/* A file of that name is not used: whoever can make one in the working directory would choose the
+ * key. */
 static struct result no_such_name(const char *given, struct err *err)
 {
     (void)fail(err, ERR_MISSING, "no config file names a key '%s'", given);
@@ -67,7 +67,7 @@ struct result named_keys_reference(const char *given, char **reference, struct e
     return key_alias_resolve(found != NULL ? found : given, reference, err);
 }
 
-/* The references of the user, resolved; freed by free_references. */
+/* The user's references, resolved; freed by free_references. */
 struct references {
     char **items;
     size_t count;
@@ -95,7 +95,7 @@ static struct result resolve(struct references *r, struct keystore_env *env,
     return OK;
 }
 
-/* What is there in place of the first that is not. */
+/* Adds a hint about similar names to a failure. */
 static struct result tell_nearest(const char *const *given, size_t count, struct err *err)
 {
     for (size_t i = 0; i < count; i++)

@@ -16,7 +16,7 @@
 #include "keystore/registry.h"
 
 #define NEAREST 3
-#define ALIKE 2     /* letters that two words may differ in, to be taken for one another */
+#define ALIKE 2     /* letters by which similar words may differ */
 #define COMPARED 64 /* bytes of a name that are looked at */
 
 /* struct nearest: the names that are most like one, the best first; each is owned. */
@@ -38,7 +38,7 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* How many letters make one of the other: added, dropped or changed (Levenshtein). */
+/* The number of letters to add, drop or change to turn one word into the other (Levenshtein). */
 static size_t distance(const char *a, const char *b)
 {
     size_t row[COMPARED + 1], size = strnlen(b, COMPARED);

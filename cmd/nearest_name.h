@@ -1,4 +1,4 @@
-/* nearest_name: the existing names that are most like one that does not exist. */
+/* nearest_name: the existing names that are most similar to one that does not exist. */
 #ifndef BULLA_CMD_NEAREST_NAME_H
 #define BULLA_CMD_NEAREST_NAME_H
 

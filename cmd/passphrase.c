@@ -27,7 +27,7 @@
     "PIN", offsetof(struct options, pin_fd), offsetof(struct options, pin_command),                \
         "BULLA_PIN_FILE", "bulla.pin"
 
-/* struct sources: the places that one kind of secret may come from. */
+/* struct sources: the places from which one kind of secret may come. */
 static const struct sources {
     const char *noun;
     size_t fd, command; /* options: where they stand in struct options */
@@ -85,8 +85,8 @@ static struct result from_command(const char *text, const char *noun, struct sec
     return secret_typed(out, &all, size, noun, "its command", err);
 }
 
-/* struct question: what stands on the terminal while somebody types, one at a time. Static, for a
- * signal handler can be given nothing. */
+/* struct question: the one question on the terminal. Static, because a signal handler gets no
+ * argument. */
 static struct question {
     int tty;
     pthread_t asker;
@@ -101,8 +101,8 @@ static void question_put(void)
         return; /* and who does not see it may still type */
 }
 
-/* Who stops bulla gets the terminal as it was, and is asked again when bulla goes on. On the thread
- * that asks, so that it ends before the question does. */
+/* If somebody stops bulla (SIGTSTP), the terminal is as it was, and the question is asked again
+ * when bulla continues. On the thread that asks, so that it ends before the question does. */
 static void on_stop(int number)
 {
     struct sigaction ours, usual = {.sa_handler = SIG_DFL};
@@ -242,7 +242,8 @@ static bool is_blank(uint8_t byte)
 }
 
 /* A byte that an editor added to a file would become part of a new passphrase, and be missing when
- * it is typed. To open something, it is tried as it is: it may have been set like that. */
+ * somebody types it. To open something, the passphrase is tried as it is: it may have been set like
+ * that. */
 static struct result check_new(const struct secret *s, const char *what, struct err *err)
 {
     const char *odd = secret_oddity(s);

@@ -55,7 +55,8 @@ static void free_one(struct seal_keys *k)
     free(k);
 }
 
-/* Opens what a choice names, and keeps why it cannot: the next file need not try. */
+/* Opens the keys of a choice, or keeps the reason why it cannot, so that the next file need not
+ * try. */
 static struct result open_keys(const struct seal_choices *c, struct seal_keys *k, struct err *err)
 {
     const struct list names = {k->choice->names, k->choice->count};

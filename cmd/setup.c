@@ -20,7 +20,7 @@ static const char *variable(void *arg, const char *name)
     return getenv(name);
 }
 
-/* One process, one user: two sessions of a run have the same memory of what tokens refused. */
+/* One process, one user: the two sessions of a run share what tokens refused. */
 static struct store_states states;
 
 void setup_env(struct keystore_env *env, const struct options *o)

@@ -1,4 +1,4 @@
-/* shared_rows: options that several verbs have, in arrays of what belongs together. */
+/* shared_rows: options that several verbs have, in arrays of options that belong together. */
 #ifndef BULLA_CMD_SHARED_ROWS_H
 #define BULLA_CMD_SHARED_ROWS_H
 

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Where standard output is kept: above the descriptors that users name, as of PINs, one of which
- * must not come to mean it; lower where fewer are allowed. */
+/* Where standard output is kept: above the descriptors that users name, such as that of a PIN,
+ * which must not come to mean it. Lower if fewer are allowed. */
 #define KEPT_FROM 512
 
 static int output = STDOUT_FILENO;

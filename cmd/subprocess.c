@@ -17,8 +17,8 @@
 #define WAIT_STEP 5   /* milliseconds */
 #define GRACE 1000    /* milliseconds that a program has to stop when it is asked to */
 
-/* A program may ask at the terminal only from its foreground group. If that is ours, the program
- * must stay in it; the terminal signals the whole group by itself. */
+/* Only the foreground group may ask at the terminal. If that is our group, the program must stay in
+ * it; the terminal then signals the whole group by itself. */
 static bool has_terminal(void)
 {
     int tty FD_CLEANUP = open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -123,7 +123,7 @@ void subprocess_stop(struct subprocess *r)
     if (r->pid == 0)
         return;
     fd_close(&r->out);
-    /* It may have something to put right, such as the echo of the terminal. */
+    /* The program may have something to clean up, such as the echo of the terminal. */
     pid_t all = r->leads ? -r->pid : r->pid;
     kill(all, SIGTERM);
     if (ends_by(r, clock_ms() + GRACE, &status))

@@ -1,8 +1,7 @@
-/* subprocess: another program, whose standard output is taken.
- *
- * It inherits standard error and no other descriptor of ours, for one may hold a secret, or data
- * that are not for it; its standard input is empty. Where it could not ask at the terminal anyway,
- * it leads a process group, and whatever it started is stopped with it. */
+/* subprocess: another program, whose standard output is read. It inherits standard error and no
+ * other descriptor of ours, because one may lead to a secret or to data that it must not read. Its
+ * standard input is empty. If it could not ask at the terminal anyway, it leads a process group, so
+ * that whatever it starts is stopped with it. */
 #ifndef BULLA_CMD_SUBPROCESS_H
 #define BULLA_CMD_SUBPROCESS_H
 

@@ -99,7 +99,7 @@ static void show_config(void)
     }
 }
 
-/* Which are set, and never to what. */
+/* The names of the variables that are set, never their values. */
 static void show_variables(void)
 {
     static const char *const heads[] = {"BULLA_", "AWS_", "SOFTHSM", "LC_", "LANG", "CREDENTIALS_"};

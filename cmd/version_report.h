@@ -1,4 +1,4 @@
-/* version_report: what this bulla is and where it runs, for a person who looks for a fault. */
+/* version_report: which bulla this is and where it runs, for bug reports. */
 #ifndef BULLA_CMD_VERSION_REPORT_H
 #define BULLA_CMD_VERSION_REPORT_H
 

@@ -12,7 +12,7 @@
  * all (5.1); both name HKDF-SHA256 and AES-256-GCM for the rest. */
 struct hpke_kem {
     const struct hkdf_hash *hash;
-    size_t enc, point; /* bytes: of public keys, of the shared secret of Diffie and Hellman */
+    size_t enc, point; /* bytes: of public keys, of the Diffie-Hellman secret */
     struct view suite, whole;
 };
 

@@ -15,7 +15,8 @@
 
 #define AEAD_SIZE_MAX (1u << 30) /* fits OpenSSL's int */
 
-/* struct algorithms: fetched when the first is needed, which takes a good part of a short run. */
+/* struct algorithms: fetched when the first one is needed, because that takes a good part of a
+ * short run. */
 struct algorithms {
     pthread_mutex_t lock;
     EVP_CIPHER *gcm, *ecb;
@@ -29,8 +30,8 @@ struct crypto {
     struct algorithms *algorithms;
 };
 
-/* What OpenSSL would set up at its first use, a third of a short run: tables of old names, texts of
- * errors, its configuration. Modules of tokens and libcurl may need that, bulla does not. */
+/* OpenSSL's own set-up at its first use takes a third of a short run: tables of old names, texts of
+ * errors, its configuration. Modules of tokens and libcurl may need these, bulla does not. */
 #define FOR_OTHERS                                                                                 \
     (OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_ADD_ALL_DIGESTS |                           \
      OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS | OPENSSL_INIT_NO_LOAD_CONFIG)
@@ -84,7 +85,7 @@ void crypto_free(struct crypto **crypto)
     free(c);
 }
 
-/* Has OpenSSL set up for all ciphers what it does with the first, and keep that in usual memory. */
+/* Lets OpenSSL set up what the first cipher needs, so that this stays in ordinary memory. */
 static bool try_cipher(const EVP_CIPHER *cipher)
 {
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();

@@ -18,8 +18,8 @@
 #define UNRESERVED                                                                                 \
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~" /* RFC 3986 */
 
-/* Connections are kept in a share of libcurl, one for each thread that sends at the time. A handle
- * lives for one request: its buffers, which may hold keys, are wiped with it. */
+/* Connections are kept in libcurl shares, one for each thread that is sending. A handle lives for
+ * one request: its buffers, which may hold keys, are wiped with it. */
 struct http {
     const struct libcurl *curl;
     char *ca_bundle;
@@ -157,7 +157,7 @@ static struct result make_room(struct http_answer *a, size_t size, struct err *e
     return OK;
 }
 
-/* Whether the body that comes is for the taker: those of errors are for the answer. */
+/* Whether the body goes to the taker: the body of an error goes into the answer. */
 static bool is_taken(const struct transfer *t)
 {
     long status = 0;
@@ -190,7 +190,7 @@ static size_t on_body(char *bytes, size_t one, size_t count, void *arg)
     return size;
 }
 
-/* Keeps the headers of the last answer: one may come before it, as 100 does. */
+/* Keeps the headers of the last answer: others may come before it, such as 100. */
 static size_t on_header(char *line, size_t one, size_t count, void *arg)
 {
     struct transfer *t = arg;
@@ -344,7 +344,7 @@ static void set_security(struct setting *s, const struct http *h, const struct h
         set_pointer(s, CURLOPT_CAINFO, h->ca_bundle);
         set_pointer(s, CURLOPT_CAPATH, NULL); /* the system's directory would count too */
     }
-    if (r->near || !tls) /* what is not protected does not leave the machine */
+    if (r->near || !tls) /* nothing leaves the machine unprotected */
         set_pointer(s, CURLOPT_PROXY, "");
 }
 
@@ -380,7 +380,8 @@ static void set_request(struct setting *s, const struct http_request *r, const s
     set_pointer(s, CURLOPT_CUSTOMREQUEST, r->method);
 }
 
-/* Nothing is kept that anybody near may have answered: whether it is there is asked each time. */
+/* An answer that anybody nearby may have given is not kept: whether the service is there is asked
+ * each time. */
 static void set_kept(struct setting *s, const struct http_request *r, CURLSH *kept)
 {
     if (kept != NULL && !r->near)

@@ -191,7 +191,7 @@ static void drop(struct bulla *b)
     host_end(&b->host);
     pthread_mutex_destroy(&b->turn);
     b->options = (struct bulla_options){0};
-    if (!registry_left_behind()) /* a thread in the code of a module that hangs may look at it */
+    if (!registry_left_behind()) /* a thread that hangs in a module may still look at it */
         free(b);
 }
 

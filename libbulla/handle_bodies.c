@@ -17,7 +17,7 @@ static void give_report(struct bulla_report *report, uint64_t plain_size,
     struct_give(report, &made, sizeof made);
 }
 
-/* What to seal by: the strings stay the caller's; the context is freed by ours. */
+/* The options for sealing. The strings belong to the caller, the context to us. */
 static struct result seal_options(struct seal_options *out, const struct bulla_seal_options *given,
                                   struct err *err)
 {

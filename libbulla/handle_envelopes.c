@@ -103,7 +103,7 @@ static unsigned copies_good(const struct sealed *f)
     return (unsigned)(f->health.copy[0] == COPY_GOOD) + (f->health.copy[1] == COPY_GOOD);
 }
 
-/* The most that any key says of a slot. */
+/* The strongest answer that any key gives about a slot. */
 static enum slot_match match_of(const struct keyset *keys, const struct slot *slot)
 {
     enum slot_match most = SLOT_OTHER;

@@ -63,7 +63,7 @@ static struct result find_group(struct hard_links *l, const struct stat *st,
     return OK;
 }
 
-/* One name is one name, however it was written. */
+/* Two spellings of one name count as one name. */
 static bool has_name(const struct hard_link_group *g, const struct stat *dir, const char *name)
 {
     for (size_t i = 0; i < g->count; i++) {

@@ -9,8 +9,8 @@
 
 #define COPY_STEP (1u << 20) /* bytes */
 
-/* Copies the body after the envelope. The file is opened anew: what was opened for writing cannot
- * be read everywhere. */
+/* Copies the body after the envelope. The file is opened again, because some file systems cannot
+ * read what was opened for writing. */
 static struct result copy_body(const struct place *place, const struct stat *old, uint64_t offset,
                                int to, struct err *err)
 {

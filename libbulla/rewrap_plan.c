@@ -25,14 +25,14 @@ bool rewrap_plan_is_due(struct rewrap *r, const struct envelope *e)
     return !targets_find(&w, &ignored).ok || (!plan.other && !targets_as_before(&w));
 }
 
-/* struct move: what came of having a key store turn a slot into another by itself. */
+/* struct move: the result of a slot that a key store moves by itself. */
 struct move {
     bool done;
     struct err failed; /* a key that should have done it could not */
 };
 
-/* One key on one slot, once in a run. That the slot opens this very file is not seen here: the
- * store only knows that it is of this branch and this context. */
+/* One key on one slot, once in a run. This does not show that the slot opens this very file: the
+ * store only knows the branch and the context. */
 static struct result try_move(struct work *w, struct master_key *from, struct master_key *to,
                               const struct slot *old, struct slot *out, struct move *m,
                               struct err *err)
@@ -57,15 +57,15 @@ static struct result try_move(struct work *w, struct master_key *from, struct ma
     return slot_table_add(&w->rewrap->made, name, out, err);
 }
 
-/* Whether a slot may be turned into one of the target's key: what is another key's only where the
- * user wants that. */
+/* Whether a slot may be moved to the target's key: a slot of another key only if the user wants
+ * that. */
 static bool may_become(const struct work *w, const struct target *t, const struct slot *slot)
 {
     return target_wanted(w, t) || t->key->ops->match(t->key, slot) != SLOT_OTHER;
 }
 
-/* Every slot, by every key that may open: first those named to open, then the new key itself; and
- * first the slot that is to be replaced. */
+/* Tries every slot with every key that may open it: first the slot that is to be replaced, and
+ * first the keys that were named to open. */
 static struct result move_one(struct work *w, const struct target *t, struct slot *out,
                               struct move *m, struct err *err)
 {
@@ -85,7 +85,7 @@ static struct result move_one(struct work *w, const struct target *t, struct slo
     return OK;
 }
 
-/* Whether key stores can do all that is to be done by themselves: a slot for a slot, which the tag
+/* Whether key stores can do everything by themselves: one new slot for each old slot, which the tag
  * allows without the branch key. */
 static bool can_move(const struct work *w)
 {

@@ -6,7 +6,7 @@
 #include "base/host.h"
 #include "base/json_text.h"
 
-/* Takes what the program prints in the form of an answer by http, so that it is parsed like one. */
+/* Puts what the program prints into an http answer, so that it is parsed like one. */
 static struct result run(const struct aws *aws, const struct words *words,
                          struct http_answer *answer, struct err *err)
 {

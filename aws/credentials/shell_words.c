@@ -5,8 +5,8 @@
 
 #define BLANKS " \t\r\n"
 
-/* Takes one word from *line to *out, which is moved past its end. False for a quote or a
- * backslash that nothing follows. */
+/* Takes one word from *line to *out, and moves *line past it. False if a quote is not closed, or
+ * nothing follows a backslash. */
 static bool take_word(const char **line, char **out)
 {
     const char *at = *line;

@@ -1,4 +1,5 @@
-/* words: a command line in words, as Python's shlex.split has it, which the AWS tools use. */
+/* shell_words: splits a command line into words, like Python's shlex.split, which the AWS tools
+ * use. */
 #ifndef BULLA_AWS_CREDENTIALS_SHELL_WORDS_H
 #define BULLA_AWS_CREDENTIALS_SHELL_WORDS_H
 

@@ -18,8 +18,8 @@ static void tell(const struct telling *t, const char *name, const char *value)
     t->sink->fact(t->sink->arg, name, value);
 }
 
-/* Who calls, and by what. No credentials are an error; where AWS does not tell who that is, that is
- * a fact. */
+/* The caller and the credentials. Missing credentials are an error. If AWS does not tell who the
+ * caller is, that is a fact to show. */
 static struct result tell_caller(const struct telling *t, struct err *err)
 {
     struct account *account = t->k->kms.account;
@@ -63,8 +63,8 @@ static void tell_key(const struct telling *t)
         tell(t, "key material", about.material);
 }
 
-/* With DryRun, what is allowed is refused too, but in words of its own. A service that knows no
- * DryRun does it. */
+/* With DryRun, KMS refuses an allowed operation too, but with an error of its own. A service that
+ * does not know DryRun does the operation. */
 static void tell_ability(const struct telling *t, const char *name, struct result r,
                          enum kms_refusal refusal, const struct err *why)
 {
@@ -79,9 +79,9 @@ static void try_encrypt(const struct telling *t, const struct secret *secret, st
     struct result r = kms_encrypt(&t->k->kms, &request, secret, &reply, &why);
 
     tell_ability(t, "may encrypt", r, reply.refusal, &why);
-    /* The dry runs of Decrypt and ReEncrypt take a true wrap: KMS may refuse another for what it
-     * is, whatever is allowed. A dry run makes none, and the one that the check makes afterwards is
-     * the check's own: so one is made for them, where it is known by now that this is allowed. */
+    /* The dry runs of Decrypt and ReEncrypt need a true wrap, because KMS may refuse anything else,
+     * whatever the policy says. A dry run of Encrypt makes none. So one is made for them, if
+     * Encrypt is known to be allowed. */
     request.dry_run = false;
     if (!r.ok && reply.refusal == KMS_DRY_RUN)
         r = kms_encrypt(&t->k->kms, &request, secret, &reply, &why);

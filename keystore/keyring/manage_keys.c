@@ -19,7 +19,8 @@
 #define LOCK_PAUSE_MS 50
 #define LOCK_TRIES 600
 
-/* A name for a key nobody named: that of the file, without what follows its last dot. */
+/* A name for a key that nobody named: that of the file, without the last dot and what follows it.
+ */
 static void default_name(const struct place *place, char name[SLOT_KEY_NAME_MAX + 1])
 {
     const char *dot = strrchr(place->name, '.');
@@ -36,7 +37,7 @@ static void default_name(const struct place *place, char name[SLOT_KEY_NAME_MAX 
         memcpy(name, candidate, size + 1);
 }
 
-/* What tells the key bytes of a version from others: of a pair, those of its public half. */
+/* The bytes that identify the key of a version: for a key pair, those of its public half. */
 static void fill_check(struct key_info *info, const struct ring_key *key,
                        const struct ring_version *v)
 {
@@ -253,7 +254,7 @@ static struct result check_unused(const struct change *c, const struct ring_vers
     return fail_hint(err, "wait until that run ends; 'ps -fC bulla' shows what runs");
 }
 
-/* What was a way into a file when the files were looked at must still be one. */
+/* Every version that counted as a way in when the files were looked at must still be there. */
 static struct result check_others(const struct change *c, const struct key_info *looked,
                                   struct err *err)
 {

@@ -21,7 +21,7 @@ static struct result no_keyring(const char *path, struct err *err)
     return FAIL;
 }
 
-/* A named pipe is not read: whoever looks again would wait for ever. */
+/* A named pipe is not read: a second look would wait for ever. */
 struct result ring_access_open(const struct place *place, int *out, struct stat *st,
                                struct err *err)
 {
@@ -60,7 +60,7 @@ static bool is_link(const struct place *place)
     return fstatat(place->dir, place->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
 }
 
-/* Nobody can chmod there, and whoever set it up may have let a group read. */
+/* Nobody can chmod there, and whoever set it up may have given the file to a group. */
 static bool is_set_up(int fd, const struct place *place, const char *credentials)
 {
     struct statvfs fs;

@@ -251,7 +251,7 @@ static struct result parse(struct ring *ring, const struct secret *text, size_t 
     return OK;
 }
 
-/* What a text that has no mark of a keyring is instead. */
+/* What kind of file a text is that has no mark of a keyring. */
 static struct result no_keyring_text(const void *text, size_t size, const char *path,
                                      struct err *err)
 {
@@ -260,7 +260,8 @@ static struct result no_keyring_text(const void *text, size_t size, const char *
     return fail(err, ERR_FOREIGN, "'%s' is not a bulla keyring, public key or PEM file", path);
 }
 
-/* Who names the wrong file is told that, and not to change it. */
+/* If the user names the wrong kind of file, the message says so, and does not ask to change the
+ * file. */
 static struct result check_mark(const void *text, size_t size, const char *path, struct err *err)
 {
     size_t within = size < MARK_WITHIN ? size : MARK_WITHIN;
@@ -281,7 +282,7 @@ static struct result check_file_mark(int fd, const char *path, struct err *err)
     return n < 0 ? OK : check_mark(start.bytes, (size_t)n, path, err);
 }
 
-/* Whether a text is what is left of a keyring, rather than something else. */
+/* Whether a text is the remains of a keyring. */
 static bool has_marks(const struct secret *text, size_t size)
 {
     static const char *const marks[] = {MARK, "\"versions\""};

@@ -126,7 +126,7 @@ static struct result describe(struct token_job *job, struct err *err)
     token_facts(job, n->token);
     if (!key_reference_one(n, &key, err).ok)
         return FAIL;
-    /* A login shows more. If it fails, who uses the key next is told so. */
+    /* A login shows more keys. If it fails, the next use of the key will say so. */
     struct err ignored;
     (void)token_login(n->token, &n->login, &ignored).ok;
     key_facts(job, n->token, key);

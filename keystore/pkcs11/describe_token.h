@@ -1,4 +1,4 @@
-/* describe_token: telling what is on a token. */
+/* describe_token: lists what is on a token. */
 #ifndef BULLA_KEYSTORE_PKCS11_DESCRIBE_TOKEN_H
 #define BULLA_KEYSTORE_PKCS11_DESCRIBE_TOKEN_H
 

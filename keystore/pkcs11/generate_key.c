@@ -158,9 +158,9 @@ static CK_RV make_aes(struct token *t, const struct row *row, const char *label,
                 made);
 }
 
-/* One key, one purpose: it shall not sign, and its public half shall tell what it is for to those
- * who see no more, where the token lets us say so. In the template, tpm2-pkcs11 1.9.0 fails for
- * that, and keeps what it began in the TPM, which is full soon. */
+/* One key, one purpose: it must not sign, and its public half should say what the key is for, if
+ * the token allows that. In the template, this makes tpm2-pkcs11 1.9.0 fail and leave objects in
+ * the TPM, which is soon full. */
 static void say(struct token *t, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE use, bool may)
 {
     CK_BBOOL value = may ? CK_TRUE : CK_FALSE;

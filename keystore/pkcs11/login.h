@@ -1,4 +1,4 @@
-/* login: logging in to a token, with a PIN that is tried once. For the module's thread. */
+/* login: logs in to a token, with a PIN that is tried once. For the module's thread. */
 #ifndef BULLA_KEYSTORE_PKCS11_LOGIN_H
 #define BULLA_KEYSTORE_PKCS11_LOGIN_H
 

@@ -43,7 +43,7 @@ static struct result look_for(struct key_reference *n, unsigned *highest, bool *
     return OK;
 }
 
-/* Makes a key under a random CKA_ID, by which its halves are told from those of every other. */
+/* Makes a key with a random CKA_ID, which tells its halves from those of any other key. */
 static struct result make(struct token_job *job, const char *name, unsigned version,
                           enum generate_kind kind, struct err *err)
 {

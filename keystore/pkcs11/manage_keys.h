@@ -1,4 +1,4 @@
-/* manage_keys: making keys on a token and giving out their public halves. */
+/* manage_keys: makes keys on a token and exports their public halves. */
 #ifndef BULLA_KEYSTORE_PKCS11_MANAGE_KEYS_H
 #define BULLA_KEYSTORE_PKCS11_MANAGE_KEYS_H
 

@@ -58,8 +58,8 @@ struct result refused_tokens_of(struct refused_tokens **out, struct store_states
     return OK;
 }
 
-/* The number of a slot depends on the module by which it is seen: p11-kit-proxy counts anew. It
- * tells tokens apart only where they have no serial number. */
+/* The number of a slot depends on the module: p11-kit-proxy has its own. It tells tokens apart only
+ * if they have no serial number. */
 static bool is_same(const struct refused_token *r, const struct token *t)
 {
 #define EQUAL(field) (memcmp(r->info.field, t->info.field, sizeof t->info.field) == 0)

@@ -1,5 +1,5 @@
-/* refused_tokens: the tokens that refused a PIN, which are not asked again for the host that gave
- * it, whatever names them: a token counts its wrong PINs. */
+/* refused_tokens: the tokens that refused a PIN. They are not asked again for the same host,
+ * whatever reference names them, because a token counts wrong PINs. */
 #ifndef BULLA_KEYSTORE_PKCS11_REFUSED_TOKENS_H
 #define BULLA_KEYSTORE_PKCS11_REFUSED_TOKENS_H
 
