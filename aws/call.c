@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "aws/sign.h"
 #include "base/clock.h"
@@ -57,6 +58,13 @@ static const struct refusal common[] = {
 
 static const char *const expired[] = {"ExpiredToken", "ExpiredTokenException",
                                       "TokenRefreshRequired", NULL};
+
+static const char *const skewed[] = {"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture",
+                                     NULL};
+
+/* They ask all clients to slow down. */
+static const char *const slowing[] = {"SlowDown", "ServiceUnavailable", "RequestLimitExceeded",
+                                      "BandwidthLimitExceeded", NULL};
 
 /* Their messages repeat the request that was signed, with its token. */
 static const char *const telling[] = {"SignatureDoesNotMatch", "InvalidSignatureException",
@@ -172,9 +180,45 @@ static void read_fault(struct fault *f, const struct http_answer *a, const struc
     f->expired = is_among(expired, f->name);
 }
 
+/* Whoever is asked to slow down slows down all others. */
+static void slow_down(struct pace *pace, uint64_t until)
+{
+    if (pace == NULL)
+        return;
+    pthread_mutex_lock(&pace->lock);
+    if (until > pace->not_before)
+        pace->not_before = until;
+    pthread_mutex_unlock(&pace->lock);
+}
+
+/* Waits for its turn: false if the run is interrupted. */
+static bool wait_turn(struct pace *pace, bool steady)
+{
+    uint64_t now = clock_ms(), until = 0;
+
+    if (pace != NULL && !steady) {
+        pthread_mutex_lock(&pace->lock);
+        until = pace->not_before;
+        pthread_mutex_unlock(&pace->lock);
+    }
+    return until <= now || clock_wait(until - now);
+}
+
+static int64_t known_skew(struct pace *pace)
+{
+    int64_t skew = 0;
+
+    if (pace != NULL) {
+        pthread_mutex_lock(&pace->lock);
+        skew = pace->skew;
+        pthread_mutex_unlock(&pace->lock);
+    }
+    return skew;
+}
+
 /* Waits as long as botocore: a random part of 1, 2, 4 … seconds, 20 at most. False if the time of
  * the operation would be over by then. */
-static bool back_off(unsigned attempt, uint64_t deadline)
+static bool back_off(unsigned attempt, uint64_t deadline, struct pace *pace)
 {
     uint64_t most = attempt <= 5 ? 1000u << (attempt - 1) : BACKOFF_MAX, now = clock_ms();
     struct err ignored;
@@ -185,6 +229,7 @@ static bool back_off(unsigned attempt, uint64_t deadline)
     uint64_t wait = most * random / UINT32_MAX;
     if (now + wait + ATTEMPT_LEAST > deadline)
         return false;
+    slow_down(pace, now + wait);
     return clock_wait(wait);
 }
 
@@ -216,19 +261,6 @@ static long attempt_time(const struct aws *aws, const struct call *call, uint64_
     return share > 0 ? (long)share : 1;
 }
 
-/* Signs by what the caller lends at the time. */
-static struct result sign(struct http_request *request, struct signature *signature,
-                          const struct call *call, const struct caller *caller, bool renew,
-                          struct err *err)
-{
-    const struct signing signing = {call->region, call->service, clock_now(), call->hash_header};
-    const struct credentials *c;
-
-    return caller->credentials(caller->arg, renew, &c, err).ok
-               ? sign_request(request, signature, c, &signing, err)
-               : FAIL;
-}
-
 /* struct trial: a call on its way, and what is to become of the next attempt. */
 struct trial {
     const struct aws *aws;
@@ -238,7 +270,23 @@ struct trial {
     bool unsent; /* for want of credentials, which were tried as often as they may be */
     struct http_answer *answer;
     struct fault *fault;
+    int64_t skew; /* seconds by which the service's clock is ahead of ours */
+    bool corrected;
 };
+
+/* Signs by what the caller lends at the time. */
+static struct result sign(struct http_request *request, struct signature *signature,
+                          const struct trial *t, struct err *err)
+{
+    const struct call *call = t->call;
+    const struct signing signing = {call->region, call->service,
+                                    (uint64_t)((int64_t)clock_now() + t->skew), call->hash_header};
+    const struct credentials *c;
+
+    return t->caller->credentials(t->caller->arg, t->renew, &c, err).ok
+               ? sign_request(request, signature, c, &signing, err)
+               : FAIL;
+}
 
 static void lock_caller(const struct caller *caller, bool take)
 {
@@ -273,6 +321,8 @@ static struct result attempt(struct trial *t, long timeout, struct err *err)
                                    .url = call->url,
                                    .headers = call->headers,
                                    .body = call->body,
+                                   .file = call->file,
+                                   .rate = call->rate,
                                    .taker = call->taker,
                                    .stall = call->stall,
                                    .steady = call->steady,
@@ -281,7 +331,7 @@ static struct result attempt(struct trial *t, long timeout, struct err *err)
 
     lock_caller(t->caller, true);
     if (t->caller != NULL)
-        r = sign(&request, &signature, call, t->caller, t->renew, err);
+        r = sign(&request, &signature, t, err);
     lock_caller(t->caller, false);
     t->unsent = !r.ok;
     if (!r.ok || !http_send(t->aws->http, &request, t->answer, err).ok)
@@ -292,10 +342,32 @@ static struct result attempt(struct trial *t, long timeout, struct err *err)
     return read_refusal(t, err);
 }
 
+/* By how much the clock of this machine is wrong, if that is why a request was refused: the answer
+ * has the service's time. Once for a call, and for all that share its pace. */
+static bool correct_clock(struct trial *t)
+{
+    char text[HTTP_HEADER_MAX + 1];
+    struct tm tm = {0};
+
+    if (t->corrected || t->caller == NULL || !is_among(skewed, t->fault->name) ||
+        !http_header(t->answer, "Date", text, sizeof text) ||
+        strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm) == NULL)
+        return false;
+    t->corrected = true;
+    t->skew = (int64_t)timegm(&tm) - (int64_t)clock_now();
+    if (t->call->pace != NULL) {
+        pthread_mutex_lock(&t->call->pace->lock);
+        t->call->pace->skew = t->skew;
+        pthread_mutex_unlock(&t->call->pace->lock);
+    }
+    return true;
+}
+
 struct result call_send(const struct aws *aws, const struct call *call, const struct caller *caller,
                         struct http_answer *answer, struct fault *fault, struct err *err)
 {
-    struct trial t = {aws, call, caller, false, false, answer, fault};
+    struct trial t = {aws,  call, caller, false, false, answer, fault, known_skew(call->pace),
+                      false};
     uint64_t deadline = deadline_of(aws, call);
     bool renewed = false, repeated = false;
 
@@ -304,6 +376,8 @@ struct result call_send(const struct aws *aws, const struct call *call, const st
             call->again(call->taker->arg);
         *fault = (struct fault){.repeated = repeated};
         struct err why = {0};
+        if (!wait_turn(call->pace, call->steady))
+            return fail(err, ERR_INTERRUPTED, "interrupted");
         struct result r = attempt(&t, attempt_time(aws, call, deadline), &why);
         if (t.unsent) {
             *err = why;
@@ -311,11 +385,12 @@ struct result call_send(const struct aws *aws, const struct call *call, const st
         }
         t.renew = r.ok && fault->expired && caller != NULL && !renewed;
         renewed = renewed || t.renew;
-        if (t.renew)
+        if (t.renew || (r.ok && correct_clock(&t)))
             continue;
         bool again = (r.ok ? fault->class : why.class) == ERR_STORE;
         repeated = repeated || again;
-        if (again && n < attempts_of(aws, call) && back_off(n, deadline))
+        struct pace *slowed = again && r.ok && is_among(slowing, fault->name) ? call->pace : NULL;
+        if (again && n < attempts_of(aws, call) && back_off(n, deadline, slowed))
             continue;
         if (stream_interrupted())
             return fail(err, ERR_INTERRUPTED, "interrupted");

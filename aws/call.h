@@ -16,6 +16,14 @@ struct refusal {
     const char *hint;     /* what to do, or NULL */
 };
 
+/* struct pace: what the calls of a run to one place learn from each other; {0} but for its lock,
+ * which whoever has it makes, is nothing yet. */
+struct pace {
+    pthread_mutex_t lock;
+    uint64_t not_before; /* in milliseconds of clock_ms: no attempt begins earlier */
+    int64_t skew;        /* seconds by which the service's clock is ahead of ours */
+};
+
 /* struct call: what is asked of which service. */
 struct call {
     const char *service; /* "kms", "sts" or "s3" */
@@ -25,6 +33,9 @@ struct call {
     const char *const *headers; /* "Name: value", ended by NULL */
     const char *what;           /* "kms:Decrypt", for messages */
     struct view body;
+    const struct http_file *file;   /* in place of it; or NULL */
+    struct rate *rate;              /* as of struct http_request */
+    struct pace *pace;              /* or NULL */
     const struct http_taker *taker; /* of the body of an answer; or NULL */
     void (*again)(void *arg); /* before each attempt but the first, with taker's arg; or NULL */
     const char *unsaid;       /* a secret of the body, which no message may repeat; or NULL */

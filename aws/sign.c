@@ -14,7 +14,8 @@
 #define ALGORITHM "AWS4-HMAC-SHA256"
 #define HEADERS_MAX 48 /* of one request */
 #define PARAMETERS_MAX 16
-#define TIME_SIZE 17 /* "20150830T123600Z" and a zero */
+#define HASHED_AT_ONCE 16384 /* bytes */
+#define TIME_SIZE 17         /* "20150830T123600Z" and a zero */
 #define HASH_TEXT (2 * SHA256_SIZE + 1)
 #define KEYS_ALIGN 16 /* a secret ends where its page does, so its size is what aligns it */
 #define SCOPE_MAX (9 + REGION_MAX + 1 + 32 + 14)
@@ -178,12 +179,24 @@ static struct result collect(struct canonical *c, const char *const *headers, st
     return OK;
 }
 
-static void hash_text(char out[HASH_TEXT], struct view bytes)
+/* The hash of the body. */
+static struct result hash_text(char out[HASH_TEXT], const struct http_request *r, struct err *err)
 {
-    uint8_t hash[SHA256_SIZE];
+    uint8_t hash[SHA256_SIZE], piece[HASHED_AT_ONCE];
+    crypto_hash_sha256_state state;
+    size_t got = sizeof piece;
 
-    sha256(hash, &bytes, 1);
+    crypto_hash_sha256_init(&state);
+    if (r->file == NULL)
+        crypto_hash_sha256_update(&state, r->body.bytes, r->body.size);
+    for (uint64_t at = 0; r->file != NULL && got == sizeof piece; at += got) {
+        if (!http_file_read(r->file, at, piece, sizeof piece, &got, err).ok)
+            return FAIL;
+        crypto_hash_sha256_update(&state, piece, got);
+    }
+    crypto_hash_sha256_final(&state, hash);
     text_hex(out, hash, sizeof hash);
+    return OK;
 }
 
 /* The hash of the canonical request. */
@@ -306,7 +319,8 @@ struct result sign_request(struct http_request *request, struct signature *s,
     const struct url u = take_apart(request->url);
     struct canonical canonical = {.count = 0};
 
-    hash_text(body, request->body);
+    if (!hash_text(body, request, err).ok)
+        return FAIL;
     time_text(time, signing->time);
     snprintf(scope, sizeof scope, "%.8s/%s/%s/aws4_request", time, signing->region,
              signing->service);

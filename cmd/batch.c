@@ -576,7 +576,7 @@ int batch_run(const struct batch *b)
                   .lock = PTHREAD_MUTEX_INITIALIZER}};
     struct err err = {0};
 
-    common_storage(&r.storage_env, b->crypto);
+    common_storage(&r.storage_env, o, b->crypto);
     r.storages.env = &r.storage_env;
     if (!check_list(o, &err).ok || !check_output(&r, &err).ok ||
         !shard_read(&r.shard, o->shard, &err).ok)

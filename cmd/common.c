@@ -137,10 +137,14 @@ void common_env(struct keystore_env *env, const struct options *o)
     passphrase_env(env, o);
 }
 
-void common_storage(struct storage_env *env, const struct crypto *crypto)
+void common_storage(struct storage_env *env, const struct options *o, const struct crypto *crypto)
 {
-    *env = (struct storage_env){
-        .environment.get = variable, .crypto = crypto, .timeout = STORE_TIMEOUT};
+    *env = (struct storage_env){.environment.get = variable,
+                                .crypto = crypto,
+                                .timeout = STORE_TIMEOUT,
+                                .bandwidth = o->bandwidth * 1024,
+                                .requester_pays = o->requester_pays,
+                                .no_condition = o->no_condition};
 }
 
 unsigned common_threads(const struct options *o)

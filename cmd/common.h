@@ -9,8 +9,8 @@
 /* common_env fills what stores need of the command line; o must outlive it. */
 void common_env(struct keystore_env *env, const struct options *o);
 
-/* common_storage fills what storages need; crypto is of whoever writes. */
-void common_storage(struct storage_env *env, const struct crypto *crypto);
+/* common_storage fills what storages need of the command line; crypto is of whoever writes. */
+void common_storage(struct storage_env *env, const struct options *o, const struct crypto *crypto);
 
 /* common_threads is the number of threads that may work at once: -j, else the CPUs there are, but
  * not so many that they would need more memory than is promised. */

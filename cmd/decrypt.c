@@ -8,6 +8,7 @@
 #include "cmd/batch.h"
 #include "cmd/common.h"
 #include "cmd/named_place.h"
+#include "cmd/object_rows.h"
 #include "cmd/shared_rows.h"
 #include "cmd/standard_streams.h"
 #include "cmd/terminal.h"
@@ -100,7 +101,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     uint64_t size = 0;
 
     if (!common_not_typed(&from, err).ok || !check_output(d, item, err).ok ||
-        !named_place_envelope(&envelope, &from, d->options->envelope, err).ok ||
+        !named_place_envelope(&envelope, &from, d->options, err).ok ||
         !sealed_open(&f, &d->session, &from, err).ok)
         return FAIL;
     struct result r = d->only_verify
@@ -181,7 +182,7 @@ const struct verb verb_decrypt = {
     .rows = (const struct row *const[]){rows_key, rows_output, rows_envelope, rows, rows_result,
                                         rows_force, rows_require, rows_batch, rows_json,
                                         rows_one_file_system, rows_follow, rows_allow_empty,
-                                        rows_jobs, rows_all, NULL},
+                                        rows_objects, rows_jobs, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_passphrase, rows_pin, NULL},
     .store_uses = STORE_OPENS,
     .examples = "  bulla decrypt -k ./backup.ring -o restored.tar backup.tar.bulla\n"
@@ -212,7 +213,7 @@ const struct verb verb_verify = {
     .fallback = FALLBACK_OPEN,
     .rows = (const struct row *const[]){rows_key, rows_envelope, rows_require, rows_batch,
                                         rows_json, rows_one_file_system, rows_follow,
-                                        rows_allow_empty, rows_jobs, rows_all, NULL},
+                                        rows_allow_empty, rows_objects, rows_jobs, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_passphrase, rows_pin, NULL},
     .store_uses = STORE_OPENS,
     .examples = "  bulla verify -k ./backup.ring --recursive upload\n",

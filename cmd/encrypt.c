@@ -14,6 +14,7 @@
 #include "cmd/key_source.h"
 #include "cmd/named_place.h"
 #include "cmd/object_outlet.h"
+#include "cmd/object_rows.h"
 #include "cmd/seal_keys.h"
 #include "cmd/shared_rows.h"
 #include "cmd/standard_streams.h"
@@ -106,7 +107,7 @@ static struct result open_apart(struct apart *a, const struct options *o, const 
     const char *hint = "-o gives both files a shorter name";
 
     if (o->envelope != NULL)
-        return named_place_open_new(&a->place, o->envelope, err);
+        return named_place_open_new(&a->place, o->envelope, o, err);
     if (item->result != NULL)
         return object_beside(&a->place.object, item->result, ENVELOPE_SUFFIX, err);
     if (item->target == NULL)
@@ -189,6 +190,9 @@ static struct result seal(struct encrypt *e, const struct item *item,
         bool pair = e->options->detach || e->options->envelope != NULL;
         if (!object_outlet_open(&body, item->result, seal->replace && !pair, &wish, err).ok)
             return FAIL;
+        if (e->options->expected_size > 0 && item->source == NULL &&
+            !sink_expect(body.outlet.sink, e->options->expected_size, err).ok)
+            return FAIL;
         at->object = item->result;
         at->outlet = &body.outlet;
     }
@@ -256,10 +260,13 @@ static int encrypt(const struct options *o)
     int status;
 
     e.session.env.seals = true;
-    if (!read_command(&e, &err).ok || !read_options(&e.seal, o, &err).ok ||
-        !common_sync(&e.session, o, &err).ok || !open_keys(&e, &err).ok)
+    if (!object_rows_wish(&e.wish, o, &err).ok || !read_command(&e, &err).ok ||
+        !read_options(&e.seal, o, &err).ok || !common_sync(&e.session, o, &err).ok ||
+        !open_keys(&e, &err).ok)
         status = terminal_error(&err);
     else {
+        e.envelope_wish = e.wish;
+        e.envelope_wish.storage_class = NULL;
         batch.crypto = e.session.crypto;
         status = common_finish(&e.session, batch_run(&batch));
     }
@@ -306,7 +313,8 @@ const struct verb verb_encrypt = {
     .gives = true,
     .rows = (const struct row *const[]){rows_key, rows_output, rows, rows_result, rows_force,
                                         rows_generation, rows_suite, rows_batch, rows_json,
-                                        rows_one_file_system, rows_jobs, rows_all, NULL},
+                                        rows_one_file_system, rows_new_objects, rows_conditions,
+                                        rows_objects, rows_jobs, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_pin, NULL},
     .store_uses = STORE_SEALS,
     .examples = "  bulla encrypt -k ./backup.ring backup.tar\n"

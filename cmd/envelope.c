@@ -3,6 +3,7 @@
 #include "cmd/common.h"
 #include "cmd/named_place.h"
 #include "cmd/object_outlet.h"
+#include "cmd/object_rows.h"
 #include "cmd/shared_rows.h"
 #include "cmd/standard_streams.h"
 #include "cmd/terminal.h"
@@ -11,10 +12,10 @@
 
 /* The place of the new envelope: given, or FILE.env. */
 static struct result export_place(struct named_place *out, const struct named_place *file,
-                                  const char *given, struct err *err)
+                                  const struct options *o, struct err *err)
 {
-    return given != NULL
-               ? named_place_open_new(out, given, err)
+    return o->output != NULL
+               ? named_place_open_new(out, o->output, o, err)
                : named_place_beside(out, file, ENVELOPE_SUFFIX, "-o names another output", err);
 }
 
@@ -40,12 +41,12 @@ static struct result export(const struct options *o, struct err *err)
 
     if (to_stdout && isatty(standard_output_fd()))
         return fail(err, ERR_USAGE, "an envelope is not written to a terminal");
-    if (!crypto_new(&crypto, err).ok || !named_place_open(&file, o->operands.items[0], err).ok)
+    if (!crypto_new(&crypto, err).ok || !named_place_open(&file, o->operands.items[0], o, err).ok)
         return FAIL;
     file.env.crypto = crypto;
     struct sealed_place from = named_place_sealed(&file);
-    if (!named_place_envelope(&given, &from, o->envelope, err).ok ||
-        (!to_stdout && !export_place(&out, &file, o->output, err).ok) ||
+    if (!named_place_envelope(&given, &from, o, err).ok ||
+        (!to_stdout && !export_place(&out, &file, o, err).ok) ||
         !sealed_open(&f, &no_keys, &from, err).ok)
         return FAIL;
     out.env.crypto = crypto;
@@ -56,11 +57,11 @@ static struct result export(const struct options *o, struct err *err)
 
 /* And that of one which was made before. */
 static struct result export_of(struct named_place *from, const struct named_place *file,
-                               const char *given, struct err *err)
+                               const struct options *o, struct err *err)
 {
-    return given != NULL ? named_place_open(from, given, err)
-                         : named_place_beside(from, file, ENVELOPE_SUFFIX,
-                                              "--envelope names the exported envelope", err);
+    return o->envelope != NULL ? named_place_open(from, o->envelope, o, err)
+                               : named_place_beside(from, file, ENVELOPE_SUFFIX,
+                                                    "--envelope names the exported envelope", err);
 }
 
 static struct result restore(const struct options *o, struct err *err)
@@ -68,8 +69,8 @@ static struct result restore(const struct options *o, struct err *err)
     struct session s SESSION_CLEANUP = {0};
     struct named_place file NAMED_PLACE_CLEANUP = {0}, from NAMED_PLACE_CLEANUP = {0};
 
-    if (!named_place_open(&file, o->operands.items[0], err).ok ||
-        !export_of(&from, &file, o->envelope, err).ok || !common_keys(&s, o, false, err).ok)
+    if (!named_place_open(&file, o->operands.items[0], o, err).ok ||
+        !export_of(&from, &file, o, err).ok || !common_keys(&s, o, false, err).ok)
         return FAIL;
     file.env.crypto = s.crypto;
     const struct sealed_place body = named_place_sealed(&file),
@@ -95,7 +96,8 @@ const struct verb verb_envelope_export = {
     .run = run_export,
     .operand = USE_BESIDE,
     .gives = true,
-    .rows = (const struct row *const[]){rows_output, rows_envelope, rows_force, rows_all, NULL},
+    .rows = (const struct row *const[]){rows_output, rows_envelope, rows_force, rows_conditions,
+                                        rows_objects, rows_all, NULL},
     .examples = "  bulla envelope export backup.tar.bulla\n",
 };
 
@@ -122,7 +124,8 @@ const struct verb verb_envelope_restore = {
     .operand = USE_CHANGE,
     .fallback = FALLBACK_OPEN,
     .gives = true,
-    .rows = (const struct row *const[]){rows_key, rows_envelope, restore_rows, rows_all, NULL},
+    .rows = (const struct row *const[]){rows_key, rows_envelope, restore_rows, rows_conditions,
+                                        rows_objects, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_passphrase, rows_pin, NULL},
     .store_uses = STORE_OPENS,
     .examples = "  bulla envelope restore backup.tar.bulla\n",

@@ -164,6 +164,7 @@ static void print_environment(void)
         {"XDG_CONFIG_HOME, HOME", "where the user's config file is"},
         {"NO_COLOR, TERM",
          "no colours on a terminal if NO_COLOR is set, or TERM is\ndumb or not set"},
+        {"TMPDIR", "where parts of an upload are held that memory does not (/var/tmp)"},
         {"AWS_ENDPOINT_URL_S3", "where S3 is; the other variables of AWS, below, count for it too"},
     };
 

@@ -7,6 +7,7 @@
 #include "cmd/batch.h"
 #include "cmd/common.h"
 #include "cmd/named_place.h"
+#include "cmd/object_rows.h"
 #include "cmd/shared_rows.h"
 #include "cmd/standard_streams.h"
 #include "cmd/terminal.h"
@@ -212,8 +213,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
         .body = item->source, .stream = &in, .object = item->object, .follow = item->follow};
     struct session no_keys = {.env.warn = terminal_warn};
 
-    if (!common_not_typed(&from, err).ok ||
-        !named_place_envelope(&envelope, &from, o->envelope, err).ok ||
+    if (!common_not_typed(&from, err).ok || !named_place_envelope(&envelope, &from, o, err).ok ||
         !sealed_open(&f, &no_keys, &from, err).ok)
         return FAIL;
     struct shown shown = {.sealed = &f, .file = item->name != NULL ? item->name : "standard input"};
@@ -243,7 +243,7 @@ const struct verb verb_inspect = {
     .run = inspect,
     .operand = USE_READ,
     .rows = (const struct row *const[]){rows_envelope, rows_batch, rows_json, rows_one_file_system,
-                                        rows_all, NULL},
+                                        rows_objects, rows_all, NULL},
     .examples = "  bulla inspect backup.tar.bulla\n"
                 "  bulla inspect --json data.tar.bulla\n",
 };

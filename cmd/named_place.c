@@ -4,9 +4,10 @@
 
 #include "cmd/common.h"
 
-static struct result open_object(struct named_place *n, const char *name, struct err *err)
+static struct result open_object(struct named_place *n, const char *name, const struct options *o,
+                                 struct err *err)
 {
-    common_storage(&n->env, NULL);
+    common_storage(&n->env, o, NULL);
     n->storages.env = &n->env;
     if (!storages_object(&n->storages, name, &n->object, err).ok)
         return FAIL;
@@ -15,14 +16,17 @@ static struct result open_object(struct named_place *n, const char *name, struct
     return fail(err, ERR_USAGE, "'%s' is a prefix of the names of objects; name one object", name);
 }
 
-struct result named_place_open(struct named_place *n, const char *name, struct err *err)
+struct result named_place_open(struct named_place *n, const char *name, const struct options *o,
+                               struct err *err)
 {
-    return storage_names(name) ? open_object(n, name, err) : place_open(&n->place, name, err);
+    return storage_names(name) ? open_object(n, name, o, err) : place_open(&n->place, name, err);
 }
 
-struct result named_place_open_new(struct named_place *n, const char *name, struct err *err)
+struct result named_place_open_new(struct named_place *n, const char *name, const struct options *o,
+                                   struct err *err)
 {
-    return storage_names(name) ? open_object(n, name, err) : place_open_new(&n->place, name, err);
+    return storage_names(name) ? open_object(n, name, o, err)
+                               : place_open_new(&n->place, name, err);
 }
 
 struct result named_place_beside(struct named_place *beside, const struct named_place *n,
@@ -49,11 +53,11 @@ struct sealed_place named_place_sealed(const struct named_place *n)
 }
 
 struct result named_place_envelope(struct named_place *n, struct sealed_place *from,
-                                   const char *envelope, struct err *err)
+                                   const struct options *o, struct err *err)
 {
-    if (envelope == NULL)
+    if (o->envelope == NULL)
         return OK;
-    if (!named_place_open(n, envelope, err).ok)
+    if (!named_place_open(n, o->envelope, o, err).ok)
         return FAIL;
     from->envelope = n->place.open ? &n->place : NULL;
     from->envelope_object = n->place.open ? NULL : &n->object;

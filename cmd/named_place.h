@@ -3,6 +3,7 @@
 #define BULLA_CMD_NAMED_PLACE_H
 
 #include "base/place.h"
+#include "cmd/options.h"
 #include "libbulla/open.h"
 #include "storage/registry.h"
 
@@ -16,8 +17,10 @@ struct named_place {
 
 /* named_place_open opens what is there, named_place_open_new what is to be made. ERR_USAGE for a
  * prefix of objects. */
-FALLIBLE named_place_open(struct named_place *n, const char *name, struct err *err);
-FALLIBLE named_place_open_new(struct named_place *n, const char *name, struct err *err);
+FALLIBLE named_place_open(struct named_place *n, const char *name, const struct options *o,
+                          struct err *err);
+FALLIBLE named_place_open_new(struct named_place *n, const char *name, const struct options *o,
+                              struct err *err);
 
 /* named_place_beside is the place of n's name with suffix appended; hint says how the user gives
  * another where that is too long. */
@@ -30,9 +33,9 @@ void named_place_close(struct named_place *n);
 /* named_place_sealed is a sealed file that lies there. */
 struct sealed_place named_place_sealed(const struct named_place *n);
 
-/* named_place_envelope says that the envelope of a sealed file is there, or opens the place that
- * --envelope names (NULL = none). */
+/* named_place_envelope opens the place that --envelope names, if it is given, and *from has its
+ * envelope there. */
 FALLIBLE named_place_envelope(struct named_place *n, struct sealed_place *from,
-                              const char *envelope, struct err *err);
+                              const struct options *o, struct err *err);
 
 #endif

@@ -115,11 +115,3 @@ struct result needs_unclear(const struct need *need, const char *name, struct er
                shown != NULL ? shown : "that key");
     return fail_hint(err, "'bulla rewrap' gives it slots that can be believed");
 }
-
-const struct row rows_needs[] = {
-    {"needs", 0, "KEY", LIST_OF_TEXT, FIELD(needs),
-     "list the files that only this KEY or KEY:VERSION opens;\n"
-     "if repeated, the files that only these keys open",
-     .use = USE_KEY},
-    {0},
-};

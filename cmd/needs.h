@@ -34,6 +34,4 @@ enum needed needs_find(const struct needs *n, const struct need *need, const str
 /* needs_unclear makes the error of NEEDED_UNCLEAR; name is that of the file. */
 FALLIBLE needs_unclear(const struct need *need, const char *name, struct err *err);
 
-extern const struct row rows_needs[];
-
 #endif

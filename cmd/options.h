@@ -34,20 +34,21 @@ enum fallback {
 
 /* struct options: what the command line says; strings belong to argv. */
 struct options {
-    struct list keys, to, add, remove_keys, context, require_context, check, needs, operands;
+    struct list keys, to, add, remove_keys, context, require_context, check, needs, operands, tags,
+        metadata;
     const char *output, *envelope, *name, *require_name, *files_from, *shard, *rotate_after, *kind,
         *passphrase_fd, *passphrase_command, *new_passphrase_fd, *new_passphrase_command, *offset,
-        *pin_fd, *pin_command, *from_command;
+        *pin_fd, *pin_command, *from_command, *storage_class, *sse_kms_key, *acl, *older_than;
     const char *group;      /* "key": the group whose verbs the help shows; NULL = all */
     const char *topic;      /* a topic that it shows instead; NULL = none */
     enum fallback fallback; /* of the verb */
-    uint64_t generation, min_generation, max_kdf_mem, jobs, length;
+    uint64_t generation, min_generation, max_kdf_mem, jobs, length, bandwidth, expected_size;
     unsigned progress, suite, sync;               /* as the choices of their rows say */
     struct store_value stores[STORE_OPTIONS_MAX]; /* as the rows of store_rows.h have them */
     bool allow_empty, allow_wider;
-    bool detach, dry_run, follow, force, help, json, null, one_file_system, passphrase,
-        preserve_times, quiet, recursive, remove, remove_source, same_owner, share_branch, verbose,
-        versions;
+    bool deletes, detach, dry_run, follow, force, help, json, no_condition, null, one_file_system,
+        only_copies, passphrase, preserve_times, quiet, recursive, remove, remove_source,
+        requester_pays, same_owner, share_branch, verbose, versions;
 };
 
 /* Where a row sets a field of struct options. */

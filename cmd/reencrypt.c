@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "cmd/batch.h"
 #include "cmd/common.h"
+#include "cmd/object_rows.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
@@ -103,8 +104,8 @@ const struct verb verb_reencrypt = {
     .fallback = FALLBACK_KEEP,
     .gives = true,
     .rows = (const struct row *const[]){rows_key, rows_to, rows_generation, rows_suite, rows_batch,
-                                        rows_json, rows_one_file_system, rows_follow, rows_jobs,
-                                        rows_all, NULL},
+                                        rows_json, rows_one_file_system, rows_follow,
+                                        rows_conditions, rows_objects, rows_jobs, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_pin, NULL},
     .store_uses = STORE_OPENS | STORE_SEALS,
     .examples =

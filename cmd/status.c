@@ -10,6 +10,7 @@
 #include "cmd/batch.h"
 #include "cmd/common.h"
 #include "cmd/needs.h"
+#include "cmd/object_rows.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
@@ -200,14 +201,15 @@ static struct result look(struct run *r, const struct item *item, json_t *json, 
     struct sealed_place from = {
         .body = item->source, .object = item->object, .follow = item->follow, .alone = item->old};
     struct session no_keys = {.env.warn = terminal_warn};
+    struct err why = {0};
 
     if (item->name == NULL)
         return fail(err, ERR_USAGE, "name a FILE, or a directory with --recursive");
-    if (!sealed_open(&f, &no_keys, &from, err).ok) {
-        if (!is_old_body(item, err))
-            return FAIL;
-        *err = (struct err){0};
-        return OK;
+    if (!sealed_open(&f, &no_keys, &from, &why).ok) {
+        if (is_old_body(item, &why))
+            return OK;
+        *err = why;
+        return FAIL;
     }
     /* If a copy is not understood, it is not known which keys that copy needs. */
     if (!in_place_check(&f.health, item->name, err).ok)
@@ -379,6 +381,10 @@ static int show_status(const struct options *o)
 }
 
 static const struct row rows[] = {
+    {"needs", 0, "KEY", LIST_OF_TEXT, FIELD(needs),
+     "list the files that only this KEY or KEY:VERSION opens;\n"
+     "if repeated, the files that only these keys open",
+     .use = USE_KEY},
     {"versions", 0, NULL, FLAG, FIELD(versions),
      "count old versions of objects too, which a bucket keeps;\n"
      "--needs always does"},
@@ -397,8 +403,8 @@ const struct verb verb_status = {
     .run = show_status,
     .operand = USE_READ,
     .rows =
-        (const struct row *const[]){rows_needs, rows, rows_batch, rows_json, rows_one_file_system,
-                                    rows_follow, rows_allow_empty, rows_all, NULL},
+        (const struct row *const[]){rows, rows_batch, rows_json, rows_one_file_system, rows_follow,
+                                    rows_allow_empty, rows_objects, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_pin, NULL},
     .store_uses = STORE_OPENS,
     .examples = "  bulla status --recursive upload\n"

@@ -2,9 +2,11 @@
 
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/stream.h"
 #include "http/libcurl.h"
@@ -34,6 +36,9 @@ struct transfer {
     struct http_answer *answer;
     const struct http_taker *taker;
     struct curl_slist *headers;
+    struct rate *rate;
+    const struct http_request *request;
+    uint64_t sent; /* bytes of the request's body */
     bool steady;
     bool too_long;
     bool failed; /* to store the answer */
@@ -168,6 +173,8 @@ static size_t on_body(char *bytes, size_t one, size_t count, void *arg)
     struct http_answer *a = t->answer;
     size_t size = one * count;
 
+    if (!rate_take(t->rate, size) && !t->steady)
+        return 0;
     if (is_taken(t)) {
         t->failed = !t->taker->take(t->taker->arg, bytes, size, t->err).ok;
         return t->failed ? 0 : size;
@@ -207,6 +214,57 @@ static size_t on_header(char *line, size_t one, size_t count, void *arg)
     return size;
 }
 
+struct result http_file_read(const struct http_file *f, uint64_t offset, void *buf, size_t size,
+                             size_t *got, struct err *err)
+{
+    uint64_t left = offset < f->size ? f->size - offset : 0;
+    size_t wanted = left < size ? (size_t)left : size;
+
+    for (*got = 0; *got < wanted;) {
+        ssize_t n =
+            pread(f->fd, (uint8_t *)buf + *got, wanted - *got, (off_t)(f->at + offset + *got));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return fail(err, ERR_FAILED, "cannot read a temporary file: %s",
+                        n < 0 ? strerror(errno) : "it became shorter");
+        *got += (size_t)n;
+    }
+    return OK;
+}
+
+/* Gives libcurl the next bytes to send. */
+static size_t on_send(char *to, size_t one, size_t count, void *arg)
+{
+    struct transfer *t = arg;
+    const struct http_request *r = t->request;
+    uint64_t left = r->body.size - t->sent;
+    size_t room = one * count, size = room;
+
+    if (r->file != NULL) {
+        t->failed = !http_file_read(r->file, t->sent, to, room, &size, t->err).ok;
+    } else {
+        size = left < room ? (size_t)left : room;
+        if (size > 0)
+            memcpy(to, r->body.bytes + t->sent, size);
+    }
+    if (t->failed || (!rate_take(t->rate, size) && !t->steady))
+        return CURL_READFUNC_ABORT;
+    t->sent += size;
+    return size;
+}
+
+/* A connection that turns out to be closed has the request sent once more by another. */
+static int on_seek(void *arg, curl_off_t offset, int origin)
+{
+    struct transfer *t = arg;
+
+    if (origin != SEEK_SET || offset < 0)
+        return CURL_SEEKFUNC_FAIL;
+    t->sent = (uint64_t)offset;
+    return CURL_SEEKFUNC_OK;
+}
+
 static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 {
     const struct transfer *t = arg;
@@ -244,6 +302,12 @@ static void set_pointer(struct setting *s, CURLoption option, const void *value)
     s->bad = s->curl->easy_setopt(s->handle, option, value) != CURLE_OK || s->bad;
 }
 
+/* Whether libcurl asks for the body piece by piece. */
+static bool sends_slowly(const struct http_request *r)
+{
+    return r->file != NULL || (r->rate != NULL && r->rate->per_second > 0 && r->body.size > 0);
+}
+
 static void set_callbacks(struct setting *s, struct transfer *t)
 {
     curl_write_callback body = on_body, header = on_header;
@@ -253,6 +317,14 @@ static void set_callbacks(struct setting *s, struct transfer *t)
     s->bad = s->curl->easy_setopt(s->handle, CURLOPT_HEADERFUNCTION, header) != CURLE_OK || s->bad;
     s->bad =
         s->curl->easy_setopt(s->handle, CURLOPT_XFERINFOFUNCTION, progress) != CURLE_OK || s->bad;
+    curl_read_callback send = on_send;
+    curl_seek_callback seek = on_seek;
+    if (sends_slowly(t->request)) {
+        s->bad = s->curl->easy_setopt(s->handle, CURLOPT_READFUNCTION, send) != CURLE_OK || s->bad;
+        s->bad = s->curl->easy_setopt(s->handle, CURLOPT_SEEKFUNCTION, seek) != CURLE_OK || s->bad;
+        set_pointer(s, CURLOPT_READDATA, t);
+        set_pointer(s, CURLOPT_SEEKDATA, t);
+    }
     set_pointer(s, CURLOPT_WRITEDATA, t);
     set_pointer(s, CURLOPT_HEADERDATA, t);
     set_pointer(s, CURLOPT_XFERINFODATA, t);
@@ -276,6 +348,18 @@ static void set_security(struct setting *s, const struct http *h, const struct h
         set_pointer(s, CURLOPT_PROXY, "");
 }
 
+static void set_body(struct setting *s, const struct http_request *r)
+{
+    curl_off_t size = (curl_off_t)(r->file != NULL ? r->file->size : r->body.size);
+
+    set_long(s, CURLOPT_POST, 1);
+    s->bad =
+        s->curl->easy_setopt(s->handle, CURLOPT_POSTFIELDSIZE_LARGE, size) != CURLE_OK || s->bad;
+    if (!sends_slowly(r))
+        set_pointer(s, CURLOPT_POSTFIELDS,
+                    r->body.bytes != NULL ? (const void *)r->body.bytes : "");
+}
+
 static void set_request(struct setting *s, const struct http_request *r, const struct transfer *t)
 {
     set_pointer(s, CURLOPT_URL, r->url);
@@ -290,12 +374,8 @@ static void set_request(struct setting *s, const struct http_request *r, const s
     set_long(s, CURLOPT_LOW_SPEED_TIME, r->stall);
     set_long(s, CURLOPT_CONNECTTIMEOUT_MS,
              r->timeout < CONNECT_TIMEOUT ? r->timeout : CONNECT_TIMEOUT);
-    if (strcmp(r->method, "POST") == 0 || r->body.bytes != NULL) {
-        set_long(s, CURLOPT_POST, 1);
-        set_long(s, CURLOPT_POSTFIELDSIZE, (long)r->body.size);
-        set_pointer(s, CURLOPT_POSTFIELDS,
-                    r->body.bytes != NULL ? (const void *)r->body.bytes : "");
-    }
+    if (strcmp(r->method, "POST") == 0 || r->body.bytes != NULL || r->file != NULL)
+        set_body(s, r);
     set_pointer(s, CURLOPT_CUSTOMREQUEST, r->method);
 }
 
@@ -317,7 +397,7 @@ static struct result transport_fault(const struct http *h, const struct transfer
     if (t->too_long)
         return fail(err, ERR_POLICY, "the answer of '%s' is longer than %d bytes", url,
                     HTTP_ANSWER_MAX);
-    if (code == CURLE_ABORTED_BY_CALLBACK)
+    if (code == CURLE_ABORTED_BY_CALLBACK || (code == CURLE_WRITE_ERROR && stream_interrupted()))
         return fail(err, ERR_INTERRUPTED, "interrupted");
     if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||
         code == CURLE_SSL_ISSUER_ERROR) {
@@ -375,6 +455,8 @@ struct result http_send(struct http *h, const struct http_request *request,
     struct transfer t = {.curl = h->curl,
                          .answer = &made,
                          .taker = request->taker,
+                         .rate = request->rate,
+                         .request = request,
                          .steady = request->steady,
                          .err = err};
 

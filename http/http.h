@@ -4,6 +4,7 @@
 #ifndef BULLA_HTTP_HTTP_H
 #define BULLA_HTTP_HTTP_H
 
+#include "base/rate.h"
 #include "base/secret.h"
 #include "base/wire.h"
 
@@ -20,11 +21,25 @@ struct http_taker {
     void *arg;
 };
 
+/* struct http_file: a part of a file that is sent: where nobody else changes it, and a thread may
+ * read it at any place. */
+struct http_file {
+    int fd;
+    uint64_t at, size; /* bytes */
+};
+
+/* http_file_read reads up to size bytes from an offset in the part; *got is less only at its end.
+ */
+FALLIBLE http_file_read(const struct http_file *f, uint64_t offset, void *buf, size_t size,
+                        size_t *got, struct err *err);
+
 struct http_request {
     const char *method; /* "GET", "PUT", "POST" or "DELETE" */
     const char *url;    /* sent as it is: no part of its path is made shorter */
     const char *const *headers, *const *more_headers; /* "Name: value", ended by NULL; or NULL */
     struct view body;                                 /* of a POST or a PUT */
+    const struct http_file *file;                     /* in place of it; or NULL */
+    struct rate *rate;                                /* of its body and the answer's; or NULL */
     const struct http_taker *taker;                   /* or NULL */
     bool near;    /* of this machine: no proxy is asked, plain http is allowed */
     long timeout; /* milliseconds for all of it */

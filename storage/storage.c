@@ -38,7 +38,7 @@ struct result object_version(struct object *o, const char *version, struct err *
 {
     char *copy = strdup(version), *path;
 
-    if (copy == NULL || asprintf(&path, "%s?versionId=%s", o->path, version) < 0) {
+    if (copy == NULL || asprintf(&path, "%s" OBJECT_VERSION_IN_PATH "%s", o->path, version) < 0) {
         free(copy);
         return fail_memory(err);
     }

@@ -20,6 +20,9 @@ struct storage_env {
     struct environment environment;
     const struct crypto *crypto; /* of whoever writes; NULL for one that only reads */
     unsigned timeout;            /* seconds that a small operation may take, with its retries */
+    uint64_t bandwidth;          /* bytes a second that may move; 0 = as many as there are */
+    bool requester_pays;         /* and not the owner of the bucket */
+    bool no_condition;           /* the user vouches that nobody else writes meanwhile */
 };
 
 struct storage_ops;
@@ -65,7 +68,7 @@ enum object_condition {
 
 /* struct object_wish: what a new object is to have. */
 struct object_wish {
-    const char *storage_class, *kms_key, *acl; /* as the storage calls them; NULL = the usual */
+    const char *storage_class, *sse_key, *acl; /* as the storage calls them; NULL = the usual */
     const char *const *tags, *const *metadata; /* "NAME=VALUE" */
     size_t tag_count, metadata_count;
     const struct stat *like; /* the file whose permissions and time it is to say; NULL = none */
@@ -157,7 +160,8 @@ FALLIBLE object_in(struct object *o, struct storage *s, const char *key, const c
 FALLIBLE object_beside(struct object *beside, const struct object *o, const char *suffix,
                        struct err *err);
 
-/* object_version makes *o mean a version of it, and its path says so. */
+/* object_version makes *o mean a version of it, and its path says so: this and the version. */
+#define OBJECT_VERSION_IN_PATH "?versionId="
 FALLIBLE object_version(struct object *o, const char *version, struct err *err);
 
 /* object_name is the last part of an object's name, after its last slash. */

@@ -8,7 +8,7 @@ import pathlib
 import jsonschema
 
 FOLDER = pathlib.Path(__file__).resolve().parents[1] / "docs" / "json"
-GROUPS = ("key", "envelope", "config")
+GROUPS = ("key", "envelope", "config", "s3")
 
 
 @functools.cache

@@ -26,8 +26,7 @@ static struct result ignored(const struct object *o, struct err *err)
                "'%s': the server does not heed conditions (If-Match), so what others write at the "
                "same time could be lost",
                o->path);
-    return fail_hint(err,
-                     "download the file, rewrap it and upload it while nobody else writes there");
+    return fail_hint_option(err, "while nobody else writes there, --no-condition does without");
 }
 
 /* What came of a request that was to fail, and why it did. */
@@ -65,7 +64,7 @@ static struct result probe_complete(const struct object *o, struct err *err)
 
     if (!name_probe(&probe, o, err).ok || !upload_begin(&u, NULL, err).ok)
         return FAIL;
-    struct result done = upload_part(&u, 1, (struct view){(const uint8_t *)"x", 1}, err);
+    struct result done = upload_part(&u, 1, (struct view){(const uint8_t *)"x", 1}, NULL, err);
     if (done.ok) {
         done = upload_complete(&u, OBJECT_UNCHANGED, &nothing, (struct view){0}, &lost, &why);
         if (done.ok)
@@ -83,7 +82,7 @@ static struct result find_out(const struct object *o, bool *heeds,
     struct s3 *s3 = s3_of(o);
 
     pthread_mutex_lock(&s3->probing);
-    struct result r = *heeds ? OK : probe(o, err);
+    struct result r = *heeds || s3->env->no_condition ? OK : probe(o, err);
     *heeds = r.ok;
     pthread_mutex_unlock(&s3->probing);
     return r;

@@ -68,7 +68,8 @@ static void name_part(char query[QUERY_MAX], const struct upload *u, unsigned nu
     snprintf(query, QUERY_MAX, "partNumber=%u&uploadId=%s", number, u->id);
 }
 
-struct result upload_part(struct upload *u, unsigned number, struct view bytes, struct err *err)
+struct result upload_part(struct upload *u, unsigned number, struct view bytes,
+                          const struct http_file *file, struct err *err)
 {
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
     struct s3_headers headers S3_HEADERS_CLEANUP = {0};
@@ -78,16 +79,17 @@ struct result upload_part(struct upload *u, unsigned number, struct view bytes, 
                                  .key = u->object->key,
                                  .query = query,
                                  .headers = headers.lines,
-                                 .body = bytes};
+                                 .body = bytes,
+                                 .file = file};
 
     name_part(query, u, number);
     if (!s3_headers_add(&headers, err, "Content-Type: application/octet-stream").ok ||
-        !s3_headers_md5(&headers, s3_of(u->object), bytes, err).ok ||
+        !s3_headers_md5(&headers, s3_of(u->object), &r, err).ok ||
         !s3_ask(s3_of(u->object), &r, u->object->path, &answer, err).ok)
         return FAIL;
     if (!http_header(&answer, "ETag", tag, sizeof tag) || tag[0] == '\0')
         return fail(err, ERR_STORE, "'%s': the answer has no ETag of a part", u->object->path);
-    return note_part(u, number, tag, bytes.size, err);
+    return note_part(u, number, tag, file != NULL ? file->size : bytes.size, err);
 }
 
 /* An answer of status 200 can still tell of an error, which came up after it was begun. */
@@ -243,6 +245,7 @@ struct result upload_complete(struct upload *u, enum object_condition condition,
                               const struct object_look *look, struct view begins, bool *lost,
                               struct err *err)
 {
+    condition = s3_condition(u->object, condition);
     struct s3_headers headers S3_HEADERS_CLEANUP = {0};
     char query[QUERY_MAX], *parts STRING_CLEANUP = list_parts(u);
     struct completing c = {.upload = u, .condition = condition, .begins = begins};

@@ -18,8 +18,10 @@ struct upload {
  */
 FALLIBLE upload_begin(struct upload *u, const char *kept, struct err *err);
 
-/* upload_part uploads a part of this number, from 1; threads may do so at once. */
-FALLIBLE upload_part(struct upload *u, unsigned number, struct view bytes, struct err *err);
+/* upload_part uploads a part of this number, from 1, which is in memory, or in a file where that is
+ * not NULL; threads may do so at once. */
+FALLIBLE upload_part(struct upload *u, unsigned number, struct view bytes,
+                     const struct http_file *file, struct err *err);
 
 /* upload_copy makes a part of bytes that the object has, if it is still what *look says. */
 FALLIBLE upload_copy(struct upload *u, unsigned number, const struct object_look *look,

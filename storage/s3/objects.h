@@ -4,8 +4,6 @@
 
 #include "storage/s3/request.h"
 
-#define S3_HEADERS_MAX 40 /* of one request */
-
 /* struct s3_headers: those of a request, which are freed by s3_headers_end; {0} is none. */
 struct s3_headers {
     const char *lines[S3_HEADERS_MAX + 1]; /* ended by NULL */
@@ -20,8 +18,9 @@ __attribute__((format(printf, 3, 4))) FALLIBLE s3_headers_add(struct s3_headers 
 FALLIBLE s3_headers_keep(struct s3_headers *h, const char *kept, struct err *err);
 void s3_headers_end(struct s3_headers *h);
 
-/* s3_headers_md5 adds the Content-MD5 of a body: some servers, and locked buckets, demand it. */
-FALLIBLE s3_headers_md5(struct s3_headers *h, const struct s3 *s3, struct view body,
+/* s3_headers_md5 adds the Content-MD5 of a request's body: some servers, and locked buckets, demand
+ * it. */
+FALLIBLE s3_headers_md5(struct s3_headers *h, const struct s3 *s3, const struct s3_request *r,
                         struct err *err);
 
 /* The operations of struct storage_ops. */

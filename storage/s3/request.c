@@ -11,8 +11,8 @@
 #include "http/xml.h"
 
 #define URL_MAX (ENDPOINT_MAX + TEXT_PERCENT(S3_KEY_MAX) + 4096)
-#define PATIENCE 900 /* seconds for an attempt that moves bytes */
-#define STALL 30     /* seconds without a byte after which it is given up */
+#define PATIENCE 86400 /* seconds for an attempt, as long as it moves bytes */
+#define STALL 30       /* seconds without a byte after which it is given up */
 
 static const struct refusal refusals[] = {
     {"NoSuchKey", ERR_MISSING, NULL},
@@ -59,6 +59,11 @@ uint64_t s3_time(const char *text)
 struct s3 *s3_of(const struct object *o)
 {
     return (struct s3 *)o->storage;
+}
+
+enum object_condition s3_condition(const struct object *o, enum object_condition condition)
+{
+    return s3_of(o)->env->no_condition ? OBJECT_ANY : condition;
 }
 
 char *s3_encode(char *out, const char *name)
@@ -126,24 +131,42 @@ static struct result lend(void *arg, bool renew, const struct credentials **out,
     return chain_credentials(&account->chain, renew, out, err);
 }
 
+/* The headers, and who pays. */
+static void add_payer(const char *out[S3_HEADERS_MAX + 2], const struct s3 *s3,
+                      const char *const *headers)
+{
+    size_t count = 0;
+
+    for (; headers != NULL && headers[count] != NULL; count++)
+        out[count] = headers[count];
+    if (s3->env->requester_pays)
+        out[count++] = "x-amz-request-payer: requester";
+    out[count] = NULL;
+}
+
 static struct result send_to(struct s3 *s3, const char *region, const struct s3_request *r,
                              struct http_answer *answer, struct fault *fault, struct err *err)
 {
     const struct caller caller = {lend, s3->account, &s3->account->lock};
+    const char *headers[S3_HEADERS_MAX + 2];
     char *url STRING_CLEANUP = malloc(URL_MAX);
 
     if (url == NULL)
         return fail_memory(err);
     if (!make_url(url, s3, region, r, err).ok)
         return FAIL;
+    add_payer(headers, s3, r->headers);
     const struct call call = {.service = "s3",
                               .any_success = true,
                               .region = region,
                               .method = r->method,
                               .url = url,
-                              .headers = r->headers,
+                              .headers = headers,
                               .what = r->what,
                               .body = r->body,
+                              .file = r->file,
+                              .rate = &s3->rate,
+                              .pace = &s3->pace,
                               .taker = r->taker,
                               .again = r->again,
                               .refusals = refusals,

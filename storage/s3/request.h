@@ -11,6 +11,8 @@
 #define S3_PARTS_MAX 10000       /* of an upload */
 #define S3_UPLOAD_ID_MAX 1024    /* bytes */
 #define S3_COPY_MAX (5ull << 30) /* bytes that one request copies */
+#define S3_PART_MAX (5ull << 30) /* bytes of a part */
+#define S3_HEADERS_MAX 40        /* of one request */
 
 /* struct s3: a bucket. */
 struct s3 {
@@ -20,6 +22,8 @@ struct s3 {
     char bucket[64];
     const char *custom; /* the endpoint of the user's settings, or NULL */
     unsigned attempts;
+    struct rate rate; /* of all that is sent and received */
+    struct pace pace;
     pthread_mutex_t lock;        /* for the region */
     char region[REGION_MAX + 1]; /* where the bucket is, as far as we know */
     pthread_mutex_t probing;     /* for these, which were found out or are known of AWS: */
@@ -34,6 +38,7 @@ struct s3_request {
     const char *query;          /* encoded, or NULL */
     const char *const *headers; /* ended by NULL, or NULL */
     struct view body;
+    const struct http_file *file;   /* in place of it; or NULL */
     const struct http_taker *taker; /* of the answer, or NULL */
     void (*again)(void *arg);       /* as of struct call */
     unsigned patience;              /* seconds that an attempt may take; 0 = as long as it moves */
@@ -66,6 +71,9 @@ const char *s3_name_version(char query[S3_VERSION_QUERY], const struct object *o
 /* s3_time reads a time as S3 writes it (2026-11-28T10:00:00.000Z), in seconds since 1970; 0 if it
  * is none. */
 uint64_t s3_time(const char *text);
+
+/* s3_condition is the condition, or none where the user said to do without. */
+enum object_condition s3_condition(const struct object *o, enum object_condition condition);
 
 /* s3_of is the bucket of an object. */
 struct s3 *s3_of(const struct object *o);

@@ -23,6 +23,8 @@ static void s3_close(struct storage *storage)
     account_close(&s3->account);
     pthread_mutex_destroy(&s3->lock);
     pthread_mutex_destroy(&s3->probing);
+    pthread_mutex_destroy(&s3->pace.lock);
+    rate_end(&s3->rate);
     free(s3);
 }
 
@@ -84,6 +86,8 @@ struct result s3_open(struct storage **out, const struct storage_env *env, const
     s3->env = env;
     pthread_mutex_init(&s3->lock, NULL);
     pthread_mutex_init(&s3->probing, NULL);
+    pthread_mutex_init(&s3->pace.lock, NULL);
+    rate_init(&s3->rate, env->bandwidth);
     if (!open_s3(s3, bucket, err).ok) {
         s3_close(&s3->storage);
         return FAIL;

@@ -8,21 +8,21 @@
 #include "storage/s3/conditions.h"
 #include "storage/s3/multipart.h"
 #include "storage/s3/objects.h"
+#include "storage/s3/part_buffer.h"
 #include "storage/s3/wishes.h"
 
-#define ARENA ((size_t)20 << 20) /* bytes that are on their way or being gathered */
-#define SLOTS (ARENA / S3_PART_MIN)
-#define GROWS_EVERY 1000          /* parts, where nobody knows how many there will be */
-#define BEGINS 512                /* bytes by which an object is known again */
-#define PIECE ((uint64_t)1 << 30) /* bytes that one request copies */
+#define ROOM ((size_t)20 << 20) /* bytes that are on their way or being gathered, in memory */
+#define ROOM_BOTH_WAYS ((size_t)10 << 20) /* where what it replaces is read at the same time */
+#define GROWS_EVERY 1000                  /* parts, where nobody knows how many there will be */
+#define BEGINS 512                        /* bytes by which an object is known again */
+#define PIECE ((uint64_t)1 << 30)         /* bytes that one request copies */
 
 struct writer;
 
-/* struct slot: a part of the arena, with a part of the object. */
+/* struct part_slot: a part of the object, in the slot of the buffer that has its index. */
 struct part_slot {
     struct writer *writer;
-    uint8_t *bytes;
-    size_t size;
+    uint64_t size;
     unsigned number;
     bool busy; /* it is on its way */
 };
@@ -34,19 +34,19 @@ struct writer {
     struct object_look
         look; /* what goes with it; and what it replaces, if that must be unchanged */
     struct upload upload;
-    bool begun;    /* the upload in parts */
-    bool known;    /* how large the object will be */
-    uint64_t size; /* bytes so far */
+    bool begun;        /* the upload in parts */
+    uint64_t expected; /* bytes, as far as somebody knows; 0 = nobody does */
+    uint64_t size;     /* bytes so far */
     uint8_t begins[BEGINS];
-    uint8_t *arena;
-    size_t part_size;
+    size_t room;
+    struct part_buffer buffer;
     unsigned last;         /* the highest number of a part */
     struct part_slot *now; /* that is being filled, or NULL */
 
     struct pool *pool;
     pthread_mutex_t lock; /* for what follows */
     pthread_cond_t changed;
-    struct part_slot slots[SLOTS];
+    struct part_slot slots[PART_SLOTS_MAX];
     bool failed;
     struct err err;
 };
@@ -55,9 +55,12 @@ static void send_part(void *arg, void *task)
 {
     struct writer *w = arg;
     struct part_slot *slot = task;
+    size_t index = (size_t)(slot - w->slots);
+    const struct http_file file = part_buffer_file(&w->buffer, index, slot->size);
     struct err err = {0};
     struct result r =
-        upload_part(&w->upload, slot->number, (struct view){slot->bytes, slot->size}, &err);
+        upload_part(&w->upload, slot->number, part_buffer_memory(&w->buffer, index, slot->size),
+                    w->buffer.memory == NULL ? &file : NULL, &err);
 
     pthread_mutex_lock(&w->lock);
     if (!r.ok && !w->failed) {
@@ -73,7 +76,7 @@ static bool any_busy(const struct writer *w)
 {
     bool busy = false;
 
-    for (size_t i = 0; i < SLOTS; i++)
+    for (size_t i = 0; i < PART_SLOTS_MAX; i++)
         busy = busy || w->slots[i].busy;
     return busy;
 }
@@ -90,25 +93,29 @@ static struct result wait_for_parts(struct writer *w, struct err *err)
     return w->failed ? FAIL : OK;
 }
 
+static struct result shape(struct writer *w, uint64_t part_size, struct err *err)
+{
+    return part_buffer_shape(&w->buffer, part_size, w->room, w->now != NULL ? w->now->size : 0,
+                             &s3_of(&w->object)->env->environment, err);
+}
+
 /* Larger parts are fewer at once. */
 static struct result grow(struct writer *w, struct err *err)
 {
-    bool due = !w->known && w->last > 0 && w->last % GROWS_EVERY == 0 && 2 * w->part_size <= ARENA;
+    bool due = w->size >= w->expected && w->last > 0 && w->last % GROWS_EVERY == 0 &&
+               2 * w->buffer.part_size <= S3_PART_MAX;
 
     if (!due)
         return OK;
-    w->part_size *= 2;
-    return wait_for_parts(w, err);
+    return wait_for_parts(w, err).ok ? shape(w, 2 * w->buffer.part_size, err) : FAIL;
 }
 
 /* A slot that is free, once there is one. */
 static struct result take_slot(struct writer *w, struct err *err)
 {
-    size_t count = ARENA / w->part_size, i = 0;
-
     if (!grow(w, err).ok)
         return FAIL;
-    count = ARENA / w->part_size;
+    size_t count = w->buffer.slots, i;
     pthread_mutex_lock(&w->lock);
     for (i = 0; w->slots[i].busy && !w->failed; i = i + 1 < count ? i + 1 : 0)
         if (i + 1 == count)
@@ -120,7 +127,7 @@ static struct result take_slot(struct writer *w, struct err *err)
     pthread_mutex_unlock(&w->lock);
     if (w->now == NULL)
         return FAIL;
-    *w->now = (struct part_slot){.writer = w, .bytes = w->arena + i * w->part_size};
+    *w->now = (struct part_slot){.writer = w};
     return OK;
 }
 
@@ -128,7 +135,9 @@ static struct result begin_parts(struct writer *w, struct err *err)
 {
     if (w->begun)
         return OK;
-    w->pool = pool_start((unsigned)(ARENA / w->part_size), send_part, w);
+    if (w->condition != OBJECT_ANY && !s3_heeds_completes(&w->object, err).ok)
+        return FAIL;
+    w->pool = pool_start((unsigned)w->buffer.slots, send_part, w);
     if (w->pool == NULL)
         return fail(err, ERR_FAILED, "cannot start a thread");
     w->begun = true;
@@ -144,7 +153,7 @@ static struct result send_now(struct writer *w, struct err *err)
         return FAIL;
     if (w->last == S3_PARTS_MAX) {
         (void)fail(err, ERR_FAILED, "'%s' becomes larger than 10000 parts can be", w->object.path);
-        return fail_hint(err, "seal a file, whose size is known, or split what is sealed");
+        return fail_hint_option(err, "--expected-size makes the parts larger from the beginning");
     }
     slot->number = ++w->last;
     pthread_mutex_lock(&w->lock);
@@ -170,12 +179,14 @@ static struct result write_bytes(struct sink *self, const void *bytes, size_t si
 
     note_beginning(w, at, size);
     while (size > 0) {
-        if (w->now != NULL && w->now->size == w->part_size && !send_now(w, err).ok)
+        if (w->now != NULL && w->now->size == w->buffer.part_size && !send_now(w, err).ok)
             return FAIL;
         if (w->now == NULL && !take_slot(w, err).ok)
             return FAIL;
-        size_t room = w->part_size - w->now->size, n = size < room ? size : room;
-        memcpy(w->now->bytes + w->now->size, at, n);
+        uint64_t room = w->buffer.part_size - w->now->size;
+        size_t n = size < room ? size : (size_t)room;
+        if (!part_buffer_put(&w->buffer, (size_t)(w->now - w->slots), w->now->size, at, n, err).ok)
+            return FAIL;
         w->now->size += n;
         w->size += n;
         at += n;
@@ -184,16 +195,25 @@ static struct result write_bytes(struct sink *self, const void *bytes, size_t si
     return OK;
 }
 
+/* All that was written, in one request. */
+static struct result put_all(struct writer *w, struct err *err)
+{
+    struct view all = {w->begins, 0};
+
+    if (w->now != NULL)
+        all = part_buffer_memory(&w->buffer, (size_t)(w->now - w->slots), w->now->size);
+    if (w->condition != OBJECT_ANY && !s3_heeds_conditions(&w->object, err).ok)
+        return FAIL;
+    return s3_put(&w->object, w->condition, &w->look, all, NULL, err);
+}
+
 static struct result commit(struct object_writer *self, struct err *err)
 {
     struct writer *w = (struct writer *)self;
     struct view begins = {w->begins, w->size < BEGINS ? (size_t)w->size : BEGINS};
 
-    if (!w->begun) {
-        struct view all = {w->now != NULL ? w->now->bytes : w->begins,
-                           w->now != NULL ? w->now->size : 0};
-        return s3_put(&w->object, w->condition, &w->look, all, NULL, err);
-    }
+    if (!w->begun && (w->now == NULL || w->buffer.memory != NULL))
+        return put_all(w, err);
     if ((w->now != NULL && !send_now(w, err).ok) || !wait_for_parts(w, err).ok)
         return FAIL;
     return upload_complete(&w->upload, w->condition, &w->look, begins, NULL, err);
@@ -209,7 +229,7 @@ static void close_writer(struct object_writer *self)
     pthread_cond_destroy(&w->changed);
     object_close(&w->object);
     object_look_end(&w->look);
-    free(w->arena);
+    part_buffer_free(&w->buffer);
     free(w);
 }
 
@@ -234,18 +254,20 @@ static struct result check_new(const struct object *o, struct err *err)
     return FAIL;
 }
 
-/* Of one whose size is known, all parts have the same. */
+/* Parts of one size carry what is expected. */
 static struct result expect(struct sink *self, uint64_t size, struct err *err)
 {
     struct writer *w = (struct writer *)self;
-    uint64_t all = w->size + size;
+    uint64_t all = w->size + size, part_size = w->buffer.part_size;
 
-    w->known = w->last == 0;
-    while (w->known && w->part_size < all / S3_PARTS_MAX + 1 && 2 * w->part_size <= ARENA)
-        w->part_size *= 2;
-    if (all / S3_PARTS_MAX < w->part_size)
+    if (w->last > 0)
         return OK;
-    (void)fail(err, ERR_FAILED, "'%s' would have %" PRIu64 " bytes, more than bulla uploads",
+    w->expected = all;
+    while (part_size < all / S3_PARTS_MAX + 1 && 2 * part_size <= S3_PART_MAX)
+        part_size *= 2;
+    if (all / S3_PARTS_MAX < part_size)
+        return part_size == w->buffer.part_size ? OK : shape(w, part_size, err);
+    (void)fail(err, ERR_FAILED, "'%s' would have %" PRIu64 " bytes, more than an object can",
                w->object.path, all);
     return fail_hint(err, "split what is sealed");
 }
@@ -256,10 +278,8 @@ static struct result prepare(struct writer *w, const struct object *o,
 {
     if (how->condition == OBJECT_NEW && !check_new(o, err).ok)
         return FAIL;
-    w->arena = malloc(ARENA);
-    if (w->arena == NULL)
-        return fail_memory(err);
-    if (!object_in(&w->object, o->storage, o->key, o->path, err).ok)
+    if (!object_in(&w->object, o->storage, o->key, o->path, err).ok ||
+        !shape(w, S3_PART_MIN, err).ok)
         return FAIL;
     return how->look != NULL ? s3_kept(o, how->look, &w->look, err)
                              : s3_wished(how->wish, &w->look.kept, err);
@@ -274,7 +294,7 @@ struct result s3_create(struct object_writer **out, const struct object *o,
         return fail_memory(err);
     w->writer =
         (struct object_writer){{.write = write_bytes, .expect = expect}, commit, close_writer};
-    w->part_size = S3_PART_MIN;
+    w->room = how->condition == OBJECT_UNCHANGED ? ROOM_BOTH_WAYS : ROOM;
     w->condition = how->condition;
     w->upload.object = &w->object;
     pthread_mutex_init(&w->lock, NULL);
@@ -315,7 +335,7 @@ struct result s3_splice(const struct object *o, const struct object_look *look, 
         return FAIL;
     struct result r = upload_begin(&u, full.kept, err);
     if (r.ok)
-        r = upload_part(&u, 1, bytes, err);
+        r = upload_part(&u, 1, bytes, NULL, err);
     if (r.ok)
         r = copy_rest(&u, look, bytes.size, err);
     if (r.ok)

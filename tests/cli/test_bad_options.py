@@ -3,12 +3,14 @@
 What there is to try comes from bulla's own help, so that a new verb or option without a row here fails.
 """
 
+import contextlib
 import json
 import os
 import re
 
 import pytest
 
+from empty_bucket import empty_bucket
 from sealed import make_socket, snapshot
 from sweep import Sweep, sample
 
@@ -37,6 +39,8 @@ COMMANDS = {
     "key check": [KEYS + "ring"],
     "envelope export": ["sealed.bulla"],
     "envelope restore": ["--force", "sealed.bulla"],
+    "s3 purge": ["--needs", KEYS + "ring", "s3://backups/"],
+    "s3 abort": ["s3://backups/"],
     "config check": ["plain"],
     "completion": ["bash"],
 }
@@ -94,6 +98,7 @@ INSTEAD = {
     ("key passphrase", KEYS + "ring#nobody"): (2, "a passphrase is for the whole keyring"),
     ("key passphrase", KEYS + "ring#ring:2"): (2, "a passphrase is for the whole keyring"),
     ("encrypt", "socket.bulla"): (2, "'socket.bulla' ends in .bulla already"),
+    ("envelope export", LONG): (1, "is too long"),
     ("envelope restore", "missing.bulla"): (10, "cannot open 'missing.bulla' for writing"),
     ("envelope restore", "folder"): (1, "cannot open 'folder' for writing"),
 }
@@ -127,6 +132,7 @@ SECONDS = [*NUMBERS, ("86401", 2, "is at most 86400 seconds")]
 WORDS = ["no", "EACH", "aes ", "json,none", NASTY]
 SHARDS = ["0/1", "2/1", "1", "1/", "/1", "1/0", "-1/2", "1/-2", "1/2/3", " 1/2", "\t1/\n2", f"1/{2**64}", NASTY]
 OFFSETS = ["--1", "+1", "1k", " 1", "-", str(2**63), "9" * 30, NASTY]
+NO_OBJECT = "the options of objects need an object for -o"
 DAYS = ["90", "d", "-1d", "0d", "36501d", "5215w", "1.5d", "9" * 30 + "d", "90 d", NASTY]
 NOT_ASKED = []  # what only another key store reads; see its own tests
 
@@ -143,7 +149,7 @@ BAD_FILES = [
     (DEEP, 1, "File name too long"),
     (NASTY + b".bulla", 10, "No such file or directory"),
 ]
-NEW_KEYS = [KEYS + "missing", KEYS + "ring#nobody", KEYS + "ring#ring:4294967296", NASTY]
+NEW_KEYS = [KEYS + "missing", KEYS + "ring#nobody", KEYS + "ring#ring:4294967296", NASTY, b"./" + NASTY]
 
 
 def usage(texts, says):
@@ -180,6 +186,7 @@ BAD = {
     "oaep": usage(WORDS, "--oaep is sha256 or sha1"),
     "max-kdf-mem": [*NUMBERS, ("4097", 2, "is at most 4096 MiB")],
     "rotate-after": usage(DAYS, "--rotate-after is like 90d"),
+    "older-than": usage(DAYS, "--older-than is like 12h"),
     "check": [(path, 3, "not all could be looked at") for path in ("missing", "missing/f", "garbage", "socket.bulla", LONG, DEEP, NASTY)],
     "context": PAIRS,
     "require-context": PAIRS,
@@ -190,8 +197,15 @@ BAD = {
     "suite": usage(WORDS, "--suite is aes or chacha20"),
     "jobs": [*NUMBERS, ("65", 2, "is at most 64")],
     "progress": usage(WORDS, "--progress is auto, json or none"),
+    "bandwidth": [*NUMBERS, ("4294967296", 2, "is at most 4294967295 KiB")],
+    "storage-class": usage(["STANDARD", NASTY], NO_OBJECT),
+    "sse-kms-key": usage(["alias/x", NASTY], NO_OBJECT),
+    "acl": usage(["private", NASTY], NO_OBJECT),
+    "tag": usage(["a=b", "nopair", NASTY], NO_OBJECT),
+    "metadata": usage(["a=b", "nopair", NASTY], NO_OBJECT),
+    "expected-size": [*NUMBERS, ("1", 2, NO_OBJECT)],
 }
-REPEATED = {"key", "to", "add", "remove", "check", "needs", "context", "require-context"}
+REPEATED = {"key", "to", "add", "remove", "check", "needs", "context", "require-context", "tag", "metadata"}
 BESIDES = {"offset": ["-o", "out"], "length": ["-o", "out"]}  # what an option needs beside it
 
 
@@ -275,6 +289,8 @@ def operands(options):
                 yield [verb, value], 2, "'completion' takes bash, zsh or fish"
             elif verb == "config check":
                 yield ["config", "check", value], *(((1, 10), "bulla: ") if value else (2, "an empty file name"))
+            elif verb.startswith("s3 "):
+                yield [*verb.split(), *command[:-1], value], 2, "is no object"
             elif verb != "key new" or value not in NEW_KEYS:
                 yield [*verb.split(), *command[:-1], value], *INSTEAD.get((verb, value), (status, says))
 
@@ -310,7 +326,8 @@ def test_the_command_itself_is_good(bulla, world, verb):
     if verb == "key enable":
         bulla("key", "disable", f"{bulla.keys}/ring#ring:1")
     more = ["-o", "out"] if verb in ("decrypt", "key export-public") else []
-    bulla(*verb.split(), *(word.replace(KEYS, f"{bulla.keys}/") for word in COMMANDS[verb]), *more)
+    with empty_bucket() if verb.startswith("s3 ") else contextlib.nullcontext({}) as env:
+        bulla(*verb.split(), *(word.replace(KEYS, f"{bulla.keys}/") for word in COMMANDS[verb]), *more, env=env)
 
 
 # The command line.
@@ -351,7 +368,7 @@ def test_help_of_force_is_of_the_verb(bulla, verb, says):
     assert sum(text in help for text in (b"do not ask", b"replace what", b"older envelope")) == 1
 
 
-@pytest.mark.parametrize("group", ["key", "envelope", "config"])
+@pytest.mark.parametrize("group", ["key", "envelope", "config", "s3"])
 @pytest.mark.parametrize("way", ["help GROUP", "--help GROUP", "GROUP help", "GROUP --help", "GROUP -h"])
 def test_help_of_a_group_has_its_verbs(bulla, group, way):
     overview = [line for line in bulla("help").stdout.splitlines() if line.startswith(b"  ")]

@@ -35,7 +35,7 @@ ANSWERS = {
     "verbs": (["en"], ["encrypt", "envelope"]),
     "verb after options": (["-q", "--key", "x", "encr"], ["encrypt"]),
     "verbs of a group": (["key", "r"], ["rotate", "retire"]),
-    "option": (["encrypt", "--re"], ["--remove-source", "--recursive"]),
+    "option": (["encrypt", "--re"], ["--remove-source", "--recursive", "--requester-pays"]),
     "option of another verb": (["inspect", "--remo"], []),
     "words of a choice": (["encrypt", "--sync", ""], ["each", "end", "none"]),
     "of another verb": (["rewrap", "--sync", ""], ["each", "none"]),

@@ -6,13 +6,14 @@ import re
 import subprocess
 
 import pytest
+from empty_bucket import empty_bucket
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 FLOORS = [p for p in TOP.iterdir() if (p / "meson.build").exists() and p.name not in ("tests", "man")]
 
 # In this order the examples of all verbs can be run in one directory.
 ORDER = ["key new", "key list", "encrypt", "decrypt", "verify", "inspect", "key rotate", "rewrap", "status",
-         "key retire", "key check", "key disable", "key enable", "key destroy", "key export-public", "envelope export", "envelope restore", "reencrypt", "key passphrase", "config check", "completion"]  # fmt: skip
+         "key retire", "key check", "key disable", "key enable", "key destroy", "key export-public", "envelope export", "envelope restore", "reencrypt", "key passphrase", "s3 purge", "s3 abort", "config check", "completion"]  # fmt: skip
 
 
 def verbs(bulla):
@@ -38,11 +39,12 @@ def test_examples_run_word_for_word(bulla, work, tmp_path):
     (bulla.home / "config/bulla/bulla.conf").write_text(f"[keys]\nnightly = {work}/backup.ring\n[defaults]\nkeys = nightly\n")
     environment = bulla.environment | {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "BULLA_NEW_PASSPHRASE_FILE": str(tmp_path / "new")}
     assert sorted(verbs(bulla)) == sorted(ORDER)
-    for verb in ORDER:
-        assert examples(bulla, verb), f"{verb} has none"
-        for line in examples(bulla, verb):
-            done = subprocess.run(["bash", "-o", "pipefail", "-c", line], cwd=work, env=environment, capture_output=True, text=True)
-            assert done.returncode == 0, (line, done)
+    with empty_bucket() as bucket:
+        for verb in ORDER:
+            assert examples(bulla, verb), f"{verb} has none"
+            for line in examples(bulla, verb):
+                done = subprocess.run(["bash", "-o", "pipefail", "-c", line], cwd=work, env=environment | bucket, capture_output=True, text=True)
+                assert done.returncode == 0, (line, done)
     assert (work / "restored/sub/file").read_bytes() == b"content"
     assert (work / "restored.tar").read_bytes() == (work / "backup.tar").read_bytes()
 

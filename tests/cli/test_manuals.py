@@ -31,7 +31,7 @@ def test_page_is_made_without_a_warning(bulla, page, width):
 
 
 def test_every_verb_has_its_options_and_examples(bulla):
-    text = {page: " ".join(shown(bulla, page, 1000).split()) for page in ("bulla.1", "bulla-key.1", "bulla-envelope.1", "bulla-config.1", "bulla-keys.7")}
+    text = {page: " ".join(shown(bulla, page, 1000).split()) for page in ("bulla.1", "bulla-key.1", "bulla-envelope.1", "bulla-config.1", "bulla-s3.1", "bulla-keys.7")}
     for line in bulla("help").stdout.decode().split("\n\n")[2].splitlines():
         verb = line[2:20].split()
         page = text[f"bulla-{verb[0]}.1" if len(verb) > 1 else "bulla.1"]

@@ -68,7 +68,7 @@ static struct result upload_all(struct upload *u, const struct object_look *look
 {
     const struct view bytes = {(const uint8_t *)"bytes", 5};
 
-    return upload_begin(u, look->kept, err).ok && upload_part(u, 1, bytes, err).ok &&
+    return upload_begin(u, look->kept, err).ok && upload_part(u, 1, bytes, NULL, err).ok &&
                    upload_copy(u, 2, look, 5, 10, err).ok
                ? upload_complete(u, OBJECT_UNCHANGED, look, bytes, NULL, err)
                : FAIL;

@@ -3,6 +3,8 @@
 import base64
 import collections
 import dataclasses
+import datetime
+import email.utils
 import hashlib
 import hmac
 import re
@@ -23,7 +25,7 @@ KEY_ID, SECRET = "AKIDEXAMPLES3", "s3cr3tS3cr3tS3cr3tS3cr3tS3cr3t"
 PART_MIN = 5 << 20
 KEPT = ("content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires", "x-amz-storage-class",
         "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id", "x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date",
-        "x-amz-object-lock-legal-hold")  # fmt: skip
+        "x-amz-object-lock-legal-hold", "x-amz-acl")  # fmt: skip
 
 
 def variables(url):
@@ -84,10 +86,15 @@ def error_answer(code, status, message=""):
 
 class Store(Listener):
     """self.objects is what the bucket holds, self.old what it keeps of what was replaced (new to old, with marks of removal),
-    self.uploads what is on its way, self.asked the operations in their order."""
+    self.uploads what is on its way, self.asked the operations in their order, but for those that find out if conditions are
+    heeded: self.probes."""
 
     def __init__(self, region=REGION, heeds=True, encodes=True, page=1000):
         self.objects, self.uploads, self.asked, self.old = {}, {}, [], collections.defaultdict(list)
+        self.probes = []
+        self.ahead = 0  # seconds, of the clock
+        self.payer = False  # whoever asks must pay
+        self.sent = []  # (part number, body) of each part, also of those that were not taken
         self.lock, self.faults = threading.RLock(), []
         self.region, self.heeds, self.encodes, self.page = region, heeds, encodes, page
         self.before = lambda operation, key: None
@@ -113,7 +120,7 @@ class Store(Listener):
             self.objects[key] = made
 
     def all_of(self, key):
-        return ([self.objects[key]] if key in self.objects else []) + self.old[key]
+        return ([self.objects[key]] if key in self.objects else []) + self.old.get(key, [])
 
     def find(self, request, key):
         version = request.query.get("versionId")
@@ -141,9 +148,12 @@ class Store(Listener):
     def answer(self, request):
         with self.lock:
             operation, key = self.name(request)
-            self.asked.append((operation, key))
+            probe = ".probe-" in key
+            (self.probes if probe else self.asked).append((operation, key))
+            if operation == "part" and not probe:
+                self.sent.append((int(request.query["partNumber"]), request.body))
             self.before(operation, key)
-            fault = self.take_fault(operation)
+            fault = None if probe else self.take_fault(operation)
             try:
                 self.check(request)
                 if self.allowed is not None and operation not in self.allowed:
@@ -155,6 +165,7 @@ class Store(Listener):
                     answer.headers["x-amz-bucket-region"] = self.region
             self.moved["up"] += len(request.body)
             answer = fault(answer) if fault else answer
+            answer.headers.setdefault("Date", email.utils.formatdate(time.time() + self.ahead, usegmt=True))
             answer.headers["x-amz-request-id"] = uuid.uuid4().hex[:16].upper()
             self.moved["down"] += len(answer.body)
             return answer
@@ -166,7 +177,7 @@ class Store(Listener):
         request.bucket = bucket
         q = request.query
         table = {
-            "GET": "versions" if "versions" in q else "uploading" if "uploads" in q else "list" if not key else "tagging" if "tagging" in q else "get",
+            "GET": "versions" if "versions" in q else "uploading" if "uploads" in q else "list" if not key else "tagging" if "tagging" in q else "get_version" if "versionId" in q else "get",
             "PUT": ("copy" if "x-amz-copy-source" in request.headers else "part") if "uploadId" in q else "write",
             "POST": "create" if "uploads" in q else "complete",
             "DELETE": "abort" if "uploadId" in q else "delete_version" if "versionId" in q else "delete",
@@ -181,6 +192,11 @@ class Store(Listener):
             raise Refused(400, "AuthorizationHeaderMalformed", f"the region is wrong; expecting '{self.region}'")
         signed = scope["signed"].split(";")
         content = request.headers["x-amz-content-sha256"]
+        date = datetime.datetime.strptime(request.headers["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.timezone.utc)
+        if abs(date.timestamp() - time.time() - self.ahead) > 900:
+            raise Refused(403, "RequestTimeTooSkewed")
+        if self.payer and request.headers.get("x-amz-request-payer") != "requester":
+            raise Refused(403, "AccessDenied")
         present = {n.lower() for n in request.headers if n.lower().startswith("x-amz-")} | {"host"}
         if present - set(signed) or content != hashlib.sha256(request.body).hexdigest():
             raise Refused(403, "SignatureDoesNotMatch")
@@ -225,6 +241,8 @@ class Store(Listener):
         part = o.body[first : last + 1]
         return Answer(206, part, headers | {"Content-Range": f"bytes {first}-{first + len(part) - 1}/{len(o.body)}"})
 
+    get_version = get
+
     def tagging(self, request, key):
         pairs = [pair.split("=") for pair in self.objects[key].tags.split("&")]
         text = "".join(f"<Tag><Key>{escape(urllib.parse.unquote(k))}</Key><Value>{escape(urllib.parse.unquote(v))}</Value></Tag>" for k, v in pairs)
@@ -244,7 +262,7 @@ class Store(Listener):
         o = next((o for o in self.all_of(key) if o.version == request.query["versionId"]), None)
         if o and o.locked:
             raise Refused(403, "AccessDenied", "Access Denied because object protected by object lock.")
-        if o in self.old[key]:
+        if o in self.old.get(key, []):
             self.old[key].remove(o)
         elif o:
             del self.objects[key]
@@ -325,8 +343,10 @@ class Store(Listener):
         q = request.query
         rows = [row for row in sorted(rows, key=lambda row: row[0].encode()) if row[0].startswith(q["prefix"])]
         after = q.get(markers[0][0])
-        start = 1 + [row[:2] for row in rows].index((after, q[markers[1][0]])) if after is not None else 0
-        shown, more = rows[start : start + self.page], start + self.page < len(rows)
+        if after is not None:
+            at = next((n for n, row in enumerate(rows) if row[:2] == (after, q[markers[1][0]])), -1)
+            rows = [row for n, row in enumerate(rows) if row[0] > after or (row[0] == after and n > at >= 0)]
+        shown, more = rows[: self.page], self.page < len(rows)
         text = "".join(row[2] for row in shown) + f"<IsTruncated>{str(more).lower()}</IsTruncated>"
         if more:
             text += "".join(f"<{element}>{value}</{element}>" for (_, element), value in zip(markers, (self.written(shown[-1][0]), escape(shown[-1][1]))))

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from store import variables
+from store import Upload, variables
 from test_s3_verbs import LARGE, SMALL, rotated
 
 from document import blocks, section
@@ -13,7 +13,8 @@ from document import blocks, section
 ACTIONS = {  # of IAM, for each operation of the stand-in
     "get": {"s3:GetObject"}, "list": {"s3:ListBucket"}, "write": {"s3:PutObject"}, "create": {"s3:PutObject"}, "part": {"s3:PutObject"},
     "complete": {"s3:PutObject"}, "copy": {"s3:GetObject", "s3:PutObject"}, "abort": {"s3:AbortMultipartUpload"}, "delete": {"s3:DeleteObject"},
-    "tagging": {"s3:GetObjectTagging"},
+    "tagging": {"s3:GetObjectTagging"}, "versions": {"s3:ListBucketVersions"}, "uploading": {"s3:ListBucketMultipartUploads"}, "get_version": {"s3:GetObjectVersion"},
+    "delete_version": {"s3:DeleteObjectVersion"},
 }  # fmt: skip
 
 
@@ -25,7 +26,7 @@ def test_recipes(s3, store, ring):
     (s3.work / "data/d").mkdir(parents=True)
     (s3.work / "data/d/x").write_bytes(SMALL)
     script = "".join(blocks(section("S3.md", "Recipes")))
-    assert script.count("bulla ") == 14
+    assert script.count("bulla ") == 18
     (s3.work / "bulla").symlink_to(s3.program)
     done = subprocess.run(["sh", "-euc", script], cwd=s3.work, env=s3.environment | {"PATH": f"{s3.work}:/usr/bin:/bin"}, capture_output=True)
     assert done.returncode == 0, done.stderr
@@ -33,9 +34,9 @@ def test_recipes(s3, store, ring):
 
 
 def policies():
-    """The actions of the hosts in the document: seals, restores, rotates."""
+    """The actions of the hosts in the document: seals, restores, proves, rotates, cleans up."""
     found = [set(re.findall(r'"(s3:\w+)"', block)) for block in blocks(section("S3.md", "Permissions"))]
-    assert len(found) == 3
+    assert len(found) == 5
     return found
 
 
@@ -46,7 +47,7 @@ def used(store):
 @pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
 def test_permissions(s3, store, ring, url, content):
     """A host with these and no others can do its work; that it may not look, where it seals, is no harm."""
-    seals, restores, rotates = policies()
+    seals, restores, proves, rotates, cleans = policies()
 
     def host(allowed):
         store.asked.clear()
@@ -66,6 +67,18 @@ def test_permissions(s3, store, ring, url, content):
     host(rotates)
     s3("rewrap", "-k", ring, "-r", url)
     assert used(store) - {"s3:AbortMultipartUpload"} <= rotates
+    s3("status", "--needs", f"{ring}#backup:1", "-r", url, status=3)
+    store.versioned = True
+    rotated(s3)
+    s3("rewrap", "-k", ring, "-r", url)
+    host(proves)
+    s3("status", "--needs", f"{ring}#backup:2", "-r", url, status=7)
+    assert used(store) == proves
+    host(cleans)
+    store.uploads["left"] = Upload("left", {}, "", begun="2020-01-01T00:00:00Z")
+    s3("s3", "purge", "--delete", "--needs", f"{ring}#backup:2", url)
+    s3("s3", "abort", url)
+    assert used(store) == cleans - {"s3:GetObjectRetention", "s3:GetObjectLegalHold"} and not store.old["x.bulla"] and not store.uploads
 
 
 def test_settings(s3, ring, store, url):

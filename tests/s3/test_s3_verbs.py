@@ -121,9 +121,10 @@ def test_requests_of_a_detached_rewrap(s3, store, ring, url):
         s3("encrypt", "-k", ring, "--detach", "-o", f"{url}{name}.bulla", stdin=SMALL)
     rotated(s3)
     store.asked.clear()
+    store.probes.clear()
     s3("rewrap", "-k", ring, "-j1", *(f"{url}{name}.bulla.env" for name in "abc"))
-    assert [what for what, key in store.asked] == ["get", "write", "write", "get", "write", "get", "write"]
-    assert not any("probe" in key for key in store.objects)
+    assert [what for what, key in store.asked] == ["get", "write"] * 3
+    assert store.probes[-1:] == store.probes and not any("probe" in key for key in store.objects)
 
 
 @pytest.mark.parametrize("content, operation", [(SMALL, "write"), (LARGE, "complete")], ids=["small", "large"])
@@ -140,6 +141,21 @@ def test_rewrap_that_loses(s3, store, ring, url, content, operation):
     store.before = lambda what, key: what == operation and key == "y.bulla" and store.objects.pop(key, None)
     assert b"was removed by somebody else meanwhile" in s3("rewrap", "-k", ring, url + "y.bulla", status=6).stderr
     assert "y.bulla" not in store.objects and store.uploads == {}
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
+def test_server_that_ignores_conditions_of_creation(s3, store, ring, url, content):
+    """Found out before anything of ours is there; the user may say that nobody else writes."""
+    store.heeds = False
+    assert b"does not heed conditions" in s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=content, status=7).stderr
+    assert store.objects == {} and store.uploads == {}
+    s3("encrypt", "-k", ring, "--no-condition", "-o", url + "x.bulla", stdin=content)
+    s3("encrypt", "-k", ring, "--no-condition", "-o", url + "x.bulla", stdin=content, status=9)
+    s3("encrypt", "-k", ring, "--force", "-o", url + "x.bulla", stdin=content)
+    rotated(s3)
+    s3("rewrap", "-k", ring, "--no-condition", url + "x.bulla")
+    s3("reencrypt", "-k", ring, "--no-condition", url + "x.bulla")
+    assert s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla").stdout == content and store.uploads == {}
 
 
 @pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])

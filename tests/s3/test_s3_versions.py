@@ -1,9 +1,10 @@
 """What a bucket keeps of objects that were replaced or removed: it still opens with the keys of then."""
 
 import json
+import time
 
 import pytest
-from store import Object
+from store import Object, Upload
 from test_s3_faults import error
 from test_s3_verbs import LARGE, SMALL, rotated
 
@@ -73,3 +74,102 @@ def test_versions_of_a_damaged_body_are_told(s3, kept, ring, url):
     kept.old["t/z.bulla"] = [Object(b"", version="v2", marker=True), Object(bytes(9000), version="v1")]
     kept.old.pop("t/x.bulla"), kept.old.pop("t/y.bulla.env")
     assert b"t/z.bulla?versionId=v1" in status(s3, ring, url + "t/", status=(3, 4)).stderr
+
+
+def purge(s3, ring, *what, status=0):
+    done = s3("s3", "purge", "--json", "--needs", f"{ring}#backup:1", *what, status=status)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    return lines[-1]["summary"], {line["file"].partition("?")[0].rpartition("backups/")[2]: line for line in lines[:-1]}
+
+
+@pytest.mark.parametrize("page", [1000, 1])
+def test_purge(s3, kept, ring, url, page):
+    """Dry unless told; then only what still needs the key goes, and the proof holds."""
+    kept.page, before = page, {name: list(rows) for name, rows in kept.old.items()}
+    summary, lines = purge(s3, ring, url)
+    assert (summary["would_delete"], kept.old) == (2, before) and {name: line["would_be"] for name, line in lines.items()} == {"t/x.bulla": "deleted", "t/y.bulla.env": "deleted"}
+    assert b"would delete 's3://backups/t/x.bulla?versionId=" in s3("s3", "purge", "--needs", f"{ring}#backup:1", url + "t/x.bulla").stderr
+    objects = dict(kept.objects)
+    assert purge(s3, ring, "--delete", url)[0]["deleted"] == 2
+    assert not any(kept.old.values()) and kept.objects == objects
+    status(s3, ring, url + "t/")
+    assert s3("decrypt", "-k", ring, "-o", "-", url + "t/y.bulla").stdout == SMALL
+
+
+def test_purge_of_what_other_keys_open(s3, kept, ring, url):
+    rotated(s3)
+    s3("rewrap", "-k", ring, "-r", url + "t/")
+    summary, _ = purge(s3, ring, "--delete", url)
+    assert (summary["deleted"], summary["not_needed"]) == (2, 2) and [len(kept.old[name]) for name in ("t/x.bulla", "t/y.bulla.env")] == [1, 1]
+
+
+def test_purge_leaves_what_is_locked(s3, kept, ring, url):
+    """A date that is over is none. S3 would refuse it too: that is told, and ends in a failure."""
+    held, body = kept.old["t/x.bulla"][0], kept.old["t/y.bulla.env"][0]
+    held.headers["x-amz-object-lock-retain-until-date"] = LATER
+    body.headers["x-amz-object-lock-legal-hold"] = "ON"
+    done = s3("s3", "purge", "--delete", "--needs", f"{ring}#backup:1", url, status=3)
+    assert b"is kept: it is locked until 2999-01-01" in done.stderr and b"is kept: it has a legal hold" in done.stderr
+    assert kept.old["t/x.bulla"] == [held] and kept.old["t/y.bulla.env"] == [body] and not kept.count("delete_version")
+    held.headers["x-amz-object-lock-retain-until-date"] = OLD
+    assert purge(s3, ring, "--delete", url, status=3)[0]["deleted"] == 1
+    kept.fault("get_version", lambda answer: (answer.headers.pop("x-amz-object-lock-legal-hold", None), answer)[1], times=9)
+    done = s3("s3", "purge", "--delete", "--needs", f"{ring}#backup:1", url, status=3)
+    assert b"AccessDenied" in done.stderr and kept.old["t/y.bulla.env"] == [body]
+
+
+def test_purge_leaves_the_only_copy(s3, kept, ring, url):
+    """Of an object that was removed, or has another content now, unless that is asked for."""
+    kept.place("t/x.bulla", None)
+    s3("encrypt", "-k", ring, "--force", "-o", url + "t/z.bulla", stdin=LARGE)
+    kept.objects["t/z.bulla"], kept.old["t/z.bulla"] = kept.objects["t/z.bulla"], [kept.old["t/x.bulla"][-1]]
+    summary, lines = purge(s3, ring, "--delete", url, status=3)
+    assert (summary["deleted"], summary["only_copies"], summary["delete_markers"]) == (1, 2, 1)
+    assert lines["t/x.bulla"]["outcome"] == lines["t/z.bulla"]["outcome"] == "only_copy"
+    assert purge(s3, ring, "--delete", "--only-copies", url)[0]["deleted"] == 2
+    status(s3, ring, url)
+
+
+def test_purge_of_bodies(s3, kept, ring, url):
+    """One that was replaced has no envelope: it opens nothing, and stays."""
+    kept.place("t/y.bulla", None)
+    summary, lines = purge(s3, ring, "--delete", url)
+    assert lines["t/y.bulla"]["outcome"] == "body" and summary["bodies"] == 1 and len(kept.old["t/y.bulla"]) == 2
+
+
+@pytest.mark.parametrize("words, says", [(["--needs", "RING", "x.bulla"], b"is no object"), (["s3://backups/"], b"--needs does not say"), (["--needs", "RING"], b"takes s3://BUCKET")])
+def test_purge_refuses(s3, kept, ring, words, says):
+    assert says in s3("s3", "purge", "--delete", *(str(ring) if word == "RING" else word for word in words), status=2).stderr
+    assert not kept.count("delete_version")
+
+
+def begun(store, name, when):
+    store.uploads[name] = Upload(name, {}, "", begun=when)
+
+
+@pytest.mark.parametrize("page", [1000, 1])
+def test_abort(s3, store, url, page):
+    """What a dead host left goes once it is old; a younger one may be somebody's work."""
+    store.page = page
+    for name in ("t/a", "t/b", "u/c"):
+        begun(store, name, "2020-01-01T00:00:00.000Z")
+    begun(store, "t/new", time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() - 7200)))
+    begun(store, "t/odd", "yesterday")
+    assert b"2 uploads would be aborted, 2 younger ones are left" in s3("s3", "abort", "-n", url + "t/").stderr and len(store.uploads) == 5
+    done = s3("s3", "abort", "--json", url + "t/")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert lines[-1] == {"summary": {"aborted": 2, "young": 2, "failed": 0}} and {line["file"]: line["outcome"] for line in lines[:-1]} == {
+        url + "t/a": "aborted", url + "t/b": "aborted", url + "t/new": "young", url + "t/odd": "young"}
+    assert sorted(store.uploads) == ["t/new", "t/odd", "u/c"]
+    assert b"1 upload was aborted" in s3("s3", "abort", "--older-than", "1h", url + "t/").stderr and "t/new" not in store.uploads
+    assert b"1 upload was aborted" in s3("s3", "abort", url + "u/c").stderr
+
+
+def test_abort_that_fails(s3, store, url):
+    begun(store, "a", "2020-01-01T00:00:00.000Z"), begun(store, "b", "2020-01-01T00:00:00.000Z")
+    store.fault("abort", error("NoSuchUpload", 404))
+    store.fault("abort", error("AccessDenied", 403))
+    done = s3("s3", "abort", url, status=3)
+    assert b"s3://backups/b" in done.stderr and b"AccessDenied" in done.stderr and b"1 upload was aborted, 0 younger ones are left, 1 failed" in done.stderr
+    assert b"--older-than is like 12h" in s3("s3", "abort", "--older-than", "soon", url, status=2).stderr
+    assert b"is no object" in s3("s3", "abort", "x", status=2).stderr
