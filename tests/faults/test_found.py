@@ -143,6 +143,15 @@ def test_key_check_without_memory_for_its_json(world, tools):
     assert b"" in [done.stdout for done in runs if done.returncode == 1 and b"out of memory" in done.stderr]
 
 
+def test_openssl_has_no_memory_for_its_end(world, tools):
+    """It waited for itself for ever: an error that it had no place for yet, while it freed its context."""
+    check = ("key", "check", "../keys/a.ring")
+    world(*check, env=allocating(world, tools))
+    last = len((world.home / "report").read_text().splitlines())
+    runs = [without(world, tools, n, *check) for n in range(last - 30, last + 1)]
+    assert 0 in [done.returncode for done in runs]
+
+
 def test_a_walk_passes_by_what_a_killed_run_left(world):
     (world.work / "t").mkdir()
     for name in (".bulla-0123456789abcdef", ".bulla-0123456789abcdeg", ".bulla-0123456789abcdef0"):
