@@ -51,12 +51,18 @@ static struct result read_options(struct run *r, const struct options *o, struct
 }
 
 /* An exported envelope still opens with the old keys, and is not ours to change. */
-static void tell_exported(struct run *r, const struct item *item)
+static void tell_exported(struct run *r, const struct item *item, enum export exported)
 {
     struct err err = {0};
 
-    (void)fail(&err, ERR_PARTIAL, "'%s%s' is an exported envelope that still has the old slots",
-               item->name, ENVELOPE_SUFFIX);
+    if (exported == EXPORT_OLD)
+        (void)fail(&err, ERR_PARTIAL, "'%s%s' is an exported envelope that still has the old slots",
+                   item->name, ENVELOPE_SUFFIX);
+    else
+        (void)fail(&err, ERR_PARTIAL,
+                   "'%s%s' cannot be read: it may be an exported envelope that still has the old "
+                   "slots",
+                   item->name, ENVELOPE_SUFFIX);
     err_hint(&err, "'bulla envelope export --force' makes it anew");
     (void)terminal_error(&err);
     atomic_fetch_add(&r->exported, 1);
@@ -120,8 +126,8 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
         return fail_hint(err, "'bulla inspect' shows the keys it was sealed to");
     }
     count(r, &report);
-    if (report.exported)
-        tell_exported(r, item);
+    if (report.exported != EXPORT_NONE)
+        tell_exported(r, item, report.exported);
     if (json != NULL) {
         terminal_put(json, r->options->dry_run ? "would_be" : "outcome",
                      json_string(names[outcome]));

@@ -199,8 +199,9 @@ static size_t on_header(char *line, size_t one, size_t count, void *arg)
 
     if (size >= 5 && memcmp(line, "HTTP/", 5) == 0)
         a->headers_size = 0;
-    if (size > HTTP_HEADERS_MAX - a->headers_size)
-        return size; /* libcurl ends what goes on for ever */
+    t->too_long = size > HTTP_HEADERS_MAX - a->headers_size;
+    if (t->too_long) /* a part of them would be taken for all */
+        return 0;
     char *longer = realloc(a->headers, a->headers_size + size + 1);
     if (longer == NULL) {
         t->failed = true;
@@ -397,8 +398,9 @@ static struct result transport_fault(const struct http *h, const struct transfer
     if (t->failed)
         return FAIL;
     if (t->too_long)
-        return fail(err, ERR_POLICY, "the answer of '%s' is longer than %d bytes", url,
-                    HTTP_ANSWER_MAX);
+        return fail(err, ERR_POLICY,
+                    "the answer of '%s' is longer than %d bytes, or its headers than %d", url,
+                    HTTP_ANSWER_MAX, HTTP_HEADERS_MAX);
     if (code == CURLE_ABORTED_BY_CALLBACK || (code == CURLE_WRITE_ERROR && stream_interrupted()))
         return fail(err, ERR_INTERRUPTED, "interrupted");
     if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||

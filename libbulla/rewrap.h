@@ -29,11 +29,18 @@ enum rewrapped {
     REWRAP_WAITS    /* until the other names of the file are found */
 };
 
+/* What is known of an exported envelope, which is not ours to change. */
+enum export {
+    EXPORT_NONE,  /* it takes no key that the file does not have, or there is none */
+    EXPORT_OLD,   /* it still has the slots of before */
+    EXPORT_UNREAD /* it could not be looked at */
+};
+
 /* struct rewrap_report: what became of one file. */
 struct rewrap_report {
     enum rewrapped outcome;
     bool stayed;             /* the branch key */
-    bool exported;           /* an exported envelope beside it still has the slots of before */
+    enum export exported;    /* of an envelope that was exported beside it */
     bool versioned;          /* what was replaced is kept, with the slots of before */
     enum object_proof proof; /* of a body that did not move */
     struct object_cost cost; /* of an object, with the looks at it; class NULL = it is a file */

@@ -129,22 +129,15 @@ static struct result write_out(struct job *j, struct rewrap_report *report, stru
                : FAIL;
 }
 
-/* An exported envelope is not ours to change; but it still takes the keys that the object had. */
-static bool has_old_export(struct job *j)
+static enum export look_at_export(const struct job *j)
 {
     struct object beside OBJECT_CLEANUP = {0};
     const struct sealed_place from = {.object = &beside, .alone = true};
-    struct sealed exported SEALED_CLEANUP = {0};
-    struct session silent = {0}, *s = j->rewrap->session;
     struct err err;
 
-    if (!object_beside(&beside, j->named, ENVELOPE_SUFFIX, &err).ok ||
-        !sealed_open(&exported, &silent, &from, &err).ok)
-        return false;
-    pthread_mutex_lock(&s->lock);
-    bool due = rewrap_plan_is_due(j->rewrap, &exported.envelope);
-    pthread_mutex_unlock(&s->lock);
-    return due;
+    return object_beside(&beside, j->named, ENVELOPE_SUFFIX, &err).ok
+               ? rewrap_plan_export(j->rewrap, &from, &j->sealed)
+               : EXPORT_UNREAD;
 }
 
 struct result rewrap_object(struct rewrap *r, const struct object *o, bool envelope,
@@ -161,6 +154,7 @@ struct result rewrap_object(struct rewrap *r, const struct object *o, bool envel
         return FAIL;
     report->stayed = report->outcome == REWRAP_DONE && j.plan.stays;
     report->versioned = report->outcome == REWRAP_DONE && j.look->versioned;
-    report->exported = envelope && !j.sealed.separate && !j.plan.other && has_old_export(&j);
+    if (envelope && !j.sealed.separate && !j.plan.other)
+        report->exported = look_at_export(&j);
     return OK;
 }

@@ -12,6 +12,7 @@
 
 #define PAGE_MAX 1000   /* entries */
 #define EMPTY_MAX 100   /* pages in a row without any */
+#define SIZE_DIGITS 18  /* of the bytes of an object */
 #define MARKERS 2       /* at most, that say where a page begins */
 #define MARKER_MAX 4096 /* bytes */
 #define ENCODED_MAX (3 * S3_KEY_MAX)
@@ -53,6 +54,7 @@ struct entry {
     char *key, *upload; /* owned */
     struct object_look look;
     bool old, marker;
+    bool sized, dated; /* its size, and whether it is the latest, was said */
 };
 
 /* struct markers: where a page begins; all empty = at the first entry. */
@@ -112,6 +114,14 @@ static bool copy_text(char *to, const char *text, size_t most)
     return true;
 }
 
+static bool read_size(const char *text, uint64_t *size)
+{
+    size_t digits = strspn(text, "0123456789");
+
+    return digits > 0 && digits <= SIZE_DIGITS && text[digits] == '\0' &&
+           sscanf(text, "%" SCNu64, size) == 1;
+}
+
 static bool take_member(struct page *p, const struct xml_element *e)
 {
     struct entry *now = &p->now;
@@ -124,13 +134,15 @@ static bool take_member(struct page *p, const struct xml_element *e)
     if (strcmp(e->name, "VersionId") == 0)
         return copy_text(look->version, e->text, OBJECT_TAG_MAX);
     if (strcmp(e->name, "Size") == 0)
-        return sscanf(e->text, "%" SCNu64, &look->size) == 1;
+        return (now->sized = read_size(e->text, &look->size));
     if (strcmp(e->name, "ETag") == 0)
         (void)copy_text(look->tag, e->text, OBJECT_TAG_MAX);
     if (strcmp(e->name, "StorageClass") == 0)
         look->archived = is_archive(e->text);
-    if (strcmp(e->name, "IsLatest") == 0)
+    if (strcmp(e->name, "IsLatest") == 0) {
         now->old = strcmp(e->text, "true") != 0;
+        now->dated = true;
+    }
     if (strcmp(e->name, "Initiated") == 0 || strcmp(e->name, "LastModified") == 0)
         look->modified = s3_time(e->text);
     return true;
@@ -141,15 +153,20 @@ static bool is_entry(const struct listing *l, const char *name)
     return strcmp(name, l->entry[0]) == 0 || strcmp(name, l->entry[1]) == 0;
 }
 
+/* Whether an entry says all by which it may be passed over. */
+static bool is_complete(const struct listing *l, const struct entry *e)
+{
+    bool upload = l == &listings[LIST_UPLOADS], versions = l == &listings[LIST_VERSIONS];
+
+    return e->key != NULL && (upload ? e->upload != NULL : e->sized || e->marker) &&
+           (!versions || (e->look.version[0] != '\0' && e->dated));
+}
+
 static bool take_entry(struct page *p, const char *name)
 {
-    const struct listing *l = p->listing;
-
-    if (p->count == PAGE_MAX || p->now.key == NULL ||
-        (l == &listings[LIST_VERSIONS] && p->now.look.version[0] == '\0') ||
-        (l == &listings[LIST_UPLOADS] && p->now.upload == NULL))
-        return false;
     p->now.marker = strcmp(name, "DeleteMarker") == 0;
+    if (p->count == PAGE_MAX || !is_complete(p->listing, &p->now))
+        return false;
     p->entries[p->count++] = p->now;
     p->now = (struct entry){0};
     return true;
