@@ -95,8 +95,8 @@ static struct result open_entry(const struct run *r, const struct object_entry *
     return object_in(o, prefix->storage, e->key, path, err);
 }
 
-static struct result take_entry(struct run *r, const struct object_entry *e, bool envelope,
-                                struct err *err)
+static struct result take_entry(struct run *r, const struct object_entry *e,
+                                enum envelope_beside envelope, struct err *err)
 {
     struct task t TASK_CLEANUP = {.item = {.size = e->look.size,
                                            .envelope = envelope,
@@ -121,7 +121,7 @@ static struct result take_entry(struct run *r, const struct object_entry *e, boo
     return OK;
 }
 
-static bool on_object(void *arg, const struct object_entry *e, bool envelope)
+static bool on_object(void *arg, const struct object_entry *e, enum envelope_beside envelope)
 {
     struct run *r = arg;
     struct err err = {0};
@@ -131,7 +131,7 @@ static bool on_object(void *arg, const struct object_entry *e, bool envelope)
     return !stream_interrupted();
 }
 
-static bool on_version(void *arg, const struct object_entry *e, bool envelope)
+static bool on_version(void *arg, const struct object_entry *e, enum envelope_beside envelope)
 {
     struct run *r = arg;
     struct object o OBJECT_CLEANUP = {0};

@@ -13,7 +13,8 @@
 struct held {
     char *key;
     struct object_look look;
-    bool envelope, old, marker;
+    enum envelope_beside envelope;
+    bool old, marker;
 };
 
 struct walk {
@@ -43,7 +44,8 @@ static bool may_come(const struct held *h, const char *key)
     size_t size = strlen(h->key);
     int order = strncmp(key, h->key, size);
 
-    return !h->envelope && (order < 0 || (order == 0 && strcmp(key + size, ENVELOPE_SUFFIX) < 0));
+    return h->envelope == BESIDE_UNKNOWN &&
+           (order < 0 || (order == 0 && strcmp(key + size, ENVELOPE_SUFFIX) < 0));
 }
 
 static void let_go_before(struct walk *w, const char *key)
@@ -67,14 +69,18 @@ static bool hold(struct walk *w, const struct object_entry *e)
 }
 
 /* Whether it is the envelope of one that is held. */
-static bool completes(struct walk *w, const char *key)
+static bool completes(struct walk *w, const struct object_entry *e)
 {
+    const char *key = e->key;
     bool found = false;
 
     for (size_t i = 0; i < w->count; i++) {
         size_t size = strlen(w->held[i].key);
-        if (strncmp(key, w->held[i].key, size) == 0 && strcmp(key + size, ENVELOPE_SUFFIX) == 0)
-            w->held[i].envelope = found = true;
+        if (strncmp(key, w->held[i].key, size) == 0 && strcmp(key + size, ENVELOPE_SUFFIX) == 0) {
+            bool newer = e->look.modified > 0 && e->look.modified >= w->held[i].look.modified;
+            w->held[i].envelope = newer ? BESIDE_NEWER : BESIDE_OLDER;
+            found = true;
+        }
     }
     return found;
 }
@@ -86,7 +92,7 @@ static bool on_entry(void *arg, const struct object_entry *e)
 
     if (size > 0 && e->key[size - 1] == '/' && e->look.size == 0)
         return true;
-    bool envelope = completes(w, e->key);
+    bool envelope = completes(w, e);
     let_go_before(w, e->key);
     if (!envelope || w->versions)
         (void)hold(w, e);

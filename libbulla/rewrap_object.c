@@ -8,6 +8,7 @@
 struct job {
     struct rewrap *rewrap;
     const struct object *named;
+    struct object apart; /* an envelope that stands for the object, and is named in its place */
     struct sealed sealed;
     struct plan plan;
     const struct object *written;   /* the object, or the envelope beside it */
@@ -18,14 +19,36 @@ static void job_end(struct job *j)
 {
     plan_end(&j->plan);
     sealed_close(&j->sealed);
+    object_close(&j->apart);
 }
 
-static struct result look(struct job *j, struct err *err)
+/* Takes the envelope beside the object for all there is, if it says so. A copy of an envelope that
+ * was exported does not, and another object may have been put there after it. */
+static struct result find_apart(struct job *j, bool *found, struct err *err)
+{
+    const struct sealed_place from = {.object = &j->apart, .alone = true};
+    struct err why = {0};
+
+    if (!object_beside(&j->apart, j->named, ENVELOPE_SUFFIX, err).ok)
+        return FAIL;
+    *found = sealed_open(&j->sealed, j->rewrap->session, &from, &why).ok &&
+             object_source_look(j->sealed.remote)->apart;
+    if (*found)
+        j->named = &j->apart;
+    else
+        sealed_close(&j->sealed);
+    return OK;
+}
+
+static struct result look(struct job *j, enum envelope_beside beside, struct err *err)
 {
     const struct sealed_place from = {.object = j->named};
     struct session *s = j->rewrap->session;
+    bool apart = false;
 
-    if (!sealed_open(&j->sealed, s, &from, err).ok)
+    if (beside == BESIDE_NEWER && !find_apart(j, &apart, err).ok)
+        return FAIL;
+    if (!apart && !sealed_open(&j->sealed, s, &from, err).ok)
         return FAIL;
     bool separate = j->sealed.separate;
     j->written = separate ? &j->sealed.beside_object : j->named;
@@ -147,13 +170,13 @@ static bool has_old_export(struct job *j)
     return due;
 }
 
-struct result rewrap_object(struct rewrap *r, const struct object *o, bool envelope,
+struct result rewrap_object(struct rewrap *r, const struct object *o, enum envelope_beside beside,
                             struct rewrap_report *report, struct err *err)
 {
     struct job j __attribute__((cleanup(job_end))) = {.rewrap = r, .named = o};
 
     *report = (struct rewrap_report){0};
-    if (!look(&j, err).ok)
+    if (!look(&j, beside, err).ok)
         return FAIL;
     report->outcome = j.plan.other ? REWRAP_OTHER : REWRAP_CURRENT;
     count_looks(&j, &report->cost);
@@ -161,6 +184,7 @@ struct result rewrap_object(struct rewrap *r, const struct object *o, bool envel
         return FAIL;
     report->stayed = report->outcome == REWRAP_DONE && j.plan.stays;
     report->versioned = report->outcome == REWRAP_DONE && j.look->versioned;
-    report->exported = envelope && !j.sealed.separate && !j.plan.other && has_old_export(&j);
+    report->exported = beside != BESIDE_UNKNOWN && j.named == o && !j.sealed.separate &&
+                       !j.plan.other && has_old_export(&j);
     return OK;
 }

@@ -51,6 +51,7 @@ struct object_look {
     char version[OBJECT_TAG_MAX + 1]; /* by this name, as this will be; "" = it is not */
     uint64_t held; /* nobody may remove this before, in seconds since 1970; 0 = it is free */
     bool archived; /* it cannot be read before it is restored */
+    bool apart;    /* it says that it is an envelope, made with a body that has none of its own */
 
     /* Of the file that it was made of, where it says that; seconds is 0 if not. */
     struct timespec file_time;
@@ -72,6 +73,7 @@ struct object_wish {
     const char *const *tags, *const *metadata; /* "NAME=VALUE" */
     size_t tag_count, metadata_count;
     const struct stat *like; /* the file whose permissions and time it is to say; NULL = none */
+    bool apart;              /* it says that it is an envelope whose body has none of its own */
 };
 
 /* struct object_making: how an object is made. */

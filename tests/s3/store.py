@@ -48,6 +48,7 @@ class Object:
     etag: str = ""
     version: str = "null"
     marker: bool = False
+    modified: str = "2026-11-28T10:00:00.000Z"
 
     @property
     def locked(self):
@@ -387,7 +388,7 @@ class Store(Listener):
 
         def entry(name):
             o = self.objects[name]
-            return (f"<Contents><Key>{self.written(name)}</Key><LastModified>2026-11-28T10:00:00.000Z</LastModified><ETag>{escape(o.etag)}</ETag>"
+            return (f"<Contents><Key>{self.written(name)}</Key><LastModified>{o.modified}</LastModified><ETag>{escape(o.etag)}</ETag>"
                     f"<Size>{len(o.body)}</Size><StorageClass>{o.headers.get('x-amz-storage-class', 'STANDARD')}</StorageClass></Contents>")  # fmt: skip
 
         text = "".join(entry(name) for name in shown) + f"<IsTruncated>{str(more).lower()}</IsTruncated>"

@@ -137,3 +137,32 @@ def test_memory_of_a_long_list(s3, store, ring, url):
     few, many = peak(1000), peak(1_000_000)
     assert many - few < 8 * 1024 and many < 64 * 1024, (few, many)
     assert store.count("list") == 1001
+
+
+def test_two_requests_for_a_detached_object(s3, store, ring, url):
+    """Its envelope says that the body has none, so that one GET and one PUT do, and one GET the second time."""
+    names = [f"t/{n}.bulla" for n in range(20)]
+    s3("encrypt", "-k", ring, "--detach", "-o", url + names[0], stdin=SMALL)
+    for name in names:
+        for end in ("", ".env"):
+            store.objects[name + end] = store.objects[names[0] + end]
+    rotated(s3)
+    store.asked.clear()
+    s3("rewrap", "-k", ring, "-r", url + "t/")
+    probes = sum("probe" in key for what, key in store.asked)
+    assert store.count() == 1 + 2 * len(names) + probes and probes <= 1
+    assert not needs(s3, ring, "-r", url + "t/") and s3("decrypt", "-k", ring, "-o", "-", url + names[7]).stdout == SMALL
+    store.asked.clear()
+    s3("rewrap", "-k", ring, "-r", url + "t/")
+    assert store.count() == 1 + len(names)
+
+
+def test_object_that_was_put_there_after_the_envelope(s3, store, ring, url):
+    """It may have an envelope of its own, whatever the one beside it says: both are seen."""
+    s3("encrypt", "-k", ring, "--detach", "-o", url + "t/x.bulla", stdin=SMALL)
+    envelope = store.objects.pop("t/x.bulla.env")
+    s3("encrypt", "-k", ring, "--force", "-o", url + "t/x.bulla", stdin=MIDDLE)
+    store.objects["t/x.bulla.env"], store.objects["t/x.bulla"].modified = envelope, "2026-11-28T10:00:01.000Z"
+    rotated(s3)
+    assert b"is an exported envelope" in s3("rewrap", "-k", ring, "-r", url + "t/", status=3).stderr
+    assert not needs(s3, ring, url + "t/x.bulla") and needs(s3, ring, "-r", url + "t/")
