@@ -99,16 +99,16 @@ static bool on_entry(void *arg, const struct object_entry *e)
     return !w->stopped && !w->failed && !stream_interrupted();
 }
 
-static struct result walk(const struct object *o, enum object_list what,
-                          const struct object_visitor *visitor, struct err *err)
+struct result object_walk_list(const struct object_lister *lister, bool versions,
+                               const struct object_visitor *visitor, struct err *err)
 {
     struct walk *w = calloc(1, sizeof *w);
 
     if (w == NULL)
         return fail_memory(err);
     w->visitor = visitor;
-    w->versions = what == LIST_VERSIONS;
-    struct result r = o->storage->ops->list(o, what, on_entry, w, err);
+    w->versions = versions;
+    struct result r = lister->list(lister->arg, on_entry, w, err);
     if (r.ok && w->failed)
         r = fail_memory(err);
     if (!r.ok)
@@ -118,14 +118,34 @@ static struct result walk(const struct object *o, enum object_list what,
     return r;
 }
 
+static struct result list_objects(void *arg, bool (*each)(void *, const struct object_entry *),
+                                  void *each_arg, struct err *err)
+{
+    const struct object *o = arg;
+
+    return o->storage->ops->list(o, LIST_OBJECTS, each, each_arg, err);
+}
+
+static struct result list_versions(void *arg, bool (*each)(void *, const struct object_entry *),
+                                   void *each_arg, struct err *err)
+{
+    const struct object *o = arg;
+
+    return o->storage->ops->list(o, LIST_VERSIONS, each, each_arg, err);
+}
+
 struct result object_walk(const struct object *o, const struct object_visitor *visitor,
                           struct err *err)
 {
-    return walk(o, LIST_OBJECTS, visitor, err);
+    const struct object_lister lister = {list_objects, (void *)(uintptr_t)o};
+
+    return object_walk_list(&lister, false, visitor, err);
 }
 
 struct result object_walk_versions(const struct object *o, const struct object_visitor *visitor,
                                    struct err *err)
 {
-    return walk(o, LIST_VERSIONS, visitor, err);
+    const struct object_lister lister = {list_versions, (void *)(uintptr_t)o};
+
+    return object_walk_list(&lister, true, visitor, err);
 }

@@ -21,4 +21,15 @@ FALLIBLE object_walk(const struct object *o, const struct object_visitor *visito
 FALLIBLE object_walk_versions(const struct object *o, const struct object_visitor *visitor,
                               struct err *err);
 
+/* struct object_lister: where the entries come from, in the order of their names. */
+struct object_lister {
+    struct result (*list)(void *arg, bool (*each)(void *, const struct object_entry *),
+                          void *each_arg, struct err *err);
+    void *arg;
+};
+
+/* object_walk_list walks such a list; versions is true if it has old ones. */
+FALLIBLE object_walk_list(const struct object_lister *lister, bool versions,
+                          const struct object_visitor *visitor, struct err *err);
+
 #endif

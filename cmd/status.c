@@ -403,9 +403,9 @@ const struct verb verb_status = {
         "if some would be, 3 if some could not be looked at.\n",
     .run = show_status,
     .operand = USE_READ,
-    .rows =
-        (const struct row *const[]){rows, rows_batch, rows_json, rows_one_file_system, rows_follow,
-                                    rows_allow_empty, rows_objects, rows_all, NULL},
+    .rows = (const struct row *const[]){rows, rows_batch, rows_inventory, rows_json,
+                                        rows_one_file_system, rows_follow, rows_allow_empty,
+                                        rows_objects, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_pin, NULL},
     .store_uses = STORE_OPENS,
     .examples = "  bulla status --recursive upload\n"

@@ -1,6 +1,7 @@
 """Many objects moved to another key: what is proved of their bodies, what gets in the way, and what it takes, by count."""
 
 import json
+import urllib.parse
 
 import pytest
 from program import SANITIZED, reports
@@ -166,3 +167,63 @@ def test_object_that_was_put_there_after_the_envelope(s3, store, ring, url):
     rotated(s3)
     assert b"is an exported envelope" in s3("rewrap", "-k", ring, "-r", url + "t/", status=3).stderr
     assert not needs(s3, ring, url + "t/x.bulla") and needs(s3, ring, "-r", url + "t/")
+
+
+def listed(store, names, versions=False):
+    """As S3 Inventory writes it: quoted, names encoded."""
+    more = ',"v1","true","false"' if versions else ""
+    rows = [f'"backups","{urllib.parse.quote(name)}"{more},"{len(store.objects[name].body)}"\n' for name in names]
+    return "".join(rows) + ('"backups","t/a%20b.bulla","v0","false","false","9000"\n"backups","t/gone.bulla","v3","true","true",""\n' if versions else "")
+
+
+@pytest.mark.parametrize("versions", [False, True])
+def test_inventory(s3, store, ring, url, versions):
+    """A list of a bucket in place of LIST requests."""
+    s3("encrypt", "-k", ring, "-o", url + "t/a b.bulla", stdin=SMALL)
+    s3("encrypt", "-k", ring, "--detach", "-o", url + "t/é.bulla", stdin=SMALL)
+    store.put("t/notes.txt", b"x" * 2000)
+    rotated(s3)
+    text = listed(store, sorted(store.objects), versions).encode()
+    store.asked.clear()
+    assert b"2 rewrapped" in s3("rewrap", "-k", ring, "--inventory", "-", stdin=text).stderr
+    assert store.count("list") == 0 and store.count("write") == 2 + sum("probe" in key for _, key in store.asked)
+    (s3.work / "list.csv").write_bytes(text)
+    s3("status", "--needs", f"{ring}#backup:1", "--inventory", "list.csv")
+    assert store.count("versions") == 1, "old versions are not in doubt"
+
+
+def test_inventory_that_is_not_in_order(s3, store, ring, url):
+    """An envelope far from its body is told, not worked on twice; one whose body is gone is alone."""
+    s3("encrypt", "-k", ring, "--detach", "-o", url + "t/x.bulla", stdin=SMALL)
+    rotated(s3)
+    text = listed(store, ["t/x.bulla.env", "t/x.bulla"]).encode()
+    assert b"the list, which is not in order" in s3("rewrap", "-k", ring, "--inventory", "-", stdin=text, status=3).stderr
+    del store.objects["t/x.bulla"]
+    rotated(s3)
+    assert b"1 rewrapped" in s3("rewrap", "-k", ring, "--inventory", "-", stdin=listed(store, ["t/x.bulla.env"]).encode()).stderr
+
+
+LISTS = [b"s3://backups/x.bulla\n", b'"backups"\n', b'"backups","a%0"\n', b'"backups","a%00"\n', b'"backups,"a"\n', b'"","a"\n', b'\x1f\x8b\x08\n', b'"backups","a.bulla"\n"other-one","b.bulla"\n']
+
+
+@pytest.mark.parametrize("text", LISTS, ids=range(len(LISTS)))
+def test_lists_that_are_no_inventory(s3, store, ring, url, text):
+    done = s3("status", "--inventory", "-", stdin=text, status=3)
+    assert b"S3 Inventory" in done.stderr or b"more than one bucket" in done.stderr
+
+
+def test_many_at_once(s3, store, ring, url):
+    """64 objects, in bounded memory: large ones wait for a buffer."""
+    s3("encrypt", "-k", ring, "-o", url + "t/0.bulla", stdin=MIDDLE)
+    for number in range(1, 40):
+        store.objects[f"t/{number}.bulla"] = store.objects["t/0.bulla"]
+    rotated(s3)
+
+    def peak(*words):
+        s3("rewrap", "-k", ring, *words, under=["/usr/bin/python3", "-S", "-c", PEAK, str(s3.home / "peak")])
+        return int((s3.home / "peak").read_text()) // 1024
+
+    one = peak(url + "t/0.bulla")
+    store.connections = 0
+    assert SANITIZED or peak("-r", url + "t/") - one < 32
+    assert store.connections > 16 and not needs(s3, ring, "-r", url + "t/")
