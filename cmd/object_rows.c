@@ -22,7 +22,7 @@ const struct row rows_new_objects[] = {
      "of the new object, as STANDARD_IA or DEEP_ARCHIVE; a\n"
      ".env object keeps the usual one"},
     {"sse-kms-key", 0, "ID", TEXT, FIELD(sse_kms_key),
-     "have S3 encrypt the object once more by this key of KMS"},
+     "have S3 encrypt the object once more by this key (SSE-KMS)"},
     {"acl", 0, "ACL", TEXT, FIELD(acl), "canned ACL, as bucket-owner-full-control"},
     {"tag", 0, "K=V", LIST_OF_TEXT, FIELD(tags), "tag of the object; may be repeated"},
     {"metadata", 0, "K=V", LIST_OF_TEXT, FIELD(metadata),
@@ -40,7 +40,7 @@ struct result object_rows_wish(struct object_wish *wish, const struct options *o
                o->tags.count + o->metadata.count > 0 || o->expected_size > 0;
 
     *wish = (struct object_wish){.storage_class = o->storage_class,
-                                 .kms_key = o->sse_kms_key,
+                                 .sse_key = o->sse_kms_key,
                                  .acl = o->acl,
                                  .tags = o->tags.items,
                                  .tag_count = o->tags.count,

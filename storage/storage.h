@@ -69,7 +69,7 @@ enum object_condition {
 
 /* struct object_wish: what a new object is to have. */
 struct object_wish {
-    const char *storage_class, *kms_key, *acl; /* as the storage calls them; NULL = the usual */
+    const char *storage_class, *sse_key, *acl; /* as the storage calls them; NULL = the usual */
     const char *const *tags, *const *metadata; /* "NAME=VALUE" */
     size_t tag_count, metadata_count;
     const struct stat *like; /* the file whose permissions and time it is to say; NULL = none */

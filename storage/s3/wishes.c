@@ -155,9 +155,9 @@ static struct result add_all(struct lines *l, const struct object_wish *w, struc
     if (!add_word(l, "x-amz-storage-class", "--storage-class", w->storage_class, err).ok ||
         !add_word(l, "x-amz-acl", "--acl", w->acl, err).ok)
         return FAIL;
-    if (w->kms_key != NULL && (!add(l, err, "x-amz-server-side-encryption: aws:kms").ok ||
+    if (w->sse_key != NULL && (!add(l, err, "x-amz-server-side-encryption: aws:kms").ok ||
                                !add_word(l, "x-amz-server-side-encryption-aws-kms-key-id",
-                                         "--sse-kms-key", w->kms_key, err)
+                                         "--sse-kms-key", w->sse_key, err)
                                     .ok))
         return FAIL;
     if (w->apart)
