@@ -136,6 +136,28 @@ static void add_cost(const struct job *j, struct object_cost *cost)
     cost->price += change.price;
 }
 
+/* Warns, before anything is changed, of what no replacement keeps. */
+static void warn_of_losses(struct job *j)
+{
+    struct session *s = j->rewrap->session;
+
+    if (j->written->storage->ops->has_rules(j->written))
+        session_warn(s,
+                     "'%s': objects of this bucket may have access rules of their own (ACL), which "
+                     "a rewrap does not keep",
+                     j->written->path);
+    pthread_mutex_lock(&s->lock);
+    bool told = j->rewrap->told_context;
+    j->rewrap->told_context = told || j->look->context;
+    pthread_mutex_unlock(&s->lock);
+    if (j->look->context && !told)
+        session_warn(
+            s,
+            "'%s' is encrypted by SSE-KMS: if that has an encryption context, which S3 does "
+            "not show, a rewrap does not keep it",
+            j->written->path);
+}
+
 static struct result write_out(struct job *j, struct rewrap_report *report, struct err *err)
 {
     struct envelope e;
@@ -144,6 +166,7 @@ static struct result write_out(struct job *j, struct rewrap_report *report, stru
         return FAIL;
     report->outcome = REWRAP_DONE;
     add_cost(j, &report->cost);
+    warn_of_losses(j);
     if (j->rewrap->dry_run)
         return OK;
     return check_body(j, err).ok && rewrap_still_active(j->rewrap, err).ok

@@ -141,6 +141,7 @@ class Store(Listener):
         self.lock, self.faults = threading.RLock(), []
         self.region, self.heeds, self.encodes, self.page = region, heeds, encodes, page
         self.before = lambda operation, key: None
+        self.owner = "BucketOwnerEnforced"
         self.listed = 0  # so many objects are in a list, which are nowhere
         self.versioned = self.sums = False  # old versions are kept, and checksums
         self.allowed = None  # these operations alone; None = all
@@ -223,7 +224,7 @@ class Store(Listener):
         request.bucket = bucket
         q = request.query
         table = {
-            "GET": "versions" if "versions" in q else "uploading" if "uploads" in q else "list" if not key else "tagging" if "tagging" in q else "get_version" if "versionId" in q else "get",
+            "GET": "ownership" if "ownershipControls" in q else "versions" if "versions" in q else "uploading" if "uploads" in q else "list" if not key else "tagging" if "tagging" in q else "get_version" if "versionId" in q else "get",
             "PUT": ("copy" if "x-amz-copy-source" in request.headers else "part") if "uploadId" in q else "write",
             "POST": "create" if "uploads" in q else "complete",
             "HEAD": "head",
@@ -374,6 +375,11 @@ class Store(Listener):
         self.upload(request, key)
         del self.uploads[request.query["uploadId"]]
         return Answer(204, b"", {})
+
+    def ownership(self, request, key):
+        if self.owner is None:
+            raise Refused(404, "OwnershipControlsNotFoundError")
+        return Answer(200, document("OwnershipControls", f"<Rule><ObjectOwnership>{self.owner}</ObjectOwnership></Rule>"), {})
 
     def written(self, name):
         return urllib.parse.quote(name, safe="/") if self.encodes else escape(name)

@@ -117,9 +117,9 @@ def test_dry_run_tells_what_a_run_would_take(s3, store, ring, url):
                                     "bytes_up": len(store.objects["t/b.bulla"].body), "dollars": pytest.approx(2 * 0.01 / 1e4 + 0.01 / 1e3)}
     store.asked.clear(), store.moved.clear()
     s3("rewrap", "-r", "-k", ring, url + "t/")
-    probes = [(what, key) for what, key in store.asked if "probe" in key or what == "list"]
+    probes = [(what, key) for what, key in store.asked if "probe" in key or what in ("list", "ownership")]
     reads = store.count("get", "head", "tagging")
-    writes = store.count("write", "create", "part", "copy", "complete") - sum(what != "list" and what not in ("delete", "abort") for what, key in probes)
+    writes = store.count("write", "create", "part", "copy", "complete") - sum(what not in ("list", "ownership", "delete", "abort") for what, key in probes)
     assert (sum(c["reads"] for c in costs.values()) + 1, sum(c["writes"] for c in costs.values())) == (reads + 2, writes)  # no second HEAD here: no checksum is kept
     assert abs(sum(c["bytes_up"] for c in costs.values()) - store.moved["up"]) < 4096
     assert b"at AWS (us-east-1, November 2026) about $" in s3("rewrap", "-n", "-r", "-k", ring, url + "t/").stderr
@@ -150,8 +150,8 @@ def test_two_requests_for_a_detached_object(s3, store, ring, url):
     rotated(s3)
     store.asked.clear()
     s3("rewrap", "-k", ring, "-r", url + "t/")
-    probes = sum("probe" in key for what, key in store.asked)
-    assert store.count() == 1 + 2 * len(names) + probes and probes <= 1
+    probes = sum("probe" in key or what == "ownership" for what, key in store.asked)
+    assert store.count() == 1 + 2 * len(names) + probes and probes <= 2
     assert not needs(s3, ring, "-r", url + "t/") and s3("decrypt", "-k", ring, "-o", "-", url + names[7]).stdout == SMALL
     store.asked.clear()
     s3("rewrap", "-k", ring, "-r", url + "t/")
@@ -227,3 +227,19 @@ def test_many_at_once(s3, store, ring, url):
     store.connections = 0
     assert SANITIZED or peak("-r", url + "t/") - one < 32
     assert store.connections > 16 and not needs(s3, ring, "-r", url + "t/")
+
+
+@pytest.mark.parametrize("owner, told", [("BucketOwnerEnforced", False), ("ObjectWriter", True), (None, True)])
+def test_what_cannot_be_kept_is_told_before(s3, store, ring, url, owner, told):
+    """Once a run, and of a run that would do it too."""
+    store.owner = owner
+    for name in "ab":
+        s3("encrypt", "-k", ring, "-o", f"{url}t/{name}.bulla", stdin=SMALL)
+        store.objects[f"t/{name}.bulla"].headers["x-amz-server-side-encryption"] = "aws:kms"
+    rotated(s3)
+    for dry in (["-n"], []):
+        warned = s3("rewrap", *dry, "-k", ring, "-r", url + "t/").stderr
+        assert warned.count(b"access rules of their own (ACL)") == told and warned.count(b"encryption context") == 1
+    store.asked.clear()
+    s3("rewrap", "-k", ring, "-r", url + "t/")
+    assert store.count("ownership") == 0
