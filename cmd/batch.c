@@ -518,7 +518,9 @@ static bool names_objects(const struct options *o)
 
     for (size_t i = 0; i < o->operands.count; i++)
         objects = objects || storage_names(o->operands.items[i]);
-    return objects;
+    if (o->output != NULL && storage_names(o->output))
+        return true;
+    return objects || (o->files_from != NULL && file_list_has_objects(o->files_from));
 }
 
 /* How many files or objects are done at once. */

@@ -186,9 +186,8 @@ static struct result do_named(struct run *r, const struct object *named, struct 
         r->found++;
         return OK;
     }
-    return object_in(&t.object, named->storage, named->key, named->path, err).ok
-               ? do_object(r, &t, object_name(&t.object), err)
-               : FAIL;
+    return object_copy(&t.object, named, err).ok ? do_object(r, &t, object_name(&t.object), err)
+                                                 : FAIL;
 }
 
 struct result run_objects(struct run *r, const char *operand, struct err *err)

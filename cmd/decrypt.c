@@ -9,6 +9,7 @@
 #include "cmd/common.h"
 #include "cmd/named_place.h"
 #include "cmd/object_rows.h"
+#include "cmd/progress.h"
 #include "cmd/shared_rows.h"
 #include "cmd/standard_streams.h"
 #include "cmd/terminal.h"
@@ -104,6 +105,8 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
         !named_place_envelope(&envelope, &from, d->options, err).ok ||
         !sealed_open(&f, &d->session, &from, err).ok)
         return FAIL;
+    if (item->object != NULL)
+        progress_size((uint64_t)f.st.st_size);
     struct result r = d->only_verify
                           ? open_stream(&d->session, &d->open, &f, &nowhere, &size, err)
                           : open_file(&d->session, &d->open, &from, &f, item->target, &size, err);
@@ -142,6 +145,7 @@ static int decrypt(const struct options *o)
 {
     return run(o,
                (struct batch){.parallel = true,
+                              .objects_at_once = OBJECTS_AT_ONCE,
                               .done = "opened",
                               .take = SEALED_SUFFIX,
                               .only = SEALED_SUFFIX,
@@ -194,6 +198,7 @@ static int verify(const struct options *o)
 {
     return run(o,
                (struct batch){.parallel = true,
+                              .objects_at_once = OBJECTS_AT_ONCE,
                               .done = "verified",
                               .only = SEALED_SUFFIX,
                               .looks = 1u << RECOGNIZED_SEALED | 1u << RECOGNIZED_BODY,

@@ -252,6 +252,7 @@ static int encrypt(const struct options *o)
         .session = &e.session,
         .whose = o->same_owner ? WHOSE_SAME : WHOSE_OWN,
         .parallel = true,
+        .objects_at_once = OBJECTS_AT_ONCE,
         .done = "sealed",
         .add = SEALED_SUFFIX,
         .makes_objects = true,

@@ -28,8 +28,8 @@ struct run {
 /* The object that an old version is of, as it is now. */
 static struct result open_now(struct object *now, const struct object *old, struct err *err)
 {
-    char *path STRING_CLEANUP = strndup(old->path, strlen(old->path) - strlen(old->version) -
-                                                       strlen(OBJECT_VERSION_IN_PATH));
+    char *path STRING_CLEANUP =
+        strndup(old->path, strlen(old->path) - strlen(old->version) - strlen(OBJECT_VERSION_SIGN));
 
     if (path == NULL)
         return fail_memory(err);

@@ -8,11 +8,13 @@
 
 #include <sys/stat.h>
 
+#include "base/budget.h"
 #include "base/environment.h"
 #include "base/stream.h"
 #include "base/wire.h"
 #include "crypto/primitives.h"
 
+#define OBJECT_VERSION_SIGN "?versionId=" /* between a name and a version of it */
 #define OBJECT_TAG_MAX 255 /* bytes of what tells one content of an object from another */
 
 /* struct storage_env: what a storage needs of the program around it. It outlives the storage. */
@@ -30,7 +32,16 @@ struct storage_ops;
 /* struct storage: an opened one. The struct of each kind begins with it. */
 struct storage {
     const struct storage_ops *ops;
+    struct budget reading, writing; /* bytes of memory, beyond a little for each object */
 };
+
+#define STORAGE_LITTLE ((size_t)128 << 10) /* bytes that an object may take without asking */
+#define STORAGE_READING ((size_t)16 << 20) /* bytes that all reads of a storage may take */
+#define STORAGE_WRITING ((size_t)20 << 20) /* and all writes. Who does both reads first */
+
+/* storage_init makes what all kinds have; storage_end frees it. */
+void storage_init(struct storage *s, const struct storage_ops *ops);
+void storage_end(struct storage *s);
 
 /* struct object: a name in a storage; {0} is none and safe to close. */
 struct object {
@@ -186,12 +197,14 @@ struct storage_ops {
 FALLIBLE object_in(struct object *o, struct storage *s, const char *key, const char *path,
                    struct err *err);
 
+/* object_copy makes the same object, of the same version, once more. */
+FALLIBLE object_copy(struct object *copy, const struct object *o, struct err *err);
+
 /* object_beside is the object of o's name with suffix appended. */
 FALLIBLE object_beside(struct object *beside, const struct object *o, const char *suffix,
                        struct err *err);
 
-/* object_version makes *o mean a version of it, and its path says so: this and the version. */
-#define OBJECT_VERSION_IN_PATH "?versionId="
+/* object_version makes *o mean a version of it, and its path says so. */
 FALLIBLE object_version(struct object *o, const char *version, struct err *err);
 
 /* object_name is the last part of an object's name, after its last slash. */

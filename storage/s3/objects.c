@@ -415,12 +415,21 @@ struct result s3_kept(const struct object *o, const struct object_look *look,
     return FAIL;
 }
 
+struct result s3_check_current(const struct object *o, struct err *err)
+{
+    return o->version == NULL
+               ? OK
+               : fail(err, ERR_USAGE, "'%s' is one version of an object, which cannot be changed",
+                      o->path);
+}
+
 struct result s3_replace(const struct object *o, const struct object_look *look, struct view bytes,
                          struct err *err)
 {
     struct object_look full OBJECT_LOOK_CLEANUP = {0};
 
-    return s3_heeds_conditions(o, err).ok && s3_kept(o, look, &full, err).ok
+    return s3_check_current(o, err).ok && s3_heeds_conditions(o, err).ok &&
+                   s3_kept(o, look, &full, err).ok
                ? s3_put(o, OBJECT_UNCHANGED, &full, bytes, NULL, err)
                : FAIL;
 }

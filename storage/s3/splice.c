@@ -80,7 +80,8 @@ struct result s3_splice(const struct object *o, const struct object_look *look, 
     uint64_t before;
 
     *proof = PROOF_NONE;
-    if (!s3_heeds_completes(o, err).ok || !s3_kept(o, look, &full, err).ok)
+    if (!s3_check_current(o, err).ok || !s3_heeds_completes(o, err).ok ||
+        !s3_kept(o, look, &full, err).ok)
         return FAIL;
     bool keeps = s3_checksum(o, look->tag, &before);
     for (unsigned n = 1;; n++) {

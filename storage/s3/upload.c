@@ -11,9 +11,8 @@
 #include "storage/s3/part_buffer.h"
 #include "storage/s3/wishes.h"
 
-#define ROOM ((size_t)20 << 20) /* bytes that are on their way or being gathered, in memory */
+#define ROOM STORAGE_WRITING /* bytes that are on their way or being gathered, in memory */
 #define ROOM_BOTH_WAYS ((size_t)10 << 20) /* where what it replaces is read at the same time */
-#define GROWS_EVERY 1000                  /* parts, where nobody knows how many there will be */
 #define BEGINS 512                        /* bytes by which an object is known again */
 
 struct writer;
@@ -38,6 +37,7 @@ struct writer {
     uint64_t size;     /* bytes so far */
     uint8_t begins[BEGINS];
     size_t room;
+    uint64_t taken; /* of the budget of its storage */
     struct part_buffer buffer;
     unsigned last;         /* the highest number of a part */
     struct part_slot *now; /* that is being filled, or NULL */
@@ -101,12 +101,11 @@ static struct result shape(struct writer *w, uint64_t part_size, struct err *err
 /* Larger parts are fewer at once. */
 static struct result grow(struct writer *w, struct err *err)
 {
-    bool due = w->size >= w->expected && w->last > 0 && w->last % GROWS_EVERY == 0 &&
-               2 * w->buffer.part_size <= S3_PART_MAX;
+    uint64_t now = w->buffer.part_size, next = part_size_next(now, w->last);
 
-    if (!due)
+    if (next == now || w->size < w->expected)
         return OK;
-    return wait_for_parts(w, err).ok ? shape(w, 2 * w->buffer.part_size, err) : FAIL;
+    return wait_for_parts(w, err).ok ? shape(w, next, err) : FAIL;
 }
 
 /* A slot that is free, once there is one. */
@@ -171,12 +170,23 @@ static void note_beginning(struct writer *w, const uint8_t *bytes, size_t size)
     memcpy(w->begins + w->size, bytes, size < room ? size : room);
 }
 
+/* What holds little is let be; one that replaces what is read takes turns with all others. */
+static void ask_for_room(struct writer *w, size_t size)
+{
+    uint64_t wanted = w->expected > 0 ? w->expected : STORAGE_WRITING;
+
+    if (w->taken == 0 && w->size + size > STORAGE_LITTLE)
+        w->taken = budget_take(&w->object.storage->writing,
+                               w->condition == OBJECT_UNCHANGED ? STORAGE_WRITING : wanted);
+}
+
 static struct result write_bytes(struct sink *self, const void *bytes, size_t size, struct err *err)
 {
     struct writer *w = (struct writer *)self;
     const uint8_t *at = bytes;
 
     note_beginning(w, at, size);
+    ask_for_room(w, size);
     while (size > 0) {
         if (w->now != NULL && w->now->size == w->buffer.part_size && !send_now(w, err).ok)
             return FAIL;
@@ -226,9 +236,11 @@ static void close_writer(struct object_writer *self)
     upload_abort(&w->upload);
     pthread_mutex_destroy(&w->lock);
     pthread_cond_destroy(&w->changed);
+    part_buffer_free(&w->buffer);
+    if (w->taken > 0)
+        budget_give(&w->object.storage->writing, w->taken);
     object_close(&w->object);
     object_look_end(&w->look);
-    part_buffer_free(&w->buffer);
     free(w);
 }
 
@@ -257,25 +269,24 @@ static struct result check_new(const struct object *o, struct err *err)
 static struct result expect(struct sink *self, uint64_t size, struct err *err)
 {
     struct writer *w = (struct writer *)self;
-    uint64_t all = w->size + size, part_size = w->buffer.part_size;
+    uint64_t all = w->size + size, part_size = part_size_for(all);
 
     if (w->last > 0)
         return OK;
+    if (part_size == 0) {
+        (void)fail(err, ERR_FAILED, "'%s' would have %" PRIu64 " bytes, more than an object can",
+                   w->object.path, all);
+        return fail_hint(err, "split what is sealed");
+    }
     w->expected = all;
-    while (part_size < all / S3_PARTS_MAX + 1 && 2 * part_size <= S3_PART_MAX)
-        part_size *= 2;
-    if (all / S3_PARTS_MAX < part_size)
-        return part_size == w->buffer.part_size ? OK : shape(w, part_size, err);
-    (void)fail(err, ERR_FAILED, "'%s' would have %" PRIu64 " bytes, more than an object can",
-               w->object.path, all);
-    return fail_hint(err, "split what is sealed");
+    return part_size <= w->buffer.part_size ? OK : shape(w, part_size, err);
 }
 
 /* What stands in the way of an object, and what goes with it. */
 static struct result prepare(struct writer *w, const struct object *o,
                              const struct object_making *how, struct err *err)
 {
-    if (how->condition == OBJECT_NEW && !check_new(o, err).ok)
+    if (!s3_check_current(o, err).ok || (how->condition == OBJECT_NEW && !check_new(o, err).ok))
         return FAIL;
     if (!object_in(&w->object, o->storage, o->key, o->path, err).ok ||
         !shape(w, S3_PART_MIN, err).ok)

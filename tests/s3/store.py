@@ -129,12 +129,11 @@ def error_answer(code, status, message=""):
 
 class Store(Listener):
     """self.objects is what the bucket holds, self.old what it keeps of what was replaced (new to old, with marks of removal),
-    self.uploads what is on its way, self.asked the operations in their order, but for those that find out if conditions are
-    heeded: self.probes."""
+    self.uploads what is on its way, self.asked the operations in their order, but for those that find out if conditions are heeded:
+    self.probes."""
 
-    def __init__(self, region=REGION, heeds=True, encodes=True, page=1000):
-        self.objects, self.uploads, self.asked, self.old = {}, {}, [], collections.defaultdict(list)
-        self.probes = []
+    def __init__(self, region=REGION, heeds=True, encodes=True, page=1000, tls=None, bucket=BUCKET):
+        self.objects, self.uploads, self.asked, self.probes, self.old = {}, {}, [], [], collections.defaultdict(list)
         self.ahead = 0  # seconds, of the clock
         self.payer = False  # whoever asks must pay
         self.sent = []  # (part number, body) of each part, also of those that were not taken
@@ -146,7 +145,8 @@ class Store(Listener):
         self.versioned = self.sums = False  # old versions are kept, and checksums
         self.allowed = None  # these operations alone; None = all
         self.moved = collections.Counter()  # bytes up and down
-        super().__init__()
+        self.bucket, self.paths = bucket, []
+        super().__init__(tls)
 
     def put(self, key, body, headers=None, **more):
         self.place(key, Object(body, {"content-type": "binary/octet-stream"} | (headers or {}), **more))
@@ -220,7 +220,9 @@ class Store(Listener):
     def name(self, request):
         path, _, query = request.path.partition("?")
         request.query = {k: v for k, v in urllib.parse.parse_qsl(query, keep_blank_values=True)}
-        bucket, _, key = urllib.parse.unquote(path).lstrip("/").partition("/")
+        self.paths.append(path)
+        in_host = self.bucket + path if request.headers["Host"].startswith(self.bucket + ".") else path[1:]
+        bucket, _, key = urllib.parse.unquote(in_host).partition("/")
         request.bucket = bucket
         q = request.query
         table = {
@@ -254,7 +256,7 @@ class Store(Listener):
         signer = S3SigV4Auth(Credentials(KEY_ID, SECRET), "s3", scope["region"])
         if not hmac.compare_digest(signer.signature(signer.string_to_sign(again, signer.canonical_request(again)), again), scope["signature"]):
             raise Refused(403, "SignatureDoesNotMatch")
-        if request.bucket != BUCKET:
+        if request.bucket != self.bucket:
             raise Refused(404, "NoSuchBucket")
         if request.method == "PUT" and "x-amz-copy-source" not in request.headers:
             if request.headers["Content-MD5"] != base64.b64encode(hashlib.md5(request.body).digest()).decode():
@@ -343,7 +345,7 @@ class Store(Listener):
 
     def copy(self, request, key):
         upload, source = self.upload(request, key), urllib.parse.unquote(request.headers["x-amz-copy-source"])
-        o = self.objects[source.removeprefix(f"{BUCKET}/")]
+        o = self.objects[source.removeprefix(f"{self.bucket}/")]
         if request.headers["x-amz-copy-source-if-match"] != o.etag:
             raise Refused(412, "PreconditionFailed")
         first, last = (int(n) for n in re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers["x-amz-copy-source-range"]).groups())

@@ -26,7 +26,7 @@ def test_recipes(s3, store, ring):
     (s3.work / "data/d").mkdir(parents=True)
     (s3.work / "data/d/x").write_bytes(SMALL)
     script = "".join(blocks(section("S3.md", "Recipes")))
-    assert script.count("bulla ") == 18
+    assert script.count("bulla ") == 21
     (s3.work / "bulla").symlink_to(s3.program)
     done = subprocess.run(["sh", "-euc", script], cwd=s3.work, env=s3.environment | {"PATH": f"{s3.work}:/usr/bin:/bin"}, capture_output=True)
     assert done.returncode == 0, done.stderr
