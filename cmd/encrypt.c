@@ -270,6 +270,7 @@ static int encrypt(const struct options *o)
     else {
         e.envelope_wish = e.wish;
         e.envelope_wish.storage_class = NULL;
+        e.envelope_wish.apart = o->detach;
         batch.crypto = e.session.crypto;
         status = outcome_finish(&e.session, batch_run(&batch));
     }

@@ -280,9 +280,9 @@ const struct verb verb_rewrap = {
     .operand = USE_REPLACE,
     .fallback = FALLBACK_OPEN,
     .gives = true,
-    .rows = (const struct row *const[]){rows_key, rows_to, rows, rows_batch, rows_json,
-                                        rows_one_file_system, rows_follow, rows_conditions,
-                                        rows_objects, rows_jobs, rows_all, NULL},
+    .rows = (const struct row *const[]){rows_key, rows_to, rows, rows_batch, rows_inventory,
+                                        rows_json, rows_one_file_system, rows_follow,
+                                        rows_conditions, rows_objects, rows_jobs, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_pin, NULL},
     .store_uses = STORE_OPENS | STORE_SEALS,
     .examples = "  bulla rewrap -k ./backup.ring --recursive upload\n"

@@ -160,7 +160,8 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
         return fail_named(err, ERR_USAGE, "'%s' is no object, and has no old versions",
                           item->name != NULL ? item->name : "-");
     if (!sealed_open(&f, &silent, &from, &why).ok) {
-        if (item->envelope && (why.class == ERR_DAMAGED || why.class == ERR_FOREIGN))
+        if (item->envelope != BESIDE_UNKNOWN &&
+            (why.class == ERR_DAMAGED || why.class == ERR_FOREIGN))
             return finish(r, item, PURGE_BODY, NULL, json, err);
         *err = why;
         return FAIL;

@@ -232,8 +232,6 @@ static enum export look_at_export(const struct job *j, const struct place *file)
     struct err err;
     bool there;
 
-    if (j->sealed.separate)
-        return EXPORT_NONE;
     if (!place_beside(&beside, file, ENVELOPE_SUFFIX, &err).ok ||
         !place_stat(&beside, &st, &there, &err).ok)
         return EXPORT_UNREAD;

@@ -62,6 +62,8 @@ struct object_look {
     char version[OBJECT_TAG_MAX + 1]; /* by this name, as this will be; "" = it is not */
     uint64_t held; /* nobody may remove this before, in seconds since 1970; 0 = it is free */
     bool archived; /* it cannot be read before it is restored */
+    bool context;  /* its encryption may have one, which is not shown, so that nothing keeps it */
+    bool apart;    /* it says that it is an envelope, made with a body that has none of its own */
 
     /* Of the file that it was made of, where it says that; seconds is 0 if not. */
     struct timespec file_time;
@@ -83,6 +85,7 @@ struct object_wish {
     const char *const *tags, *const *metadata; /* "NAME=VALUE" */
     size_t tag_count, metadata_count;
     const struct stat *like; /* the file whose permissions and time it is to say; NULL = none */
+    bool apart;              /* it says that it is an envelope whose body has none of its own */
 };
 
 /* struct object_making: how an object is made. */
@@ -160,6 +163,10 @@ struct storage_ops {
                             struct view bytes, struct view was, enum object_proof *proof,
                             struct err *err);
     size_t splice_size;
+
+    /* True, once for a storage, if its objects may have access rules of their own (ACL), which no
+     * replacement keeps. */
+    bool (*has_rules)(const struct object *o);
 
     /* What replacing an object of which the first bytes, moved, change would take, or splicing it.
      * *look has kept. */

@@ -28,6 +28,7 @@ struct s3 {
     char region[REGION_MAX + 1]; /* where the bucket is, as far as we know */
     pthread_mutex_t probing;     /* for these, which were found out or are known of AWS: */
     bool heeds, heeds_completes; /* conditions of a PUT, and of the end of an upload */
+    bool asked_for_rules;
 };
 
 /* struct s3_request: what is asked. */

@@ -48,6 +48,7 @@ class Object:
     etag: str = ""
     version: str = "null"
     marker: bool = False
+    modified: str = "2026-11-28T10:00:00.000Z"
 
     @property
     def locked(self):
@@ -140,6 +141,7 @@ class Store(Listener):
         self.region, self.heeds, self.encodes, self.page = region, heeds, encodes, page
         self.before = lambda operation, key: None
         self.request_id = lambda: uuid.uuid4().hex[:16].upper()
+        self.owner = "BucketOwnerEnforced"
         self.listed = 0  # so many objects are in a list, which are nowhere
         self.versioned = self.sums = False  # old versions are kept, and checksums
         self.allowed = None  # these operations alone; None = all
@@ -225,7 +227,7 @@ class Store(Listener):
         request.bucket = bucket
         q = request.query
         table = {
-            "GET": "versions" if "versions" in q else "uploading" if "uploads" in q else "list" if not key else "tagging" if "tagging" in q else "get_version" if "versionId" in q else "get",
+            "GET": "ownership" if "ownershipControls" in q else "versions" if "versions" in q else "uploading" if "uploads" in q else "list" if not key else "tagging" if "tagging" in q else "get_version" if "versionId" in q else "get",
             "PUT": ("copy" if "x-amz-copy-source" in request.headers else "part") if "uploadId" in q else "write",
             "POST": "create" if "uploads" in q else "complete",
             "HEAD": "head",
@@ -377,6 +379,11 @@ class Store(Listener):
         del self.uploads[request.query["uploadId"]]
         return Answer(204, b"", {})
 
+    def ownership(self, request, key):
+        if self.owner is None:
+            raise Refused(404, "OwnershipControlsNotFoundError")
+        return Answer(200, document("OwnershipControls", f"<Rule><ObjectOwnership>{self.owner}</ObjectOwnership></Rule>"), {})
+
     def written(self, name):
         return urllib.parse.quote(name, safe="/") if self.encodes else escape(name)
 
@@ -390,7 +397,7 @@ class Store(Listener):
 
         def entry(name):
             o = self.objects[name]
-            return (f"<Contents><Key>{self.written(name)}</Key><LastModified>2026-11-28T10:00:00.000Z</LastModified><ETag>{escape(o.etag)}</ETag>"
+            return (f"<Contents><Key>{self.written(name)}</Key><LastModified>{o.modified}</LastModified><ETag>{escape(o.etag)}</ETag>"
                     f"<Size>{len(o.body)}</Size><StorageClass>{o.headers.get('x-amz-storage-class', 'STANDARD')}</StorageClass></Contents>")  # fmt: skip
 
         text = "".join(entry(name) for name in shown) + f"<IsTruncated>{str(more).lower()}</IsTruncated>"

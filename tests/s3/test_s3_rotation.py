@@ -1,6 +1,7 @@
 """Many objects moved to another key: what is proved of their bodies, what gets in the way, and what it takes, by count."""
 
 import json
+import urllib.parse
 
 import pytest
 from program import SANITIZED, reports
@@ -116,9 +117,9 @@ def test_dry_run_tells_what_a_run_would_take(s3, store, ring, url):
                                     "bytes_up": len(store.objects["t/b.bulla"].body), "dollars": pytest.approx(2 * 0.01 / 1e4 + 0.01 / 1e3)}
     store.asked.clear(), store.moved.clear()
     s3("rewrap", "-r", "-k", ring, url + "t/")
-    probes = [(what, key) for what, key in store.asked if "probe" in key or what == "list"]
+    probes = [(what, key) for what, key in store.asked if "probe" in key or what in ("list", "ownership")]
     reads = store.count("get", "head", "tagging")
-    writes = store.count("write", "create", "part", "copy", "complete") - sum(what != "list" and what not in ("delete", "abort") for what, key in probes)
+    writes = store.count("write", "create", "part", "copy", "complete") - sum(what not in ("list", "ownership", "delete", "abort") for what, key in probes)
     assert (sum(c["reads"] for c in costs.values()) + 1, sum(c["writes"] for c in costs.values())) == (reads + 2, writes)  # no second HEAD here: no checksum is kept
     assert abs(sum(c["bytes_up"] for c in costs.values()) - store.moved["up"]) < 4096
     assert b"at AWS (us-east-1, November 2026) about $" in s3("rewrap", "-n", "-r", "-k", ring, url + "t/").stderr
@@ -137,3 +138,108 @@ def test_memory_of_a_long_list(s3, store, ring, url):
     few, many = peak(1000), peak(1_000_000)
     assert many - few < 8 * 1024 and many < 64 * 1024, (few, many)
     assert store.count("list") == 1001
+
+
+def test_two_requests_for_a_detached_object(s3, store, ring, url):
+    """Its envelope says that the body has none, so that one GET and one PUT do, and one GET the second time."""
+    names = [f"t/{n}.bulla" for n in range(20)]
+    s3("encrypt", "-k", ring, "--detach", "-o", url + names[0], stdin=SMALL)
+    for name in names:
+        for end in ("", ".env"):
+            store.objects[name + end] = store.objects[names[0] + end]
+    rotated(s3)
+    store.asked.clear()
+    s3("rewrap", "-k", ring, "-r", url + "t/")
+    probes = sum("probe" in key or what == "ownership" for what, key in store.asked)
+    assert store.count() == 1 + 2 * len(names) + probes and probes <= 2
+    assert not needs(s3, ring, "-r", url + "t/") and s3("decrypt", "-k", ring, "-o", "-", url + names[7]).stdout == SMALL
+    store.asked.clear()
+    s3("rewrap", "-k", ring, "-r", url + "t/")
+    assert store.count() == 1 + len(names)
+
+
+def test_object_that_was_put_there_after_the_envelope(s3, store, ring, url):
+    """It may have an envelope of its own, whatever the one beside it says: both are seen."""
+    s3("encrypt", "-k", ring, "--detach", "-o", url + "t/x.bulla", stdin=SMALL)
+    envelope = store.objects.pop("t/x.bulla.env")
+    s3("encrypt", "-k", ring, "--force", "-o", url + "t/x.bulla", stdin=MIDDLE)
+    store.objects["t/x.bulla.env"], store.objects["t/x.bulla"].modified = envelope, "2026-11-28T10:00:01.000Z"
+    rotated(s3)
+    assert b"is an exported envelope" in s3("rewrap", "-k", ring, "-r", url + "t/", status=3).stderr
+    assert not needs(s3, ring, url + "t/x.bulla") and needs(s3, ring, "-r", url + "t/")
+
+
+def listed(store, names, versions=False):
+    """As S3 Inventory writes it: quoted, names encoded."""
+    more = ',"v1","true","false"' if versions else ""
+    rows = [f'"backups","{urllib.parse.quote(name)}"{more},"{len(store.objects[name].body)}"\n' for name in names]
+    return "".join(rows) + ('"backups","t/a%20b.bulla","v0","false","false","9000"\n"backups","t/gone.bulla","v3","true","true",""\n' if versions else "")
+
+
+@pytest.mark.parametrize("versions", [False, True])
+def test_inventory(s3, store, ring, url, versions):
+    """A list of a bucket in place of LIST requests."""
+    s3("encrypt", "-k", ring, "-o", url + "t/a b.bulla", stdin=SMALL)
+    s3("encrypt", "-k", ring, "--detach", "-o", url + "t/é.bulla", stdin=SMALL)
+    store.put("t/notes.txt", b"x" * 2000)
+    rotated(s3)
+    text = listed(store, sorted(store.objects), versions).encode()
+    store.asked.clear()
+    assert b"2 rewrapped" in s3("rewrap", "-k", ring, "--inventory", "-", stdin=text).stderr
+    assert store.count("list") == 0 and store.count("write") == 2 + sum("probe" in key for _, key in store.asked)
+    (s3.work / "list.csv").write_bytes(text)
+    s3("status", "--needs", f"{ring}#backup:1", "--inventory", "list.csv")
+    assert store.count("versions") == 1, "old versions are not in doubt"
+
+
+def test_inventory_that_is_not_in_order(s3, store, ring, url):
+    """An envelope far from its body is told, not worked on twice; one whose body is gone is alone."""
+    s3("encrypt", "-k", ring, "--detach", "-o", url + "t/x.bulla", stdin=SMALL)
+    rotated(s3)
+    text = listed(store, ["t/x.bulla.env", "t/x.bulla"]).encode()
+    assert b"the list, which is not in order" in s3("rewrap", "-k", ring, "--inventory", "-", stdin=text, status=3).stderr
+    del store.objects["t/x.bulla"]
+    rotated(s3)
+    assert b"1 rewrapped" in s3("rewrap", "-k", ring, "--inventory", "-", stdin=listed(store, ["t/x.bulla.env"]).encode()).stderr
+
+
+LISTS = [b"s3://backups/x.bulla\n", b'"backups"\n', b'"backups","a%0"\n', b'"backups","a%00"\n', b'"backups,"a"\n', b'"","a"\n', b'\x1f\x8b\x08\n', b'"backups","a.bulla"\n"other-one","b.bulla"\n']
+
+
+@pytest.mark.parametrize("text", LISTS, ids=range(len(LISTS)))
+def test_lists_that_are_no_inventory(s3, store, ring, url, text):
+    done = s3("status", "--inventory", "-", stdin=text, status=3)
+    assert b"S3 Inventory" in done.stderr or b"more than one bucket" in done.stderr
+
+
+def test_many_at_once(s3, store, ring, url):
+    """64 objects, in bounded memory: large ones wait for a buffer."""
+    s3("encrypt", "-k", ring, "-o", url + "t/0.bulla", stdin=MIDDLE)
+    for number in range(1, 40):
+        store.objects[f"t/{number}.bulla"] = store.objects["t/0.bulla"]
+    rotated(s3)
+
+    def peak(*words):
+        s3("rewrap", "-k", ring, *words, under=["/usr/bin/python3", "-S", "-c", PEAK, str(s3.home / "peak")])
+        return int((s3.home / "peak").read_text()) // 1024
+
+    one = peak(url + "t/0.bulla")
+    store.connections = 0
+    assert SANITIZED or peak("-r", url + "t/") - one < 32
+    assert store.connections > 16 and not needs(s3, ring, "-r", url + "t/")
+
+
+@pytest.mark.parametrize("owner, told", [("BucketOwnerEnforced", False), ("ObjectWriter", True), (None, True)])
+def test_what_cannot_be_kept_is_told_before(s3, store, ring, url, owner, told):
+    """Once a run, and of a run that would do it too."""
+    store.owner = owner
+    for name in "ab":
+        s3("encrypt", "-k", ring, "-o", f"{url}t/{name}.bulla", stdin=SMALL)
+        store.objects[f"t/{name}.bulla"].headers["x-amz-server-side-encryption"] = "aws:kms"
+    rotated(s3)
+    for dry in (["-n"], []):
+        warned = s3("rewrap", *dry, "-k", ring, "-r", url + "t/").stderr
+        assert warned.count(b"access rules of their own (ACL)") == told and warned.count(b"encryption context") == 1
+    store.asked.clear()
+    s3("rewrap", "-k", ring, "-r", url + "t/")
+    assert store.count("ownership") == 0

@@ -21,7 +21,7 @@ def test_options_of_new_objects(s3, store, ring, url, content):
     body, envelope = store.objects["x.bulla"], store.objects["x.bulla.env"]
     expected = {"content-type": "application/octet-stream", "x-amz-server-side-encryption": "aws:kms", "x-amz-server-side-encryption-aws-kms-key-id": "alias/backup",
                 "x-amz-acl": "bucket-owner-full-control", "x-amz-meta-origin": "db 1", "x-amz-meta-host": "h"}  # fmt: skip
-    assert envelope.headers == expected and body.headers == expected | {"x-amz-storage-class": "DEEP_ARCHIVE"}
+    assert envelope.headers == expected | {"x-amz-meta-bulla-envelope": "apart"} and body.headers == expected | {"x-amz-storage-class": "DEEP_ARCHIVE"}
     assert body.tags == envelope.tags == "team=a%20b%2Fc%26d&x="
 
 
