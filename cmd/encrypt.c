@@ -268,6 +268,7 @@ static int encrypt(const struct options *o)
     else {
         e.envelope_wish = e.wish;
         e.envelope_wish.storage_class = NULL;
+        e.envelope_wish.little = true;
         batch.crypto = e.session.crypto;
         status = common_finish(&e.session, batch_run(&batch));
     }
