@@ -271,6 +271,7 @@ static int encrypt(const struct options *o)
         e.envelope_wish = e.wish;
         e.envelope_wish.storage_class = NULL;
         e.envelope_wish.apart = o->detach;
+        e.envelope_wish.little = true;
         batch.crypto = e.session.crypto;
         status = outcome_finish(&e.session, batch_run(&batch));
     }

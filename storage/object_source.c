@@ -208,16 +208,24 @@ struct result object_source_open(struct object_source **out, const struct object
     return OK;
 }
 
+void object_source_done(struct object_source *source)
+{
+    thread_pool_finish(&source->pool);
+    for (size_t i = 0; i < PIECES; i++) {
+        free(source->pieces[i].bytes);
+        source->pieces[i] = (struct piece){0};
+    }
+    budget_give(&source->object->storage->reading, source->taken);
+    source->taken = 0;
+}
+
 void object_source_close(struct object_source **source)
 {
     struct object_source *s = *source;
 
     if (s == NULL)
         return;
-    thread_pool_finish(&s->pool);
-    for (size_t i = 0; i < PIECES; i++)
-        free(s->pieces[i].bytes);
-    budget_give(&s->object->storage->reading, s->taken);
+    object_source_done(s);
     object_look_end(&s->look);
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->changed);

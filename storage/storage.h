@@ -84,6 +84,7 @@ struct object_wish {
     const char *storage_class, *sse_key, *acl; /* as the storage calls them; NULL = the usual */
     const char *const *tags, *const *metadata; /* "NAME=VALUE" */
     size_t tag_count, metadata_count;
+    bool little; /* it is an envelope: whoever writes its body waits for memory, not it */
     const struct stat *like; /* the file whose permissions and time it is to say; NULL = none */
     bool apart;              /* it says that it is an envelope whose body has none of its own */
 };

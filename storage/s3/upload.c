@@ -38,6 +38,7 @@ struct writer {
     uint8_t begins[BEGINS];
     size_t room;
     uint64_t taken; /* of the budget of its storage */
+    bool little;    /* it takes none */
     struct part_buffer buffer;
     unsigned last;         /* the highest number of a part */
     struct part_slot *now; /* that is being filled, or NULL */
@@ -175,7 +176,7 @@ static void ask_for_room(struct writer *w, size_t size)
 {
     uint64_t wanted = w->expected > 0 ? w->expected : STORAGE_WRITING;
 
-    if (w->taken == 0 && w->size + size > STORAGE_LITTLE)
+    if (w->taken == 0 && !w->little && w->size + size > STORAGE_LITTLE)
         w->taken = budget_take(&w->object.storage->writing,
                                w->condition == OBJECT_UNCHANGED ? STORAGE_WRITING : wanted);
 }
@@ -306,6 +307,7 @@ struct result s3_create(struct object_writer **out, const struct object *o,
         (struct object_writer){{.write = write_bytes, .expect = expect}, commit, close_writer};
     w->room = how->condition == OBJECT_UNCHANGED ? ROOM_BOTH_WAYS : ROOM;
     w->condition = how->condition;
+    w->little = how->wish != NULL && how->wish->little;
     w->upload.object = &w->object;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->changed, NULL);

@@ -130,6 +130,7 @@ class Bench:
         self.environment |= {"AWS_ENDPOINT_URL_S3": url, "AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "benchsecret", "AWS_REGION": "us-east-1",
                              "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
         self.sh("for i in $(seq 60); do aws s3 mb s3://bench && exit; sleep 0.5; done; exit 1")
+        self.environment.pop("AWS_CA_BUNDLE", None)  # rclone fails by it
         if self.has("rclone"):
             self.sh(f"rclone config create s s3 provider=Other endpoint={url} env_auth=true && "
                     "rclone config create sc crypt remote=s:bench/crypt password=$(rclone obscure secret)")

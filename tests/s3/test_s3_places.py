@@ -126,9 +126,9 @@ def test_lists_of_objects(s3, store, ring, url, by):
 def test_remove_source(s3, store, ring, url):
     """After the result was compared with what is there; not what somebody put there meanwhile."""
     for name in ("x", "y", "z"):
-        s3("encrypt", "-k", ring, *(["--detach"] if name == "y" else []), "-o", f"{url}{name}.bulla", stdin=MIDDLE)
+        s3("encrypt", "-k", ring, *(["--detach"] if name == "y" else []), "-o", f"{url}{name}.bulla", stdin=LARGE if name == "x" else MIDDLE)
     s3("decrypt", "-k", ring, "--remove-source", "-o", "x", url + "x.bulla")
-    assert (s3.work / "x").read_bytes() == MIDDLE and sorted(store.objects) == ["y.bulla", "y.bulla.env", "z.bulla"]
+    assert (s3.work / "x").read_bytes() == LARGE and sorted(store.objects) == ["y.bulla", "y.bulla.env", "z.bulla"]
     s3("decrypt", "-k", ring, "--remove-source", "-o", "y", url + "y.bulla")
     assert (s3.work / "y").read_bytes() == MIDDLE and list(store.objects) == ["z.bulla"]
     store.before = lambda what, key: what == "delete" and store.put(key, b"theirs")
