@@ -165,17 +165,21 @@ static void read_fault(struct fault *f, const struct http_answer *a, const struc
         read_json_fault(f, json, call, c);
     else
         read_xml_fault(f, a, call, c);
+    if (!may_be_said(f->name, call, c))
+        f->name[0] = '\0';
     if (f->name[0] == '\0')
         snprintf(f->name, sizeof f->name, "HTTP status %ld%s", a->status,
                  a->status >= 300 && a->status < 400 ? ", a redirect, which is not followed" : "");
     (void)http_header(a, call->id_header != NULL ? call->id_header : "x-amzn-requestid",
                       f->request_id, sizeof f->request_id);
+    if (!may_be_said(f->request_id, call, c))
+        f->request_id[0] = '\0';
     const struct refusal *known = find(call->refusals, f->name);
     if (known == NULL)
         known = find(common, f->name);
-    f->class = known != NULL                          ? known->class
-               : a->status >= 500 || a->status == 429 ? ERR_STORE
-                                                      : ERR_POLICY;
+    f->class = known != NULL                                                  ? known->class
+               : a->status >= 500 || a->status == 429 || a->status / 100 == 2 ? ERR_STORE
+                                                                              : ERR_POLICY;
     f->hint = known != NULL ? known->hint : NULL;
     f->expired = is_among(expired, f->name);
 }
@@ -313,6 +317,14 @@ static struct result read_refusal(const struct trial *t, struct err *err)
     return r;
 }
 
+static bool is_success(const struct call *call, const struct http_answer *a)
+{
+    char code[FAULT_NAME_MAX + 1];
+
+    return (a->status == 200 || (call->any_success && a->status / 100 == 2)) &&
+           !(call->late && xml_text(a, "Code", code, sizeof code));
+}
+
 static struct result attempt(struct trial *t, long timeout, struct err *err)
 {
     struct signature signature SIGNATURE_CLEANUP = {0};
@@ -337,9 +349,7 @@ static struct result attempt(struct trial *t, long timeout, struct err *err)
     if (!r.ok || !http_send(t->aws->http, &request, t->answer, err).ok)
         return FAIL;
     t->fault->status = t->answer->status;
-    if (t->answer->status == 200 || (call->any_success && t->answer->status / 100 == 2))
-        return OK;
-    return read_refusal(t, err);
+    return is_success(call, t->answer) ? OK : read_refusal(t, err);
 }
 
 /* By how much the clock of this machine is wrong, if that is why a request was refused: the answer

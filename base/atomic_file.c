@@ -211,12 +211,15 @@ static int exchange(const struct place *place, const char *temp)
 
 /* Puts temp in the place of a file that is still *over. A file that another program has put there
  * meanwhile is newer than the one ours was made from. It is noticed because the two names are
- * exchanged, and goes back. Without an exchange, there is an instant in which it is lost. */
+ * exchanged, and goes back. Without an exchange, there is an instant in which it is lost. A FUSE is
+ * not asked to exchange: some pass over what they are asked for, and exfat-fuse 1.4.0 ends at it,
+ * and its mount with it. */
 static struct result put_over(const struct place *place, const char *temp, const struct stat *over,
                               struct err *err)
 {
     int dir = place->dir;
-    bool exchanged = names_file(dir, place->name, over) && exchange(place, temp) == 0;
+    bool exchanged =
+        !dir_is_fuse(dir) && names_file(dir, place->name, over) && exchange(place, temp) == 0;
 
     if (exchanged && names_file(dir, temp, over) && unlinkat(dir, temp, 0) == 0)
         return OK;

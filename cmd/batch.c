@@ -462,11 +462,13 @@ static bool cut_off(struct run *r, const char *name)
 static struct result check_list(const struct options *o, struct err *err)
 {
     struct stat st;
+    const char *lists[] = {o->files_from, o->inventory};
 
-    if (o->files_from == NULL || standard_named(o->files_from) || stat(o->files_from, &st) == 0 ||
-        errno != ENOENT)
-        return OK;
-    return fail_input(err, "cannot open '%s'", o->files_from);
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        if (lists[i] != NULL && !standard_named(lists[i]) && stat(lists[i], &st) != 0 &&
+            errno == ENOENT)
+            return fail_input(err, "cannot open '%s'", lists[i]);
+    return OK;
 }
 
 static bool do_name(void *arg, const char *name)
@@ -515,11 +517,13 @@ static struct result do_list(struct run *r, const char *path, struct err *err)
 
 static bool names_objects(const struct options *o)
 {
-    bool objects = false;
+    bool objects = o->inventory != NULL;
 
     for (size_t i = 0; i < o->operands.count; i++)
         objects = objects || storage_names(o->operands.items[i]);
-    return objects;
+    if (o->output != NULL && storage_names(o->output))
+        return true;
+    return objects || (o->files_from != NULL && file_list_has_objects(o->files_from));
 }
 
 /* How many files or objects are done at once. */
@@ -556,9 +560,11 @@ static void do_operands(struct run *r)
     if (o->files_from != NULL) {
         if (!do_list(r, o->files_from, &err).ok)
             tally_failed(&r->tally, NULL, &err);
-    } else if (o->operands.count == 0 && !do_stdin(r, &err).ok) {
+    } else if (o->operands.count == 0 && o->inventory == NULL && !do_stdin(r, &err).ok) {
         tally_failed(&r->tally, NULL, &err);
     }
+    if (o->inventory != NULL && !run_inventory(r, o->inventory, &err).ok)
+        tally_failed(&r->tally, NULL, &err);
     for (size_t i = 0; i < o->operands.count; i++)
         if (stream_interrupted() || !do_name(r, o->operands.items[i]))
             return;
@@ -567,15 +573,15 @@ static void do_operands(struct run *r)
 int batch_run(const struct batch *b)
 {
     const struct options *o = b->options;
-    struct run r = {
-        .batch = b,
-        .out_dir = -1,
-        .one_stream = o->output != NULL && standard_named(o->output),
-        .tally = {.done_word = b->done,
-                  .json = o->json,
-                  .many = o->operands.count > 1 || o->recursive || o->files_from != NULL,
-                  .looks = looks(b),
-                  .lock = PTHREAD_MUTEX_INITIALIZER}};
+    struct run r = {.batch = b,
+                    .out_dir = -1,
+                    .one_stream = o->output != NULL && standard_named(o->output),
+                    .tally = {.done_word = b->done,
+                              .json = o->json,
+                              .many = o->operands.count > 1 || o->recursive ||
+                                      o->files_from != NULL || o->inventory != NULL,
+                              .looks = looks(b),
+                              .lock = PTHREAD_MUTEX_INITIALIZER}};
     struct err err = {0};
 
     setup_storage(&r.storage_env, o, b->crypto);

@@ -72,4 +72,7 @@ bool run_takes_unnamed(struct run *r, const struct item *item);
 /* run_objects does an operand that names an object, or all below a prefix. */
 FALLIBLE run_objects(struct run *r, const char *operand, struct err *err);
 
+/* run_inventory does the objects in a list of S3 Inventory. */
+FALLIBLE run_inventory(struct run *r, const char *path, struct err *err);
+
 #endif

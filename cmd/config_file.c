@@ -97,8 +97,31 @@ static bool is_whole(const char *pattern)
     return pattern[0] == '/' || pattern[0] == '*' || storage_names(pattern);
 }
 
+/* Whether a path, which has no part that is empty, "." or "..", can be like this; a name of an
+ * object can. A rule that is never for anything would leave its files to other keys. */
+static bool may_fit(const char *pattern)
+{
+    const char *part = pattern + (pattern[0] == '/');
+    size_t size = strcspn(part, "/");
+
+    if (pattern[0] == '*' || storage_names(pattern))
+        return true;
+    while (size > 2 || strspn(part, ".") < size) {
+        if (part[size] == '\0')
+            return true;
+        part += size + 1;
+        size = strcspn(part, "/");
+    }
+    return false;
+}
+
 static struct result take_path(const struct part *p, const struct ini_pair *pair, struct err *err)
 {
+    if (!may_fit(pair->value)) {
+        (void)bad(p->file, pair->line, err, "no path is like '%s'", pair->value);
+        return fail_hint(err, "a path does not end in / and has no //, /./ or /../; DIRECTORY/* is "
+                              "for all below a directory");
+    }
     if (!is_whole(pair->value) && p->file->real == NULL)
         return bad(p->file, pair->line, err,
                    "'%s' is no absolute path, and the file has no directory", pair->value);

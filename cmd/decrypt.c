@@ -10,6 +10,7 @@
 #include "cmd/named_place.h"
 #include "cmd/object_rows.h"
 #include "cmd/outcome.h"
+#include "cmd/progress.h"
 #include "cmd/setup.h"
 #include "cmd/shared_rows.h"
 #include "cmd/standard_streams.h"
@@ -106,6 +107,8 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
         !named_place_envelope(&envelope, &from, d->options, err).ok ||
         !sealed_open(&f, &d->session, &from, err).ok)
         return FAIL;
+    if (item->object != NULL)
+        progress_size((uint64_t)f.st.st_size);
     struct result r = d->only_verify
                           ? open_stream(&d->session, &d->open, &f, &nowhere, &size, err)
                           : open_file(&d->session, &d->open, &from, &f, item->target, &size, err);
@@ -144,6 +147,7 @@ static int decrypt(const struct options *o)
 {
     return run(o,
                (struct batch){.parallel = true,
+                              .objects_at_once = OBJECTS_AT_ONCE,
                               .done = "opened",
                               .take = SEALED_SUFFIX,
                               .only = SEALED_SUFFIX,
@@ -196,6 +200,7 @@ static int verify(const struct options *o)
 {
     return run(o,
                (struct batch){.parallel = true,
+                              .objects_at_once = OBJECTS_AT_ONCE,
                               .done = "verified",
                               .only = SEALED_SUFFIX,
                               .looks = 1u << RECOGNIZED_SEALED | 1u << RECOGNIZED_BODY,

@@ -114,7 +114,8 @@ static void add_option(void *arg, const struct row *row, const char *value)
     snprintf(by, sizeof by, "--%s", row->name);
     if (row->kind == DESCRIPTOR)
         add_input(scan->uses, by, (int)strtol(value, NULL, 10));
-    else if (value == scan->options->files_from && standard_named(value))
+    else if ((value == scan->options->files_from || value == scan->options->inventory) &&
+             standard_named(value))
         add_input(scan->uses, by, STDIN_FILENO);
     else if (row->use != USE_NOTHING && row->use != USE_KEY)
         add_path(scan->uses, by, value);
@@ -137,7 +138,7 @@ static void add_config(struct uses *u)
 static bool add_files(struct uses *u, const struct verb *verb, const struct options *o)
 {
     bool from_input = verb->least == 0 && o->operands.count == 0 && o->files_from == NULL &&
-                      o->from_command == NULL;
+                      o->inventory == NULL && o->from_command == NULL;
 
     for (size_t i = 0; i < o->operands.count; i++) {
         int fd = standard_named(o->operands.items[i]) ? STDIN_FILENO

@@ -254,6 +254,7 @@ static int encrypt(const struct options *o)
         .session = &e.session,
         .whose = o->same_owner ? WHOSE_SAME : WHOSE_OWN,
         .parallel = true,
+        .objects_at_once = OBJECTS_AT_ONCE,
         .done = "sealed",
         .add = SEALED_SUFFIX,
         .makes_objects = true,
@@ -269,6 +270,8 @@ static int encrypt(const struct options *o)
     else {
         e.envelope_wish = e.wish;
         e.envelope_wish.storage_class = NULL;
+        e.envelope_wish.apart = o->detach;
+        e.envelope_wish.little = true;
         batch.crypto = e.session.crypto;
         status = outcome_finish(&e.session, batch_run(&batch));
     }

@@ -65,7 +65,7 @@ struct result result_object(const struct batch *b, const struct object *out, con
     bool prefix = out->key[0] == '\0' || out->key[strlen(out->key) - 1] == '/';
 
     if (!prefix)
-        return object_in(result, out->storage, out->key, out->path, err);
+        return object_copy(result, out, err);
     if (name == NULL)
         return fail(err, ERR_USAGE, "standard input needs the name of an object for -o, not '%s'",
                     out->path);

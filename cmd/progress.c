@@ -133,6 +133,14 @@ void progress_file(const char *name, uint64_t size)
     pthread_mutex_unlock(&lock);
 }
 
+void progress_size(uint64_t size)
+{
+    pthread_mutex_lock(&lock);
+    if (now.at_once <= 1)
+        now.size = size;
+    pthread_mutex_unlock(&lock);
+}
+
 void progress_read(void *arg, size_t bytes)
 {
     (void)arg;

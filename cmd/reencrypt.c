@@ -69,6 +69,7 @@ static int reencrypt(const struct options *o)
                           .each = each,
                           .arg = &r,
                           .parallel = true,
+                          .objects_at_once = OBJECTS_AT_ONCE,
                           .done = "reencrypted",
                           .only = SEALED_SUFFIX,
                           .looks = 1u << RECOGNIZED_SEALED | 1u << RECOGNIZED_BODY,

@@ -29,8 +29,8 @@ struct run {
 /* The object that an old version is of, as it is now. */
 static struct result open_now(struct object *now, const struct object *old, struct err *err)
 {
-    char *path STRING_CLEANUP = strndup(old->path, strlen(old->path) - strlen(old->version) -
-                                                       strlen(OBJECT_VERSION_IN_PATH));
+    char *path STRING_CLEANUP =
+        strndup(old->path, strlen(old->path) - strlen(old->version) - strlen(OBJECT_VERSION_SIGN));
 
     if (path == NULL)
         return fail_memory(err);
@@ -160,7 +160,8 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
         return fail_named(err, ERR_USAGE, "'%s' is no object, and has no old versions",
                           item->name != NULL ? item->name : "-");
     if (!sealed_open(&f, &silent, &from, &why).ok) {
-        if (item->envelope && (why.class == ERR_DAMAGED || why.class == ERR_FOREIGN))
+        if (item->envelope != BESIDE_UNKNOWN &&
+            (why.class == ERR_DAMAGED || why.class == ERR_FOREIGN))
             return finish(r, item, PURGE_BODY, NULL, json, err);
         *err = why;
         return FAIL;

@@ -59,6 +59,15 @@ const struct row rows_generation[] = {
     {0},
 };
 
+const struct row rows_inventory[] = {
+    {"inventory", 0, "CSV", TEXT, FIELD(inventory),
+     "take the objects in a list of S3 Inventory, in CSV and\n"
+     "unpacked, which is in the order of their names; - is\n"
+     "standard input",
+     .use = USE_READ},
+    {0},
+};
+
 const struct row rows_jobs[] = {
     {"jobs", 'j', "N", NUMBER, FIELD(jobs),
      "work with N threads, on several files or parts of one\n"

@@ -2,6 +2,7 @@
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
 #include <pthread.h>
@@ -47,6 +48,9 @@ struct result crypto_new(struct crypto **out, struct err *err)
     struct crypto *c CRYPTO_CLEANUP = calloc(1, sizeof *c);
 
     openssl_memory_init();
+    /* The thread gets what it keeps errors in. OpenSSL makes that when the first error comes, and
+     * if that one is want of memory while a context is freed, it waits for itself. */
+    (void)ERR_peek_error();
     if (c == NULL)
         return fail_memory(err);
     c->algorithms = calloc(1, sizeof *c->algorithms);

@@ -199,8 +199,9 @@ static size_t on_header(char *line, size_t one, size_t count, void *arg)
 
     if (size >= 5 && memcmp(line, "HTTP/", 5) == 0)
         a->headers_size = 0;
-    if (size > HTTP_HEADERS_MAX - a->headers_size)
-        return size; /* libcurl ends what goes on for ever */
+    t->too_long = size > HTTP_HEADERS_MAX - a->headers_size;
+    if (t->too_long) /* a part of them would be taken for all */
+        return 0;
     char *longer = realloc(a->headers, a->headers_size + size + 1);
     if (longer == NULL) {
         t->failed = true;
@@ -376,6 +377,7 @@ static void set_request(struct setting *s, const struct http_request *r, const s
              r->timeout < CONNECT_TIMEOUT ? r->timeout : CONNECT_TIMEOUT);
     if (strcmp(r->method, "POST") == 0 || r->body.bytes != NULL || r->file != NULL)
         set_body(s, r);
+    set_long(s, CURLOPT_NOBODY, strcmp(r->method, "HEAD") == 0);
     set_pointer(s, CURLOPT_CUSTOMREQUEST, r->method);
 }
 
@@ -396,8 +398,9 @@ static struct result transport_fault(const struct http *h, const struct transfer
     if (t->failed)
         return FAIL;
     if (t->too_long)
-        return fail(err, ERR_POLICY, "the answer of '%s' is longer than %d bytes", url,
-                    HTTP_ANSWER_MAX);
+        return fail(err, ERR_POLICY,
+                    "the answer of '%s' is longer than %d bytes, or its headers than %d", url,
+                    HTTP_ANSWER_MAX, HTTP_HEADERS_MAX);
     if (code == CURLE_ABORTED_BY_CALLBACK || (code == CURLE_WRITE_ERROR && stream_interrupted()))
         return fail(err, ERR_INTERRUPTED, "interrupted");
     if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||
@@ -524,11 +527,10 @@ static void fill_path(struct http_place *p, const char *path, bool has_more)
 
 static bool read_place(const struct libcurl *curl, CURLU *u, struct http_place *p, const char *url)
 {
-    enum { SCHEME, HOST, PORT, USER, PASSWORD, PATH, QUERY, FRAGMENT, PARTS };
+    enum { SCHEME, HOST, PORT, USER, PASSWORD, PATH, PARTS };
     static const CURLUPart parts[PARTS] = {
-        [SCHEME] = CURLUPART_SCHEME,     [HOST] = CURLUPART_HOST,         [PORT] = CURLUPART_PORT,
-        [USER] = CURLUPART_USER,         [PATH] = CURLUPART_PATH,         [QUERY] = CURLUPART_QUERY,
-        [FRAGMENT] = CURLUPART_FRAGMENT, [PASSWORD] = CURLUPART_PASSWORD,
+        [SCHEME] = CURLUPART_SCHEME, [HOST] = CURLUPART_HOST,         [PORT] = CURLUPART_PORT,
+        [USER] = CURLUPART_USER,     [PASSWORD] = CURLUPART_PASSWORD, [PATH] = CURLUPART_PATH,
     };
     char *got[PARTS] = {NULL};
     bool good = curl->url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK;
@@ -537,7 +539,8 @@ static bool read_place(const struct libcurl *curl, CURLU *u, struct http_place *
         got[i] = part_of(curl, u, parts[i]);
     good = good && got[SCHEME] != NULL && got[HOST] != NULL && got[USER] == NULL &&
            got[PASSWORD] == NULL && fill_place(p, got[SCHEME], got[HOST], got[PORT]);
-    fill_path(p, got[PATH], got[QUERY] != NULL || got[FRAGMENT] != NULL);
+    fill_path(p, got[PATH],
+              strpbrk(url, "?#") != NULL); /* of an empty query libcurl tells no more */
     for (size_t i = 0; i < PARTS; i++)
         curl->free(got[i]);
     return good;

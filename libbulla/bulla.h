@@ -151,7 +151,7 @@ struct bulla_input {
 };
 
 /* struct bulla_output: where bytes go, in order: a callback, or a descriptor, which stays open and
- * is not synced. */
+ * is not synced. It must not be that of the file that is read, nor of a keyring of the handle. */
 struct bulla_output {
     size_t size;
     const char *name; /* for messages; NULL = "output" */

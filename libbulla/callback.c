@@ -2,6 +2,9 @@
 
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
+
+#include "base/place.h"
 
 struct result struct_take(void *copy, size_t room, const void *given, const char *what,
                           struct err *err)
@@ -88,8 +91,24 @@ static struct result write_output(struct sink *self, const void *bytes, size_t s
                                 : callback_failed(status, err, "cannot write '%s'", s->outlet.name);
 }
 
+/* Whether it is a file that must not be written over. */
+static struct result check_other(const struct callback_sink *s, const struct source *source,
+                                 const struct session *session, struct err *err)
+{
+    struct stat out, in;
+
+    if (s->output.write != NULL || fstat(s->output.fd, &out) != 0 || !S_ISREG(out.st_mode))
+        return OK;
+    if (source->fd >= 0 && fstat(source->fd, &in) == 0 && file_same(&out, &in))
+        return fail(err, ERR_FAILED, "'%s' is the file that is read", s->outlet.name);
+    if (keyset_lives_in(&session->keys, &out))
+        return fail(err, ERR_FAILED, "'%s' is the keyring that is used", s->outlet.name);
+    return OK;
+}
+
 struct result callback_sink_open(struct callback_sink *s, const struct bulla_output *output,
-                                 struct err *err)
+                                 const struct callback_source *source,
+                                 const struct session *session, struct err *err)
 {
     if (output == NULL)
         return fail(err, ERR_USAGE, "no output is given");
@@ -100,6 +119,6 @@ struct result callback_sink_open(struct callback_sink *s, const struct bulla_out
     s->fd = fd_sink(s->output.fd, name);
     s->outlet = (struct outlet){s->output.write != NULL ? &s->sink : &s->fd.sink, -1, name};
     return s->output.write != NULL || s->output.fd >= 0
-               ? OK
+               ? check_other(s, &source->source, session, err)
                : fail(err, ERR_USAGE, "an output has neither a callback nor a descriptor");
 }

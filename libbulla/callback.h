@@ -37,7 +37,10 @@ struct callback_sink {
     struct bulla_output output;
 };
 
+/* callback_sink_open opens an output, which must not be the file of the source, which would be lost
+ * with it, nor one that a key of the session lives in. */
 FALLIBLE callback_sink_open(struct callback_sink *s, const struct bulla_output *output,
+                            const struct callback_source *source, const struct session *session,
                             struct err *err);
 
 #endif

@@ -196,7 +196,10 @@ static struct result put_object(struct session *s, const struct object *o,
                                 const struct object_source *seen, const struct envelope *e,
                                 struct err *err)
 {
-    return object_envelope_put(o, object_source_look(seen), envelope_size(e), e, &s->turn, err);
+    enum object_proof unused;
+
+    return object_envelope_put(o, object_source_look(seen), envelope_size(e), e, &s->turn, &unused,
+                               err);
 }
 
 struct result envelope_copy_restore(struct session *s, const struct sealed_place *body,

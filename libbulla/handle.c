@@ -145,6 +145,13 @@ static struct result open_key(struct bulla *b, struct master_key **key, const ch
     return OK;
 }
 
+/* A text of a list that the caller gave with its length. */
+static struct result check_text(const char *const *list, size_t i, const char *what,
+                                struct err *err)
+{
+    return list != NULL && list[i] != NULL ? OK : fail(err, ERR_USAGE, "%s is NULL", what);
+}
+
 struct result handle_keys(struct bulla *b, struct keyset *set, const char *const *references,
                           size_t count, struct err *err)
 {
@@ -154,12 +161,10 @@ struct result handle_keys(struct bulla *b, struct keyset *set, const char *const
     set->keys = calloc(count, sizeof *set->keys);
     if (set->keys == NULL)
         return fail_memory(err);
-    for (; set->count < count; set->count++) {
-        if (references[set->count] == NULL)
-            return fail(err, ERR_USAGE, "the reference of a key is NULL");
-        if (!open_key(b, &set->keys[set->count], references[set->count], err).ok)
+    for (; set->count < count; set->count++)
+        if (!check_text(references, set->count, "the reference of a key", err).ok ||
+            !open_key(b, &set->keys[set->count], references[set->count], err).ok)
             return FAIL;
-    }
     return OK;
 }
 
@@ -193,7 +198,8 @@ static void drop(struct bulla *b)
 static struct result check_external(const struct bulla_options *o, struct err *err)
 {
     for (size_t i = 0; i < o->external_count; i++) {
-        const char *name = o->external[i] != NULL ? o->external[i]->name : NULL;
+        bool there = o->external != NULL && o->external[i] != NULL;
+        const char *name = there ? o->external[i]->name : NULL;
         if (name == NULL || name[0] == '\0' || strlen(name) > SLOT_EXTERNAL_NAME_MAX ||
             !text_is_utf8(name, strlen(name)))
             return fail(err, ERR_USAGE, "the name of a key is not 1 to %d bytes of UTF-8",
@@ -251,7 +257,8 @@ struct result handle_context(struct context *context, const char *const *pairs, 
                              struct err *err)
 {
     for (size_t i = 0; i < count; i++)
-        if (!context_add_text(context, pairs[i], err).ok)
+        if (!check_text(pairs, i, "a pair of the context", err).ok ||
+            !context_add_text(context, pairs[i], err).ok)
             return FAIL;
     return OK;
 }

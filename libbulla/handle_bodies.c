@@ -43,7 +43,8 @@ static struct result seal(struct bulla *b, const struct seal_options *options,
 
     if (b->session.keys.count == 0)
         return fail(err, ERR_USAGE, "no key is given");
-    return callback_source_open(&source, in, err).ok && callback_sink_open(&sink, out, err).ok
+    return callback_source_open(&source, in, err).ok &&
+                   callback_sink_open(&sink, out, &source, &b->session, err).ok
                ? seal_file(&b->session, options, &at, report, err)
                : FAIL;
 }
@@ -79,18 +80,24 @@ static struct result open_options(struct open_options *out, const struct bulla_o
     return handle_context(&out->require_context, o.context, o.context_count, err);
 }
 
+/* out is NULL if nobody wants the plaintext. */
 static struct result open_to(struct bulla *b, const struct open_options *options,
-                             const struct bulla_input *in, struct sink *sink,
+                             const struct bulla_input *in, const struct bulla_output *out,
                              struct bulla_report *report, struct err *err)
 {
     struct callback_source source = {0};
+    struct callback_sink sink = {0};
+    struct sink nowhere = null_sink();
     struct sealed_place from = {.stream = &source.source};
     struct sealed f SEALED_CLEANUP = {0};
     uint64_t size = 0;
 
     if (!callback_source_open(&source, in, err).ok ||
+        (out != NULL && !callback_sink_open(&sink, out, &source, &b->session, err).ok) ||
         !sealed_open(&f, &b->session, &from, err).ok ||
-        !open_stream(&b->session, options, &f, sink, &size, err).ok)
+        !open_stream(&b->session, options, &f, out != NULL ? sink.outlet.sink : &nowhere, &size,
+                     err)
+             .ok)
         return FAIL;
     give_report(report, size, f.envelope.core.file_id);
     return OK;
@@ -100,16 +107,15 @@ int bulla_open(struct bulla *handle, const struct bulla_open_options *options,
                const struct bulla_input *in, const struct bulla_output *out,
                struct bulla_report *report, struct bulla_error *error)
 {
-    struct callback_sink sink = {0};
     struct open_options o = {0};
     struct call c;
 
     call_begin(&c, handle);
     struct result r = open_options(&o, options, &c.err);
+    if (r.ok && out == NULL)
+        r = fail(&c.err, ERR_USAGE, "no output is given");
     if (r.ok)
-        r = callback_sink_open(&sink, out, &c.err);
-    if (r.ok)
-        r = open_to(handle, &o, in, sink.outlet.sink, report, &c.err);
+        r = open_to(handle, &o, in, out, report, &c.err);
     context_free(&o.require_context);
     return call_end(&c, r, error);
 }
@@ -118,7 +124,6 @@ int bulla_verify(struct bulla *handle, const struct bulla_open_options *options,
                  const struct bulla_input *in, struct bulla_report *report,
                  struct bulla_error *error)
 {
-    struct sink nowhere = null_sink();
     struct open_options o = {0};
     struct call c;
 
@@ -126,7 +131,7 @@ int bulla_verify(struct bulla *handle, const struct bulla_open_options *options,
     struct result r = open_options(&o, options, &c.err);
     o.strict = true;
     if (r.ok)
-        r = open_to(handle, &o, in, &nowhere, report, &c.err);
+        r = open_to(handle, &o, in, NULL, report, &c.err);
     context_free(&o.require_context);
     return call_end(&c, r, error);
 }
@@ -177,7 +182,8 @@ static struct result reencrypt(struct reencryption *r, const struct bulla_input 
     struct sealed_place from = {.stream = &source.source};
     struct sealed f SEALED_CLEANUP = {0};
 
-    return callback_source_open(&source, in, err).ok && callback_sink_open(&sink, out, err).ok &&
+    return callback_source_open(&source, in, err).ok &&
+                   callback_sink_open(&sink, out, &source, &r->handle->session, err).ok &&
                    sealed_open(&f, &r->handle->session, &from, err).ok
                ? reencrypt_stream(&r->handle->session, r->to, &r->options, &f, sink.outlet.sink,
                                   report, err)

@@ -48,6 +48,8 @@ static struct result rewrap_path(struct bulla *b, const struct bulla_change *cha
     struct place place PLACE_CLEANUP = {0};
     struct rewrap_report report;
 
+    if (path == NULL)
+        return fail(err, ERR_USAGE, "no path is given");
     if (!begin_rewrap(&r, b, change, err).ok || !place_open(&place, path, err).ok ||
         !rewrap_file(&r, &place, &report, err).ok)
         return FAIL;
@@ -77,7 +79,7 @@ static struct result rewrap_to(struct bulla *b, const struct bulla_change *chang
     enum rewrapped done;
 
     if (!begin_rewrap(&r, b, change, err).ok || !callback_source_open(&source, in, err).ok ||
-        (!r.dry_run && !callback_sink_open(&sink, out, err).ok) ||
+        (!r.dry_run && !callback_sink_open(&sink, out, &source, &b->session, err).ok) ||
         !sealed_open(&f, &b->session, &from, err).ok ||
         !rewrap_stream(&r, &f, sink.outlet.sink, &done, err).ok)
         return FAIL;

@@ -445,6 +445,8 @@ static struct result remove_sealed(struct session *s, const struct sealed_place 
     if (!place_open_file(out, false, &fd, &plain, err).ok)
         return lost_result(err);
     struct source source = {.fd = fd, .name = out->path};
+    if (f->remote != NULL) /* the memory is for the one who compares */
+        object_source_done(f->remote);
     if (!open_compare(s, from, &source, &sealed, err).ok)
         return FAIL;
     if (from->object != NULL)

@@ -223,23 +223,20 @@ static struct result write_out(struct job *j, const struct sealed_place *from,
                : FAIL;
 }
 
-/* An exported envelope is not ours to change; but it still takes the keys that the file had. */
-static bool has_old_export(struct job *j, const struct place *file)
+/* It still takes the keys that the file had. */
+static enum export look_at_export(const struct job *j, const struct place *file)
 {
     struct place beside PLACE_CLEANUP = {0};
     const struct sealed_place from = {.body = &beside, .alone = true};
-    struct sealed exported SEALED_CLEANUP = {0};
-    struct session silent = {0}, *s = j->rewrap->session;
+    struct stat st;
     struct err err;
+    bool there;
 
-    if (j->sealed.separate || !place_beside(&beside, file, ENVELOPE_SUFFIX, &err).ok ||
-        !sealed_open(&exported, &silent, &from, &err).ok ||
-        memcmp(exported.envelope.core.file_id, j->sealed.envelope.core.file_id, CORE_ID_SIZE) != 0)
-        return false;
-    pthread_mutex_lock(&s->lock);
-    bool due = rewrap_plan_is_due(j->rewrap, &exported.envelope);
-    pthread_mutex_unlock(&s->lock);
-    return due;
+    if (!place_beside(&beside, file, ENVELOPE_SUFFIX, &err).ok ||
+        !place_stat(&beside, &st, &there, &err).ok)
+        return EXPORT_UNREAD;
+    return there && S_ISREG(st.st_mode) ? rewrap_plan_export(j->rewrap, &from, &j->sealed)
+                                        : EXPORT_NONE;
 }
 
 /* Another thread may work on the same file: it goes first, and may replace the file. */
@@ -272,7 +269,8 @@ struct result rewrap_file(struct rewrap *r, const struct place *file, struct rew
         return FAIL;
     report->stayed =
         (report->outcome == REWRAP_DONE || report->outcome == REWRAP_GREW) && j.plan.stays;
-    report->exported = !j.plan.other && has_old_export(&j, file);
+    if (!j.plan.other && !j.sealed.separate)
+        report->exported = look_at_export(&j, file);
     return OK;
 }
 

@@ -16,6 +16,29 @@ static struct result check_age(const struct work *w, struct err *err)
     return OK;
 }
 
+/* Where an envelope opens nothing, or is none, or not there. */
+static bool opens_nothing(const struct err *err)
+{
+    return err->class == ERR_MISSING || err->class == ERR_FOREIGN || err->class == ERR_DAMAGED;
+}
+
+enum export rewrap_plan_export(struct rewrap *r, const struct sealed_place *exported,
+                               const struct sealed *file)
+{
+    struct sealed f SEALED_CLEANUP = {0};
+    struct session silent = {0}, *s = r->session;
+    struct err err = {0};
+
+    if (!sealed_open(&f, &silent, exported, &err).ok)
+        return opens_nothing(&err) ? EXPORT_NONE : EXPORT_UNREAD;
+    if (memcmp(f.envelope.core.file_id, file->envelope.core.file_id, CORE_ID_SIZE) != 0)
+        return EXPORT_NONE;
+    pthread_mutex_lock(&s->lock);
+    bool due = rewrap_plan_is_due(r, &f.envelope);
+    pthread_mutex_unlock(&s->lock);
+    return due ? EXPORT_OLD : EXPORT_NONE;
+}
+
 bool rewrap_plan_is_due(struct rewrap *r, const struct envelope *e)
 {
     struct plan plan = {0};

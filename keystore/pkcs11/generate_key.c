@@ -183,12 +183,12 @@ struct result generate_key(struct token *token, enum generate_kind kind, const c
         return ckr_fail(err, rv, "token '%s': making a key of the kind %s", token->label,
                         row->name);
     CK_OBJECT_HANDLE secret = made[pair ? 1 : 0];
-    if (pair) {
-        say(token, made[0], CKA_VERIFY, false);
-        say(token, secret, CKA_SIGN, false);
-        if (row->curve != SPKI_RSA)
-            say(token, made[0], CKA_DERIVE, true);
-    }
+    say(token, secret, CKA_SIGN, false);
+    say(token, secret, CKA_SIGN_RECOVER, false);
+    say(token, made[0], CKA_VERIFY, false);
+    say(token, made[0], CKA_VERIFY_RECOVER, false);
+    if (pair && row->curve != SPKI_RSA)
+        say(token, made[0], CKA_DERIVE, true);
     if (token_flag(token, secret, CKA_SENSITIVE, true) &&
         !token_flag(token, secret, CKA_EXTRACTABLE, false))
         return OK;

@@ -12,6 +12,7 @@
 
 #define PAGE_MAX 1000   /* entries */
 #define EMPTY_MAX 100   /* pages in a row without any */
+#define SIZE_DIGITS 18  /* of the bytes of an object */
 #define MARKERS 2       /* at most, that say where a page begins */
 #define MARKER_MAX 4096 /* bytes */
 #define ENCODED_MAX (3 * S3_KEY_MAX)
@@ -53,6 +54,7 @@ struct entry {
     char *key, *upload; /* owned */
     struct object_look look;
     bool old, marker;
+    bool sized, dated; /* its size, and whether it is the latest, was said */
 };
 
 /* struct markers: where a page begins; all empty = at the first entry. */
@@ -112,6 +114,14 @@ static bool copy_text(char *to, const char *text, size_t most)
     return true;
 }
 
+static bool read_size(const char *text, uint64_t *size)
+{
+    size_t digits = strspn(text, "0123456789");
+
+    return digits > 0 && digits <= SIZE_DIGITS && text[digits] == '\0' &&
+           sscanf(text, "%" SCNu64, size) == 1;
+}
+
 static bool take_member(struct page *p, const struct xml_element *e)
 {
     struct entry *now = &p->now;
@@ -124,13 +134,15 @@ static bool take_member(struct page *p, const struct xml_element *e)
     if (strcmp(e->name, "VersionId") == 0)
         return copy_text(look->version, e->text, OBJECT_TAG_MAX);
     if (strcmp(e->name, "Size") == 0)
-        return sscanf(e->text, "%" SCNu64, &look->size) == 1;
+        return (now->sized = read_size(e->text, &look->size));
     if (strcmp(e->name, "ETag") == 0)
         (void)copy_text(look->tag, e->text, OBJECT_TAG_MAX);
     if (strcmp(e->name, "StorageClass") == 0)
         look->archived = is_archive(e->text);
-    if (strcmp(e->name, "IsLatest") == 0)
+    if (strcmp(e->name, "IsLatest") == 0) {
         now->old = strcmp(e->text, "true") != 0;
+        now->dated = true;
+    }
     if (strcmp(e->name, "Initiated") == 0 || strcmp(e->name, "LastModified") == 0)
         look->modified = s3_time(e->text);
     return true;
@@ -141,15 +153,20 @@ static bool is_entry(const struct listing *l, const char *name)
     return strcmp(name, l->entry[0]) == 0 || strcmp(name, l->entry[1]) == 0;
 }
 
+/* Whether an entry says all by which it may be passed over. */
+static bool is_complete(const struct listing *l, const struct entry *e)
+{
+    bool upload = l == &listings[LIST_UPLOADS], versions = l == &listings[LIST_VERSIONS];
+
+    return e->key != NULL && (upload ? e->upload != NULL : e->sized || e->marker) &&
+           (!versions || (e->look.version[0] != '\0' && e->dated));
+}
+
 static bool take_entry(struct page *p, const char *name)
 {
-    const struct listing *l = p->listing;
-
-    if (p->count == PAGE_MAX || p->now.key == NULL ||
-        (l == &listings[LIST_VERSIONS] && p->now.look.version[0] == '\0') ||
-        (l == &listings[LIST_UPLOADS] && p->now.upload == NULL))
-        return false;
     p->now.marker = strcmp(name, "DeleteMarker") == 0;
+    if (p->count == PAGE_MAX || !is_complete(p->listing, &p->now))
+        return false;
     p->entries[p->count++] = p->now;
     p->now = (struct entry){0};
     return true;
@@ -195,27 +212,6 @@ static struct result take_bytes(void *arg, const void *bytes, size_t size, struc
     return FAIL;
 }
 
-/* Undoes what a server did to names that XML cannot have: %XX, and '+' for a blank. */
-static bool decode(char *text)
-{
-    char *to = text;
-
-    for (; *text != '\0'; text++) {
-        unsigned value;
-        int used = 0;
-        if (*text != '%') {
-            *to++ = (char)(*text == '+' ? ' ' : *text);
-            continue;
-        }
-        if (sscanf(text + 1, "%2x%n", &value, &used) != 1 || used != 2 || value == 0)
-            return false;
-        *to++ = (char)value;
-        text += 2;
-    }
-    *to = '\0';
-    return true;
-}
-
 #define QUERY_MAX (MARKERS * (TEXT_PERCENT(MARKER_MAX) + 32) + TEXT_PERCENT(S3_KEY_MAX) + 128)
 
 /* The parameters of a request for a page, in a text of QUERY_MAX. */
@@ -254,7 +250,7 @@ static struct result get_page(const struct object *o, const struct markers *from
     if (!s3_ask(s3_of(o), &r, o->path, &answer, err).ok)
         return FAIL;
     if (!p->failed && xml_reader_end(p->reader, err).ok &&
-        (!p->encoded || !p->listing->keyed || decode(p->next.text[0])))
+        (!p->encoded || !p->listing->keyed || text_unpercent(p->next.text[0])))
         return OK;
     if (err->class == ERR_NONE)
         (void)fail(err, ERR_STORE, "the list cannot be read");
@@ -269,7 +265,7 @@ static struct result deliver(const struct object *o, struct page *p,
 {
     for (size_t i = 0; i < p->count && *go_on; i++) {
         struct entry *e = &p->entries[i];
-        if ((p->encoded && !decode(e->key)) || strncmp(e->key, o->key, strlen(o->key)) != 0)
+        if ((p->encoded && !text_unpercent(e->key)) || strncmp(e->key, o->key, strlen(o->key)) != 0)
             return fail(err, ERR_STORE, "'%s': the list has a name that cannot be read", o->path);
         const struct object_entry entry = {e->key, e->look, e->upload, e->old, e->marker};
         *go_on = each(arg, &entry);

@@ -92,21 +92,12 @@ struct result upload_part(struct upload *u, unsigned number, struct view bytes,
     return note_part(u, number, tag, file != NULL ? file->size : bytes.size, err);
 }
 
-/* An answer of status 200 can still tell of an error, which came up after it was begun. */
 static struct result read_result(const struct http_answer *answer, const struct object *o,
                                  const char *what, char tag[OBJECT_TAG_MAX + 1], struct err *err)
 {
-    char code[FAULT_NAME_MAX + 1], message[FAULT_MESSAGE_MAX + 1];
-
-    if (xml_text(answer, "ETag", tag, OBJECT_TAG_MAX + 1) && tag[0] != '\0' &&
-        !xml_text(answer, "Code", code, sizeof code))
-        return OK;
-    if (!xml_text(answer, "Code", code, sizeof code))
-        return fail(err, ERR_STORE, "'%s': %s: the answer cannot be read", o->path, what);
-    if (!xml_text(answer, "Message", message, sizeof message))
-        message[0] = '\0';
-    return fail(err, ERR_STORE, "'%s': %s: %s%s%s", o->path, what, code,
-                message[0] != '\0' ? ": " : "", message);
+    return xml_text(answer, "ETag", tag, OBJECT_TAG_MAX + 1) && tag[0] != '\0'
+               ? OK
+               : fail_named(err, ERR_STORE, "'%s': %s: the answer cannot be read", o->path, what);
 }
 
 /* *lost is true if the object is no longer what it was. */
@@ -134,6 +125,7 @@ struct result upload_copy(struct upload *u, unsigned number, const struct object
     char query[QUERY_MAX], tag[OBJECT_TAG_MAX + 1], name[TEXT_PERCENT(S3_KEY_MAX)];
     const struct s3_request r = {.what = "s3:UploadPartCopy",
                                  .method = "PUT",
+                                 .late = true,
                                  .key = u->object->key,
                                  .query = query,
                                  .headers = headers.lines,
@@ -211,7 +203,6 @@ static struct result complete_once(struct completing *c, const struct s3_request
 {
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
     const struct object *o = c->upload->object;
-    char tag[OBJECT_TAG_MAX + 1];
     struct fault fault;
 
     if (!s3_send(s3_of(o), r, &answer, &fault, err).ok) {
@@ -221,10 +212,14 @@ static struct result complete_once(struct completing *c, const struct s3_request
     c->repeated = c->repeated || fault.repeated;
     if (fault.name[0] == '\0') {
         c->repeated = true;
-        return read_result(&answer, o, r->what, tag, err);
+        return read_result(&answer, o, r->what, c->upload->tag, err);
     }
     if (is_done(c))
         return OK;
+    c->repeated = c->repeated || fault.class == ERR_STORE;
+    c->upload->conflict = strcmp(fault.name, "ConditionalRequestConflict") == 0;
+    if (c->upload->conflict)
+        fault.class = ERR_STORE;
     c->lost = s3_lost(o, c->condition, &fault, err);
     return c->lost ? FAIL : s3_refused(r, &fault, o->path, err);
 }
@@ -234,7 +229,8 @@ static struct result complete(struct completing *c, const struct s3_request *r, 
     struct err why = {0};
 
     for (unsigned n = 1; !complete_once(c, r, &why).ok; n++)
-        if (why.class != ERR_STORE || c->lost || n == TRIES || !clock_wait(500u << n)) {
+        if (why.class != ERR_STORE || c->lost || c->upload->conflict || n == TRIES ||
+            !clock_wait(500u << n)) {
             *err = why;
             return FAIL;
         }
@@ -255,10 +251,12 @@ struct result upload_complete(struct upload *u, enum object_condition condition,
     snprintf(query, sizeof query, "uploadId=%s", u->id);
     const struct s3_request r = {.what = "s3:CompleteMultipartUpload",
                                  .method = "POST",
+                                 .late = true,
                                  .key = u->object->key,
                                  .query = query,
                                  .headers = headers.lines,
                                  .body = {(const uint8_t *)parts, strlen(parts)},
+                                 .conflict_ends = true,
                                  .patience = COMPLETE_PATIENCE};
     if (!s3_headers_add(&headers, err, "Content-Type: application/xml").ok ||
         !s3_headers_add(&headers, err, "x-amz-mp-object-size: %" PRIu64, u->size).ok ||

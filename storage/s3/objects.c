@@ -217,8 +217,13 @@ static struct result read_look(const struct object *o, const struct http_answer 
     look->modified = read_date(a);
     if (!http_header(a, "x-amz-version-id", look->version, sizeof look->version))
         look->version[0] = '\0';
+    if (o->version != NULL && look->version[0] != '\0' && strcmp(look->version, o->version) != 0)
+        return fail_named(err, ERR_STORE,
+                          "'%s': the answer is of another version than was asked for", o->path);
     look->versioned = look->version[0] != '\0' && strcmp(look->version, "null") != 0;
     look->held = read_lock(a);
+    look->context = http_header(a, "x-amz-server-side-encryption", tag, sizeof tag) &&
+                    strncmp(tag, "aws:kms", 7) == 0;
     look->tagged = http_header(a, "x-amz-tagging-count", tag, sizeof tag) && strcmp(tag, "0") != 0;
     return keep_headers(look, a, err);
 }
@@ -351,7 +356,7 @@ struct result s3_put(const struct object *o, enum object_condition condition,
 /* struct tags: those of an object, as the header of a PUT has them. */
 struct tags {
     char *text;
-    bool bad;
+    bool in_tag; /* its key was read, and its value not yet */
 };
 
 static bool on_tag(void *arg, const struct xml_element *element)
@@ -360,14 +365,15 @@ static bool on_tag(void *arg, const struct xml_element *element)
     bool is_key = strcmp(element->name, "Key") == 0;
     char encoded[TEXT_PERCENT(1024)], *longer;
 
-    if (strcmp(element->parent, "Tag") != 0 || strlen(element->text) > 1024)
+    if (strcmp(element->parent, "Tag") != 0)
         return true;
+    if (strlen(element->text) > 1024 || is_key == t->in_tag)
+        return false;
+    t->in_tag = is_key;
     text_percent(encoded, element->text);
     if (asprintf(&longer, "%s%s%s", t->text != NULL ? t->text : "",
-                 is_key ? (t->text != NULL ? "&" : "") : "=", encoded) < 0) {
-        t->bad = true;
+                 is_key ? (t->text != NULL ? "&" : "") : "=", encoded) < 0)
         return false;
-    }
     free(t->text);
     t->text = longer;
     return true;
@@ -388,14 +394,17 @@ static struct result s3_tagging(const struct object *o, struct object_look *look
     struct result read = xml_reader_take(reader, answer.body.bytes, answer.body_size, err);
     if (read.ok)
         read = xml_reader_end(reader, err);
-    if (read.ok && tags.text != NULL &&
-        asprintf(&longer, "%sx-amz-tagging: %s\n", look->kept, tags.text) < 0)
+    if (read.ok && (tags.text == NULL || tags.in_tag))
+        read = fail(err, ERR_STORE, "the tags of the object cannot be read");
+    if (read.ok && asprintf(&longer, "%sx-amz-tagging: %s\n", look->kept, tags.text) < 0)
         read = fail_memory(err);
     if (read.ok && longer != NULL) {
         free(look->kept);
         look->kept = longer;
     }
     free(tags.text);
+    if (!read.ok)
+        err_file(err, o->path);
     return read;
 }
 
@@ -413,12 +422,21 @@ struct result s3_kept(const struct object *o, const struct object_look *look,
     return FAIL;
 }
 
+struct result s3_check_current(const struct object *o, struct err *err)
+{
+    return o->version == NULL
+               ? OK
+               : fail(err, ERR_USAGE, "'%s' is one version of an object, which cannot be changed",
+                      o->path);
+}
+
 struct result s3_replace(const struct object *o, const struct object_look *look, struct view bytes,
                          struct err *err)
 {
     struct object_look full OBJECT_LOOK_CLEANUP = {0};
 
-    return s3_heeds_conditions(o, err).ok && s3_kept(o, look, &full, err).ok
+    return s3_check_current(o, err).ok && s3_heeds_conditions(o, err).ok &&
+                   s3_kept(o, look, &full, err).ok
                ? s3_put(o, OBJECT_UNCHANGED, &full, bytes, NULL, err)
                : FAIL;
 }

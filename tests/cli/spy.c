@@ -283,6 +283,11 @@ static long do_fd_flags(const char *path)
     return by_descriptor(path, set_flags);
 }
 
+static long do_remove(const char *path)
+{
+    return unlink(path);
+}
+
 static long do_memory(const char *path)
 {
     int id = shmget(IPC_PRIVATE, 4096, 0600);
@@ -384,7 +389,7 @@ static const struct {
     {"write", do_write},
     {"cut", do_cut},
     {"make", do_make},
-    {"remove", (long (*)(const char *))unlink},
+    {"remove", do_remove},
     {"fifo", do_fifo},
     {"link", do_link},
     {"run", do_run},

@@ -166,6 +166,7 @@ BAD = {
     "output": OUTPUTS,
     "envelope": ENVELOPES,
     "files-from": LISTS,
+    "inventory": [("missing", 10, "cannot open 'missing'"), ("directory", 3, "cannot read 'directory'"), ("garbage", 3, "zero byte"), ("plain", 3, "is not of a list of S3 Inventory")],
     "from-command": usage(["false", NASTY], "--from-command takes no FILE"),
     "shard": usage(SHARDS, "--shard is I/N"),
     "sync": usage(WORDS, "--sync is each"),
@@ -254,7 +255,7 @@ def values(options):
         for name in (name for name, takes in own.items() if takes):
             for value, status, says in BAD[name]:
                 command = with_option(verb, name, f"--{name}", value)
-                yield command[: -1 if name == "files-from" else None], status, says
+                yield command[: -1 if name in ("files-from", "inventory") else None], status, says
 
 
 def forms(options):

@@ -115,6 +115,13 @@ def test_what_has_no_path_gets_what_its_result_gets(bulla, home, work, how):
     assert keys(shown) == ["backup"]
 
 
+def test_patterns_of_what_looks_odd(bulla, home, work):
+    """Dots in a name, and what only the name of an object can have."""
+    rules = "".join(f"[rule {n}]\npath = {pattern}\nkeys = db\n" for n, pattern in enumerate(("s3://bucket/a//../*", "*/./b", "/srv/.x/..y/...", ".hidden/*")))
+    (home / "bulla.conf").write_text((home / "bulla.conf").read_text() + rules)
+    assert [row["rule"] for row in checked(bulla, "s3://bucket/a//../x", "s3://other/./b")] == ["0", "1"]
+
+
 def test_object_is_known_by_its_name(bulla, home, work):
     (home / "bulla.conf").write_text((home / "bulla.conf").read_text() + "[rule bucket]\npath = s3://bucket/db/*\nkeys = db\n")
     assert [row["rule"] for row in checked(bulla, "s3://bucket/db/x", "s3://bucket/x", "s3://other/a.dump")] == ["bucket", None, "all dumps"]
@@ -221,6 +228,8 @@ BAD = {
     "[defaults]\nkeys = a\nkeys = b\n": "line 3: the name is given twice in its section",
     "[keys]\na = /x\nb =\n": "line 3: key 'b' is empty",
 }
+BAD |= {f"[rule x]\npath = {pattern}\nkeys = a\n": f"line 2: no path is like '{pattern}'\nbulla: hint: a path does not end in /"
+        for pattern in ("/srv/db/", "/", "/srv//db/*", "/srv/../db/*", "/srv/./db", "../db/*", "db/", "/srv/..", ".", "S3://bucket/*")}  # fmt: skip
 
 
 @pytest.mark.parametrize("text", BAD)

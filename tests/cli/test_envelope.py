@@ -6,7 +6,7 @@ import os
 import pytest
 
 from program import reports
-from sealed import BODY, CHUNK, content, edit_ring, flip, layout, make_null, set_state, snapshot
+from sealed import BODY, CHUNK, content, edit_ring, flip, layout, make_null, set_state, snapshot, with_checksum
 
 SIZE = 2 * 16384 + 5  # with a small region
 LARGE = 4 * 16384 + 5
@@ -286,6 +286,16 @@ def move_on(bulla, ring, sealed):
     bulla("key", "rotate", ring)
     done = bulla("rewrap", "-k", ring, sealed, status=3)
     assert f"'{sealed}.env' is an exported envelope that still has the old slots\n".encode() in done.stderr
+
+
+def test_exported_envelope_that_is_not_understood_is_told(bulla, ring, sealed, exported):
+    """It may be one that still takes the old key."""
+    copy = exported.read_bytes()[: exported.stat().st_size // 2]
+    exported.write_bytes(2 * with_checksum(copy[:8] + b"\x00\x63" + copy[10:]))
+    bulla("key", "rotate", ring)
+    done = bulla("rewrap", "-k", ring, sealed, status=3)
+    assert f"'{exported}' cannot be read: it may be an exported envelope that still has the old slots\n".encode() in done.stderr
+    assert b"1 rewrapped" in done.stderr and b"1 left" in done.stderr
 
 
 def test_older_envelope_does_not_replace_a_newer(bulla, ring, sealed, exported):

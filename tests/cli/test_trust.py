@@ -130,7 +130,7 @@ def test_directory_of_a_link_and_of_its_target(bulla, place, kind):
 def test_link_of_a_directory_on_the_way(bulla, place):
     """Its target too is walked to from the root; a link with a relative target from where it is."""
     (place / "way").symlink_to("elsewhere/../above")
-    args, env = config_file(bulla, place / "way/directory/file")
+    args, env = config_file(bulla, place / "way/within/file")
     assert bulla("encrypt", *args, stdin=b"x", env=env).stdout
     (place / "elsewhere").chmod(0o777)
     said = bulla("encrypt", *args, stdin=b"x", env=env, status=7).stderr.decode()

@@ -40,6 +40,7 @@ READERS = [
     "keystore/pkcs11/uri.c",
     "keystore/registry.c",
     "keystore/pkcs11/redact_uri.c",
+    "storage/s3/checksum.c",
     "storage/s3/list.c",
     "storage/s3/multipart.c",
     "storage/s3/objects.c",

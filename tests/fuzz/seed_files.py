@@ -194,15 +194,15 @@ def rewraps(bulla):
     for name, text in (("now", now), ("old", json.dumps(old))):
         (bulla.directory / name).touch(mode=0o600)
         (bulla.directory / name).write_text(text)
-    bulla("key", "new", "other")
+    bulla("key", "new", "./other")
     made = {}
     for name, keys in RUNS.items():
         for i in range(2):
             (bulla.directory / f"{name}-{i}").write_bytes(b"x")
-        bulla("encrypt", *(word for key in keys.split() for word in ("-k", key)), "--context", "a=b", f"{name}-0", f"{name}-1")
+        bulla("encrypt", *(word for key in keys.split() for word in ("-k", f"./{key}")), "--context", "a=b", f"{name}-0", f"{name}-1")
         made[name] = [(bulla.directory / f"{name}-{i}.bulla").read_bytes() for i in range(2)]
         yield name, made[name][0]
-    yield "passphrase", bulla("encrypt", "-k", "old#one", "-k", "passphrase:hint", stdin=b"")
+    yield "passphrase", bulla("encrypt", "-k", "./old#one", "-k", "passphrase:hint", stdin=b"")
     for name in ("one", "both-old", "now-with-other"):
         whole, sister = made[name]
         yield f"also-{name}-of-two-files", first_copy(whole) + with_sequence(sister, 2)

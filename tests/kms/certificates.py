@@ -9,6 +9,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+# What a certificate has to say is what OpenSSL wants that is asked to be strict, as Python asks it from 3.13 on.
+USAGES = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign", "crl_sign",
+          "encipher_only", "decipher_only")  # fmt: skip
+
 DAY = datetime.timedelta(days=1)
 
 
@@ -31,9 +35,16 @@ class Authority:
         self.bundle.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
 
     def sign(self, subject, key, names, constraints, days=(-1, 30)):
-        start, end = (datetime.datetime.utcnow() + n * DAY for n in days)
+        start, end = (datetime.datetime.now(datetime.timezone.utc) + n * DAY for n in days)
         builder = x509.CertificateBuilder(self.subject, subject, key.public_key(), x509.random_serial_number(), start, end)
-        builder = builder.add_extension(constraints, critical=True)
+        usage = dict.fromkeys(USAGES, False) | {"key_cert_sign" if constraints.ca else "digital_signature": True}
+        for extension, critical in (
+            (constraints, True),
+            (x509.KeyUsage(**usage), True),
+            (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
+            (x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), False),
+        ):
+            builder = builder.add_extension(extension, critical=critical)
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName([alternative(n) for n in names]), critical=False)
         return builder.sign(self.key, hashes.SHA256())

@@ -116,9 +116,35 @@ static void a_handle_is_not_made_of_what_is_wrong(void)
     FAILS(make_handle(&w, &larger.known), BULLA_NEWER, "options");
     o = (struct bulla_options){.size = sizeof o, .external = &list, .external_count = 1};
     FAILS(make_handle(&w, &o), BULLA_USAGE, "name");
+    o = (struct bulla_options){.size = sizeof o, .key_count = 1};
+    FAILS(make_handle(&w, &o), BULLA_USAGE, "key is NULL");
+    o = (struct bulla_options){.size = sizeof o, .external_count = 1};
+    FAILS(make_handle(&w, &o), BULLA_USAGE, "name");
     o = (struct bulla_options){0};
     FAILS(make_handle(&w, &o), BULLA_USAGE, "size");
     CHECK(bulla_new(&w.bulla, &o, NULL) == BULLA_USAGE);
+    end(&w);
+}
+
+static void what_is_missing_is_told(void)
+{
+    const char *none = NULL;
+    struct bulla_seal_options options = {.size = sizeof options, .context_count = 1};
+    struct bulla_change change = {.size = sizeof change, .to_count = 1};
+    struct bytes sealed = {0};
+    struct world w;
+
+    begin(&w);
+    struct bulla_input in = from(&plain);
+    struct bulla_output out = to(&sealed);
+    FAILS(bulla_seal(w.bulla, NULL, NULL, &out, NULL, &w.error), BULLA_USAGE, "input");
+    FAILS(bulla_seal(w.bulla, NULL, &in, NULL, NULL, &w.error), BULLA_USAGE, "output");
+    FAILS(bulla_seal(w.bulla, &options, &in, &out, NULL, &w.error), BULLA_USAGE, "context");
+    options.context = &none;
+    FAILS(bulla_seal(w.bulla, &options, &in, &out, NULL, &w.error), BULLA_USAGE, "context");
+    FAILS(bulla_rewrap(w.bulla, &change, "file", NULL, &w.error), BULLA_USAGE, "key is NULL");
+    FAILS(bulla_rewrap(w.bulla, NULL, NULL, NULL, &w.error), BULLA_USAGE, "path");
+    CHECK(sealed.size == 0);
     end(&w);
 }
 
@@ -445,6 +471,7 @@ int main(void)
     fill_plain();
     RUN(each_class_of_error_is_told);
     RUN(a_handle_is_not_made_of_what_is_wrong);
+    RUN(what_is_missing_is_told);
     RUN(a_program_that_knows_less_is_served);
     RUN(nobody_gives_a_secret);
     RUN(a_callback_that_fails_ends_the_call);

@@ -230,6 +230,35 @@ static void reencrypt_gives_a_new_data_key(void)
     free(opened.bytes);
 }
 
+/* A file that is read and written at once would be lost. */
+static void an_output_is_another_file_than_the_input(void)
+{
+    struct bytes sealed = {0};
+    const char *const second = "external:second";
+    struct bulla_change add = {.size = sizeof add, .add = &second, .add_count = 1};
+    struct world w;
+
+    begin(&w);
+    MUST(seal(&w, &sealed) == BULLA_DONE);
+    write_file(&sealed);
+    struct bulla_input in = {BULLA_INIT(struct bulla_input), .fd = open("file.bulla", O_RDONLY)};
+    struct bulla_output out = {BULLA_INIT(struct bulla_output), .fd = open("file.bulla", O_RDWR)};
+    CHECK(bulla_seal(w.bulla, NULL, &in, &out, NULL, &w.error) == BULLA_FAILED);
+    CHECK(strcmp(w.error.text, "'output' is the file that is read") == 0);
+    CHECK(bulla_open(w.bulla, NULL, &in, &out, NULL, &w.error) == BULLA_FAILED);
+    CHECK(bulla_reencrypt(w.bulla, NULL, &in, &out, NULL, &w.error) == BULLA_FAILED);
+    CHECK(bulla_rewrap_stream(w.bulla, &add, &in, &out, NULL, &w.error) == BULLA_FAILED);
+    struct bytes now = {.bytes = malloc(sealed.size + 1), .room = sealed.size + 1};
+    read_file(&now);
+    CHECK(now.size == sealed.size && memcmp(now.bytes, sealed.bytes, now.size) == 0);
+    CHECK(remove("file.bulla") == 0);
+    close(in.fd);
+    close(out.fd);
+    end(&w);
+    free(sealed.bytes);
+    free(now.bytes);
+}
+
 static void descriptors_of_any_kind_will_do(void)
 {
     struct bytes sealed = {0}, opened = {0};
@@ -273,6 +302,7 @@ int main(void)
     RUN(rewrap_changes_the_keys_of_a_file);
     RUN(rewrap_changes_the_keys_of_a_stream);
     RUN(reencrypt_gives_a_new_data_key);
+    RUN(an_output_is_another_file_than_the_input);
     RUN(descriptors_of_any_kind_will_do);
     MUST(getcwd(directory, sizeof directory) != NULL &&
          rmdir(directory) == 0); /* nothing is left in it */

@@ -1,6 +1,8 @@
 """File systems of many kinds for tests: how each is mounted, what it keeps, and where its bytes lie."""
 
+import ctypes
 import dataclasses
+import errno
 import itertools
 import os
 import pathlib
@@ -12,6 +14,7 @@ import typing
 from program import TIMEOUT
 
 SFTP = "/usr/lib/openssh/sftp-server"
+AT_FDCWD, RENAME_NOREPLACE = -100, 1
 SIZES = {"exfat": "16M", "ntfs": "16M", "btrfs": "128M", "xfs": "300M"}  # about the least that each can have
 
 
@@ -27,7 +30,7 @@ class Kind:
     options: tuple = ()
     file_mode: int = 0  # of every file, whatever is asked for; 0: as asked for
     directory_mode: int = 0
-    takes_names: bool = False  # it cannot refuse a name that is taken
+    takes_names: bool | None = False  # it cannot refuse a name that is taken; None: that depends on its version
     whole_files: bool = False  # it replaces a file but changes none
     later: bool = False  # it stores a file some time after the close
     needs: str = ""
@@ -177,8 +180,8 @@ KINDS = {
     "bindfs": Kind(bindfs, needs="bindfs"),
     "bindfs -p": Kind(bindfs, ("-p", "0755"), 0o755, 0o755, needs="bindfs"),
     "bindfs -p deny": Kind(bindfs, ("-p", "0755", "--chmod-deny"), 0o755, 0o755, needs="bindfs"),
-    "exfat": Kind(exfat, (), 0o777, 0o777, takes_names=True, needs="mount.exfat-fuse"),
-    "exfat 077": Kind(exfat, UMASK, 0o700, 0o700, takes_names=True, needs="mount.exfat-fuse"),
+    "exfat": Kind(exfat, (), 0o777, 0o777, takes_names=None, needs="mount.exfat-fuse"),
+    "exfat 077": Kind(exfat, UMASK, 0o700, 0o700, takes_names=None, needs="mount.exfat-fuse"),
     "ntfs-3g": Kind(ntfs, (), 0o777, 0o777, needs="ntfs-3g"),
     "ntfs-3g 077": Kind(ntfs, UMASK, 0o700, 0o700, needs="ntfs-3g"),
     "ntfs-3g permissions": Kind(ntfs, ("-o", "permissions"), needs="ntfs-3g"),
@@ -187,6 +190,17 @@ KINDS = {
     "btrfs": Kind(disk, ("mkfs.btrfs", "-q"), needs="mkfs.btrfs"),
     "xfs": Kind(disk, ("mkfs.xfs", "-q"), needs="mkfs.xfs"),
 }
+
+
+def takes_names(directory):
+    """Whether the file system there does not know how to refuse a name: exfat-fuse with libfuse 2 does not, with libfuse 3 it does."""
+    before, after = directory / "before", directory / "after"
+    before.touch()
+    libc = ctypes.CDLL(None, use_errno=True)
+    unknown = libc.renameat2(AT_FDCWD, os.fsencode(before), AT_FDCWD, os.fsencode(after), RENAME_NOREPLACE) != 0
+    assert not unknown or ctypes.get_errno() == errno.EINVAL
+    (before if unknown else after).unlink()
+    return unknown
 
 
 def make(name, directory):
@@ -199,6 +213,8 @@ def make(name, directory):
         kind.mount(mount, *kind.options)
         if not kind.directory_mode:
             mount.at.chmod(0o755)  # a new NTFS is open to all
+        if kind.takes_names is None:
+            mount.kind = dataclasses.replace(kind, takes_names=takes_names(mount.at))
     except BaseException:
         mount.remove()
         raise

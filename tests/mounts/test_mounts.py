@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import stat
+import subprocess
 
 import pytest
 
@@ -162,6 +163,16 @@ def test_private_directory(bulla, ring, mount, tree, data):
         bulla("decrypt", "-k", ring, "-r", "-o", mount.here, tree, status=3)  # nor does it the second time
         bulla("decrypt", "-k", ring, "-r", "--force", "--allow-wider", "-o", mount.here, tree)
     assert files(mount.here) == {"a": data[:SMALL], "d/b": data}
+
+
+def test_no_fuse_is_asked_to_exchange_names(bulla, ring, mount, data):
+    """Some do not look at what they are asked for, or end at it."""
+    at, trace = mount.here / "x.bulla", bulla.home / "trace"
+    bulla("encrypt", "-k", ring, "-o", at, stdin=data[:SMALL])
+    mount.settle(mount.here)
+    bulla("rewrap", "-k", ring, "--to", bulla.new_key("other.ring"), at, under=["strace", "-f", "-o", str(trace), "-e", "trace=renameat2"])
+    kind = subprocess.run(["stat", "-f", "-c", "%T", at], check=True, capture_output=True, text=True).stdout
+    assert ("RENAME_EXCHANGE" in trace.read_text()) == (not kind.startswith("fuse"))
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE], ids=["small", "large"])

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 from program import SANITIZED
-from store import Object, Store, error_answer, variables
+from store import Object, Store, document, error_answer, variables
 from test_s3_verbs import LARGE, MIB, MIDDLE, SMALL, rotated
 from server import Answer
 
@@ -172,6 +172,21 @@ def test_source_that_changes(s3, store, ring, url):
     store.before = lambda operation, key: operation == "part" and os.utime(plain, (1, 1))
     assert b"changed while it was read" in s3("encrypt", "-k", ring, "-o", url + "x.bulla", "plain", status=1).stderr
     assert store.objects == {} and store.uploads == {}
+
+
+@pytest.mark.parametrize("status", [200, 403])
+def test_answers_that_repeat_a_secret(s3, store, ring, url, status):
+    """Nothing of a session's token is printed, whatever part of an answer has it, also where an error comes with status 200."""
+    token = "T0ken" * 12
+
+    def told(answer):
+        return Answer(status, document("Error", f"<Code>{token}</Code><Message>{token}</Message>"), {})
+
+    told.instead = True
+    store.request_id = lambda: token
+    store.fault("complete", told, times=99)
+    done = s3("encrypt", "-k", ring, "--verbose", "-o", url + "x.bulla", stdin=LARGE, env={"AWS_SESSION_TOKEN": token, "AWS_MAX_ATTEMPTS": "1"}, status=(6, 7))
+    assert b"s3:CompleteMultipartUpload" in done.stderr and b"T0kenT0k" not in done.stdout + done.stderr and store.uploads == {}
 
 
 def test_wrong_secret(s3, store, ring, url):

@@ -1,10 +1,12 @@
 """Every verb that takes s3://BUCKET/KEY, against the stand-in: what comes out, what is asked, what is left behind."""
 
+import dataclasses
 import json
 import random
 
 import pytest
 from program import reports
+from store import error_answer
 
 MIB = 1 << 20
 SMALL = b"a few bytes\n"
@@ -115,6 +117,30 @@ def test_rewrap(s3, store, ring, url, content, options):
     assert store.count() == 1
 
 
+@pytest.mark.parametrize("tags", [b"", b"<Tag><Value>v</Value></Tag>", b"<Tag><Key>k</Key></Tag>", b"<Tag><Key>k</Key><Value>" + b"v" * 1025 + b"</Value></Tag>"], ids=["none", "no key", "no value", "long"])
+def test_tags_that_cannot_be_read(s3, store, ring, url, tags):
+    """An object that has tags is not put anew without all of them."""
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=SMALL)
+    store.objects["x.bulla"].tags = "k=v"
+    before = store.objects["x.bulla"]
+    rotated(s3)
+    store.fault("tagging", lambda answer: dataclasses.replace(answer, body=b"<Tagging><TagSet>" + tags + b"</TagSet></Tagging>"), times=99)
+    assert b"'s3://backups/x.bulla': " in s3("rewrap", "-k", ring, url + "x.bulla", status=6).stderr
+    assert store.objects == {"x.bulla": before}
+
+
+def test_more_metadata_than_is_read(s3, store, ring, url):
+    """What comes after the limit of headers is not lost in silence."""
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=SMALL)
+    rotated(s3)
+    good = store.get
+    many = {f"x-amz-meta-n{n:02}": "v" * 1000 for n in range(40)}
+    store.get = lambda request, key: dataclasses.replace(good(request, key), headers=good(request, key).headers | many)
+    before = store.objects["x.bulla"]
+    assert b"or its headers than 32768" in s3("rewrap", "-k", ring, url + "x.bulla", status=7).stderr
+    assert store.objects == {"x.bulla": before}
+
+
 def test_requests_of_a_detached_rewrap(s3, store, ring, url):
     """GET and PUT, once the server showed that it heeds conditions."""
     for name in "abc":
@@ -123,7 +149,7 @@ def test_requests_of_a_detached_rewrap(s3, store, ring, url):
     store.asked.clear()
     store.probes.clear()
     s3("rewrap", "-k", ring, "-j1", *(f"{url}{name}.bulla.env" for name in "abc"))
-    assert [what for what, key in store.asked] == ["get", "write"] * 3
+    assert [what for what, key in store.asked] == ["get", "ownership", "write"] + ["get", "write"] * 2
     assert store.probes[-1:] == store.probes and not any("probe" in key for key in store.objects)
 
 
@@ -214,6 +240,10 @@ def test_exported_envelope(s3, store, ring, url):
     rotated(s3)
     assert b"'s3://backups/t/x.bulla.env' is an exported envelope that still has the old slots" in s3("rewrap", "-k", ring, "-r", url + "t/", status=3).stderr
     assert needs(s3, ring, "-r", url + "t/") and not needs(s3, ring, url + "t/x.bulla")
+    refused = error_answer("AccessDenied", 403)
+    good, store.get = store.get, lambda request, key: refused if key.endswith(".env") else good(request, key)
+    assert b"'s3://backups/t/x.bulla.env' cannot be read: it may be an exported envelope" in s3("rewrap", "-k", ring, "-r", url + "t/", status=3).stderr
+    store.get = good
     del store.objects["t/x.bulla.env"]
     assert not needs(s3, ring, "-r", url + "t/")
 
