@@ -48,8 +48,8 @@ static struct result read_exactly(struct object_source *s, uint64_t offset, void
     struct result r = s->object->storage->ops->read(s->object, &look, offset, buf, size, &got, err);
     object_look_end(&look);
     if (r.ok && got < size)
-        return fail(err, ERR_STORE, "'%s' ended after %zu bytes of a range of %zu", s->object->path,
-                    got, size);
+        return fail_named(err, ERR_STORE, "'%s' ended after %zu bytes of a range of %zu",
+                          s->object->path, got, size);
     return r;
 }
 

@@ -24,10 +24,11 @@ static struct result name_probe(struct object *probe, const struct object *o, st
 
 static struct result ignored(const struct object *o, struct err *err)
 {
-    (void)fail(err, ERR_POLICY,
-               "'%s': the server does not heed conditions (If-Match), so what others write at the "
-               "same time could be lost",
-               o->path);
+    (void)fail_named(
+        err, ERR_POLICY,
+        "'%s': the server does not heed conditions (If-Match), so what others write at the "
+        "same time could be lost",
+        o->path);
     return fail_hint_option(err, "while nobody else writes there, --no-condition does without");
 }
 

@@ -266,7 +266,8 @@ static struct result deliver(const struct object *o, struct page *p,
     for (size_t i = 0; i < p->count && *go_on; i++) {
         struct entry *e = &p->entries[i];
         if ((p->encoded && !text_unpercent(e->key)) || strncmp(e->key, o->key, strlen(o->key)) != 0)
-            return fail(err, ERR_STORE, "'%s': the list has a name that cannot be read", o->path);
+            return fail_named(err, ERR_STORE, "'%s': the list has a name that cannot be read",
+                              o->path);
         const struct object_entry entry = {e->key, e->look, e->upload, e->old, e->marker};
         *go_on = each(arg, &entry);
     }
@@ -295,7 +296,7 @@ static struct result list(const struct object *o, struct page *p,
         empty = p->count == 0 ? empty + 1 : 0;
         if (r.ok && p->more && go_on &&
             (is_end(&p->next) || memcmp(&p->next, from, sizeof *from) == 0 || empty == EMPTY_MAX))
-            r = fail(err, ERR_STORE, "'%s': the list has no end", o->path);
+            r = fail_named(err, ERR_STORE, "'%s': the list has no end", o->path);
         if (r.ok)
             *from = p->next;
     } while (r.ok && p->more && go_on);

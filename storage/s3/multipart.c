@@ -37,7 +37,7 @@ struct result upload_begin(struct upload *u, const char *kept, struct err *err)
         !s3_ask(s3_of(u->object), &r, u->object->path, &answer, err).ok)
         return FAIL;
     if (!xml_text(&answer, "UploadId", id, sizeof id) || id[0] == '\0')
-        return fail(err, ERR_STORE, "'%s': the answer names no upload", u->object->path);
+        return fail_named(err, ERR_STORE, "'%s': the answer names no upload", u->object->path);
     u->tags = calloc(S3_PARTS_MAX, sizeof *u->tags);
     u->id = malloc(TEXT_PERCENT(strlen(id)));
     if (u->tags == NULL || u->id == NULL)
@@ -88,7 +88,8 @@ struct result upload_part(struct upload *u, unsigned number, struct view bytes,
         !s3_ask(s3_of(u->object), &r, u->object->path, &answer, err).ok)
         return FAIL;
     if (!http_header(&answer, "ETag", tag, sizeof tag) || tag[0] == '\0')
-        return fail(err, ERR_STORE, "'%s': the answer has no ETag of a part", u->object->path);
+        return fail_named(err, ERR_STORE, "'%s': the answer has no ETag of a part",
+                          u->object->path);
     return note_part(u, number, tag, file != NULL ? file->size : bytes.size, err);
 }
 
@@ -281,7 +282,7 @@ struct result s3_drop(const struct object *o, const char *upload, struct err *er
                                  .patience = ABORT_PATIENCE};
 
     if (strlen(upload) > S3_UPLOAD_ID_MAX)
-        return fail(err, ERR_STORE, "'%s': the name of an upload is too long", o->path);
+        return fail_named(err, ERR_STORE, "'%s': the name of an upload is too long", o->path);
     snprintf(query, sizeof query, "uploadId=%s", text_percent(id, upload));
     return s3_ask(s3_of(o), &r, o->path, &answer, err);
 }

@@ -204,14 +204,15 @@ static struct result read_look(const struct object *o, const struct http_answer 
     char tag[OBJECT_TAG_MAX + 1];
 
     if (status == 206 && (!read_content_range(a, &from, &size) || from + range->got > size))
-        return fail(err, ERR_STORE, "'%s': the answer is of no range that can be read", o->path);
+        return fail_named(err, ERR_STORE, "'%s': the answer is of no range that can be read",
+                          o->path);
     if (from != offset || (size - from > range->got && range->got < range->room))
-        return fail(err, ERR_STORE, "'%s': the answer is of another range than was asked for",
-                    o->path);
+        return fail_named(err, ERR_STORE, "'%s': the answer is of another range than was asked for",
+                          o->path);
     if (!http_header(a, "ETag", tag, sizeof tag) || tag[0] != '"')
-        return fail(err, ERR_STORE, "'%s': the answer has no ETag", o->path);
+        return fail_named(err, ERR_STORE, "'%s': the answer has no ETag", o->path);
     if (look->tag[0] != '\0' && strcmp(look->tag, tag) != 0)
-        return fail(err, ERR_FAILED, "'%s' was replaced while it was read", o->path);
+        return fail_named(err, ERR_FAILED, "'%s' was replaced while it was read", o->path);
     memcpy(look->tag, tag, sizeof tag);
     look->size = size;
     look->modified = read_date(a);
@@ -266,7 +267,7 @@ struct result s3_read(const struct object *o, struct object_look *look, uint64_t
     if (!send_get(o, look, offset, &range, &answer, &fault, err).ok)
         return FAIL;
     if (fault.status == 412)
-        return fail(err, ERR_FAILED, "'%s' was replaced while it was read", o->path);
+        return fail_named(err, ERR_FAILED, "'%s' was replaced while it was read", o->path);
     if (fault.status == 416 && offset == 0) { /* there is nothing in it */
         *got = 0;
         look->size = 0;
@@ -274,7 +275,7 @@ struct result s3_read(const struct object *o, struct object_look *look, uint64_t
         return OK;
     }
     if (fault.status == 404 && strcmp(fault.name, "NoSuchKey") == 0)
-        return fail(err, ERR_MISSING, "'%s' does not exist", o->path);
+        return fail_named(err, ERR_MISSING, "'%s' does not exist", o->path);
     if (fault.name[0] != '\0')
         return s3_refused(&r, &fault, o->path, err);
     if (!read_look(o, &answer, fault.status, offset, &range, look, err).ok)
@@ -299,11 +300,11 @@ bool s3_lost(const struct object *o, enum object_condition condition, const stru
     if (condition == OBJECT_ANY || (fault->status != 412 && !gone))
         return false;
     if (condition == OBJECT_NEW) {
-        (void)fail(err, ERR_EXISTS, "'%s' already exists", o->path);
+        (void)fail_named(err, ERR_EXISTS, "'%s' already exists", o->path);
         err_hint_option(err, "--force replaces it, -o names another");
     } else {
-        (void)fail(err, ERR_STORE, "'%s' was %s by somebody else meanwhile, and is left so",
-                   o->path, gone ? "removed" : "replaced");
+        (void)fail_named(err, ERR_STORE, "'%s' was %s by somebody else meanwhile, and is left so",
+                         o->path, gone ? "removed" : "replaced");
     }
     return true;
 }

@@ -151,7 +151,8 @@ static struct result send_now(struct writer *w, struct err *err)
     if (!begin_parts(w, err).ok)
         return FAIL;
     if (w->last == S3_PARTS_MAX) {
-        (void)fail(err, ERR_FAILED, "'%s' becomes larger than 10000 parts can be", w->object.path);
+        (void)fail_named(err, ERR_FAILED, "'%s' becomes larger than 10000 parts can be",
+                         w->object.path);
         return fail_hint_option(err, "--expected-size makes the parts larger from the beginning");
     }
     slot->number = ++w->last;
@@ -256,7 +257,7 @@ static struct result check_new(const struct object *o, struct err *err)
     struct result there = s3_read(o, &look, 0, &byte, 1, &got, &why);
     bool archived = why.class == ERR_POLICY && strstr(why.text, "InvalidObjectState") != NULL;
     if (there.ok || archived) {
-        (void)fail(err, ERR_EXISTS, "'%s' already exists", o->path);
+        (void)fail_named(err, ERR_EXISTS, "'%s' already exists", o->path);
         return fail_hint_option(err, "--force replaces it, -o names another");
     }
     if (why.class == ERR_POLICY ||
@@ -275,7 +276,7 @@ static struct result expect(struct sink *self, uint64_t size, struct err *err)
     if (w->last > 0)
         return OK;
     if (part_size == 0) {
-        (void)fail(err, ERR_FAILED, "'%s' would have %" PRIu64 " bytes, more than an object can",
+        (void)fail_named(err, ERR_FAILED, "'%s' would have %" PRIu64 " bytes, more than an object can",
                    w->object.path, all);
         return fail_hint(err, "split what is sealed");
     }

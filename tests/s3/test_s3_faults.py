@@ -104,7 +104,7 @@ def test_replaced_while_it_is_read(s3, store, ring, url):
     s3("encrypt", "-k", ring, "-o", url + "y.bulla", stdin=LARGE)
     gets = iter(range(99))
     store.before = lambda operation, key: operation == "get" and next(gets) == 2 and store.objects.update({"x.bulla": store.objects["y.bulla"]})
-    assert b"was replaced while it was read" in s3("decrypt", "-k", ring, "-o", "back", url + "x.bulla", status=1).stderr
+    assert s3("decrypt", "-k", ring, "-o", "back", url + "x.bulla", status=1).stderr == b"bulla: 's3://backups/x.bulla' was replaced while it was read\n"
     assert not (s3.work / "back").exists()
 
 
