@@ -4,7 +4,7 @@
 
 #include "base/host.h"
 
-/* One for each host: what one reads is not for another. */
+/* One for each host: what one host reads is not for another. */
 static struct account *all;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the list */
 

@@ -1,5 +1,5 @@
-/* account: whose calls they are. All keys of a host share it, so that credentials are looked for
- * once: they come from the environment, which is the same for all. */
+/* account: the identity that calls AWS. All keys of a host share it, so that credentials are looked
+ * for once: they come from the environment, which is the same for all. */
 #ifndef BULLA_AWS_ACCOUNT_H
 #define BULLA_AWS_ACCOUNT_H
 

@@ -92,7 +92,7 @@ void aws_close(struct aws *aws)
     *aws = (struct aws){0};
 }
 
-/* What the "services" section that the profile names says of a service, or NULL. */
+/* The value for a service in the "services" section that the profile names, or NULL. */
 static struct result service_endpoint(const char **out, const struct aws *aws, const char *service,
                                       struct err *err)
 {

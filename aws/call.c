@@ -21,7 +21,7 @@ static const char unknown_caller[] =
 static const char wrong_signature[] = "the secret key is wrong, or the clock of this machine";
 static const char too_old[] = "the credentials have expired";
 
-/* Those that pass begin with botocore's throttling and transient errors. */
+/* The errors that may pass: first botocore's throttling and transient errors. */
 static const struct refusal common[] = {
     {"Throttling", ERR_STORE, NULL},
     {"ThrottlingException", ERR_STORE, NULL},
@@ -78,8 +78,8 @@ static bool is_among(const char *const *names, const char *name)
     return false;
 }
 
-/* Whether a message has a secret, or much of it: any run of 15 bytes has one of these pieces whole.
- */
+/* Whether a message contains a secret, or much of it: any run of 15 bytes of the secret contains
+ * one of these pieces. */
 static bool tells(const char *message, const char *secret)
 {
     size_t size = secret != NULL ? strlen(secret) : 0;
@@ -155,7 +155,7 @@ static const struct refusal *find(const struct refusal *rows, const char *name)
     return NULL;
 }
 
-/* How an answer that is no success refuses. */
+/* Makes an error of an answer that is not a success. */
 static void read_fault(struct fault *f, const struct http_answer *a, const struct call *call,
                        const struct credentials *c)
 {
@@ -219,8 +219,8 @@ static int64_t known_skew(struct pace *pace)
     return skew;
 }
 
-/* Waits as long as botocore: a random part of 1, 2, 4 … seconds, 20 at most. False if the time of
- * the operation would be over by then. */
+/* Waits as long as botocore does: a random part of 1, 2, 4 … seconds, at most 20. False if the
+ * operation would run out of time first. */
 static bool back_off(unsigned attempt, uint64_t deadline, struct pace *pace)
 {
     uint64_t most = attempt <= 5 ? 1000u << (attempt - 1) : BACKOFF_MAX, now = clock_ms();
@@ -241,7 +241,7 @@ static unsigned attempts_of(const struct aws *aws, const struct call *call)
     return call->attempts > 0 ? call->attempts : aws->attempts;
 }
 
-/* When no further attempt begins. */
+/* The time after which no further attempt begins. */
 static uint64_t deadline_of(const struct aws *aws, const struct call *call)
 {
     uint64_t seconds =
@@ -264,7 +264,7 @@ static long attempt_time(const struct aws *aws, const struct call *call, uint64_
     return share > 0 ? (long)share : 1;
 }
 
-/* struct trial: a call on its way, and what is to become of the next attempt. */
+/* struct trial: a call in progress, and the state of its next attempt. */
 struct trial {
     const struct aws *aws;
     const struct call *call;

@@ -5,8 +5,8 @@
 
 #include "http/http.h"
 
-/* One row for each partition, told by how the names of its regions begin; the last takes what no
- * other does. As botocore's partitions.json has them. */
+/* One row for each partition, found by how the names of its regions begin; the last takes every
+ * other name. From botocore's partitions.json. */
 static const struct {
     const char *prefix, *suffix, *dual_stack;
 } partitions[] = {

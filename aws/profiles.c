@@ -50,7 +50,7 @@ static const char *credentials_section(char *name, int *kind, const char **fault
     return strcmp(name, "DEFAULT") != 0 ? unquote(name) : NULL;
 }
 
-/* A section of the config file says what it is of: [profile x]. */
+/* A section of the config file says what it is for: [profile x]. */
 static const char *config_section(char *name, int *kind, const char **fault)
 {
     if (strcmp(name, "default") == 0 || strcmp(name, "DEFAULT") == 0)
@@ -80,8 +80,8 @@ static bool is_out_of_sight(const char *path)
 }
 
 /* Whether there is no file at the path and none is expected: no variable names it, and it is not a
- * link whose target is gone. A closed home directory of somebody else counts as without the file; a
- * closed directory of ours may hold one that is meant. /dev/null stands for no file. */
+ * link whose target is gone. Somebody else's closed home directory counts as a missing file, but a
+ * closed directory of ours may hold the file that is meant. /dev/null means no file. */
 static bool is_none(const char *path, bool was_named)
 {
     struct stat st;
@@ -93,8 +93,8 @@ static bool is_none(const char *path, bool was_named)
     return (errno == ENOENT || errno == ENOTDIR) && lstat(path, &st) != 0;
 }
 
-/* What says where plaintext keys go, or which program runs, must be the caller's own. Other lines
- * need not be: credentials are often those of a container's host. */
+/* Lines that say where plaintext keys go, or which program runs, must be the caller's own. Other
+ * lines need not be: credentials are often those of a container's host. */
 static struct result check_choices(const struct ini *file, const struct err *doubt, struct err *err)
 {
     static const char *const choices[] = {"credential_process", "role_arn", "endpoint_url",
@@ -110,8 +110,8 @@ static struct result check_choices(const struct ini *file, const struct err *dou
     return OK;
 }
 
-/* The path in a variable, or of the usual file in the home directory; NULL if there is none. The
- * caller frees *path. */
+/* The path from a variable, or that of the usual file in the home directory; NULL if there is none.
+ * The caller frees *path. */
 static struct result find_path(char **path, bool *was_named, const struct environment *e,
                                const char *variable, const char *usual, struct err *err)
 {

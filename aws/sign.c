@@ -59,7 +59,7 @@ static struct url take_apart(const char *text)
     return u;
 }
 
-/* Neither text goes on after its end: a name ends at ':', a parameter at '&' or '='. */
+/* A name ends at ':', a parameter at '&' or '='. */
 static int compare_names(const char *a, const char *b)
 {
     size_t in_a = strcspn(a, ":"), in_b = strcspn(b, ":"), least = in_a < in_b ? in_a : in_b;
@@ -137,7 +137,7 @@ static bool repeats(const struct canonical *c, size_t i)
     return i > 0 && compare_names(c->headers[i - 1], c->headers[i]) == 0;
 }
 
-/* Headers of one name are one, with a comma between their values. */
+/* Headers with the same name become one, with commas between their values. */
 static void put_headers(struct canonical *c)
 {
     for (size_t i = 0; i < c->count; i++) {
@@ -151,7 +151,7 @@ static void put_headers(struct canonical *c)
     put_text(c, "\n\n");
 }
 
-/* The names that are signed, as the canonical request and the header have them. */
+/* The names of the signed headers, as the canonical request and the header list them. */
 static void name_headers(const struct canonical *c, char *out, size_t room)
 {
     size_t used = 0;

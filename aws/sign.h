@@ -1,8 +1,6 @@
-/* sign: requests that say who asks (Signature Version 4).
- *
- * The method, the host, the path and the query of the URL, every header and the body are signed, as
- * they are sent. docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
- */
+/* sign: signs requests (AWS Signature Version 4): the method, the host, the path and the query of
+ * the URL, every header and the body, as they are sent.
+ * docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html */
 #ifndef BULLA_AWS_SIGN_H
 #define BULLA_AWS_SIGN_H
 

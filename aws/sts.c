@@ -12,7 +12,7 @@
 
 #define FIELDS_MAX 8
 
-/* struct field: a pair of a form; one without a value is left out. */
+/* struct field: a field of a form; one without a value is left out. */
 struct field {
     const char *name, *value;
 };
@@ -40,8 +40,7 @@ static struct result refused(const struct call *call, const struct fault *f, str
 {
     call_refused(call, f, err);
     if (f->hint == NULL && f->class != ERR_STORE)
-        err_hint(err, "whoever calls needs %s, and the role's trust policy must name the caller",
-                 call->what);
+        err_hint(err, "the caller needs %s, and the role's trust policy must name it", call->what);
     return FAIL;
 }
 
@@ -105,7 +104,7 @@ static void name_session(char *out, size_t room)
 static struct result lend(void *arg, bool renew, const struct credentials **out, struct err *err)
 {
     if (renew)
-        return fail(err, ERR_POLICY, "the credentials to take the role with have expired");
+        return fail(err, ERR_POLICY, "the credentials that take the role have expired");
     *out = arg;
     return OK;
 }

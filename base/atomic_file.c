@@ -12,7 +12,7 @@
 
 #define TIMES_APART 2 /* seconds that FAT rounds to */
 
-/* The permissions that a file may have of those of another. */
+/* The permissions that a file may take over from another. */
 static mode_t kept_mode(enum whose whose, bool ours_is_roots, bool strangers)
 {
     if (whose == WHOSE_OWN && ours_is_roots)
@@ -30,7 +30,7 @@ static mode_t wanted_mode(const struct stat *mine, const struct stat *st, enum w
     return st->st_mode & kept_mode(whose, mine->st_uid == 0, mine->st_uid != st->st_uid);
 }
 
-/* Execution is no more than a wish. */
+/* Execute bits that nobody wanted do no harm, and do not count. */
 static unsigned lacks_mode(mode_t got, mode_t wanted)
 {
     return ((got & ~wanted & 0666) | (wanted & ~got & 0777)) != 0 ? UNSUPPORTED_MODE : 0;
@@ -131,11 +131,11 @@ struct result atomic_file_open(struct atomic_file *f, const struct place *place,
     }
     if (made.fd < 0)
         return fail_errno(err, "cannot create '%s'", place->path);
-    /* Where files have names from the beginning, as on a mount of a store of objects, some take
-     * bytes in their order only, and do not say so before it is too late. */
+    /* Some mounts on which files have names from the beginning, such as those of object stores,
+     * take bytes only in order, and say so too late. */
     made.in_order = made.named;
-    /* A run that finds it in a walk must not change it while it has its temporary name. Where there
-     * are no locks, such a run cannot get one either. */
+    /* Another run that finds the file in a walk must not change it while it has its temporary name.
+     * If there are no locks here, that run gets none either. */
     (void)flock(made.fd, LOCK_EX | LOCK_NB);
     *f = made;
     return OK;
@@ -209,14 +209,17 @@ static int exchange(const struct place *place, const char *temp)
     return renameat2(place->dir, temp, place->dir, place->name, RENAME_EXCHANGE);
 }
 
-/* Puts temp in the place of a file that is still *over. What another program has put there
- * meanwhile is newer than what ours was made from: it is seen because the two names are exchanged,
- * and goes back. Where they cannot be exchanged, an instant is left for it. */
+/* Puts temp in the place of a file that is still *over. A file that another program has put there
+ * meanwhile is newer than the one ours was made from. It is noticed because the two names are
+ * exchanged, and goes back. Without an exchange, there is an instant in which it is lost. A FUSE is
+ * not asked to exchange: some pass over what they are asked for, and exfat-fuse 1.4.0 ends at it,
+ * and its mount with it. */
 static struct result put_over(const struct place *place, const char *temp, const struct stat *over,
                               struct err *err)
 {
     int dir = place->dir;
-    bool exchanged = names_file(dir, place->name, over) && exchange(place, temp) == 0;
+    bool exchanged =
+        !dir_is_fuse(dir) && names_file(dir, place->name, over) && exchange(place, temp) == 0;
 
     if (exchanged && names_file(dir, temp, over) && unlinkat(dir, temp, 0) == 0)
         return OK;
@@ -229,8 +232,7 @@ static struct result put_over(const struct place *place, const char *temp, const
     return OK;
 }
 
-/* After a failure the temporary name may be that of our file, or of the one from the place, which
- * stays.
+/* After a failure the temporary name may belong to our file, or to the old one, which then stays.
  */
 static struct result put_over_old(struct atomic_file *f, struct err *err)
 {
@@ -254,7 +256,7 @@ struct result atomic_file_hand_over(struct atomic_file *f, struct err *err)
     return OK;
 }
 
-/* Where files have names, ours may have been opened for writing alone. */
+/* A file with a name may have been opened for writing only. */
 struct result atomic_file_read_back(const struct atomic_file *f, int *fd, struct err *err)
 {
     int opened FD_CLEANUP = f->named
@@ -277,8 +279,9 @@ static struct result fail_put(const struct atomic_file *f, int error, struct err
     errno = error;
     (void)fail_errno(err, "cannot put '%s' in its place", f->place->path);
     if (!f->named && unsupported_errno(error))
-        err_hint(err, "this file system cannot name a file that has no name yet: write to another, "
-                      "and move the result there");
+        err_hint(err,
+                 "this file system cannot name an unnamed file: write to another, and move the "
+                 "result there");
     return FAIL;
 }
 
@@ -375,10 +378,9 @@ static void empty(int fd)
         (void)!ftruncate(fd, 0);
 }
 
-/* The bytes of an unnamed file are gone when it is closed. For a named one, closing may be what
- * stores the bytes, even under a name that was unlinked: so the file is cut first, and its name is
- * removed last. After an attempt to put it in its place it may be there, whatever the system said.
- */
+/* The bytes of an unnamed file are gone when it is closed. Closing a named file may store its
+ * bytes, even if the name is unlinked: so the file is cut first, and its name is removed last.
+ * After an attempt to put it in its place it may be there, whatever the system said. */
 void atomic_file_discard(struct atomic_file *f)
 {
     if (!f->open)

@@ -13,7 +13,7 @@
 
 #include "base/err.h"
 #include "base/place.h"
-#include "base/temporary.h"
+#include "base/temporary_name.h"
 
 /* struct atomic_file: {0} is empty and safe to discard. */
 struct atomic_file {

@@ -19,13 +19,14 @@ int descriptor_read(const char *text)
 int descriptor_number(const char *path)
 {
     static const char *const standard[] = {"/dev/stdin", "/dev/stdout", "/dev/stderr"};
-    static const char *const folders[] = {"/dev/fd/", "/proc/self/fd/", "/proc/thread-self/fd/"};
+    static const char *const directories[] = {"/dev/fd/", "/proc/self/fd/",
+                                              "/proc/thread-self/fd/"};
 
     for (size_t i = 0; i < sizeof standard / sizeof *standard; i++)
         if (strcmp(path, standard[i]) == 0)
             return (int)i;
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
-        if (strncmp(path, folders[i], strlen(folders[i])) == 0)
-            return descriptor_read(path + strlen(folders[i]));
+    for (size_t i = 0; i < sizeof directories / sizeof *directories; i++)
+        if (strncmp(path, directories[i], strlen(directories[i])) == 0)
+            return descriptor_read(path + strlen(directories[i]));
     return -1;
 }

@@ -1,5 +1,5 @@
-/* environment: the variables that were set for this run. Only the program itself asks the system
- * for them; everybody else asks whoever called. */
+/* environment: the environment variables of this run. Only the program asks the system for them;
+ * other code asks its caller. */
 #ifndef BULLA_BASE_ENVIRONMENT_H
 #define BULLA_BASE_ENVIRONMENT_H
 

@@ -46,7 +46,7 @@ void err_set(struct err *err, enum err_class class, const char *fmt, ...)
     va_end(ap);
 }
 
-/* What a file system that is not there any more answers, or whose server cannot be reached. */
+/* The errors of a file system that is gone, or whose server cannot be reached. */
 static bool is_gone(int error)
 {
     static const int gone[] = {ENOTCONN,     ESTALE,   ECONNABORTED, ETIMEDOUT, EHOSTDOWN,

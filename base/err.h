@@ -71,12 +71,13 @@ __attribute__((format(printf, 2, 3))) void err_set_input(struct err *err, const 
 /* fail_named is fail with a text that names the file. */
 #define fail_named(err, ...) (err_set((err), __VA_ARGS__), (err)->named = true, FAIL)
 
-/* err_file names the file in front of the text, unless that names one. It is for who knows which
- * file was worked on, so that what reads, writes, decrypts and asks for keys need not. */
+/* err_file puts the file's name in front of the text, unless the text has one. The function that
+ * knows which file was worked on calls it, so that those that read, write, decrypt and ask for keys
+ * need not. */
 void err_file(struct err *err, const char *name);
 
-/* err_context puts a text and ": " in front of the error's text, unless that is an interruption,
- * which is of no one thing. */
+/* err_context puts a text and ": " in front of the error's text, unless the error is an
+ * interruption, which is about nothing in particular. */
 __attribute__((format(printf, 2, 3))) void err_context(struct err *err, const char *fmt, ...);
 
 /* err_hint sets the hint of an error; fail_hint does, and is FAIL. */
@@ -88,8 +89,8 @@ __attribute__((format(printf, 2, 3))) void err_hint(struct err *err, const char 
 __attribute__((format(printf, 2, 3))) void err_hint_option(struct err *err, const char *fmt, ...);
 #define fail_hint_option(...) (err_hint_option(__VA_ARGS__), FAIL)
 
-/* err_checked gives a result on. A build with sanitizers ends there if it is a success and *err,
- * which was {0} before, is not. */
+/* err_checked returns a result. In a build with sanitizers, the process ends there if the result is
+ * a success but *err, which was {0} before, is not. */
 FALLIBLE err_checked(struct result result, const struct err *err);
 
 /* err_format is vsnprintf, but what does not fit loses its middle: the end of a message says why.

@@ -1,4 +1,4 @@
-/* file_systems: those that a run writes to, to be synced once at its end. */
+/* file_systems: the file systems that a run writes to, which are synced once at its end. */
 #ifndef BULLA_BASE_FILE_SYSTEMS_H
 #define BULLA_BASE_FILE_SYSTEMS_H
 

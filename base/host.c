@@ -10,7 +10,7 @@
 
 static struct host program = {.umask = 077};
 
-/* In memory that each thread has from its start: none must be allocated on the way to it. */
+/* In memory that each thread has from its start, so that reaching it allocates nothing. */
 static _Thread_local struct host *entered __attribute__((tls_model("initial-exec")));
 
 struct host *host_current(void)
@@ -37,7 +37,7 @@ struct result host_init(struct host *h, struct err *err)
     if (made >= 0)
         close(made);
     if (wake < 0)
-        return fail_errno(err, "cannot make a descriptor to be woken by");
+        return fail_errno(err, "cannot make a descriptor that wakes a thread");
     *h = (struct host){.wake = wake, .umask = 077};
     return OK;
 }

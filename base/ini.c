@@ -27,7 +27,7 @@ static struct result bad_line(const struct reading *r, unsigned line, const char
     return fail(err, ERR_USAGE, "%s '%s', line %u: %s", r->ini->dialect->noun, r->path, line, what);
 }
 
-/* Text without blanks at its ends; cuts them off. */
+/* Cuts the blanks off both ends of a text. */
 static char *trim(char *text)
 {
     text += strspn(text, BLANKS);
@@ -110,7 +110,7 @@ static struct result read_key(struct reading *r, char *text, size_t indent, stru
     return add_pair(r, "", text, trim(sign + 1), err);
 }
 
-/* As configparser of Python reads a line. */
+/* Reads a line as Python's configparser does. */
 static struct result read_line(struct reading *r, char *line, size_t size, struct err *err)
 {
     if (!text_is_utf8(line, size)) /* UTF-16, say */

@@ -26,7 +26,7 @@ static void skip_space(struct text *t)
         t->at++;
 }
 
-/* Takes a character, after any space, if it is the next. */
+/* Takes a character if it comes next, after any space. */
 static bool take(struct text *t, char c)
 {
     skip_space(t);
@@ -96,7 +96,7 @@ static size_t put_utf8(char *out, unsigned point)
     return more + 1;
 }
 
-/* What stands after a backslash. */
+/* The characters after a backslash. */
 static bool take_escape(struct text *t, size_t *size)
 {
     static const char written[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
@@ -142,7 +142,7 @@ static size_t digits(const char *at)
     return strspn(at, "0123456789");
 }
 
-/* How many of these characters are a number, 0 if none is; *real tells which kind. */
+/* How many of these characters form a number, or 0; *real tells which kind it is. */
 static size_t number_size(const char *number, bool *real)
 {
     const char *at = number + (*number == '-');
@@ -170,7 +170,7 @@ static size_t number_size(const char *number, bool *real)
     return (size_t)(at - number);
 }
 
-/* Of a number that is not whole nothing here wants to know more than that. */
+/* Nobody needs the value of a number that is not whole. */
 static json_t *read_number(struct text *t)
 {
     char number[NUMBER_MAX + 1] = "";

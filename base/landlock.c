@@ -20,11 +20,11 @@
 
 #define ON_FILES (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE)
 #define READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define ON_FOLDERS                                                                                 \
+#define ON_DIRECTORIES                                                                             \
     (LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR |     \
      LANDLOCK_ACCESS_FS_REMOVE_FILE)
 
-/* What nobody is allowed. */
+/* What no run is allowed. */
 #define NEVER                                                                                      \
     (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_MAKE_CHAR |   \
      LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK | \
@@ -33,18 +33,19 @@
 static const uint64_t rights[] = {
     [ALLOW_READ] = READ,
     [ALLOW_READ_WRITE] = ON_FILES,
-    [ALLOW_CHANGE] = ON_FILES | ON_FOLDERS | LANDLOCK_ACCESS_FS_TRUNCATE,
-    [ALLOW_LINK] = ON_FILES | ON_FOLDERS | LANDLOCK_ACCESS_FS_TRUNCATE | LANDLOCK_ACCESS_FS_REFER,
+    [ALLOW_CHANGE] = ON_FILES | ON_DIRECTORIES | LANDLOCK_ACCESS_FS_TRUNCATE,
+    [ALLOW_LINK] =
+        ON_FILES | ON_DIRECTORIES | LANDLOCK_ACCESS_FS_TRUNCATE | LANDLOCK_ACCESS_FS_REFER,
 };
 
-void ruleset_drop(struct ruleset *r)
+void landlock_drop(struct ruleset *r)
 {
     fd_close(&r->fd);
 }
 
-struct ruleset ruleset_new(void)
+struct ruleset landlock_new(void)
 {
-    struct landlock_ruleset_attr attr = {.handled_access_fs = ON_FILES | ON_FOLDERS | NEVER};
+    struct landlock_ruleset_attr attr = {.handled_access_fs = ON_FILES | ON_DIRECTORIES | NEVER};
     long abi =
         syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_CREATE_RULESET_VERSION);
 
@@ -58,18 +59,18 @@ struct ruleset ruleset_new(void)
                             .handled = attr.handled_access_fs};
 }
 
-/* What cannot be opened by its name now is for the run to find out, which can open it no better. */
+/* If it cannot be opened by its name now, the run cannot open it either, and will say so. */
 static bool is_not_there(int error)
 {
     return error == ENOENT || error == ENOTDIR || error == EACCES || error == ELOOP ||
            error == ENAMETOOLONG;
 }
 
-void ruleset_allow(struct ruleset *r, const char *path, enum ruleset_access access)
+void landlock_allow(struct ruleset *r, const char *path, enum ruleset_access access)
 {
     /* A kernel that cannot allow links from one directory to another (before 5.19) refuses all. */
     if (access == ALLOW_LINK && (r->handled & LANDLOCK_ACCESS_FS_REFER) == 0)
-        ruleset_drop(r);
+        landlock_drop(r);
     if (r->fd < 0)
         return;
 
@@ -80,18 +81,18 @@ void ruleset_allow(struct ruleset *r, const char *path, enum ruleset_access acce
 
     if (fd < 0 || fstat(fd, &st) != 0) {
         if (!is_not_there(errno))
-            ruleset_drop(r);
+            landlock_drop(r);
         return;
     }
     if (!S_ISDIR(st.st_mode))
         rule.allowed_access &= ON_FILES | LANDLOCK_ACCESS_FS_TRUNCATE;
-    /* A pipe has no place in any tree: it takes no rule (EBADFD) and needs none. */
+    /* A pipe is in no directory: it takes no rule (EBADFD) and needs none. */
     if (syscall(SYS_landlock_add_rule, r->fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0 &&
         errno != EBADFD)
-        ruleset_drop(r);
+        landlock_drop(r);
 }
 
-bool ruleset_enforce(struct ruleset *r)
+bool landlock_enforce(struct ruleset *r)
 {
     return r->fd >= 0 && syscall(SYS_landlock_restrict_self, r->fd, 0) == 0;
 }

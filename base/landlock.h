@@ -12,13 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* struct ruleset: to be made by ruleset_new. */
+/* struct ruleset: to be made by landlock_new. */
 struct ruleset {
     int fd;           /* -1: the kernel has no Landlock, or the ruleset was dropped */
     uint64_t handled; /* what the kernel can refuse */
 };
 
-#define RULESET_CLEANUP __attribute__((cleanup(ruleset_drop)))
+#define RULESET_CLEANUP __attribute__((cleanup(landlock_drop)))
 
 enum ruleset_access {
     ALLOW_READ,       /* files and directories */
@@ -27,16 +27,16 @@ enum ruleset_access {
     ALLOW_LINK        /* all that, and names in several such directories for one file */
 };
 
-struct ruleset ruleset_new(void);
+struct ruleset landlock_new(void);
 
-/* ruleset_allow allows something to a file, or to all below a folder. A symbolic link stands for
- * what it leads to. What is not there needs no rule. */
-void ruleset_allow(struct ruleset *r, const char *path, enum ruleset_access access);
+/* landlock_allow allows something to a file, or to all below a directory. A symbolic link stands
+ * for what it leads to. What is not there needs no rule. */
+void landlock_allow(struct ruleset *r, const char *path, enum ruleset_access access);
 
-/* ruleset_enforce confines this thread and those it starts, which takes no_new_privs; true if it
+/* landlock_enforce confines this thread and those it starts, which takes no_new_privs; true if it
  * did. */
-bool ruleset_enforce(struct ruleset *r);
+bool landlock_enforce(struct ruleset *r);
 
-void ruleset_drop(struct ruleset *r);
+void landlock_drop(struct ruleset *r);
 
 #endif

@@ -1,5 +1,5 @@
-/* late_library: libraries that are loaded when they are needed first. Linked in the usual way, they
- * and what they use would be in every start of the program. */
+/* late_library: libraries that are loaded when they are first needed. Linked in the usual way, they
+ * and the libraries that they use would slow down every start of the program. */
 #ifndef BULLA_BASE_LATE_LIBRARY_H
 #define BULLA_BASE_LATE_LIBRARY_H
 

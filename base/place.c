@@ -9,7 +9,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "base/temporary.h"
+#include "base/temporary_name.h"
 #include "base/unsupported.h"
 
 bool file_same(const struct stat *a, const struct stat *b)
@@ -49,8 +49,8 @@ static struct result set_names(struct place *p, const char *name, const char *pa
     return OK;
 }
 
-/* One that may only be searched is good enough for what is only opened in it. */
-static int open_folder(const char *path)
+/* A directory that may only be searched is good enough to open something in it. */
+static int open_directory(const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -75,7 +75,7 @@ struct result place_open(struct place *p, const char *path, struct err *err)
         return FAIL;
     if (slash != NULL)
         slash[slash == copy ? 1 : 0] = '\0';
-    made.dir = open_folder(slash == NULL ? "." : copy);
+    made.dir = open_directory(slash == NULL ? "." : copy);
     if (made.dir < 0)
         return fail_input(err, "cannot open the directory of '%s'", path);
     if (path[strlen(path) - 1] == '/' &&
@@ -90,7 +90,7 @@ struct result place_open_new(struct place *p, const char *path, struct err *err)
     if (place_open(p, path, err).ok)
         return OK;
     if (err->class == ERR_MISSING)
-        err->class = ERR_FAILED; /* the folder is no input */
+        err->class = ERR_FAILED; /* the directory is no input */
     return FAIL;
 }
 
@@ -212,14 +212,13 @@ static struct result check_same(const struct place *p, const char *name, bool re
         return fail_errno(err, "cannot look at '%s'", p->path);
     bool renumbered = renamed && dir_is_fuse(p->dir) && file_unchanged(st, &now);
     if (!file_same(st, &now) && !renumbered)
-        return fail_named(err, ERR_FAILED, "'%s' is another file than the one that was read",
-                          p->path);
+        return fail_named(err, ERR_FAILED, "'%s' is not the file that was read", p->path);
     if (!file_unchanged(st, &now))
         return fail_named(err, ERR_FAILED, "'%s' changed after it was read", p->path);
     return OK;
 }
 
-/* Gives what was put aside its name back; *err says already why. */
+/* Gives the file that was put aside its name back; *err already says why. */
 static struct result put_back(const struct place *p, const char *aside, struct err *err)
 {
     unsigned lacks = 0;
@@ -244,7 +243,7 @@ struct result place_removable(const struct place *p, const struct stat *st, stru
 }
 
 /* A look and an unlink are two steps: a new file that gets the name in between would be removed. So
- * the file is first put aside under a name that nobody else knows, where it stays what it is. */
+ * the file is first renamed to a name that nobody else knows, where nobody replaces it. */
 struct result place_remove(const struct place *p, const struct stat *st, struct err *err)
 {
     char aside[TEMPORARY_MAX];

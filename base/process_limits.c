@@ -4,19 +4,19 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-unsigned limits_descriptors(void)
+unsigned process_limits_descriptors(void)
 {
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > LIMITS_DESCRIPTORS_MAX)
-        return LIMITS_DESCRIPTORS_MAX;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > PROCESS_LIMITS_DESCRIPTORS_MAX)
+        return PROCESS_LIMITS_DESCRIPTORS_MAX;
     return (unsigned)limit.rlim_cur;
 }
 
-unsigned limits_descriptors_left(void)
+unsigned process_limits_descriptors_left(void)
 {
-    struct pollfd all[LIMITS_DESCRIPTORS_MAX];
-    unsigned limit = limits_descriptors(), left = 0;
+    struct pollfd all[PROCESS_LIMITS_DESCRIPTORS_MAX];
+    unsigned limit = process_limits_descriptors(), left = 0;
 
     for (unsigned i = 0; i < limit; i++)
         all[i] = (struct pollfd){.fd = (int)i};
@@ -27,7 +27,7 @@ unsigned limits_descriptors_left(void)
     return left;
 }
 
-bool limits_has_memory(size_t bytes)
+bool process_limits_memory_fits(size_t bytes)
 {
     void *room = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -41,7 +41,7 @@ static const unsigned refused[] = {
     /* other ways to the same, and what exploits are made of */
     SYS_add_key, SYS_bpf, SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup, SYS_keyctl,
     SYS_open_by_handle_at, SYS_perf_event_open, SYS_request_key, SYS_userfaultfd,
-    /* memory, semaphores and queues of several processes, which no file stands for */
+    /* memory, semaphores and queues that processes share without a file */
     SYS_mq_open, SYS_mq_unlink, SYS_msgctl, SYS_msgget, SYS_msgrcv, SYS_msgsnd, SYS_semctl,
     SYS_semget, SYS_semop, SYS_semtimedop, SYS_shmat, SYS_shmctl, SYS_shmget,
     /* another view of the file systems */
@@ -69,7 +69,7 @@ static const unsigned refused[] = {
 #define IOCTL_KIND 0xff00u /* the part of a command that says what it is for */
 #define TERMINALS ('T' << 8)
 
-/* Where in the filter things stand. */
+/* The positions in the filter. */
 enum {
     FIRST = 4, /* comparison with a refused call */
     OWNER = FIRST + REFUSED,
@@ -115,7 +115,7 @@ bool seccomp_refuse(enum seccomp_use use)
         [MODE] = JUMP(MODE, BPF_JEQ, SYS_fchmod, MODE + 1, TIMES),
         LOAD(args[1]),
         JUMP(MODE + 2, BPF_JSET, ~(unsigned)PERMISSIONS, REFUSE, make),
-        /* By a descriptor, which is without a name. */
+        /* By a descriptor, that is, with an empty name. */
         [TIMES] = JUMP(TIMES, BPF_JEQ, SYS_utimensat, TIMES + 1, IOCTL),
         LOAD(args[1]),
         JUMP(TIMES + 2, BPF_JEQ, 0, TIMES + 3, REFUSE),
@@ -135,7 +135,7 @@ bool seccomp_refuse(enum seccomp_use use)
         JUMP(FCNTL + 2, BPF_JEQ, F_SETOWN, REFUSE, FCNTL + 3),
         JUMP(FCNTL + 3, BPF_JEQ, F_SETOWN_EX, REFUSE, FCNTL + 4),
         JUMP(FCNTL + 4, BPF_JEQ, F_SETSIG, REFUSE, ALLOW),
-        /* A signal to another process than this (0 is this), and limits that end it. */
+        /* A signal to another process (0 means this one), and limits that could end it. */
         [PROCESS] = JUMP(PROCESS, BPF_JEQ, SYS_tgkill, PROCESS + 2, PROCESS + 1),
         JUMP(PROCESS + 1, BPF_JEQ, SYS_prlimit64, PROCESS + 2, ALLOW),
         LOAD(args[0]),

@@ -9,8 +9,8 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
-/* The two sizes of cells, in bytes, and how many share a page: secrets that are not larger than the
- * first are small; the second is for what libraries make of keys. */
+/* The two sizes of cells, in bytes, and how many fit into a page. The first is for small secrets,
+ * the second for what libraries derive from keys. */
 static const struct cells {
     size_t size;
     unsigned count;
@@ -30,7 +30,7 @@ struct page {
 static struct page *pages;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the pages */
 
-/* All pages lie between these; most of what is asked for does not, and needs no lock then. */
+/* All pages lie between these. Most pointers that are asked about do not, and need no lock then. */
 static atomic_uintptr_t lowest = UINTPTR_MAX, highest;
 
 struct result secret_init(struct err *err)

@@ -26,8 +26,8 @@ struct secret {
  * next. */
 FALLIBLE secret_init(struct err *err);
 
-/* secret_last_resort sets what libsodium calls in place of abort when it cannot go on, which is
- * when it has no random bytes. It must not return. Call it before secret_init. */
+/* secret_last_resort sets a function that libsodium calls instead of abort when it has no random
+ * bytes. It must not return. Call secret_last_resort before secret_init. */
 void secret_last_resort(void (*last_resort)(void));
 
 /* secret_new makes *s a secret of size zero bytes; what *s held before is not freed. */

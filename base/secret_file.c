@@ -8,7 +8,7 @@
 #include "base/place.h"
 #include "base/stream.h"
 #include "base/text.h"
-#include "base/trusted.h"
+#include "base/trusted_file.h"
 
 struct result secret_read(struct secret *text, size_t *size, size_t max, int fd, const char *name,
                           struct err *err)

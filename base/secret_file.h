@@ -1,5 +1,5 @@
-/* secret_file: small files that may hold a secret, read whole into protected memory; and what
- * counts as a passphrase or a PIN. */
+/* secret_file: small files that may hold a secret, read whole into protected memory; and the rules
+ * for passphrases and PINs. */
 #ifndef BULLA_BASE_SECRET_FILE_H
 #define BULLA_BASE_SECRET_FILE_H
 
@@ -44,8 +44,8 @@ FALLIBLE secret_read_typed(struct secret *out, int fd, const char *noun, const c
 FALLIBLE secret_file_typed(struct secret *out, const char *path, const char *file_noun,
                            const char *noun, struct err *err);
 
-/* secret_oddity is what an editor or another system seems to have put into what was read for a
- * passphrase or a PIN: "begins with a byte order mark" or "has a line end in it"; else NULL. */
+/* secret_oddity tells what an editor or another system seems to have added to a passphrase or a
+ * PIN: "begins with a byte order mark" or "has a line end in it"; else NULL. */
 const char *secret_oddity(const struct secret *s);
 
 #endif

@@ -40,7 +40,7 @@ struct result source_look(const struct source *s, struct stat *st, struct err *e
     return fstat(s->fd, st) == 0 ? OK : fail_errno(err, "cannot look at %s", s->name);
 }
 
-/* Takes what was put back, as far as it goes. */
+/* Takes the bytes that were put back, as many as there are. */
 static size_t take_ahead(struct source *s, void *buf, size_t size)
 {
     size_t left = s->ahead_size - s->ahead_at, n = size < left ? size : left;
@@ -88,15 +88,15 @@ void source_forget(struct source *s)
     s->ahead_at = s->ahead_size = 0;
 }
 
-/* What to do after a call on a descriptor failed: true to do it again, at once or, where whoever
- * shares it wants no call to block, once it may succeed. */
+/* What to do after a call on a descriptor failed: true to repeat it, at once or, on a descriptor
+ * that does not block, as soon as it may succeed. */
 static bool again(int fd, short events)
 {
     return errno == EINTR || (errno == EAGAIN && (host_wait(fd, events, -1) || errno == EINTR));
 }
 
-/* Fails once the host was interrupted. Where no signal wakes a call that blocks, it comes when the
- * call will not. */
+/* Fails once the host was interrupted. If no signal wakes a blocked call, this waits until the call
+ * will not block. */
 static struct result ready(int fd, short events, struct err *err)
 {
     if (host_current()->wake > 0)
@@ -105,8 +105,8 @@ static struct result ready(int fd, short events, struct err *err)
     return stream_interrupted() ? fail(err, ERR_INTERRUPTED, "interrupted") : OK;
 }
 
-/* How many of so many bytes a descriptor that is ready takes at once: a pipe may have room for no
- * more than these. */
+/* How many of so many bytes a descriptor that is ready takes at once: a pipe may have no more room.
+ */
 static size_t at_once(int fd, size_t size)
 {
     bool pipe = size > PIPE_BUF && host_current()->wake > 0 && fcntl(fd, F_GETPIPE_SZ) > 0;
@@ -127,7 +127,7 @@ static void tell_watch(const struct source *s, size_t n)
         s->watch->read(s->watch->arg, n);
 }
 
-/* As many of the remote bytes as there are. */
+/* Reads remote bytes, as many as there are. */
 static struct result read_remote(struct source *s, void *buf, size_t size, size_t *got,
                                  struct err *err)
 {
@@ -336,8 +336,8 @@ struct result sink_expect(struct sink *s, uint64_t size, struct err *err)
     return s->expect != NULL ? s->expect(s, size, err) : OK;
 }
 
-/* Of what was written up to end, the last size bytes just now. What fails here fails again in the
- * sync, where it counts; pipes and the like have nothing to begin. */
+/* The last size bytes before end were just written. A failure here comes again in the sync, where
+ * it counts. Pipes and the like have nothing to begin. */
 static void begin_flush(const struct fd_sink *s, uint64_t end, size_t size)
 {
     if (end / FLUSH_STEP != (end - size) / FLUSH_STEP)
@@ -412,8 +412,8 @@ static const struct fs_kind *find_kind(int fd, struct statfs *fs)
     return NULL;
 }
 
-/* Reserving more than is free would take all of it for a moment from everybody who writes there.
- * Only root may use the last of it. A user's quota is noticed when it is used up. */
+/* Reserving more than is free would, for a moment, take all free space from everybody who writes
+ * there. Only root may use the last part of it. A user's quota is noticed when it is used up. */
 static struct result check_room(const struct fd_sink *s, const struct statfs *fs, uint64_t size,
                                 struct err *err)
 {
@@ -425,7 +425,7 @@ static struct result check_room(const struct fd_sink *s, const struct statfs *fs
     errno = ENOSPC;
     (void)fail_errno(err, "cannot write '%s'", s->name);
     return fail_hint(err,
-                     "it takes %" PRIu64 " bytes more, and %" PRIu64
+                     "it needs %" PRIu64 " more bytes, and %" PRIu64
                      " are free: make room, or name "
                      "another place",
                      size, blocks * block);

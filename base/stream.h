@@ -1,7 +1,6 @@
-/* stream: where bytes come from and where they go, in order.
- *
- * Both wait for a descriptor that does not block, retry after EINTR and short counts, and give up
- * with ERR_INTERRUPTED once this thread's host was interrupted (base/host.h). */
+/* stream: sources and sinks of bytes. Both wait for a descriptor that does not block, retry after
+ * EINTR and short counts, and give up with ERR_INTERRUPTED once this thread's host was interrupted
+ * (base/host.h). */
 #ifndef BULLA_BASE_STREAM_H
 #define BULLA_BASE_STREAM_H
 
@@ -14,7 +13,7 @@
 /* stream_interrupted is true once the host of this thread was interrupted. */
 bool stream_interrupted(void);
 
-/* struct watch: somebody who wants to know how reading goes on. */
+/* struct watch: a callback that is told how many bytes were read. */
 struct watch {
     void (*read)(void *arg, size_t bytes);
     void *arg;
@@ -29,9 +28,8 @@ struct remote {
     uint64_t size;
 };
 
-/* struct source: a readable descriptor, or remote bytes, which belong to somebody else, and a name
- * for messages.
- */
+/* struct source: a readable descriptor, or remote bytes, which belong to the caller, and a name for
+ * messages. */
 struct source {
     int fd;
     const struct remote *remote; /* NULL: the descriptor's */

@@ -152,3 +152,23 @@ bool text_untime(uint64_t *seconds, const char *text)
     *seconds = (uint64_t)t;
     return true;
 }
+
+bool text_unpercent(char *text)
+{
+    char *to = text;
+
+    for (; *text != '\0'; text++) {
+        unsigned value;
+        int used = 0;
+        if (*text != '%') {
+            *to++ = (char)(*text == '+' ? ' ' : *text);
+            continue;
+        }
+        if (sscanf(text + 1, "%2x%n", &value, &used) != 1 || used != 2 || value == 0)
+            return false;
+        *to++ = (char)value;
+        text += 2;
+    }
+    *to = '\0';
+    return true;
+}

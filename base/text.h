@@ -27,6 +27,10 @@ char *text_escape(char *out, size_t room, const void *bytes, size_t size);
 /* text_percent writes a string with all but the unreserved characters of RFC 3986 as %XX to out,
  * which has room for TEXT_PERCENT(its length) bytes; returns out. */
 char *text_percent(char *out, const char *text);
+
+/* text_unpercent undoes that in place, and '+' for a blank, as forms and lists of S3 have it; false
+ * for what is no %XX, or a zero byte. */
+bool text_unpercent(char *text);
 #define TEXT_PERCENT(n) (3 * (n) + 1)
 
 /* text_hex writes 2 * size lowercase digits and a zero to out; returns out. */

@@ -27,15 +27,16 @@ unsigned threads_allowed(void)
     return n < 1 ? 1 : n > THREADS_MAX ? THREADS_MAX : n;
 }
 
-/* Whether there is memory for so many threads, and for one more besides. */
+/* Whether there is memory for so many threads and one more. */
 static bool memory_fits(unsigned threads, size_t memory)
 {
-    return limits_has_memory((threads + 1) * (memory + HEAP + LIMITS_THREAD_STACK));
+    return process_limits_memory_fits((threads + 1) *
+                                      (memory + HEAP + PROCESS_LIMITS_THREAD_STACK));
 }
 
 unsigned threads_that_fit(unsigned threads, size_t memory)
 {
-    unsigned walk = limits_descriptors() / 2, left = limits_descriptors_left();
+    unsigned walk = process_limits_descriptors() / 2, left = process_limits_descriptors_left();
 
     walk = walk < WALK_DESCRIPTORS ? walk : WALK_DESCRIPTORS;
     while (threads > 1 &&
@@ -109,7 +110,7 @@ static void *begin(void *arg)
     return result;
 }
 
-/* Signals are for the threads of whoever uses the library: ours take none. */
+/* Signals are for the threads of the program that uses the library: ours block all. */
 static int create(pthread_t *thread, struct start *start)
 {
     sigset_t all, before;

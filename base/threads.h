@@ -1,4 +1,5 @@
-/* threads: how many there may be, and how they are started so that a signal can wake them. */
+/* threads: how many threads there may be, and how they are started so that a signal can wake them.
+ */
 #ifndef BULLA_BASE_THREADS_H
 #define BULLA_BASE_THREADS_H
 
@@ -18,8 +19,8 @@ unsigned threads_allowed(void);
  * Half of the descriptors are left to a walk, or all that the deepest one takes. */
 unsigned threads_that_fit(unsigned threads, size_t memory);
 
-/* struct crew: how many more threads may work, and the blocks of memory that they work in. Whoever
- * works without asking lets it go below zero, until another leaves. */
+/* struct crew: how many more threads may work, and the blocks of memory that they work in. A thread
+ * that works without asking makes spare negative, until another leaves. */
 struct crew {
     atomic_int spare;
     struct buffer_pool blocks;
@@ -34,7 +35,7 @@ bool crew_take(struct crew *crew);
 void crew_join(struct crew *crew); /* takes one in any case */
 void crew_give(struct crew *crew);
 
-/* crew_leave puts one back if more work than may; false if not. */
+/* crew_leave puts the calling thread back if more threads work than may, and is true then. */
 bool crew_leave(struct crew *crew);
 
 /* thread_start starts run(arg); the caller joins it by pthread_join. */

@@ -27,7 +27,8 @@ struct walk {
     struct stat root, twin_root; /* the second is not to be walked */
     bool has_twin, stopped;
 
-    /* Finished many at once, as they wait for their files; children stand before their parents. */
+    /* Many are finished at once, because they wait for their files; children come before their
+     * parents. */
     struct unfinished unfinished[UNFINISHED_MAX];
     size_t unfinished_count;
 };
@@ -115,9 +116,9 @@ static struct result read_names(struct names *n, int dir, const char *path, stru
 
 static void walk_below(struct walk *w, const struct pair *here);
 
-/* Fails if a directory like *like, made at path, would let in others than it should: then the files
- * in it do not belong there, whatever they themselves allow. A file that is made and removed again
- * shows which permissions the file system gives. */
+/* Fails if a directory like *like, made at path, would let in people whom it should not: then the
+ * files in it do not belong there, whatever their own permissions. A file that is made and removed
+ * again shows which permissions the file system gives. */
 static struct result guard_twin(const struct walk *w, const struct pair *here, const char *name,
                                 const char *path, const struct stat *like, struct err *err)
 {
@@ -195,7 +196,8 @@ static struct result finish_later(struct walk *w, int *twin, const struct paths 
 
     if (own == NULL || twin_own == NULL)
         return fail_memory(err);
-    if (w->unfinished_count == UNFINISHED_MAX || w->unfinished_count >= limits_descriptors() / 8)
+    if (w->unfinished_count == UNFINISHED_MAX ||
+        w->unfinished_count >= process_limits_descriptors() / 8)
         finish_all(w);
     w->unfinished[w->unfinished_count++] = (struct unfinished){*twin, own, twin_own, *like};
     *twin = -1;
@@ -261,7 +263,7 @@ static void visit_as(struct walk *w, const struct pair *here, const char *name,
     struct stat st;
 
     if (fstatat(here->dir, name, &st, link ? 0 : AT_SYMLINK_NOFOLLOW) != 0) {
-        /* Gone since the directory was read, perhaps by what this very run did. */
+        /* It went after the directory was read, perhaps because of this very run. */
         if (errno == ENOENT && !link)
             return;
         (void)fail_errno(&err, "cannot look at '%s'", at->path);

@@ -1,5 +1,4 @@
-/* unsupported: what file systems cannot do, and what was done in its place. Each lack is told once
- * a run.
+/* unsupported: what file systems cannot do, and what is done instead. The user is told once a run.
  */
 #ifndef BULLA_BASE_UNSUPPORTED_H
 #define BULLA_BASE_UNSUPPORTED_H

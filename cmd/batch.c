@@ -9,13 +9,14 @@
 
 #include "base/descriptor.h"
 #include "base/stream.h"
-#include "base/temporary.h"
+#include "base/temporary_name.h"
 #include "base/text.h"
 #include "base/tree.h"
-#include "cmd/common.h"
 #include "cmd/object_place.h"
 #include "cmd/progress.h"
 #include "cmd/result_place.h"
+#include "cmd/setup.h"
+#include "cmd/standard_streams.h"
 #include "cmd/terminal.h"
 #include "libbulla/recognize.h"
 
@@ -111,7 +112,7 @@ struct result run_submit(struct run *r, struct task *made, struct err *err)
     t->item.result = t->result.key != NULL ? &t->result : NULL;
     t->item.name = t->source.open ? t->source.path : t->object.path;
     if (r->pool != NULL)
-        pool_add(r->pool, t);
+        thread_pool_add(r->pool, t);
     else
         run_task(r, t);
     return OK;
@@ -159,7 +160,7 @@ static enum recognized look_in_turn(const struct run *r, const struct place *fil
 
     if (run_missed[look] == NULL || !r->batch->options->remove_source || r->pool == NULL)
         return look;
-    pool_wait(r->pool);
+    thread_pool_wait(r->pool);
     return recognize(file);
 }
 
@@ -247,7 +248,7 @@ static void on_settle(void *arg)
     const struct run *r = arg;
 
     if (r->pool != NULL)
-        pool_wait(r->pool);
+        thread_pool_wait(r->pool);
 }
 
 /* What is neither a file nor a directory. */
@@ -280,7 +281,8 @@ static bool on_link(void *arg, const char *path)
     };
     struct run *r = arg;
     const struct batch *b = r->batch;
-    enum leads leads = looks(b) ? links_lead(&r->roots, &b->options->operands, path) : LEADS_INSIDE;
+    enum leads leads =
+        looks(b) ? link_targets_find(&r->roots, &b->options->operands, path) : LEADS_INSIDE;
 
     if (b->options->follow && (leads == LEADS_OUT || (leads == LEADS_INSIDE && run_writes(r))))
         return true;
@@ -336,7 +338,7 @@ static struct result do_directory(struct run *r, const struct place *root, struc
                  (r->batch->options->operands.count > 1 || r->batch->options->files_from != NULL);
     size_t before = r->found;
 
-    roots_walk(&r->roots, root->path);
+    link_targets_walk(&r->roots, root->path);
     r->root = strlen(root->path) + (root->path[strlen(root->path) - 1] != '/');
     if (!tree_walk(root, r->to_directory ? &r->out : NULL, named, &visitor, err).ok)
         return FAIL;
@@ -352,7 +354,7 @@ static struct result do_file(struct run *r, struct place *source, struct err *er
     if (r->out_object.key != NULL) {
         if (!result_object(r->batch, &r->out_object, source->name, &t.result, err).ok)
             return FAIL;
-    } else if (run_writes(r) && !(o->output != NULL && is_stdio(o->output))) {
+    } else if (run_writes(r) && !(o->output != NULL && standard_named(o->output))) {
         struct result named =
             r->to_directory     ? result_place_in(r->batch, source->name, r->out_dir, o->output,
                                                   strlen(o->output), &t.target, err)
@@ -378,7 +380,7 @@ static struct result do_stdin(struct run *r, struct err *err)
         return result_object(r->batch, &r->out_object, NULL, &t.result, err).ok
                    ? run_submit(r, &t, err)
                    : FAIL;
-    if (run_writes(r) && o->output != NULL && !is_stdio(o->output) &&
+    if (run_writes(r) && o->output != NULL && !standard_named(o->output) &&
         !place_open_new(&t.target, o->output, err).ok)
         return FAIL;
     return run_submit(r, &t, err);
@@ -389,7 +391,7 @@ static struct result do_operand(struct run *r, const char *operand, struct err *
     struct place source PLACE_CLEANUP = {0};
     struct stat st;
 
-    if (is_stdio(operand))
+    if (standard_named(operand))
         return do_stdin(r, err);
     if (storage_names(operand))
         return run_objects(r, operand, err);
@@ -417,7 +419,7 @@ static struct result check_output(struct run *r, struct err *err)
         return fail(err, ERR_USAGE, "--envelope goes with one file");
     if (o->output == NULL)
         return OK;
-    if (is_stdio(o->output)) {
+    if (standard_named(o->output)) {
         if (r->tally.many && (o->recursive || r->batch->add != NULL))
             return fail(err, ERR_USAGE, "several files cannot be written to standard output");
         return o->remove_source ? fail(err, ERR_USAGE, "--remove-source needs a file to read back")
@@ -460,11 +462,13 @@ static bool cut_off(struct run *r, const char *name)
 static struct result check_list(const struct options *o, struct err *err)
 {
     struct stat st;
+    const char *lists[] = {o->files_from, o->inventory};
 
-    if (o->files_from == NULL || is_stdio(o->files_from) || stat(o->files_from, &st) == 0 ||
-        errno != ENOENT)
-        return OK;
-    return fail_input(err, "cannot open '%s'", o->files_from);
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        if (lists[i] != NULL && !standard_named(lists[i]) && stat(lists[i], &st) != 0 &&
+            errno == ENOENT)
+            return fail_input(err, "cannot open '%s'", lists[i]);
+    return OK;
 }
 
 static bool do_name(void *arg, const char *name)
@@ -492,7 +496,7 @@ static bool do_listed(void *arg, const char *name)
         run_failed_early(arg, name, &err);
         return true;
     }
-    if (!is_stdio(name) && descriptor_number(name) < 0)
+    if (!standard_named(name) && descriptor_number(name) < 0)
         return do_name(arg, name);
     (void)fail(&err, ERR_USAGE, "'%s' is a descriptor, and in a list it could have two uses", name);
     err_hint(&err, "name it on the command line, or write ./- for a file of that name");
@@ -508,16 +512,18 @@ static struct result do_list(struct run *r, const char *path, struct err *err)
     r->lists_objects = file_list_has_objects(path);
     if (!file_list_read(path, r->batch->options->null, do_listed, r, err).ok)
         return FAIL;
-    return run_check_found(r, before, is_stdio(path) ? "standard input" : path, err);
+    return run_check_found(r, before, standard_named(path) ? "standard input" : path, err);
 }
 
 static bool names_objects(const struct options *o)
 {
-    bool objects = false;
+    bool objects = o->inventory != NULL;
 
     for (size_t i = 0; i < o->operands.count; i++)
         objects = objects || storage_names(o->operands.items[i]);
-    return objects;
+    if (o->output != NULL && storage_names(o->output))
+        return true;
+    return objects || (o->files_from != NULL && file_list_has_objects(o->files_from));
 }
 
 /* How many files or objects are done at once. */
@@ -527,7 +533,7 @@ static unsigned at_once(const struct batch *b)
 
     if (b->objects_at_once > 0 && names_objects(o))
         return o->jobs > 0 ? (unsigned)o->jobs : b->objects_at_once;
-    return b->parallel ? common_threads(o) : 1;
+    return b->parallel ? setup_threads(o) : 1;
 }
 
 /* Several files are done at once, unless their results come one after the other, or there can be
@@ -538,11 +544,11 @@ static void start_pool(struct run *r)
 
     if (!r->tally.many || r->one_stream || threads == 1)
         return;
-    common_fit_threads(r->batch->options, &threads);
+    setup_fit_threads(r->batch->options, &threads);
     if (threads == 1)
         return;
     progress_at_once(threads);
-    r->pool = pool_start(threads, run_task, r);
+    r->pool = thread_pool_start(threads, run_task, r);
 }
 
 /* Every operand, or standard input if there is none. */
@@ -554,9 +560,11 @@ static void do_operands(struct run *r)
     if (o->files_from != NULL) {
         if (!do_list(r, o->files_from, &err).ok)
             tally_failed(&r->tally, NULL, &err);
-    } else if (o->operands.count == 0 && !do_stdin(r, &err).ok) {
+    } else if (o->operands.count == 0 && o->inventory == NULL && !do_stdin(r, &err).ok) {
         tally_failed(&r->tally, NULL, &err);
     }
+    if (o->inventory != NULL && !run_inventory(r, o->inventory, &err).ok)
+        tally_failed(&r->tally, NULL, &err);
     for (size_t i = 0; i < o->operands.count; i++)
         if (stream_interrupted() || !do_name(r, o->operands.items[i]))
             return;
@@ -565,29 +573,29 @@ static void do_operands(struct run *r)
 int batch_run(const struct batch *b)
 {
     const struct options *o = b->options;
-    struct run r = {
-        .batch = b,
-        .out_dir = -1,
-        .one_stream = o->output != NULL && is_stdio(o->output),
-        .tally = {.done_word = b->done,
-                  .json = o->json,
-                  .many = o->operands.count > 1 || o->recursive || o->files_from != NULL,
-                  .looks = looks(b),
-                  .lock = PTHREAD_MUTEX_INITIALIZER}};
+    struct run r = {.batch = b,
+                    .out_dir = -1,
+                    .one_stream = o->output != NULL && standard_named(o->output),
+                    .tally = {.done_word = b->done,
+                              .json = o->json,
+                              .many = o->operands.count > 1 || o->recursive ||
+                                      o->files_from != NULL || o->inventory != NULL,
+                              .looks = looks(b),
+                              .lock = PTHREAD_MUTEX_INITIALIZER}};
     struct err err = {0};
 
-    common_storage(&r.storage_env, o, b->crypto);
+    setup_storage(&r.storage_env, o, b->crypto);
     r.storages.env = &r.storage_env;
     if (!check_list(o, &err).ok || !check_output(&r, &err).ok ||
         !shard_read(&r.shard, o->shard, &err).ok)
         return terminal_error(&err);
     start_pool(&r);
     do_operands(&r);
-    pool_finish(&r.pool);
+    thread_pool_finish(&r.pool);
     place_close(&r.out);
     object_close(&r.out_object);
     storages_close(&r.storages);
     fd_close(&r.out_dir);
-    roots_free(&r.roots);
+    link_targets_free(&r.roots);
     return tally_end(&r.tally);
 }

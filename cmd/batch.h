@@ -9,6 +9,7 @@
 #include "base/atomic_file.h"
 #include "base/place.h"
 #include "cmd/options.h"
+#include "libbulla/rewrap_object.h"
 #include "libbulla/session.h"
 #include "storage/storage.h"
 
@@ -21,10 +22,10 @@ struct item {
 
     /* In place of source and of target: objects in a storage; NULL = none. */
     const struct object *object, *result;
-    bool envelope;    /* is known to lie beside the object */
-    bool old;         /* it is a version that was replaced or removed */
-    bool unnamed;     /* the object is not named like a sealed file, and may be one */
-    const char *name; /* of the source, for messages; NULL = it is standard input */
+    enum envelope_beside envelope; /* beside the object */
+    bool old;                      /* it is a version that was replaced or removed */
+    bool unnamed;                  /* the object is not named like a sealed file, and may be one */
+    const char *name;              /* of the source, for messages; NULL = it is standard input */
 };
 
 /* What a bucket keeps of an object that was replaced or removed still opens with the keys of then.

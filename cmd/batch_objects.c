@@ -5,9 +5,10 @@
 #include "base/stream.h"
 #include "base/text.h"
 #include "cmd/batch_run.h"
-#include "cmd/common.h"
+#include "cmd/inventory.h"
 #include "cmd/object_place.h"
 #include "cmd/object_walk.h"
+#include "cmd/standard_streams.h"
 #include "libbulla/recognize.h"
 
 /* Where what is opened of an object goes. name is the rest of its name after the prefix. */
@@ -16,7 +17,7 @@ static struct result object_target(struct run *r, const char *name, struct place
 {
     const struct options *o = r->batch->options;
 
-    if (!run_writes(r) || is_stdio(o->output))
+    if (!run_writes(r) || standard_named(o->output))
         return OK;
     return r->to_directory ? result_place_below(r->batch, name, r->out_dir, o->output, target, err)
                            : place_open_new(target, o->output, err);
@@ -95,10 +96,10 @@ static struct result open_entry(const struct run *r, const struct object_entry *
     return object_in(o, prefix->storage, e->key, path, err);
 }
 
-static struct result take_entry(struct run *r, const struct object_entry *e, bool envelope,
-                                struct err *err)
+static struct result take_entry(struct run *r, const struct object_entry *e,
+                                enum envelope_beside envelope, struct err *err)
 {
-    struct task t TASK_CLEANUP = {.item = {.size = e->look.size,
+    struct task t TASK_CLEANUP = {.item = {.size = e->look.size < UINT64_MAX ? e->look.size : 0,
                                            .envelope = envelope,
                                            .old = e->old,
                                            .unnamed = !recognize_is_named(e->key)}};
@@ -121,7 +122,7 @@ static struct result take_entry(struct run *r, const struct object_entry *e, boo
     return OK;
 }
 
-static bool on_object(void *arg, const struct object_entry *e, bool envelope)
+static bool on_object(void *arg, const struct object_entry *e, enum envelope_beside envelope)
 {
     struct run *r = arg;
     struct err err = {0};
@@ -131,7 +132,7 @@ static bool on_object(void *arg, const struct object_entry *e, bool envelope)
     return !stream_interrupted();
 }
 
-static bool on_version(void *arg, const struct object_entry *e, bool envelope)
+static bool on_version(void *arg, const struct object_entry *e, enum envelope_beside envelope)
 {
     struct run *r = arg;
     struct object o OBJECT_CLEANUP = {0};
@@ -172,7 +173,7 @@ static struct result do_prefix(struct run *r, const struct object *prefix, struc
     if (walked.ok && which != VERSIONS_NOW)
         walked = do_versions(r, prefix, err);
     if (r->pool != NULL) /* what is not named like a sealed file is found by then */
-        pool_wait(r->pool);
+        thread_pool_wait(r->pool);
     return walked.ok ? run_check_found(r, before, prefix->path, err) : FAIL;
 }
 
@@ -185,9 +186,8 @@ static struct result do_named(struct run *r, const struct object *named, struct 
         r->found++;
         return OK;
     }
-    return object_in(&t.object, named->storage, named->key, named->path, err).ok
-               ? do_object(r, &t, object_name(&t.object), err)
-               : FAIL;
+    return object_copy(&t.object, named, err).ok ? do_object(r, &t, object_name(&t.object), err)
+                                                 : FAIL;
 }
 
 struct result run_objects(struct run *r, const char *operand, struct err *err)
@@ -203,4 +203,96 @@ struct result run_objects(struct run *r, const char *operand, struct err *err)
     if (which != VERSIONS_OLD && !do_named(r, &object, err).ok)
         return FAIL;
     return which == VERSIONS_NOW ? OK : do_versions(r, &object, err);
+}
+
+/* struct inventory: a list on its way. */
+struct inventory {
+    struct run *run;
+    struct object bucket;
+    const char *path;
+    bool (*each)(void *arg, const struct object_entry *entry);
+    void *each_arg;
+    struct err err;
+};
+
+static struct result open_bucket(struct inventory *v, const char *bucket, struct err *err)
+{
+    char *name STRING_CLEANUP = NULL;
+
+    if (asprintf(&name, "s3://%s/", bucket) < 0) {
+        name = NULL;
+        return fail_memory(err);
+    }
+    if (v->bucket.path != NULL)
+        return strcmp(v->bucket.path, name) == 0
+                   ? OK
+                   : fail(err, ERR_USAGE, "'%s' has objects of more than one bucket", v->path);
+    v->run->prefix = &v->bucket;
+    return objects_fit(v->run->batch, name, err).ok
+               ? storages_object(&v->run->storages, name, &v->bucket, err)
+               : FAIL;
+}
+
+static bool on_row(void *arg, const char *bucket, const struct object_entry *entry)
+{
+    struct inventory *v = arg;
+
+    return open_bucket(v, bucket, &v->err).ok && v->each(v->each_arg, entry);
+}
+
+static struct result list_inventory(void *arg, bool (*each)(void *, const struct object_entry *),
+                                    void *each_arg, struct err *err)
+{
+    struct inventory *v = arg;
+
+    v->each = each;
+    v->each_arg = each_arg;
+    if (!inventory_read(v->path, on_row, v, err).ok)
+        return FAIL;
+    if (v->err.class == ERR_NONE)
+        return OK;
+    *err = v->err;
+    return FAIL;
+}
+
+/* Whether the object that an envelope belongs to is there after all: then it is at another place in
+ * the list, and the two would be worked on at once. */
+static bool has_body(const struct run *r, const char *envelope)
+{
+    struct object_look look OBJECT_LOOK_CLEANUP = {0};
+    struct object body OBJECT_CLEANUP = {0};
+    char *key STRING_CLEANUP = strndup(envelope, strlen(envelope) - strlen(ENVELOPE_SUFFIX));
+    struct err err;
+    uint8_t byte;
+    size_t got;
+
+    return key == NULL || !object_in(&body, r->prefix->storage, key, key, &err).ok ||
+           body.storage->ops->read(&body, &look, 0, &byte, 1, &got, &err).ok;
+}
+
+static bool on_listed(void *arg, const struct object_entry *e, enum envelope_beside envelope)
+{
+    struct run *r = arg;
+
+    if (envelope != BESIDE_UNKNOWN || !text_ends_with(e->key, SEALED_SUFFIX ENVELOPE_SUFFIX) ||
+        !has_body(r, e->key))
+        return on_object(r, e, envelope);
+    run_unseen(r, e->key, "its body is at another place of the list, which is not in order");
+    return !stream_interrupted();
+}
+
+struct result run_inventory(struct run *r, const char *path, struct err *err)
+{
+    struct inventory v = {.run = r, .path = path};
+    const struct object_lister lister = {list_inventory, &v};
+    const struct object_visitor visitor = {on_listed, r};
+    size_t before = r->found;
+
+    struct result walked = object_walk_list(&lister, false, &visitor, err);
+    if (walked.ok && v.bucket.path != NULL && r->batch->versions != VERSIONS_NOW)
+        walked = do_versions(r, &v.bucket, err);
+    if (r->pool != NULL)
+        thread_pool_wait(r->pool);
+    object_close(&v.bucket);
+    return walked.ok ? run_check_found(r, before, path, err) : FAIL;
 }

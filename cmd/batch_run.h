@@ -5,10 +5,11 @@
 
 #include <stdatomic.h>
 
-#include "base/pool.h"
+#include "base/thread_pool.h"
 #include "cmd/batch.h"
 #include "cmd/file_list.h"
 #include "cmd/link_targets.h"
+#include "cmd/shard.h"
 #include "cmd/tally.h"
 #include "storage/registry.h"
 
@@ -25,10 +26,10 @@ struct run {
     struct storages storages;
     const struct object *prefix; /* that is walked */
     struct shard shard;
-    struct pool *pool; /* NULL: files are done as they come */
-    bool one_stream;   /* the results come one after another on standard output */
-    bool cut;          /* and one failed, so that what follows is left out, which was told */
-    struct roots roots;
+    struct thread_pool *pool; /* NULL: files are done as they come */
+    bool one_stream;          /* the results come one after another on standard output */
+    bool cut;                 /* and one failed, so that what follows is left out, which was told */
+    struct link_targets roots;
     atomic_size_t found; /* sealed files, and all that was told instead of one */
     struct tally tally;
 };
@@ -70,5 +71,8 @@ bool run_takes_unnamed(struct run *r, const struct item *item);
 
 /* run_objects does an operand that names an object, or all below a prefix. */
 FALLIBLE run_objects(struct run *r, const char *operand, struct err *err);
+
+/* run_inventory does the objects in a list of S3 Inventory. */
+FALLIBLE run_inventory(struct run *r, const char *path, struct err *err);
 
 #endif

@@ -2,17 +2,16 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "cmd/common.h"
 #include "cmd/config.h"
-#include "cmd/key.h"
 #include "cmd/key_alias.h"
+#include "cmd/key_target.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
 
-/* What the shells run. They ask this program for the words, so that a script never lacks an option
- * that the program has. An answer is lines of a word, a tab and what the word means; the line
- * ":files" means that names of files fit too. */
+/* The scripts that the shells run. They ask this program for the words, so that they know all its
+ * options. Each line of an answer is a word, a tab and what the word means; the line ":files" means
+ * that names of files fit too. */
 static const struct script {
     const char *shell, *text;
 } scripts[] = {
@@ -197,7 +196,7 @@ static void offer_options(const struct answer *a, const struct verb *verb)
         offer(a, "--", row->name, row->help);
 }
 
-/* The verbs of a group, or those of none and the groups. */
+/* The verbs of a group; without a group, the other verbs and the groups. */
 static void offer_verbs(const struct answer *a, const char *group)
 {
     const char *last = NULL;

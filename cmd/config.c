@@ -11,15 +11,15 @@
 
 #define SYSTEM_CONFIG "/etc/bulla/bulla.conf"
 
-/* What was read so far: a pipe can be read only once, so a failure is kept too. */
+/* What was read so far, also a failure, because a pipe can be read only once. */
 static struct {
     bool tried;
     struct err err;
     struct config_file file; /* empty if there is none */
 } known[CONFIG_FILES];
 
-/* Whether nothing is at a path, or nothing that this user can see: HOME may be a file, or somebody
- * else's directory. A file that is seen and cannot be read is another matter. */
+/* Whether there is nothing at a path, or nothing that this user can see: HOME may be a file, or
+ * somebody else's directory. A file that can be seen but not read does not count. */
 static bool is_nowhere(const char *path)
 {
     struct stat st;
@@ -133,7 +133,7 @@ void config_each(void (*each)(void *arg, const char *name), void *arg)
                 each(arg, file->ini.pairs[j].key);
 }
 
-/* The first rule of a file that is for a path; NULL if none is. */
+/* The first rule of a file that matches a path; NULL if none does. */
 static const struct config_choice *rule_for(const struct config_file *file, const char *path)
 {
     for (size_t i = 0; path != NULL && i < file->rule_count; i++)

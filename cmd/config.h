@@ -24,7 +24,7 @@
 #define BULLA_CMD_CONFIG_H
 
 #include "base/err.h"
-#include "crypto/core.h"
+#include "crypto/envelope_core.h"
 #include "keystore/store_option.h"
 
 #define CONFIG_FILES 2
@@ -47,7 +47,7 @@ struct config_choice {
     const char *file;
     unsigned line;       /* that names the keys; 0 = it names none */
     const char *rule;    /* its name; NULL = it is [defaults] */
-    const char *pattern; /* of paths that the rule is for */
+    const char *pattern; /* of paths that the rule matches */
     unsigned begins;     /* the line of the rule */
     const char **names;
     size_t count;

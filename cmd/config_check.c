@@ -2,9 +2,10 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "cmd/common.h"
 #include "cmd/config.h"
 #include "cmd/key_source.h"
+#include "cmd/named_keys.h"
+#include "cmd/outcome.h"
 #include "cmd/seal_keys.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
@@ -54,7 +55,7 @@ static struct result tell_keys(const struct config_choice *choice, json_t *json,
 {
     for (size_t i = 0; i < choice->count; i++) {
         char *reference STRING_CLEANUP = NULL;
-        if (!common_reference(choice->names[i], &reference, err).ok) {
+        if (!named_keys_reference(choice->names[i], &reference, err).ok) {
             err_context(err, "config file '%s', line %u", choice->file, choice->line);
             return FAIL;
         }
@@ -131,7 +132,7 @@ static struct result check(const char *given, const struct options *o, json_t *j
         return FAIL;
     if (f.choice == NULL)
         return fail(err, ERR_MISSING,
-                    "'%s' gets no key: no rule is for it, and there are no "
+                    "'%s' gets no key: no rule matches it, and there are no "
                     "default keys",
                     f.path);
     if (!seal_keys_context(&context, o, f.choice, err).ok)
@@ -154,13 +155,13 @@ static void check_choice(void *arg, const struct config_choice *choice)
     all->choices++;
     for (size_t i = 0; all->result.ok && i < choice->count; i++) {
         char *reference STRING_CLEANUP = NULL;
-        all->result = common_reference(choice->names[i], &reference, all->err);
+        all->result = named_keys_reference(choice->names[i], &reference, all->err);
         if (!all->result.ok)
             err_context(all->err, "config file '%s', line %u", choice->file, choice->line);
     }
 }
 
-/* struct files: what is told of each. */
+/* struct files: what is told about each config file. */
 struct files {
     size_t count;
     bool told, json;
@@ -229,12 +230,12 @@ static int run_check(const struct options *o)
 
     if (!check_all(o, &err).ok)
         return terminal_error(&err);
-    if (common_fallback(&o->keys) != NULL)
+    if (named_keys_fallback(&o->keys) != NULL)
         terminal_warn(NULL, "BULLA_KEY is set: while it is, the config file chooses no key");
     for (size_t i = 0; i < o->operands.count; i++) {
         int one = check_one(o->operands.items[i], o);
         if (one != ERR_NONE)
-            status = common_status(o->operands.count, one);
+            status = outcome_status(o->operands.count, one);
     }
     return status;
 }

@@ -12,7 +12,7 @@
 #include "base/descriptor.h"
 #include "base/secret_file.h"
 #include "cmd/key_alias.h"
-#include "cmd/nearest.h"
+#include "cmd/nearest_name.h"
 #include "keystore/registry.h"
 #include "storage/registry.h"
 

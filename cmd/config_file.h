@@ -32,7 +32,7 @@ bool config_file_names(const struct ini_pair *pair);
 FALLIBLE config_file_reference(const struct config_file *f, const struct ini_pair *pair,
                                char **reference, struct err *err);
 
-/* config_file_fits is true if a rule is for an absolute path. */
+/* config_file_fits is true if a rule matches an absolute path. */
 bool config_file_fits(const struct config_file *f, const struct config_choice *rule,
                       const char *path);
 

@@ -11,21 +11,22 @@
 #include "base/descriptor.h"
 #include "base/landlock.h"
 #include "base/seccomp.h"
-#include "base/trusted.h"
-#include "cmd/common.h"
+#include "base/trusted_file.h"
 #include "cmd/config.h"
 #include "cmd/file_list.h"
+#include "cmd/named_keys.h"
 #include "cmd/passphrase.h"
+#include "cmd/standard_streams.h"
 #include "crypto/primitives.h"
 #include "storage/registry.h"
 
-/* What libraries read when they are first used, and hold no secrets of anybody. */
+/* Files that libraries read when they are first used. They hold no secrets. */
 static const char *const libraries[] = {
     "/dev/urandom", "/etc/localtime", "/etc/ssl/openssl.cnf", "/lib",
     "/lib64",       "/usr",           TRUSTED_READS,
 };
 
-/* struct plan: what is to become of the run. */
+/* struct plan: what the run may do. */
 struct plan {
     const struct options *options;
     enum keystore_reach reach;
@@ -35,7 +36,7 @@ struct plan {
 
 static void allow_read(struct plan *p, const char *path)
 {
-    ruleset_allow(&p->files, path, ALLOW_READ);
+    landlock_allow(&p->files, path, ALLOW_READ);
 }
 
 static void allow_secret(void *arg, const char *variable, const char *path)
@@ -44,32 +45,32 @@ static void allow_secret(void *arg, const char *variable, const char *path)
     allow_read(arg, path);
 }
 
-/* The folder that a path stands in. */
+/* The directory that a path stands in. */
 static void allow_around(struct plan *p, const char *path, enum ruleset_access access)
 {
     char *copy STRING_CLEANUP = strdup(path);
 
     if (copy != NULL)
-        ruleset_allow(&p->files, dirname(copy), access);
+        landlock_allow(&p->files, dirname(copy), access);
     else
-        ruleset_drop(&p->files);
+        landlock_drop(&p->files);
 }
 
-/* What is made appears under another name first, so its whole folder must be open to us; if it is a
- * folder, all below it. */
+/* A result first gets another name, so its whole directory must be open to us; if the result is a
+ * directory, all below that. */
 static void allow_change(struct plan *p, const char *path, enum ruleset_access access)
 {
     struct stat st;
 
     p->makes = true;
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-        ruleset_allow(&p->files, path, access);
+        landlock_allow(&p->files, path, access);
     else
         allow_around(p, path, access);
 }
 
-/* What is read at its turn. Its folder is open to us, not only the file: another program may put a
- * newer one in its place, and that must be read then. */
+/* A file that is read later. Its directory is open to us, not only the file: another program may
+ * replace the file, and then the new one must be read. */
 static void allow_source(struct plan *p, const char *path)
 {
     struct stat st;
@@ -84,18 +85,18 @@ static void allow_use(struct plan *p, enum use use, const char *path)
     const struct options *o = p->options;
     bool beside = use == USE_BESIDE && (o->output == NULL || o->remove_source);
 
-    if (path == NULL || is_stdio(path) || use == USE_NOTHING)
+    if (path == NULL || standard_named(path) || use == USE_NOTHING)
         return;
     bool changes = (use == USE_CHANGE || use == USE_REPLACE) && !o->dry_run;
     if (use == USE_ANYWHERE)
-        ruleset_allow(&p->files, "/", ALLOW_READ);
+        landlock_allow(&p->files, "/", ALLOW_READ);
     else if (changes || beside)
         allow_change(p, path, use == USE_REPLACE ? ALLOW_LINK : ALLOW_CHANGE);
     if (!changes && use != USE_ANYWHERE)
         allow_source(p, path);
 }
 
-/* A key may be replaced while the run lasts, in its directory and in that which a link leads to. */
+/* A key may be replaced during the run, in its directory and in the one that a link leads to. */
 static void allow_key_file(struct plan *p, const char *path)
 {
     char *target STRING_CLEANUP = realpath(path, NULL);
@@ -115,7 +116,7 @@ static void allow_key(void *arg, enum use use, const char *given)
     const char *rest;
     struct err ignored;
 
-    if (!common_reference(given, &reference, &ignored).ok ||
+    if (!named_keys_reference(given, &reference, &ignored).ok ||
         !registry_find(&store, &rest, reference, &ignored).ok ||
         (store->file != NULL && !store->file(rest, &path, &ignored).ok)) {
         p->reach = REACH_PROGRAMS;
@@ -137,7 +138,7 @@ static void allow_operands(struct plan *p, const struct verb *v)
 
     for (size_t i = 0; i < o->operands.count; i++)
         allow_use(p, v->operand, o->operands.items[i]);
-    /* The names in a list and the targets of links are known only when files are done already. */
+    /* The names in a list and the targets of links are known only after work has begun. */
     if (o->files_from != NULL || o->follow)
         allow_use(p, v->operand, "/");
 }
@@ -159,7 +160,7 @@ static void allow_named_object(void *arg, const struct row *row, const char *val
         p->reach = REACH_PROGRAMS;
 }
 
-/* An object takes what a key store takes that is a service. */
+/* An object needs what a key store needs that is a service. */
 static void allow_objects(struct plan *p, const struct verb *v)
 {
     const struct options *o = p->options;
@@ -168,7 +169,7 @@ static void allow_objects(struct plan *p, const struct verb *v)
         if (storage_names(o->operands.items[i]))
             p->reach = REACH_PROGRAMS;
     options_visit(v, o, allow_named_object, p);
-    if (o->files_from != NULL && file_list_has_objects(o->files_from))
+    if (o->inventory != NULL || (o->files_from != NULL && file_list_has_objects(o->files_from)))
         p->reach = REACH_PROGRAMS;
 }
 
@@ -178,7 +179,7 @@ static void allow_config(struct plan *p)
     struct err ignored;
 
     if (!config_files(paths, &ignored).ok)
-        ruleset_drop(&p->files);
+        landlock_drop(&p->files);
     for (size_t i = 0; i < CONFIG_FILES; i++) {
         if (paths[i] != NULL)
             allow_read(p, paths[i]);
@@ -190,10 +191,10 @@ static void allow_files(struct plan *p, const struct verb *v)
 {
     for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++)
         allow_read(p, libraries[i]);
-    ruleset_allow(&p->files, TERMINAL, ALLOW_READ_WRITE);
+    landlock_allow(&p->files, TERMINAL, ALLOW_READ_WRITE);
     allow_config(p);
     passphrase_files(allow_secret, p);
-    if (!common_takes_keys(v))
+    if (!named_keys_are_operands(v))
         allow_operands(p, v);
     options_visit(v, p->options, allow_option, p);
 }
@@ -205,7 +206,7 @@ static enum seccomp_use use_of_files(const struct plan *p, const struct verb *v)
     return v->gives || p->options->same_owner ? SECCOMP_GIVE : SECCOMP_MAKE;
 }
 
-/* True if all was done that the keys let us do. */
+/* True if the run is confined as far as its keys allow. */
 static bool carry_out(struct plan *p, const struct verb *v)
 {
     if (p->reach == REACH_PROGRAMS)
@@ -214,7 +215,7 @@ static bool carry_out(struct plan *p, const struct verb *v)
     if (p->reach == REACH_MODULES)
         return done;
     allow_files(p, v);
-    done = ruleset_enforce(&p->files) && done;
+    done = landlock_enforce(&p->files) && done;
     return seccomp_refuse(use_of_files(p, v)) && done;
 }
 
@@ -227,23 +228,23 @@ struct result confine(const struct verb *verb, const struct options *o, struct e
     if (wanted != NULL && wanted[0] != '\0' && !no && !must)
         return fail(err, ERR_USAGE, "BULLA_CONFINE is no or must, not '%s'", wanted);
 #ifdef BULLA_SANITIZED
-    no = true; /* the sanitizers look at their own process from another one */
+    no = true; /* the sanitizers watch this process from another one */
 #endif
     bool unknown = passphrase_by_command(o) || o->from_command != NULL;
     struct plan p = {.options = o,
                      .reach = unknown ? REACH_PROGRAMS : REACH_FILES,
-                     .files = no ? (struct ruleset){.fd = -1} : ruleset_new()};
+                     .files = no ? (struct ruleset){.fd = -1} : landlock_new()};
     if (!unknown)
-        common_visit_keys(verb, o, allow_key, &p);
+        named_keys_visit(verb, o, allow_key, &p);
     allow_objects(&p, verb);
     if (p.reach == REACH_FILES)
         crypto_alone(); /* no module of a token is loaded, nor libcurl */
     bool done = no || carry_out(&p, verb);
-    ruleset_drop(&p.files);
+    landlock_drop(&p.files);
     if (done || !must)
         return OK;
     (void)fail(err, ERR_UNSUPPORTED, "%s",
-               seccomp_known() ? "this kernel does not let the run be confined"
+               seccomp_known() ? "this kernel cannot confine the run"
                                : "there is no filter of system calls for this kind of machine");
     return fail_hint(err, "BULLA_CONFINE=must asks for that");
 }

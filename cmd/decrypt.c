@@ -6,9 +6,12 @@
 #include "base/stream.h"
 #include "base/text.h"
 #include "cmd/batch.h"
-#include "cmd/common.h"
+#include "cmd/named_keys.h"
 #include "cmd/named_place.h"
 #include "cmd/object_rows.h"
+#include "cmd/outcome.h"
+#include "cmd/progress.h"
+#include "cmd/setup.h"
 #include "cmd/shared_rows.h"
 #include "cmd/standard_streams.h"
 #include "cmd/terminal.h"
@@ -67,7 +70,7 @@ static struct result read_options(struct decrypt *d, struct err *err)
                                     .outlet = &d->outlet,
                                     .strict = d->only_verify,
                                     .whose = o->same_owner ? WHOSE_SAME : WHOSE_CALLER};
-    return common_context(&d->open.require_context, &o->require_context, err);
+    return setup_context(&d->open.require_context, &o->require_context, err);
 }
 
 static struct result check_output(const struct decrypt *d, const struct item *item, struct err *err)
@@ -100,10 +103,12 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
     struct sink nowhere = null_sink();
     uint64_t size = 0;
 
-    if (!common_not_typed(&from, err).ok || !check_output(d, item, err).ok ||
+    if (!standard_input_check(&from, err).ok || !check_output(d, item, err).ok ||
         !named_place_envelope(&envelope, &from, d->options, err).ok ||
         !sealed_open(&f, &d->session, &from, err).ok)
         return FAIL;
+    if (item->object != NULL)
+        progress_size((uint64_t)f.st.st_size);
     struct result r = d->only_verify
                           ? open_stream(&d->session, &d->open, &f, &nowhere, &size, err)
                           : open_file(&d->session, &d->open, &from, &f, item->target, &size, err);
@@ -128,11 +133,11 @@ static int run(const struct options *o, struct batch batch, bool only_verify)
     batch.whose = o->same_owner ? WHOSE_SAME : WHOSE_CALLER;
     d.session.env.may_be_away = o->keys.count > 1;
     if (!read_options(&d, &err).ok || !read_range(&d, o, &err).ok ||
-        !common_sync(&d.session, o, &err).ok || !common_keys(&d.session, o, true, &err).ok)
+        !setup_sync(&d.session, o, &err).ok || !named_keys_open(&d.session, o, true, &err).ok)
         status = terminal_error(&err);
     else
-        status = common_finish(&d.session, batch_run(&batch));
-    common_calls(o, keyset_calls(&d.session.keys));
+        status = outcome_finish(&d.session, batch_run(&batch));
+    outcome_calls(o, keyset_calls(&d.session.keys));
     context_free(&d.open.require_context);
     session_close(&d.session);
     return status;
@@ -142,6 +147,7 @@ static int decrypt(const struct options *o)
 {
     return run(o,
                (struct batch){.parallel = true,
+                              .objects_at_once = OBJECTS_AT_ONCE,
                               .done = "opened",
                               .take = SEALED_SUFFIX,
                               .only = SEALED_SUFFIX,
@@ -194,6 +200,7 @@ static int verify(const struct options *o)
 {
     return run(o,
                (struct batch){.parallel = true,
+                              .objects_at_once = OBJECTS_AT_ONCE,
                               .done = "verified",
                               .only = SEALED_SUFFIX,
                               .looks = 1u << RECOGNIZED_SEALED | 1u << RECOGNIZED_BODY,

@@ -9,15 +9,17 @@
 #include "base/stream.h"
 #include "base/text.h"
 #include "cmd/batch.h"
-#include "cmd/command.h"
-#include "cmd/common.h"
 #include "cmd/key_source.h"
+#include "cmd/named_keys.h"
 #include "cmd/named_place.h"
 #include "cmd/object_outlet.h"
 #include "cmd/object_rows.h"
+#include "cmd/outcome.h"
 #include "cmd/seal_keys.h"
+#include "cmd/setup.h"
 #include "cmd/shared_rows.h"
 #include "cmd/standard_streams.h"
+#include "cmd/subprocess.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
 #include "libbulla/seal.h"
@@ -45,7 +47,7 @@ static struct result read_options(struct seal_options *seal, const struct option
                                   .remove_source = o->remove_source};
     if (!core_name_check(seal->name, err).ok)
         return FAIL;
-    return common_context(&seal->context, &o->context, err);
+    return setup_context(&seal->context, &o->context, err);
 }
 
 /* The command of --from-command, for the shell: under the umask that we were started with. */
@@ -113,7 +115,7 @@ static struct result open_apart(struct apart *a, const struct options *o, const 
     if (item->target == NULL)
         return fail(err, ERR_USAGE, "--detach to standard output needs --envelope ENV");
     return place_beside(&a->place.place, item->target, ENVELOPE_SUFFIX, err).ok
-               ? common_name_fits(&a->place.place, hint, err)
+               ? named_place_fits(&a->place.place, hint, err)
                : FAIL;
 }
 
@@ -156,14 +158,14 @@ static struct result choose(struct encrypt *e, const struct item *item, struct s
 
 static struct result command_ended(void *running, struct err *err)
 {
-    return command_end(running, err);
+    return subprocess_end(running, err);
 }
 
 static struct result start_command(void *running, struct source *stream, struct err *err)
 {
-    struct running *r = running;
+    struct subprocess *r = running;
 
-    if (!command_start(r->command, r, err).ok)
+    if (!subprocess_start(r->command, r, err).ok)
         return FAIL;
     stream->fd = r->out;
     stream->end = command_ended;
@@ -206,7 +208,7 @@ static struct result seal(struct encrypt *e, const struct item *item,
 static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)
 {
     struct encrypt *e = arg;
-    struct running command RUNNING_CLEANUP = {.command = &e->command};
+    struct subprocess command SUBPROCESS_CLEANUP = {.command = &e->command};
     const struct source in = e->script == NULL
                                  ? standard_input()
                                  : (struct source){.fd = -1, .name = "output of the command"};
@@ -239,7 +241,7 @@ static struct result open_keys(struct encrypt *e, struct err *err)
 {
     return key_source_is_config(e->options)
                ? seal_choices_begin(&e->choices, &e->session, e->options, err)
-               : common_keys(&e->session, e->options, true, err);
+               : named_keys_open(&e->session, e->options, true, err);
 }
 
 static int encrypt(const struct options *o)
@@ -252,6 +254,7 @@ static int encrypt(const struct options *o)
         .session = &e.session,
         .whose = o->same_owner ? WHOSE_SAME : WHOSE_OWN,
         .parallel = true,
+        .objects_at_once = OBJECTS_AT_ONCE,
         .done = "sealed",
         .add = SEALED_SUFFIX,
         .makes_objects = true,
@@ -261,16 +264,18 @@ static int encrypt(const struct options *o)
 
     e.session.env.seals = true;
     if (!object_rows_wish(&e.wish, o, &err).ok || !read_command(&e, &err).ok ||
-        !read_options(&e.seal, o, &err).ok || !common_sync(&e.session, o, &err).ok ||
+        !read_options(&e.seal, o, &err).ok || !setup_sync(&e.session, o, &err).ok ||
         !open_keys(&e, &err).ok)
         status = terminal_error(&err);
     else {
         e.envelope_wish = e.wish;
         e.envelope_wish.storage_class = NULL;
+        e.envelope_wish.apart = o->detach;
+        e.envelope_wish.little = true;
         batch.crypto = e.session.crypto;
-        status = common_finish(&e.session, batch_run(&batch));
+        status = outcome_finish(&e.session, batch_run(&batch));
     }
-    common_calls(o, keyset_calls(&e.session.keys) + seal_choices_calls(&e.choices));
+    outcome_calls(o, keyset_calls(&e.session.keys) + seal_choices_calls(&e.choices));
     context_free(&e.seal.context);
     string_free(&e.script);
     string_free(&e.name);

@@ -1,9 +1,10 @@
 #include <unistd.h>
 
-#include "cmd/common.h"
+#include "cmd/named_keys.h"
 #include "cmd/named_place.h"
 #include "cmd/object_outlet.h"
 #include "cmd/object_rows.h"
+#include "cmd/outcome.h"
 #include "cmd/shared_rows.h"
 #include "cmd/standard_streams.h"
 #include "cmd/terminal.h"
@@ -37,7 +38,7 @@ static struct result export(const struct options *o, struct err *err)
     struct sealed f SEALED_CLEANUP = {0};
     struct session no_keys = {.env.warn = terminal_warn};
     const struct outlet outlet = standard_output();
-    bool to_stdout = o->output != NULL && is_stdio(o->output);
+    bool to_stdout = o->output != NULL && standard_named(o->output);
 
     if (to_stdout && isatty(standard_output_fd()))
         return fail(err, ERR_USAGE, "an envelope is not written to a terminal");
@@ -70,7 +71,7 @@ static struct result restore(const struct options *o, struct err *err)
     struct named_place file NAMED_PLACE_CLEANUP = {0}, from NAMED_PLACE_CLEANUP = {0};
 
     if (!named_place_open(&file, o->operands.items[0], o, err).ok ||
-        !export_of(&from, &file, o, err).ok || !common_keys(&s, o, false, err).ok)
+        !export_of(&from, &file, o, err).ok || !named_keys_open(&s, o, false, err).ok)
         return FAIL;
     file.env.crypto = s.crypto;
     const struct sealed_place body = named_place_sealed(&file),
@@ -80,7 +81,7 @@ static struct result restore(const struct options *o, struct err *err)
 
 static int run_export(const struct options *o)
 {
-    return common_run(export, o);
+    return outcome_run(export, o);
 }
 
 const struct verb verb_envelope_export = {
@@ -103,7 +104,7 @@ const struct verb verb_envelope_export = {
 
 static int run_restore(const struct options *o)
 {
-    return common_run(restore, o);
+    return outcome_run(restore, o);
 }
 
 static const struct row restore_rows[] = {

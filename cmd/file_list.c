@@ -6,38 +6,8 @@
 #include <string.h>
 
 #include "base/stream.h"
-#include "base/wire.h"
-#include "cmd/common.h"
-#include "crypto/primitives.h"
+#include "cmd/standard_streams.h"
 #include "storage/registry.h"
-
-struct result shard_read(struct shard *s, const char *text, struct err *err)
-{
-    struct shard made;
-    char *slash, *end;
-
-    if (text == NULL)
-        return OK;
-    errno = 0;
-    made.share = strtoull(text, &slash, 10);
-    made.shares = *slash == '/' ? strtoull(slash + 1, &end, 10) : 0;
-    if (errno != 0 || *slash != '/' || *end != '\0' || strspn(text, "0123456789/") < strlen(text) ||
-        made.share < 1 || made.share > made.shares)
-        return fail(err, ERR_USAGE, "--shard is I/N with I from 1 to N, not '%s'", text);
-    *s = made;
-    return OK;
-}
-
-bool shard_has(const struct shard *s, const char *path)
-{
-    uint8_t hash[SHA256_SIZE];
-
-    if (s->shares == 0)
-        return true;
-    sha256(hash, &(struct view){(const uint8_t *)path, strlen(path)}, 1);
-    struct wire_reader reader = wire_reader(hash, sizeof hash);
-    return wire_get_u64(&reader) % s->shares == s->share - 1;
-}
 
 #define LISTED_MAX 8192 /* bytes of a name in a list; a longer one cannot be opened */
 
@@ -81,13 +51,14 @@ static struct result read_all(FILE *file, const char *path, int end,
 
 #define SCHEME_SIZE 5 /* "s3://" */
 
+/* Reads no further than the first name: whoever writes the list may wait until that is done. */
 static bool begins_with_object(FILE *file)
 {
     char begin[SCHEME_SIZE + 1] = "";
     size_t size = 0;
     int c = 0;
 
-    while (size < SCHEME_SIZE && (c = getc(file)) != EOF)
+    while (size < SCHEME_SIZE && c != '\n' && (size == 0 || c != '\0') && (c = getc(file)) != EOF)
         begin[size++] = (char)c;
     for (size_t i = size; i > 0; i--)
         (void)ungetc((unsigned char)begin[i - 1], file);
@@ -96,7 +67,7 @@ static bool begins_with_object(FILE *file)
 
 bool file_list_has_objects(const char *path)
 {
-    if (is_stdio(path))
+    if (standard_named(path))
         return begins_with_object(stdin);
     FILE *file = fopen(path, "re");
     bool has = file != NULL && begins_with_object(file);
@@ -110,7 +81,7 @@ struct result file_list_read(const char *path, bool null, bool (*each)(void *arg
 {
     int end = null ? '\0' : '\n';
 
-    if (is_stdio(path))
+    if (standard_named(path))
         return read_all(stdin, "standard input", end, each, arg, err);
     FILE *file = fopen(path, "re");
     if (file == NULL)

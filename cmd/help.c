@@ -3,11 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cmd/report.h"
 #include "cmd/shared_rows.h"
 #include "cmd/store_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
+#include "cmd/version_report.h"
 #include "keystore/registry.h"
 
 /* Prints text with each line after the first moved in. */
@@ -101,7 +101,7 @@ static void print_keys(void)
         const struct row *rows;
     } parts[] = {
         {"Passphrases:", rows_passphrase},
-        {"Passphrases that are set:", rows_new_passphrase},
+        {"New passphrases:", rows_new_passphrase},
         {"PINs:", rows_pin},
     };
 
@@ -112,8 +112,8 @@ static void print_keys(void)
     print_form("credential:NAME", "a key file, as systemd gives it to a unit");
     print_form("NAME", "a name of the config file");
     terminal_print(
-        "\nOf several keys that a file is sealed to, any one opens it. BULLA_KEY stands in for a\n"
-        "missing key, and where it is not set, the rules and the default keys of bulla.conf(5).\n");
+        "\nAny one of the keys that a file is sealed to opens it. If no key is given, BULLA_KEY\n"
+        "names it; if that is not set, the rules and the default keys of bulla.conf(5) do.\n");
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         terminal_print("\n%s\n\n", parts[i].heading);
         print_rows(parts[i].rows);
@@ -152,10 +152,10 @@ static void print_store_variables(void *arg, const struct keystore *store)
 static void print_environment(void)
 {
     static const char *const variables[][2] = {
-        {"BULLA_KEY", "the key where no -k is given"},
-        {"BULLA_CONFIG", "the config file, in place of the usual two"},
+        {"BULLA_KEY", "the key, if no -k is given"},
+        {"BULLA_CONFIG", "the config file, instead of the usual two"},
         {"BULLA_PASSPHRASE_FILE", "the file of the passphrase"},
-        {"BULLA_NEW_PASSPHRASE_FILE", "the file of a passphrase that is set"},
+        {"BULLA_NEW_PASSPHRASE_FILE", "the file of a new passphrase"},
         {"BULLA_PIN_FILE", "the file of a PIN"},
         {"BULLA_CONFINE", "no: do not confine the run; must: fail if it\ncannot be confined"},
         {"CREDENTIALS_DIRECTORY", "where systemd puts credentials: bulla.passphrase,\n"
@@ -177,7 +177,8 @@ static void print_environment(void)
 static const struct topic {
     const char *name;
     void (*print)(void);
-} topics[] = {{"keys", print_keys}, {"environment", print_environment}, {"report", report_all}};
+} topics[] = {
+    {"keys", print_keys}, {"environment", print_environment}, {"report", version_report_all}};
 
 static const struct topic *topic_by_name(const char *name)
 {

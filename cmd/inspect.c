@@ -5,7 +5,6 @@
 
 #include "base/text.h"
 #include "cmd/batch.h"
-#include "cmd/common.h"
 #include "cmd/named_place.h"
 #include "cmd/object_rows.h"
 #include "cmd/shared_rows.h"
@@ -213,7 +212,8 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
         .body = item->source, .stream = &in, .object = item->object, .follow = item->follow};
     struct session no_keys = {.env.warn = terminal_warn};
 
-    if (!common_not_typed(&from, err).ok || !named_place_envelope(&envelope, &from, o, err).ok ||
+    if (!standard_input_check(&from, err).ok ||
+        !named_place_envelope(&envelope, &from, o, err).ok ||
         !sealed_open(&f, &no_keys, &from, err).ok)
         return FAIL;
     struct shown shown = {.sealed = &f, .file = item->name != NULL ? item->name : "standard input"};

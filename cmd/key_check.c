@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/common.h"
+#include "cmd/named_keys.h"
+#include "cmd/outcome.h"
+#include "cmd/setup.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
@@ -46,8 +48,8 @@ static struct result check_one(const char *given, const struct options *o, json_
 
     if (o->json && json == NULL)
         return fail_memory(err);
-    common_env(&s.env, o);
-    if (!session_open(&s, NULL, 0, err).ok || !common_keyset(&keys, &s.env, &one, err).ok)
+    setup_env(&s.env, o);
+    if (!session_open(&s, NULL, 0, err).ok || !named_keys_open_set(&keys, &s.env, &one, err).ok)
         return FAIL;
     struct master_key *key = keys.keys[0];
     struct key_sink sink = {.fact = fact, .arg = json};
@@ -77,7 +79,7 @@ static int run_check(const struct options *o)
         json_t *json = o->json ? json_object() : NULL;
         struct err err = {0};
         if (!check_one(given, o, json, &err).ok)
-            status = common_status(o->operands.count, terminal_error(&err));
+            status = outcome_status(o->operands.count, terminal_error(&err));
         if (json != NULL) {
             terminal_put(json, "key", terminal_reference_text(given));
             terminal_put(json, "status", json_integer(err.class));

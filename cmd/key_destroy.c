@@ -4,12 +4,12 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "cmd/key.h"
+#include "cmd/key_target.h"
 #include "cmd/shared_rows.h"
 #include "cmd/status.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
-#include "keystore/redact.h"
+#include "keystore/redact_reference.h"
 
 /* Nothing brings a destroyed version back, so its number must be typed, or --force given. */
 static struct result confirm(const struct options *o, const struct key_target *t, struct err *err)
@@ -58,16 +58,16 @@ static struct result destroy(const struct options *o, struct err *err)
     /* First the runs that seal to it, then the files: in the other order, a file that such a run
      * makes meanwhile would be missed. */
     if (!key_target_read(&t, o->operands.items[0], o, err).ok ||
-        !key_change(&t, KEY_MAY_DESTROY, &info, err).ok || !check_needed(o, &t, err).ok ||
-        !confirm(o, &t, err).ok || !key_change(&t, KEY_DESTROY, &info, err).ok)
+        !key_target_change(&t, KEY_MAY_DESTROY, &info, err).ok || !check_needed(o, &t, err).ok ||
+        !confirm(o, &t, err).ok || !key_target_change(&t, KEY_DESTROY, &info, err).ok)
         return FAIL;
-    key_tell(o, &t, &info);
+    key_target_tell(o, &t, &info);
     return OK;
 }
 
 static int run_destroy(const struct options *o)
 {
-    return key_run(destroy, o);
+    return key_target_run(destroy, o);
 }
 
 static const struct row rows[] = {

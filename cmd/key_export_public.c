@@ -2,8 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/place.h"
-#include "cmd/common.h"
-#include "cmd/key.h"
+#include "cmd/key_target.h"
 #include "cmd/shared_rows.h"
 #include "cmd/standard_streams.h"
 #include "cmd/verbs.h"
@@ -14,7 +13,7 @@ static struct result write_public(const char *text, const struct options *o, str
 {
     struct output output OUTPUT_CLEANUP = {0};
     struct place place PLACE_CLEANUP = {0};
-    bool to_file = o->output != NULL && !is_stdio(o->output);
+    bool to_file = o->output != NULL && !standard_named(o->output);
     const struct inputs inputs = {.session = s};
     const struct outlet outlet = standard_output();
 
@@ -33,7 +32,7 @@ static struct result export_public(const struct options *o, struct err *err)
     if (!key_target_read(&t, o->operands.items[0], o, err).ok)
         return FAIL;
     if (t.store->admin->export_public == NULL)
-        return key_cannot(&t, "have public keys", err);
+        return key_target_cannot(&t, "have public keys", err);
     /* Opened, so that the output cannot take the place of what the key lives in. */
     if (!keyset_open(&t.session.keys, &t.session.env, (const char *const[]){t.reference}, 1, err)
              .ok ||
@@ -44,7 +43,7 @@ static struct result export_public(const struct options *o, struct err *err)
 
 static int run_export_public(const struct options *o)
 {
-    return key_run(export_public, o);
+    return key_target_run(export_public, o);
 }
 
 const struct verb verb_key_export_public = {

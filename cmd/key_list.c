@@ -2,15 +2,16 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "cmd/common.h"
-#include "cmd/key.h"
+#include "cmd/key_target.h"
+#include "cmd/named_keys.h"
+#include "cmd/outcome.h"
 #include "cmd/ring_compare.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
 #include "keystore/key_age.h"
 
-/* struct listing: keys with versions are rows below a heading, others objects with facts. */
+/* struct listing: keys with versions are printed as a table, others as lists of facts. */
 struct listing {
     const char *reference;
     bool json;
@@ -26,7 +27,7 @@ static void row(void *arg, const struct key_info *info)
 
     ring_compare_add(l->ages, info);
     if (l->json) {
-        terminal_json(key_info_json(l->reference, info));
+        terminal_json(key_target_json(l->reference, info));
         return;
     }
     if (!*l->headed)
@@ -76,7 +77,7 @@ static struct result list_one(const char *given, const struct options *o, bool *
     if (!key_target_read(&t, given, o, err).ok)
         return FAIL;
     if (t.store->admin->list == NULL)
-        return key_cannot(&t, "list keys", err);
+        return key_target_cannot(&t, "list keys", err);
     if (!ring_compare_ring(ages, t.reference, err).ok)
         return FAIL;
     struct listing listing = {t.reference, o->json, headed, NULL, ages};
@@ -88,7 +89,7 @@ static struct result list_one(const char *given, const struct options *o, bool *
 
 static int run_list(const struct options *o)
 {
-    const char *fallback = common_fallback(&o->operands);
+    const char *fallback = named_keys_fallback(&o->operands);
     const struct list env = {&fallback, 1};
     const struct list *from = fallback != NULL ? &env : &o->operands;
     struct ring_compare ages AGES_CLEANUP = {0};
@@ -104,7 +105,7 @@ static int run_list(const struct options *o)
     for (size_t i = 0; i < from->count && status != ERR_INTERRUPTED; i++) {
         struct err err = {0};
         if (!list_one(from->items[i], o, &headed, &ages, &err).ok)
-            status = common_status(from->count, key_failed(from->items[i], &err));
+            status = outcome_status(from->count, key_target_failed(from->items[i], &err));
     }
     int older = ring_compare_tell(&ages, o->json);
     return status != ERR_NONE ? status : older;

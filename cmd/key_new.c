@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "cmd/common.h"
-#include "cmd/key.h"
+#include "cmd/key_target.h"
+#include "cmd/outcome.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
@@ -37,11 +37,11 @@ static struct result key_new(const struct options *o, struct err *err)
         !key_target_read(&t, o->operands.items[0], o, err).ok)
         return FAIL;
     if (t.store->admin->create == NULL)
-        return key_cannot(&t, "make keys", err);
+        return key_target_cannot(&t, "make keys", err);
     if (!t.store->admin->create(&t.session.env, t.rest, &want, &info, err).ok)
         return FAIL;
     if (o->json)
-        terminal_json(key_info_json(t.reference, &info));
+        terminal_json(key_target_json(t.reference, &info));
     else if (info.lives != NULL)
         terminal_note(
             "made key '%s' (%s, id %s) %s; if a backup of it can be made, now is the time: "
@@ -54,10 +54,10 @@ static struct result key_new(const struct options *o, struct err *err)
     return OK;
 }
 
-/* No hint at what is there instead: this one is to be made. */
+/* No hint about similar names: this one is to be made. */
 static int run_new(const struct options *o)
 {
-    return common_run(key_new, o);
+    return outcome_run(key_new, o);
 }
 
 static const struct row new_rows[] = {
@@ -91,7 +91,7 @@ const struct verb verb_key_new = {
                 "  bulla key new --kind x25519 ./vault.ring\n",
 };
 
-/* What was right before a rotation and is not any more: the copies of a key that is in a file. */
+/* Warns of what a rotation made out of date: the copies of a keyring. */
 static void tell_copies(const struct key_target *t, const struct key_info *info)
 {
     char *path STRING_CLEANUP = NULL;
@@ -115,10 +115,10 @@ static struct result rotate(const struct options *o, struct err *err)
     if (!key_target_read(&t, o->operands.items[0], o, err).ok)
         return FAIL;
     if (t.store->admin->rotate == NULL)
-        return key_cannot(&t, "make key versions", err);
+        return key_target_cannot(&t, "make key versions", err);
     if (!t.store->admin->rotate(&t.session.env, t.rest, clock_now(), &info, err).ok)
         return FAIL;
-    key_tell(o, &t, &info);
+    key_target_tell(o, &t, &info);
     if (!o->json)
         tell_copies(&t, &info);
     return OK;
@@ -126,7 +126,7 @@ static struct result rotate(const struct options *o, struct err *err)
 
 static int run_rotate(const struct options *o)
 {
-    return key_run(rotate, o);
+    return key_target_run(rotate, o);
 }
 
 const struct verb verb_key_rotate = {

@@ -1,4 +1,4 @@
-#include "cmd/key.h"
+#include "cmd/key_target.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
@@ -10,7 +10,7 @@ static struct result protect(const struct options *o, struct err *err)
     if (!key_target_read(&t, o->operands.items[0], o, err).ok)
         return FAIL;
     if (t.store->admin->protect == NULL)
-        return key_cannot(&t, "take passphrases", err);
+        return key_target_cannot(&t, "take passphrases", err);
     if (!t.store->admin->protect(&t.session.env, t.rest, o->remove, err).ok)
         return FAIL;
     terminal_note("keyring '%s' has %s", t.rest,
@@ -20,11 +20,11 @@ static struct result protect(const struct options *o, struct err *err)
 
 static int run_passphrase(const struct options *o)
 {
-    return key_run(protect, o);
+    return key_target_run(protect, o);
 }
 
 static const struct row rows[] = {
-    {"remove", 0, NULL, FLAG, FIELD(remove), "take it away"},
+    {"remove", 0, NULL, FLAG, FIELD(remove), "remove the passphrase"},
     {0},
 };
 
@@ -35,7 +35,7 @@ const struct verb verb_key_passphrase = {
     .least = 1,
     .most = 1,
     .summary = "set or change the passphrase of a keyring",
-    .more = "With --remove, takes it away.\n",
+    .more = "With --remove, the keyring has none afterwards.\n",
     .run = run_passphrase,
     .operand = USE_NEW_KEY,
     .rows = (const struct row *const[]){rows, rows_all, NULL},

@@ -4,11 +4,12 @@
 #include <string.h>
 
 #include "base/host.h"
-#include "cmd/common.h"
+#include "cmd/named_keys.h"
 
 bool key_source_is_config(const struct options *o)
 {
-    return o->fallback >= FALLBACK_SEAL && o->keys.count == 0 && common_fallback(&o->keys) == NULL;
+    return o->fallback >= FALLBACK_SEAL && o->keys.count == 0 &&
+           named_keys_fallback(&o->keys) == NULL;
 }
 
 static struct result choose(const struct options *o, const struct config_choice **choice,
@@ -20,7 +21,7 @@ static struct result choose(const struct options *o, const struct config_choice 
 
 struct result key_source_find(struct key_source *from, const struct options *o, struct err *err)
 {
-    *from = (struct key_source){o->keys.items, o->keys.count, common_fallback(&o->keys), NULL};
+    *from = (struct key_source){o->keys.items, o->keys.count, named_keys_fallback(&o->keys), NULL};
     if (from->one != NULL) {
         from->names = &from->one;
         from->count = 1;

@@ -1,4 +1,4 @@
-#include "cmd/key.h"
+#include "cmd/key_target.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
@@ -10,9 +10,9 @@ static int change_state(const struct options *o, enum key_change what)
     struct err err = {0};
 
     if (!key_target_read(&t, o->operands.items[0], o, &err).ok ||
-        !key_change(&t, what, &info, &err).ok)
-        return key_failed(o->operands.items[0], &err);
-    key_tell(o, &t, &info);
+        !key_target_change(&t, what, &info, &err).ok)
+        return key_target_failed(o->operands.items[0], &err);
+    key_target_tell(o, &t, &info);
     return ERR_NONE;
 }
 

@@ -7,22 +7,22 @@
 
 #include "base/cleanup.h"
 
-void roots_walk(struct roots *r, const char *root)
+void link_targets_walk(struct link_targets *r, const char *root)
 {
     free(r->now);
     r->now = realpath(root, NULL);
 }
 
-void roots_free(struct roots *r)
+void link_targets_free(struct link_targets *r)
 {
     for (size_t i = 0; i < r->count; i++)
         free(r->paths[i]);
     free(r->paths);
     free(r->now);
-    *r = (struct roots){0};
+    *r = (struct link_targets){0};
 }
 
-static void resolve(struct roots *r, const struct list *operands)
+static void resolve(struct link_targets *r, const struct list *operands)
 {
     if (r->paths != NULL)
         return;
@@ -43,7 +43,7 @@ static bool is_in(const char *root, const char *path)
     return path[size] == '\0' || path[size] == '/' || root[size - 1] == '/';
 }
 
-enum leads links_lead(struct roots *r, const struct list *operands, const char *path)
+enum leads link_targets_find(struct link_targets *r, const struct list *operands, const char *path)
 {
     struct stat st;
 

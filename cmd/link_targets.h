@@ -5,8 +5,8 @@
 
 #include "cmd/options.h"
 
-/* struct roots: the real paths of what a run looks at; {0} is empty and safe to free. */
-struct roots {
+/* struct link_targets: the real paths of what a run looks at; {0} is empty and safe to free. */
+struct link_targets {
     char **paths;
     size_t count;
     char *now; /* the directory that is walked, which may be of a list */
@@ -19,12 +19,12 @@ enum leads {
     LEADS_SPECIAL /* to a device, FIFO or socket */
 };
 
-/* roots_walk makes root the directory that is walked now. */
-void roots_walk(struct roots *r, const char *root);
-void roots_free(struct roots *r);
+/* link_targets_walk makes root the directory that is walked now. */
+void link_targets_walk(struct link_targets *r, const char *root);
+void link_targets_free(struct link_targets *r);
 
-/* links_lead tells where the symbolic link at path leads. The operands are resolved when the first
- * link is met; what cannot be resolved counts as not given. */
-enum leads links_lead(struct roots *r, const struct list *operands, const char *path);
+/* link_targets_find tells where the symbolic link at path leads. The operands are resolved when the
+ * first link is met; what cannot be resolved counts as not given. */
+enum leads link_targets_find(struct link_targets *r, const struct list *operands, const char *path);
 
 #endif

@@ -7,19 +7,19 @@
 #include <unistd.h>
 
 #include "base/host.h"
+#include "base/large_stack.h"
 #include "base/secret.h"
-#include "base/stack.h"
 #include "base/threads.h"
-#include "cmd/command.h"
 #include "cmd/config.h"
 #include "cmd/confine.h"
-#include "cmd/descriptors.h"
+#include "cmd/descriptor_uses.h"
 #include "cmd/help.h"
 #include "cmd/options.h"
 #include "cmd/progress.h"
-#include "cmd/raised_limits.h"
-#include "cmd/report.h"
+#include "cmd/raise_limits.h"
+#include "cmd/subprocess.h"
 #include "cmd/terminal.h"
+#include "cmd/version_report.h"
 #include "keystore/registry.h"
 
 /* A thread that looked before the signal came, and blocks only now, was not woken then. */
@@ -46,8 +46,8 @@ static void on_wake(int number)
     (void)number;
 }
 
-/* A signal ends the run in an orderly way, so that nothing is left behind; a second one at once. A
- * closed pipe and a file that may not grow are errors of the write, not the end. */
+/* The first signal ends the run in order, so that nothing is left behind; the second ends it at
+ * once. A closed pipe and a file that may not grow are errors of the write. */
 static void catch_signals(void)
 {
     struct sigaction stop = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
@@ -67,9 +67,9 @@ static void catch_signals(void)
     signal(SIGCHLD, SIG_DFL);        /* or a passphrase command could not be waited for */
 }
 
-/* With a standard descriptor closed, the next file that is opened would get its number, and a
- * message would be written into it. What takes the place of standard input cannot be read, nor
- * standard output written. */
+/* If a standard descriptor is closed, the next file that is opened would get its number, and
+ * messages would be written into it. What replaces standard input cannot be read, and what replaces
+ * standard output cannot be written. */
 static bool standard_descriptors(void)
 {
     static const int modes[] = {O_WRONLY, O_RDONLY, O_RDWR};
@@ -80,8 +80,8 @@ static bool standard_descriptors(void)
     return true;
 }
 
-/* libsodium's last resort, instead of an abort without a word: it gets here when it has no random
- * bytes. Other threads may hold locks, so nothing is tidied up; nothing was put in its place. */
+/* libsodium calls this when it has no random bytes, instead of aborting without a message. Other
+ * threads may hold locks, so nothing is cleaned up. No result has its name yet. */
 static void no_way_on(void)
 {
     struct err err = {0};
@@ -101,7 +101,7 @@ static struct result run_command(void *arg, const struct command *c, void *out, 
                                  size_t *size, struct err *err)
 {
     (void)arg;
-    return command_output(c, out, room, size, err);
+    return subprocess_output(c, out, room, size, err);
 }
 
 static int run(int argc, char **argv, struct options *o)
@@ -110,7 +110,7 @@ static int run(int argc, char **argv, struct options *o)
     struct err err = {0};
 
     if (argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0)) {
-        report_version();
+        version_report();
         return ERR_NONE;
     }
     if (!secret_init(&err).ok || !options_parse(o, &verb, argc, argv, &err).ok)
@@ -125,7 +125,7 @@ static int run(int argc, char **argv, struct options *o)
         return terminal_error(&err);
     terminal_quiet(o->quiet);
     progress_init(o);
-    if (!descriptors_check(verb, o, &err).ok || !confine(verb, o, &err).ok)
+    if (!descriptor_uses_check(verb, o, &err).ok || !confine(verb, o, &err).ok)
         return terminal_error(&err);
     if (o->verbose)
         terminal_verbose();
@@ -152,7 +152,7 @@ static int begin(void *arg)
     if (!terminal_begin(&err).ok)
         return terminal_error(&err);
     keep_keys_in_memory();
-    limits_raise();
+    raise_limits();
     catch_signals();
     secret_last_resort(no_way_on);
     host_program()->umask = umask(077); /* results get theirs when they are whole */
@@ -174,7 +174,7 @@ int main(int argc, char **argv)
 
     if (!standard_descriptors())
         (void)fail_errno(&err, "cannot open /dev/null in place of a closed descriptor");
-    else if (!stack_run(begin, &start, &status))
+    else if (!large_stack_run(begin, &start, &status))
         (void)fail_errno(&err, "cannot get a larger stack than 'ulimit -s' allows");
     return err.class == ERR_NONE ? status : terminal_error(&err);
 }

@@ -2,12 +2,12 @@
 
 #include <string.h>
 
-#include "cmd/common.h"
+#include "cmd/setup.h"
 
 static struct result open_object(struct named_place *n, const char *name, const struct options *o,
                                  struct err *err)
 {
-    common_storage(&n->env, o, NULL);
+    setup_storage(&n->env, o, NULL);
     n->storages.env = &n->env;
     if (!storages_object(&n->storages, name, &n->object, err).ok)
         return FAIL;
@@ -35,7 +35,7 @@ struct result named_place_beside(struct named_place *beside, const struct named_
     if (!n->place.open)
         return object_beside(&beside->object, &n->object, suffix, err);
     return place_beside(&beside->place, &n->place, suffix, err).ok
-               ? common_name_fits(&beside->place, hint, err)
+               ? named_place_fits(&beside->place, hint, err)
                : FAIL;
 }
 
@@ -62,4 +62,11 @@ struct result named_place_envelope(struct named_place *n, struct sealed_place *f
     from->envelope = n->place.open ? &n->place : NULL;
     from->envelope_object = n->place.open ? NULL : &n->object;
     return OK;
+}
+
+struct result named_place_fits(const struct place *made, const char *hint, struct err *err)
+{
+    if (place_fits(made, err).ok)
+        return OK;
+    return fail_hint(err, "%s", hint);
 }

@@ -38,4 +38,8 @@ struct sealed_place named_place_sealed(const struct named_place *n);
 FALLIBLE named_place_envelope(struct named_place *n, struct sealed_place *from,
                               const struct options *o, struct err *err);
 
+/* named_place_fits fails unless a name that bulla made fits into its file system; hint says how the
+ * user gives another. */
+FALLIBLE named_place_fits(const struct place *made, const char *hint, struct err *err);
+
 #endif

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
-#include "keystore/redact.h"
+#include "keystore/redact_reference.h"
 
 struct result needs_take(struct needs *n, const struct keyset *keys, const struct options *o,
                          struct err *err)
@@ -30,7 +30,8 @@ static struct keyset only(const struct need *need)
     return (struct keyset){(struct master_key **)(uintptr_t)&need->key, 1};
 }
 
-/* Whether a slot is of any key of --needs. All of them may go, so none is another way in. */
+/* Whether a slot is of any key of --needs. All these may go, so none of them counts as another way
+ * in. */
 static bool may_go(const struct needs *n, const struct slot *slot)
 {
     bool may = false;
@@ -42,8 +43,9 @@ static bool may_go(const struct needs *n, const struct slot *slot)
     return may;
 }
 
-/* What the slots say: whether an envelope with a slot of the key has no other way in. A slot that
- * is not understood may be one or not: if there is no other, the answer is unclear. */
+/* By what the slots say, whether an envelope with a slot of the key has no other way in. A slot
+ * that is not understood may or may not be one: if it is the only other slot, the answer is
+ * unclear. */
 static enum needed said(const struct needs *n, const struct envelope *e)
 {
     size_t gone = 0, unknown = 0;
@@ -74,7 +76,7 @@ static bool is_vouched_for(struct session *s, const struct need *need, const str
     return false;
 }
 
-/* Whether an envelope has a slot of the key itself, and not only of what is dead already. */
+/* Whether an envelope has a slot of the key itself, for a version that still opens. */
 static bool has_slot(const struct envelope *e, const struct master_key *key)
 {
     bool has = false;
@@ -97,7 +99,7 @@ static enum needed needs_of(const struct needs *n, const struct need *need,
                : needed;
 }
 
-/* Looks at both copies: the one that does not count now may be the only one that is left later. */
+/* Looks at both copies: the copy that does not count now may later be the only one left. */
 enum needed needs_find(const struct needs *n, const struct need *need, const struct sealed *f)
 {
     enum needed needed = needs_of(n, need, &f->envelope), other = NEEDED_NOT;

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 
 #include "base/host.h"
-#include "cmd/common.h"
 #include "cmd/result_place.h"
 #include "storage/registry.h"
 
@@ -55,7 +54,7 @@ struct result result_object_in(const struct batch *b, const struct object *out, 
 {
     char *suffix STRING_CLEANUP = NULL;
 
-    if (!result_name(b, name, &suffix, err).ok)
+    if (!result_place_name(b, name, &suffix, err).ok)
         return FAIL;
     return object_beside(result, out, suffix, err);
 }
@@ -66,7 +65,7 @@ struct result result_object(const struct batch *b, const struct object *out, con
     bool prefix = out->key[0] == '\0' || out->key[strlen(out->key) - 1] == '/';
 
     if (!prefix)
-        return object_in(result, out->storage, out->key, out->path, err);
+        return object_copy(result, out, err);
     if (name == NULL)
         return fail(err, ERR_USAGE, "standard input needs the name of an object for -o, not '%s'",
                     out->path);

@@ -13,7 +13,8 @@
 struct held {
     char *key;
     struct object_look look;
-    bool envelope, old, marker;
+    enum envelope_beside envelope;
+    bool old, marker;
 };
 
 struct walk {
@@ -43,7 +44,8 @@ static bool may_come(const struct held *h, const char *key)
     size_t size = strlen(h->key);
     int order = strncmp(key, h->key, size);
 
-    return !h->envelope && (order < 0 || (order == 0 && strcmp(key + size, ENVELOPE_SUFFIX) < 0));
+    return h->envelope == BESIDE_UNKNOWN &&
+           (order < 0 || (order == 0 && strcmp(key + size, ENVELOPE_SUFFIX) < 0));
 }
 
 static void let_go_before(struct walk *w, const char *key)
@@ -67,14 +69,18 @@ static bool hold(struct walk *w, const struct object_entry *e)
 }
 
 /* Whether it is the envelope of one that is held. */
-static bool completes(struct walk *w, const char *key)
+static bool completes(struct walk *w, const struct object_entry *e)
 {
+    const char *key = e->key;
     bool found = false;
 
     for (size_t i = 0; i < w->count; i++) {
         size_t size = strlen(w->held[i].key);
-        if (strncmp(key, w->held[i].key, size) == 0 && strcmp(key + size, ENVELOPE_SUFFIX) == 0)
-            w->held[i].envelope = found = true;
+        if (strncmp(key, w->held[i].key, size) == 0 && strcmp(key + size, ENVELOPE_SUFFIX) == 0) {
+            bool newer = e->look.modified > 0 && e->look.modified >= w->held[i].look.modified;
+            w->held[i].envelope = newer ? BESIDE_NEWER : BESIDE_OLDER;
+            found = true;
+        }
     }
     return found;
 }
@@ -86,23 +92,23 @@ static bool on_entry(void *arg, const struct object_entry *e)
 
     if (size > 0 && e->key[size - 1] == '/' && e->look.size == 0)
         return true;
-    bool envelope = completes(w, e->key);
+    bool envelope = completes(w, e);
     let_go_before(w, e->key);
     if (!envelope || w->versions)
         (void)hold(w, e);
     return !w->stopped && !w->failed && !stream_interrupted();
 }
 
-static struct result walk(const struct object *o, enum object_list what,
-                          const struct object_visitor *visitor, struct err *err)
+struct result object_walk_list(const struct object_lister *lister, bool versions,
+                               const struct object_visitor *visitor, struct err *err)
 {
     struct walk *w = calloc(1, sizeof *w);
 
     if (w == NULL)
         return fail_memory(err);
     w->visitor = visitor;
-    w->versions = what == LIST_VERSIONS;
-    struct result r = o->storage->ops->list(o, what, on_entry, w, err);
+    w->versions = versions;
+    struct result r = lister->list(lister->arg, on_entry, w, err);
     if (r.ok && w->failed)
         r = fail_memory(err);
     if (!r.ok)
@@ -112,14 +118,34 @@ static struct result walk(const struct object *o, enum object_list what,
     return r;
 }
 
+static struct result list_objects(void *arg, bool (*each)(void *, const struct object_entry *),
+                                  void *each_arg, struct err *err)
+{
+    const struct object *o = arg;
+
+    return o->storage->ops->list(o, LIST_OBJECTS, each, each_arg, err);
+}
+
+static struct result list_versions(void *arg, bool (*each)(void *, const struct object_entry *),
+                                   void *each_arg, struct err *err)
+{
+    const struct object *o = arg;
+
+    return o->storage->ops->list(o, LIST_VERSIONS, each, each_arg, err);
+}
+
 struct result object_walk(const struct object *o, const struct object_visitor *visitor,
                           struct err *err)
 {
-    return walk(o, LIST_OBJECTS, visitor, err);
+    const struct object_lister lister = {list_objects, (void *)(uintptr_t)o};
+
+    return object_walk_list(&lister, false, visitor, err);
 }
 
 struct result object_walk_versions(const struct object *o, const struct object_visitor *visitor,
                                    struct err *err)
 {
-    return walk(o, LIST_VERSIONS, visitor, err);
+    const struct object_lister lister = {list_versions, (void *)(uintptr_t)o};
+
+    return object_walk_list(&lister, true, visitor, err);
 }

@@ -2,22 +2,34 @@
 #ifndef BULLA_CMD_OBJECT_WALK_H
 #define BULLA_CMD_OBJECT_WALK_H
 
+#include "libbulla/rewrap_object.h"
 #include "storage/storage.h"
 
 struct object_visitor {
-    /* One that is named like a sealed file, or any other. envelope is true if the envelope of it is
+    /* One that is named like a sealed file, or any other. The envelope of it may be
      * in the list too; then it is not visited by itself. False stops the walk. */
-    bool (*object)(void *arg, const struct object_entry *entry, bool envelope);
+    bool (*object)(void *arg, const struct object_entry *entry, enum envelope_beside envelope);
     void *arg;
 };
 
 /* object_walk visits the objects whose names begin with o->key, in the order of their names. Those
- * that a console makes to show a folder are left out. */
+ * that a console makes to show a directory are left out. */
 FALLIBLE object_walk(const struct object *o, const struct object_visitor *visitor, struct err *err);
 
 /* object_walk_versions visits what these objects were before, and the marks that one was removed;
- * envelopes by themselves too: envelope is true of what had one at any time. */
+ * envelopes by themselves too: what had one at any time is said to have it. */
 FALLIBLE object_walk_versions(const struct object *o, const struct object_visitor *visitor,
                               struct err *err);
+
+/* struct object_lister: where the entries come from, in the order of their names. */
+struct object_lister {
+    struct result (*list)(void *arg, bool (*each)(void *, const struct object_entry *),
+                          void *each_arg, struct err *err);
+    void *arg;
+};
+
+/* object_walk_list walks such a list; versions is true if it has old ones. */
+FALLIBLE object_walk_list(const struct object_lister *lister, bool versions,
+                          const struct object_visitor *visitor, struct err *err);
 
 #endif

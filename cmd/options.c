@@ -8,7 +8,7 @@
 
 #include "base/text.h"
 #include "cmd/help.h"
-#include "cmd/nearest.h"
+#include "cmd/nearest_name.h"
 #include "cmd/store_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"

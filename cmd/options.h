@@ -38,7 +38,8 @@ struct options {
         metadata;
     const char *output, *envelope, *name, *require_name, *files_from, *shard, *rotate_after, *kind,
         *passphrase_fd, *passphrase_command, *new_passphrase_fd, *new_passphrase_command, *offset,
-        *pin_fd, *pin_command, *from_command, *storage_class, *sse_kms_key, *acl, *older_than;
+        *pin_fd, *pin_command, *from_command, *storage_class, *sse_kms_key, *acl, *older_than,
+        *inventory;
     const char *group;      /* "key": the group whose verbs the help shows; NULL = all */
     const char *topic;      /* a topic that it shows instead; NULL = none */
     enum fallback fallback; /* of the verb */

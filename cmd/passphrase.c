@@ -1,5 +1,5 @@
 #include "cmd/passphrase.h"
-#include "cmd/command.h"
+#include "cmd/subprocess.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,13 +21,13 @@
 #include "cmd/key_alias.h"
 #include "cmd/progress.h"
 #include "cmd/terminal.h"
-#include "crypto/passphrase.h"
+#include "crypto/passphrase_kdf.h"
 
 #define PIN_SOURCES                                                                                \
     "PIN", offsetof(struct options, pin_fd), offsetof(struct options, pin_command),                \
         "BULLA_PIN_FILE", "bulla.pin"
 
-/* struct sources: the places that one kind of secret may come from. */
+/* struct sources: the places from which one kind of secret may come. */
 static const struct sources {
     const char *noun;
     size_t fd, command; /* options: where they stand in struct options */
@@ -80,13 +80,13 @@ static struct result from_command(const char *text, const char *noun, struct sec
 
     snprintf(name, sizeof name, "the %s command", noun);
     if (!secret_new(&all, SECRET_TYPED_MAX + 2, err).ok ||
-        !command_output(&command, all.bytes, all.size, &size, err).ok)
+        !subprocess_output(&command, all.bytes, all.size, &size, err).ok)
         return FAIL;
     return secret_typed(out, &all, size, noun, "its command", err);
 }
 
-/* struct question: what stands on the terminal while somebody types, one at a time. Static, for a
- * signal handler can be given nothing. */
+/* struct question: the one question on the terminal. Static, because a signal handler gets no
+ * argument. */
 static struct question {
     int tty;
     pthread_t asker;
@@ -101,8 +101,8 @@ static void question_put(void)
         return; /* and who does not see it may still type */
 }
 
-/* Who stops bulla gets the terminal as it was, and is asked again when bulla goes on. On the thread
- * that asks, so that it ends before the question does. */
+/* If somebody stops bulla (SIGTSTP), the terminal is as it was, and the question is asked again
+ * when bulla continues. On the thread that asks, so that it ends before the question does. */
 static void on_stop(int number)
 {
     struct sigaction ours, usual = {.sa_handler = SIG_DFL};
@@ -195,12 +195,12 @@ static const char *option(const struct options *o, size_t offset)
     return *(const char *const *)(const void *)((const char *)o + offset);
 }
 
-/* Where the systemd credential would be; NULL without such a folder. False if memory is out. */
+/* Where the systemd credential would be; NULL without such a directory. False if memory is out. */
 static bool credential_path(const struct sources *s, char **path)
 {
-    const char *folder = key_alias_credentials();
+    const char *directory = key_alias_credentials();
 
-    if (folder != NULL && asprintf(path, "%s/%s", folder, s->credential) < 0) {
+    if (directory != NULL && asprintf(path, "%s/%s", directory, s->credential) < 0) {
         *path = NULL;
         return false;
     }
@@ -242,7 +242,8 @@ static bool is_blank(uint8_t byte)
 }
 
 /* A byte that an editor added to a file would become part of a new passphrase, and be missing when
- * it is typed. To open something, it is tried as it is: it may have been set like that. */
+ * somebody types it. To open something, the passphrase is tried as it is: it may have been set like
+ * that. */
 static struct result check_new(const struct secret *s, const char *what, struct err *err)
 {
     const char *odd = secret_oddity(s);

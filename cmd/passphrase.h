@@ -24,7 +24,7 @@ void passphrase_env(struct keystore_env *env, const struct options *o);
 bool passphrase_by_command(const struct options *o);
 
 /* passphrase_files calls visit for each file that a secret may be read from by its name, with the
- * variable that names it or its folder; the terminal is not among them. */
+ * variable that names it or its directory; the terminal is not among them. */
 void passphrase_files(void (*visit)(void *arg, const char *variable, const char *path), void *arg);
 
 #endif

@@ -94,8 +94,8 @@ static void show_json(uint64_t time)
     json_decref(json);
 }
 
-/* A line that would be gone again before anybody has read it is not begun: that of one file that
- * is almost done. Of several, and of a pipe, nobody knows. */
+/* For one file that is almost done, no line is begun: it would be gone before anybody could read
+ * it. With several files, or a pipe, nobody knows how much is left. */
 static bool would_flash(uint64_t time)
 {
     int64_t seconds = left(time);
@@ -130,6 +130,14 @@ void progress_file(const char *name, uint64_t size)
         text_escape(now.name, sizeof now.name, name, strlen(name));
     if (now.at_once <= 1)
         now.bytes = 0;
+    pthread_mutex_unlock(&lock);
+}
+
+void progress_size(uint64_t size)
+{
+    pthread_mutex_lock(&lock);
+    if (now.at_once <= 1)
+        now.size = size;
     pthread_mutex_unlock(&lock);
 }
 

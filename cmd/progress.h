@@ -22,6 +22,9 @@ void progress_at_once(unsigned files);
 /* progress_file tells that a file is begun; size is its bytes, 0 if they are not known. */
 void progress_file(const char *name, uint64_t size);
 
+/* progress_size tells the bytes of the file that was begun, where they are known only now. */
+void progress_size(uint64_t size);
+
 /* progress_read is the watch of every source: bytes were read. */
 void progress_read(void *arg, size_t bytes);
 

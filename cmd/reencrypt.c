@@ -2,8 +2,9 @@
 
 #include "base/text.h"
 #include "cmd/batch.h"
-#include "cmd/common.h"
+#include "cmd/named_keys.h"
 #include "cmd/object_rows.h"
+#include "cmd/outcome.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
@@ -24,11 +25,11 @@ static struct result read_options(struct run *r, const struct options *o, struct
     r->options.any_keys = r->other_keys;
     r->to_options = *o;
     r->to_options.keys = o->to;
-    if (!common_keys(&r->from, o, true, err).ok)
+    if (!named_keys_open(&r->from, o, true, err).ok)
         return FAIL;
     r->to.crew = r->from.crew; /* the threads are those of the run */
     /* Without --to, a file must not lose a key that an alias only seems to mean. */
-    if (r->other_keys ? !common_keys(&r->to, &r->to_options, true, err).ok
+    if (r->other_keys ? !named_keys_open(&r->to, &r->to_options, true, err).ok
                       : !keyset_locate(&r->from.keys, false, err).ok)
         return FAIL;
     struct session *to = r->other_keys ? &r->to : &r->from;
@@ -68,6 +69,7 @@ static int reencrypt(const struct options *o)
                           .each = each,
                           .arg = &r,
                           .parallel = true,
+                          .objects_at_once = OBJECTS_AT_ONCE,
                           .done = "reencrypted",
                           .only = SEALED_SUFFIX,
                           .looks = 1u << RECOGNIZED_SEALED | 1u << RECOGNIZED_BODY,
@@ -82,10 +84,10 @@ static int reencrypt(const struct options *o)
         status = terminal_error(&err);
     }
 
-    if (common_left(&r.from, o) > 0 && status == ERR_NONE)
+    if (outcome_left(&r.from, o) > 0 && status == ERR_NONE)
         status = ERR_PARTIAL;
 
-    common_calls(o, keyset_calls(&r.to.keys) + keyset_calls(&r.from.keys));
+    outcome_calls(o, keyset_calls(&r.to.keys) + keyset_calls(&r.from.keys));
     session_close(&r.to);
     session_close(&r.from);
     return status;

@@ -4,9 +4,10 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "cmd/common.h"
+#include "cmd/named_place.h"
 
-struct result result_name(const struct batch *b, const char *name, char **out, struct err *err)
+struct result result_place_name(const struct batch *b, const char *name, char **out,
+                                struct err *err)
 {
     if (b->add != NULL) {
         if (text_ends_with(name, b->add)) {
@@ -26,19 +27,19 @@ struct result result_name(const struct batch *b, const char *name, char **out, s
 }
 
 struct result result_place_in(const struct batch *b, const char *source_name, int dir,
-                              const char *folder, size_t size, struct place *target,
+                              const char *directory, size_t size, struct place *target,
                               struct err *err)
 {
     char *name STRING_CLEANUP = NULL, *path STRING_CLEANUP = NULL;
 
-    if (!result_name(b, source_name, &name, err).ok)
+    if (!result_place_name(b, source_name, &name, err).ok)
         return FAIL;
-    if (folder == NULL ? asprintf(&path, "%s", name) < 0
-                       : asprintf(&path, "%.*s/%s", (int)size, folder, name) < 0)
+    if (directory == NULL ? asprintf(&path, "%s", name) < 0
+                          : asprintf(&path, "%.*s/%s", (int)size, directory, name) < 0)
         return fail_memory(err);
     if (!place_in(target, dir, name, path, err).ok)
         return FAIL;
-    return common_name_fits(target, "run it alone, and give a shorter name with -o", err);
+    return named_place_fits(target, "run it alone, and give a shorter name with -o", err);
 }
 
 struct result result_place_beside(const struct batch *b, const struct place *source,

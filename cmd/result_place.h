@@ -4,14 +4,14 @@
 
 #include "cmd/batch.h"
 
-/* result_name is the name of a result of that of its source; the caller frees. */
-FALLIBLE result_name(const struct batch *b, const char *name, char **out, struct err *err);
+/* result_place_name is the name of a result of that of its source; the caller frees. */
+FALLIBLE result_place_name(const struct batch *b, const char *name, char **out, struct err *err);
 
 /* result_place_in is the place of the result of a file of that name, in the open directory dir,
- * which the first size bytes of folder name; NULL if the name says it all. ERR_USAGE if a file of
- * that name can have no result. */
+ * which the first size bytes of directory name; NULL if the name says it all. ERR_USAGE if a file
+ * of that name can have no result. */
 FALLIBLE result_place_in(const struct batch *b, const char *source_name, int dir,
-                         const char *folder, size_t size, struct place *target, struct err *err);
+                         const char *directory, size_t size, struct place *target, struct err *err);
 
 /* result_place_beside is the place beside the file. */
 FALLIBLE result_place_beside(const struct batch *b, const struct place *source,

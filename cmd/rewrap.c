@@ -1,14 +1,19 @@
 #include <inttypes.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "cmd/batch.h"
-#include "cmd/common.h"
+#include "cmd/named_keys.h"
 #include "cmd/object_rows.h"
+#include "cmd/outcome.h"
+#include "cmd/setup.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
 #include "libbulla/recognize.h"
 #include "libbulla/rewrap_object.h"
+
+#define CLASSES_MAX 8 /* of storage */
 
 struct run {
     const struct options *options;
@@ -16,25 +21,31 @@ struct run {
     struct rewrap rewrap;
     atomic_uint_fast64_t done, current, other, waited; /* files */
     atomic_uint_fast64_t stayed, exported, versioned;
+    pthread_mutex_t lock; /* for the costs by class, of which .reads is 0 after the last */
+    struct class_cost {
+        struct object_cost cost;
+        uint64_t objects;
+    } costs[CLASSES_MAX];
+    atomic_uint_fast64_t proofs[PROOF_AGREES + 1]; /* of bodies that did not move */
 };
 
 static struct result read_options(struct run *r, const struct options *o, struct err *err)
 {
     if (o->to.count > 0 && o->add.count + o->remove_keys.count > 0)
         return fail(err, ERR_USAGE, "--to does not go with --add and --remove");
-    if (!common_sync(&r->session, o, err).ok)
+    if (!setup_sync(&r->session, o, err).ok)
         return FAIL;
     r->rewrap.session = &r->session;
     r->rewrap.dry_run = o->dry_run;
     r->rewrap.preserve_times = o->preserve_times;
     r->rewrap.share_branch = o->share_branch;
     r->session.env.rotating = true;
-    if (!common_keys(&r->session, o, true, err).ok)
+    if (!named_keys_open(&r->session, o, true, err).ok)
         return FAIL;
-    if (!common_keyset(&r->rewrap.to, &r->session.env, &o->to, err).ok ||
-        !common_keyset(&r->rewrap.add, &r->session.env, &o->add, err).ok)
+    if (!named_keys_open_set(&r->rewrap.to, &r->session.env, &o->to, err).ok ||
+        !named_keys_open_set(&r->rewrap.add, &r->session.env, &o->add, err).ok)
         return FAIL;
-    if (!common_keyset(&r->rewrap.remove, &r->session.env, &o->remove_keys, err).ok)
+    if (!named_keys_open_set(&r->rewrap.remove, &r->session.env, &o->remove_keys, err).ok)
         return FAIL;
     return rewrap_start(&r->rewrap, err);
 }
@@ -57,6 +68,24 @@ static void tell_exported(struct run *r, const struct item *item, enum export ex
     atomic_fetch_add(&r->exported, 1);
 }
 
+static void count_cost(struct run *r, const struct object_cost *cost)
+{
+    struct class_cost *c = r->costs;
+
+    pthread_mutex_lock(&r->lock);
+    while (c < r->costs + CLASSES_MAX - 1 && c->objects > 0 &&
+           strcmp(c->cost.class, cost->class) != 0)
+        c++;
+    c->cost.class = cost->class;
+    c->cost.reads += cost->reads;
+    c->cost.writes += cost->writes;
+    c->cost.down += cost->down;
+    c->cost.up += cost->up;
+    c->cost.price += cost->price;
+    c->objects++;
+    pthread_mutex_unlock(&r->lock);
+}
+
 static void count(struct run *r, const struct rewrap_report *report)
 {
     atomic_uint_fast64_t *const counts[] = {[REWRAP_CURRENT] = &r->current,
@@ -68,6 +97,9 @@ static void count(struct run *r, const struct rewrap_report *report)
     atomic_fetch_add(counts[report->outcome], 1);
     atomic_fetch_add(&r->stayed, report->stayed);
     atomic_fetch_add(&r->versioned, report->versioned);
+    atomic_fetch_add(&r->proofs[report->proof], 1);
+    if (report->cost.class != NULL)
+        count_cost(r, &report->cost);
 }
 
 static struct result each(void *arg, const struct item *item, json_t *json, struct err *err)
@@ -101,10 +133,46 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
                      json_string(names[outcome]));
         if (report.stayed)
             terminal_put(json, "branch_stayed", json_true());
+        if (report.proof != PROOF_NOT_DUE)
+            terminal_put(json, "body_checksum",
+                         json_string(report.proof == PROOF_AGREES ? "agrees" : "none"));
     } else if (r->options->dry_run && (outcome == REWRAP_DONE || outcome == REWRAP_GREW)) {
         terminal_note("would rewrap '%s'", item->name);
     }
     return OK;
+}
+
+/* Of large objects, of which the server copied the body. */
+static void tell_proofs(struct run *r)
+{
+    uint64_t agree = atomic_load(&r->proofs[PROOF_AGREES]),
+             none = atomic_load(&r->proofs[PROOF_NONE]);
+
+    if (agree + none == 0)
+        return;
+    terminal_note("body checksum agrees for %" PRIu64 " that the server put together; of %" PRIu64
+                  " it keeps none",
+                  agree, none);
+}
+
+#define PRICE_UNIT 1e-8 /* dollars */
+
+/* What a run that only looks says of one that does not, for objects of a class. */
+static void show_cost(const struct run *r, const struct class_cost *c)
+{
+    char down[TERMINAL_SIZE_MAX], up[TERMINAL_SIZE_MAX];
+    double dollars = (double)c->cost.price * PRICE_UNIT;
+
+    if (r->options->json)
+        terminal_json(json_pack("{s:{s:s, s:I, s:I, s:I, s:I, s:I, s:f}}", "cost", "class",
+                                c->cost.class, "objects", (json_int_t)c->objects, "reads",
+                                (json_int_t)c->cost.reads, "writes", (json_int_t)c->cost.writes,
+                                "bytes_down", (json_int_t)c->cost.down, "bytes_up",
+                                (json_int_t)c->cost.up, "dollars", dollars));
+    terminal_note("%s: %" PRIu64 " objects take %" PRIu64 " requests that read and %" PRIu64
+                  " that write, %s down and %s up; at AWS (us-east-1, November 2026) about $%.4f",
+                  c->cost.class, c->objects, c->cost.reads, c->cost.writes,
+                  terminal_size(c->cost.down, down), terminal_size(c->cost.up, up), dollars);
 }
 
 static void summary(struct run *r, uint64_t left)
@@ -130,6 +198,9 @@ static void summary(struct run *r, uint64_t left)
                       " of them: whoever had an old key may know it, and can still make files that "
                       "open under the new keys",
                       stayed);
+    tell_proofs(r);
+    for (size_t i = 0; i < CLASSES_MAX && r->options->dry_run && r->costs[i].objects > 0; i++)
+        show_cost(r, &r->costs[i]);
     if (atomic_load(&r->versioned) > 0)
         terminal_note("the bucket keeps the old versions of %" PRIu64
                       " of them, which still open with the old keys",
@@ -154,7 +225,7 @@ static int run(struct run *r)
                           .looks = 1u << RECOGNIZED_SEALED | 1u << RECOGNIZED_BODY |
                                    1u << RECOGNIZED_ALONE};
     int status = batch_run(&batch);
-    uint64_t left = common_left(&r->session, r->options);
+    uint64_t left = outcome_left(&r->session, r->options);
 
     summary(r, left + atomic_load(&r->exported));
     return status == ERR_NONE && left + atomic_load(&r->exported) > 0 ? ERR_PARTIAL : status;
@@ -162,12 +233,12 @@ static int run(struct run *r)
 
 static int rewrap(const struct options *o)
 {
-    struct run r = {.options = o};
+    struct run r = {.options = o, .lock = PTHREAD_MUTEX_INITIALIZER};
     struct err err = {0};
     int status = read_options(&r, o, &err).ok ? run(&r) : terminal_error(&err);
 
-    common_calls(o, keyset_calls(&r.session.keys) + keyset_calls(&r.rewrap.to) +
-                        keyset_calls(&r.rewrap.add) + keyset_calls(&r.rewrap.remove));
+    outcome_calls(o, keyset_calls(&r.session.keys) + keyset_calls(&r.rewrap.to) +
+                         keyset_calls(&r.rewrap.add) + keyset_calls(&r.rewrap.remove));
     rewrap_end(&r.rewrap);
     session_close(&r.session);
     return status;
@@ -209,9 +280,9 @@ const struct verb verb_rewrap = {
     .operand = USE_REPLACE,
     .fallback = FALLBACK_OPEN,
     .gives = true,
-    .rows = (const struct row *const[]){rows_key, rows_to, rows, rows_batch, rows_json,
-                                        rows_one_file_system, rows_follow, rows_conditions,
-                                        rows_objects, rows_jobs, rows_all, NULL},
+    .rows = (const struct row *const[]){rows_key, rows_to, rows, rows_batch, rows_inventory,
+                                        rows_json, rows_one_file_system, rows_follow,
+                                        rows_conditions, rows_objects, rows_jobs, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_passphrase, rows_new_passphrase, rows_pin, NULL},
     .store_uses = STORE_OPENS | STORE_SEALS,
     .examples = "  bulla rewrap -k ./backup.ring --recursive upload\n"

@@ -15,7 +15,7 @@ struct aged {
     enum key_state state;
 };
 
-/* How far a state is on the way that all versions go; of two that are equally far, either may be
+/* How far a state is on the way that all versions go. Of two that are equally far, either may be
  * the later one. */
 static const unsigned progress[] = {
     [KEY_ACTIVE] = 0,
@@ -150,8 +150,8 @@ static const struct aged *with_highest(const struct group *g)
     return found;
 }
 
-/* The same version in the ring that knows of the latest state, or NULL. Of two states of which
- * neither is later, the first ring's row finds the second's. */
+/* The same version in the ring that has its latest state, or NULL. If neither of two states is
+ * later, the row of the first ring finds that of the second. */
 static const struct aged *with_later_state(const struct group *g, const struct aged *row)
 {
     const struct aged *found = NULL;
@@ -180,7 +180,7 @@ static const struct aged *with_other_key(const struct group *g, const struct age
     return NULL;
 }
 
-/* Two rings that have another key for one version are no older and newer copy of each other. */
+/* If two rings have different keys for one version, neither is an older copy of the other. */
 static bool tell_apart_all(const struct ring_compare *a, bool json, const struct group *g)
 {
     bool any = false;

@@ -1,5 +1,4 @@
-/* ring_compare: which of several keyrings is older than another that has the same key, or no copy
- * of it. */
+/* ring_compare: which of several keyrings is older than another, or was rotated apart from it. */
 #ifndef BULLA_CMD_RING_COMPARE_H
 #define BULLA_CMD_RING_COMPARE_H
 

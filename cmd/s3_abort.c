@@ -5,7 +5,8 @@
 #include "base/clock.h"
 #include "base/stream.h"
 #include "base/text.h"
-#include "cmd/common.h"
+#include "cmd/outcome.h"
+#include "cmd/setup.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
@@ -160,7 +161,7 @@ static int run_all(struct run *r, struct storages *storages)
     for (size_t i = 0; i < o->operands.count && !stream_interrupted(); i++) {
         struct err err = {0};
         if (!do_operand(r, storages, o->operands.items[i], &err).ok)
-            status = common_status(o->operands.count, terminal_error(&err));
+            status = outcome_status(o->operands.count, terminal_error(&err));
     }
     summary(r);
     if (stream_interrupted())
@@ -176,7 +177,7 @@ static int run_abort(const struct options *o)
     struct err err = {0};
     uint64_t age;
 
-    common_storage(&env, o, NULL);
+    setup_storage(&env, o, NULL);
     if (!read_age(o->older_than, &age, &err).ok)
         return terminal_error(&err);
     r.before = clock_now() - age;

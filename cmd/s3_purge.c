@@ -6,8 +6,9 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cmd/batch.h"
-#include "cmd/common.h"
+#include "cmd/named_keys.h"
 #include "cmd/needs.h"
+#include "cmd/setup.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
@@ -28,8 +29,8 @@ struct run {
 /* The object that an old version is of, as it is now. */
 static struct result open_now(struct object *now, const struct object *old, struct err *err)
 {
-    char *path STRING_CLEANUP = strndup(old->path, strlen(old->path) - strlen(old->version) -
-                                                       strlen(OBJECT_VERSION_IN_PATH));
+    char *path STRING_CLEANUP =
+        strndup(old->path, strlen(old->path) - strlen(old->version) - strlen(OBJECT_VERSION_SIGN));
 
     if (path == NULL)
         return fail_memory(err);
@@ -159,7 +160,8 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
         return fail_named(err, ERR_USAGE, "'%s' is no object, and has no old versions",
                           item->name != NULL ? item->name : "-");
     if (!sealed_open(&f, &silent, &from, &why).ok) {
-        if (item->envelope && (why.class == ERR_DAMAGED || why.class == ERR_FOREIGN))
+        if (item->envelope != BESIDE_UNKNOWN &&
+            (why.class == ERR_DAMAGED || why.class == ERR_FOREIGN))
             return finish(r, item, PURGE_BODY, NULL, json, err);
         *err = why;
         return FAIL;
@@ -243,9 +245,9 @@ static int purge(const struct options *o)
     struct run r = {.options = o, .lock = PTHREAD_MUTEX_INITIALIZER};
     struct err err = {0};
 
-    common_env(&s.env, o);
+    setup_env(&s.env, o);
     if (!check(o, &err).ok || !session_open(&s, NULL, 0, &err).ok ||
-        !common_keyset(&keys, &s.env, &o->needs, &err).ok ||
+        !named_keys_open_set(&keys, &s.env, &o->needs, &err).ok ||
         !needs_take(&r.needs, &keys, o, &err).ok)
         return terminal_error(&err);
     int status = scan(&r);

@@ -8,14 +8,15 @@
 #include "base/cleanup.h"
 #include "base/descriptor.h"
 #include "base/host.h"
-#include "cmd/common.h"
 #include "cmd/key_source.h"
+#include "cmd/named_keys.h"
+#include "cmd/setup.h"
 #include "storage/registry.h"
 
 struct result seal_keys_context(struct context *out, const struct options *o,
                                 const struct config_choice *choice, struct err *err)
 {
-    if (!common_context(out, &o->context, err).ok)
+    if (!setup_context(out, &o->context, err).ok)
         return FAIL;
     for (size_t i = 0; i < choice->context.count; i++) {
         const struct context_pair *pair = &choice->context.pairs[i];
@@ -54,14 +55,15 @@ static void free_one(struct seal_keys *k)
     free(k);
 }
 
-/* Opens what a choice names, and keeps why it cannot: the next file need not try. */
+/* Opens the keys of a choice, or keeps the reason why it cannot, so that the next file need not
+ * try. */
 static struct result open_keys(const struct seal_choices *c, struct seal_keys *k, struct err *err)
 {
     const struct list names = {k->choice->names, k->choice->count};
 
     if (!seal_keys_context(&k->context, c->options, k->choice, err).ok)
         return FAIL;
-    if (common_keyset(&k->keys, &c->session->env, &names, err).ok)
+    if (named_keys_open_set(&k->keys, &c->session->env, &names, err).ok)
         return OK;
     err_context(err, "config file '%s', line %u", k->choice->file, k->choice->line);
     return FAIL;
@@ -93,7 +95,7 @@ static struct result none_for(const char *path, struct err *err)
 {
     if (path == NULL)
         return key_source_none(err);
-    (void)fail(err, ERR_USAGE, "no key is given for '%s', and no rule of bulla.conf is for it",
+    (void)fail(err, ERR_USAGE, "no key is given for '%s', and no rule of bulla.conf matches it",
                path);
     return fail_hint(err, "-k KEY names one; 'bulla config check' shows what a path gets");
 }
@@ -108,10 +110,10 @@ static struct result find(struct seal_choices *c, const char *path, const struct
     if (choice == NULL)
         return none_for(path, err);
     if (choice->rule != NULL)
-        host_explain("rule '%s' is for '%s': config file '%s', line %u", choice->rule, path,
+        host_explain("rule '%s' matches '%s': config file '%s', line %u", choice->rule, path,
                      choice->file, choice->begins);
     else
-        host_explain("no rule is for it: default keys of config file '%s', line %u", choice->file,
+        host_explain("no rule matches it: default keys of config file '%s', line %u", choice->file,
                      choice->line);
     return keys_of(c, choice, out, err);
 }
@@ -149,7 +151,7 @@ struct result seal_choices_begin(struct seal_choices *c, struct session *s, cons
 
     *c = (struct seal_choices){
         .options = o, .session = s, .lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER};
-    common_session(s, o);
+    setup_session(s, o);
     if (!session_open(s, NULL, 0, err).ok || !config_all(count_rules, &rules, err).ok)
         return FAIL;
     return rules > 0 ? OK : find(c, NULL, &all, err);

@@ -1,8 +1,8 @@
 #include "cmd/shared_rows.h"
 
-#include "cmd/common.h"
 #include "cmd/progress.h"
-#include "crypto/passphrase.h"
+#include "crypto/passphrase_kdf.h"
+#include "libbulla/session.h"
 
 const struct row rows_all[] = {
     {"quiet", 'q', NULL, FLAG, FIELD(quiet), "no warnings, no notes, no progress"},
@@ -59,6 +59,15 @@ const struct row rows_generation[] = {
     {0},
 };
 
+const struct row rows_inventory[] = {
+    {"inventory", 0, "CSV", TEXT, FIELD(inventory),
+     "take the objects in a list of S3 Inventory, in CSV and\n"
+     "unpacked, which is in the order of their names; - is\n"
+     "standard input",
+     .use = USE_READ},
+    {0},
+};
+
 const struct row rows_jobs[] = {
     {"jobs", 'j', "N", NUMBER, FIELD(jobs),
      "work with N threads, on several files or parts of one\n"
@@ -78,19 +87,19 @@ const struct row rows_key[] = {
     {"key", 'k', "KEY", LIST_OF_TEXT, FIELD(keys),
      "a master key: PATH or file:PATH of a keyring or a\n"
      "public key file, PATH#NAME or PATH#NAME:VERSION in a\n"
-     "keyring, fd:N or <(COMMAND) for one that a descriptor\n"
-     "brings, credential:NAME for one from systemd,\n"
-     "passphrase:[HINT], another that 'bulla help keys' has,\n"
-     "or a name from the config file; may be repeated.\n"
-     "BULLA_KEY stands in for a missing -k, and for both the\n"
-     "config file",
+     "keyring, fd:N or <(COMMAND) for a key file that is read\n"
+     "from a descriptor, credential:NAME from systemd,\n"
+     "passphrase:[HINT], another form that 'bulla help keys'\n"
+     "lists, or a name in the config file; may be repeated.\n"
+     "Without -k, BULLA_KEY names the key; without that, the\n"
+     "config file does",
      .use = USE_KEY},
     {0},
 };
 
 const struct row rows_new_passphrase[] = {
     {"new-passphrase-fd", 0, "N", DESCRIPTOR, FIELD(new_passphrase_fd),
-     "the same for a passphrase that is set, with\n"
+     "the same for a new passphrase, with\n"
      "BULLA_NEW_PASSPHRASE_FILE and bulla.new-passphrase"},
     {"new-passphrase-command", 0, "CMD", TEXT, FIELD(new_passphrase_command),
      "or from what a shell command prints"},
@@ -99,9 +108,8 @@ const struct row rows_new_passphrase[] = {
 
 const struct row rows_one_file_system[] = {
     {"one-file-system", 0, NULL, FLAG, FIELD(one_file_system),
-     "stay out of directories on other file systems; those of\n"
-     "a verb that looks for sealed files count as not looked\n"
-     "at"},
+     "do not enter other file systems; a verb that looks for\n"
+     "sealed files counts their directories as not looked at"},
     {0},
 };
 
@@ -141,9 +149,9 @@ static const struct choice sync_choices[] = {
 
 const struct row rows_result[] = {
     {"sync", 0, "WHEN", CHOICE, FIELD(sync),
-     "each (the default): a result is durable before it takes\n"
-     "its place; end: all are, before the run ends; none.\n"
-     "What replaces a file is durable before it does",
+     "each (the default): a result is durable before it gets\n"
+     "its name; end: all are durable when the run ends; none.\n"
+     "A result that replaces a file is durable before it does",
      .choices = sync_choices},
     {"remove-source", 0, NULL, FLAG, FIELD(remove_source),
      "remove FILE after the result is durable and was read\n"
@@ -164,8 +172,8 @@ const struct row rows_suite[] = {
 
 const struct row rows_to[] = {
     {"to", 0, "KEY", LIST_OF_TEXT, FIELD(to),
-     "seal to this key's active version, and to no other but\n"
-     "those of further --to",
+     "seal to the active version of this key and to no other\n"
+     "key, except those of further --to",
      .use = USE_KEY},
     {0},
 };

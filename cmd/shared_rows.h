@@ -1,4 +1,4 @@
-/* shared_rows: options that several verbs have, in arrays of what belongs together. */
+/* shared_rows: options that several verbs have, in arrays of options that belong together. */
 #ifndef BULLA_CMD_SHARED_ROWS_H
 #define BULLA_CMD_SHARED_ROWS_H
 
@@ -11,6 +11,7 @@ extern const struct row rows_envelope[];    /* that is read */
 extern const struct row rows_follow[];
 extern const struct row rows_force[]; /* replaces what exists */
 extern const struct row rows_generation[];
+extern const struct row rows_inventory[];
 extern const struct row rows_jobs[];
 extern const struct row rows_json[];
 extern const struct row rows_key[];

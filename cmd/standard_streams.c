@@ -2,10 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
-/* Where standard output is kept: above the descriptors that users name, as of PINs, one of which
- * must not come to mean it; lower where fewer are allowed. */
+/* Where standard output is kept: above the descriptors that users name, such as that of a PIN,
+ * which must not come to mean it. Lower if fewer are allowed. */
 #define KEPT_FROM 512
 
 static int output = STDOUT_FILENO;
@@ -38,4 +39,17 @@ struct source standard_input(void)
 struct outlet standard_output(void)
 {
     return (struct outlet){.fd = output, .name = "standard output"};
+}
+
+bool standard_named(const char *operand)
+{
+    return strcmp(operand, "-") == 0;
+}
+
+struct result standard_input_check(const struct sealed_place *from, struct err *err)
+{
+    if (from->body != NULL || from->object != NULL || !isatty(STDIN_FILENO))
+        return OK;
+    (void)fail(err, ERR_USAGE, "sealed data is not read from a terminal");
+    return fail_hint(err, "name a FILE");
 }

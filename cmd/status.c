@@ -8,13 +8,14 @@
 
 #include "base/text.h"
 #include "cmd/batch.h"
-#include "cmd/common.h"
+#include "cmd/named_keys.h"
 #include "cmd/needs.h"
 #include "cmd/object_rows.h"
+#include "cmd/setup.h"
 #include "cmd/shared_rows.h"
 #include "cmd/terminal.h"
 #include "cmd/verbs.h"
-#include "keystore/redact.h"
+#include "keystore/redact_reference.h"
 #include "libbulla/in_place.h"
 #include "libbulla/recognize.h"
 
@@ -190,7 +191,8 @@ static struct result count(struct run *r, const struct sealed *f, const struct i
 /* A body that was replaced has no envelope of its own: the versions of that count themselves. */
 static bool is_old_body(const struct item *item, const struct err *err)
 {
-    return item->old && item->envelope && (err->class == ERR_DAMAGED || err->class == ERR_FOREIGN);
+    return item->old && item->envelope != BESIDE_UNKNOWN &&
+           (err->class == ERR_DAMAGED || err->class == ERR_FOREIGN);
 }
 
 /* *separate is true if it is an envelope beside it that counts. */
@@ -229,7 +231,7 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
 
     if (!look(arg, item, json, &separate, err).ok)
         return FAIL;
-    if (!item->envelope || item->old || separate)
+    if (item->envelope == BESIDE_UNKNOWN || item->old || separate)
         return OK;
     if (!object_beside(&beside, item->object, ENVELOPE_SUFFIX, err).ok)
         return FAIL;
@@ -367,8 +369,9 @@ static int show_status(const struct options *o)
     struct run r RUN_CLEANUP = {.names = true, .lock = PTHREAD_MUTEX_INITIALIZER};
     struct err err = {0};
 
-    common_env(&s.env, o);
-    if (!session_open(&s, NULL, 0, &err).ok || !common_keyset(&keys, &s.env, &o->needs, &err).ok ||
+    setup_env(&s.env, o);
+    if (!session_open(&s, NULL, 0, &err).ok ||
+        !named_keys_open_set(&keys, &s.env, &o->needs, &err).ok ||
         !needs_take(&r.needs, &keys, o, &err).ok)
         return terminal_error(&err);
     int status = scan(&r, o);
@@ -402,9 +405,9 @@ const struct verb verb_status = {
         "if some would be, 3 if some could not be looked at.\n",
     .run = show_status,
     .operand = USE_READ,
-    .rows =
-        (const struct row *const[]){rows, rows_batch, rows_json, rows_one_file_system, rows_follow,
-                                    rows_allow_empty, rows_objects, rows_all, NULL},
+    .rows = (const struct row *const[]){rows, rows_batch, rows_inventory, rows_json,
+                                        rows_one_file_system, rows_follow, rows_allow_empty,
+                                        rows_objects, rows_all, NULL},
     .key_rows = (const struct row *const[]){rows_pin, NULL},
     .store_uses = STORE_OPENS,
     .examples = "  bulla status --recursive upload\n"

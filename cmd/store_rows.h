@@ -10,7 +10,7 @@ const struct row *store_rows(void);
 /* store_rows_option is the option that a row was made of. */
 const struct store_option *store_rows_option(const struct row *row);
 
-/* store_rows_settings hands on what the command line says. */
+/* store_rows_settings passes on the options of the command line. */
 void store_rows_settings(struct store_settings *settings, const struct options *o);
 
 #endif

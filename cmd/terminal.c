@@ -11,7 +11,7 @@
 #include "base/text.h"
 #include "cmd/progress.h"
 #include "cmd/standard_streams.h"
-#include "keystore/redact.h"
+#include "keystore/redact_reference.h"
 
 #define LINE_MAX_SIZE (2 * ERR_TEXT_MAX)
 #define PREFIX_MAX 40
@@ -38,8 +38,8 @@ void terminal_quiet(bool q)
     quiet = q;
 }
 
-/* What a line is, how that is written in front of it, and in which colour: of the error the name
- * of the program has it, for there is no word. */
+/* The kinds of lines: the word in front, and its colour. An error has no word, so the name of the
+ * program is coloured. */
 enum line_kind { LINE_ERROR, LINE_WARNING, LINE_NOTE, LINE_HINT };
 
 static const struct {
@@ -51,7 +51,7 @@ static const struct {
     [LINE_HINT] = {"bulla: ", "hint:", " ", "\033[36m"},
 };
 
-/* Only for people who see them, and have not said no (https://no-color.org). */
+/* Only on a terminal, and unless the user turned colours off (https://no-color.org). */
 static bool has_colours(void)
 {
     const char *no = getenv("NO_COLOR"), *terminal = getenv("TERM");

@@ -4,7 +4,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 
-#define HELP_AFTER 4u /* batches a thread does before it asks for help: 1 MiB */
+#define HELP_AFTER 4u /* batches that a thread does before it asks for help: 1 MiB */
 
 #define BATCH_PLAIN ((size_t)BODY_BATCH * COBBLESTONE_CHUNK_SIZE)
 #define BATCH_SEALED ((size_t)BODY_BATCH * COBBLESTONE_SEALED_CHUNK_SIZE)
@@ -21,8 +21,8 @@ struct run {
     bool read_anywhere, write_anywhere;
     uint64_t offset, extent; /* of the source, if it is read anywhere */
 
-    /* Of a range: the chunk that the first batch begins with, the bytes of it that are not wanted,
-     * and the bytes wanted after those. */
+    /* For a range: the first chunk of the first batch, the bytes of it that are not wanted, and the
+     * number of bytes wanted after those. */
     uint64_t first_chunk, skip, wanted;
 
     pthread_mutex_t reading; /* for these two, and for a source that is read in order */
@@ -49,11 +49,11 @@ struct worker {
     struct cobblestone *open, *seal;       /* those of the body, */
     struct cobblestone own_open, own_seal; /* or for a helper copies */
     struct helper *helper;                 /* NULL for the first thread */
-    size_t touched;                        /* no more bytes of plain held plaintext */
+    size_t touched;                        /* the rest of the buffer never held plaintext */
     uint8_t *plain, *sealed;               /* a block; what is sealed came in there or goes out */
 };
 
-/* struct batch: one on its way. */
+/* struct batch: one batch in progress. */
 struct batch {
     uint64_t index;
     size_t in, plain; /* bytes */
@@ -114,7 +114,7 @@ static bool take(struct worker *w, struct batch *b)
     return !none && got.ok;
 }
 
-/* Opens one sealed piece, which at the end of the source may be anything but a full chunk. */
+/* Opens one sealed piece: a full chunk, or anything shorter at the end of the source. */
 static struct result open_piece(struct cobblestone *c, uint64_t chunk, const uint8_t *in,
                                 size_t size, uint8_t *out, struct err *err)
 {
@@ -172,7 +172,7 @@ static struct result seal_batch(struct worker *w, struct batch *b, struct err *e
     return OK;
 }
 
-/* Leaves of an opened batch what is wanted of it. */
+/* Cuts an opened batch to the bytes that are wanted. */
 static void cut_to_range(const struct run *r, struct batch *b)
 {
     uint64_t at = b->index * BATCH_PLAIN, end = r->skip + r->wanted;
@@ -186,7 +186,8 @@ static void cut_to_range(const struct run *r, struct batch *b)
     b->out_size = b->plain;
 }
 
-/* From what was read to what is to be written. If it fails, b->out is what may be written yet. */
+/* Turns what was read into what is to be written. If it fails, b->out is what may still be written.
+ */
 static struct result convert(struct worker *w, struct batch *b, struct err *err)
 {
     const struct body *body = w->run->body;
@@ -300,7 +301,7 @@ static void *help(void *arg)
     return NULL;
 }
 
-/* Where a helper has not been, or is no longer; NULL if as many work as may. */
+/* A place for a helper, never used or free again; NULL if as many work as may. */
 static struct helper *free_place(struct run *r)
 {
     for (size_t i = 0; i < BODY_THREADS_MAX - 1; i++) {
@@ -316,7 +317,7 @@ static struct helper *free_place(struct run *r)
     return NULL;
 }
 
-/* Starts another thread if there is one to spare; for want of memory there is one less. */
+/* Starts another thread if one is free. If memory is short, there is one thread less. */
 static void ask_for_help(struct run *r)
 {
     struct helper *h = free_place(r);
@@ -336,7 +337,7 @@ static void ask_for_help(struct run *r)
     crew_give(r->body->crew);
 }
 
-/* Does batches until there is none. */
+/* Does batches until there are no more. */
 static void work(struct worker *w)
 {
     struct run *r = w->run;
@@ -410,8 +411,8 @@ static struct result find_range(struct worker *w, struct err *err)
     return OK;
 }
 
-/* How the source is read and the sink written. A source that is a file as short as a batch, or has
- * no size to rely on, is read in order. */
+/* Decides how the source is read and the sink written. A file no longer than a batch, or without a
+ * reliable size, is read in order. */
 static void find_ways(struct run *r)
 {
     const struct body *b = r->body;

@@ -1,12 +1,11 @@
-/* branch_key: what follows from a branch key and the context of a file (docs/FORMAT.md section 4).
- *
- * Because the id follows from the key and the context, one branch has one context, and no slot can
- * open to two keys. */
+/* branch_key: what is derived from a branch key and the context of a file (docs/FORMAT.md section
+ * 4). Because the id is derived from both, a branch has one context, and no slot can open to two
+ * keys. */
 #ifndef BULLA_CRYPTO_BRANCH_KEY_H
 #define BULLA_CRYPTO_BRANCH_KEY_H
 
 #include "base/secret.h"
-#include "crypto/core.h"
+#include "crypto/envelope_core.h"
 #include "crypto/slot.h"
 
 /* struct branch_key: {0} is empty and safe to free. */

@@ -127,7 +127,7 @@ struct result envelope_unwrap(const struct envelope *e, const struct crypto *cry
     uint8_t aad[KEY_AAD_SIZE];
 
     if (memcmp(branch_key_id(branch_key), e->branch_id, BRANCH_ID_SIZE) != 0)
-        return fail(err, ERR_NO_KEY, "it is another branch key");
+        return fail(err, ERR_NO_KEY, "it opens to another branch key");
     if (!secret_new(&key, KEY_SIZE, err).ok)
         return FAIL;
     if (!xaes_open(crypto, branch_key_wrap_key(branch_key), key_aad(e, e->branch_id, aad),
@@ -345,7 +345,7 @@ static bool whole(const struct envelope *e)
     return e->slots != NULL;
 }
 
-/* Of two copies, of which one is whole at least, which one counts and what the other is. */
+/* Given two copies, at least one of which is whole: which one counts, and what the other is. */
 static void choose(const struct envelope copies[2], const uint8_t *bytes, size_t region,
                    struct envelope_health *h)
 {
@@ -367,7 +367,7 @@ struct reading {
     size_t have;
     struct envelope copies[2];
     struct envelope_health health;
-    bool remains; /* an envelope begins somewhere, or all but did */
+    bool remains; /* an envelope begins somewhere, or something very like one */
 };
 
 static void reading_end(struct reading *r)
@@ -440,8 +440,8 @@ static unsigned recorded_exponent(const struct reading *r)
     return e < REGION_EXPONENT_MIN || e > REGION_EXPONENT_MAX ? REGION_EXPONENT_MIN : e;
 }
 
-/* Looks for copy B wherever it may be. Of the faults met an unsupported copy says most, and then
- * the one where copy A has it: *exponent, which becomes that of the copy found. */
+/* Looks for copy B wherever it may be. Of the faults, an unsupported copy says most, and then the
+ * fault at *exponent, where copy A expects copy B. *exponent becomes that of the copy found. */
 static struct result find_b(struct reading *r, unsigned *exponent, struct err *err)
 {
     struct envelope_health telling = {0};
@@ -460,8 +460,8 @@ static struct result find_b(struct reading *r, unsigned *exponent, struct err *e
     return OK;
 }
 
-/* Copy A at the exponent it has recorded, then copy B at the same; but if A is not whole, B
- * wherever it may be. *exponent is where one was found. */
+/* Reads copy A at its recorded exponent, then copy B at the same one. If A is not whole, it looks
+ * for B wherever it may be. *exponent is that of a copy that was found. */
 static struct result find_copies(struct reading *r, unsigned *exponent, struct err *err)
 {
     if (!read_up_to(r, HEADER_SIZE, err).ok)
@@ -472,7 +472,7 @@ static struct result find_copies(struct reading *r, unsigned *exponent, struct e
     return whole(&r->copies[0]) ? try_copy(r, 1, *exponent, err) : find_b(r, exponent, err);
 }
 
-/* Why no copy counts: in the words of the copy that says most. */
+/* Why no copy counts, in the words of the copy whose fault says most. */
 static struct result none_counts(const struct envelope_health *h, const struct source *source,
                                  bool remains, struct err *err)
 {

@@ -12,7 +12,7 @@
  * all (5.1); both name HKDF-SHA256 and AES-256-GCM for the rest. */
 struct hpke_kem {
     const struct hkdf_hash *hash;
-    size_t enc, point; /* bytes: of public keys, of the shared secret of Diffie and Hellman */
+    size_t enc, point; /* bytes: of public keys, of the Diffie-Hellman secret */
     struct view suite, whole;
 };
 
@@ -55,7 +55,7 @@ static struct result labeled_extract(const struct schedule *s, struct view salt,
     put_label(&w, s->suite, label);
     wire_put_bytes(&w, ikm.bytes, ikm.size);
     if (w.bad)
-        return fail(err, ERR_FAILED, "too long an input of a key derivation");
+        return fail(err, ERR_FAILED, "the input of a key derivation is too long");
     return hkdf_extract(s->crypto, s->hash, salt, (struct view){input.bytes, w.used}, out, err);
 }
 
@@ -70,7 +70,7 @@ static struct result labeled_expand(const struct schedule *s, const uint8_t *prk
     put_label(&w, s->suite, label);
     wire_put_bytes(&w, info.bytes, info.size);
     if (w.bad)
-        return fail(err, ERR_FAILED, "too long an input of a key derivation");
+        return fail(err, ERR_FAILED, "the input of a key derivation is too long");
     return hkdf_expand(s->crypto, s->hash, (struct view){prk, s->hash->size},
                        (struct view){input, w.used}, out, size, err);
 }

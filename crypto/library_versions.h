@@ -1,4 +1,4 @@
-/* library_versions: what the cryptography is done by. */
+/* library_versions: which libraries do the cryptography. */
 #ifndef BULLA_CRYPTO_LIBRARY_VERSIONS_H
 #define BULLA_CRYPTO_LIBRARY_VERSIONS_H
 

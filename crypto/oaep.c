@@ -1,4 +1,4 @@
-/* OpenSSL 3 would have all RSA go by EVP_PKEY, which cannot take the padding off a number that
+/* OpenSSL 3 wants RSA to go through EVP_PKEY, which cannot take the padding off a number that
  * somebody else decrypted. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 

@@ -2,6 +2,7 @@
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
 #include <pthread.h>
@@ -15,7 +16,8 @@
 
 #define AEAD_SIZE_MAX (1u << 30) /* fits OpenSSL's int */
 
-/* struct algorithms: fetched when the first is needed, which takes a good part of a short run. */
+/* struct algorithms: fetched when the first one is needed, because that takes a good part of a
+ * short run. */
 struct algorithms {
     pthread_mutex_t lock;
     EVP_CIPHER *gcm, *ecb;
@@ -29,8 +31,8 @@ struct crypto {
     struct algorithms *algorithms;
 };
 
-/* What OpenSSL would set up at its first use, a third of a short run: tables of old names, texts of
- * errors, its configuration. Modules of tokens and libcurl may need that, bulla does not. */
+/* OpenSSL's own set-up at its first use takes a third of a short run: tables of old names, texts of
+ * errors, its configuration. Modules of tokens and libcurl may need these, bulla does not. */
 #define FOR_OTHERS                                                                                 \
     (OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_ADD_ALL_DIGESTS |                           \
      OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS | OPENSSL_INIT_NO_LOAD_CONFIG)
@@ -46,6 +48,9 @@ struct result crypto_new(struct crypto **out, struct err *err)
     struct crypto *c CRYPTO_CLEANUP = calloc(1, sizeof *c);
 
     openssl_memory_init();
+    /* The thread gets what it keeps errors in. OpenSSL makes that when the first error comes, and
+     * if that one is want of memory while a context is freed, it waits for itself. */
+    (void)ERR_peek_error();
     if (c == NULL)
         return fail_memory(err);
     c->algorithms = calloc(1, sizeof *c->algorithms);
@@ -84,7 +89,7 @@ void crypto_free(struct crypto **crypto)
     free(c);
 }
 
-/* Has OpenSSL set up for all ciphers what it does with the first, and keep that in usual memory. */
+/* Lets OpenSSL set up what the first cipher needs, so that this stays in ordinary memory. */
 static bool try_cipher(const EVP_CIPHER *cipher)
 {
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();

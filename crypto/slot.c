@@ -102,7 +102,7 @@ struct result slot_decode(struct slot *slot, struct wire_reader *r, struct err *
     memcpy(slot->wrap, wrap.bytes, wrap.size);
     slot->wrap_size = wrap.size;
     if (!well_formed(slot))
-        return fail(err, ERR_DAMAGED, "a slot is not as its method demands");
+        return fail(err, ERR_DAMAGED, "a slot breaks the rules of its method");
     return OK;
 }
 

@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "base/wire.h"
-#include "crypto/core.h"
+#include "crypto/envelope_core.h"
 
 #define SLOT_HEADER_MAX 1024 /* bytes */
 #define SLOT_WRAP_MAX 6144
@@ -83,8 +83,8 @@ FALLIBLE slot_decode(struct slot *slot, struct wire_reader *r, struct err *err);
  */
 bool slot_understood(const struct slot *slot);
 
-/* slot_moves is true for a slot that a key store may move to another key by itself: the tag of an
- * envelope leaves out what is in it. */
+/* slot_moves is true for a slot that a key store may move to another key by itself; the tag of an
+ * envelope does not cover its content. */
 bool slot_moves(const struct slot *slot);
 
 bool slot_equal(const struct slot *a, const struct slot *b);
@@ -104,7 +104,7 @@ struct view slot_wrap(const struct slot *slot);
 struct view slot_view(const struct slot *slot, const struct slot_field *field);
 uint32_t slot_number(const struct slot *slot, const struct slot_field *field);
 
-/* slot_field_takes is true if a value may be put into a field of bytes or text. */
+/* slot_field_takes is true if a field of bytes or text may have this value. */
 bool slot_field_takes(const struct slot_field *field, struct view value);
 
 /* slot_same_key is true if two slots name one key, and with version true one version of it, as far

@@ -13,7 +13,7 @@
 #include "base/secret.h"
 #include "crypto/openssl_memory.h"
 
-/* What stands in front of the point of an EC key (RFC 5480): algorithm, curve, bit string. */
+/* The DER in front of the point of an EC key (RFC 5480): algorithm, curve, bit string. */
 static const uint8_t p256_prefix[] = {0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48,
                                       0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
                                       0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00};
@@ -60,7 +60,7 @@ static EVP_PKEY *parse(const struct crypto *crypto, struct view der)
     return NULL;
 }
 
-/* Which kind a key is; false if none that we know. */
+/* The kind of a key; false if it is not one that we know. */
 static bool kind_of(EVP_PKEY *key, enum spki_kind *kind)
 {
     char group[32] = "";
@@ -76,7 +76,7 @@ static bool kind_of(EVP_PKEY *key, enum spki_kind *kind)
     return *kind == SPKI_P256 || strcmp(group, SN_secp384r1) == 0;
 }
 
-/* A wrap by a broken key would not open: its number or its point must be a good one. */
+/* A wrap by a broken key would not open, so its number or point must be valid. */
 static bool sound(EVP_PKEY *key, const struct crypto *crypto)
 {
     EVP_PKEY_CTX *ctx PKEY_CTX_CLEANUP =
@@ -96,8 +96,8 @@ static bool as_named(const struct spki *spki)
            memcmp(spki->der, c->prefix, c->prefix_size) == 0;
 }
 
-/* The exponents that there are: Fermat's primes. Another one is a sign of damage that cannot be
- * seen otherwise. */
+/* The exponents in use, Fermat's primes. Any other is a sign of damage that cannot be seen
+ * otherwise. */
 static bool usual_exponent(EVP_PKEY *key)
 {
     BIGNUM *e = NULL;
@@ -120,7 +120,7 @@ static struct result fill(struct spki *spki, const struct crypto *crypto, EVP_PK
     made.bits = (unsigned)EVP_PKEY_get_bits(key);
     if (made.kind == SPKI_RSA &&
         (made.bits < RSA_BITS_MIN || made.bits > RSA_BITS_MAX || made.bits % 8 != 0))
-        return fail(err, ERR_UNSUPPORTED, "an RSA key of %u bits: %d to %d are taken", made.bits,
+        return fail(err, ERR_UNSUPPORTED, "an RSA key of %u bits, not %d to %d", made.bits,
                     RSA_BITS_MIN, RSA_BITS_MAX);
     if (made.kind == SPKI_RSA && !usual_exponent(key))
         return fail(err, ERR_UNSUPPORTED, "an RSA key with an unusual exponent");
@@ -128,13 +128,13 @@ static struct result fill(struct spki *spki, const struct crypto *crypto, EVP_PK
         EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
                                        OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_UNCOMPRESSED);
     if (!sound(key, crypto))
-        return fail(err, ERR_DAMAGED, "the public key is not a sound one");
+        return fail(err, ERR_DAMAGED, "the public key is not valid");
     int size = i2d_PUBKEY(key, NULL);
     if (size <= 0 || size > SPKI_MAX)
         return fail(err, ERR_DAMAGED, "the public key cannot be encoded");
     made.size = (size_t)i2d_PUBKEY(key, &(unsigned char *){made.der});
     if (made.kind != SPKI_RSA && !as_named(&made))
-        return fail(err, ERR_UNSUPPORTED, "the public key spells its curve out");
+        return fail(err, ERR_UNSUPPORTED, "the public key has explicit curve parameters");
     snprintf(made.name, sizeof made.name, made.kind == SPKI_RSA ? "rsa%u" : "p%u", made.bits);
     sha256(made.hash, &(struct view){made.der, made.size}, 1);
     *spki = made;
@@ -260,7 +260,7 @@ struct result spki_seal_rsa(const struct spki *spki, const struct crypto *crypto
     return OK;
 }
 
-/* An ephemeral key and what it shares with the recipient's. */
+/* Makes an ephemeral key and the secret that it shares with the recipient's. */
 static bool agree(const struct crypto *crypto, const struct curve *curve, EVP_PKEY *recipient,
                   uint8_t *enc, uint8_t *shared)
 {

@@ -18,8 +18,8 @@
 #define UNRESERVED                                                                                 \
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~" /* RFC 3986 */
 
-/* Connections are kept in a share of libcurl, one for each thread that sends at the time. A handle
- * lives for one request: its buffers, which may hold keys, are wiped with it. */
+/* Connections are kept in libcurl shares, one for each thread that is sending. A handle lives for
+ * one request: its buffers, which may hold keys, are wiped with it. */
 struct http {
     const struct libcurl *curl;
     char *ca_bundle;
@@ -157,7 +157,7 @@ static struct result make_room(struct http_answer *a, size_t size, struct err *e
     return OK;
 }
 
-/* Whether the body that comes is for the taker: those of errors are for the answer. */
+/* Whether the body goes to the taker: the body of an error goes into the answer. */
 static bool is_taken(const struct transfer *t)
 {
     long status = 0;
@@ -190,7 +190,7 @@ static size_t on_body(char *bytes, size_t one, size_t count, void *arg)
     return size;
 }
 
-/* Keeps the headers of the last answer: one may come before it, as 100 does. */
+/* Keeps the headers of the last answer: others may come before it, such as 100. */
 static size_t on_header(char *line, size_t one, size_t count, void *arg)
 {
     struct transfer *t = arg;
@@ -345,7 +345,7 @@ static void set_security(struct setting *s, const struct http *h, const struct h
         set_pointer(s, CURLOPT_CAINFO, h->ca_bundle);
         set_pointer(s, CURLOPT_CAPATH, NULL); /* the system's directory would count too */
     }
-    if (r->near || !tls) /* what is not protected does not leave the machine */
+    if (r->near || !tls) /* nothing leaves the machine unprotected */
         set_pointer(s, CURLOPT_PROXY, "");
 }
 
@@ -377,10 +377,12 @@ static void set_request(struct setting *s, const struct http_request *r, const s
              r->timeout < CONNECT_TIMEOUT ? r->timeout : CONNECT_TIMEOUT);
     if (strcmp(r->method, "POST") == 0 || r->body.bytes != NULL || r->file != NULL)
         set_body(s, r);
+    set_long(s, CURLOPT_NOBODY, strcmp(r->method, "HEAD") == 0);
     set_pointer(s, CURLOPT_CUSTOMREQUEST, r->method);
 }
 
-/* Nothing is kept that anybody near may have answered: whether it is there is asked each time. */
+/* An answer that anybody nearby may have given is not kept: whether the service is there is asked
+ * each time. */
 static void set_kept(struct setting *s, const struct http_request *r, CURLSH *kept)
 {
     if (kept != NULL && !r->near)
@@ -525,11 +527,10 @@ static void fill_path(struct http_place *p, const char *path, bool has_more)
 
 static bool read_place(const struct libcurl *curl, CURLU *u, struct http_place *p, const char *url)
 {
-    enum { SCHEME, HOST, PORT, USER, PASSWORD, PATH, QUERY, FRAGMENT, PARTS };
+    enum { SCHEME, HOST, PORT, USER, PASSWORD, PATH, PARTS };
     static const CURLUPart parts[PARTS] = {
-        [SCHEME] = CURLUPART_SCHEME,     [HOST] = CURLUPART_HOST,         [PORT] = CURLUPART_PORT,
-        [USER] = CURLUPART_USER,         [PATH] = CURLUPART_PATH,         [QUERY] = CURLUPART_QUERY,
-        [FRAGMENT] = CURLUPART_FRAGMENT, [PASSWORD] = CURLUPART_PASSWORD,
+        [SCHEME] = CURLUPART_SCHEME, [HOST] = CURLUPART_HOST,         [PORT] = CURLUPART_PORT,
+        [USER] = CURLUPART_USER,     [PASSWORD] = CURLUPART_PASSWORD, [PATH] = CURLUPART_PATH,
     };
     char *got[PARTS] = {NULL};
     bool good = curl->url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK;
@@ -538,7 +539,8 @@ static bool read_place(const struct libcurl *curl, CURLU *u, struct http_place *
         got[i] = part_of(curl, u, parts[i]);
     good = good && got[SCHEME] != NULL && got[HOST] != NULL && got[USER] == NULL &&
            got[PASSWORD] == NULL && fill_place(p, got[SCHEME], got[HOST], got[PORT]);
-    fill_path(p, got[PATH], got[QUERY] != NULL || got[FRAGMENT] != NULL);
+    fill_path(p, got[PATH],
+              strpbrk(url, "?#") != NULL); /* of an empty query libcurl tells no more */
     for (size_t i = 0; i < PARTS; i++)
         curl->free(got[i]);
     return good;

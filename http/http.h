@@ -34,7 +34,7 @@ FALLIBLE http_file_read(const struct http_file *f, uint64_t offset, void *buf, s
                         size_t *got, struct err *err);
 
 struct http_request {
-    const char *method; /* "GET", "PUT", "POST" or "DELETE" */
+    const char *method; /* "GET", "HEAD", "PUT", "POST" or "DELETE" */
     const char *url;    /* sent as it is: no part of its path is made shorter */
     const char *const *headers, *const *more_headers; /* "Name: value", ended by NULL; or NULL */
     struct view body;                                 /* of a POST or a PUT */

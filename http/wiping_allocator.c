@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Given by the address of the last block as a hint, the compiler would take the size that was asked
- * for as the limit of the block; what is beyond may hold secrets too. */
+/* Without this, the compiler would take the size that was asked for as the limit of the block. The
+ * bytes beyond it may hold secrets too. */
 static size_t size_of(void *bytes)
 {
     void *volatile block = bytes;

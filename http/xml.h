@@ -1,6 +1,4 @@
-/* xml: answers in XML, by expat. Nothing of it is kept but what is asked for: an answer may be
- * long.
- */
+/* xml: answers in XML, by expat. Only what is asked for is kept, because an answer may be long. */
 #ifndef BULLA_HTTP_XML_H
 #define BULLA_HTTP_XML_H
 

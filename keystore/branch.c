@@ -12,13 +12,13 @@
 #define ENTRY_SIZE (SHA256_SIZE + KEY_SIZE) /* what it was opened by, and the key */
 #define TABLE_START 256                     /* entries */
 
-/* The beginning of a branch id tells it from the others of a run. */
+/* The beginning of a branch id is enough to tell it from the others of a run. */
 static const char *short_id(const uint8_t id[BRANCH_ID_SIZE], char out[17])
 {
     return text_hex(out, id, 8);
 }
 
-/* What became of a slot that a key was asked for. */
+/* The words for what a key made of a slot. */
 static void explain_slot(const struct master_key *key, const struct envelope *e,
                          const struct slot *slot, enum unwrapped u, const struct err *why)
 {
@@ -76,7 +76,7 @@ struct result branch_prove(struct master_key *key, const struct branch_identity 
     host_explain("key '%s': unwrapped what it wrapped, before slots of other keys go",
                  keystore_shown(key));
     if (u == UNWRAP_NOT_MINE)
-        (void)fail(err, ERR_NO_KEY, "it is another key that opens it");
+        (void)fail(err, ERR_NO_KEY, "another key opens it");
     if (u != UNWRAP_OPENED)
         err_context(err, "the new %s key does not open what is sealed to it", key->ops->name);
     key->proved = u == UNWRAP_OPENED;
@@ -125,7 +125,7 @@ void branch_free(struct branch *b)
     *b = (struct branch){0};
 }
 
-/* What an entry is found by: nothing but this very slot of this very branch. */
+/* The hash by which an entry is found: of this very slot of this very branch. */
 static void hash_slot(const uint8_t branch_id[BRANCH_ID_SIZE], const struct slot *slot,
                       uint8_t out[SHA256_SIZE])
 {
@@ -231,8 +231,8 @@ static struct result open_below(const struct crypto *crypto, const struct envelo
     return OK;
 }
 
-/* True if a slot of the envelope gave its branch key before. A failure that is not "not this key"
- * is left to the slow way, which will meet it again. */
+/* True if a slot of the envelope gave its branch key before. A failure other than "not this key" is
+ * left to the slow way, which will meet it again. */
 static bool open_known(const struct branch_table *t, const struct crypto *crypto,
                        const struct envelope *e, struct branch_opened *o)
 {
@@ -295,7 +295,7 @@ bool branch_slot_opens(struct branch_table *table, struct master_key *key, const
     return remember(table, e->branch_id, slot, &o->branch.key, err).ok;
 }
 
-/* Says what 'bulla inspect' would: whose slots there are. No more, so that nobody learns how near a
+/* Says which slots there are, as 'bulla inspect' does, and no more: nobody shall learn how near a
  * key was. */
 static void hint_at_slots(const struct keyset *keys, const struct envelope *e, struct err *err)
 {

@@ -36,7 +36,7 @@ FALLIBLE branch_wrap(struct master_key *key, const struct branch_identity *ident
                      const struct secret *branch_key, struct slot *slot, struct err *err);
 
 /* branch_prove makes sure that a key opens a slot that it just made, before slots of other keys are
- * dropped: once in a run, and not for keys that only seal. */
+ * dropped. It does so once in a run, and not for keys that only seal. */
 FALLIBLE branch_prove(struct master_key *key, const struct branch_identity *identity,
                       const struct secret *branch_key, const struct slot *slot, struct err *err);
 
@@ -83,7 +83,7 @@ FALLIBLE branches_need(struct branches *b, struct branch_table *table, const str
                        const struct branch **out, struct err *err);
 void branches_free(struct branches *b);
 
-/* branch_slot_known is true if a slot of an envelope gave the branch key in *o in this run already.
+/* branch_slot_known is true if a slot of an envelope already gave the branch key in *o in this run.
  */
 bool branch_slot_known(const struct branch_table *table, const struct envelope *e,
                        const struct slot *slot, const struct branch_opened *o);

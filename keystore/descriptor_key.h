@@ -1,8 +1,8 @@
-/* descriptor_key: keys that come through a descriptor that the caller opened, such as a pipe.
- *
- * A pipe can be read once, and a run looks at a key several times: what it is, what it can do, and
- * in reencrypt once for each session. So a descriptor is read to its end when it is first asked
- * for, and what came, or why nothing did, stays in protected memory until its host forgets it. */
+/* descriptor_key: keys that come through a descriptor that the caller opened, such as a pipe. A
+ * pipe can be read only once, but a run looks at a key several times: what it is, what it can do,
+ * and in reencrypt once for each session. So a descriptor is read to its end when it is first asked
+ * for. The bytes, or the reason why there are none, stay in protected memory until the host forgets
+ * them. */
 #ifndef BULLA_KEYSTORE_DESCRIPTOR_KEY_H
 #define BULLA_KEYSTORE_DESCRIPTOR_KEY_H
 

@@ -1,5 +1,5 @@
-/* key_age: how long a version of a key has been there, and whether that is longer than its key's
- * stated time. */
+/* key_age: how old a version of a key is, and whether that is more than the key's rotation period.
+ */
 #ifndef BULLA_KEYSTORE_KEY_AGE_H
 #define BULLA_KEYSTORE_KEY_AGE_H
 

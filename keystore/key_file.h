@@ -1,4 +1,4 @@
-/* key_file: what a file is by its looks. */
+/* key_file: whether a file looks like a key file. */
 #ifndef BULLA_KEYSTORE_KEY_FILE_H
 #define BULLA_KEYSTORE_KEY_FILE_H
 

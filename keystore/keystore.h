@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 
 #include "base/secret.h"
-#include "crypto/core.h"
+#include "crypto/envelope_core.h"
 #include "crypto/slot.h"
 #include "keystore/store_option.h"
 
@@ -295,8 +295,8 @@ struct store_variable {
     const char *names, *help;
 };
 
-/* struct keystore: a store, as the list of all has it (keystore/stores.c). What it says of itself
- * is there in every build; what it does may not be. */
+/* struct keystore: a store, as the list of all has it (keystore/store_list.c). What it says of
+ * itself is there in every build; what it does may not be. */
 struct keystore {
     const char
         *title; /* for people, as in "no keyring key store"; NULL = it is not told of by itself */

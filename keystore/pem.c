@@ -122,7 +122,7 @@ __attribute__((format(printf, 2, 3))) static void put(struct page *page, const c
         page->size += (size_t)n;
 }
 
-/* Only what stays one line is written. */
+/* Only text that stays one line is written. */
 static void put_hint(struct page *page, const char *name, const char *value)
 {
     if (value[0] != '\0' && strpbrk(value, "\r\n") == NULL && strstr(value, "-----") == NULL)

@@ -6,8 +6,8 @@
 
 #include "base/cleanup.h"
 #include "base/host.h"
-#include "keystore/redact.h"
-#include "keystore/stores.h"
+#include "keystore/redact_reference.h"
+#include "keystore/store_list.h"
 
 const struct slot_method *slot_method_find(unsigned code)
 {
@@ -26,7 +26,7 @@ void registry_each(void (*visit)(void *arg, const struct keystore *store), void 
             visit(arg, *s);
 }
 
-/* Whether a list of options is a store's before this one: two may share it. */
+/* Whether a store before this one has the same list of options: two may share it. */
 static bool is_known(const struct keystore *const *until, const struct store_option *list)
 {
     for (const struct keystore *const *s = keystores; s != until; s++)
@@ -97,7 +97,7 @@ static struct result not_built(const struct keystore *store, const char *referen
     return FAIL;
 }
 
-/* It would be printed, or a file made of it. */
+/* It would be printed, or become the name of a file. */
 struct result registry_check_no_pin(const char *reference, struct err *err)
 {
     struct result r = OK;

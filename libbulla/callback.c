@@ -20,7 +20,7 @@ struct result struct_take(void *copy, size_t room, const void *given, const char
     memcpy(copy, given, size < room ? size : room);
     for (size_t i = room; i < size; i++)
         if (((const uint8_t *)given)[i] != 0)
-            return fail(err, ERR_UNSUPPORTED, "%s has what this version of libbulla does not know",
+            return fail(err, ERR_UNSUPPORTED, "%s sets what this version of libbulla does not know",
                         what);
     return OK;
 }

@@ -1,4 +1,5 @@
-/* callback: what comes from the program that uses the library, and what its callbacks answer. */
+/* callback: reads the structs of the program that uses the library, and turns what its callbacks
+ * return into errors. */
 #ifndef BULLA_LIBBULLA_CALLBACK_H
 #define BULLA_LIBBULLA_CALLBACK_H
 

@@ -6,7 +6,7 @@
 #include "libbulla/in_place.h"
 #include "libbulla/object_envelope.h"
 #include "libbulla/output.h"
-#include "libbulla/replace.h"
+#include "libbulla/replace_file.h"
 
 struct result envelope_copy_export(struct sealed *f, const struct place *out,
                                    const struct outlet *outlet, bool replace, struct err *err)
@@ -25,8 +25,8 @@ static const char *name_of(const struct sealed_place *at)
     return at->object != NULL ? at->object->path : at->body->path;
 }
 
-/* The envelope is written where the file has room for its copies, whatever it had when it was
- * exported. */
+/* The envelope is written into the room that the file has for copies, whatever the room was when it
+ * was exported. */
 static struct result fit_copies(struct envelope *e, uint64_t body_at, const char *name,
                                 struct err *err)
 {
@@ -47,8 +47,8 @@ static struct result fit_copies(struct envelope *e, uint64_t body_at, const char
     return OK;
 }
 
-/* Puts the body, as it lies in the file that is to be mended, after an envelope of another one. *fd
- * is closed by the caller. */
+/* Makes a source of the body in the file that is to be repaired, for an envelope from another file.
+ * The caller closes *fd. */
 static struct result join(struct sealed *envelope, const struct sealed_place *body,
                           const struct stat *st, int *fd, struct err *err)
 {
@@ -71,9 +71,8 @@ static struct result join(struct sealed *envelope, const struct sealed_place *bo
                : fail(err, ERR_FAILED, "'%s' was replaced by another program", body->body->path);
 }
 
-/* Shows by the keys that the body at its place after the copies belongs to the envelope. Without
- * that nothing is written: a body without envelope looks like any other file, and would be
- * destroyed. */
+/* Proves with the keys that the body after the copies belongs to the envelope. Otherwise nothing is
+ * written: a body without an envelope looks like any other file, and would be destroyed. */
 static struct result prove(struct session *s, const struct sealed_place *body,
                            const struct stat *st, struct sealed *envelope, struct err *err)
 {
@@ -101,8 +100,8 @@ static bool same_slots(const struct envelope *a, const struct envelope *b)
     return same;
 }
 
-/* Compares what the file has with what is to be put in, and picks the next sequence number. What a
- * restore that was broken off put into one copy is not newer. */
+/* Compares the envelope in the file with the one to be put in, and picks the next sequence number.
+ * A copy that an interrupted restore wrote is not newer. */
 static struct result check(const char *name, const struct envelope *now, struct envelope *e,
                            bool force, struct err *err)
 {
@@ -131,7 +130,7 @@ static struct result read_envelope(struct sealed *f, const struct session *s,
     if (!sealed_open(f, s, &at, err).ok)
         return FAIL;
     if (f->st.st_size != (off_t)envelope_size(&f->envelope))
-        return fail(err, ERR_FAILED, "'%s' is not an envelope alone", name_of(from));
+        return fail(err, ERR_FAILED, "'%s' is not an envelope file", name_of(from));
     return OK;
 }
 
@@ -169,7 +168,7 @@ static struct result put(const struct place *body, int fd, const struct stat *st
     return whole || unable ? replace_file(body, st, e, envelope_size(e), false, err) : OK;
 }
 
-/* Nobody else changes the file meanwhile; of an object, its storage sees to that. */
+/* Nobody else changes the file meanwhile. For an object, its storage makes sure of that. */
 static struct result lock_body(const struct sealed_place *body, int *fd, struct stat *st,
                                struct err *err)
 {
@@ -197,7 +196,10 @@ static struct result put_object(struct session *s, const struct object *o,
                                 const struct object_source *seen, const struct envelope *e,
                                 struct err *err)
 {
-    return object_envelope_put(o, object_source_look(seen), envelope_size(e), e, &s->turn, err);
+    enum object_proof unused;
+
+    return object_envelope_put(o, object_source_look(seen), envelope_size(e), e, &s->turn, &unused,
+                               err);
 }
 
 struct result envelope_copy_restore(struct session *s, const struct sealed_place *body,

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/secret_file.h"
-#include "crypto/passphrase.h"
+#include "crypto/passphrase_kdf.h"
 #include "keystore/descriptor_key.h"
 #include "keystore/external/slots.h"
 #include "libbulla/callback.h"
@@ -54,7 +54,7 @@ static struct result ask_secret(void *arg, const char *what, enum wanted wanted,
     size_t size = 0;
 
     if (o->secret == NULL)
-        return fail(err, ERR_POLICY, "nobody is there to give the %s", what);
+        return fail(err, ERR_POLICY, "no callback gives the %s", what);
     if (!secret_new(&room, SECRET_TYPED_MAX, err).ok)
         return FAIL;
     int status = o->secret(o->arg, what, kinds[wanted], (char *)room.bytes, room.size, &size);
@@ -191,7 +191,7 @@ static void drop(struct bulla *b)
     host_end(&b->host);
     pthread_mutex_destroy(&b->turn);
     b->options = (struct bulla_options){0};
-    if (!registry_left_behind()) /* a thread in the code of a module that hangs may look at it */
+    if (!registry_left_behind()) /* a thread that hangs in a module may still look at it */
         free(b);
 }
 

@@ -1,4 +1,4 @@
-/* handle: what is behind struct bulla, and how each of its functions begins and ends. */
+/* handle: the content of struct bulla, and how each of its functions begins and ends. */
 #ifndef BULLA_LIBBULLA_HANDLE_H
 #define BULLA_LIBBULLA_HANDLE_H
 

@@ -12,12 +12,12 @@ static void give_report(struct bulla_report *report, uint64_t plain_size,
 {
     struct bulla_report made = {.plain_size = plain_size};
 
-    _Static_assert(sizeof made.file_id == CORE_ID_SIZE, "bulla.h and core.h agree");
+    _Static_assert(sizeof made.file_id == CORE_ID_SIZE, "bulla.h and envelope_core.h agree");
     memcpy(made.file_id, file_id, sizeof made.file_id);
     struct_give(report, &made, sizeof made);
 }
 
-/* What to seal by: the strings stay the caller's; the context is freed by ours. */
+/* The options for sealing. The strings belong to the caller, the context to us. */
 static struct result seal_options(struct seal_options *out, const struct bulla_seal_options *given,
                                   struct err *err)
 {

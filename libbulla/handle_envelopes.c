@@ -103,7 +103,7 @@ static unsigned copies_good(const struct sealed *f)
     return (unsigned)(f->health.copy[0] == COPY_GOOD) + (f->health.copy[1] == COPY_GOOD);
 }
 
-/* The most that any key says of a slot. */
+/* The strongest answer that any key gives about a slot. */
 static enum slot_match match_of(const struct keyset *keys, const struct slot *slot)
 {
     enum slot_match most = SLOT_OTHER;
@@ -138,7 +138,7 @@ static struct result look(struct bulla *b, const struct bulla_input *in, struct 
     *state = (struct bulla_state){.copies_good = copies_good(&f)};
     for (size_t i = 0; i < f.envelope.slot_count; i++)
         count_slot(state, match_of(&b->session.keys, &f.envelope.slots[i]));
-    state->due = state->copies_good < 2 || plan_is_due(&r, &f.envelope);
+    state->due = state->copies_good < 2 || rewrap_plan_is_due(&r, &f.envelope);
     return OK;
 }
 

@@ -63,7 +63,7 @@ static struct result find_group(struct hard_links *l, const struct stat *st,
     return OK;
 }
 
-/* One name is one name, however it was written. */
+/* Two spellings of one name count as one name. */
 static bool has_name(const struct hard_link_group *g, const struct stat *dir, const char *name)
 {
     for (size_t i = 0; i < g->count; i++) {
@@ -111,7 +111,8 @@ struct result hard_links_found(struct hard_links *l, const struct stat *st,
     if (fstat(name->dir, &dir) != 0)
         return fail_errno(err, "cannot look at the directory of '%s'", name->path);
     if (l->held > HELD_MAX) {
-        (void)fail(err, ERR_FAILED, "'%s' has %zu names, and too many such files wait for theirs",
+        (void)fail(err, ERR_FAILED,
+                   "'%s' has %zu names, and too many such files are waiting for their other names",
                    name->path, (size_t)st->st_nlink);
         return fail_hint(err, "give fewer directories at a time, but all names of a file together");
     }

@@ -53,7 +53,7 @@ static size_t write_at(int fd, const uint8_t *bytes, size_t size, off_t at)
     return done;
 }
 
-/* The answers of mounts of object stores: those can replace a file, but not change one. */
+/* The errors of mounts of object stores, which can replace a file, but not change a part of it. */
 static bool cannot_change(int error)
 {
     return error == ESPIPE || error == EPERM || error == ENOSYS || error == EOPNOTSUPP;

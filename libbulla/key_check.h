@@ -1,4 +1,4 @@
-/* key_check: whether a master key does what it is there for. */
+/* key_check: whether a master key wraps and unwraps. */
 #ifndef BULLA_LIBBULLA_KEY_CHECK_H
 #define BULLA_LIBBULLA_KEY_CHECK_H
 

@@ -23,7 +23,8 @@ void sealed_close(struct sealed *f)
     *f = (struct sealed){0};
 }
 
-/* A file that was sealed, as its name says, is damaged even if nothing of its envelope is left. */
+/* If the name of a file says that it was sealed, it is damaged even if nothing of its envelope is
+ * left. */
 static struct result name_damage(const char *name, struct err *err)
 {
     if (err->class == ERR_FOREIGN && recognize_is_named(name))
@@ -154,8 +155,8 @@ static struct result read_envelope(struct sealed *f, const struct session *s,
     return r;
 }
 
-/* What there is of an object that a file has. It is the caller's, and has the time and the
- * permissions of the file that it was made of, where it says these. */
+/* The stat of an object: it belongs to the caller, and has the time and the permissions of the file
+ * that it was made from, if it says so. */
 static struct result open_object(struct sealed *f, const struct session *s, const struct object *o,
                                  struct err *err)
 {
@@ -197,7 +198,7 @@ struct result sealed_open(struct sealed *f, const struct session *s,
     return OK;
 }
 
-/* A result that is gone or is something else when it is read back is not a wrong input. */
+/* If the result is gone or changed when it is read back, the input is not to blame. */
 static struct result lost_result(struct err *err)
 {
     if (err->class == ERR_FOREIGN)
@@ -444,6 +445,8 @@ static struct result remove_sealed(struct session *s, const struct sealed_place 
     if (!place_open_file(out, false, &fd, &plain, err).ok)
         return lost_result(err);
     struct source source = {.fd = fd, .name = out->path};
+    if (f->remote != NULL) /* the memory is for the one who compares */
+        object_source_done(f->remote);
     if (!open_compare(s, from, &source, &sealed, err).ok)
         return FAIL;
     if (from->object != NULL)

@@ -108,7 +108,8 @@ static struct result put_over(struct output *o, struct err *err)
     return atomic_file_put(&o->file, err);
 }
 
-/* One thread at a time, so that no other puts its own there between the look and the renaming. */
+/* One thread at a time, so that no other puts its result there between the look and the renaming.
+ */
 static struct result put_in_turn(struct output *o, struct err *err)
 {
     pthread_mutex_lock(&o->session->turn);
@@ -140,12 +141,12 @@ struct result output_commit(struct output *o, const struct stat *like, enum whos
     if (regular(like) != NULL ? !atomic_file_like(&o->file, like, whose, err).ok
                               : !atomic_file_public(&o->file, err).ok)
         return FAIL;
-    /* The old file goes only for one that a power cut does not take. */
+    /* The old file goes only when the new one would survive a power cut. */
     bool sync =
         o->session == NULL || o->file.there || session_syncs_each(o->session, o->file.place->dir);
     if (sync && !atomic_file_sync(&o->file, err).ok)
         return FAIL;
-    /* Only a run that replaces files can replace its own. */
+    /* Only a run with --force can replace its own results. */
     bool own = o->session != NULL && o->file.replace;
     if (own ? !put_in_turn(o, err).ok : !atomic_file_put(&o->file, err).ok)
         return FAIL;

@@ -1,4 +1,5 @@
-/* output: where a result goes, a file that appears whole or bytes to whoever takes them. */
+/* output: where a result goes: a file that appears whole, or a descriptor or callback that gets the
+ * bytes. */
 #ifndef BULLA_LIBBULLA_OUTPUT_H
 #define BULLA_LIBBULLA_OUTPUT_H
 

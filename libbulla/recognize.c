@@ -5,8 +5,8 @@
 
 #include "base/text.h"
 
-/* Whether a copy begins there; copy B records where it is, so that an archive whose first file is
- * sealed is not one itself. */
+/* Whether a copy begins there. Copy B must record its own offset: otherwise an archive whose first
+ * file is sealed would count as sealed. */
 static bool begins_at(const struct source *s, uint64_t at, unsigned exponent)
 {
     uint8_t start[ENVELOPE_MAGIC_SIZE + 4];

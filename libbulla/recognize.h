@@ -1,4 +1,4 @@
-/* recognize: what a file seems to be, by its bytes and by what lies beside it. It takes no key. */
+/* recognize: what a file seems to be, by its bytes and the files beside it. It needs no key. */
 #ifndef BULLA_LIBBULLA_RECOGNIZE_H
 #define BULLA_LIBBULLA_RECOGNIZE_H
 

@@ -38,7 +38,7 @@ static bool is_given(struct session *s, const struct envelope *e, const struct s
     return false;
 }
 
-/* Nobody who could open the file shall lose it unseen. */
+/* Nobody who could open the file may lose access unnoticed. */
 static struct result check_given(struct session *s, const struct envelope *e, struct err *err)
 {
     struct branch_opened o BRANCH_OPENED_CLEANUP = {0};
@@ -54,7 +54,7 @@ static struct result check_given(struct session *s, const struct envelope *e, st
             return FAIL;
         }
         (void)fail(err, ERR_POLICY, "it is sealed to keys that were not given");
-        return fail_hint_option(err, "--to names the keys that it shall have");
+        return fail_hint_option(err, "--to names its new keys");
     }
     return OK;
 }
@@ -110,7 +110,7 @@ static struct result read_back(struct session *to, struct atomic_file *out, uint
     return OK;
 }
 
-/* What stands in the way of a new file in place of the old one; locked is NULL for an object. */
+/* Fails if the new file cannot replace the old one; locked is NULL for an object. */
 static struct result check_file(const struct sealed *f, const struct stat *locked, struct err *err)
 {
     if (locked != NULL && !file_same(locked, &f->st))
@@ -141,7 +141,7 @@ struct result reencrypt_stream(struct session *from, struct session *to,
         !seal_start(to, &seal, plain_size_of(f), sink, &fresh, report, err).ok)
         return FAIL;
     struct body body = {.open = &old, .seal = &fresh, .sink = sink};
-    /* A change of the old file would go with it. */
+    /* A change to the old file would be lost with it. */
     if (!open_body(from, f, &body, &report->plain_size, err).ok ||
         !source_unchanged(&f->source, &f->st, err).ok)
         return FAIL;
@@ -166,7 +166,7 @@ static struct result replace(struct session *from, struct session *to,
     return atomic_file_commit(&out, err);
 }
 
-/* Takes the file that is at place for this thread: another may have replaced it meanwhile. */
+/* Claims the file at place for this thread: another thread may have replaced it meanwhile. */
 static struct result claim_file(struct session *s, const struct place *place, struct claim *claim,
                                 struct stat *st, struct err *err)
 {

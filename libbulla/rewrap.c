@@ -7,7 +7,7 @@
 
 #include "base/text.h"
 #include "libbulla/in_place.h"
-#include "libbulla/replace.h"
+#include "libbulla/replace_file.h"
 #include "libbulla/rewrap_plan.h"
 
 /* struct job: one file being rewrapped, by one thread. */
@@ -26,7 +26,7 @@ static void job_end(struct job *j)
 {
     fd_close(&j->fd);
     hard_link_group_drop(&j->links);
-    plan_end(&j->plan);
+    rewrap_plan_end(&j->plan);
     sealed_close(&j->sealed);
     claim_drop(&j->claim);
 }
@@ -48,7 +48,7 @@ static struct result look(struct job *j, const struct sealed_place *from,
 {
     struct session *s = j->rewrap->session;
 
-    plan_end(&j->plan);
+    rewrap_plan_end(&j->plan);
     sealed_close(&j->sealed);
     if (!sealed_open(&j->sealed, warned, from, err).ok)
         return FAIL;
@@ -57,7 +57,7 @@ static struct result look(struct job *j, const struct sealed_place *from,
     if (!in_place_check(&j->sealed.health, j->place->path, err).ok)
         return FAIL;
     pthread_mutex_lock(&s->lock);
-    struct result planned = plan_make(&j->plan, j->rewrap, &j->sealed, err);
+    struct result planned = rewrap_plan_make(&j->plan, j->rewrap, &j->sealed, err);
     pthread_mutex_unlock(&s->lock);
     if (!planned.ok)
         err_file(err, j->sealed.source.name);
@@ -80,8 +80,7 @@ static struct result replace(struct job *j, const struct envelope *e, struct err
     return j->links == NULL ? OK : hard_link_group_move(j->links, j->place, err);
 }
 
-/* Whether the copies are written where they are. Not those of a small file, of which one sector may
- * have both. */
+/* Whether the copies are written in place. Not in a small file: one sector may hold both. */
 static bool in_place(const struct job *j, const struct envelope *e)
 {
     return !j->sealed.separate && j->sealed.envelope.exponent >= REGION_EXPONENT_USUAL &&
@@ -104,8 +103,8 @@ static struct result ready_envelope(const struct job *j, struct envelope *e, str
     return envelope_fit(e, err);
 }
 
-/* A file that cannot be changed where it is gets replaced; not if it has other names, which would
- * keep the old one. */
+/* A file that cannot be changed in place is replaced, unless it has other names, which would keep
+ * the old file. */
 static struct result copy_instead(struct job *j, const struct envelope *e,
                                   struct rewrap_report *report, struct err *err)
 {
@@ -163,7 +162,7 @@ static struct result take(struct job *j, const struct sealed_place *from, struct
         return FAIL;
     if (separate != j->sealed.separate)
         return fail(err, ERR_FAILED, "'%s' changed while it was looked at", from->body->path);
-    /* Nor may the envelope of one file get into another. */
+    /* The envelope of one file must not get into another. */
     if (!file_same(&st, &j->st))
         return fail(err, ERR_FAILED, "'%s' was replaced by another program", j->place->path);
     return OK;
@@ -198,7 +197,7 @@ static struct result check_body(struct job *j, struct err *err)
                : sealed_check_body(&j->sealed, j->rewrap->session, &j->plan.opened.data_key, err);
 }
 
-/* Does what is to be done, unless other names of the file are still to come or it is a dry run. */
+/* Does the rewrap, unless other names of the file are still to come or it is a dry run. */
 static struct result write_out(struct job *j, const struct sealed_place *from,
                                struct rewrap_report *report, struct err *err)
 {
@@ -236,10 +235,11 @@ static enum export look_at_export(const struct job *j, const struct place *file)
     if (!place_beside(&beside, file, ENVELOPE_SUFFIX, &err).ok ||
         !place_stat(&beside, &st, &there, &err).ok)
         return EXPORT_UNREAD;
-    return there && S_ISREG(st.st_mode) ? plan_export(j->rewrap, &from, &j->sealed) : EXPORT_NONE;
+    return there && S_ISREG(st.st_mode) ? rewrap_plan_export(j->rewrap, &from, &j->sealed)
+                                        : EXPORT_NONE;
 }
 
-/* Another thread may be at the same file: that one goes first, and may have replaced it. */
+/* Another thread may work on the same file: it goes first, and may replace the file. */
 static struct result in_turn(struct job *j, const struct sealed_place *from,
                              struct rewrap_report *report, struct err *err)
 {
@@ -279,7 +279,7 @@ uint64_t rewrap_wraps(const struct rewrap *r)
     return r->wraps + r->session->branches.wraps;
 }
 
-/* A new key that does not tell is wrapped by, to learn what it is. */
+/* A new key that does not tell what it is is used once to find out. */
 static struct result locate_new(const struct keyset *set, struct err *err)
 {
     for (size_t i = 0; i < set->count; i++) {
@@ -293,7 +293,7 @@ static struct result locate_new(const struct keyset *set, struct err *err)
     return OK;
 }
 
-/* What is to be removed must be known, and for a refresh what is current. */
+/* To remove a key it must be known which one it is, and to refresh, which version is current. */
 struct result rewrap_start(struct rewrap *r, struct err *err)
 {
     r->scratch = malloc(SLOTS_MAX * sizeof *r->scratch);

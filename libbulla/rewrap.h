@@ -16,6 +16,7 @@ struct rewrap {
     bool share_branch; /* a key that is added may open all files of a branch that stays */
 
     /* Under the session's lock. */
+    bool told_context;      /* of what an encryption by the storage loses */
     struct slot_table made; /* by key stores, for branches that stay */
     struct slot *scratch;
     uint64_t wraps; /* calls to a master key that made a slot of a branch that stays */
@@ -39,9 +40,11 @@ enum export {
 /* struct rewrap_report: what became of one file. */
 struct rewrap_report {
     enum rewrapped outcome;
-    bool stayed;          /* the branch key */
-    enum export exported; /* of an envelope that was exported beside it */
-    bool versioned;       /* what was replaced is kept, with the slots of before */
+    bool stayed;             /* the branch key */
+    enum export exported;    /* of an envelope that was exported beside it */
+    bool versioned;          /* what was replaced is kept, with the slots of before */
+    enum object_proof proof; /* of a body that did not move */
+    struct object_cost cost; /* of an object, with the looks at it; class NULL = it is a file */
 };
 
 /* rewrap_start comes before rewrap_file, once all sets are there: it asks the keys what that goes

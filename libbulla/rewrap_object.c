@@ -8,6 +8,7 @@
 struct job {
     struct rewrap *rewrap;
     const struct object *named;
+    struct object apart; /* an envelope that stands for the object, and is named in its place */
     struct sealed sealed;
     struct plan plan;
     const struct object *written;   /* the object, or the envelope beside it */
@@ -16,16 +17,38 @@ struct job {
 
 static void job_end(struct job *j)
 {
-    plan_end(&j->plan);
+    rewrap_plan_end(&j->plan);
     sealed_close(&j->sealed);
+    object_close(&j->apart);
 }
 
-static struct result look(struct job *j, struct err *err)
+/* Takes the envelope beside the object for all there is, if it says so. A copy of an envelope that
+ * was exported does not, and another object may have been put there after it. */
+static struct result find_apart(struct job *j, bool *found, struct err *err)
+{
+    const struct sealed_place from = {.object = &j->apart, .alone = true};
+    struct err why = {0};
+
+    if (!object_beside(&j->apart, j->named, ENVELOPE_SUFFIX, err).ok)
+        return FAIL;
+    *found = sealed_open(&j->sealed, j->rewrap->session, &from, &why).ok &&
+             object_source_look(j->sealed.remote)->apart;
+    if (*found)
+        j->named = &j->apart;
+    else
+        sealed_close(&j->sealed);
+    return OK;
+}
+
+static struct result look(struct job *j, enum envelope_beside beside, struct err *err)
 {
     const struct sealed_place from = {.object = j->named};
     struct session *s = j->rewrap->session;
+    bool apart = false;
 
-    if (!sealed_open(&j->sealed, s, &from, err).ok)
+    if (beside == BESIDE_NEWER && !find_apart(j, &apart, err).ok)
+        return FAIL;
+    if (!apart && !sealed_open(&j->sealed, s, &from, err).ok)
         return FAIL;
     bool separate = j->sealed.separate;
     j->written = separate ? &j->sealed.beside_object : j->named;
@@ -33,7 +56,7 @@ static struct result look(struct job *j, struct err *err)
     if (!in_place_check(&j->sealed.health, j->written->path, err).ok)
         return FAIL;
     pthread_mutex_lock(&s->lock);
-    struct result planned = plan_make(&j->plan, j->rewrap, &j->sealed, err);
+    struct result planned = rewrap_plan_make(&j->plan, j->rewrap, &j->sealed, err);
     pthread_mutex_unlock(&s->lock);
     if (!planned.ok)
         err_file(err, j->named->path);
@@ -89,6 +112,52 @@ static struct result ready_envelope(const struct job *j, struct envelope *e, str
     return fail_hint(err, "download it, rewrap it and upload it again");
 }
 
+/* One at the object, and one more at an envelope beside it. */
+static void count_looks(const struct job *j, struct object_cost *cost)
+{
+    const struct object_cost one = j->written->storage->ops->cost(j->look, 0);
+
+    cost->class = one.class;
+    cost->reads = 1 + j->sealed.separate;
+    cost->down = cost->reads * OBJECT_HEAD;
+    cost->price = cost->reads * one.price_of_look;
+}
+
+/* What the change takes, besides the looks. */
+static void add_cost(const struct job *j, struct object_cost *cost)
+{
+    const struct object_cost change =
+        j->written->storage->ops->cost(j->look, envelope_size(&j->sealed.envelope));
+
+    cost->reads += change.reads;
+    cost->writes = change.writes;
+    cost->up = change.up;
+    cost->down += change.down;
+    cost->price += change.price;
+}
+
+/* Warns, before anything is changed, of what no replacement keeps. */
+static void warn_of_losses(struct job *j)
+{
+    struct session *s = j->rewrap->session;
+
+    if (j->written->storage->ops->has_rules(j->written))
+        session_warn(s,
+                     "'%s': objects of this bucket may have access rules of their own (ACL), which "
+                     "a rewrap does not keep",
+                     j->written->path);
+    pthread_mutex_lock(&s->lock);
+    bool told = j->rewrap->told_context;
+    j->rewrap->told_context = told || j->look->context;
+    pthread_mutex_unlock(&s->lock);
+    if (j->look->context && !told)
+        session_warn(
+            s,
+            "'%s' is encrypted by SSE-KMS: if that has an encryption context, which S3 does "
+            "not show, a rewrap does not keep it",
+            j->written->path);
+}
+
 static struct result write_out(struct job *j, struct rewrap_report *report, struct err *err)
 {
     struct envelope e;
@@ -96,11 +165,13 @@ static struct result write_out(struct job *j, struct rewrap_report *report, stru
     if (!ready_envelope(j, &e, err).ok)
         return FAIL;
     report->outcome = REWRAP_DONE;
+    add_cost(j, &report->cost);
+    warn_of_losses(j);
     if (j->rewrap->dry_run)
         return OK;
     return check_body(j, err).ok && rewrap_still_active(j->rewrap, err).ok
                ? object_envelope_put(j->written, j->look, envelope_size(&j->sealed.envelope), &e,
-                                     &j->rewrap->session->turn, err)
+                                     &j->rewrap->session->turn, &report->proof, err)
                : FAIL;
 }
 
@@ -111,24 +182,25 @@ static enum export look_at_export(const struct job *j)
     struct err err;
 
     return object_beside(&beside, j->named, ENVELOPE_SUFFIX, &err).ok
-               ? plan_export(j->rewrap, &from, &j->sealed)
+               ? rewrap_plan_export(j->rewrap, &from, &j->sealed)
                : EXPORT_UNREAD;
 }
 
-struct result rewrap_object(struct rewrap *r, const struct object *o, bool envelope,
+struct result rewrap_object(struct rewrap *r, const struct object *o, enum envelope_beside beside,
                             struct rewrap_report *report, struct err *err)
 {
     struct job j __attribute__((cleanup(job_end))) = {.rewrap = r, .named = o};
 
     *report = (struct rewrap_report){0};
-    if (!look(&j, err).ok)
+    if (!look(&j, beside, err).ok)
         return FAIL;
     report->outcome = j.plan.other ? REWRAP_OTHER : REWRAP_CURRENT;
+    count_looks(&j, &report->cost);
     if (has_work(&j) && !write_out(&j, report, err).ok)
         return FAIL;
     report->stayed = report->outcome == REWRAP_DONE && j.plan.stays;
     report->versioned = report->outcome == REWRAP_DONE && j.look->versioned;
-    if (envelope && !j.sealed.separate && !j.plan.other)
+    if (beside != BESIDE_UNKNOWN && j.named == o && !j.sealed.separate && !j.plan.other)
         report->exported = look_at_export(&j);
     return OK;
 }

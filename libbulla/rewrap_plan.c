@@ -22,8 +22,8 @@ static bool opens_nothing(const struct err *err)
     return err->class == ERR_MISSING || err->class == ERR_FOREIGN || err->class == ERR_DAMAGED;
 }
 
-enum export plan_export(struct rewrap *r, const struct sealed_place *exported,
-                        const struct sealed *file)
+enum export rewrap_plan_export(struct rewrap *r, const struct sealed_place *exported,
+                               const struct sealed *file)
 {
     struct sealed f SEALED_CLEANUP = {0};
     struct session silent = {0}, *s = r->session;
@@ -34,12 +34,12 @@ enum export plan_export(struct rewrap *r, const struct sealed_place *exported,
     if (memcmp(f.envelope.core.file_id, file->envelope.core.file_id, CORE_ID_SIZE) != 0)
         return EXPORT_NONE;
     pthread_mutex_lock(&s->lock);
-    bool due = plan_is_due(r, &f.envelope);
+    bool due = rewrap_plan_is_due(r, &f.envelope);
     pthread_mutex_unlock(&s->lock);
     return due ? EXPORT_OLD : EXPORT_NONE;
 }
 
-bool plan_is_due(struct rewrap *r, const struct envelope *e)
+bool rewrap_plan_is_due(struct rewrap *r, const struct envelope *e)
 {
     struct plan plan = {0};
     struct work w = {.rewrap = r, .session = r->session, .e = e, .plan = &plan};
@@ -48,14 +48,14 @@ bool plan_is_due(struct rewrap *r, const struct envelope *e)
     return !targets_find(&w, &ignored).ok || (!plan.other && !targets_as_before(&w));
 }
 
-/* struct move: what came of having a key store turn a slot into another by itself. */
+/* struct move: the result of a slot that a key store moves by itself. */
 struct move {
     bool done;
     struct err failed; /* a key that should have done it could not */
 };
 
-/* One key on one slot, once in a run. That the slot opens this very file is not seen here: the
- * store only knows that it is of this branch and this context. */
+/* One key on one slot, once in a run. This does not show that the slot opens this very file: the
+ * store only knows the branch and the context. */
 static struct result try_move(struct work *w, struct master_key *from, struct master_key *to,
                               const struct slot *old, struct slot *out, struct move *m,
                               struct err *err)
@@ -80,15 +80,15 @@ static struct result try_move(struct work *w, struct master_key *from, struct ma
     return slot_table_add(&w->rewrap->made, name, out, err);
 }
 
-/* Whether a slot may be turned into one of the target's key: what is another key's only where the
- * user wants that. */
+/* Whether a slot may be moved to the target's key: a slot of another key only if the user wants
+ * that. */
 static bool may_become(const struct work *w, const struct target *t, const struct slot *slot)
 {
     return target_wanted(w, t) || t->key->ops->match(t->key, slot) != SLOT_OTHER;
 }
 
-/* Every slot, by every key that may open: first those named to open, then the new key itself; and
- * first the slot that is to be replaced. */
+/* Tries every slot with every key that may open it: first the slot that is to be replaced, and
+ * first the keys that were named to open. */
 static struct result move_one(struct work *w, const struct target *t, struct slot *out,
                               struct move *m, struct err *err)
 {
@@ -108,7 +108,7 @@ static struct result move_one(struct work *w, const struct target *t, struct slo
     return OK;
 }
 
-/* Whether key stores can do all that is to be done by themselves: a slot for a slot, which the tag
+/* Whether key stores can do everything by themselves: one new slot for each old slot, which the tag
  * allows without the branch key. */
 static bool can_move(const struct work *w)
 {
@@ -381,7 +381,7 @@ static struct result wrap_old_branch(struct work *w, struct err *err)
     }
     if (!sure) {
         (void)fail(err, ERR_POLICY, "no key would be left that was seen to open it");
-        return fail_hint_option(err, "-k gives the keys that shall stay");
+        return fail_hint_option(err, "-k gives the keys to keep");
     }
     w->plan->stays = true;
     return OK;
@@ -427,7 +427,8 @@ static struct result plan_slots(struct work *w, struct err *err)
     return open_keys(w, &m.failed, err).ok && believe(w, err).ok ? finish_opened(w, err) : FAIL;
 }
 
-struct result plan_make(struct plan *p, struct rewrap *r, const struct sealed *f, struct err *err)
+struct result rewrap_plan_make(struct plan *p, struct rewrap *r, const struct sealed *f,
+                               struct err *err)
 {
     struct plan made PLAN_CLEANUP = {0};
     struct work w = {
@@ -442,7 +443,7 @@ struct result plan_make(struct plan *p, struct rewrap *r, const struct sealed *f
     return OK;
 }
 
-void plan_end(struct plan *p)
+void rewrap_plan_end(struct plan *p)
 {
     free(p->envelope.slots);
     p->envelope = (struct envelope){0};

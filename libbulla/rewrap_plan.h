@@ -17,19 +17,20 @@ struct plan {
     bool stays;   /* and the branch key that it had */
 };
 
-#define PLAN_CLEANUP __attribute__((cleanup(plan_end)))
+#define PLAN_CLEANUP __attribute__((cleanup(rewrap_plan_end)))
 
-/* plan_make makes the plan for a sealed file; the caller ends it. Its errors do not name the file.
- * Only one thread at a time: the session's lock. */
-FALLIBLE plan_make(struct plan *p, struct rewrap *r, const struct sealed *f, struct err *err);
+/* rewrap_plan_make makes the plan for a sealed file; the caller ends it. Its errors do not name the
+ * file. Only one thread at a time: the session's lock. */
+FALLIBLE rewrap_plan_make(struct plan *p, struct rewrap *r, const struct sealed *f,
+                          struct err *err);
 
-/* plan_is_due tells by the names in the slots alone whether a rewrap would change them. */
-bool plan_is_due(struct rewrap *r, const struct envelope *e);
+/* rewrap_plan_is_due tells by the names in the slots alone whether a rewrap would change them. */
+bool rewrap_plan_is_due(struct rewrap *r, const struct envelope *e);
 
-/* plan_export looks at the envelope that was exported of a file. */
-enum export plan_export(struct rewrap *r, const struct sealed_place *exported,
-                        const struct sealed *file);
+/* rewrap_plan_export looks at the envelope that was exported of a file. */
+enum export rewrap_plan_export(struct rewrap *r, const struct sealed_place *exported,
+                               const struct sealed *file);
 
-void plan_end(struct plan *p);
+void rewrap_plan_end(struct plan *p);
 
 #endif

@@ -40,7 +40,7 @@ static struct result copy_body(const struct rewrap *r, const struct plan *p, str
 static struct result make_plan(struct plan *p, struct rewrap *r, struct sealed *f, struct err *err)
 {
     pthread_mutex_lock(&r->session->lock);
-    struct result planned = plan_make(p, r, f, err);
+    struct result planned = rewrap_plan_make(p, r, f, err);
     pthread_mutex_unlock(&r->session->lock);
     if (!planned.ok)
         err_file(err, f->source.name);

@@ -1,4 +1,4 @@
-/* rewrap_targets: the slots that a file is to have, by what its slots say and the user wants. */
+/* rewrap_targets: the slots that a file is to get, by its present slots and what the user wants. */
 #ifndef BULLA_LIBBULLA_REWRAP_TARGETS_H
 #define BULLA_LIBBULLA_REWRAP_TARGETS_H
 

@@ -44,7 +44,7 @@ static struct result check_pair(const struct seal_place *at, struct err *err)
     return OK;
 }
 
-/* Whether two places are one; a folder that cannot be looked at is not the same. */
+/* Whether two places are one; a directory that cannot be looked at is not the same. */
 static bool same_place(const struct place *a, const struct place *b)
 {
     struct stat in_a, in_b;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/pool.h"
+#include "base/thread_pool.h"
 
 #define PIECE_SIZE ((size_t)4 << 20) /* bytes that one request gets */
 #define PIECES 4 /* that are held at once: that which is read, the one before, */
@@ -31,7 +31,8 @@ struct object_source {
     size_t head_size;
 
     /* Once all is to be read. */
-    struct pool *pool;
+    struct thread_pool *pool;
+    uint64_t taken;       /* of the storage's budget */
     pthread_mutex_t lock; /* for the pieces */
     pthread_cond_t changed;
     struct piece pieces[PIECES];
@@ -82,7 +83,7 @@ static struct piece *make_room(struct object_source *s, uint64_t below)
 
     for (size_t i = 0; i < PIECES; i++) {
         struct piece *p = &s->pieces[i];
-        if (p->state == PIECE_EMPTY)
+        if (p->state == PIECE_EMPTY && p->bytes != NULL)
             return p;
         if (p->state != PIECE_COMING && p->readers == 0 &&
             (p->number + 1 < below || p->number > below + AHEAD) &&
@@ -108,7 +109,7 @@ static void ask_for(struct object_source *s, uint64_t number, uint64_t below)
                         .state = PIECE_COMING,
                         .bytes = p->bytes,
                         .size = left < PIECE_SIZE ? (size_t)left : PIECE_SIZE};
-    pool_add(s->pool, p);
+    thread_pool_add(s->pool, p);
 }
 
 /* Waits for the piece of this number, with some after it asked for. */
@@ -174,12 +175,18 @@ static void expect_all(void *arg)
     struct object_source *s = arg;
     bool all = s->pool == NULL && s->look.size > s->head_size;
 
-    for (size_t i = 0; i < PIECES && all; i++) {
-        s->pieces[i].bytes = malloc(PIECE_SIZE);
+    size_t size = s->look.size < PIECE_SIZE ? (size_t)s->look.size : PIECE_SIZE;
+
+    if (!all)
+        return;
+    if (s->look.size > STORAGE_LITTLE)
+        s->taken = budget_take(&s->object->storage->reading, s->look.size);
+    for (size_t i = 0; i < PIECES && all && i * PIECE_SIZE < s->look.size; i++) {
+        s->pieces[i].bytes = malloc(size);
         all = s->pieces[i].bytes != NULL;
     }
     if (all)
-        s->pool = pool_start(AHEAD, fetch, s);
+        s->pool = thread_pool_start(size < PIECE_SIZE ? 1 : AHEAD, fetch, s);
 }
 
 struct result object_source_open(struct object_source **out, const struct object *o,
@@ -201,15 +208,24 @@ struct result object_source_open(struct object_source **out, const struct object
     return OK;
 }
 
+void object_source_done(struct object_source *source)
+{
+    thread_pool_finish(&source->pool);
+    for (size_t i = 0; i < PIECES; i++) {
+        free(source->pieces[i].bytes);
+        source->pieces[i] = (struct piece){0};
+    }
+    budget_give(&source->object->storage->reading, source->taken);
+    source->taken = 0;
+}
+
 void object_source_close(struct object_source **source)
 {
     struct object_source *s = *source;
 
     if (s == NULL)
         return;
-    pool_finish(&s->pool);
-    for (size_t i = 0; i < PIECES; i++)
-        free(s->pieces[i].bytes);
+    object_source_done(s);
     object_look_end(&s->look);
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->changed);

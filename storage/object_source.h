@@ -17,6 +17,9 @@ struct object_source;
 FALLIBLE object_source_open(struct object_source **out, const struct object *o, struct err *err);
 void object_source_close(struct object_source **source);
 
+/* object_source_done frees what was held to read all of it ahead; it can still be read. */
+void object_source_done(struct object_source *source);
+
 /* object_source_of is a source of all bytes of the object. */
 struct source object_source_of(struct object_source *source, const struct watch *watch);
 

@@ -59,19 +59,41 @@ static struct result find(struct storages *s, char *bucket, struct storage **out
     return OK;
 }
 
+/* The last "?versionId=" of a name begins a version: an empty one is the current. */
+static struct result take_version(struct object *o, struct err *err)
+{
+    char *sign = NULL;
+
+    for (char *at = o->key; (at = strstr(at, OBJECT_VERSION_SIGN)) != NULL; at++)
+        sign = at;
+    if (sign == NULL)
+        return OK;
+    *sign = '\0';
+    if (sign[sizeof OBJECT_VERSION_SIGN - 1] == '\0')
+        return OK;
+    if (sign == o->key || sign[-1] == '/')
+        return fail_named(err, ERR_USAGE, \"'%s': a prefix has no version", o->path);
+    o->version = strdup(sign + sizeof OBJECT_VERSION_SIGN - 1);
+    return o->version != NULL ? OK : fail_memory(err);
+}
+
 struct result storages_object(struct storages *s, const char *text, struct object *o,
                               struct err *err)
 {
     const char *rest = text + strlen(S3_SCHEME), *slash = strchr(rest, '/');
     size_t size = slash != NULL ? (size_t)(slash - rest) : strlen(rest);
     char *bucket STRING_CLEANUP = strndup(rest, size);
+    struct object made OBJECT_CLEANUP = {0};
     struct storage *storage;
 
     if (bucket == NULL)
         return fail_memory(err);
-    return find(s, bucket, &storage, err).ok
-               ? object_in(o, storage, slash != NULL ? slash + 1 : "", text, err)
-               : FAIL;
+    if (!find(s, bucket, &storage, err).ok ||
+        !object_in(&made, storage, slash != NULL ? slash + 1 : "", text, err).ok ||
+        !take_version(&made, err).ok)
+        return FAIL;
+    *o = TAKE(made);
+    return OK;
 }
 
 void storages_close(struct storages *s)

@@ -17,8 +17,9 @@ struct storages {
 };
 
 /* storages_object makes an object of a name that the user gave, and opens its storage if that is
- * not open yet. The object must not outlive *s. ERR_USAGE if it is no name, ERR_UNSUPPORTED if this
- * build lacks the kind of storage. */
+ * not open yet. "?versionId=ID" at its end means a version of it; a name that ends so itself is
+ * given with one more, without ID. The object must not outlive *s. ERR_USAGE if it is no name,
+ * ERR_UNSUPPORTED if this build lacks the kind of storage. */
 FALLIBLE storages_object(struct storages *s, const char *text, struct object *o, struct err *err);
 void storages_close(struct storages *s);
 

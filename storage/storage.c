@@ -4,6 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+void storage_init(struct storage *s, const struct storage_ops *ops)
+{
+    s->ops = ops;
+    budget_init(&s->reading, STORAGE_READING);
+    budget_init(&s->writing, STORAGE_WRITING);
+}
+
+void storage_end(struct storage *s)
+{
+    budget_end(&s->reading);
+    budget_end(&s->writing);
+}
+
 struct result object_in(struct object *o, struct storage *s, const char *key, const char *path,
                         struct err *err)
 {
@@ -17,14 +30,32 @@ struct result object_in(struct object *o, struct storage *s, const char *key, co
     return OK;
 }
 
+struct result object_copy(struct object *copy, const struct object *o, struct err *err)
+{
+    struct object made = {0};
+
+    if (!object_in(&made, o->storage, o->key, o->path, err).ok)
+        return FAIL;
+    if (o->version != NULL && (made.version = strdup(o->version)) == NULL) {
+        object_close(&made);
+        return fail_memory(err);
+    }
+    *copy = made;
+    return OK;
+}
+
 struct result object_beside(struct object *beside, const struct object *o, const char *suffix,
                             struct err *err)
 {
     struct object made = {.storage = o->storage};
+    size_t path_size = strlen(o->path);
+
+    if (o->version != NULL) /* what lies beside it is not of that version */
+        path_size -= strlen(OBJECT_VERSION_SIGN) + strlen(o->version);
 
     if (asprintf(&made.key, "%s%s", o->key, suffix) < 0)
         made.key = NULL;
-    if (asprintf(&made.path, "%s%s", o->path, suffix) < 0)
+    if (asprintf(&made.path, "%.*s%s", (int)path_size, o->path, suffix) < 0)
         made.path = NULL;
     if (made.key == NULL || made.path == NULL) {
         object_close(&made);
@@ -38,7 +69,7 @@ struct result object_version(struct object *o, const char *version, struct err *
 {
     char *copy = strdup(version), *path;
 
-    if (copy == NULL || asprintf(&path, "%s" OBJECT_VERSION_IN_PATH "%s", o->path, version) < 0) {
+    if (copy == NULL || asprintf(&path, "%s" OBJECT_VERSION_SIGN "%s", o->path, version) < 0) {
         free(copy);
         return fail_memory(err);
     }

@@ -8,11 +8,13 @@
 
 #include <sys/stat.h>
 
+#include "base/budget.h"
 #include "base/environment.h"
 #include "base/stream.h"
 #include "base/wire.h"
 #include "crypto/primitives.h"
 
+#define OBJECT_VERSION_SIGN "?versionId=" /* between a name and a version of it */
 #define OBJECT_TAG_MAX 255 /* bytes of what tells one content of an object from another */
 
 /* struct storage_env: what a storage needs of the program around it. It outlives the storage. */
@@ -30,7 +32,16 @@ struct storage_ops;
 /* struct storage: an opened one. The struct of each kind begins with it. */
 struct storage {
     const struct storage_ops *ops;
+    struct budget reading, writing; /* bytes of memory, beyond a little for each object */
 };
+
+#define STORAGE_LITTLE ((size_t)128 << 10) /* bytes that an object may take without asking */
+#define STORAGE_READING ((size_t)16 << 20) /* bytes that all reads of a storage may take */
+#define STORAGE_WRITING ((size_t)20 << 20) /* and all writes. Who does both reads first */
+
+/* storage_init makes what all kinds have; storage_end frees it. */
+void storage_init(struct storage *s, const struct storage_ops *ops);
+void storage_end(struct storage *s);
 
 /* struct object: a name in a storage; {0} is none and safe to close. */
 struct object {
@@ -51,6 +62,8 @@ struct object_look {
     char version[OBJECT_TAG_MAX + 1]; /* by this name, as this will be; "" = it is not */
     uint64_t held; /* nobody may remove this before, in seconds since 1970; 0 = it is free */
     bool archived; /* it cannot be read before it is restored */
+    bool context;  /* its encryption may have one, which is not shown, so that nothing keeps it */
+    bool apart;    /* it says that it is an envelope, made with a body that has none of its own */
 
     /* Of the file that it was made of, where it says that; seconds is 0 if not. */
     struct timespec file_time;
@@ -71,7 +84,9 @@ struct object_wish {
     const char *storage_class, *sse_key, *acl; /* as the storage calls them; NULL = the usual */
     const char *const *tags, *const *metadata; /* "NAME=VALUE" */
     size_t tag_count, metadata_count;
+    bool little; /* it is an envelope: whoever writes its body waits for memory, not it */
     const struct stat *like; /* the file whose permissions and time it is to say; NULL = none */
+    bool apart;              /* it says that it is an envelope whose body has none of its own */
 };
 
 /* struct object_making: how an object is made. */
@@ -104,6 +119,22 @@ struct object_entry {
     bool marker;             /* no object, but a mark that what the name had was removed */
 };
 
+/* Whether the storage shows that a body which did not move is what it was. */
+enum object_proof {
+    PROOF_NOT_DUE, /* it moved */
+    PROOF_NONE,    /* it keeps no checksum */
+    PROOF_AGREES   /* its checksum agrees */
+};
+
+/* struct object_cost: what it takes to give an object another beginning. */
+struct object_cost {
+    const char *class;      /* of the object, as its storage calls it; a constant */
+    uint64_t reads, writes; /* requests */
+    uint64_t down, up;      /* bytes */
+    uint64_t price;         /* of the requests, in millionths of a cent */
+    uint64_t price_of_look; /* of one that looked at it */
+};
+
 /* What is listed. */
 enum object_list {
     LIST_OBJECTS,  /* those that there are now */
@@ -126,10 +157,21 @@ struct storage_ops {
                              struct view bytes, struct err *err);
 
     /* Does the same with bytes and what the object has after the first bytes.size; these are not
-     * moved. bytes.size is splice_size, and the object larger. */
+     * moved. bytes.size is splice_size, and the object larger. was is what the object begins with
+     * now, as far as bytes differ. *proof is set, and ERR_DAMAGED tells that what was not moved is
+     * not what it was. */
     struct result (*splice)(const struct object *o, const struct object_look *look,
-                            struct view bytes, struct err *err);
+                            struct view bytes, struct view was, enum object_proof *proof,
+                            struct err *err);
     size_t splice_size;
+
+    /* True, once for a storage, if its objects may have access rules of their own (ACL), which no
+     * replacement keeps. */
+    bool (*has_rules)(const struct object *o);
+
+    /* What replacing an object of which the first bytes, moved, change would take, or splicing it.
+     * *look has kept. */
+    struct object_cost (*cost)(const struct object_look *look, uint64_t moved);
 
     /* Begins an object. ERR_EXISTS if it is there already and may not be; ERR_STORE, at its commit,
      * if it is not what was looked at; ERR_USAGE for a wish that no object can have. */
@@ -156,12 +198,14 @@ struct storage_ops {
 FALLIBLE object_in(struct object *o, struct storage *s, const char *key, const char *path,
                    struct err *err);
 
+/* object_copy makes the same object, of the same version, once more. */
+FALLIBLE object_copy(struct object *copy, const struct object *o, struct err *err);
+
 /* object_beside is the object of o's name with suffix appended. */
 FALLIBLE object_beside(struct object *beside, const struct object *o, const char *suffix,
                        struct err *err);
 
-/* object_version makes *o mean a version of it, and its path says so: this and the version. */
-#define OBJECT_VERSION_IN_PATH "?versionId="
+/* object_version makes *o mean a version of it, and its path says so. */
 FALLIBLE object_version(struct object *o, const char *version, struct err *err);
 
 /* object_name is the last part of an object's name, after its last slash. */

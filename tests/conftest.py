@@ -23,7 +23,7 @@ def bulla(tmp_path):
 
 @pytest.fixture
 def work(bulla):
-    """The folder that bulla runs in."""
+    """The directory that bulla runs in."""
     return bulla.work
 
 

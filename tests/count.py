@@ -1,6 +1,6 @@
 """Adds up JUnit results and prints 'N passed, N failed, N skipped'; exits 1 unless all is well.
 
-usage: count.py FOLDER
+usage: count.py DIRECTORY
 A step that failed left a file STEP.broken: it counts as a failure if no failed test of its own explains it. In CI (CI=true) a
 skipped test is a failure.
 """
@@ -12,10 +12,10 @@ import xml.etree.ElementTree as ElementTree
 
 
 def main():
-    folder = pathlib.Path(sys.argv[1])
+    directory = pathlib.Path(sys.argv[1])
     total = failed = skipped = 0
     explained = set()  # steps with a failed test
-    for report in sorted(folder.glob("*.xml")):
+    for report in sorted(directory.glob("*.xml")):
         for case in ElementTree.parse(report).iter("testcase"):
             total += 1
             name = f"{report.stem}: {case.get('classname') or ''} {case.get('name')}"
@@ -30,7 +30,7 @@ def main():
     if os.environ.get("CI") == "true" and skipped:
         print("in CI nothing may be skipped")
         failed, skipped = failed + skipped, 0
-    for step in sorted(p.stem for p in folder.glob("*.broken")):
+    for step in sorted(p.stem for p in directory.glob("*.broken")):
         if not any(step.endswith(f"-{name}") for name in explained):
             print("failed step:", step)
             failed += 1

@@ -10,7 +10,7 @@ from sealed import content
 
 
 def status_of(task):
-    """What the kernel says of a process or thread, by the folder of it in /proc."""
+    """What the kernel says of a process or thread, by the directory of it in /proc."""
     return dict(line.split(":\t", 1) for line in (pathlib.Path(task) / "status").read_text().splitlines())
 
 

@@ -47,14 +47,14 @@ class Bulla:
         self.home, self.keys, self.work = tmp / "home", tmp / "keys", tmp / "work"
         self.secrets, self.started = set(), []
         self.has_schemas = True  # docs/json knows all that it may print
-        for folder in (self.home, self.keys, self.work):
-            folder.mkdir()
+        for directory in (self.home, self.keys, self.work):
+            directory.mkdir()
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(self.home), "LC_ALL": "C"}
         self.environment["XDG_CONFIG_HOME"] = str(self.home / "config")
         self.environment |= {k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")}
 
     def __call__(self, *args, stdin=b"", env=None, status=0, under=(), **how):
-        """Runs bulla to its end, in the folder self.work; "under" is a command that runs it."""
+        """Runs bulla to its end, in the directory self.work; "under" is a command that runs it."""
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": TIMEOUT}
         pipes |= {"input": stdin} if "stdin_file" not in how else {"stdin": how.pop("stdin_file")}
         if under and under[0] == "strace":  # a process that is traced cannot look for its leaks
@@ -106,7 +106,7 @@ class Bulla:
                 self.secrets |= {key.lower() for key in re.findall(r'"key"\s*:\s*"([0-9a-fA-F]{64})"', text)}
 
     def new_key(self, reference):
-        """Makes a key in the keys folder; returns its reference."""
+        """Makes a key in the keys directory; returns its reference."""
         path = f"{self.keys}/{reference}"
         self("key", "new", "-q", path)
         return pathlib.Path(path)

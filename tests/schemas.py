@@ -7,13 +7,13 @@ import pathlib
 
 import jsonschema
 
-FOLDER = pathlib.Path(__file__).resolve().parents[1] / "docs" / "json"
+DIRECTORY = pathlib.Path(__file__).resolve().parents[1] / "docs" / "json"
 GROUPS = ("key", "envelope", "config", "s3")
 
 
 @functools.cache
 def validator(name):
-    schema = json.loads((FOLDER / f"{name}.schema.json").read_text())
+    schema = json.loads((DIRECTORY / f"{name}.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
 
@@ -32,7 +32,7 @@ def verb_of(args):
     """The name of the schema of a command line, or None: its verb is the first word, or the first two, that is no option."""
     words = [word for word in map(os.fsdecode, args) if not word.startswith("-")]
     name = "-".join(words[:2]) if words and words[0] in GROUPS else words[0] if words else ""
-    return name if (FOLDER / f"{name}.schema.json").exists() else None
+    return name if (DIRECTORY / f"{name}.schema.json").exists() else None
 
 
 def whole_lines(output):

@@ -71,11 +71,11 @@ def with_checksum(copy):
     return copy[:size] + hashlib.sha256(copy[:size]).digest() + copy[size + 32 :]
 
 
-def snapshot(folder):
-    """All below a folder, with what must not change unless asked: type, mode, mtime, content."""
+def snapshot(directory):
+    """All below a directory, with what must not change unless asked: type, mode, mtime, content."""
     found = {}
-    for base, folders, files in os.walk(os.fsencode(folder)):
-        for name in folders + files:
+    for base, directories, files in os.walk(os.fsencode(directory)):
+        for name in directories + files:
             path = os.path.join(base, name)
             st = os.lstat(path)
             what = [stat.S_IFMT(st.st_mode), stat.S_IMODE(st.st_mode)]
@@ -100,11 +100,11 @@ def make_null(path):
 
 
 def make_socket(path):
-    """A socket that nobody listens at; by way of its folder, for their names may not be long."""
-    folder = os.open(path.parent, os.O_RDONLY)
+    """A socket that nobody listens at; by way of its directory, for their names may not be long."""
+    directory = os.open(path.parent, os.O_RDONLY)
     with socket.socket(socket.AF_UNIX) as made:
-        made.bind(f"/proc/self/fd/{folder}/{path.name}")
-    os.close(folder)
+        made.bind(f"/proc/self/fd/{directory}/{path.name}")
+    os.close(directory)
 
 
 def edit_ring(path, change):

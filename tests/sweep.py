@@ -7,7 +7,7 @@ import pathlib
 import time
 
 ALL = os.environ.get("BULLA_SWEEP") == "all"
-REPORTS = os.environ.get("BULLA_SWEEP_REPORTS")  # a folder for what was found, one JSON file a sweep
+REPORTS = os.environ.get("BULLA_SWEEP_REPORTS")  # a directory for what was found, one JSON file a sweep
 
 
 def sample(points, size):

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Many small files of tests as one: a tar archive, the same bytes for the same files.
 
-usage: tarball.py unpack ARCHIVE FOLDER    make FOLDER anew, with what is in the archive
-       tarball.py pack ARCHIVE FOLDER      make the archive of the files below FOLDER
+usage: tarball.py unpack ARCHIVE DIRECTORY    make DIRECTORY anew, with what is in the archive
+       tarball.py pack ARCHIVE DIRECTORY      make the archive of the files below DIRECTORY
 """
 
 import io
@@ -29,16 +29,16 @@ def members(path):
         return {member.name: tar.extractfile(member).read() for member in tar}
 
 
-def unpack(path, folder):
-    shutil.rmtree(folder, ignore_errors=True)
+def unpack(path, directory):
+    shutil.rmtree(directory, ignore_errors=True)
     for name, content in members(path).items():
-        file = pathlib.Path(folder, name)
+        file = pathlib.Path(directory, name)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
 
 
-def pack(path, folder):
-    files = {str(p.relative_to(folder)): p.read_bytes() for p in pathlib.Path(folder).rglob("*") if p.is_file()}
+def pack(path, directory):
+    files = {str(p.relative_to(directory)): p.read_bytes() for p in pathlib.Path(directory).rglob("*") if p.is_file()}
     pathlib.Path(path).write_bytes(packed(files))
 
 

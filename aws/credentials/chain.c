@@ -10,16 +10,16 @@
 #include "base/clock.h"
 #include "base/secret_file.h"
 
-/* As botocore: from 15 minutes before the end fresh ones are looked for, from 10 minutes before it
- * they are needed. Of those that last less than half an hour, from the half and the third of their
- * time: else they would be got anew for each call. */
+/* As in botocore: fresh credentials are looked for from 15 minutes before the end, and needed from
+ * 10 minutes before it. If they last less than half an hour, these points are when a half and a
+ * third of their time is left: otherwise each call would fetch them again. */
 #define ADVISORY 900
 #define MANDATORY 600
 
 #define ROLES_MAX 8         /* in one chain of source_profile */
 #define WEB_TOKEN_MAX 20000 /* bytes; STS takes as many */
 
-/* struct search: for whom credentials are looked for. */
+/* struct search: the profile for which credentials are looked for. */
 struct search {
     const struct chain *chain;
     const char *profile;
@@ -27,7 +27,7 @@ struct search {
     bool first;                /* the profile in use: the environment counts too */
 };
 
-/* A provider sets *found if it is the one that is configured; *out only then. */
+/* A provider sets *found if it is the one that is configured, and only then *out. */
 struct provider {
     struct result (*load)(const struct search *s, struct credentials *out, bool *found,
                           struct err *err);
@@ -139,15 +139,15 @@ static struct result from_web_identity(const struct search *s, struct credential
     return sts_assume_role(s->chain->aws, s->chain->region, &role, out, err);
 }
 
-/* What says where credentials come from, or has them. */
+/* The names that say where credentials come from, or hold them. */
 static const char *const deciding[] = {
     "aws_access_key_id", "aws_secret_access_key",   "role_arn",      "source_profile",
     "credential_source", "web_identity_token_file", "sso_session",   "sso_start_url",
     "sso_account_id",    "sso_role_name",           "login_session", "credential_process",
 };
 
-/* A name without a value is a mistake, of a template perhaps, that must not lead to the next
- * source. */
+/* A name without a value is a mistake, perhaps of a template, and must not lead to the next source.
+ */
 static struct result refuse_empty(const struct search *s, struct credentials *out, bool *found,
                                   struct err *err)
 {
@@ -244,16 +244,17 @@ static struct result from_named_source(const struct search *s, const char *name,
             continue;
         if (!named_sources[i].load(s, out, &found, err).ok)
             return FAIL;
-        return found ? OK
-                     : fail(err, ERR_POLICY, "profile '%s': credential_source %s has none",
-                            s->profile, name);
+        return found
+                   ? OK
+                   : fail(err, ERR_POLICY, "profile '%s': credential_source %s has no credentials",
+                          s->profile, name);
     }
     return fail(err, ERR_USAGE, "profile '%s': credential_source '%s' is not known", s->profile,
                 name);
 }
 
-/* Follows source_profile. A profile that names itself means its own keys; any other way round in a
- * circle is refused. */
+/* Follows source_profile. A profile that names itself means its own keys; any other loop is
+ * refused. */
 static struct result from_source_profile(const struct search *s, const char *name,
                                          struct credentials *out, struct err *err)
 {
@@ -271,7 +272,7 @@ static struct result from_source_profile(const struct search *s, const char *nam
     } else {
         for (const struct search *before = s; before != NULL; before = before->from, depth++)
             if (strcmp(before->profile, name) == 0)
-                return fail(err, ERR_USAGE, "profile '%s': source_profile goes round in a circle",
+                return fail(err, ERR_USAGE, "profile '%s': source_profile leads back to itself",
                             name);
         if (depth > ROLES_MAX)
             return fail(err, ERR_USAGE,
@@ -309,7 +310,7 @@ static struct result from_role(const struct search *s, struct credentials *out, 
         .with = &with,
     };
 
-    /* A source_profile that has keys of its own is used by them, as botocore does. */
+    /* A source_profile that has keys of its own is used with them, as botocore does. */
     bool has_keys = s->from != NULL && (value_of(s, "aws_access_key_id") != NULL ||
                                         value_of(s, "aws_secret_access_key") != NULL);
     *found = role.arn != NULL && value_of(s, "web_identity_token_file") == NULL && !has_keys;
@@ -352,7 +353,7 @@ static uint64_t left(const struct credentials *c)
     return c->expires > now ? c->expires - now : 0;
 }
 
-/* Whether no more is left than a limit, or than a part of the time that they had when they came. */
+/* Whether no more time is left than a limit, or than a part of their whole time. */
 static bool runs_out(const struct chain *chain, uint64_t limit, unsigned part)
 {
     uint64_t share = chain->lasts / part;

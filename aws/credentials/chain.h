@@ -1,4 +1,4 @@
-/* chain: the places that credentials come from, in the order that the AWS tools have. */
+/* chain: the places that credentials come from, in the order of the AWS tools. */
 #ifndef BULLA_AWS_CREDENTIALS_CHAIN_H
 #define BULLA_AWS_CREDENTIALS_CHAIN_H
 

@@ -35,7 +35,7 @@ static struct result check_host(const char *url, struct http_place *place, struc
         near = near || strcmp(link_hosts[i], place->host) == 0;
     if (place->tls || near)
         return OK;
-    return fail(err, ERR_USAGE, "'%s' is not https, nor of this machine", url);
+    return fail(err, ERR_USAGE, "'%s' is neither https nor on this machine", url);
 }
 
 /* Neither can end a header's line. */
@@ -44,8 +44,8 @@ static bool one_line(const char *text)
     return text[strcspn(text, "\r\n")] == '\0';
 }
 
-/* The token that the container's endpoint wants, or NULL; freed by wiping_free. A file's is read
- * each time, for it changes. */
+/* The token that the container's endpoint wants, or NULL; freed by wiping_free. A file is read each
+ * time, because the token in it changes. */
 static struct result container_token(const struct aws *aws, char **token, struct err *err)
 {
     const char *said = aws_setting(aws, "AWS_CONTAINER_AUTHORIZATION_TOKEN", NULL);
@@ -61,7 +61,7 @@ static struct result container_token(const struct aws *aws, char **token, struct
     if (said == NULL || said[0] == '\0')
         return OK;
     if (!one_line(said))
-        return fail(err, ERR_USAGE, "the token of the container is more than a line");
+        return fail(err, ERR_USAGE, "the container's token has more than one line");
     if (asprintf(token, "Authorization: %s", said) < 0) {
         *token = NULL;
         return fail_memory(err);
@@ -86,8 +86,8 @@ static struct result container_url(const struct aws *aws, char *out, size_t room
                       "the URL of the container's endpoint is longer than %zu bytes", room - 1);
 }
 
-/* Asks until something answers, and not with "later", so many times at most. Where nothing takes
- * the connection, it asks again only if something is known to be there. */
+/* Asks until something answers, and not with "later", at most so many times. If nothing accepts the
+ * connection, it asks again only if something is known to be there. */
 static struct result ask(const struct aws *aws, const struct http_request *request,
                          unsigned attempts, bool is_there, struct http_answer *answer,
                          struct err *err)
@@ -163,7 +163,7 @@ static struct result instance_root(const struct aws *aws, char *out, size_t room
     if (!check_host(custom, &place, err).ok)
         return FAIL;
     if (strcmp(place.path, "/") != 0)
-        return fail(err, ERR_USAGE, "endpoint '%s' is more than a scheme, a host and a port",
+        return fail(err, ERR_USAGE, "endpoint '%s' has more than a scheme, a host and a port",
                     custom);
     snprintf(out, room, "%s", place.root);
     return OK;
@@ -190,8 +190,8 @@ static struct result ask_instance(const struct aws *aws, const char *method, con
     return ask(aws, &request, attempts, false, answer, err);
 }
 
-/* A missing service is no error: most machines are not instances of EC2. A service that does not
- * answer is one: because it is slow, neither the next source nor none must be used. */
+/* A missing service is no error: most machines are not EC2 instances. A service that does not
+ * answer is an error: slowness must not lead to the next source, or to no credentials. */
 static struct result no_session(const struct http_answer *answer, const struct err *why,
                                 struct err *err)
 {
@@ -205,8 +205,7 @@ static struct result no_session(const struct http_answer *answer, const struct e
     return FAIL;
 }
 
-/* The header with a session's token, which version 1 has not; NULL in *header if nothing answers.
- */
+/* The header with a session's token, which version 1 lacks; *header is NULL if nothing answers. */
 static struct result open_session(const struct aws *aws, const char *root, char **header,
                                   struct err *err)
 {

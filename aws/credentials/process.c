@@ -6,7 +6,7 @@
 #include "base/host.h"
 #include "base/json_text.h"
 
-/* Takes what the program prints in the form of an answer by http, so that it is parsed like one. */
+/* Puts what the program prints into an http answer, so that it is parsed like one. */
 static struct result run(const struct aws *aws, const struct words *words,
                          struct http_answer *answer, struct err *err)
 {
@@ -28,11 +28,11 @@ static struct result run(const struct aws *aws, const struct words *words,
 struct result process_credentials(const struct aws *aws, const char *command, const char *source,
                                   struct credentials *out, struct err *err)
 {
-    struct words words __attribute__((cleanup(words_free))) = {0};
+    struct words words __attribute__((cleanup(shell_words_free))) = {0};
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
     json_t *json JSON_TEXT_CLEANUP = NULL;
 
-    if (!words_split(&words, command, err).ok || !run(aws, &words, &answer, err).ok) {
+    if (!shell_words_split(&words, command, err).ok || !run(aws, &words, &answer, err).ok) {
         err_context(err, "%s", source);
         return FAIL;
     }

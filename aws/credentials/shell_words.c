@@ -5,8 +5,8 @@
 
 #define BLANKS " \t\r\n"
 
-/* Takes one word from *line to *out, which is moved past its end. False for a quote or a
- * backslash that nothing follows. */
+/* Takes one word from *line to *out, and moves *line past it. False if a quote is not closed, or
+ * nothing follows a backslash. */
 static bool take_word(const char **line, char **out)
 {
     const char *at = *line;
@@ -33,7 +33,7 @@ static bool take_word(const char **line, char **out)
     return quote == '\0';
 }
 
-struct result words_split(struct words *words, const char *line, struct err *err)
+struct result shell_words_split(struct words *words, const char *line, struct err *err)
 {
     struct words w = {.text = malloc(strlen(line) + 2)};
     char *to = w.text;
@@ -50,10 +50,10 @@ struct result words_split(struct words *words, const char *line, struct err *err
     }
     if (!good || w.count == 0) { /* the line is not said: it may hold a secret */
         bool empty = good;
-        words_free(&w);
+        shell_words_free(&w);
         return empty ? fail(err, ERR_USAGE, "the command is empty")
                      : fail(err, ERR_USAGE,
-                            "a quote is not shut, or nothing follows a backslash, or there are "
+                            "a quote is not closed, nothing follows a backslash, or there are "
                             "more than %d words",
                             WORDS_MAX);
     }
@@ -61,7 +61,7 @@ struct result words_split(struct words *words, const char *line, struct err *err
     return OK;
 }
 
-void words_free(struct words *words)
+void shell_words_free(struct words *words)
 {
     free(words->text);
     *words = (struct words){0};

@@ -1,4 +1,5 @@
-/* words: a command line in words, as Python's shlex.split has it, which the AWS tools use. */
+/* shell_words: splits a command line into words, like Python's shlex.split, which the AWS tools
+ * use. */
 #ifndef BULLA_AWS_CREDENTIALS_SHELL_WORDS_H
 #define BULLA_AWS_CREDENTIALS_SHELL_WORDS_H
 
@@ -15,9 +16,10 @@ struct words {
     size_t count;
 };
 
-/* words_split understands quotes and backslashes, and nothing else of what a shell does. ERR_USAGE
- * if a quote is not shut or there are too many words, in a message that has nothing of the line. */
-FALLIBLE words_split(struct words *words, const char *line, struct err *err);
-void words_free(struct words *words);
+/* shell_words_split understands quotes and backslashes, and nothing else of what a shell does.
+ * ERR_USAGE if a quote is not closed or there are too many words, in a message that has nothing of
+ * the line. */
+FALLIBLE shell_words_split(struct words *words, const char *line, struct err *err);
+void shell_words_free(struct words *words);
 
 #endif

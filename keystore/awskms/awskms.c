@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "keystore/awskms/describe.h"
-#include "keystore/awskms/key.h"
+#include "keystore/awskms/describe_key.h"
+#include "keystore/awskms/opened_key.h"
 
 static void awskms_close(struct master_key *key)
 {
@@ -22,8 +22,8 @@ static struct result find_region(struct kms_master *k, struct err *err)
         k->name.arn.text[0] != '\0' ? k->name.arn.region : k->kms.account->aws.region;
 
     if (region[0] == '\0') {
-        (void)fail(err, ERR_USAGE, "key '%s' is in no region that is known", k->name.id);
-        return fail_hint(err, "AWS_REGION or the profile names one, and an ARN has one");
+        (void)fail(err, ERR_USAGE, "key '%s' names no known region", k->name.id);
+        return fail_hint(err, "set AWS_REGION or the profile's region, or name the key by its ARN");
     }
     memcpy(k->kms.region, region, strlen(region) + 1);
     return OK;
@@ -156,7 +156,7 @@ static bool slot_arn(const struct slot *slot, struct arn *arn)
     return slot->method->code == SLOT_AWSKMS && arn_parse(arn, (const char *)text.bytes, text.size);
 }
 
-/* Whether a slot is of this key; with an alias that nobody has asked for, whether it may be. */
+/* Whether a slot is of this key. An alias that was not looked up yet may be any key. */
 static bool may_own(const struct kms_master *k, const struct arn *slot)
 {
     return k->arn.text[0] != '\0' ? arn_same_key(&k->arn, slot)
@@ -179,7 +179,7 @@ static enum slot_match awskms_match(const struct master_key *key, const struct s
                : SLOT_OLD;
 }
 
-/* The answer must be of the key that was named, and of the one that the slot names. */
+/* The answer must name the key that the user named, and the one that the slot names. */
 static struct result check_opened(struct kms_master *k, const struct arn *opened_by,
                                   const struct arn *slot, struct err *err)
 {
@@ -191,7 +191,8 @@ static struct result check_opened(struct kms_master *k, const struct arn *opened
     return OK;
 }
 
-/* What a wrap is that no key opened: to an alias that nobody has asked for, maybe another key's. */
+/* What a wrap is that the key did not open: with an alias that was not looked up yet, it may be
+ * another key's. */
 static enum unwrapped not_opened(const struct kms_master *from, struct kms_master *asked,
                                  const uint8_t what[SHA256_SIZE], enum kms_refusal refusal,
                                  const struct err *why, struct err *err)
@@ -268,7 +269,7 @@ static struct result awskms_locate(struct master_key *key, bool version, struct 
     return OK;
 }
 
-/* Each would cost a call, and a permission that a host which only seals does not have. */
+/* This would cost a call, and a permission that a host lacks which only seals. */
 static bool awskms_reopens(const struct master_key *key)
 {
     (void)key;

@@ -81,8 +81,8 @@ static struct result refused(const struct call *call, const struct question *q,
     return FAIL;
 }
 
-/* Once nothing answered, no file waits for that again for as long as one may have done. A service
- * that answers "later" is asked again for the next file. */
+/* After a call that nothing answered, no other file waits, for as long as a call may take. A
+ * service that answers "later" is asked again for the next file. */
 static void remember_down(struct kms *kms, const struct err *err)
 {
     if (err->class != ERR_STORE)

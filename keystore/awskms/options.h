@@ -1,4 +1,4 @@
-/* options: what a user may say of AWS KMS. */
+/* options: the options of the store for AWS KMS. */
 #ifndef BULLA_KEYSTORE_AWSKMS_OPTIONS_H
 #define BULLA_KEYSTORE_AWSKMS_OPTIONS_H
 

@@ -7,7 +7,7 @@ const struct slot_field awskms_key_arn = {"key ARN", SLOT_TEXT, SLOT_KEY_ARN_MIN
 const struct slot_field awskms_material_id = {"key material id", SLOT_TEXT, 0, SLOT_MATERIAL_ID_MAX,
                                               SLOT_NAMES_NOTHING};
 
-/* A key, and which of its materials, where KMS told: a rotation makes another. */
+/* The key, and its key material if KMS told: a rotation makes new material. */
 static void describe(const struct slot *slot, char *out, size_t room)
 {
     struct view arn = slot_view(slot, &awskms_key_arn);

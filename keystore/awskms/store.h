@@ -1,4 +1,4 @@
-/* store: what AWS KMS is as a key store, also where a build lacks it. */
+/* store: the key store for AWS KMS, as every build knows it, even one without AWS. */
 #ifndef BULLA_KEYSTORE_AWSKMS_STORE_H
 #define BULLA_KEYSTORE_AWSKMS_STORE_H
 

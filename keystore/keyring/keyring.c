@@ -7,7 +7,7 @@
 #include "base/descriptor.h"
 #include "keystore/key_age.h"
 #include "keystore/keyring/known_passphrase.h"
-#include "keystore/keyring/manage.h"
+#include "keystore/keyring/manage_keys.h"
 #include "keystore/keyring/reference.h"
 #include "keystore/keyring/sealing_version.h"
 
@@ -103,7 +103,7 @@ static bool keyring_lives_in(const struct master_key *key, const struct stat *st
 
     struct stat now;
 
-    /* It may have been replaced since it was read. */
+    /* The keyring may have been replaced since it was read. */
     return file_same(k->is_public ? &k->public_key.file : &k->ring.file, st) ||
            (stat(k->at.path, &now) == 0 && file_same(&now, st));
 }
@@ -227,7 +227,7 @@ static enum slot_match public_match(const struct public_key *key, const struct s
     return number > key->version ? SLOT_NEWER : number < key->version ? SLOT_OLD : SLOT_CURRENT;
 }
 
-/* What a slot of any other version of the key is to a reference that names one version. */
+/* What a slot of another version is to a reference that names one version. */
 static enum slot_match match_beside(const struct ring_version *v)
 {
     return v == NULL || v->state == KEY_DESTROYED ? SLOT_DEAD : SLOT_OTHER;
@@ -277,7 +277,7 @@ static struct result open_wrap(struct keyring *k, const struct ring_version *v,
     return r;
 }
 
-/* The newer copy of the ring opens it: that is what to look for, not another key. */
+/* The newer copy of the ring opens the file: the user must look for that, not for another key. */
 static enum unwrapped too_old(const struct keyring *k, const struct ring_key *key, uint32_t number,
                               struct err *err)
 {

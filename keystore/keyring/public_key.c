@@ -8,7 +8,7 @@
 #include "base/json_text.h"
 #include "base/secret_file.h"
 #include "base/text.h"
-#include "base/trusted.h"
+#include "base/trusted_file.h"
 #include "keystore/descriptor_key.h"
 #include "keystore/keyring/secret_json.h"
 
@@ -108,7 +108,7 @@ struct result public_key_text(const struct public_key *key, char **text, struct 
         "version", (json_int_t)key->version, "created", text_time(created, key->created), "public",
         text_hex(bytes, key->bytes, X25519_SIZE), "check", text_hex(check, value, RING_CHECK_SIZE));
     char *dumped = json == NULL ? NULL : json_dumps(json, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-    /* json_dumps leaves out a member's name, and says nothing, when it has no memory for it. */
+    /* json_dumps silently leaves out a member whose name it has no memory for. */
     bool made = dumped != NULL && read_text(&back, dumped, strlen(dumped), &why).ok &&
                 asprintf(text, "%s\n", dumped) >= 0;
     free(dumped);

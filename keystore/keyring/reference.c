@@ -132,7 +132,7 @@ struct result reference_load(struct reference *at, const char *text, const struc
         return FAIL;
     if (*is_public)
         return OK;
-    if (!ring_load(ring, &place, env->credentials, err).ok)
+    if (!ring_file_load(ring, &place, env->credentials, err).ok)
         return FAIL;
     if (at->name[0] == '\0')
         return OK;

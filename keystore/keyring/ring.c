@@ -244,7 +244,7 @@ struct result ring_rotate(struct ring *ring, const struct crypto *crypto, struct
     return OK;
 }
 
-/* From which states each change leads to which. */
+/* The states from which each change is allowed, and where it leads. */
 static const struct {
     unsigned from; /* bits of enum key_state */
     enum key_state to;

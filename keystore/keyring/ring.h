@@ -5,7 +5,7 @@
 
 #include "base/secret.h"
 #include "crypto/hpke.h"
-#include "crypto/passphrase.h"
+#include "crypto/passphrase_kdf.h"
 #include "crypto/xaes.h"
 #include "keystore/keyring/slots.h"
 #include "keystore/keystore.h"

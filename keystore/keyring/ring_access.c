@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "base/descriptor.h"
-#include "base/medium.h"
-#include "base/trusted.h"
+#include "base/mount_permissions.h"
+#include "base/trusted_file.h"
 
 static struct result no_keyring(const char *path, struct err *err)
 {
@@ -21,7 +21,7 @@ static struct result no_keyring(const char *path, struct err *err)
     return FAIL;
 }
 
-/* A named pipe is not read: whoever looks again would wait for ever. */
+/* A named pipe is not read: a second look would wait for ever. */
 struct result ring_access_open(const struct place *place, int *out, struct stat *st,
                                struct err *err)
 {
@@ -60,14 +60,14 @@ static bool is_link(const struct place *place)
     return fstatat(place->dir, place->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
 }
 
-/* Nobody can chmod there, and whoever set it up may have let a group read. */
+/* Nobody can chmod there, and whoever set it up may have given the file to a group. */
 static bool is_set_up(int fd, const struct place *place, const char *credentials)
 {
     struct statvfs fs;
 
     return (is_credential(place, credentials) && !is_link(place)) ||
            (fstatvfs(fd, &fs) == 0 && (fs.f_flag & ST_RDONLY) != 0 &&
-            !medium_has_no_permissions(fd));
+            !mount_permissions_missing(fd));
 }
 
 static struct result refuse(int fd, const struct stat *st, const char *path, struct err *err)
@@ -79,7 +79,7 @@ static struct result refuse(int fd, const struct stat *st, const char *path, str
                    (unsigned)st->st_mode & 0777);
     else
         (void)fail(err, ERR_POLICY, "keyring '%s' belongs to another user", path);
-    if (medium_hint(fd, err))
+    if (mount_permissions_hint(fd, err))
         return FAIL;
     if (others)
         err_hint(err, "chmod 600 '%s', and consider who may have read it", path);

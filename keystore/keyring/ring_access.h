@@ -1,12 +1,12 @@
 /* ring_access: which keyring files are opened, and which may be changed.
  *
  *     read      a regular file, also through symbolic links, that only those who are believed
- *               (base/trusted.h) can write or replace, and that is either
+ *               (base/trusted_file.h) can write or replace, and that is either
  *               - the caller's own, for nobody else to use, or
  *               - as the system set it up: on a read-only mount, as secrets of containers are, or a
- *                 systemd credential. Not on a medium without permissions (base/medium.h), whose
- *                 mount can be told who may read
- *     changed   no symbolic link, no credential, nothing that came through a descriptor
+ *                 systemd credential. Not on a medium without permissions
+ * (base/mount_permissions.h), whose mount can be told who may read changed   no symbolic link, no
+ * credential, nothing that came through a descriptor
  *
  * The directory of credentials is passed along; NULL if there is none. */
 #ifndef BULLA_KEYSTORE_KEYRING_RING_ACCESS_H

@@ -9,7 +9,7 @@
 #include "base/atomic_file.h"
 #include "base/descriptor.h"
 #include "base/json_text.h"
-#include "base/medium.h"
+#include "base/mount_permissions.h"
 #include "base/secret_file.h"
 #include "base/stream.h"
 #include "base/text.h"
@@ -251,7 +251,7 @@ static struct result parse(struct ring *ring, const struct secret *text, size_t 
     return OK;
 }
 
-/* What a text that has no mark of a keyring is instead. */
+/* What kind of file a text is that has no mark of a keyring. */
 static struct result no_keyring_text(const void *text, size_t size, const char *path,
                                      struct err *err)
 {
@@ -260,7 +260,8 @@ static struct result no_keyring_text(const void *text, size_t size, const char *
     return fail(err, ERR_FOREIGN, "'%s' is not a bulla keyring, public key or PEM file", path);
 }
 
-/* Who names the wrong file is told that, and not to change it. */
+/* If the user names the wrong kind of file, the message says so, and does not ask to change the
+ * file. */
 static struct result check_mark(const void *text, size_t size, const char *path, struct err *err)
 {
     size_t within = size < MARK_WITHIN ? size : MARK_WITHIN;
@@ -281,7 +282,7 @@ static struct result check_file_mark(int fd, const char *path, struct err *err)
     return n < 0 ? OK : check_mark(start.bytes, (size_t)n, path, err);
 }
 
-/* Whether a text is what is left of a keyring, rather than something else. */
+/* Whether a text is the remains of a keyring. */
 static bool has_marks(const struct secret *text, size_t size)
 {
     static const char *const marks[] = {MARK, "\"versions\""};
@@ -310,8 +311,8 @@ static struct result read_file(const struct place *place, const char *credential
     return secret_read(text, size, most, fd, place->path, err);
 }
 
-struct result ring_load(struct ring *ring, const struct place *place, const char *credentials,
-                        struct err *err)
+struct result ring_file_load(struct ring *ring, const struct place *place, const char *credentials,
+                             struct err *err)
 {
     int given = descriptor_number(place->path);
     struct secret text SECRET_CLEANUP = {0};
@@ -413,7 +414,7 @@ static struct result write_text(const struct place *place, bool replace, const c
     if (!atomic_file_open(&f, place, replace, err).ok)
         return FAIL;
     if (!atomic_file_private(&f, err).ok) {
-        if (!medium_hint(f.fd, err))
+        if (!mount_permissions_hint(f.fd, err))
             err_hint(err, "mount it so that its files are yours alone, as with umask=077, or keep "
                           "the keyring in another place");
         return FAIL;
@@ -425,8 +426,8 @@ static struct result write_text(const struct place *place, bool replace, const c
     return atomic_file_commit(&f, err);
 }
 
-struct result ring_save(const struct ring *ring, const struct place *place, bool replace,
-                        struct err *err)
+struct result ring_file_save(const struct ring *ring, const struct place *place, bool replace,
+                             struct err *err)
 {
     size_t versions = 1;
 

@@ -38,7 +38,7 @@ static struct result look_at_ring(struct sealing_version *u, const struct place 
 {
     struct ring ring RING_CLEANUP = {0};
 
-    if (!ring_load(&ring, place, u->credentials, err).ok || !check_ring(u, &ring, err).ok)
+    if (!ring_file_load(&ring, place, u->credentials, err).ok || !check_ring(u, &ring, err).ok)
         return FAIL;
     u->seen = ring.file;
     return OK;
@@ -106,7 +106,7 @@ struct result sealing_version_check(struct sealing_version *u, struct err *err)
 
 /* The version may have been destroyed after it was read and before it was locked. But a version is
  * retired before it is destroyed: a run that takes the lock after 'bulla key destroy' looked for
- * locks sees here that the version is not active, and seals nothing. So destroy need not lock. */
+ * locks sees here that the version is not active, and seals nothing. So destroy needs no lock. */
 struct result sealing_version_take(struct sealing_version *u, struct err *err)
 {
     if (u->held < 0 && u->given < 0)

@@ -1,8 +1,7 @@
-/* version_lock: what tells 'bulla key destroy' that a run on this host seals to a version.
- *
- * Such a run holds a read lock (F_OFD_SETLK) of one byte of the keyring's directory, at an offset
- * that is made of key and version. Whoever changes keyrings locks the directory by flock, which is
- * apart from that: a rotation waits for no run. */
+/* version_lock: a lock that tells 'bulla key destroy' that a run on this host seals to a version.
+ * Such a run holds a read lock (F_OFD_SETLK) on one byte of the keyring's directory, at an offset
+ * computed from key and version. Changes of keyrings lock the directory by flock, which is
+ * independent of that: a rotation waits for no run. */
 #ifndef BULLA_KEYSTORE_KEYRING_VERSION_LOCK_H
 #define BULLA_KEYSTORE_KEYRING_VERSION_LOCK_H
 

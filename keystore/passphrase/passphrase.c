@@ -7,7 +7,7 @@
 #include "base/secret_file.h"
 #include "base/text.h"
 #include "crypto/envelope.h"
-#include "crypto/passphrase.h"
+#include "crypto/passphrase_kdf.h"
 #include "crypto/xaes.h"
 #include "keystore/passphrase/slots.h"
 
@@ -50,7 +50,7 @@ static struct result passphrase_open(struct master_key **out, const struct keyst
 }
 
 /* Gets the passphrase, once in a run: a wrong one is not asked for again. stored is the hint in a
- * slot, which helps who gave none. */
+ * slot, for users who gave none. */
 static struct result ask(struct passphrase *p, enum wanted wanted, struct view stored,
                          struct err *err)
 {

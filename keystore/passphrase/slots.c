@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "crypto/passphrase.h"
+#include "crypto/passphrase_kdf.h"
 
 const struct slot_field passphrase_salt = {"salt", SLOT_FIXED, KDF_SALT_SIZE, KDF_SALT_SIZE,
                                            SLOT_NAMES_NOTHING};

@@ -57,8 +57,8 @@ struct result aes_key_method(struct token *token, const struct token_key *key, u
                           "CKM_AES_KEY_WRAP, CKA_WRAP and CKA_UNWRAP");
 }
 
-/* Where the tag is wrong, SoftHSM says no more than that something is: the name of the error stays,
- * and the status is that of a key that does not open it. */
+/* If the tag is wrong, SoftHSM gives only a general error. Its name stays in the message, and the
+ * status is that of a key that does not open the file. */
 static struct result not_opened(CK_RV rv, struct err *err)
 {
     if (ckr_damaged(rv))

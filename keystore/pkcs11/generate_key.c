@@ -158,9 +158,9 @@ static CK_RV make_aes(struct token *t, const struct row *row, const char *label,
                 made);
 }
 
-/* One key, one purpose: it shall not sign, and its public half shall tell what it is for to those
- * who see no more, where the token lets us say so. In the template, tpm2-pkcs11 1.9.0 fails for
- * that, and keeps what it began in the TPM, which is full soon. */
+/* One key, one purpose: it must not sign, and its public half should say what the key is for, if
+ * the token allows that. In the template, this makes tpm2-pkcs11 1.9.0 fail and leave objects in
+ * the TPM, which is soon full. */
 static void say(struct token *t, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE use, bool may)
 {
     CK_BBOOL value = may ? CK_TRUE : CK_FALSE;
@@ -183,12 +183,12 @@ struct result generate_key(struct token *token, enum generate_kind kind, const c
         return ckr_fail(err, rv, "token '%s': making a key of the kind %s", token->label,
                         row->name);
     CK_OBJECT_HANDLE secret = made[pair ? 1 : 0];
-    if (pair) {
-        say(token, made[0], CKA_VERIFY, false);
-        say(token, secret, CKA_SIGN, false);
-        if (row->curve != SPKI_RSA)
-            say(token, made[0], CKA_DERIVE, true);
-    }
+    say(token, secret, CKA_SIGN, false);
+    say(token, secret, CKA_SIGN_RECOVER, false);
+    say(token, made[0], CKA_VERIFY, false);
+    say(token, made[0], CKA_VERIFY_RECOVER, false);
+    if (pair && row->curve != SPKI_RSA)
+        say(token, made[0], CKA_DERIVE, true);
     if (token_flag(token, secret, CKA_SENSITIVE, true) &&
         !token_flag(token, secret, CKA_EXTRACTABLE, false))
         return OK;

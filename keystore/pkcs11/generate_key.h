@@ -1,4 +1,4 @@
-/* generate_key: making keys on a token that cannot be taken out of it. For the module's thread. */
+/* generate_key: makes keys on a token that cannot be taken out of it. For the module's thread. */
 #ifndef BULLA_KEYSTORE_PKCS11_GENERATE_KEY_H
 #define BULLA_KEYSTORE_PKCS11_GENERATE_KEY_H
 

@@ -130,8 +130,8 @@ struct result key_reference_resolve(struct key_reference *n, struct err *err)
     return check_unique(n, err);
 }
 
-/* A name without a version wraps by the newest only in a rotation, and only if that has a private
- * key of the same label: anybody may put a public key on many a token. */
+/* A name without a version means the newest only in a rotation, and only if that has a private key
+ * of the same label: on many tokens, anybody can put a public key. */
 static struct result newest(struct key_reference *n, const struct token_key **key, struct err *err)
 {
     const struct token_key *k = token_keys_newest(&n->keys);

@@ -76,7 +76,7 @@ static struct result ask(void *arg, struct err *err)
                                      &q->pin, err);
 }
 
-/* What an editor put into a file is no PIN, but it would count as a try. */
+/* A byte that an editor added to a PIN would cost a try. */
 static struct result check_pin(const struct secret *pin, const char *label, struct err *err)
 {
     const char *odd = secret_oddity(pin);
@@ -122,14 +122,14 @@ static struct result log_in(struct token *t, struct question *q, struct err *err
     if (rv != CKR_OK && rv != CKR_USER_ALREADY_LOGGED_IN)
         return refuse(t, q->login, room, rv, err);
     t->logged_in = true;
-    /* Where somebody else in this process logged in, the token did not look at the PIN. */
+    /* If somebody else in this process had logged in, the token did not look at the PIN. */
     if (rv == CKR_OK)
         t->pin = TAKE(q->pin);
     refused_tokens_add(q->login->refused, room, NULL, rv, NULL);
     return OK;
 }
 
-/* By the PIN that it took before, which is kept where nobody looked at it this time. */
+/* Logs in with the PIN that the token took before. */
 static struct result log_in_again(struct token *t, const struct login *login, struct err *err)
 {
     struct question q = {.token = t, .login = login, .pad = has_pad(t), .pin = TAKE(t->pin)};

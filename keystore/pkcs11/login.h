@@ -1,8 +1,8 @@
-/* login: logging in to a token, with a PIN that is tried once. For the module's thread. */
+/* login: logs in to a token, with a PIN that is tried once. For the module's thread. */
 #ifndef BULLA_KEYSTORE_PKCS11_LOGIN_H
 #define BULLA_KEYSTORE_PKCS11_LOGIN_H
 
-#include "keystore/pkcs11/refused.h"
+#include "keystore/pkcs11/refused_tokens.h"
 
 /* struct login: where the PIN comes from, and which tokens are not asked again. */
 struct login {

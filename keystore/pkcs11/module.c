@@ -14,11 +14,11 @@ struct loaded {
     struct loaded *next;
     char *path, *args;
     void *handle;
-    bool initialised; /* by us, so it is ours to finalise */
+    bool initialised; /* by us, so we must finalise it */
     unsigned users;
 };
 
-/* The lock is for the list and users. A module that was left behind stays here for ever. */
+/* The lock protects the list and users. A module whose thread hangs stays in the list for ever. */
 static struct loaded *modules;
 static pthread_mutex_t modules_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -27,8 +27,8 @@ bool module_enter(struct module *module)
     return worker_enter(module->worker);
 }
 
-/* Whether this says that the session, its login or the objects found in it are gone; or that a TPM
- * has no room for one more key, which a logout frees. */
+/* Whether an error says that the session, its login or its objects are gone, or that a TPM has no
+ * room for another key, which a logout frees. */
 static bool means_lost(CK_RV rv)
 {
     static const CK_RV those[] = {
@@ -93,7 +93,7 @@ static void free_turn(struct job *job)
     free(job);
 }
 
-/* Has it run; also *lost where the module fell silent. */
+/* Runs the job; *lost is set if the module hangs. */
 static struct result take_turn(struct loaded *l,
                                struct result (*run)(struct loaded *, struct err *),
                                unsigned timeout, bool *lost, struct err *err)
@@ -115,9 +115,8 @@ static struct result take_turn(struct loaded *l,
     return r;
 }
 
-/* The address of C_GetFunctionList in the module, once it is loaded. What it does then may hang
- * like any call of it. It stays when it is closed: some modules leave code behind that runs when
- * the thread ends. */
+/* Loads the module and finds C_GetFunctionList in it. The module may hang while it is loaded. It is
+ * never unloaded: some modules leave code that runs when the thread ends. */
 static struct result load(struct loaded *l, CK_C_GetFunctionList *get, struct err *err)
 {
     if (!module_enter(&l->module))
@@ -148,7 +147,7 @@ static struct result get_functions(struct loaded *l, struct err *err)
         return ckr_fail(err, rv, "PKCS#11 module '%s': C_GetFunctionList", l->path);
     if (l->module.functions == NULL)
         return fail(err, ERR_STORE, "PKCS#11 module '%s' has no functions", l->path);
-    /* The list of a later 3.x has what 2.x has, in its place, whatever version it names. */
+    /* The function list of any 3.x begins like that of 2.x. */
     CK_VERSION version = l->module.functions->version;
     if (version.major != 2 && version.major != 3)
         return fail(err, ERR_STORE, "PKCS#11 module '%s' is of version %d.%d, not 2.x or 3.x",
@@ -165,7 +164,7 @@ static struct result start(struct loaded *l, struct err *err)
     CK_RV rv = CALL(&l->module, C_Initialize, &args);
     if (rv == CKR_CRYPTOKI_ALREADY_INITIALIZED)
         return OK;
-    /* They may be meant for another module of the run. */
+    /* The arguments may be meant for another module of the run. */
     if (rv == CKR_ARGUMENTS_BAD && l->args != NULL)
         rv = CALL(&l->module, C_Initialize, &(CK_C_INITIALIZE_ARGS){.flags = CKF_OS_LOCKING_OK});
     if (rv == CKR_NEED_TO_CREATE_THREADS || rv == CKR_CANT_LOCK)
@@ -221,7 +220,7 @@ static struct loaded *find(const char *path)
     return l;
 }
 
-/* Ends a module that nobody uses, and takes it off the list; one that falls silent stays. */
+/* Ends a module that nobody uses, and takes it off the list. One that hangs stays. */
 static void end(struct loaded *l, unsigned timeout)
 {
     struct err ignored = {0};

@@ -1,4 +1,4 @@
-/* options: what a user may say of tokens. */
+/* options: the options of the store for tokens. */
 #ifndef BULLA_KEYSTORE_PKCS11_OPTIONS_H
 #define BULLA_KEYSTORE_PKCS11_OPTIONS_H
 

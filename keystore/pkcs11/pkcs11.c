@@ -9,9 +9,9 @@
 #include "keystore/key_pair.h"
 #include "keystore/pkcs11/aes_key.h"
 #include "keystore/pkcs11/ckr.h"
-#include "keystore/pkcs11/describe.h"
+#include "keystore/pkcs11/describe_token.h"
 #include "keystore/pkcs11/login.h"
-#include "keystore/pkcs11/manage.h"
+#include "keystore/pkcs11/manage_keys.h"
 #include "keystore/pkcs11/module.h"
 #include "keystore/pkcs11/private_key.h"
 #include "keystore/pkcs11/token_job.h"
@@ -62,8 +62,8 @@ static struct result pkcs11_open(struct master_key **out, const struct keystore_
     return OK;
 }
 
-/* Before each operation of a key on the token. On the module's thread, which may be left behind:
- * nothing is named that its user frees. */
+/* Called before each operation of a key on the token, on the module's thread. The caller may give
+ * up on that thread, so nothing here belongs to the caller. */
 static void count_call(struct key_reference *n, const char *what)
 {
     n->key.calls++;
@@ -91,8 +91,8 @@ static struct result open_ec(const struct private_key *key, const struct branch_
     return key_pair_open_ec(key->spki, key->crypto, &shared, branch, slot, out, err);
 }
 
-/* By each private key that may be the pair's, until one opens it. If none does, a reason other than
- * "another key" is reported first. */
+/* Tries each private key that may be the other half, until one opens the wrap. If none does, a
+ * reason other than "another key" is reported first. */
 static struct result open_pair(struct key_reference *n, const struct token_key *key,
                                const struct branch_identity *branch, const struct slot *slot,
                                struct secret *out, struct err *err)
@@ -130,8 +130,8 @@ static struct result open_slot(struct key_reference *n, const struct token_key *
     return open_pair(n, key, branch, slot, out, err);
 }
 
-/* Whether a module says by this that it does not know SHA-256 here. Some say so when they are
- * asked, some when they look at the padding; all else is about the token, and may pass. */
+/* Whether an error of a module means that it does not know OAEP with SHA-256. Some say so at once,
+ * some when they look at the padding. Any other error is about the token, and may pass. */
 static bool means_mechanism(CK_RV rv)
 {
     static const CK_RV those[] = {
@@ -163,8 +163,8 @@ static struct result try_wrap(struct token_job *job, const struct token_key *key
                 n->token->label, key->label);
 }
 
-/* Wraps by a pair. Where the token undoes OAEP itself, whether it does with SHA-256 is seen only
- * when it is tried, and a wrap that does not open is worse than the PIN that takes. */
+/* Wraps by a key pair. If the token undoes OAEP itself, only a trial shows whether it knows
+ * SHA-256. The trial takes the PIN, but a wrap that does not open would be worse. */
 static struct result wrap_pair(struct token_job *job, const struct token_key *key,
                                const struct branch_identity *branch, struct err *err)
 {
@@ -196,7 +196,7 @@ static struct result wrap_pair(struct token_job *job, const struct token_key *ke
     return OK;
 }
 
-/* Sealing asks for no PIN, and so may know no more than this. */
+/* Sealing asks for no PIN, and may therefore know no more than this. */
 static struct result check_pair(struct token_job *job, const struct token_key *key, struct err *err)
 {
     struct key_reference *n = job->reference;
@@ -271,8 +271,9 @@ static bool of_token(const struct key_reference *n, const struct slot *slot)
            same(slot_view(slot, &key_pair_token_serial), n->token->serial);
 }
 
-/* The key that a slot is of for certain. Where no check value tells AES keys apart, all that the
- * slot says of its key has to be so: what is taken for a key's slot may be left or removed. */
+/* The key that a slot certainly belongs to. If there is no check value to tell AES keys apart,
+ * everything that the slot says of its key must match, because a slot of the key may be kept or
+ * removed. */
 static const struct token_key *owner(const struct key_reference *n, const struct slot *slot)
 {
     for (size_t i = 0; i < n->keys.count; i++) {
@@ -289,7 +290,7 @@ static const struct token_key *owner(const struct key_reference *n, const struct
     return NULL;
 }
 
-/* The key to try: that, or one that may be it. */
+/* The key to try: the certain one, or one that may be it. */
 static const struct token_key *opener(const struct key_reference *n, const struct slot *slot)
 {
     const struct token_key *k = owner(n, slot);
@@ -300,7 +301,7 @@ static const struct token_key *opener(const struct key_reference *n, const struc
     return k;
 }
 
-/* What may be seen after a login only is looked for only if the slot is of this token. */
+/* Keys that are seen only after a login are looked for only if the slot is of this token. */
 static struct result find_opener(struct key_reference *n, const struct slot *slot,
                                  const struct token_key **key, struct err *err)
 {

@@ -1,4 +1,4 @@
-/* private_key: what takes the private key of a pair: RSA decryption and ECDH. For the module's
+/* private_key: what needs the private key of a pair: RSA decryption and ECDH. For the module's
  * thread. */
 #ifndef BULLA_KEYSTORE_PKCS11_PRIVATE_KEY_H
 #define BULLA_KEYSTORE_PKCS11_PRIVATE_KEY_H

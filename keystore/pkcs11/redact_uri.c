@@ -26,8 +26,8 @@ const struct uri_attribute uri_attributes[URI_ATTRIBUTES] = {
 #define BETWEEN ";?&" /* attributes of a PKCS#11 URI */
 #define STARS "***"
 
-/* What is none of the attributes may be a PIN whose name was written in another way; what has no
- * name at all is harmless in the first place, as in the name of a file. */
+/* An unknown attribute may be a PIN with a misspelt name, and is hidden. The first part may have no
+ * name, and is harmless then, like the name of a file. */
 static bool is_harmless(const char *at, size_t size, bool first)
 {
     const char *equals = memchr(at, '=', size);
@@ -75,7 +75,7 @@ char *redact_uri(const char *reference)
             memcpy(shown + size, STARS, strlen(STARS));
             size += strlen(STARS);
         }
-        /* A PIN may have in it what else stands between attributes. */
+        /* A PIN may contain the characters that separate attributes. */
         at += harmless ? all : strcspn(at, "&");
         if (*at != '\0')
             shown[size++] = *at++;

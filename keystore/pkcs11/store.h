@@ -1,4 +1,4 @@
-/* store: what tokens are as a key store, also where a build lacks it. */
+/* store: the key store for tokens, as every build knows it, even one without PKCS#11. */
 #ifndef BULLA_KEYSTORE_PKCS11_STORE_H
 #define BULLA_KEYSTORE_PKCS11_STORE_H
 

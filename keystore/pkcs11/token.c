@@ -58,8 +58,8 @@ static CK_RV open_session(struct token *t, bool writable)
     return rv;
 }
 
-/* Read once, since some modules complain on standard error when they are asked of a mechanism that
- * they have not. */
+/* Read once, because some modules complain on standard error when they are asked for a mechanism
+ * that they lack. */
 static struct result read_mechanisms(struct token *t, struct err *err)
 {
     CK_ULONG count = MECHANISMS_MAX;
@@ -149,8 +149,8 @@ static struct token *known(struct module *m, CK_SLOT_ID slot)
     return t;
 }
 
-/* Some modules pad a text field with zeros, not with blanks as the standard says. It ends at the
- * first zero: else no URI would name it. */
+/* Some modules pad a text field with zeros, not with blanks as the standard says. The text ends at
+ * the first zero; otherwise no URI would match it. */
 static void pad(unsigned char *field, size_t size)
 {
     unsigned char *end = memchr(field, '\0', size);
@@ -202,7 +202,7 @@ static struct token *read_token(struct module *m, CK_SLOT_ID slot, CK_RV *rv)
     return t;
 }
 
-/* Whether a token is one that a URI names; *rv tells if that could not be seen. */
+/* Whether a token is one that a URI names; *rv is the error if that cannot be found out. */
 static bool fits(const struct token *t, const struct uri *uri, CK_RV *rv)
 {
     CK_SLOT_ID slot = p11_kit_uri_get_slot_id(uri->parsed);

@@ -19,8 +19,8 @@ static void drop_facts(struct token_job *job)
     job->fact_count = 0;
 }
 
-/* After a failover the module has a session again, and objects under other handles. A job that
- * could not be done for that is done once more; if that cannot be begun, a retry may still help. */
+/* After a failover the module has a new session, and objects have other handles. A job that failed
+ * because of that is done once more; if that cannot be begun, a retry may still help. */
 static struct result run_again(struct token_job *job)
 {
     struct key_reference *n = job->reference;

@@ -367,7 +367,7 @@ static enum half half_of(struct token *t, CK_OBJECT_HANDLE object, const struct 
     return strcmp(label, key->label) == 0 ? HALF_BY_LABEL : HALF_UNTOLD;
 }
 
-/* The private keys in sight that may be the other half; none is no failure. */
+/* The visible private keys that may be the other half; it is no failure if there are none. */
 static struct result find_halves(struct token *token, const struct token_key *key,
                                  struct halves *out, struct err *err)
 {

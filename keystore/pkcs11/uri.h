@@ -1,7 +1,6 @@
-/* uri: what a PKCS#11 URI (RFC 7512) names. p11-kit parses it; what p11-kit lets pass is refused
- * here: attributes that stand twice, are unknown, contradict each other or have no meaning for
- * keys.
- */
+/* uri: what a PKCS#11 URI (RFC 7512) names. p11-kit parses it. Refused here is what p11-kit
+ * accepts: attributes that are given twice, are unknown, contradict each other or have no meaning
+ * for keys. */
 #ifndef BULLA_KEYSTORE_PKCS11_URI_H
 #define BULLA_KEYSTORE_PKCS11_URI_H
 

@@ -185,7 +185,7 @@ struct result worker_ask(struct worker *worker, struct result (*ask)(void *arg, 
 
     pthread_mutex_lock(&worker->lock);
     if (worker->lost) {
-        (void)fail(err, ERR_STORE, "nobody waits for PKCS#11 module '%s' any more", worker->name);
+        (void)fail(err, ERR_STORE, "PKCS#11 module '%s' was given up", worker->name);
     } else {
         worker->ask = ask;
         worker->ask_arg = arg;

@@ -212,27 +212,6 @@ static struct result take_bytes(void *arg, const void *bytes, size_t size, struc
     return FAIL;
 }
 
-/* Undoes what a server did to names that XML cannot have: %XX, and '+' for a blank. */
-static bool decode(char *text)
-{
-    char *to = text;
-
-    for (; *text != '\0'; text++) {
-        unsigned value;
-        int used = 0;
-        if (*text != '%') {
-            *to++ = (char)(*text == '+' ? ' ' : *text);
-            continue;
-        }
-        if (sscanf(text + 1, "%2x%n", &value, &used) != 1 || used != 2 || value == 0)
-            return false;
-        *to++ = (char)value;
-        text += 2;
-    }
-    *to = '\0';
-    return true;
-}
-
 #define QUERY_MAX (MARKERS * (TEXT_PERCENT(MARKER_MAX) + 32) + TEXT_PERCENT(S3_KEY_MAX) + 128)
 
 /* The parameters of a request for a page, in a text of QUERY_MAX. */
@@ -271,7 +250,7 @@ static struct result get_page(const struct object *o, const struct markers *from
     if (!s3_ask(s3_of(o), &r, o->path, &answer, err).ok)
         return FAIL;
     if (!p->failed && xml_reader_end(p->reader, err).ok &&
-        (!p->encoded || !p->listing->keyed || decode(p->next.text[0])))
+        (!p->encoded || !p->listing->keyed || text_unpercent(p->next.text[0])))
         return OK;
     if (err->class == ERR_NONE)
         (void)fail(err, ERR_STORE, "the list cannot be read");
@@ -286,8 +265,8 @@ static struct result deliver(const struct object *o, struct page *p,
 {
     for (size_t i = 0; i < p->count && *go_on; i++) {
         struct entry *e = &p->entries[i];
-        if ((p->encoded && !decode(e->key)) || strncmp(e->key, o->key, strlen(o->key)) != 0)
-            return fail_named(err, ERR_STORE, "'%s': the list has a name that cannot be read",
+        if ((p->encoded && !text_unpercent(e->key)) || strncmp(e->key, o->key, strlen(o->key)) != 0)
+            return fail_named(err, ERR_STORE, \"'%s': the list has a name that cannot be read",
                               o->path);
         const struct object_entry entry = {e->key, e->look, e->upload, e->old, e->marker};
         *go_on = each(arg, &entry);

@@ -204,7 +204,6 @@ static struct result complete_once(struct completing *c, const struct s3_request
 {
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
     const struct object *o = c->upload->object;
-    char tag[OBJECT_TAG_MAX + 1];
     struct fault fault;
 
     if (!s3_send(s3_of(o), r, &answer, &fault, err).ok) {
@@ -214,11 +213,14 @@ static struct result complete_once(struct completing *c, const struct s3_request
     c->repeated = c->repeated || fault.repeated;
     if (fault.name[0] == '\0') {
         c->repeated = true;
-        return read_result(&answer, o, r->what, tag, err);
+        return read_result(&answer, o, r->what, c->upload->tag, err);
     }
     if (is_done(c))
         return OK;
     c->repeated = c->repeated || fault.class == ERR_STORE;
+    c->upload->conflict = strcmp(fault.name, "ConditionalRequestConflict") == 0;
+    if (c->upload->conflict)
+        fault.class = ERR_STORE;
     c->lost = s3_lost(o, c->condition, &fault, err);
     return c->lost ? FAIL : s3_refused(r, &fault, o->path, err);
 }
@@ -228,7 +230,8 @@ static struct result complete(struct completing *c, const struct s3_request *r, 
     struct err why = {0};
 
     for (unsigned n = 1; !complete_once(c, r, &why).ok; n++)
-        if (why.class != ERR_STORE || c->lost || n == TRIES || !clock_wait(500u << n)) {
+        if (why.class != ERR_STORE || c->lost || c->upload->conflict || n == TRIES ||
+            !clock_wait(500u << n)) {
             *err = why;
             return FAIL;
         }
@@ -254,6 +257,7 @@ struct result upload_complete(struct upload *u, enum object_condition condition,
                                  .query = query,
                                  .headers = headers.lines,
                                  .body = {(const uint8_t *)parts, strlen(parts)},
+                                 .conflict_ends = true,
                                  .patience = COMPLETE_PATIENCE};
     if (!s3_headers_add(&headers, err, "Content-Type: application/xml").ok ||
         !s3_headers_add(&headers, err, "x-amz-mp-object-size: %" PRIu64, u->size).ok ||

@@ -12,6 +12,8 @@ struct upload {
     char **tags;          /* of the parts, by their numbers less 1 */
     unsigned parts;       /* the highest number so far */
     uint64_t size;        /* bytes of all */
+    bool conflict; /* it failed for another request at the same time: all of it may be tried anew */
+    char tag[OBJECT_TAG_MAX + 1]; /* of the object that it became; "" = not known */
 };
 
 /* upload_begin begins an upload; kept is what goes with the object (struct object_look), or NULL.

@@ -223,6 +223,8 @@ static struct result read_look(const struct object *o, const struct http_answer 
                           "'%s': the answer is of another version than was asked for", o->path);
     look->versioned = look->version[0] != '\0' && strcmp(look->version, "null") != 0;
     look->held = read_lock(a);
+    look->context = http_header(a, "x-amz-server-side-encryption", tag, sizeof tag) &&
+                    strncmp(tag, "aws:kms", 7) == 0;
     look->tagged = http_header(a, "x-amz-tagging-count", tag, sizeof tag) && strcmp(tag, "0") != 0;
     return keep_headers(look, a, err);
 }
@@ -421,12 +423,22 @@ struct result s3_kept(const struct object *o, const struct object_look *look,
     return FAIL;
 }
 
+struct result s3_check_current(const struct object *o, struct err *err)
+{
+    return o->version == NULL
+               ? OK
+               : fail_named(err,
+                            ERR_USAGE, \"'%s' is one version of an object, which cannot be changed",
+                            o->path);
+}
+
 struct result s3_replace(const struct object *o, const struct object_look *look, struct view bytes,
                          struct err *err)
 {
     struct object_look full OBJECT_LOOK_CLEANUP = {0};
 
-    return s3_heeds_conditions(o, err).ok && s3_kept(o, look, &full, err).ok
+    return s3_check_current(o, err).ok && s3_heeds_conditions(o, err).ok &&
+                   s3_kept(o, look, &full, err).ok
                ? s3_put(o, OBJECT_UNCHANGED, &full, bytes, NULL, err)
                : FAIL;
 }

@@ -23,6 +23,9 @@ void s3_headers_end(struct s3_headers *h);
 FALLIBLE s3_headers_md5(struct s3_headers *h, const struct s3 *s3, const struct s3_request *r,
                         struct err *err);
 
+/* s3_check_current fails with ERR_USAGE if the object is an old version, which nobody changes. */
+FALLIBLE s3_check_current(const struct object *o, struct err *err);
+
 /* The operations of struct storage_ops. */
 FALLIBLE s3_read(const struct object *o, struct object_look *look, uint64_t offset, void *buf,
                  size_t size, size_t *got, struct err *err);

@@ -5,11 +5,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "storage/s3/request.h"
 
-#define SPOOLED_SLOTS 2 /* one is gathered while the other is on its way */
+#define GROWS_EVERY 1000 /* parts, where nobody knows how many there will be */
+#define SPOOLED_SLOTS 2  /* one is gathered while the other is on its way */
+
+uint64_t part_size_for(uint64_t object_size)
+{
+    uint64_t size = S3_PART_MIN;
+
+    while (size < object_size / S3_PARTS_MAX + 1 && size <= S3_PART_MAX)
+        size *= 2;
+    return size <= S3_PART_MAX ? size : 0;
+}
+
+uint64_t part_size_next(uint64_t now, unsigned parts)
+{
+    bool due = parts > 0 && parts % GROWS_EVERY == 0 && 2 * now <= S3_PART_MAX;
+
+    return due ? 2 * now : now;
+}
 
 static const char *spool_directory(const struct environment *environment)
 {
@@ -66,6 +85,23 @@ static struct result write_file(int fd, uint64_t at, const uint8_t *bytes, size_
     return OK;
 }
 
+/* Mapped, so that none of it stays with the thread that had it. */
+static bool map_memory(struct part_buffer *b, size_t room)
+{
+    void *memory = mmap(NULL, room, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    b->memory = memory != MAP_FAILED ? memory : NULL;
+    return b->memory != NULL;
+}
+
+static void unmap_memory(struct part_buffer *b)
+{
+    if (b->memory != NULL)
+        (void)munmap(b->memory, b->room);
+    b->memory = NULL;
+}
+
 struct result part_buffer_shape(struct part_buffer *b, uint64_t part_size, size_t room,
                                 uint64_t kept, const struct environment *environment,
                                 struct err *err)
@@ -75,15 +111,14 @@ struct result part_buffer_shape(struct part_buffer *b, uint64_t part_size, size_
 
     if (first)
         b->file = -1;
-    if (fits && b->memory == NULL && (b->memory = malloc(room)) == NULL)
+    if (fits && b->memory == NULL && !map_memory(b, room))
         return fail_memory(err);
     if (!fits && b->file < 0 && !open_spool(b, environment, err).ok)
         return FAIL;
     if (!fits && b->memory != NULL) {
         if (!write_file(b->file, 0, b->memory, (size_t)kept, err).ok)
             return FAIL;
-        free(b->memory);
-        b->memory = NULL;
+        unmap_memory(b);
     }
     b->room = room;
     b->part_size = part_size;
@@ -115,7 +150,7 @@ struct http_file part_buffer_file(const struct part_buffer *b, size_t slot, uint
 
 void part_buffer_free(struct part_buffer *b)
 {
-    free(b->memory);
+    unmap_memory(b);
     if (b->slots > 0)
         fd_close(&b->file);
     *b = (struct part_buffer){0};

@@ -10,6 +10,12 @@
 
 #define PART_SLOTS_MAX 4
 
+/* part_size_for is the size of parts of which 10,000 hold an object of so many bytes; 0 if there is
+ * none. part_size_next is that of the part after the first parts of a stream, of which the last had
+ * the size now: it doubles every 1,000 parts, so that 10,000 hold 4.8 TiB. */
+uint64_t part_size_for(uint64_t object_size);
+uint64_t part_size_next(uint64_t now, unsigned parts);
+
 /* struct part_buffer: {0} is none and safe to free. */
 struct part_buffer {
     uint64_t part_size; /* bytes of a slot */

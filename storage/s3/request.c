@@ -14,13 +14,15 @@
 #define PATIENCE 86400 /* seconds for an attempt, as long as it moves bytes */
 #define STALL 30       /* seconds without a byte after which it is given up */
 
+/* The first is for requests that such a conflict ends. */
 static const struct refusal refusals[] = {
+    {"ConditionalRequestConflict", ERR_FAILED, NULL},
+    {"ConditionalRequestConflict", ERR_STORE, NULL},
     {"NoSuchKey", ERR_MISSING, NULL},
     {"NoSuchBucket", ERR_MISSING, NULL},
     {"InternalError", ERR_STORE, NULL},
     {"OperationAborted", ERR_STORE, NULL},
     {"BadDigest", ERR_STORE, NULL},
-    {"ConditionalRequestConflict", ERR_STORE, NULL},
     {"InvalidObjectState", ERR_POLICY,
      "the object is archived (Glacier): restore a copy of it first, as with aws s3api "
      "restore-object"},
@@ -170,7 +172,7 @@ static struct result send_to(struct s3 *s3, const char *region, const struct s3_
                               .pace = &s3->pace,
                               .taker = r->taker,
                               .again = r->again,
-                              .refusals = refusals,
+                              .refusals = refusals + !r->conflict_ends,
                               .id_header = "x-amz-request-id",
                               .hash_header = true,
                               .attempts = s3->attempts,

@@ -28,6 +28,7 @@ struct s3 {
     char region[REGION_MAX + 1]; /* where the bucket is, as far as we know */
     pthread_mutex_t probing;     /* for these, which were found out or are known of AWS: */
     bool heeds, heeds_completes; /* conditions of a PUT, and of the end of an upload */
+    bool asked_for_rules;
 };
 
 /* struct s3_request: what is asked. */
@@ -44,6 +45,7 @@ struct s3_request {
     unsigned patience;              /* seconds that an attempt may take; 0 = as long as it moves */
     bool late;                      /* as of struct call */
     bool steady;                    /* as of struct http_request */
+    bool conflict_ends; /* another request at the same time is no reason to send it again */
 };
 
 /* s3_send sends a request and takes the answer, *fault being empty, or a refusal. Fails if nothing

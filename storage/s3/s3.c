@@ -4,10 +4,13 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "storage/s3/conditions.h"
+#include "storage/s3/cost.h"
 #include "storage/s3/list.h"
 #include "storage/s3/multipart.h"
 #include "storage/s3/objects.h"
 #include "storage/s3/request.h"
+#include "storage/s3/splice.h"
 #include "storage/s3/upload.h"
 
 #define ATTEMPTS                                                                                   \
@@ -25,6 +28,7 @@ static void s3_close(struct storage *storage)
     pthread_mutex_destroy(&s3->probing);
     pthread_mutex_destroy(&s3->pace.lock);
     rate_end(&s3->rate);
+    storage_end(storage);
     free(s3);
 }
 
@@ -33,6 +37,8 @@ static const struct storage_ops s3_ops = {
     .replace = s3_replace,
     .splice = s3_splice,
     .splice_size = S3_PART_MIN,
+    .cost = s3_cost,
+    .has_rules = s3_has_rules,
     .create = s3_create,
     .remove = s3_remove,
     .drop = s3_drop,
@@ -40,11 +46,22 @@ static const struct storage_ops s3_ops = {
     .close = s3_close,
 };
 
+/* Names that S3 keeps for what is addressed in another way. */
+static bool is_no_plain_bucket(const char *bucket)
+{
+    static const char *const endings[] = {"--x-s3", "--xa-s3", "-s3alias", "--ol-s3"};
+    bool is = strncmp(bucket, "arn:", 4) == 0;
+
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        is = is || text_ends_with(bucket, endings[i]);
+    return is;
+}
+
 static struct result check_bucket(const char *bucket, struct err *err)
 {
     size_t size = strlen(bucket);
 
-    if (strncmp(bucket, "arn:", 4) == 0 || text_ends_with(bucket, "--x-s3"))
+    if (is_no_plain_bucket(bucket))
         return fail(err, ERR_UNSUPPORTED,
                     "'%s' is an access point or a directory bucket, which bulla does not know",
                     bucket);
@@ -82,7 +99,7 @@ struct result s3_open(struct storage **out, const struct storage_env *env, const
     struct s3 *s3 = calloc(1, sizeof *s3);
     if (s3 == NULL)
         return fail_memory(err);
-    s3->storage.ops = &s3_ops;
+    storage_init(&s3->storage, &s3_ops);
     s3->env = env;
     pthread_mutex_init(&s3->lock, NULL);
     pthread_mutex_init(&s3->probing, NULL);

@@ -4,18 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/pool.h"
+#include "base/thread_pool.h"
 #include "storage/s3/conditions.h"
 #include "storage/s3/multipart.h"
 #include "storage/s3/objects.h"
 #include "storage/s3/part_buffer.h"
 #include "storage/s3/wishes.h"
 
-#define ROOM ((size_t)20 << 20) /* bytes that are on their way or being gathered, in memory */
+#define ROOM STORAGE_WRITING /* bytes that are on their way or being gathered, in memory */
 #define ROOM_BOTH_WAYS ((size_t)10 << 20) /* where what it replaces is read at the same time */
-#define GROWS_EVERY 1000                  /* parts, where nobody knows how many there will be */
 #define BEGINS 512                        /* bytes by which an object is known again */
-#define PIECE ((uint64_t)1 << 30)         /* bytes that one request copies */
 
 struct writer;
 
@@ -39,11 +37,13 @@ struct writer {
     uint64_t size;     /* bytes so far */
     uint8_t begins[BEGINS];
     size_t room;
+    uint64_t taken; /* of the budget of its storage */
+    bool little;    /* it takes none */
     struct part_buffer buffer;
     unsigned last;         /* the highest number of a part */
     struct part_slot *now; /* that is being filled, or NULL */
 
-    struct pool *pool;
+    struct thread_pool *pool;
     pthread_mutex_t lock; /* for what follows */
     pthread_cond_t changed;
     struct part_slot slots[PART_SLOTS_MAX];
@@ -102,12 +102,11 @@ static struct result shape(struct writer *w, uint64_t part_size, struct err *err
 /* Larger parts are fewer at once. */
 static struct result grow(struct writer *w, struct err *err)
 {
-    bool due = w->size >= w->expected && w->last > 0 && w->last % GROWS_EVERY == 0 &&
-               2 * w->buffer.part_size <= S3_PART_MAX;
+    uint64_t now = w->buffer.part_size, next = part_size_next(now, w->last);
 
-    if (!due)
+    if (next == now || w->size < w->expected)
         return OK;
-    return wait_for_parts(w, err).ok ? shape(w, 2 * w->buffer.part_size, err) : FAIL;
+    return wait_for_parts(w, err).ok ? shape(w, next, err) : FAIL;
 }
 
 /* A slot that is free, once there is one. */
@@ -137,7 +136,7 @@ static struct result begin_parts(struct writer *w, struct err *err)
         return OK;
     if (w->condition != OBJECT_ANY && !s3_heeds_completes(&w->object, err).ok)
         return FAIL;
-    w->pool = pool_start((unsigned)w->buffer.slots, send_part, w);
+    w->pool = thread_pool_start((unsigned)w->buffer.slots, send_part, w);
     if (w->pool == NULL)
         return fail(err, ERR_FAILED, "cannot start a thread");
     w->begun = true;
@@ -161,7 +160,7 @@ static struct result send_now(struct writer *w, struct err *err)
     slot->busy = true;
     pthread_mutex_unlock(&w->lock);
     w->now = NULL;
-    pool_add(w->pool, slot);
+    thread_pool_add(w->pool, slot);
     return OK;
 }
 
@@ -173,12 +172,23 @@ static void note_beginning(struct writer *w, const uint8_t *bytes, size_t size)
     memcpy(w->begins + w->size, bytes, size < room ? size : room);
 }
 
+/* What holds little is let be; one that replaces what is read takes turns with all others. */
+static void ask_for_room(struct writer *w, size_t size)
+{
+    uint64_t wanted = w->expected > 0 ? w->expected : STORAGE_WRITING;
+
+    if (w->taken == 0 && !w->little && w->size + size > STORAGE_LITTLE)
+        w->taken = budget_take(&w->object.storage->writing,
+                               w->condition == OBJECT_UNCHANGED ? STORAGE_WRITING : wanted);
+}
+
 static struct result write_bytes(struct sink *self, const void *bytes, size_t size, struct err *err)
 {
     struct writer *w = (struct writer *)self;
     const uint8_t *at = bytes;
 
     note_beginning(w, at, size);
+    ask_for_room(w, size);
     while (size > 0) {
         if (w->now != NULL && w->now->size == w->buffer.part_size && !send_now(w, err).ok)
             return FAIL;
@@ -224,13 +234,15 @@ static void close_writer(struct object_writer *self)
 {
     struct writer *w = (struct writer *)self;
 
-    pool_finish(&w->pool);
+    thread_pool_finish(&w->pool);
     upload_abort(&w->upload);
     pthread_mutex_destroy(&w->lock);
     pthread_cond_destroy(&w->changed);
+    part_buffer_free(&w->buffer);
+    if (w->taken > 0)
+        budget_give(&w->object.storage->writing, w->taken);
     object_close(&w->object);
     object_look_end(&w->look);
-    part_buffer_free(&w->buffer);
     free(w);
 }
 
@@ -259,25 +271,25 @@ static struct result check_new(const struct object *o, struct err *err)
 static struct result expect(struct sink *self, uint64_t size, struct err *err)
 {
     struct writer *w = (struct writer *)self;
-    uint64_t all = w->size + size, part_size = w->buffer.part_size;
+    uint64_t all = w->size + size, part_size = part_size_for(all);
 
     if (w->last > 0)
         return OK;
+    if (part_size == 0) {
+        (void)fail_named(err, ERR_FAILED,
+                         "'%s' would have %" PRIu64 " bytes, more than an object can",
+                         w->object.path, all);
+        return fail_hint(err, "split what is sealed");
+    }
     w->expected = all;
-    while (part_size < all / S3_PARTS_MAX + 1 && 2 * part_size <= S3_PART_MAX)
-        part_size *= 2;
-    if (all / S3_PARTS_MAX < part_size)
-        return part_size == w->buffer.part_size ? OK : shape(w, part_size, err);
-    (void)fail_named(err, ERR_FAILED, "'%s' would have %" PRIu64 " bytes, more than an object can",
-                     w->object.path, all);
-    return fail_hint(err, "split what is sealed");
+    return part_size <= w->buffer.part_size ? OK : shape(w, part_size, err);
 }
 
 /* What stands in the way of an object, and what goes with it. */
 static struct result prepare(struct writer *w, const struct object *o,
                              const struct object_making *how, struct err *err)
 {
-    if (how->condition == OBJECT_NEW && !check_new(o, err).ok)
+    if (!s3_check_current(o, err).ok || (how->condition == OBJECT_NEW && !check_new(o, err).ok))
         return FAIL;
     if (!object_in(&w->object, o->storage, o->key, o->path, err).ok ||
         !shape(w, S3_PART_MIN, err).ok)
@@ -297,6 +309,7 @@ struct result s3_create(struct object_writer **out, const struct object *o,
         (struct object_writer){{.write = write_bytes, .expect = expect}, commit, close_writer};
     w->room = how->condition == OBJECT_UNCHANGED ? ROOM_BOTH_WAYS : ROOM;
     w->condition = how->condition;
+    w->little = how->wish != NULL && how->wish->little;
     w->upload.object = &w->object;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->changed, NULL);
@@ -306,41 +319,4 @@ struct result s3_create(struct object_writer **out, const struct object *o,
     }
     *out = &w->writer;
     return OK;
-}
-
-/* Copies what comes after the first part. */
-static struct result copy_rest(struct upload *u, const struct object_look *look, uint64_t from,
-                               struct err *err)
-{
-    uint64_t piece = PIECE;
-
-    while ((look->size - from) / piece >= S3_PARTS_MAX - 1)
-        piece *= 2;
-    for (unsigned number = 2; from < look->size; number++) {
-        uint64_t left = look->size - from, size = left < piece ? left : piece;
-        if (!upload_copy(u, number, look, from, size, err).ok)
-            return FAIL;
-        from += size;
-    }
-    return OK;
-}
-
-struct result s3_splice(const struct object *o, const struct object_look *look, struct view bytes,
-                        struct err *err)
-{
-    struct object_look full OBJECT_LOOK_CLEANUP = {0};
-    struct view begins = {bytes.bytes, 8192};
-    struct upload u = {.object = o};
-
-    if (!s3_heeds_completes(o, err).ok || !s3_kept(o, look, &full, err).ok)
-        return FAIL;
-    struct result r = upload_begin(&u, full.kept, err);
-    if (r.ok)
-        r = upload_part(&u, 1, bytes, NULL, err);
-    if (r.ok)
-        r = copy_rest(&u, look, bytes.size, err);
-    if (r.ok)
-        r = upload_complete(&u, OBJECT_UNCHANGED, look, begins, NULL, err);
-    upload_abort(&u);
-    return r;
 }

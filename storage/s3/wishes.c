@@ -11,6 +11,7 @@
 #include "base/text.h"
 
 #define META "x-amz-meta-"
+#define APART "bulla-envelope: apart"
 #define META_ALL_MAX 2048 /* bytes of all names and values of metadata */
 #define TAGS_MAX 10
 #define TAG_NAME_MAX 128
@@ -159,6 +160,8 @@ static struct result add_all(struct lines *l, const struct object_wish *w, struc
                                          "--sse-kms-key", w->sse_key, err)
                                     .ok))
         return FAIL;
+    if (w->apart)
+        r = add(l, err, META APART);
     for (size_t i = 0; r.ok && i < w->metadata_count; i++)
         r = add_metadata(l, w->metadata[i], err);
     return r.ok && add_tags(l, w, err).ok ? add_file(l, w->like, err) : FAIL;
@@ -202,10 +205,12 @@ static long read_fraction(const char *digits)
 
 void s3_read_file_look(struct object_look *look)
 {
-    const char *time = value_of(look->kept, META "mtime"),
+    const char *apart = value_of(look->kept, META "bulla-envelope"),
+               *time = value_of(look->kept, META "mtime"),
                *mode = value_of(look->kept, META "mode");
     char *end;
 
+    look->apart = apart != NULL && strncmp(apart, "apart\n", 6) == 0;
     if (time == NULL || *time < '0' || *time > '9')
         return;
     errno = 0;

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """Measures bulla against its neighbours: in each row the commands take turns, and their medians are compared.
 
-usage: run [--dir DIR]... [--size MIB]... [--files N] [--large-files N] [--rounds N] [--only WORD] [--json OUT] [--plot OUT]
+usage: run [--dir DIR]... [--size MIB]... [--files N] [--large-files N] [--objects N] [--rounds N] [--only WORD] [--json OUT] [--plot OUT]
 
-A file of each size is sealed and opened in each folder, in the first size and folder against every neighbour, then against cp and
-age; the other rows are of the first. What is not installed is left out, and that is said. Nothing is judged here: numbers are for
+A file of each size is sealed and opened in each directory, in the first size and directory against every neighbour, then against cp and
+age; the other rows are of the first. Those of S3 are against a versitygw on this machine: of PATH, or of tests/servers/run. What is not installed is left out, and that is said. Nothing is judged here: numbers are for
 people, tests are elsewhere.
 """
 
@@ -44,34 +44,35 @@ def touched(size):
 
 
 class Bench:
-    def __init__(self, options, folder, size, first):
+    def __init__(self, options, directory, size, first):
         self.options, self.size, self.first = options, size, first
         self.bulla = os.path.abspath(options.bulla)
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="bulla-bench-", dir=folder))
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="bulla-bench-", dir=directory))
         self.tools = pathlib.Path(tempfile.mkdtemp(prefix="bulla-bench-tools-"))
         self.largest = size * MIB  # bytes that a command of the rows to come makes
         self.place = f"{size} MiB on {self.file_system()}"
-        self.rows, self.missing, self.held, self.kms = [], [], [], None
+        self.rows, self.missing, self.held, self.kms, self.s3 = [], [], [], None, None
         self.environment = {**os.environ, "GNUPGHOME": str(self.tools / "gnupg"), "LC_ALL": "C"}
         self.environment["RCLONE_CONFIG"] = str(self.tools / "rclone.conf")
         self.environment.pop("BULLA_KEY", None)
 
     def close(self):
-        if self.kms:
-            self.kms.kill()
-            self.kms.wait()
-        shutil.rmtree(self.folder)
+        for server in (self.kms, self.s3):
+            if server:
+                server.kill()
+                server.wait()
+        shutil.rmtree(self.directory)
         shutil.rmtree(self.tools)
 
     def file_system(self):
-        return subprocess.run(["stat", "-f", "-c", "%T", self.folder], capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(["stat", "-f", "-c", "%T", self.directory], capture_output=True, text=True, check=True).stdout.strip()
 
     def sh(self, command):
         self.hold()
         self.run(command)
 
     def run(self, command):
-        subprocess.run(["bash", "-c", f"set -e -o pipefail; {command}"], cwd=self.folder, env=self.environment, check=True,
+        subprocess.run(["bash", "-c", f"set -e -o pipefail; {command}"], cwd=self.directory, env=self.environment, check=True,
                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
     def has(self, tool):
@@ -83,10 +84,10 @@ class Bench:
 
     def prepare(self):
         """Input that does not compress, and a key for everybody."""
-        with open(self.folder / "in", "wb") as file:
+        with open(self.directory / "in", "wb") as file:
             for _ in range(self.size):
                 file.write(os.urandom(MIB))
-        (self.folder / "small").write_bytes(os.urandom(1024))
+        (self.directory / "small").write_bytes(os.urandom(1024))
         self.sh(f"{self.bulla} key new -q {self.tools}/ring && {self.bulla} key new -q {self.tools}/other")
         self.age = {"age": shutil.which("age"), "age, newest": os.environ.get("AGE_NEWEST")}
         self.age = {name: path for name, path in self.age.items() if path}
@@ -97,7 +98,7 @@ class Bench:
         if self.has("gpg"):
             (self.tools / "gnupg").mkdir(mode=0o700)
         if self.has("rclone"):
-            self.sh(f"rclone config create c crypt remote={self.folder}/rclone password=$(rclone obscure secret)")
+            self.sh(f"rclone config create c crypt remote={self.directory}/rclone password=$(rclone obscure secret)")
         if self.has("openssl"):
             self.sh(f"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -keyout {self.tools}/cms.key "
                     f"-out {self.tools}/cms.pem -days 30")
@@ -114,6 +115,67 @@ class Bench:
         self.sh(f"for i in $(seq 60); do {create} > {self.tools}/arn && exit; sleep 0.5; done; exit 1")
         self.arn = (self.tools / "arn").read_text().strip()
 
+    def start_s3(self):
+        """A server of S3 on this machine, with its data in the directory, and what each program needs to find it. False if there is none."""
+        self.environment["PATH"] += os.pathsep + str(pathlib.Path(os.environ.get("BULLA_BUILD", "build-tests")).absolute() / "servers")
+        program = shutil.which("versitygw", path=self.environment["PATH"])
+        if program is None or not self.has("aws"):
+            self.missing += ["versitygw"] if program is None else []
+            return False
+        port, names = 5991, {"ROOT_ACCESS_KEY": "bench", "ROOT_SECRET_KEY": "benchsecret"}
+        (self.directory / "s3/data").mkdir(parents=True)
+        self.s3 = subprocess.Popen([program, "--port", f"127.0.0.1:{port}", "posix", self.directory / "s3/data"], env=self.environment | names,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        url = f"http://127.0.0.1:{port}"
+        self.environment |= {"AWS_ENDPOINT_URL_S3": url, "AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "benchsecret", "AWS_REGION": "us-east-1",
+                             "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
+        self.sh("for i in $(seq 60); do aws s3 mb s3://bench && exit; sleep 0.5; done; exit 1")
+        self.environment.pop("AWS_CA_BUNDLE", None)  # rclone fails by it
+        if self.has("rclone"):
+            self.sh(f"rclone config create s s3 provider=Other endpoint={url} env_auth=true && "
+                    "rclone config create sc crypt remote=s:bench/crypt password=$(rclone obscure secret)")
+        return True
+
+    def objects(self, count):
+        """One large object, up and down, and many small ones."""
+        if (self.options.only and self.options.only not in "S3, up and down") or not self.start_s3():
+            return
+        b, t, clean = self.bulla, self.tools, "aws s3 rm --quiet --recursive s3://bench/"
+        rclone = [("rclone", "s:bench/r"), ("rclone crypt", "sc:r")] if self.has("rclone") else []
+        self.row(f"S3, up {self.size} MiB", [("bulla", f"{b} encrypt -q -k {t}/ring -o s3://bench/b in", clean),
+                                             ("aws s3 cp", "aws s3 cp --quiet in s3://bench/a", clean)] +
+                 [(name, f"rclone copyto in {place}", clean) for name, place in rclone])
+        self.sh(f"{b} encrypt -q -k {t}/ring -o s3://bench/b in; aws s3 cp --quiet in s3://bench/a")
+        for _, place in rclone:
+            self.sh(f"rclone copyto in {place}")
+        self.row(f"S3, down {self.size} MiB", [("bulla", f"{b} decrypt -q -k {t}/ring -o o.plain s3://bench/b", "cmp in o.plain; rm o.plain"),
+                                               ("aws s3 cp", "aws s3 cp --quiet s3://bench/a o.a", "rm o.a")] +
+                 [(name, f"rclone copyto {place} o.r", "rm o.r") for name, place in rclone])
+        self.sh(clean)
+        (self.directory / "many").mkdir()
+        for number in range(count):
+            (self.directory / f"many/f{number}").write_bytes(os.urandom(4096))
+        self.row(f"S3, up {count} objects of 4 KiB", [("bulla", f"{b} encrypt -q -k {t}/ring -r -o s3://bench/m/ many", clean),
+                                                      ("aws s3 cp", "aws s3 cp --quiet --recursive many s3://bench/m/", clean)] +
+                 [(name, f"rclone copy many {place}m", clean) for name, place in rclone], rounds=self.options.many_rounds)
+        self.sh(f"{b} encrypt -q -k {t}/ring -r -o s3://bench/m/ many; aws s3 cp --quiet --recursive many s3://bench/a/")
+        for _, place in rclone:
+            self.sh(f"rclone copy many {place}m")
+        self.row(f"S3, down {count} objects of 4 KiB", [("bulla", f"mkdir o.d && {b} decrypt -q -k {t}/ring -r -o o.d s3://bench/m/", "diff -r many o.d; rm -r o.d"),
+                                                        ("aws s3 cp", "aws s3 cp --quiet --recursive s3://bench/a/ o.d", "rm -r o.d")] +
+                 [(name, f"rclone copy {place}m o.d", "rm -r o.d") for name, place in rclone], rounds=self.options.many_rounds)
+        self.rotate_objects(count)
+        self.sh(f"rm -r many; {clean}")
+
+    def rotate_objects(self, count):
+        """The objects of s3://bench/m/ to another key: where they are, or by way of this machine."""
+        b, t = self.bulla, self.tools
+        back = f"{b} rewrap -q -k {t}/other --to {t}/ring -r s3://bench/m/"
+        by_hand = (f"aws s3 cp --quiet --recursive s3://bench/m/ o.d && {b} rewrap -q --sync=none -k {t}/ring --to {t}/other -r o.d && "
+                   "aws s3 cp --quiet --recursive o.d s3://bench/m/")  # fmt: skip
+        self.row(f"S3, rewrap {count} objects of 4 KiB", [("bulla", f"{b} rewrap -q -k {t}/ring --to {t}/other -r s3://bench/m/", back),
+                                                          ("download, rewrap, upload", by_hand, f"rm -r o.d; {back}")], rounds=self.options.many_rounds)
+
     def start(self, command):
         """Starts a program and waits for its end, without a shell in between."""
         output = (os.POSIX_SPAWN_OPEN, 1, self.tools / "output", os.O_WRONLY | os.O_CREAT, 0o600)
@@ -127,7 +189,7 @@ class Bench:
         if self.options.only and self.options.only not in what:
             return
         times = {name: [] for name in commands}
-        os.chdir(self.folder)
+        os.chdir(self.directory)
         for _ in range(STARTS):
             for name, command in commands.items():
                 begun = time.perf_counter()
@@ -230,11 +292,11 @@ class Bench:
 
     def many(self, count, size, label):
         b, t = self.bulla, self.tools
-        folder = self.folder / "many"
-        folder.mkdir()
+        directory = self.directory / "many"
+        directory.mkdir()
         self.largest = count * size
         for number in range(count):
-            (folder / f"f{number}").write_bytes(os.urandom(size))
+            (directory / f"f{number}").write_bytes(os.urandom(size))
         commands = [("bulla", f"mkdir o.d && {b} encrypt -q --sync=none -k {t}/ring -r -o o.d many", "rm -r o.d"),
                     ("bulla --sync=each", f"mkdir o.d && {b} encrypt -q -k {t}/ring -r -o o.d many", "rm -r o.d"),
                     ("cp -r", "cp -r many o.d", "rm -r o.d")]
@@ -285,6 +347,7 @@ class Bench:
         self.pipe()
         self.ranges()
         self.quick()
+        self.objects(self.options.objects)
         self.sh("rm -f s.bulla in")
         self.many(self.options.files, 4096, "4 KiB")
         self.many(self.options.large_files, MIB, "1 MiB")
@@ -327,10 +390,11 @@ def plot(rows, about, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bulla")
-    parser.add_argument("--dir", action="append", help="a folder; default: /dev/shm and /var/tmp")
+    parser.add_argument("--dir", action="append", help="a directory; default: /dev/shm and /var/tmp")
     parser.add_argument("--size", action="append", type=int, help="of a file, in MiB; default: 1024 and 4096")
     parser.add_argument("--files", type=int, default=10000)
     parser.add_argument("--large-files", type=int, default=10000)
+    parser.add_argument("--objects", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--many-rounds", type=int, default=1, help="for the rows of many files")
     parser.add_argument("--only", help="rows with this word in their name")
@@ -339,8 +403,8 @@ def main():
     options = parser.parse_args()
     about, rows, missing = machine(), [], []
     print(about, flush=True)
-    for number, (folder, size) in enumerate(itertools.product(options.dir or ["/dev/shm", "/var/tmp"], options.size or [1024, 4096])):
-        bench = Bench(options, folder, size, number == 0)
+    for number, (directory, size) in enumerate(itertools.product(options.dir or ["/dev/shm", "/var/tmp"], options.size or [1024, 4096])):
+        bench = Bench(options, directory, size, number == 0)
         try:
             bench.files()
             if number == 0:

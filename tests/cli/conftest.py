@@ -5,10 +5,10 @@ import pytest
 
 @pytest.fixture
 def archive(bulla, ring, work):
-    """Thirty sealed files in folders."""
+    """Thirty sealed files in directories."""
     for number in range(30):
-        folder = work / "archive" / str(number % 4)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"file {number}").write_bytes(b"%d" % number)
+        directory = work / "archive" / str(number % 4)
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / f"file {number}").write_bytes(b"%d" % number)
     bulla("encrypt", "-k", ring, "-r", "--remove-source", "archive")
     return work / "archive"

@@ -1,4 +1,5 @@
-/* A signal that comes at the worst time: LATE names a function that is sent SIGTERM each time it begins, on its own thread. */
+/* A signal that comes at the worst time: LATE names a function that is sent SIGTERM each time it
+ * begins, on its own thread. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <signal.h>
@@ -26,8 +27,9 @@ ssize_t read(int fd, void *buf, size_t size)
 }
 
 /* Derives nothing, and fast. */
-int crypto_pwhash(unsigned char *out, unsigned long long size, const char *text, unsigned long long text_size,
-                  const unsigned char *salt, unsigned long long passes, size_t memory, int algorithm)
+int crypto_pwhash(unsigned char *out, unsigned long long size, const char *text,
+                  unsigned long long text_size, const unsigned char *salt,
+                  unsigned long long passes, size_t memory, int algorithm)
 {
     (void)text, (void)text_size, (void)salt, (void)passes, (void)memory, (void)algorithm;
     late("crypto_pwhash");

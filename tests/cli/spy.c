@@ -1,5 +1,6 @@
-/* A stand-in for hostile code that took over bulla: when the program ends, still confined, this library tries what SPY_TRY
- * says, a line each of a deed and a path, and writes a line with the error of each (0: it worked) to descriptor SPY_FD. */
+/* A stand-in for hostile code that took over bulla: when the program ends, still confined, this
+ * library tries what SPY_TRY says, a line each of a deed and a path, and writes a line with the
+ * error of each (0: it worked) to descriptor SPY_FD. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -79,7 +80,7 @@ static long do_socket_file(const char *path)
     return mknod(path, S_IFSOCK | 0600, 0);
 }
 
-static long do_remove_folder(const char *path)
+static long do_remove_directory(const char *path)
 {
     return rmdir(path);
 }
@@ -139,7 +140,8 @@ static long do_own_limit(const char *path)
     struct rlimit limit;
 
     (void)path;
-    return prlimit(0, RLIMIT_CPU, NULL, &limit) < 0 ? -1 : prlimit(getpid(), RLIMIT_CPU, &limit, NULL);
+    return prlimit(0, RLIMIT_CPU, NULL, &limit) < 0 ? -1
+                                                    : prlimit(getpid(), RLIMIT_CPU, &limit, NULL);
 }
 
 static long do_owner(const char *path)
@@ -167,7 +169,8 @@ static long do_socket_owner(const char *path)
     pid_t owner = getppid();
 
     (void)path;
-    return ioctl(STDERR_FILENO, FIOSETOWN, &owner); /* ENOTTY where it is allowed, and no socket is there */
+    return ioctl(STDERR_FILENO, FIOSETOWN,
+                 &owner); /* ENOTTY where it is allowed, and no socket is there */
 }
 
 static long do_socket_group(const char *path)
@@ -249,7 +252,8 @@ static long do_touch(const char *path)
 /* By a name at an address of which the lower half is zero, as that of no name is. */
 static long do_touch_high(const char *path)
 {
-    char *high = mmap((void *)0x200000000000, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    char *high = mmap((void *)0x200000000000, 4096, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 
     if (high == MAP_FAILED)
         return -1;
@@ -277,6 +281,11 @@ static long set_flags(int fd)
 static long do_fd_flags(const char *path)
 {
     return by_descriptor(path, set_flags);
+}
+
+static long do_remove(const char *path)
+{
+    return unlink(path);
 }
 
 static long do_memory(const char *path)
@@ -339,10 +348,12 @@ static long do_uring(const char *path)
 static long do_type(const char *path)
 {
     (void)path;
-    return ioctl(STDERR_FILENO, TIOCSTI, "x"); /* ENOTTY where it is allowed, and no terminal is there */
+    return ioctl(STDERR_FILENO, TIOCSTI,
+                 "x"); /* ENOTTY where it is allowed, and no terminal is there */
 }
 
-/* By its number, with arguments that are no process, descriptor, address or flags: where it is allowed, it fails. */
+/* By its number, with arguments that are no process, descriptor, address or flags: where it is
+ * allowed, it fails. */
 static long do_syscall(const char *number)
 {
     return syscall(strtol(number, NULL, 10), -1L, -1L, -1L, -1L, -1L, -1L);
@@ -374,17 +385,50 @@ static const struct {
     const char *name;
     long (*act)(const char *path);
 } deeds[] = {
-    {"read", do_read},     {"write", do_write},   {"cut", do_cut},   {"make", do_make},       {"remove", (long (*)(const char *))unlink},
-    {"fifo", do_fifo},     {"link", do_link},     {"run", do_run},   {"socket", do_socket},   {"signal", do_signal},
-    {"peek", do_peek},     {"keyring", do_keyring}, {"uring", do_uring}, {"type", do_type},
-    {"thread-signal", do_thread_signal}, {"queue-signal", do_queue_signal}, {"own-signal", do_own_signal},
-    {"limit", do_limit},   {"own-limit", do_own_limit}, {"owner", do_owner}, {"owner-ex", do_owner_ex},
-    {"owner-signal", do_owner_signal}, {"socket-owner", do_socket_owner}, {"socket-group", do_socket_group},
-    {"chmod", do_chmod},   {"clock", do_clock},   {"char", do_char}, {"block", do_block},     {"socket-file", do_socket_file},
-    {"remove-folder", do_remove_folder}, {"syscall", do_syscall}, {"list", do_list},
-    {"fd-chmod", do_fd_chmod}, {"fd-setuid", do_fd_setuid}, {"fd-chown", do_fd_chown}, {"fd-touch", do_fd_touch},
-    {"fd-attribute", do_fd_attribute}, {"fd-flags", do_fd_flags}, {"touch", do_touch}, {"touch-high", do_touch_high},
-    {"memory", do_memory}, {"queue", do_queue}, {"semaphore", do_semaphore}, {"named-queue", do_named_queue},
+    {"read", do_read},
+    {"write", do_write},
+    {"cut", do_cut},
+    {"make", do_make},
+    {"remove", do_remove},
+    {"fifo", do_fifo},
+    {"link", do_link},
+    {"run", do_run},
+    {"socket", do_socket},
+    {"signal", do_signal},
+    {"peek", do_peek},
+    {"keyring", do_keyring},
+    {"uring", do_uring},
+    {"type", do_type},
+    {"thread-signal", do_thread_signal},
+    {"queue-signal", do_queue_signal},
+    {"own-signal", do_own_signal},
+    {"limit", do_limit},
+    {"own-limit", do_own_limit},
+    {"owner", do_owner},
+    {"owner-ex", do_owner_ex},
+    {"owner-signal", do_owner_signal},
+    {"socket-owner", do_socket_owner},
+    {"socket-group", do_socket_group},
+    {"chmod", do_chmod},
+    {"clock", do_clock},
+    {"char", do_char},
+    {"block", do_block},
+    {"socket-file", do_socket_file},
+    {"remove-directory", do_remove_directory},
+    {"syscall", do_syscall},
+    {"list", do_list},
+    {"fd-chmod", do_fd_chmod},
+    {"fd-setuid", do_fd_setuid},
+    {"fd-chown", do_fd_chown},
+    {"fd-touch", do_fd_touch},
+    {"fd-attribute", do_fd_attribute},
+    {"fd-flags", do_fd_flags},
+    {"touch", do_touch},
+    {"touch-high", do_touch_high},
+    {"memory", do_memory},
+    {"queue", do_queue},
+    {"semaphore", do_semaphore},
+    {"named-queue", do_named_queue},
 #ifdef __x86_64__
     {"foreign", do_foreign},
 #endif
@@ -394,7 +438,8 @@ __attribute__((destructor)) static void spy(void)
 {
     char *try = getenv("SPY_TRY"), *fd = getenv("SPY_FD"), name[32], path[4096];
 
-    for (char *line = try == NULL ? NULL : strtok(try, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+    for (char *line = try == NULL ? NULL : strtok(try, "\n"); line != NULL;
+         line = strtok(NULL, "\n")) {
         if (sscanf(line, "%31s %4095s", name, path) < 1)
             continue;
         for (size_t i = 0; i < sizeof deeds / sizeof *deeds; i++)

@@ -1,4 +1,4 @@
-"""Names, lists, trees and folders that are bad in themselves: a clear line, the right status, and nothing left behind."""
+"""Names, lists, trees and directories that are bad in themselves: a clear line, the right status, and nothing left behind."""
 
 import os
 import signal
@@ -131,7 +131,7 @@ def test_links_that_lead_back_are_not_followed(bulla, ring, work):
     assert b"skipped 't/sub/up': a symbolic link" in done.stderr and b"skipped 't/socket': not a regular file" in done.stderr
 
 
-# Folders that may only be read, by somebody who is not root.
+# Directories that may only be read, by somebody who is not root.
 
 WRITERS = {
     "encrypt": (["encrypt", "-k", "./ring", "ro/f"], "cannot create 'ro/f.bulla': Permission denied"),
@@ -150,24 +150,24 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("args, says", WRITERS.values(), ids=WRITERS)
-def test_folder_that_may_only_be_read(bulla, work, args, says):
-    folder = work / "ro"
+def test_directory_that_may_only_be_read(bulla, work, args, says):
+    directory = work / "ro"
     (work / "t" / "sub").mkdir(parents=True)
-    folder.mkdir()
+    directory.mkdir()
     for name in ("./ring", "ro/ring"):
         bulla("key", "new", "-q", name)
     bulla("key", "new", "-q", "--kind", "x25519", "ro/pair")
     bulla("encrypt", "-k", "./ring", "-o", "ro/s.bulla", stdin=b"x")
     for name in ("f", "ro/f", "t/sub/f"):
         (work / name).write_bytes(b"x")
-    folder.chmod(0o555)
+    directory.chmod(0o555)
     before = snapshot(work)
     done = bulla(*args, status=(1, 3), under=BOUND)
     assert says.encode() in done.stderr and set(snapshot(work)) - set(before) <= {os.fsencode(work / "out")}
-    folder.chmod(0o755)
+    directory.chmod(0o755)
 
 
-def test_large_files_in_a_folder_that_may_only_be_read_are_rewrapped(bulla, ring, work):
+def test_large_files_in_a_directory_that_may_only_be_read_are_rewrapped(bulla, ring, work):
     """In place, where only the file is written; a small one would be replaced."""
     other = bulla.new_key("other")
     (work / "ro").mkdir()
@@ -182,23 +182,23 @@ def test_large_files_in_a_folder_that_may_only_be_read_are_rewrapped(bulla, ring
     assert {name for name, what in snapshot(work).items() if before.get(name) != what} == {os.fsencode(large)}
 
 
-def test_files_in_a_folder_that_may_only_be_searched(bulla, work):
+def test_files_in_a_directory_that_may_only_be_searched(bulla, work):
     """Who knows their names can work with them."""
-    folder, ring = work / "x", "x/ring"
-    folder.mkdir()
+    directory, ring = work / "x", "x/ring"
+    directory.mkdir()
     bulla("key", "new", "-q", ring)
     bulla("key", "rotate", ring)
-    (folder / "f").write_bytes(content(SMALL))
-    folder.chmod(0o100)
+    (directory / "f").write_bytes(content(SMALL))
+    directory.chmod(0o100)
     bulla("encrypt", "-k", ring, "-o", "s.bulla", "x/f", under=BOUND)
-    folder.chmod(0o700)
-    (work / "s.bulla").rename(folder / "s.bulla")
+    directory.chmod(0o700)
+    (work / "s.bulla").rename(directory / "s.bulla")
     bulla("key", "rotate", ring)
-    folder.chmod(0o100)
+    directory.chmod(0o100)
     bulla("rewrap", "-k", ring, "x/s.bulla", under=BOUND)
     bulla("verify", "-k", ring, "x/s.bulla", under=BOUND)
     bulla("decrypt", "-k", ring, "-o", "back", "x/s.bulla", under=BOUND)
-    folder.chmod(0o700)
+    directory.chmod(0o700)
     assert (work / "back").read_bytes() == content(SMALL) and bulla.inspect("x/s.bulla")[0]["slots"][0]["key_version"] == 3
 
 
@@ -211,15 +211,15 @@ NEED_TO_READ = [
 
 
 @pytest.mark.parametrize("args, name", NEED_TO_READ)
-def test_change_of_a_folder_that_may_not_be_read(bulla, work, args, name):
+def test_change_of_a_directory_that_may_not_be_read(bulla, work, args, name):
     """It could not be made durable: nothing is made or removed there."""
-    folder = work / "x"
-    folder.mkdir()
+    directory = work / "x"
+    directory.mkdir()
     for ring in ("./ring", "x/ring"):
         bulla("key", "new", "-q", ring)
-    (folder / "f").write_bytes(b"plain")
-    before = snapshot(folder)
-    folder.chmod(0o300)
+    (directory / "f").write_bytes(b"plain")
+    before = snapshot(directory)
+    directory.chmod(0o300)
     done = bulla(*args, status=1, under=BOUND)
-    folder.chmod(0o700)
-    assert f"cannot read the directory of '{name}': Permission denied".encode() in done.stderr and snapshot(folder) == before
+    directory.chmod(0o700)
+    assert f"cannot read the directory of '{name}': Permission denied".encode() in done.stderr and snapshot(directory) == before

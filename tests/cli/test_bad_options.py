@@ -14,7 +14,7 @@ from empty_bucket import empty_bucket
 from sealed import make_socket, snapshot
 from sweep import Sweep, sample
 
-KEYS = "KEYS"  # in front of the name of a file in the keys folder
+KEYS = "KEYS"  # in front of the name of a file in the keys directory
 LONG, DEEP = "n" * 256, "d/" * 3000 + "f"
 NASTY = b"\x1b]0;title\x07\r\n\x7f\xff\xe2\x80\xae"
 
@@ -57,7 +57,7 @@ BAD_KEYS = [
     (KEYS + "ring#ring:4294967296", 10, "there is no keyring"),
     ("file:", 2, "an empty file name"),
     ("#ring", 2, "an empty file name"),
-    ("./folder", 7, "is not a regular file"),
+    ("./directory", 7, "is not a regular file"),
     ("./loop", 1, "cannot open keyring './loop': Too many levels of symbolic links"),
     ("fd:", 2, "no descriptor number follows 'fd:'"),
     ("fd:x", 2, "no descriptor number follows 'fd:'"),
@@ -89,7 +89,7 @@ OTHER_STORES = [
 # What a verb says of an operand instead.
 INSTEAD = {
     ("key new", KEYS + "ring#ring:2"): (2, "a new key begins with version 1"),
-    ("key new", "./folder"): (9, "'./folder' already exists"),
+    ("key new", "./directory"): (9, "'./directory' already exists"),
     ("key new", "./loop"): (9, "'./loop' already exists"),
     ("key new", "socket.bulla"): (9, "'socket.bulla' already exists"),
     ("key new", "./fifo"): (9, "'./fifo' already exists"),
@@ -100,7 +100,7 @@ INSTEAD = {
     ("encrypt", "socket.bulla"): (2, "'socket.bulla' ends in .bulla already"),
     ("envelope export", LONG): (1, "is too long"),
     ("envelope restore", "missing.bulla"): (10, "cannot open 'missing.bulla' for writing"),
-    ("envelope restore", "folder"): (1, "cannot open 'folder' for writing"),
+    ("envelope restore", "directory"): (1, "cannot open 'directory' for writing"),
 }
 for verb in ("rotate", "retire", "disable", "enable", "destroy", "passphrase"):
     INSTEAD["key " + verb, "./loop"] = (7, "is a symbolic link")
@@ -121,7 +121,7 @@ OUTPUTS = [
 ENVELOPES = [(name, (1, 9, 10), "" if name in ("socket.bulla", "loop") else says) for name, _, says in OUTPUTS if name != "fifo"]
 LISTS = [
     ("missing", 10, "cannot open 'missing'"),
-    ("folder", 3, "cannot read 'folder': Is a directory"),
+    ("directory", 3, "cannot read 'directory': Is a directory"),
     ("socket.bulla", 3, "cannot open 'socket.bulla'"),
     ("loop", 3, "cannot open 'loop'"),
     ("garbage", 3, "a name in 'garbage' has a zero byte in it"),
@@ -142,7 +142,7 @@ BAD_FILES = [
     ("missing/f.bulla", 10, "cannot open the directory of 'missing/f.bulla'"),
     ("plain/f.bulla", 1, "Not a directory"),
     ("plain/", 1, "'plain/' is not a directory"),
-    ("folder", 1, "'folder' is a directory"),
+    ("directory", 1, "'directory' is a directory"),
     ("loop", 1, "loop"),
     ("socket.bulla", 1, "socket.bulla"),
     (LONG, 1, "File name too long"),
@@ -166,6 +166,7 @@ BAD = {
     "output": OUTPUTS,
     "envelope": ENVELOPES,
     "files-from": LISTS,
+    "inventory": [("missing", 10, "cannot open 'missing'"), ("folder", 3, "cannot read 'folder'"), ("garbage", 3, "zero byte"), ("plain", 3, "is not of a list of S3 Inventory")],
     "from-command": usage(["false", NASTY], "--from-command takes no FILE"),
     "shard": usage(SHARDS, "--shard is I/N"),
     "sync": usage(WORDS, "--sync is each"),
@@ -219,7 +220,7 @@ def world(bulla, work):
     bulla.seal(bulla.keys / "ring", b"sealed", name="sealed")
     bulla("envelope", "export", "sealed.bulla")
     (work / "plain").write_bytes(b"plain")
-    (work / "folder").mkdir()
+    (work / "directory").mkdir()
     (work / "loop").symlink_to("loop")
     os.mkfifo(work / "fifo", 0o600)
     make_socket(work / "socket.bulla")
@@ -254,7 +255,7 @@ def values(options):
         for name in (name for name, takes in own.items() if takes):
             for value, status, says in BAD[name]:
                 command = with_option(verb, name, f"--{name}", value)
-                yield command[: -1 if name == "files-from" else None], status, says
+                yield command[: -1 if name in ("files-from", "inventory") else None], status, says
 
 
 def forms(options):

@@ -118,9 +118,9 @@ class Shell:
     }
     ARGUMENTS = {"bash": ["--norc", "--noprofile", "-i"], "zsh": ["-f", "-i"], "fish": ["--private", "--no-config", "-i"]}
 
-    def __init__(self, name, bulla, folder):
-        (folder / "bulla").symlink_to(bulla.program)
-        environment = bulla.environment | {"PATH": f"{folder}:{os.environ['PATH']}", "TERM": "xterm", "SHELL": f"/bin/{name}"}
+    def __init__(self, name, bulla, directory):
+        (directory / "bulla").symlink_to(bulla.program)
+        environment = bulla.environment | {"PATH": f"{directory}:{os.environ['PATH']}", "TERM": "xterm", "SHELL": f"/bin/{name}"}
         self.shown = b""
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
@@ -161,9 +161,9 @@ class Shell:
 def shell(request, bulla, world, tmp_path):
     if shutil.which(request.param) is None:
         pytest.skip(f"there is no {request.param} here")
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    started = Shell(request.param, bulla, folder)
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    started = Shell(request.param, bulla, directory)
     yield started
     started.stop()
 

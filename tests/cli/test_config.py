@@ -68,8 +68,8 @@ def checked(bulla, *paths, **how):
 
 @pytest.mark.parametrize("jobs", [1, 4])
 def test_each_file_of_a_tree_gets_the_keys_of_its_rule(bulla, home, work, jobs):
-    for folder in ("out", "back"):
-        (work / folder).mkdir()
+    for directory in ("out", "back"):
+        (work / directory).mkdir()
     bulla("encrypt", "--recursive", f"-j{jobs}", "-o", "out", "srv")
     for name, (_, names, context) in GETS.items():
         assert envelope(bulla, work / f"out/{name}.bulla") == (names, context), name
@@ -158,9 +158,9 @@ def test_no_key_for_a_path(bulla, home, work):
     text = (home / "bulla.conf").read_text().replace("[defaults]\nkeys   = backup\nopen-keys = db backup\n", "")
     (home / "bulla.conf").write_text(text)
     before = snapshot(work)
-    says = f"bulla: no key is given for '{work}/srv/d', and no rule of bulla.conf is for it\nbulla: hint: -k KEY names one; 'bulla config check' shows what a path gets\n"
+    says = f"bulla: no key is given for '{work}/srv/d', and no rule of bulla.conf matches it\nbulla: hint: -k KEY names one; 'bulla config check' shows what a path gets\n"
     assert bulla("encrypt", "srv/d", status=2).stderr.decode() == says
-    assert bulla("config", "check", "srv/d", status=10).stderr.decode() == f"bulla: '{work}/srv/d' gets no key: no rule is for it, and there are no default keys\n"
+    assert bulla("config", "check", "srv/d", status=10).stderr.decode() == f"bulla: '{work}/srv/d' gets no key: no rule matches it, and there are no default keys\n"
     assert [row["status"] for row in checked(bulla, "srv/d", "srv/db/c", status=3)] == [10, 0]
     assert b"no key is given\n" in bulla("encrypt", stdin=X, status=2).stderr
     assert snapshot(work) == before

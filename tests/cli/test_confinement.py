@@ -53,7 +53,7 @@ fchmodat2 setxattrat removexattrat filesetattr
 """.split()
 X32 = 0x40000000  # and above: the calls of programs with short pointers
 
-# A row for each verb: its arguments, and the folders that it may make files in. The keyring is keys/ring.
+# A row for each verb: its arguments, and the directories that it may make files in. The keyring is keys/ring.
 VERBS = {
     "encrypt": (["-k", "keys/ring", "in/plain", "-o", "out/a"], ["out"]),
     "decrypt": (["-k", "keys/ring", "in/sealed.bulla", "-o", "out/a"], ["out"]),
@@ -84,7 +84,7 @@ SERVED = ["s3 abort", "s3 purge"]
 # Other forms of the same, for which other files are opened.
 FORMS = {
     "encrypt beside": (["encrypt", "-k", "keys/ring", "in/plain"], ["in"]),
-    "encrypt to a folder": (["encrypt", "-k", "keys/ring", "in/plain", "-o", "out"], ["out"]),
+    "encrypt to a directory": (["encrypt", "-k", "keys/ring", "in/plain", "-o", "out"], ["out"]),
     "encrypt a tree": (["encrypt", "-r", "-k", "keys/ring", "in", "-o", "out", "-j2"], ["out"]),
     "encrypt a tree beside": (["encrypt", "-r", "-k", "keys/ring", "in"], ["in"]),
     "encrypt and remove": (["encrypt", "--remove-source", "-k", "keys/ring", "in/plain", "-o", "out/a"], ["in", "out"]),
@@ -99,7 +99,7 @@ FORMS = {
     "verify by a name": (["verify", "-k", "named", "in/sealed.bulla"], []),
     "encrypt by a rule": (["encrypt", "--name", "named", "in/plain", "-o", "out/a"], ["out"]),
     "rewrap and only look": (["rewrap", "-n", "-k", "keys/ring", "in/sealed.bulla"], []),
-    "rewrap a folder": (["rewrap", "-r", "--to", "keys/pair", "-k", "keys/ring", "in"], ["in"]),
+    "rewrap a directory": (["rewrap", "-r", "--to", "keys/pair", "-k", "keys/ring", "in"], ["in"]),
     "encrypt what a list names": (["encrypt", "--files-from", "list", "-k", "keys/ring", "-o", "out"], ["out"]),
 }  # fmt: skip
 
@@ -113,10 +113,10 @@ def spy(tmp_path_factory):
 
 @pytest.fixture
 def world(bulla, work):
-    """Folders in, out, keys and other; files with no business in a run, victim and fresh ones, are in each."""
-    for folder in ("in", "out", "keys", "other"):
-        (work / folder / "empty").mkdir(parents=True)
-        (work / folder / "victim").write_bytes(b"victim")
+    """Directories in, out, keys and other; files with no business in a run, victim and fresh ones, are in each."""
+    for directory in ("in", "out", "keys", "other"):
+        (work / directory / "empty").mkdir(parents=True)
+        (work / directory / "victim").write_bytes(b"victim")
     bulla("key", "new", "-q", "keys/ring")
     (work / "in/sealed.bulla").write_bytes(bulla("encrypt", "-k", "keys/ring", stdin=b"text").stdout)
     bulla("envelope", "export", "in/sealed.bulla", "-o", "out/env")
@@ -148,26 +148,26 @@ def spied(bulla, spy, args, deeds, confine="", **how):
 
 
 def check_confined(bulla, spy, args, makes, reads_all=False):
-    """Files are made in the folders given and in no other, no file is read but in those named, and no call of CALLS is allowed."""
+    """Files are made in the directories given and in no other, no file is read but in those named, and no call of CALLS is allowed."""
     expected = {}
     named = {arg.split("/")[0] for arg in args} | ({"keys"} if "named" in args else set())
-    for folder in ("in", "out", "keys", "other"):
-        may = 0 if folder in makes else errno.EACCES
+    for directory in ("in", "out", "keys", "other"):
+        may = 0 if directory in makes else errno.EACCES
         for deed in ("make", "write", "remove"):
-            expected[f"{deed} {folder}/{'fresh' if deed == 'make' else 'victim'}"] = may
-        expected[f"read {folder}/other"] = 0 if reads_all or folder in named else errno.EACCES
-        (bulla.work / folder / "other").write_bytes(b"x")
-    for folder in ("in", "out"):
-        expected |= {f"cut {folder}/other": 0 if folder in makes else errno.EACCES} if ABI >= 3 else {}
-        expected |= {f"{deed} {folder}/{deed}": errno.EACCES for deed in ("fifo", "link", "char", "block", "socket-file")}
-        expected[f"remove-folder {folder}/empty"] = errno.EACCES
+            expected[f"{deed} {directory}/{'fresh' if deed == 'make' else 'victim'}"] = may
+        expected[f"read {directory}/other"] = 0 if reads_all or directory in named else errno.EACCES
+        (bulla.work / directory / "other").write_bytes(b"x")
+    for directory in ("in", "out"):
+        expected |= {f"cut {directory}/other": 0 if directory in makes else errno.EACCES} if ABI >= 3 else {}
+        expected |= {f"{deed} {directory}/{deed}": errno.EACCES for deed in ("fifo", "link", "char", "block", "socket-file")}
+        expected[f"remove-directory {directory}/empty"] = errno.EACCES
     may_do = LOOKS if not makes else GIVES if args[0] in OWNERS_KEPT or " ".join(args[:2]) in OWNERS_KEPT or "--same-owner" in args else MAKES
-    for folder in ("in", "out", "keys", "other"):
-        opens = reads_all or folder in named or folder in makes
-        expected[f"list {folder}"] = 0 if opens else errno.EACCES
+    for directory in ("in", "out", "keys", "other"):
+        opens = reads_all or directory in named or directory in makes
+        expected[f"list {directory}"] = 0 if opens else errno.EACCES
         for deed, least in BY_DESCRIPTOR.items():
             allowed = 0 if least is not None and may_do >= least else errno.EPERM
-            expected |= {f"{deed} {path}": allowed if opens else errno.EACCES for path in (f"{folder}/empty", f"{folder}/other")}
+            expected |= {f"{deed} {path}": allowed if opens else errno.EACCES for path in (f"{directory}/empty", f"{directory}/other")}
     expected["list /etc"] = 0 if reads_all else errno.EACCES  # and nothing that would stay, were it allowed
     expected |= dict.fromkeys(CALLS, errno.EPERM) | {"own-signal": 0, "own-limit": 0}
     assert spied(bulla, spy, args, expected, "must") == expected
@@ -216,7 +216,7 @@ def test_what_is_refused_works_where_nothing_is_confined(bulla, spy, world):
     """Else the tests above could not fail."""
     deeds = {"read other/victim": 0, "write other/victim": 0, "make other/fresh": 0, "cut other/victim": 0, "fifo other/fifo": 0,
              "link other/link": 0, "remove other/victim": 0, "char other/char": 0, "socket-file other/socket": 0,
-             "remove-folder other/empty": 0, "list other": 0, "list /etc": 0} | CALLS  # fmt: skip
+             "remove-directory other/empty": 0, "list other": 0, "list /etc": 0} | CALLS  # fmt: skip
     deeds |= {f"{deed} {path}": 0 for deed in BY_DESCRIPTOR for path in ("in/sealed.bulla", "in/empty")}
     done = spied(bulla, spy, ["inspect", "in/sealed.bulla"], deeds, "no")
     in_containers = dict.fromkeys(["peek", "keyring", "uring", "clock"], (errno.EPERM, errno.ENOSYS)) | {"named-queue": (errno.ENOSYS,)}
@@ -257,8 +257,8 @@ def test_what_has_no_place_in_a_tree_is_read(bulla, ring):
 
 
 def test_links_are_followed(bulla, ring, work):
-    for folder in ("a", "b", "c"):
-        (work / folder).mkdir()
+    for directory in ("a", "b", "c"):
+        (work / directory).mkdir()
     (work / "a/file").write_bytes(b"text")
     (work / "b/link").symlink_to("../a/file")
     (work / "to").symlink_to("c")
@@ -332,7 +332,7 @@ def test_a_kernel_that_cannot_confine(bulla, ring, work):
         assert b"INJECTED" in bulla("encrypt", "-k", ring, "plain", under=under).stderr
         (work / "plain.bulla").unlink()
         done = bulla("encrypt", "-k", ring, "plain", under=under, env={"BULLA_CONFINE": "must"}, status=8)
-        assert b"this kernel does not let the run be confined" in done.stderr
+        assert b"this kernel cannot confine the run" in done.stderr
         assert not (work / "plain.bulla").exists()
 
 

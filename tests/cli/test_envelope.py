@@ -322,7 +322,7 @@ def test_restore_without_an_envelope(bulla, ring, sealed):
 
 def test_restore_from_a_whole_file(bulla, ring, sealed):
     other = bulla.seal(ring, content(SIZE), name="other")
-    refuse(bulla, "-k", ring, "--envelope", other, sealed, status=1, says="is not an envelope alone")
+    refuse(bulla, "-k", ring, "--envelope", other, sealed, status=1, says="is not an envelope file")
 
 
 def test_restore_through_a_link(bulla, ring, sealed, exported, work):
@@ -332,7 +332,7 @@ def test_restore_through_a_link(bulla, ring, sealed, exported, work):
 
 @pytest.mark.parametrize("special", ["fifo", "directory", "device"])
 def test_restore_to_what_is_not_a_file(bulla, ring, exported, work, special):
-    """The device is a node of its own in the test's folder: no test may name one of the system's as an output."""
+    """The device is a node of its own in the test's directory: no test may name one of the system's as an output."""
     path = work / "x"
     {"fifo": os.mkfifo, "directory": os.mkdir, "device": make_null}[special](path)
     refuse(bulla, "-k", ring, "--envelope", exported, path, status=1, says=f"'{path}'")

@@ -159,9 +159,9 @@ STRANGER = 65534
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-@pytest.mark.parametrize("options, owner, file, folder", [
+@pytest.mark.parametrize("options, owner, file, directory", [
     ([], 0, 0o600, 0o700), (["--same-owner"], STRANGER, 0o646, 0o757)], ids=["", "same owner"])  # fmt: skip
-def test_stranger_does_not_choose_who_reads_what_is_opened(bulla, ring, work, options, owner, file, folder):
+def test_stranger_does_not_choose_who_reads_what_is_opened(bulla, ring, work, options, owner, file, directory):
     (work / "up" / "sub").mkdir(parents=True)
     (work / "back").mkdir()
     bulla("encrypt", "-k", ring, "-o", "up/sub/f.bulla", stdin=b"x")
@@ -171,13 +171,13 @@ def test_stranger_does_not_choose_who_reads_what_is_opened(bulla, ring, work, op
         os.utime(work / path, ns=(OLD, OLD))
     bulla("decrypt", "-k", ring, *options, "-r", "-o", "back", "up", umask=0o022)
     bulla("decrypt", "-k", ring, *options, "-o", "one", "up/sub/f.bulla", umask=0o022)
-    for path, mode in (("back/sub/f", file), ("back/sub", folder), ("one", file)):
+    for path, mode in (("back/sub/f", file), ("back/sub", directory), ("one", file)):
         st = os.stat(work / path)
         assert (st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode), st.st_mtime_ns) == (owner, owner, mode, OLD), path
 
 
 def users_tree(work):
-    """As a home that root backs up; its folder for the result."""
+    """As a home that root backs up; its directory for the result."""
     (work / "t" / "sub").mkdir(parents=True)
     (work / "t" / "sub" / "f").write_bytes(b"x")
     (work / "out").mkdir()
@@ -207,8 +207,8 @@ def test_sealed_file_of_root_stays_roots(bulla, ring, work, options, owner, mode
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_owner_of_the_source_cannot_delete_the_backup(bulla, ring, work):
     users_tree(work)
-    for folder in (work, *work.parents[:3]):
-        folder.chmod(folder.stat().st_mode | 0o055)
+    for directory in (work, *work.parents[:3]):
+        directory.chmod(directory.stat().st_mode | 0o055)
     bulla("encrypt", "-k", ring, "-r", "-o", "out", "t", umask=0)
     attack = "rm -f out/sub/f.bulla; true > out/sub/f.bulla; mv out/sub out/gone; chmod 777 out/sub; cat out/sub/f.bulla"
     done = subprocess.run(["setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups", "sh", "-c", attack], cwd=work, capture_output=True)
@@ -262,19 +262,19 @@ def test_names_that_begin_with_a_dash_follow_two_dashes(bulla, ring, work):
 
 def real_files():
     for root in REAL:
-        for folder, _, names in os.walk(root):
+        for directory, _, names in os.walk(root):
             for name in names:
-                path = pathlib.Path(folder, name)
+                path = pathlib.Path(directory, name)
                 if path.is_file() and not path.is_symlink() and path.stat().st_size < 300_000:
                     yield path
 
 
 def copy_real_files(tree, count):
-    """Copies files of the system into folders of ten levels or less."""
+    """Copies files of the system into directories of ten levels or less."""
     for number, path in zip(range(count), real_files()):
-        folder = tree.joinpath(*f"{number // 25}")
-        folder.mkdir(parents=True, exist_ok=True)
-        copy = folder / f"{number} {path.name}"
+        directory = tree.joinpath(*f"{number // 25}")
+        directory.mkdir(parents=True, exist_ok=True)
+        copy = directory / f"{number} {path.name}"
         shutil.copyfile(path, copy)
         copy.chmod([0o644, 0o600, 0o755, 0o440][number % 4])
         os.utime(copy, ns=(OLD, OLD + number))
@@ -283,7 +283,7 @@ def copy_real_files(tree, count):
 def make_tree(tree):
     tree.mkdir()
     copy_real_files(tree, FILES - len(ODD))
-    odd = os.path.join(os.fsencode(tree), b"odd \xff\n folder")
+    odd = os.path.join(os.fsencode(tree), b"odd \xff\n directory")
     os.mkdir(odd, 0o750)
     for name in ODD:
         with open(os.path.join(odd, name), "wb") as file:
@@ -330,8 +330,8 @@ def test_tree_comes_back_by_way_of_another_directory(bulla, ring, work):
     (tree / "link").symlink_to("odd")
     os.mkfifo(tree / "fifo")
     before = relative(tree)
-    for folder in (out, back):
-        folder.mkdir()
+    for directory in (out, back):
+        directory.mkdir()
     done = bulla("encrypt", "-k", ring, "--recursive", tree, "-o", out)
     assert b"1000 sealed, 2 skipped, 0 failed" in done.stderr
     assert relative(tree) == before
@@ -357,7 +357,7 @@ def test_output_directory_in_the_tree_is_not_walked(bulla, ring, work):
     assert os.listdir(work / "t" / "out") == ["f.bulla"]
 
 
-def test_several_trees_get_a_folder_each(bulla, ring, work):
+def test_several_trees_get_a_directory_each(bulla, ring, work):
     for name in ("x", "y", "out"):
         (work / name).mkdir()
     for name in "xy":

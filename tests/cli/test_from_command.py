@@ -151,7 +151,7 @@ def test_command_gets_no_descriptor_of_ours(bulla, ring, work):
     bulla("encrypt", "-k", ring, "-o", "out", "--from-command", "exec ls -l /proc/self/fd", pass_fds=[given])
     os.close(given)
     shown = dict(re.findall(r" (\d+) -> (.*)", bulla.open(ring, work / "out").decode()))
-    assert list(shown) == ["0", "1", "2", "3"]  # the last is that of ls, for the folder
+    assert list(shown) == ["0", "1", "2", "3"]  # the last is that of ls, for the directory
     assert shown["0"] == "/dev/null" and shown["1"] != shown["2"] and shown["3"].startswith("/proc/")
 
 

@@ -16,7 +16,7 @@ FORMS = {"rewrap": ["rewrap", "-k"], "reencrypt": ["reencrypt", "-k"]}
 @pytest.fixture
 def names(bulla, ring, work):
     """Three names of a small file, in three directories; the key has moved on."""
-    places = [work / folder / "x.bulla" for folder in ("monday", "tuesday/deep", "wednesday")]
+    places = [work / directory / "x.bulla" for directory in ("monday", "tuesday/deep", "wednesday")]
     for place in places:
         place.parent.mkdir(parents=True)
     bulla("encrypt", "-k", ring, "-o", places[0], stdin=content(500))

@@ -32,8 +32,8 @@ def test_examples_run_word_for_word(bulla, work, tmp_path):
     (work / "data/sub").mkdir(parents=True)
     (work / "data/sub/file").write_bytes(b"content")
     subprocess.run(["tar", "-cf", work / "backup.tar", "-C", work, "data"], check=True)
-    for folder in ("upload", "restored"):
-        (work / folder).mkdir()
+    for directory in ("upload", "restored"):
+        (work / directory).mkdir()
     bulla("key", "new", "-q", "offsite.ring")
     (bulla.home / "config/bulla").mkdir(parents=True)
     (bulla.home / "config/bulla/bulla.conf").write_text(f"[keys]\nnightly = {work}/backup.ring\n[defaults]\nkeys = nightly\n")

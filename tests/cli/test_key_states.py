@@ -529,10 +529,10 @@ def test_symmetric_key_has_no_public_key(bulla, ring, work):
 
 
 def test_export_waits_for_nobody_who_changes_keyrings(bulla, pair):
-    folder = os.open(bulla.keys, os.O_RDONLY)
-    fcntl.flock(folder, fcntl.LOCK_EX)
+    directory = os.open(bulla.keys, os.O_RDONLY)
+    fcntl.flock(directory, fcntl.LOCK_EX)
     assert bulla("key", "export-public", pair[0]).stdout == pair[1].read_bytes()
-    os.close(folder)
+    os.close(directory)
 
 
 def test_public_key_file_is_not_exported(bulla, pair):

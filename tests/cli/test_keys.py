@@ -98,7 +98,7 @@ def test_existing_file_is_not_a_place_for_a_keyring(bulla, what):
     assert snapshot(bulla.keys) == before
 
 
-def test_keyring_in_a_missing_folder(bulla):
+def test_keyring_in_a_missing_directory(bulla):
     done = bulla("key", "new", "missing/r", status=1)
     assert b"cannot open the directory of 'missing/r': No such file or directory" in done.stderr
 
@@ -279,7 +279,7 @@ def test_passphrase_without_its_colon(bulla, verb):
 
 
 def test_keys_that_are_not_named_are_not_used(bulla, ring):
-    """The file does not choose: a keyring beside it, or in the home folder, opens nothing."""
+    """The file does not choose: a keyring beside it, or in the home directory, opens nothing."""
     sealed = bulla.seal(ring, X)
     for place in (bulla.work, bulla.home):
         (place / "backup.ring").write_bytes(ring.read_bytes())
@@ -390,7 +390,7 @@ def replaced_by_link(path):
     path.symlink_to("nothing")
 
 
-@pytest.mark.parametrize("what, says", [(pathlib.Path.mkdir, "config file: cannot read"), (make_socket, "cannot open config file")], ids=["folder", "socket"])
+@pytest.mark.parametrize("what, says", [(pathlib.Path.mkdir, "config file: cannot read"), (make_socket, "cannot open config file")], ids=["directory", "socket"])
 def test_config_that_is_not_a_file(bulla, what, says):
     """It is not passed over as if it had no keys."""
     what(bulla.home / "bulla.conf")

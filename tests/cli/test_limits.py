@@ -114,8 +114,8 @@ def test_no_memory_is_told_as_that(bulla, ring, work):
 def test_no_threads(bulla, ring):
     """The files are done one after the other."""
     program = os.open(bulla.program, os.O_RDONLY)  # nobody may not be able to walk to it
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        at = pathlib.Path(folder)
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        at = pathlib.Path(directory)
         shutil.copy(ring, at / "ring")
         for number in range(FILES):
             (at / str(number)).write_bytes(content(70_000, number))

@@ -73,7 +73,7 @@ def unsupported(work):
 def unreadable(name):
     def hide(work):
         path = work / name
-        path.mkdir() if name.endswith("folder") else path.write_bytes((work / "else/a.bulla").read_bytes())
+        path.mkdir() if name.endswith("directory") else path.write_bytes((work / "else/a.bulla").read_bytes())
         path.chmod(0)
 
     return hide
@@ -97,7 +97,7 @@ SKIPPED = {
 FAILED = {
     "another version": ("t/hidden.bulla", unsupported),
     "a file that may not be read": ("t/hidden.bulla", unreadable("t/hidden.bulla")),
-    "a directory that may not be read": ("t/hidden.folder", unreadable("t/hidden.folder")),
+    "a directory that may not be read": ("t/hidden.directory", unreadable("t/hidden.directory")),
     "no envelope": ("t/hidden.bulla", lambda work: (work / "t/hidden.bulla").write_bytes(bytes(9000))),
 }
 
@@ -144,16 +144,16 @@ def test_the_number_and_the_first_names_are_told(bulla, ring, tree, old):
 def test_link_to_another_operand_is_no_gap(bulla, ring, tree, work, verb):
     """Its target is seen by itself."""
     bulla("rewrap", "-q", "-k", ring, "-r", "else")
-    (tree / "folder").symlink_to("../else")
+    (tree / "directory").symlink_to("../else")
     (tree / "file").symlink_to("../else/a.bulla")
     prove(bulla, ring, verb, *(["--check", "else"] if verb == "destroy" else ["else"]), status=0)
 
 
 def test_link_to_an_operand_that_is_a_file(bulla, ring, tree, work):
-    (tree / "folder").symlink_to("../else")
+    (tree / "directory").symlink_to("../else")
     (tree / "file").symlink_to("../else/a.bulla")
     done = bulla("status", "--quiet", "-r", "t", "else/a.bulla", status=3)
-    assert b"'t/folder'" in done.stderr and b"'t/file'" not in done.stderr
+    assert b"'t/directory'" in done.stderr and b"'t/file'" not in done.stderr
 
 
 def test_needed_and_not_seen(bulla, ring, tree, work, old):
@@ -324,7 +324,7 @@ def links(tree, work):
     (work / "far").mkdir()
     (work / "else/a.bulla").rename(work / "far/a.bulla")
     (tree / "file.bulla").symlink_to("../far/a.bulla")
-    (tree / "folder").symlink_to("../else")
+    (tree / "directory").symlink_to("../else")
     (work / "else/up").symlink_to("../else")
     (work / "else/deep").mkdir()
     (work / "else/deep/up").symlink_to("..")
@@ -340,12 +340,12 @@ def test_followed_links_are_seen(bulla, ring, links, work, old):
     follow = lambda verb, status: prove(bulla, ring, verb, "--follow", status=status, env=CONFINED)  # noqa: E731
     done = follow("needs", 7)
     *files, last = done.stdout.decode().splitlines()
-    assert (files, last) == ([str(work / "far/a.bulla"), "t/folder/b.bulla"], f"2 files still need {old}")
-    assert b"not looked at" not in done.stderr and b"'t/folder/up': a symbolic link to a directory that it is in" in done.stderr
+    assert (files, last) == ([str(work / "far/a.bulla"), "t/directory/b.bulla"], f"2 files still need {old}")
+    assert b"not looked at" not in done.stderr and b"'t/directory/up': a symbolic link to a directory that it is in" in done.stderr
     assert b"2 files still need" in follow("destroy", 7).stderr
     assert b"3 read" in follow("status", 0).stderr and b"3 verified" in follow("verify", 0).stderr
     assert b"2 rewrapped, 1 were current" in follow("rewrap", 0).stderr
-    assert (links / "file.bulla").is_symlink() and (links / "folder").is_symlink()
+    assert (links / "file.bulla").is_symlink() and (links / "directory").is_symlink()
     follow("needs", 0)
     follow("destroy", 0)
     assert b"3 verified" in follow("verify", 0).stderr
@@ -357,7 +357,7 @@ def test_followed_links_have_results(bulla, ring, links, work):
     (work / "t/inner").unlink()
     done = prove(bulla, ring, "decrypt", "--follow", status=0, env=CONFINED)
     found = sorted(str(path.relative_to(work / "out")) for path in (work / "out").rglob("*") if path.is_file())
-    assert found == ["file", "folder/b", "inner", "new"] and b"4 opened" in done.stderr
+    assert found == ["file", "directory/b", "inner", "new"] and b"4 opened" in done.stderr
     assert all((work / "out" / name).read_bytes() == X for name in found)
 
 

@@ -153,10 +153,10 @@ def test_wrong_key(bulla, sealed, work):
     assert snapshot(work) == before
 
 
-@pytest.mark.parametrize("what", ["link", "folder", "missing", "standard input"])
+@pytest.mark.parametrize("what", ["link", "directory", "missing", "standard input"])
 def test_what_is_not_replaced(bulla, ring, sealed, work, what):
     path = work / "p"
-    {"link": lambda: path.symlink_to(sealed), "folder": path.mkdir}.get(what, lambda: 0)()
+    {"link": lambda: path.symlink_to(sealed), "directory": path.mkdir}.get(what, lambda: 0)()
     before = snapshot(work)
     bulla("reencrypt", "-k", ring, *(["p"] if what != "standard input" else []), stdin=sealed.read_bytes(), status=(1, 2, 10))
     assert snapshot(work) == before

@@ -17,7 +17,7 @@ VERBS = ["encrypt", "decrypt"]
 
 @pytest.fixture
 def refused(bulla):
-    """Calls bulla; nothing below the working folder or beside the keys may change, and nothing comes out."""
+    """Calls bulla; nothing below the working directory or beside the keys may change, and nothing comes out."""
 
     def call(*args, status, says, out=b"", **how):
         before = snapshot(bulla.work), snapshot(bulla.keys)
@@ -114,10 +114,10 @@ def test_standard_input_and_a_directory(ring, work, refused):
 
 
 @pytest.mark.parametrize("verb", VERBS)
-@pytest.mark.parametrize("folder", ["missing", "plain"])
-def test_output_in_what_is_no_folder(ring, refused, source, verb, folder):
-    says = f"cannot open the directory of '{folder}/out'"
-    refused(verb, "-k", ring, source[verb], "-o", f"{folder}/out", status=1, says=says)
+@pytest.mark.parametrize("directory", ["missing", "plain"])
+def test_output_in_what_is_no_directory(ring, refused, source, verb, directory):
+    says = f"cannot open the directory of '{directory}/out'"
+    refused(verb, "-k", ring, source[verb], "-o", f"{directory}/out", status=1, says=says)
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -272,7 +272,7 @@ def test_file_that_may_not_be_read(ring, work, refused, verb):
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_folder_that_may_not_be_written(ring, work, refused, source, verb):
+def test_directory_that_may_not_be_written(ring, work, refused, source, verb):
     (work / "out").mkdir()
     (work / "out").chmod(0o555)
     args = [verb, "-k", ring, source[verb], "-o", "out/f"]
@@ -287,12 +287,12 @@ def test_file_system_that_names_no_unnamed_file(bulla, ring, work, refused, erro
     refused("encrypt", "-k", ring, *force, "f", status=1, says="bulla: hint: this file system cannot name a file", under=under)
 
 
-@pytest.mark.parametrize("what", ["file", "folder"])
+@pytest.mark.parametrize("what", ["file", "directory"])
 def test_part_of_a_tree_that_may_not_be_read(bulla, ring, work, what):
     for name in ("t/a", "t/b", "t/c"):
         (work / name).mkdir(parents=True)
         (work / name / "f").write_bytes(b"x")
-    path, name = {"file": (work / "t/b/f", "t/b/f"), "folder": (work / "t/b", "t/b")}[what]
+    path, name = {"file": (work / "t/b/f", "t/b/f"), "directory": (work / "t/b", "t/b")}[what]
     path.chmod(0)
     done = bulla("encrypt", "-k", ring, "-r", "t", status=3, under=BOUND)
     path.chmod(0o700)

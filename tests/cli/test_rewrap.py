@@ -301,10 +301,10 @@ def test_public_key_takes_files_but_gives_none(bulla, ring, sealed, work, plain)
     assert slots(bulla, sealed) == [("host", 2)] and bulla.open(host, sealed) == plain
 
 
-@pytest.mark.parametrize("what", ["link", "folder", "fifo", "missing", "standard input"])
+@pytest.mark.parametrize("what", ["link", "directory", "fifo", "missing", "standard input"])
 def test_what_is_not_rewrapped(bulla, ring, sealed, work, what):
     path = work / "p"
-    {"link": lambda: path.symlink_to(sealed), "folder": path.mkdir, "fifo": lambda: os.mkfifo(path)}.get(what, lambda: 0)()
+    {"link": lambda: path.symlink_to(sealed), "directory": path.mkdir, "fifo": lambda: os.mkfifo(path)}.get(what, lambda: 0)()
     before = identity(sealed)
     if what == "fifo":
         process = bulla.start("rewrap", "-k", ring, "p")

@@ -227,11 +227,11 @@ def in_use(ring, version, key=0):
     """Whether a run holds the lock of a version."""
     key_id = bytes.fromhex(json.loads(ring.read_text())["keys"][key]["id"])
     start = int.from_bytes(hashlib.sha256(key_id + version.to_bytes(4, "big")).digest()[:8], "big") >> 2
-    folder = os.open(ring.parent, os.O_RDONLY)
+    directory = os.open(ring.parent, os.O_RDONLY)
     try:
-        asked = fcntl.fcntl(folder, F_OFD_GETLK, struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, start, 1, 0))
+        asked = fcntl.fcntl(directory, F_OFD_GETLK, struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, start, 1, 0))
     finally:
-        os.close(folder)
+        os.close(directory)
     return struct.unpack(FLOCK, asked)[0] != fcntl.F_UNLCK
 
 

@@ -13,14 +13,14 @@ CONFIG = """
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge/socket
+AuthInfo=socket={directory}/munge/socket
 SlurmUser=root
-StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
-SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
-SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
+StateSaveLocation={directory}/state
+SlurmdSpoolDir={directory}/spool
+SlurmctldPidFile={directory}/slurmctld.pid
+SlurmdPidFile={directory}/slurmd.pid
+SlurmctldLogFile={directory}/slurmctld.log
+SlurmdLogFile={directory}/slurmd.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
@@ -47,28 +47,28 @@ def free_ports(count):
 @pytest.fixture
 def slurm(tmp_path):
     """A controller and a node on this machine, from an own configuration; the environment that reaches them."""
-    folder = tmp_path / "slurm"
+    directory = tmp_path / "slurm"
     for name in ("state", "spool", "munge"):
-        (folder / name).mkdir(parents=True, mode=0o755)
-    (folder / "munge").chmod(0o700)
-    (folder / "munge" / "key").write_bytes(os.urandom(1024))
-    (folder / "munge" / "key").chmod(0o400)
+        (directory / name).mkdir(parents=True, mode=0o755)
+    (directory / "munge").chmod(0o700)
+    (directory / "munge" / "key").write_bytes(os.urandom(1024))
+    (directory / "munge" / "key").chmod(0o400)
     controller, node = free_ports(2)
     host = socket.gethostname().split(".")[0]
-    config = folder / "slurm.conf"
-    config.write_text(CONFIG.format(folder=folder, host=host, controller=controller, node=node))
+    config = directory / "slurm.conf"
+    config.write_text(CONFIG.format(directory=directory, host=host, controller=controller, node=node))
     version = subprocess.run(["slurmd", "-V"], capture_output=True, text=True, check=True).stdout
     if int(version.split()[1].split(".")[0]) >= 24:  # an older one has no word for it, and does without
-        (folder / "cgroup.conf").write_text("CgroupPlugin=disabled\n")
-    munge = [f"--{name}={folder}/munge/{file}" for name, file in
+        (directory / "cgroup.conf").write_text("CgroupPlugin=disabled\n")
+    munge = [f"--{name}={directory}/munge/{file}" for name, file in
              (("key-file", "key"), ("socket", "socket"), ("pid-file", "pid"), ("log-file", "log"), ("seed-file", "seed"))]
     env = os.environ | {"SLURM_CONF": str(config)}
     for command in (["munged", "--force", *munge], ["slurmctld", "-i", "-f", config], ["slurmd", "-f", config, "-N", host]):
         subprocess.run(command, check=True, env=env, capture_output=True)
     yield env
     for pid in ("slurmd.pid", "slurmctld.pid", "munge/pid"):
-        if (folder / pid).exists():
-            os.kill(int((folder / pid).read_text()), 15)
+        if (directory / pid).exists():
+            os.kill(int((directory / pid).read_text()), 15)
     time.sleep(0.5)
 
 

@@ -114,9 +114,9 @@ def test_signal_ends_the_wait_for_a_writer(bulla, ring, work):
     assert os.listdir(work) == ["fifo"]
 
 
-def unnamed_files(folder):
+def unnamed_files(directory):
     try:
-        os.close(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600))
+        os.close(os.open(directory, os.O_TMPFILE | os.O_RDWR, 0o600))
         return True
     except OSError:
         return False
@@ -281,10 +281,11 @@ def test_memory_with_threads(bulla, ring, work, threads):
 
 
 def test_many_threads_work_on_one_file(bulla, ring, work):
-    """Or the test above shows nothing."""
+    """Or the test above shows nothing. The first write of each is held, or one could do all on a machine that has much to do."""
+    held = ["-e", "inject=pwrite64:delay_enter=1000000:when=1"]
     (work / "big").write_bytes(content(64 * MIB))
     trace = work.parent / "trace"
-    bulla("encrypt", "-k", ring, "-j4", "big", under=["strace", "-f", "-o", str(trace), "-e", "trace=pwrite64"])
+    bulla("encrypt", "-k", ring, "-j4", "big", under=["strace", "-f", "-o", str(trace), "-e", "trace=pwrite64", *held])
     writers = {line.split()[0] for line in trace.read_text().splitlines() if "pwrite64(" in line}
     assert 2 <= len(writers) <= 4
 

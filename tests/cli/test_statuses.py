@@ -14,7 +14,7 @@ LARGE = content(100_000)
 
 @pytest.fixture
 def world(bulla, work):
-    """Some of each kind of file, in the folder that bulla runs in."""
+    """Some of each kind of file, in the directory that bulla runs in."""
     bulla("key", "new", "-q", "a.ring")
     bulla("key", "new", "-q", "--kind", "x25519", "vault.ring")
     bulla("key", "export-public", "-o", "vault.pub", "vault.ring")
@@ -230,7 +230,7 @@ def test_what_is_there_instead_is_told(bulla, world, given, verb):
 
 
 def test_what_is_no_key_file_is_not_told(bulla, world):
-    """Nor what another run left, nor what lies in other folders; and nothing is waited for."""
+    """Nor what another run left, nor what lies in other directories; and nothing is waited for."""
     (world / "empty").mkdir()
     os.mkfifo(world / "empty/fifo")
     (world / "empty/text").write_bytes(X)

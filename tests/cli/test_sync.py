@@ -14,7 +14,7 @@ def syncs(bulla, work, *args):
     return re.findall(r"\b(fsync|fdatasync|syncfs|linkat)\(", (work.parent / "trace").read_text())
 
 
-def test_each_syncs_a_file_before_it_has_its_name_and_its_folder_behind(bulla, ring, work):
+def test_each_syncs_a_file_before_it_has_its_name_and_its_directory_behind(bulla, ring, work):
     for name in "ab":
         (work / name).write_bytes(b"x")
     assert syncs(bulla, work, "encrypt", "-j1", "-k", ring, "a", "b") == ["fsync", "linkat", "fsync"] * 2
@@ -43,8 +43,8 @@ def test_none_syncs_nothing(bulla, ring, work):
     ("none", [], ["linkat"], [], []),
 ])  # fmt: skip
 def test_new_directories_are_synced_as_files_are(bulla, ring, work, when, made, file, finished, end):
-    for folder in ("t/sub/deep", "t/void", "out", "back"):
-        (work / folder).mkdir(parents=True)
+    for directory in ("t/sub/deep", "t/void", "out", "back"):
+        (work / directory).mkdir(parents=True)
     (work / "t/sub/deep/f").write_bytes(b"x")
     expected = made * 2 + file + made + finished * 3 + end
     for verb, tree, out in [("encrypt", "t", "out"), ("decrypt", "out", "back")]:
@@ -54,8 +54,8 @@ def test_new_directories_are_synced_as_files_are(bulla, ring, work, when, made, 
 
 @pytest.mark.parametrize("trees", [["t"], ["t", "u"]], ids=["one", "named"])
 def test_end_syncs_a_directory_without_a_file(bulla, ring, work, trees):
-    for folder in ("t/void", "u", "out"):
-        (work / folder).mkdir(parents=True)
+    for directory in ("t/void", "u", "out"):
+        (work / directory).mkdir(parents=True)
     assert syncs(bulla, work, "encrypt", "-j1", "--sync=end", "-k", ring, "-r", *trees, "-o", "out") == ["syncfs"]
 
 

@@ -24,7 +24,7 @@ def place(bulla):
     place = pathlib.Path(tempfile.mkdtemp(prefix="bulla-trust-", dir="/tmp"))
     place.chmod(0o755)
     bulla.work = place / "work"
-    (place / "above/folder").mkdir(parents=True)
+    (place / "above/directory").mkdir(parents=True)
     (place / "elsewhere").mkdir()
     bulla.work.mkdir()
     yield place
@@ -66,24 +66,24 @@ OWN_RULE = {"keyring"}  # for the file itself: it is for one user alone
 
 def link_to(place, target):
     """The file goes elsewhere, and a link to it takes its place."""
-    (place / "above/folder/file").rename(target)
-    (place / "above/folder/file").symlink_to(target)
+    (place / "above/directory/file").rename(target)
+    (place / "above/directory/file").symlink_to(target)
 
 
-# What makes a file doubtful, by a function of the place; the file is above/folder/file. Then what is said, and the hint.
-FOLDER, ABOVE, FILE = ("above/folder", "above", "above/folder/file")
+# What makes a file doubtful, by a function of the place; the file is above/directory/file. Then what is said, and the hint.
+DIRECTORY, ABOVE, FILE = ("above/directory", "above", "above/directory/file")
 MODES = {
     "the group of the file": (lambda p: (p / FILE).chmod(0o664), f"its group can write file '{{}}/{FILE}' (mode 664)", f"chmod g-w '{{}}/{FILE}'"),
     "others, the file": (lambda p: (p / FILE).chmod(0o646), f"others can write file '{{}}/{FILE}' (mode 646)", f"chmod o-w '{{}}/{FILE}'"),
     "all, the file": (lambda p: (p / FILE).chmod(0o666), f"its group and others can write file '{{}}/{FILE}' (mode 666)", f"chmod go-w '{{}}/{FILE}'"),
-    "the group of the folder": (lambda p: (p / FOLDER).chmod(0o775), f"its group can write directory '{{}}/{FOLDER}' (mode 775)", f"chmod g-w '{{}}/{FOLDER}'"),
-    "all, the folder": (lambda p: (p / FOLDER).chmod(0o777), f"its group and others can write directory '{{}}/{FOLDER}' (mode 777)", f"chmod go-w '{{}}/{FOLDER}'"),
-    "a folder above": (lambda p: (p / ABOVE).chmod(0o777), f"its group and others can write directory '{{}}/{ABOVE}' (mode 777)", f"chmod go-w '{{}}/{ABOVE}'"),
+    "the group of the directory": (lambda p: (p / DIRECTORY).chmod(0o775), f"its group can write directory '{{}}/{DIRECTORY}' (mode 775)", f"chmod g-w '{{}}/{DIRECTORY}'"),
+    "all, the directory": (lambda p: (p / DIRECTORY).chmod(0o777), f"its group and others can write directory '{{}}/{DIRECTORY}' (mode 777)", f"chmod go-w '{{}}/{DIRECTORY}'"),
+    "a directory above": (lambda p: (p / ABOVE).chmod(0o777), f"its group and others can write directory '{{}}/{ABOVE}' (mode 777)", f"chmod go-w '{{}}/{ABOVE}'"),
 }  # fmt: skip
 OWNERS = {
     "the file": (lambda p: os.chown(p / FILE, OTHER, -1), f"file '{{}}/{FILE}' belongs to user {OTHER}", f"chown root '{{}}/{FILE}', or copy it to /etc/bulla"),
-    "the folder": (lambda p: os.chown(p / FOLDER, OTHER, -1), f"directory '{{}}/{FOLDER}' belongs to user {OTHER}", "copy it to /etc/bulla"),
-    "a folder above": (lambda p: os.chown(p / ABOVE, OTHER, -1), f"directory '{{}}/{ABOVE}' belongs to user {OTHER}", "copy it to /etc/bulla"),
+    "the directory": (lambda p: os.chown(p / DIRECTORY, OTHER, -1), f"directory '{{}}/{DIRECTORY}' belongs to user {OTHER}", "copy it to /etc/bulla"),
+    "a directory above": (lambda p: os.chown(p / ABOVE, OTHER, -1), f"directory '{{}}/{ABOVE}' belongs to user {OTHER}", "copy it to /etc/bulla"),
 }  # fmt: skip
 
 
@@ -120,17 +120,17 @@ def test_directory_of_a_link_and_of_its_target(bulla, place, kind):
     args, env = KINDS[kind](bulla, place / FILE)
     link_to(place, place / "elsewhere/file")
     assert bulla("encrypt", *args, stdin=b"x", env=env).stdout
-    for folder in (FOLDER, "elsewhere"):
-        (place / folder).chmod(0o777)
+    for directory in (DIRECTORY, "elsewhere"):
+        (place / directory).chmod(0o777)
         said = bulla("encrypt", *args, "-o", "sealed", stdin=b"x", env=env, status=7).stderr.decode()
-        assert f"can write directory '{place}/{folder}'" in said and not (bulla.work / "sealed").exists()
-        (place / folder).chmod(0o755)
+        assert f"can write directory '{place}/{directory}'" in said and not (bulla.work / "sealed").exists()
+        (place / directory).chmod(0o755)
 
 
 def test_link_of_a_directory_on_the_way(bulla, place):
     """Its target too is walked to from the root; a link with a relative target from where it is."""
     (place / "way").symlink_to("elsewhere/../above")
-    args, env = config_file(bulla, place / "way/folder/file")
+    args, env = config_file(bulla, place / "way/directory/file")
     assert bulla("encrypt", *args, stdin=b"x", env=env).stdout
     (place / "elsewhere").chmod(0o777)
     said = bulla("encrypt", *args, stdin=b"x", env=env, status=7).stderr.decode()
@@ -140,7 +140,7 @@ def test_link_of_a_directory_on_the_way(bulla, place):
 @as_root
 @pytest.mark.parametrize("kind", KINDS)
 def test_sticky_directory_is_safe_for_a_file_of_the_right_owner(bulla, place, kind):
-    (place / FOLDER).chmod(0o1777)
+    (place / DIRECTORY).chmod(0o1777)
     args, env = KINDS[kind](bulla, place / FILE)
     assert bulla("encrypt", *args, stdin=b"x", env=env).stdout
     os.chown(place / FILE, OTHER, -1)
@@ -151,7 +151,7 @@ def test_sticky_directory_is_safe_for_a_file_of_the_right_owner(bulla, place, ki
 @as_root
 @pytest.mark.parametrize("kind", KINDS)
 def test_link_that_another_user_made_in_a_sticky_directory(bulla, place, kind):
-    (place / FOLDER).chmod(0o1777)
+    (place / DIRECTORY).chmod(0o1777)
     args, env = KINDS[kind](bulla, place / FILE)
     link_to(place, place / "elsewhere/file")
     assert bulla("encrypt", *args, stdin=b"x", env=env).stdout
@@ -161,9 +161,9 @@ def test_link_that_another_user_made_in_a_sticky_directory(bulla, place, kind):
 
 
 def test_keyring_is_not_made_where_it_would_not_be_believed(bulla, place):
-    (place / FOLDER).chmod(0o777)
+    (place / DIRECTORY).chmod(0o777)
     said = bulla("key", "new", place / FILE, status=7).stderr.decode()
-    assert f"keyring '{place}/{FILE}' may be from somebody else" in said and not list((place / FOLDER).iterdir())
+    assert f"keyring '{place}/{FILE}' may be from somebody else" in said and not list((place / DIRECTORY).iterdir())
 
 
 def test_relative_path_begins_at_the_working_directory(bulla, place):
@@ -202,7 +202,7 @@ def test_config_of_another_home_loads_no_module(bulla, place):
 
 
 def as_other(bulla, *args, under=(), **how):
-    """Runs as the other user, who owns the folder it runs in."""
+    """Runs as the other user, who owns the directory it runs in."""
     os.chown(bulla.work, OTHER, OTHER)
     return bulla(*args, under=["setpriv", f"--reuid={OTHER}", f"--regid={OTHER}", "--clear-groups", *under], **how)
 
@@ -224,7 +224,7 @@ def test_files_of_root_are_believed(bulla, place, mode):
 @as_root
 def test_own_files_of_a_user_are_believed_but_not_a_strangers(bulla, place):
     args, env = public_key(bulla, place / FILE)
-    for path in (place / FOLDER, place / FILE):
+    for path in (place / DIRECTORY, place / FILE):
         os.chown(path, OTHER, OTHER)
     assert as_other(bulla, "encrypt", *args, stdin=b"x").stdout
     os.chown(place / FILE, OTHER + 1, OTHER)
@@ -257,7 +257,7 @@ def test_user_namespace_in_which_root_has_no_number(bulla, place):
     if subprocess.run(["setpriv", f"--reuid={OTHER}", f"--regid={OTHER}", "--clear-groups", *inside, "true"], capture_output=True).returncode != 0:
         pytest.skip("no user namespaces here")
     args, env = public_key(bulla, place / FILE)
-    for path in (place, place / FOLDER, place / FILE):  # and one between is not his
+    for path in (place, place / DIRECTORY, place / FILE):  # and one between is not his
         os.chown(path, OTHER, OTHER)
     assert as_other(bulla, "encrypt", *args, stdin=b"x", under=inside).stdout
     for doubtful in (place / FILE, place):  # a file of nobody's, and a directory of nobody's in /tmp
@@ -295,11 +295,11 @@ def test_descriptor_reached_by_a_doubtful_link(bulla, place):
     os.write(theirs, PASSPHRASE)
     os.close(theirs)
     (place / FILE).symlink_to(f"/proc/self/fd/{ours}")
-    (place / FOLDER).chmod(0o777)
+    (place / DIRECTORY).chmod(0o777)
     env = {"BULLA_NEW_PASSPHRASE_FILE": str(place / FILE)}
     said = bulla("encrypt", "-k", "passphrase:", "-o", "sealed", stdin=b"x", env=env, pass_fds=[ours], status=7).stderr.decode()
-    assert f"can write directory '{place}/{FOLDER}'" in said and not (bulla.work / "sealed").exists()
-    (place / FOLDER).chmod(0o755)
+    assert f"can write directory '{place}/{DIRECTORY}'" in said and not (bulla.work / "sealed").exists()
+    (place / DIRECTORY).chmod(0o755)
     assert bulla("encrypt", "-k", "passphrase:", stdin=b"x", env=env, pass_fds=[ours]).stdout
     os.close(ours)
 

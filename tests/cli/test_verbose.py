@@ -69,9 +69,9 @@ def test_config(bulla, ring, work):
     for name in ("plain", "other"):
         (work / name).write_bytes(X)
     lines = told(bulla("encrypt", "-v", "plain"))
-    assert lines[:2] == [f"bulla: 'plain': rule 'plain' is for '{work}/plain': config file '{conf}', line 5",
+    assert lines[:2] == [f"bulla: 'plain': rule 'plain' matches '{work}/plain': config file '{conf}', line 5",
                          f"bulla: 'plain': key 'nightly' is '{ring}': config file '{conf}', line 2"]  # fmt: skip
-    assert told(bulla("encrypt", "-v", "other"))[0] == f"bulla: 'other': no rule is for it: default keys of config file '{conf}', line 4"
+    assert told(bulla("encrypt", "-v", "other"))[0] == f"bulla: 'other': no rule matches it: default keys of config file '{conf}', line 4"
     assert f"bulla: keys come from config file '{conf}', line 4" in told(bulla("verify", "-v", "other.bulla"))
     assert "bulla: keys come from BULLA_KEY" in told(bulla("verify", "-v", "other.bulla", env={"BULLA_KEY": str(ring)}))
 

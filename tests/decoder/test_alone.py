@@ -23,7 +23,7 @@ BODY = 8192
 
 @pytest.fixture
 def at(tmp_path):
-    """A folder with a sealed file, the keyring of its key, and its branch key."""
+    """A directory with a sealed file, the keyring of its key, and its branch key."""
     made = sealed()
     (tmp_path / "file").write_bytes(made.bytes()[0])
     ring(tmp_path / "ring", KEY)

@@ -158,13 +158,13 @@ OPENED, REFUSED, DAMAGED, OLDER = (0, 0), (5, 5), (4, 4), (7, 7)
 def keys(tmp_path_factory):
     """host.ring of kind x25519 and its host.pub, locked.ring under a passphrase, and two passphrases."""
     bulla = Bulla(tmp_path_factory.mktemp("keys"))
-    folder = bulla.keys
-    (folder / "right").write_text("zwölf Boxkämpfer\n")
-    (folder / "wrong").write_text("zwölf Boxkampfer\n")
-    bulla("key", "new", "-q", "--kind", "x25519", "--rotate-after", "90d", folder / "host.ring")
-    bulla("key", "export-public", "-q", "-o", folder / "host.pub", folder / "host.ring")
-    bulla("key", "new", "-q", "--passphrase", folder / "locked.ring", env={"BULLA_NEW_PASSPHRASE_FILE": str(folder / "right")})
-    return folder
+    directory = bulla.keys
+    (directory / "right").write_text("zwölf Boxkämpfer\n")
+    (directory / "wrong").write_text("zwölf Boxkampfer\n")
+    bulla("key", "new", "-q", "--kind", "x25519", "--rotate-after", "90d", directory / "host.ring")
+    bulla("key", "export-public", "-q", "-o", directory / "host.pub", directory / "host.ring")
+    bulla("key", "new", "-q", "--passphrase", directory / "locked.ring", env={"BULLA_NEW_PASSPHRASE_FILE": str(directory / "right")})
+    return directory
 
 
 @pytest.mark.parametrize("target", ["host.ring", "host.pub"])

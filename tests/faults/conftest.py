@@ -14,11 +14,11 @@ STRICT = ["gcc", "-O2", "-Wall", "-Wextra", "-Werror"]
 
 @pytest.fixture(scope="session")
 def tools(tmp_path_factory):
-    """A folder with the tracer and a library for LD_PRELOAD."""
-    folder = tmp_path_factory.mktemp("tools")
-    subprocess.run([*STRICT, "-o", folder / "tracer", HERE / "tracer.c"], check=True)
-    subprocess.run([*STRICT, "-shared", "-fPIC", "-o", folder / "failing.so", HERE / "failing.c"], check=True)
-    return folder
+    """A directory with the tracer and a library for LD_PRELOAD."""
+    directory = tmp_path_factory.mktemp("tools")
+    subprocess.run([*STRICT, "-o", directory / "tracer", HERE / "tracer.c"], check=True)
+    subprocess.run([*STRICT, "-shared", "-fPIC", "-o", directory / "failing.so", HERE / "failing.c"], check=True)
+    return directory
 
 
 @pytest.fixture(scope="session")

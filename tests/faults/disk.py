@@ -53,8 +53,8 @@ def wait_until_free(device):
 class Disk:
     """An ext4 that stores nothing before it is told to, so that a missing sync is seen."""
 
-    def __init__(self, folder):
-        self.at, self.image, self.loop = folder / "disk", folder / "image", None
+    def __init__(self, directory):
+        self.at, self.image, self.loop = directory / "disk", directory / "image", None
         self.at.mkdir()
 
     def make(self):
@@ -114,9 +114,9 @@ def attach(image):
 
 @pytest.fixture
 def ram(tmp_path):
-    """A folder in memory, where there is one: disks in it do not wait for a disk."""
-    with tempfile.TemporaryDirectory(dir=RAM if RAM.is_dir() else tmp_path, prefix="disk-") as folder:
-        yield pathlib.Path(folder)
+    """A directory in memory, where there is one: disks in it do not wait for a disk."""
+    with tempfile.TemporaryDirectory(dir=RAM if RAM.is_dir() else tmp_path, prefix="disk-") as directory:
+        yield pathlib.Path(directory)
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -31,8 +30,13 @@ static bool recording;
 static int where; /* the report, far from the descriptors that the program gets */
 static char by_openssl[NOTED];
 
-/* A thread that looks up who asked may have to allocate for that. */
-static __thread bool looking;
+/* OpenSSL asks by the functions that the program gave it, which ask here. */
+typedef void *take_fn(size_t size, const char *file, int line);
+typedef void *resize_fn(void *bytes, size_t size, const char *file, int line);
+typedef void leave_fn(void *bytes, const char *file, int line);
+static take_fn *take_for_openssl;
+static resize_fn *resize_for_openssl;
+static __thread bool openssl_asks;
 
 static void report(const char *text, size_t size)
 {
@@ -43,24 +47,38 @@ static void report(const char *text, size_t size)
     errno = before;
 }
 
-static void note(unsigned long long n, void *caller)
+static void *take(size_t size, const char *file, int line)
 {
-    Dl_info who;
-
-    if (n >= NOTED || looking)
-        return;
-    looking = true;
-    by_openssl[n] = dladdr(caller, &who) != 0 && strstr(who.dli_fname, "/libcrypto.") != NULL;
-    looking = false;
+    openssl_asks = true;
+    void *made = take_for_openssl(size, file, line);
+    openssl_asks = false;
+    return made;
 }
 
-static bool fails(void *caller)
+static void *resize(void *bytes, size_t size, const char *file, int line)
+{
+    openssl_asks = true;
+    void *made = resize_for_openssl(bytes, size, file, line);
+    openssl_asks = false;
+    return made;
+}
+
+int CRYPTO_set_mem_functions(take_fn *taker, resize_fn *resizer, leave_fn *leaver)
+{
+    int (*set)(take_fn *, resize_fn *, leave_fn *) = dlsym(RTLD_NEXT, "CRYPTO_set_mem_functions");
+
+    take_for_openssl = taker;
+    resize_for_openssl = resizer;
+    return set(take, resize, leaver);
+}
+
+static bool fails(void)
 {
     unsigned long long n = ++count;
     char line[32];
 
-    if (recording)
-        note(n, caller);
+    if (recording && n < NOTED)
+        by_openssl[n] = openssl_asks;
     if (n < first || n > last)
         return false;
     if (!atomic_exchange(&reported, true))
@@ -95,36 +113,34 @@ __attribute__((destructor)) static void end(void)
         report(line, (size_t)snprintf(line, sizeof line, "%llu %d\n", n, by_openssl[n]));
 }
 
-#define FAILS() fails(__builtin_return_address(0))
-
 void *malloc(size_t size)
 {
-    return FAILS() ? NULL : __libc_malloc(size);
+    return fails() ? NULL : __libc_malloc(size);
 }
 
 void *calloc(size_t n, size_t size)
 {
-    return FAILS() ? NULL : __libc_calloc(n, size);
+    return fails() ? NULL : __libc_calloc(n, size);
 }
 
 void *realloc(void *old, size_t size)
 {
-    return FAILS() ? NULL : __libc_realloc(old, size);
+    return fails() ? NULL : __libc_realloc(old, size);
 }
 
 void *memalign(size_t alignment, size_t size)
 {
-    return FAILS() ? NULL : __libc_memalign(alignment, size);
+    return fails() ? NULL : __libc_memalign(alignment, size);
 }
 
 void *aligned_alloc(size_t alignment, size_t size)
 {
-    return FAILS() ? NULL : __libc_memalign(alignment, size);
+    return fails() ? NULL : __libc_memalign(alignment, size);
 }
 
 int posix_memalign(void **out, size_t alignment, size_t size)
 {
-    void *made = FAILS() ? NULL : __libc_memalign(alignment, size);
+    void *made = fails() ? NULL : __libc_memalign(alignment, size);
 
     if (made == NULL)
         return ENOMEM;
@@ -134,6 +150,6 @@ int posix_memalign(void **out, size_t alignment, size_t size)
 
 void *mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset)
 {
-    return FAILS() ? MAP_FAILED
+    return fails() ? MAP_FAILED
                    : (void *)syscall(SYS_mmap, at, size, protection, flags, fd, offset);
 }

@@ -222,7 +222,7 @@ def prints_sealed(data):
     def output(world, out, complete):
         assert data[:64] not in out
         if complete:
-            (world.folder / "out").write_bytes(out)
+            (world.directory / "out").write_bytes(out)
             assert world.opened("out", RING) == data
 
     return output

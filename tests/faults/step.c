@@ -1,9 +1,9 @@
 /* step: has a program ask before each call that works on files, by LD_PRELOAD.
  *
  * STEP_FDS is "OUT IN", two descriptors of pipes. A line goes out before each call: its name, the
- * device and inode of the file or folder it is for, and its thread. What comes in decides: 's' leaves the call
- * out, as if it had been done; 'w' has it ask again, after calls of other threads; all else lets it
- * be. Calls of several threads come one by one. */
+ * device and inode of the file or directory it is for, and its thread. What comes in decides: 's'
+ * leaves the call out, as if it had been done; 'w' has it ask again, after calls of other threads;
+ * all else lets it be. Calls of several threads come one by one. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>

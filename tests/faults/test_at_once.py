@@ -22,7 +22,7 @@ class Meeting:
     """Two runs, each a list of commands, and what must be true afterwards."""
 
     patience = TIMEOUT
-    folder = "work"  # or "keys": where the two meet
+    directory = "work"  # or "keys": where the two meet
     unseen = {}  # calls of the first run before which the second is not tried
 
     def __init__(self, bulla):
@@ -32,17 +32,17 @@ class Meeting:
         (self.work / "two").write_bytes(OTHER)
         self.kept = bulla.home / "kept"
         self.prepare()
-        for folder in ("work", "keys"):
-            shutil.copytree(getattr(bulla, folder), self.kept / folder)
+        for directory in ("work", "keys"):
+            shutil.copytree(getattr(bulla, directory), self.kept / directory)
 
     def fresh(self):
-        for folder in ("work", "keys"):
-            shutil.rmtree(getattr(self.bulla, folder))
-            shutil.copytree(self.kept / folder, getattr(self.bulla, folder))
+        for directory in ("work", "keys"):
+            shutil.rmtree(getattr(self.bulla, directory))
+            shutil.copytree(self.kept / directory, getattr(self.bulla, directory))
 
     def steps(self, run):
         """Stops at the calls that have to do with where they meet."""
-        elsewhere = getattr(self.bulla, "keys" if self.folder == "work" else "work")
+        elsewhere = getattr(self.bulla, "keys" if self.directory == "work" else "work")
         inodes = {path.stat().st_ino for path in [elsewhere, *elsewhere.iterdir()]}
         return (call for call in run if call.inode not in inodes and call.name not in self.unseen)
 
@@ -280,7 +280,7 @@ class RestoreBesideRewrap(Rewraps):
 
 
 class Rotates(Meeting):
-    patience, folder = PATIENCE, "keys"
+    patience, directory = PATIENCE, "keys"
 
     def first(self):
         return ["key", "rotate", self.ring]
@@ -323,7 +323,7 @@ class EncryptBesideRotate(RotateBesideEncrypt):
 
 
 class NewKeys(Meeting):
-    patience, folder = PATIENCE, "keys"
+    patience, directory = PATIENCE, "keys"
 
     def first(self):
         return ["key", "new", "-q", self.bulla.keys / "new.ring"]
@@ -432,11 +432,11 @@ def test_two_sources_of_one_result(bulla, ring, step_library, verb, order, last)
     """Both results are ready before either is put in the one place; the second is refused, and its source stays."""
     work, plain = bulla.work, {"a": PLAIN, "b": OTHER}
     name = "x" if verb == "encrypt" else "x.bulla"
-    for folder, what in plain.items():
-        (work / folder).mkdir()
-        (work / folder / "x").write_bytes(what)
+    for directory, what in plain.items():
+        (work / directory).mkdir()
+        (work / directory / "x").write_bytes(what)
         if verb == "decrypt":
-            bulla("encrypt", "-k", ring, "--remove-source", work / folder / "x")
+            bulla("encrypt", "-k", ring, "--remove-source", work / directory / "x")
     (work / "out").mkdir()
     run = Stepped(bulla, step_library, verb, "-j2", "-k", ring, "--force", "--remove-source", "-o", "out", *(f"{o}/{name}" for o in order.split()))
     ready, placed, patience = [], False, time.monotonic() + TIMEOUT / 2

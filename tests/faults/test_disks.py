@@ -29,7 +29,7 @@ def overdue(ring):
 
 
 class Room:
-    """A folder with something of each kind, and the verbs that write there; fresh makes it as it was."""
+    """A directory with something of each kind, and the verbs that write there; fresh makes it as it was."""
 
     def __init__(self, bulla, at):
         self.bulla, self.at = bulla, at
@@ -106,9 +106,9 @@ VERBS = [*SEALED, "decrypt", "decrypt by force", "reencrypt", "rewrap in place",
 IN_PLACE = ["rewrap in place", "restore"]  # a copy may be written, and the other not
 
 
-def content_only(folder):
+def content_only(directory):
     """What files hold: a file that was put back has another time."""
-    return {path: what[-1] for path, what in snapshot(folder).items()}
+    return {path: what[-1] for path, what in snapshot(directory).items()}
 
 
 def judge(room, verb, done, before):
@@ -126,10 +126,10 @@ def judge(room, verb, done, before):
     return "told, all as it was"
 
 
-def fill(folder, left):
+def fill(directory, left):
     """Fills a disk but for some pages."""
-    with open(folder / "filler", "wb") as filler:
-        free = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
+    with open(directory / "filler", "wb") as filler:
+        free = os.statvfs(directory).f_bavail * os.statvfs(directory).f_frsize
         filler.write(bytes(max(0, free - left * PAGE)))
 
 

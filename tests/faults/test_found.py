@@ -32,10 +32,22 @@ def count(world, tools, name, *args):
     return (world.home / "report").read_text().split().count(str(calls.number(name)))
 
 
+def allocating(world, tools):
+    return {"LD_PRELOAD": str(tools / "failing.so"), "FAILING_REPORT": str(world.home / "report")}
+
+
 def without(world, tools, n, *args):
     """Runs bulla without its nth allocation."""
-    env = {"LD_PRELOAD": str(tools / "failing.so"), "FAILING_REPORT": str(world.home / "report")}
-    return world(*args, env=env | {"FAILING_FIRST": str(n), "FAILING_LAST": str(n)}, status=(0, 1))
+    return world(*args, env=allocating(world, tools) | {"FAILING_FIRST": str(n), "FAILING_LAST": str(n)}, status=(0, 1))
+
+
+def without_each(world, tools, *args):
+    """Runs bulla without one allocation, for each but the first, which is for the options, and those of OpenSSL."""
+    world(*args, env=allocating(world, tools))
+    rows = [line.split() for line in (world.home / "report").read_text().splitlines()]
+    for n, by_openssl in rows[1:]:
+        if by_openssl == "0":
+            yield without(world, tools, int(n), *args)
 
 
 def test_no_random_bytes_is_told(world, failing):
@@ -88,7 +100,7 @@ def test_a_restored_envelope_that_was_not_read_back_is_told_to_be_written(world,
 
 
 def test_a_body_in_its_place_keeps_its_envelope(world, failing):
-    """The fourth sync is that of the folder, after the body got its name."""
+    """The fourth sync is that of the directory, after the body got its name."""
     done = world("encrypt", "--detach", *K, "-o", "out", "f", under=failing("fsync", 4, "EIO"), status=1)
     assert b"'out'; it is in its place but may not be durable" in done.stderr
     assert world.opened("work/out", "keys/a.ring", "work/out.env") == SMALL
@@ -99,8 +111,7 @@ def test_a_public_key_is_whole_or_not_written(world, tools):
     world("key", "new", "-q", "--kind", "x25519", "../keys/vault.ring")
     world("key", "export-public", "../keys/vault.ring", "-o", "whole")
     failed = 0
-    for n in range(100, 150):
-        done = without(world, tools, n, "key", "export-public", "--force", "../keys/vault.ring", "-o", "again")
+    for done in without_each(world, tools, "key", "export-public", "--force", "../keys/vault.ring", "-o", "again"):
         failed += done.returncode
         assert world.read("work/again") in (None, world.read("work/whole"))
     assert failed > 5
@@ -108,7 +119,7 @@ def test_a_public_key_is_whole_or_not_written(world, tools):
 
 def test_status_without_memory_for_a_name(world, tools):
     """It ended by SIGSEGV, in what it shows of the oldest file."""
-    statuses = [without(world, tools, n, "status", "f.bulla").returncode for n in range(50, 110)]
+    statuses = [done.returncode for done in without_each(world, tools, "status", "f.bulla")]
     assert 0 in statuses and 1 in statuses
 
 
@@ -116,7 +127,7 @@ def test_key_check_without_memory_leaves_out_nothing(world, tools):
     """The name of the key was missing, with exit status 0."""
     check = ("key", "check", "../keys/a.ring")
     whole = world(*check).stdout
-    runs = [without(world, tools, n, *check) for n in range(80, 110)]
+    runs = list(without_each(world, tools, *check))
     assert 0 in [done.returncode for done in runs] and b"cannot write standard output" in b"".join(done.stderr for done in runs)
     assert all(done.stdout == whole for done in runs if done.returncode == 0)
 
@@ -125,10 +136,20 @@ def test_key_check_without_memory_for_its_json(world, tools):
     """It printed what is for people, with exit status 0."""
     check = ("key", "check", "--json", "../keys/a.ring")
     whole = world(*check).stdout
-    runs = [without(world, tools, n, *check) for n in range(2, 40)]  # the first is for the options
+    world.has_schemas = False  # what fails for want of memory may have lost a part of its line
+    runs = list(without_each(world, tools, *check))
     assert all(done.stdout == whole for done in runs if done.returncode == 0)
-    assert all(done.stdout.startswith(b"{") or not done.stdout for done in runs)
+    assert all(done.stdout[:1] == b"{" or not done.stdout.strip() for done in runs)
     assert b"" in [done.stdout for done in runs if done.returncode == 1 and b"out of memory" in done.stderr]
+
+
+def test_openssl_has_no_memory_for_its_end(world, tools):
+    """It waited for itself for ever: an error that it had no place for yet, while it freed its context."""
+    check = ("key", "check", "../keys/a.ring")
+    world(*check, env=allocating(world, tools))
+    last = len((world.home / "report").read_text().splitlines())
+    runs = [without(world, tools, n, *check) for n in range(last - 30, last + 1)]
+    assert 0 in [done.returncode for done in runs]
 
 
 def test_a_walk_passes_by_what_a_killed_run_left(world):

@@ -138,23 +138,23 @@ class Tree(Scene):
     """--sync=end: the files and directories of a run are sure when it has ended."""
 
     files = {f"sub/{n}": content(50_000, n) for n in range(4)} | {"sub/large": PLAIN, "top/deep/f": content(50_000, 5)}
-    folders = {"sub": 0o750, "top/deep": 0o500, "top": 0o711, "void": 0o555}
+    directories = {"sub": 0o750, "top/deep": 0o500, "top": 0o711, "void": 0o555}
 
     def prepare(self):
-        for folder in self.folders:
-            (self.bulla.work / "t" / folder).mkdir(parents=True, exist_ok=True)
+        for directory in self.directories:
+            (self.bulla.work / "t" / directory).mkdir(parents=True, exist_ok=True)
         for name, data in self.files.items():
             (self.bulla.work / "t" / name).write_bytes(data)
-        for folder, mode in self.folders.items():
-            (self.bulla.work / "t" / folder).chmod(mode)
-            os.utime(self.bulla.work / "t" / folder, (OLD, OLD))
+        for directory, mode in self.directories.items():
+            (self.bulla.work / "t" / directory).chmod(mode)
+            os.utime(self.bulla.work / "t" / directory, (OLD, OLD))
         (self.at / "out").mkdir()
 
-    def folders_are_whole(self):
+    def directories_are_whole(self):
         """With the looks of those they go with."""
-        there = {name: os.stat(self.at / "out" / name) for name in self.folders if self.there(f"out/{name}")}
+        there = {name: os.stat(self.at / "out" / name) for name in self.directories if self.there(f"out/{name}")}
         return {name: (st.st_mode & 0o7777, st.st_mtime) for name, st in there.items()} == {
-            name: (mode, OLD) for name, mode in self.folders.items()}  # fmt: skip
+            name: (mode, OLD) for name, mode in self.directories.items()}  # fmt: skip
 
     def command(self):
         return ["encrypt", "-k", self.ring, self.j, "--sync=end", "-r", "-o", self.at / "out", self.bulla.work / "t"]
@@ -164,7 +164,7 @@ class Tree(Scene):
             return "old"
         done = self.bulla("decrypt", "-k", self.ring, "-o", "-", *(self.at / f"out/{n}.bulla" for n in self.files), status=(0, 3))
         whole = done.stdout == b"".join(self.files.values())
-        return "new" if whole and self.folders_are_whole() else "old"
+        return "new" if whole and self.directories_are_whole() else "old"
 
 
 class TreeEach(Tree):
@@ -177,7 +177,7 @@ class TreeEach(Tree):
         there = [name for name in self.files if self.there(f"out/{name}.bulla")]
         for name in there:
             assert self.holds(f"out/{name}.bulla") == self.files[name]
-        return "new" if there == list(self.files) and self.folders_are_whole() else "old"
+        return "new" if there == list(self.files) and self.directories_are_whole() else "old"
 
 
 class Rewrap(Scene):
@@ -431,15 +431,15 @@ def faults(scene, disk, library, left_out):
 @pytest.mark.parametrize("scene", [*NEW_FILES, Tree, Rewrap, Restore], ids=title)
 def test_missing_sync_of_a_file_is_found(bulla, disk, step_library, scene):
     s = scene(bulla, disk)
-    folder = os.stat(disk.at).st_ino
-    assert faults(s, disk, step_library, lambda call: call.name in SYNCS and call.inode != folder)
+    directory = os.stat(disk.at).st_ino
+    assert faults(s, disk, step_library, lambda call: call.name in SYNCS and call.inode != directory)
 
 
 @pytest.mark.parametrize("scene", [*NEW_FILES, *READ_BACK], ids=title)
-def test_missing_sync_of_a_folder_is_found(bulla, disk, step_library, scene):
+def test_missing_sync_of_a_directory_is_found(bulla, disk, step_library, scene):
     s = scene(bulla, disk)
-    folder = os.stat(disk.at).st_ino
-    assert faults(s, disk, step_library, lambda call: call.name in SYNCS and call.inode == folder)
+    directory = os.stat(disk.at).st_ino
+    assert faults(s, disk, step_library, lambda call: call.name in SYNCS and call.inode == directory)
 
 
 # An envelope that is written over in its place. A disk stores what was not synced sector by sector, in any order: some are new, some old.

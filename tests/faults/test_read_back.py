@@ -17,8 +17,8 @@ def path_of(run, inode):
         return named[0]
     if os.geteuid() != 0:
         pytest.skip("only root sees the descriptors of bulla")
-    folder = f"/proc/{run.process.pid}/fd"
-    return next(f"{folder}/{fd}" for fd in os.listdir(folder) if os.stat(f"{folder}/{fd}").st_ino == inode)
+    directory = f"/proc/{run.process.pid}/fd"
+    return next(f"{directory}/{fd}" for fd in os.listdir(directory) if os.stat(f"{directory}/{fd}").st_ino == inode)
 
 
 def spoil(path):

@@ -11,9 +11,9 @@ from step import Stepped
 PLAIN, OTHER = content(50_000), content(40_000, 1)
 
 
-def contents(folder):
-    """What the files of a folder hold, those with temporary names under one name."""
-    return {"aside" if p.name.startswith(".bulla-") else p.name: p.read_bytes() for p in folder.iterdir()}
+def contents(directory):
+    """What the files of a directory hold, those with temporary names under one name."""
+    return {"aside" if p.name.startswith(".bulla-") else p.name: p.read_bytes() for p in directory.iterdir()}
 
 
 def replace(work, name):
@@ -38,7 +38,7 @@ def nothing(work, name):
 # What happens before a call of the removal, and what is there in the end: of "old" (what was read), "new" and both, where.
 RACES = {
     "nothing": ({}, 0, {}, ""),
-    "replaced before it is put aside": ({"renameat": replace}, 1, {"source": OTHER}, "is another file than the one that was read"),
+    "replaced before it is put aside": ({"renameat": replace}, 1, {"source": OTHER}, "is not the file that was read"),
     "written before it is put aside": ({"renameat": write}, 1, {"source": OTHER}, "changed after it was read"),
     "made anew before it goes": ({"unlinkat": make}, 0, {"source": OTHER}, ""),
     "replaced, and made once more": ({"renameat": replace, "renameat2": make}, 1, {"source": OTHER, "aside": OTHER}, "hint: it is called '.bulla-"),

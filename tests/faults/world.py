@@ -26,18 +26,18 @@ SAYS_SO = re.compile(rb"in its place|was written|is not removed|cannot write sta
 
 
 class World(Bulla):
-    """Bulla in a folder of its own, with the files of a template if there is one."""
+    """Bulla in a directory of its own, with the files of a template if there is one."""
 
     def __init__(self, template=None):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="bulla-fault-", dir=fast_folder()))
-        super().__init__(self.folder)
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="bulla-fault-", dir=fast_directory()))
+        super().__init__(self.directory)
         self.template = template
         if template is None:
             return
         self.secrets |= template.secrets
         for path, (content, mode) in template.files.items():
-            (self.folder / path).parent.mkdir(exist_ok=True)
-            with open(self.folder / path, "wb") as file:
+            (self.directory / path).parent.mkdir(exist_ok=True)
+            with open(self.directory / path, "wb") as file:
                 file.write(content)
                 os.fchmod(file.fileno(), mode)
 
@@ -46,12 +46,12 @@ class World(Bulla):
 
     def __exit__(self, *error):
         self.stop()
-        shutil.rmtree(self.folder)
+        shutil.rmtree(self.directory)
 
     def read(self, path):
-        """The bytes of a file below the folder; None if it is not there."""
+        """The bytes of a file below the directory; None if it is not there."""
         try:
-            return (self.folder / path).read_bytes()
+            return (self.directory / path).read_bytes()
         except FileNotFoundError:
             return None
 
@@ -64,16 +64,16 @@ class World(Bulla):
         return opened(self.read(path), self.read(ring), envelope and self.read(envelope), self.secrets, self.read("keys/passphrase"))
 
     def files(self):
-        """All files below the folder: content and mode."""
+        """All files below the directory: content and mode."""
         found = {}
         for base in (self.keys, self.work):
             for path in base.rglob("*"):
                 if not path.is_dir():
-                    found[str(path.relative_to(self.folder))] = (path.read_bytes(), stat.S_IMODE(path.stat().st_mode))
+                    found[str(path.relative_to(self.directory))] = (path.read_bytes(), stat.S_IMODE(path.stat().st_mode))
         return found
 
 
-def fast_folder():
+def fast_directory():
     """Where files are in memory, if there is such a place: a sweep makes thousands of worlds."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
@@ -111,7 +111,7 @@ def opened(data, ring, envelope=None, secrets=None, passphrase=None):
 
 @dataclasses.dataclass(frozen=True)
 class Scenario:
-    """One run of bulla. Paths are below the world's folder, in which there are keys/ and work/; the run is in work/."""
+    """One run of bulla. Paths are below the world's directory, in which there are keys/ and work/; the run is in work/."""
 
     name: str  # verb, and a word for the way
     prepare: typing.Callable  # makes the files, given a world

@@ -1,6 +1,6 @@
 /* The command line: words that end with zeros, up to where a verb would run. */
-#include "cmd/common.h"
 #include "cmd/options.h"
+#include "cmd/setup.h"
 #include "tests/fuzz/fuzz.h"
 
 #define WORDS 64
@@ -25,15 +25,15 @@ static void check_taken(const struct options *o)
     struct session session = {0};
     struct err err = {0};
 
-    common_env(&env, o);
+    setup_env(&env, o);
     HOLDS(env.kdf_memory_kib > 0);
     registry_options(check_setting, &env.settings);
-    HOLDS(common_threads(o) > 0 && common_threads(o) <= THREADS_MAX);
-    if (!common_context(&context, &o->context, &err).ok)
+    HOLDS(setup_threads(o) > 0 && setup_threads(o) <= THREADS_MAX);
+    if (!setup_context(&context, &o->context, &err).ok)
         HOLDS(err.class == ERR_USAGE);
     else
         HOLDS(context.count == o->context.count);
-    if (!common_sync(&session, o, &err).ok)
+    if (!setup_sync(&session, o, &err).ok)
         HOLDS(err.class == ERR_USAGE);
 }
 

@@ -214,7 +214,7 @@ ENCODED = "<EncodingType>url</EncodingType>"
 
 
 def s3(_):
-    """Answers to a read (0), a list (1), a replacement (2), a removal (3), an upload in parts (4), a list of versions (5) and of uploads (6)."""
+    """Answers to a read (0), a list (1), a replacement (2), a removal (3), an upload in parts (4), a list of versions (5) and of uploads (6), and a checksum (7)."""
     def many(status, body, *headers):
         return answer(status, body, "\r\n".join(headers))
 
@@ -245,6 +245,8 @@ def s3(_):
     upload = "<Upload><Key>t/x</Key><UploadId>u</UploadId><Initiated>2026-11-28T10:00:00Z</Initiated></Upload>"
     yield "uploads", b"\6" + answer(200, f"<ListMultipartUploadsResult>{upload}{more}<NextUploadIdMarker>u</NextUploadIdMarker></ListMultipartUploadsResult>") \
         + answer(200, f"<ListMultipartUploadsResult>{upload.replace('28T', '28')}</ListMultipartUploadsResult>")
+    for i, (kind, sum) in enumerate((("FULL_OBJECT", "rosUhgp5mIg="), ("COMPOSITE", "rosUhgp5mIg=-2"), ("FULL_OBJECT", "rosUhgp5"), ("FULL_OBJECT", "rosUhgp5mIiI"), ("FULL_OBJECT", "*"))):
+        yield f"checksum{i}", b"\7" + many(200, "", f"x-amz-checksum-type: {kind}", f"x-amz-checksum-crc64nvme: {sum}")
     for i, text in enumerate((version.replace("<VersionId>v1</VersionId>", ""), version.replace("v1", "v" * 300), version.replace("t/x", "u/x"), more, "<Version></Version>",
                               f"{ENCODED}{more.replace('%2B', '%0')}", f"{more}<NextVersionIdMarker>{'v' * 5000}</NextVersionIdMarker>")):
         yield f"versions-bad{i}", b"\5" + answer(200, f"<ListVersionsResult>{text}</ListVersionsResult>")

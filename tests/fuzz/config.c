@@ -54,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t names = 0, choices = 0;
 
     (void)fuzz_crypto();
-    /* No bytes stand for a folder, which opens and cannot be read. */
+    /* No bytes stand for a directory, which opens and cannot be read. */
     setenv("BULLA_CONFIG", size > 0 ? fuzz_path(path, fd) : "/", 1);
     config_each(on_name, &names);
     bool good = config_all(on_choice, &choices, &err).ok;

@@ -94,29 +94,29 @@ const char *fuzz_path(char out[FUZZ_PATH_SIZE], int fd)
     return out;
 }
 
-static char folder[] = "/dev/shm/bulla-fuzz-XXXXXX";
-static pid_t folder_owner;
+static char directory[] = "/dev/shm/bulla-fuzz-XXXXXX";
+static pid_t directory_owner;
 
-static void remove_folder(void)
+static void remove_directory(void)
 {
     static const char *const names[] = {"given", "again", "third"};
 
-    if (getpid() != folder_owner)
+    if (getpid() != directory_owner)
         return;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         (void)unlink(names[i]);
-    (void)rmdir(folder);
+    (void)rmdir(directory);
 }
 
-void fuzz_folder(void)
+void fuzz_directory(void)
 {
     static bool made;
 
     if (made)
         return;
-    HOLDS(mkdtemp(folder) != NULL && chdir(folder) == 0);
-    folder_owner = getpid();
-    made = atexit(remove_folder) == 0;
+    HOLDS(mkdtemp(directory) != NULL && chdir(directory) == 0);
+    directory_owner = getpid();
+    made = atexit(remove_directory) == 0;
 }
 
 void fuzz_write(const char *name, const void *bytes, size_t size)

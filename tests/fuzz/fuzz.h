@@ -65,8 +65,8 @@ int fuzz_file(const void *bytes, size_t size);
 #define FUZZ_PATH_SIZE 32
 const char *fuzz_path(char out[FUZZ_PATH_SIZE], int fd);
 
-/* fuzz_folder makes a folder that goes with the process, and enters it; once. */
-void fuzz_folder(void);
+/* fuzz_directory makes a directory that goes with the process, and enters it; once. */
+void fuzz_directory(void);
 
 /* fuzz_write makes a private file there, fuzz_read gives what is in one, which the caller frees. */
 void fuzz_write(const char *name, const void *bytes, size_t size);

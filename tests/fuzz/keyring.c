@@ -27,7 +27,8 @@ static void write_and_read(const struct ring *ring, const char *name, struct rin
     struct err err;
 
     HOLDS(place_open(&place, name, &err).ok);
-    HOLDS(ring_save(ring, &place, true, &err).ok && ring_load(again, &place, NULL, &err).ok);
+    HOLDS(ring_file_save(ring, &place, true, &err).ok &&
+          ring_file_load(again, &place, NULL, &err).ok);
 }
 
 /* What is written says what was read: no number was cut on the way. */
@@ -76,7 +77,7 @@ static void check_shared(const struct place *place, const uint8_t *data, size_t 
     struct err err = {0};
 
     HOLDS(chmod("given", 0644) == 0);
-    HOLDS(!ring_load(&ring, place, NULL, &err).ok);
+    HOLDS(!ring_file_load(&ring, place, NULL, &err).ok);
     HOLDS(err.class == (has("bulla-keyring", data, size) ? ERR_POLICY : unmarked));
     HOLDS(chmod("given", 0600) == 0);
 }
@@ -88,12 +89,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct ring ring;
 
     (void)fuzz_crypto();
-    fuzz_folder();
+    fuzz_directory();
     fuzz_write("given", data, size);
     fuzz_spoil(&ring, sizeof ring);
     HOLDS(place_open(&place, "given", &err).ok);
     check_shared(&place, data, size);
-    if (ring_load(&ring, &place, NULL, &err).ok) {
+    if (ring_file_load(&ring, &place, NULL, &err).ok) {
         check_ring(&ring, data, size);
         ring_free(&ring);
         return 0;

@@ -1,7 +1,7 @@
 /* Answers of AWS KMS, and of STS beside it. Whatever answers, the secret key is in no message, a
  * slot that was made can be written, and a branch key has its size. */
 #include "keystore/awskms/awskms.h"
-#include "keystore/awskms/key.h"
+#include "keystore/awskms/opened_key.h"
 #include "keystore/awskms/slots.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct err err = {0};
 
     (void)fuzz_crypto();
-    fuzz_folder();
+    fuzz_directory();
     fuzz_write("given", data, size);
     if (!load(&key, "given", &is_public, &err).ok) {
         fuzz_refused(&err);

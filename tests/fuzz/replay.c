@@ -1,4 +1,4 @@
-/* replay: runs a harness over files, and over all files of folders, without libFuzzer; with
+/* replay: runs a harness over files, and over all files of directories, without libFuzzer; with
  * --faults first, once more for every eighth allocation and read of an input, which fails,
  * beginning at another one for each input. */
 #include <dirent.h>

@@ -35,7 +35,7 @@ static void ready(void)
         return;
     (void)fuzz_crypto();
     char *ring STRING_CLEANUP = fuzz_read(REWRAP_RING, &size);
-    fuzz_folder();
+    fuzz_directory();
     fuzz_write("given", ring, size);
     HOLDS(session_open(&session, (const char *[]){"given#one", "given#two"}, 2, &err).ok);
     for (size_t i = 0; i < KINDS; i++) {
@@ -168,8 +168,8 @@ static void check_again(struct rewrap *r, const struct plan *p)
     HOLDS(copy_read(&read, copy, envelope_size(&sealed.envelope) / 2));
     free(copy);
     sealed.envelope = read;
-    HOLDS(plan_make(&again, r, &sealed, &err).ok && !again.changed && !again.other);
-    HOLDS(!plan_is_due(r, &read));
+    HOLDS(rewrap_plan_make(&again, r, &sealed, &err).ok && !again.changed && !again.other);
+    HOLDS(!rewrap_plan_is_due(r, &read));
 }
 
 static void check_changed(struct rewrap *r, const struct envelope *e, const struct plan *p,
@@ -205,7 +205,7 @@ static void check_plan(struct rewrap *r, const struct sealed *f, const struct br
     struct err err = {0};
     bool opened = o->data_key.size > 0;
 
-    if (!plan_make(&p, r, f, &err).ok) {
+    if (!rewrap_plan_make(&p, r, f, &err).ok) {
         fuzz_refused(&err);
         HOLDS(p.envelope.slots == NULL && p.opened.data_key.size == 0);
         return;

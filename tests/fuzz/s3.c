@@ -1,6 +1,7 @@
 /* Answers of S3. Whatever answers, the secret key is in no message, no more is read than there is
  * room for, what was read has a tag, and a list has only names that begin as was asked. */
 #include "storage/s3/s3.h"
+#include "storage/s3/checksum.h"
 #include "storage/s3/list.h"
 #include "storage/s3/multipart.h"
 #include "storage/s3/objects.h"
@@ -80,6 +81,7 @@ static void ask(const struct object *o, struct object_look *look, unsigned what)
     struct result r = OK;
     struct err err = {0};
     size_t count = 0;
+    uint64_t sum;
 
     if (what == 0)
         read_some(o, look);
@@ -87,6 +89,8 @@ static void ask(const struct object *o, struct object_look *look, unsigned what)
         r = s3_list(o, LIST_OBJECTS, on_entry, &count, &err);
     else if (what == 5)
         r = s3_list(o, LIST_VERSIONS, on_version, &count, &err);
+    else if (what == 7)
+        (void)s3_checksum(o, look->tag, &sum);
     else if (what == 6)
         r = s3_list(o, LIST_UPLOADS, on_upload, &count, &err);
     else if (what == 2)
@@ -116,7 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     HOLDS(s3_open(&storage, &env, "bucket", &err).ok);
     if (object_in(&o, storage, PREFIX, "s3://bucket/" PREFIX, &err).ok)
         for (unsigned n = 0; n < 4 && r.left > 0; n++)
-            ask(&o, &look, fuzz_byte(&r) % 7);
+            ask(&o, &look, fuzz_byte(&r) % 8);
     storage->ops->close(storage);
     return 0;
 }

@@ -7,7 +7,7 @@ import pathlib
 import struct
 import sys
 
-sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / folder) for folder in ("", "decoder")]
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / directory) for directory in ("", "decoder")]
 import decode  # noqa: E402
 from sealed import layout, with_checksum  # noqa: E402
 
@@ -127,7 +127,7 @@ def envelopes(bulla):
     yield "passphrase", bulla("encrypt", "-k", "passphrase:hint", stdin=b"")
     for kind, key in public_keys()[0].items():
         if kind in ("p256", "p384", "rsa2048"):
-            pathlib.Path(bulla.folder, kind + ".pem").write_bytes(b"Token: t\nSerial: 1\nLabel: l\nCKA_ID: 01\n" + pem(key))
+            pathlib.Path(bulla.directory, kind + ".pem").write_bytes(b"Token: t\nSerial: 1\nLabel: l\nCKA_ID: 01\n" + pem(key))
             yield kind, bulla("encrypt", "-k", kind + ".pem", stdin=b"x")
     yield "keys", (FIXTURES / "keys.bulla").read_bytes()
     whole = bulla("encrypt", "-k", "one.ring", stdin=b"")
@@ -192,17 +192,17 @@ def rewraps(bulla):
     for key in old["keys"]:
         key["versions"] = [key["versions"][0] | {"state": "active"}]
     for name, text in (("now", now), ("old", json.dumps(old))):
-        (bulla.folder / name).touch(mode=0o600)
-        (bulla.folder / name).write_text(text)
-    bulla("key", "new", "other")
+        (bulla.directory / name).touch(mode=0o600)
+        (bulla.directory / name).write_text(text)
+    bulla("key", "new", "./other")
     made = {}
     for name, keys in RUNS.items():
         for i in range(2):
-            (bulla.folder / f"{name}-{i}").write_bytes(b"x")
-        bulla("encrypt", *(word for key in keys.split() for word in ("-k", key)), "--context", "a=b", f"{name}-0", f"{name}-1")
-        made[name] = [(bulla.folder / f"{name}-{i}.bulla").read_bytes() for i in range(2)]
+            (bulla.directory / f"{name}-{i}").write_bytes(b"x")
+        bulla("encrypt", *(word for key in keys.split() for word in ("-k", f"./{key}")), "--context", "a=b", f"{name}-0", f"{name}-1")
+        made[name] = [(bulla.directory / f"{name}-{i}.bulla").read_bytes() for i in range(2)]
         yield name, made[name][0]
-    yield "passphrase", bulla("encrypt", "-k", "old#one", "-k", "passphrase:hint", stdin=b"")
+    yield "passphrase", bulla("encrypt", "-k", "./old#one", "-k", "passphrase:hint", stdin=b"")
     for name in ("one", "both-old", "now-with-other"):
         whole, sister = made[name]
         yield f"also-{name}-of-two-files", first_copy(whole) + with_sequence(sister, 2)
@@ -213,7 +213,7 @@ def rewraps(bulla):
             yield f"{'' if name == 'one' else 'also-'}{name}-beside{i}", first_copy(with_content(whole, content(whole), odd[11])) + with_sequence(odd, 2)
             if slots:
                 yield f"{'also-' if name == 'now-with-other' else ''}{name}-own{i}", with_own_tag(odd, whole, now)
-    path = bulla.folder / "both-old-0.bulla"
+    path = bulla.directory / "both-old-0.bulla"
     older = path.read_bytes()
     bulla("rewrap", "-k", "now#one", "-k", "now#two", path)
     yield "also-stale", first_copy(path.read_bytes()) + first_copy(older)

@@ -1,7 +1,7 @@
 """Seeds for fuzzing: real files, made by the program and by others, and the first words of each other kind of input.
 
-usage: seeds.py BULLA FOLDER
-Writes FOLDER/TARGET/NAME. tests/fuzz/run calls it; what of them reaches more than others is in the corpus.
+usage: seeds.py BULLA DIRECTORY
+Writes DIRECTORY/TARGET/NAME. tests/fuzz/run calls it; what of them reaches more than others is in the corpus.
 """
 
 import json
@@ -24,16 +24,16 @@ P256_GENERATOR = bytes.fromhex("046b17d1f2e12c4247f8bce6e563a440f277037d812deb33
 PASSPHRASE = b"fuzz"  # as keyring.c has it
 
 
-def program(bulla, folder):
+def program(bulla, directory):
     """A function that runs bulla there, and gives what it prints."""
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "BULLA_PASSPHRASE_FILE": str(folder / "pass"),
-                   "BULLA_NEW_PASSPHRASE_FILE": str(folder / "pass")}
-    (folder / "pass").write_bytes(PASSPHRASE)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(directory), "BULLA_PASSPHRASE_FILE": str(directory / "pass"),
+                   "BULLA_NEW_PASSPHRASE_FILE": str(directory / "pass")}
+    (directory / "pass").write_bytes(PASSPHRASE)
 
     def run(*args, stdin=b""):
-        return subprocess.run([bulla, *map(str, args)], cwd=folder, input=stdin, env=environment, check=True, capture_output=True).stdout
+        return subprocess.run([bulla, *map(str, args)], cwd=directory, input=stdin, env=environment, check=True, capture_output=True).stdout
 
-    run.folder = folder
+    run.directory = directory
     return run
 
 
@@ -43,10 +43,10 @@ def keyrings(bulla):
     bulla("key", "new", "a.ring#two", "--kind", "x25519")
     for verb in (("rotate", "a.ring#one"), ("rotate", "a.ring#one"), ("disable", "a.ring#one:1"), ("destroy", "a.ring#one:1", "--force")):
         bulla("key", *verb)
-    states = (bulla.folder / "a.ring").read_bytes()
+    states = (bulla.directory / "a.ring").read_bytes()
     yield "states", states
     bulla("key", "passphrase", "a.ring")
-    text = (bulla.folder / "a.ring").read_bytes()
+    text = (bulla.directory / "a.ring").read_bytes()
     yield "passphrase", text
     ring = json.loads(text)
     ring["passphrase"] |= {"passes": 1, "memory-kib": 8}
@@ -279,8 +279,8 @@ def main():
     bulla, out = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2])
     for target, make in TARGETS.items():
         (out / target).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory() as folder:
-            for name, data in make(program(bulla, pathlib.Path(folder))):
+        with tempfile.TemporaryDirectory() as directory:
+            for name, data in make(program(bulla, pathlib.Path(directory))):
                 (out / target / name).write_bytes(data)
 
 

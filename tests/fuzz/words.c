@@ -5,11 +5,11 @@
 #include "aws/credentials/shell_words.h"
 #include "aws/endpoint.h"
 #include "base/text.h"
-#include "crypto/core.h"
+#include "crypto/envelope_core.h"
 #include "http/xml.h"
 #include "keystore/awskms/arn.h"
 #include "keystore/keyring/reference.h"
-#include "keystore/redact.h"
+#include "keystore/redact_reference.h"
 #include "keystore/registry.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -142,7 +142,7 @@ static void on_command(const char *text, size_t size)
     struct err err = {0};
     size_t sum = 0;
 
-    if (!words_split(&words, text, &err).ok) {
+    if (!shell_words_split(&words, text, &err).ok) {
         fuzz_refused(&err);
         HOLDS(words.text == NULL && words.count == 0);
         return;
@@ -151,7 +151,7 @@ static void on_command(const char *text, size_t size)
     for (size_t i = 0; i < words.count; i++)
         sum += strlen(words.list[i]) + 1;
     HOLDS(sum <= size + 1);
-    words_free(&words);
+    shell_words_free(&words);
 }
 
 static void on_xml(const char *text, size_t size)

@@ -14,28 +14,28 @@ IN = re.compile(r"Tests are (?:all )?in\s+(tests/\w+)")
 def rows():
     """Each row's section, the directory of that section's tests, and the cell that names them."""
     for section in TEXT.split("\n## ")[1:]:
-        title, folder = section.split("\n")[0], IN.search(section)
+        title, directory = section.split("\n")[0], IN.search(section)
         for line in section.splitlines():
             if line.startswith("|") and not re.match(r"\|[ :|-]+\|$", line):
                 cell = line.strip("| ").split("|")[-1].strip()
                 if cell != "test":
-                    yield title, folder and folder.group(1), cell
+                    yield title, directory and directory.group(1), cell
 
 
 CELLS = list(rows())
 
 
-@pytest.mark.parametrize("title, folder, cell", CELLS, ids=lambda value: str(value)[:40])
-def test_tests_are_there(title, folder, cell):
+@pytest.mark.parametrize("title, directory, cell", CELLS, ids=lambda value: str(value)[:40])
+def test_tests_are_there(title, directory, cell):
     if cell == "all" or re.fullmatch(r"(all of )?tests/\w+(, (all of )?tests/\w+)*", cell):
         assert all((ROOT / name).is_dir() for name in re.findall(r"tests/\w+", cell))
         return
     sources = ""
     for name in re.findall(r"[\w/]+\.(?:py|c)\b|tests/\w+(?![\w/.])", cell):
-        path = ROOT / name if name.startswith("tests/") else ROOT / folder / name
+        path = ROOT / name if name.startswith("tests/") else ROOT / directory / name
         assert path.exists(), f"{name} in '{title}'"
         sources += path.read_text() if path.is_file() else ""
-    every = sources + "".join(p.read_text() for p in (ROOT / folder).glob("*.py"))
+    every = sources + "".join(p.read_text() for p in (ROOT / directory).glob("*.py"))
     for test in re.findall(r"\btest_\w+\b(?!\.(?:py|c)\b)", cell):
         assert f"def {test}(" in every, f"{test} in '{title}'"
 

@@ -13,10 +13,10 @@ STORES = sorted(p.name for p in (TOP / "keystore").iterdir() if p.is_dir())
 KNOW_STORES = ["keystore/registry.h", "keystore/branch.h"]  # of all stores
 SOURCES = sorted(p for floor in FLOORS for p in (TOP / floor).rglob("*.[ch]"))
 BELOW_CMD = [p for p in SOURCES if not str(p.relative_to(TOP)).startswith("cmd/")]
-USED_BY = {"http": ["http", "aws", "keystore/awskms", "storage/s3"], "aws": ["aws", "keystore/awskms", "storage/s3"]}  # a folder that not all above it may use: who may
+USED_BY = {"http": ["http", "aws", "keystore/awskms", "storage/s3"], "aws": ["aws", "keystore/awskms", "storage/s3"]}  # a directory that not all above it may use: who may
 ONE_PLACE = {
     "clock_gettime|gettimeofday|time|nanosleep|usleep|sleep": ["base/clock.c"],
-    "fork|vfork|posix_spawnp?|exec[vl]p?e?|fexecve": ["cmd/command.c"],
+    "fork|vfork|posix_spawnp?|exec[vl]p?e?|fexecve": ["cmd/subprocess.c"],
     "pthread_create": ["base/threads.c", "keystore/pkcs11/worker.c"],  # the latter's are left behind where a module hangs
 }
 LONG = ["tests/decoder/decode.py"]  # one file, so that a stranger can copy it
@@ -73,7 +73,7 @@ def test_stores_do_not_know_each_other():
 def test_no_store_is_named_outside_itself():
     """But in the list of all, in the names that the format has, and in the fields of the public header."""
     store = re.compile(r"pkcs#?11|aws-?kms|(?<![a-z])(?<!sse.)kms(?![a-z])", re.I)
-    knows = {"keystore/stores.c", "keystore/key_pair.c", "libbulla/bulla.h", "libbulla/handle.c"}
+    knows = {"keystore/store_list.c", "keystore/key_pair.c", "libbulla/bulla.h", "libbulla/handle.c"}
     others = [p for p in SOURCES if relative(p).split("/")[0] in ("base", "crypto", "libbulla", "cmd") or p.parent == TOP / "keystore"]
     assert [f"{relative(p)}: {m.group()}" for p in others if relative(p) not in knows for m in store.finditer(p.read_text())] == []
     assert all(store.search((TOP / name).read_text()) for name in knows)
@@ -125,7 +125,7 @@ def test_what_is_done_in_one_place_is_done_nowhere_else():
 
 def test_results_are_printed_by_the_terminal():
     """Not by the stream and the descriptor that the code of others prints to."""
-    others = [p for p in SOURCES if relative(p) not in ("cmd/terminal.c", "cmd/standard_streams.c", "cmd/command.c", "cmd/main.c", "cmd/descriptors.c")]
+    others = [p for p in SOURCES if relative(p) not in ("cmd/terminal.c", "cmd/standard_streams.c", "cmd/subprocess.c", "cmd/main.c", "cmd/descriptor_uses.c")]
     assert not offenders(re.compile(r"\b(v?printf|puts|putchar)\s*\(|\bstdout\b|\bSTDOUT_FILENO\b"), others)
 
 
@@ -164,7 +164,7 @@ def test_the_tree_is_as_clang_format_has_it():
 
 
 def test_modules_of_tests_have_names_of_their_own():
-    """Folders that are collected in one run find each other's."""
+    """Directories that are collected in one run find each other's."""
     names = [p.name for p in (TOP / "tests").rglob("*.py") if p.name != "conftest.py"]
     assert sorted(names) == sorted(set(names))
 

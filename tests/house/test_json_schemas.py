@@ -3,7 +3,7 @@
 import json
 import re
 
-from schemas import FOLDER, validator
+from schemas import DIRECTORY, validator
 from test_house import TOP
 
 VERB = re.compile(r"^const struct verb (verb_\w+) = \{\n(.*?)^\};", re.M | re.S)
@@ -19,7 +19,7 @@ def verbs_with_json():
 
 
 def schemas():
-    return {path.name.removesuffix(".schema.json"): json.loads(path.read_text()) for path in FOLDER.iterdir()}
+    return {path.name.removesuffix(".schema.json"): json.loads(path.read_text()) for path in DIRECTORY.iterdir()}
 
 
 def test_each_verb_with_json_has_a_schema():

@@ -26,12 +26,12 @@ SAYS = {
 }
 
 # The readers, and what they refuse by words that no vector can make them say.
-READERS = ["crypto/envelope.c", "crypto/core.c", "crypto/slot.c", "crypto/cobblestone.c", "crypto/body.c", "keystore/branch.c", "libbulla/open.c"]
+READERS = ["crypto/envelope.c", "crypto/envelope_core.c", "crypto/slot.c", "crypto/cobblestone.c", "crypto/body.c", "keystore/branch.c", "libbulla/open.c"]
 UNHEARD = {
     "a data key of %zu bytes": "what a slot and the data key wrap hold has one length",
     "more than 4 PiB in one body": "a file of that size",
-    "it is another key that opens it": "of a slot that was just made, which reencrypt and rewrap open",
-    "it is another branch key": "said as 'none of the given keys opens it'",
+    "another key opens it": "of a slot that was just made, which reencrypt and rewrap open",
+    "it opens to another branch key": "said as 'none of the given keys opens it'",
     "the branch key does not open the data key": "said as 'none of the given keys opens it'",
 }
 

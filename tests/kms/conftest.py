@@ -42,10 +42,10 @@ class KmsBulla(Bulla):
 
     def config(self, config="", credentials=""):
         """Shared files in the home, as people have them."""
-        folder = self.home / ".aws"
-        folder.mkdir(exist_ok=True)
-        (folder / "config").write_text(config)
-        (folder / "credentials").write_text(credentials)
+        directory = self.home / ".aws"
+        directory.mkdir(exist_ok=True)
+        (directory / "config").write_text(config)
+        (directory / "credentials").write_text(credentials)
 
 
 @pytest.fixture(scope="session")

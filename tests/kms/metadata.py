@@ -38,10 +38,10 @@ class InstanceMetadata(Listener):
         return self.metadata(request.path)
 
     def metadata(self, path):
-        folder = "/latest/meta-data/iam/security-credentials/"
-        if path in (folder, folder[:-1]):
+        directory = "/latest/meta-data/iam/security-credentials/"
+        if path in (directory, directory[:-1]):
             return text(200, self.ROLE)
-        if path == folder + self.ROLE:
+        if path == directory + self.ROLE:
             given = self.principal.document(self.seconds, Code="Success", Type="AWS-HMAC", Token=self.principal.token)
             return text(200, json.dumps(given, indent=2))
         if path == "/latest/meta-data/placement/region":

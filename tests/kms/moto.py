@@ -23,16 +23,16 @@ def install():
         return os.environ["BULLA_MOTO"], None
     build = pathlib.Path(os.environ["BULLA"]).parents[1]
     if not (build / "build.ninja").exists():
-        return None, "no build folder to install moto in, and no BULLA_MOTO"
-    folder = build / "moto"
-    folder.mkdir(exist_ok=True)
-    program, done = folder / "venv/bin/moto_server", folder / "installed"
-    with open(folder / "lock", "w") as lock:
+        return None, "no build directory to install moto in, and no BULLA_MOTO"
+    directory = build / "moto"
+    directory.mkdir(exist_ok=True)
+    program, done = directory / "venv/bin/moto_server", directory / "installed"
+    with open(directory / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if done.exists() and done.read_text() == str(PACKAGES):
             return program, None
-        for command in (["/usr/bin/python3", "-m", "venv", "--clear", folder / "venv"],
-                        [folder / "venv/bin/pip", "install", "-q", "--no-compile", "--retries", "1", "--timeout", "20", *PACKAGES]):  # fmt: skip
+        for command in (["/usr/bin/python3", "-m", "venv", "--clear", directory / "venv"],
+                        [directory / "venv/bin/pip", "install", "-q", "--no-compile", "--retries", "1", "--timeout", "20", *PACKAGES]):  # fmt: skip
             try:
                 made = subprocess.run(command, capture_output=True, timeout=250)
             except (OSError, subprocess.TimeoutExpired) as why:

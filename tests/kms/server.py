@@ -115,9 +115,10 @@ class Listener:
         headers = {"Content-Length": str(len(answer.body))} | answer.headers
         head = f"HTTP/1.1 {answer.status} Whatever\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n"
         body = answer.body if answer.cut is None else answer.body[: answer.cut]
-        handler.wfile.write(head.encode("latin-1"))
-        if not answer.drip:
-            handler.wfile.write(body)
+        if not answer.drip:  # in one piece: the client acknowledges the first of two only after a while
+            handler.wfile.write(head.encode("latin-1") + body)
+        else:
+            handler.wfile.write(head.encode("latin-1"))
         for i in range(len(body) if answer.drip else 0):
             handler.wfile.write(body[i : i + 1])
             if self.closing.wait(answer.drip):

@@ -232,7 +232,7 @@ def test_role_of_the_profile_itself(anonymous, cloud, key, base, who):
     assert "assumed-role/night/" in who()
 
 
-CIRCLE = "source_profile goes round in a circle"
+CIRCLE = "source_profile leads back to itself"
 
 
 @pytest.mark.parametrize("count, status, words", [(1, 7, "profile 'p0' has no credentials"), (2, 2, f"profile 'p0': {CIRCLE}"), (3, 2, f"profile 'p0': {CIRCLE}")])
@@ -353,11 +353,11 @@ def test_wrong_web_token(anonymous, aws, key, web):
     assert aws.calls["AssumeRoleWithWebIdentity"] == 1
 
 
-@pytest.mark.parametrize("name, status, words", [("missing", 10, "cannot open token file '{}'"), ("empty", 2, "'{}' is empty"), ("folder", 1, "cannot read '{}'"),
+@pytest.mark.parametrize("name, status, words", [("missing", 10, "cannot open token file '{}'"), ("empty", 2, "'{}' is empty"), ("directory", 1, "cannot read '{}'"),
                                                  ("long", 2, "'{}' is longer than 20000 bytes")])  # fmt: skip
 def test_token_files_that_are_none(anonymous, aws, key, web, tmp_path, name, status, words):
     path = tmp_path / name
-    if name == "folder":
+    if name == "directory":
         path.mkdir()
     elif name == "empty":
         path.write_text("")
@@ -411,10 +411,10 @@ def test_process(anonymous, cloud, key, who):
 
 def test_arguments_of_a_process(anonymous, cloud, key):
     """As a shell's words, but no shell sees them."""
-    folder = anonymous.home / "my tools"
-    folder.mkdir()
-    program(folder / "get it", printed(cloud.user("corp", "kms:*")))
-    line = f'"{folder}/get it"  plain "two words" \'sin"gle\' "a\\"b" back\\ slash $HOME `id` "" ;x | cat > y # z'
+    directory = anonymous.home / "my tools"
+    directory.mkdir()
+    program(directory / "get it", printed(cloud.user("corp", "kms:*")))
+    line = f'"{directory}/get it"  plain "two words" \'sin"gle\' "a\\"b" back\\ slash $HOME `id` "" ;x | cat > y # z'
     anonymous.config(f"[profile corp]\ncredential_process = {line}\n")
     seal(anonymous, key, AWS_PROFILE="corp")
     words = ["plain", "two words", 'sin"gle', 'a"b', "back slash", "$HOME", "`id`", "", ";x", "|", "cat", ">", "y", "#", "z"]
@@ -463,7 +463,7 @@ def test_process_that_hangs(anonymous, key, how):
     assert time.monotonic() - start < 20
 
 
-NO_WORDS = [("x 'pa55word", 2, "a quote is not shut"), ('x "pa55word', 2, "a quote is not shut"), ("pa55word\\", 2, "nothing follows a backslash"),
+NO_WORDS = [("x 'pa55word", 2, "a quote is not closed"), ('x "pa55word', 2, "a quote is not closed"), ("pa55word\\", 2, "nothing follows a backslash"),
             ("x " * 64 + "pa55word", 2, "more than 64 words"), ("", 2, "'credential_process' has no value"), ("   ", 2, "'credential_process' has no value")]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import pytest
 from metadata import InstanceMetadata, text
 from test_kms_credentials import NONE, refused, seal, who  # noqa: F401 (a fixture)
 
-FOLDER = "/latest/meta-data/iam/security-credentials/"
+DIRECTORY = "/latest/meta-data/iam/security-credentials/"
 
 
 # Instance metadata.
@@ -17,7 +17,7 @@ FOLDER = "/latest/meta-data/iam/security-credentials/"
 def test_version_2(imds, anonymous, key, who):  # noqa: F811
     seal(anonymous, key)
     assert "assumed-role/backup-host/" in who()
-    assert imds.asked[0] == "PUT /latest/api/token" and imds.asked[-1] == f"GET {FOLDER}backup-host" and len(imds.asked) == 3
+    assert imds.asked[0] == "PUT /latest/api/token" and imds.asked[-1] == f"GET {DIRECTORY}backup-host" and len(imds.asked) == 3
 
 
 def test_version_1_is_refused(serve, imds, anonymous, aws, key):
@@ -56,24 +56,24 @@ def test_no_such_service(anonymous, aws, key):
 
 @pytest.mark.parametrize("url", ["http://192.0.2.1", "http://imds.example", "http://127.0.0.1.example"])
 def test_other_hosts_take_tls(imds, anonymous, aws, key, url):
-    refused(anonymous, key, 2, f"'{url}' is not https, nor of this machine", AWS_EC2_METADATA_SERVICE_ENDPOINT=url)
+    refused(anonymous, key, 2, f"'{url}' is neither https nor on this machine", AWS_EC2_METADATA_SERVICE_ENDPOINT=url)
     assert not aws.calls and (not anonymous.log.exists() or "192.0.2.1" not in anonymous.log.read_text())
 
 
 NO_ROLE, NO_TOKEN, UNREAD = "service names no role", "gives no token: HTTP status 200", "service has no credentials for role"
 STRANGE = {  # path, answer, exit status, what is said
-    "no role": (FOLDER, text(404, "not found"), 7, NONE),
-    "role is a path": (FOLDER, text(200, "../../user-data"), 7, NO_ROLE),
-    "role has lines": (FOLDER, text(200, "x\r\nHost: evil"), 6, f"{UNREAD} x"),
-    "role is long": (FOLDER, text(200, "x" * 50_000), 7, NO_ROLE),
-    "role is empty": (FOLDER, text(200, ""), 7, NONE),
+    "no role": (DIRECTORY, text(404, "not found"), 7, NONE),
+    "role is a path": (DIRECTORY, text(200, "../../user-data"), 7, NO_ROLE),
+    "role has lines": (DIRECTORY, text(200, "x\r\nHost: evil"), 6, f"{UNREAD} x"),
+    "role is long": (DIRECTORY, text(200, "x" * 50_000), 7, NO_ROLE),
+    "role is empty": (DIRECTORY, text(200, ""), 7, NONE),
     "token has lines": ("/latest/api/token", text(200, "x\r\nHost: evil"), 7, NO_TOKEN),
     "token is long": ("/latest/api/token", text(200, "x" * 100_000), 7, "is longer than 65536 bytes"),
-    "failed": (FOLDER + "backup-host", text(200, '{"Code": "AssumeRoleUnauthorizedAccess", "Message": "no"}'), 6, f"{UNREAD} backup-host"),
-    "not JSON": (FOLDER + "backup-host", text(200, "<html>"), 6, f"{UNREAD} backup-host"),
-    "deep": (FOLDER + "backup-host", text(200, "[" * 20_000), 6, f"{UNREAD} backup-host"),
-    "half": (FOLDER + "backup-host", text(200, '{"Code": "Success", "AccessKeyId": "a"}'), 7, "(role backup-host) have no SecretAccessKey"),
-    "redirect": (FOLDER, text(302, "", Location="http://192.0.2.1/"), 7, "answers with HTTP status 302"),
+    "failed": (DIRECTORY + "backup-host", text(200, '{"Code": "AssumeRoleUnauthorizedAccess", "Message": "no"}'), 6, f"{UNREAD} backup-host"),
+    "not JSON": (DIRECTORY + "backup-host", text(200, "<html>"), 6, f"{UNREAD} backup-host"),
+    "deep": (DIRECTORY + "backup-host", text(200, "[" * 20_000), 6, f"{UNREAD} backup-host"),
+    "half": (DIRECTORY + "backup-host", text(200, '{"Code": "Success", "AccessKeyId": "a"}'), 7, "(role backup-host) have no SecretAccessKey"),
+    "redirect": (DIRECTORY, text(302, "", Location="http://192.0.2.1/"), 7, "answers with HTTP status 302"),
 }
 
 
@@ -89,7 +89,7 @@ def test_credentials_that_end_soon_serve_a_run(serve, imds, anonymous, cloud, ke
     """The service gives the same until minutes before they expire: to ask it for each call gains nothing."""
     soon = serve(InstanceMetadata, imds.principal, seconds=120)
     seal(anonymous, key, "-k", cloud.key().arn, AWS_EC2_METADATA_SERVICE_ENDPOINT=soon.url)
-    assert soon.asked.count(f"GET {FOLDER}backup-host") == 1
+    assert soon.asked.count(f"GET {DIRECTORY}backup-host") == 1
 
 
 def once(service, path, answer):
@@ -106,7 +106,7 @@ def once(service, path, answer):
 
 
 SLOW = dataclasses.replace(text(200, "late"), stall=300)
-PARTS = ["/latest/api/token", FOLDER, FOLDER + "backup-host"]
+PARTS = ["/latest/api/token", DIRECTORY, DIRECTORY + "backup-host"]
 
 
 @pytest.mark.parametrize("path", PARTS)
@@ -178,7 +178,7 @@ def test_token_file(container, anonymous, key, tmp_path, who):  # noqa: F811
 def test_token_that_would_break_a_header(container, anonymous, aws, key):
     task = container(authorization="x")
     env = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": task.url + task.path, "AWS_CONTAINER_AUTHORIZATION_TOKEN": "x\r\nHost: evil"}
-    refused(anonymous, key, 2, "the token of the container is more than a line", **env)
+    refused(anonymous, key, 2, "the container's token has more than one line", **env)
     assert task.asked == [] and not aws.calls
 
 
@@ -233,7 +233,7 @@ def test_longest_url_of_a_container(container, anonymous, aws, key, variable, st
 @pytest.mark.parametrize("host", ["192.0.2.1", "ecs.example", "127.0.0.1.example", "169.254.169.253", "169.254.170.2.example", "[fd00:ec2::24]",
                                   "127.0.0.1@192.0.2.1"])  # fmt: skip
 def test_hosts_that_are_not_allowed(anonymous, aws, key, host):
-    words = "the URL of a service has no '@' in it" if "@" in host else f"'http://{host}/x' is not https, nor of this machine"
+    words = "the URL of a service has no '@' in it" if "@" in host else f"'http://{host}/x' is neither https nor on this machine"
     refused(anonymous, key, 2, words, AWS_CONTAINER_CREDENTIALS_FULL_URI=f"http://{host}/x", AWS_CONTAINER_AUTHORIZATION_TOKEN="t0k3n")
     assert not aws.calls and not anonymous.log.exists()
 

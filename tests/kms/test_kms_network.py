@@ -262,13 +262,13 @@ def test_bundle_of_a_profile(bulla, authority, key):
 @pytest.fixture
 def believed(tmp_path):
     """A stranger's authority, and a command under which it is in the system's directory of authorities."""
-    stranger, folder = Authority(tmp_path, "stranger"), tmp_path / "certs"
-    folder.mkdir()
+    stranger, directory = Authority(tmp_path, "stranger"), tmp_path / "certs"
+    directory.mkdir()
     name = subprocess.run(["openssl", "x509", "-noout", "-hash", "-in", stranger.bundle], check=True, capture_output=True, text=True).stdout.strip()
-    shutil.copy(stranger.bundle, folder / f"{name}.0")
-    shutil.copy(Authority(tmp_path, "another").bundle, folder / "ca-certificates.crt")
+    shutil.copy(stranger.bundle, directory / f"{name}.0")
+    shutil.copy(Authority(tmp_path, "another").bundle, directory / "ca-certificates.crt")
     own = ["--map-root-user"] if os.geteuid() != 0 else []
-    under = ["unshare", "--mount", *own, "sh", "-c", 'mount --bind "$0" /etc/ssl/certs && exec "$@"', folder]
+    under = ["unshare", "--mount", *own, "sh", "-c", 'mount --bind "$0" /etc/ssl/certs && exec "$@"', directory]
     if subprocess.run([*under, "true"], capture_output=True).returncode != 0:
         pytest.skip("no mounts of its own for a program")
     return stranger, under

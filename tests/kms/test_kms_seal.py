@@ -209,8 +209,8 @@ def test_name_of_the_config_file(bulla, key):
 
 
 def test_many_files_take_one_call_each_way(bulla, aws, key):
-    for folder in ("plain", "sealed"):
-        (bulla.work / folder).mkdir()
+    for directory in ("plain", "sealed"):
+        (bulla.work / directory).mkdir()
     for number in range(MANY):
         (bulla.work / "plain" / str(number)).write_bytes(b"%d" % number)
     words = ["-r", "-j", "4", "--json", "-k", key.arn]

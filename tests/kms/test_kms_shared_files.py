@@ -150,7 +150,7 @@ def test_files(imds, anonymous, aws, key, filed, what):
     compare(anonymous, key, imds, aws, filed, FILES[what])
 
 
-def folder(path):
+def directory(path):
     path.unlink()
     path.mkdir()
 
@@ -167,7 +167,7 @@ def pipe(path):
 
 PLACES = {  # what is done to the file, exit status and words of bulla, or whose credentials it takes, as botocore does everywhere
     "unreadable": (lambda path: path.chmod(0), 1, "cannot open AWS file '{}': Permission denied"),
-    "a directory": (folder, 1, "AWS file '{}' is not a regular file"),
+    "a directory": (directory, 1, "AWS file '{}' is not a regular file"),
     "a pipe": (pipe, 1, "AWS file '{}' is not a regular file"),
     "a link to nothing": (gone, 10, "cannot open AWS file '{}': No such file or directory"),
     "not there": (pathlib.Path.unlink, 0, None),

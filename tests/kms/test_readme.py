@@ -50,8 +50,8 @@ def test_commands_of_the_readme(bulla, cloud, user, tmp_path):
     for name, text in (("pin", "1234\n"), ("new", "a long passphrase\n"), ("softhsm2.conf", f"directories.tokendir = {tmp_path}/tokens\n")):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o600)
-    for folder in ("tokens", "bin", "rooms"):
-        (tmp_path / folder).mkdir()
+    for directory in ("tokens", "bin", "rooms"):
+        (tmp_path / directory).mkdir()
     (tmp_path / "bin/bulla").symlink_to(bulla.program)
     (bulla.work / "large").write_bytes(content(20 * CHUNK))
     environment = bulla.environment | {
@@ -78,7 +78,7 @@ def test_readme_is_short():
 
 
 def test_every_link_leads_somewhere():
-    folder = pathlib.Path(__file__).resolve().parents[2]
-    for path in [folder / "README.md", folder / "CONTRIBUTING.md", folder / "CHANGELOG.md", *(folder / "docs").glob("*.md")]:
+    directory = pathlib.Path(__file__).resolve().parents[2]
+    for path in [directory / "README.md", directory / "CONTRIBUTING.md", directory / "CHANGELOG.md", *(directory / "docs").glob("*.md")]:
         for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text()):
             assert (path.parent / link).exists(), (path.name, link)

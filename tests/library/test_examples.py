@@ -22,7 +22,7 @@ plain = pytest.mark.skipif(SANITIZED, reason="not with a sanitizer")
 
 @pytest.fixture
 def open_handle(example, library, ring, work, monkeypatch):
-    """Makes handles of the example in Python, in the folder of the program."""
+    """Makes handles of the example in Python, in the directory of the program."""
     if SANITIZED:
         pytest.skip("not with a sanitizer")
     monkeypatch.chdir(work)
@@ -136,10 +136,10 @@ def test_rotated_keys_are_rewrapped(open_handle, bulla, ring, work):
     assert sorted(os.listdir(work)) == ["a.bulla"]
 
 
-def of_aws(example, folder, run=None):
+def of_aws(example, directory, run=None):
     """Options of a handle whose credentials come from a command, with what a program would have in its environment."""
-    (folder / "config").write_text("[default]\nregion = eu-central-1\ncredential_process = /bin/give --key\n")
-    set_by_program = {b"AWS_CONFIG_FILE": ctypes.create_string_buffer(str(folder / "config").encode())}
+    (directory / "config").write_text("[default]\nregion = eu-central-1\ncredential_process = /bin/give --key\n")
+    set_by_program = {b"AWS_CONFIG_FILE": ctypes.create_string_buffer(str(directory / "config").encode())}
     get = example.VARIABLE(lambda arg, name: ctypes.addressof(set_by_program[name]) if name in set_by_program else None)
     return {"variable": get, "kms_endpoint": b"http://127.0.0.1:9", "kms_timeout": 1} | ({"run": example.RUN(run)} if run else {})
 

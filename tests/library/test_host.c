@@ -382,7 +382,7 @@ struct process {
     bool descriptors[1024];
     json_malloc_t json_malloc;
     json_free_t json_free;
-    char folder[4096];
+    char directory[4096];
     char **environment, *first;
 };
 
@@ -397,7 +397,7 @@ static void look_at_process(struct process *p)
     for (int i = 0; i < 1024; i++)
         p->descriptors[i] = fcntl(i, F_GETFD) >= 0;
     json_get_alloc_funcs(&p->json_malloc, &p->json_free);
-    MUST(getcwd(p->folder, sizeof p->folder) != NULL);
+    MUST(getcwd(p->directory, sizeof p->directory) != NULL);
     p->environment = environ;
     p->first = environ[0];
 }
@@ -456,7 +456,7 @@ static void the_process_stays_as_it_was(void)
     CHECK(memcmp(&before.mask, &after.mask, sizeof before.mask) == 0);
     CHECK(memcmp(before.descriptors, after.descriptors, sizeof before.descriptors) == 0);
     CHECK(before.json_malloc == after.json_malloc && before.json_free == after.json_free);
-    CHECK(strcmp(before.folder, after.folder) == 0);
+    CHECK(strcmp(before.directory, after.directory) == 0);
     CHECK(before.environment == after.environment && before.first == after.first);
     CHECK(remove("file.bulla") == 0);
     free(sealed.bytes);
@@ -465,9 +465,9 @@ static void the_process_stays_as_it_was(void)
 
 int main(void)
 {
-    char folder[4096];
+    char directory[4096];
 
-    test_enter_folder();
+    test_enter_directory();
     fill_plain();
     RUN(each_class_of_error_is_told);
     RUN(a_handle_is_not_made_of_what_is_wrong);
@@ -479,6 +479,7 @@ int main(void)
     RUN(two_handles_work_in_two_threads);
     RUN(one_handle_serves_two_threads_in_turn);
     RUN(the_process_stays_as_it_was);
-    MUST(getcwd(folder, sizeof folder) != NULL && rmdir(folder) == 0); /* nothing is left in it */
+    MUST(getcwd(directory, sizeof directory) != NULL &&
+         rmdir(directory) == 0); /* nothing is left in it */
     return DONE();
 }

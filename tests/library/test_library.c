@@ -291,9 +291,9 @@ static void descriptors_of_any_kind_will_do(void)
 
 int main(void)
 {
-    char folder[4096];
+    char directory[4096];
 
-    test_enter_folder();
+    test_enter_directory();
     fill_plain();
     RUN(what_is_sealed_opens);
     RUN(several_threads_of_a_handle_seal_and_open);
@@ -304,6 +304,7 @@ int main(void)
     RUN(reencrypt_gives_a_new_data_key);
     RUN(an_output_is_another_file_than_the_input);
     RUN(descriptors_of_any_kind_will_do);
-    MUST(getcwd(folder, sizeof folder) != NULL && rmdir(folder) == 0); /* nothing is left in it */
+    MUST(getcwd(directory, sizeof directory) != NULL &&
+         rmdir(directory) == 0); /* nothing is left in it */
     return DONE();
 }

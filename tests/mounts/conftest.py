@@ -1,4 +1,4 @@
-"""What the tests of mounts share: one mount of each kind for all of them, in which each test has a folder."""
+"""What the tests of mounts share: one mount of each kind for all of them, in which each test has a directory."""
 
 import os
 import pathlib
@@ -11,9 +11,9 @@ import mount_kinds
 
 @pytest.fixture(scope="session", params=mount_kinds.KINDS)
 def mounted(request):
-    with tempfile.TemporaryDirectory(prefix="bulla-mount-") as folder:
+    with tempfile.TemporaryDirectory(prefix="bulla-mount-") as directory:
         try:
-            mount = mount_kinds.make(request.param, pathlib.Path(folder))
+            mount = mount_kinds.make(request.param, pathlib.Path(directory))
         except (mount_kinds.Unavailable, OSError) as error:
             pytest.skip(f"no {request.param} can be had here: {error}")
         yield mount
@@ -22,7 +22,7 @@ def mounted(request):
 
 @pytest.fixture
 def mount(mounted):
-    """A kind of mount, with a folder of this test alone."""
+    """A kind of mount, with a directory of this test alone."""
     mounted.here = mounted.at / str(next(mounted.numbers))
     mounted.here.mkdir()
     return mounted

@@ -1,6 +1,8 @@
 """File systems of many kinds for tests: how each is mounted, what it keeps, and where its bytes lie."""
 
+import ctypes
 import dataclasses
+import errno
 import itertools
 import os
 import pathlib
@@ -12,6 +14,7 @@ import typing
 from program import TIMEOUT
 
 SFTP = "/usr/lib/openssh/sftp-server"
+AT_FDCWD, RENAME_NOREPLACE = -100, 1
 SIZES = {"exfat": "16M", "ntfs": "16M", "btrfs": "128M", "xfs": "300M"}  # about the least that each can have
 
 
@@ -26,8 +29,8 @@ class Kind:
     mount: typing.Callable
     options: tuple = ()
     file_mode: int = 0  # of every file, whatever is asked for; 0: as asked for
-    folder_mode: int = 0
-    takes_names: bool = False  # it cannot refuse a name that is taken
+    directory_mode: int = 0
+    takes_names: bool | None = False  # it cannot refuse a name that is taken; None: that depends on its version
     whole_files: bool = False  # it replaces a file but changes none
     later: bool = False  # it stores a file some time after the close
     needs: str = ""
@@ -39,17 +42,17 @@ class Kind:
 
 
 class Mount:
-    """One that is there: the folder it is seen at, and the folders that hold its bytes, where those can be read from outside."""
+    """One that is there: the directory it is seen at, and the directories that hold its bytes, where those can be read from outside."""
 
-    def __init__(self, name, kind, folder):
-        self.name, self.kind, self.folder = name, kind, folder
-        self.at, self.stores, self.server, self.loop, self.also = folder / "mount", [], None, None, []
+    def __init__(self, name, kind, directory):
+        self.name, self.kind, self.directory = name, kind, directory
+        self.at, self.stores, self.server, self.loop, self.also = directory / "mount", [], None, None, []
         self.at.mkdir()
         self.numbers = itertools.count()
-        self.here = None  # the folder of the test that runs
+        self.here = None  # the directory of the test that runs
 
     def store(self, name="store"):
-        made = self.folder / name
+        made = self.directory / name
         made.mkdir()
         self.stores.append(made)
         return made
@@ -78,7 +81,7 @@ class Mount:
 
     def image(self, *make):
         """An empty file system on a loop device."""
-        image = self.folder / "image"
+        image = self.directory / "image"
         self.run("truncate", "-s", SIZES[make[0].partition(".")[2]], image)
         self.run(*make, image)
         self.loop = self.run("losetup", "--find", "--show", image)
@@ -110,26 +113,26 @@ class Mount:
             subprocess.run(["losetup", "--detach", self.loop], check=True)
 
 
-def files(folder):
-    """The bytes of every file below a folder."""
+def files(directory):
+    """The bytes of every file below a directory."""
     found = {}
-    for base, _, names in os.walk(folder):
+    for base, _, names in os.walk(directory):
         for name in names:
             path = pathlib.Path(base, name)
-            found[str(path.relative_to(folder))] = path.read_bytes()
+            found[str(path.relative_to(directory))] = path.read_bytes()
     return found
 
 
-def sizes(folder):
-    """The size of every file below a folder: to open one would put off its upload."""
-    paths = [os.path.join(base, name) for base, _, names in os.walk(folder) for name in names]
-    return {os.path.relpath(path, folder): os.stat(path).st_size for path in paths}
+def sizes(directory):
+    """The size of every file below a directory: to open one would put off its upload."""
+    paths = [os.path.join(base, name) for base, _, names in os.walk(directory) for name in names]
+    return {os.path.relpath(path, directory): os.stat(path).st_size for path in paths}
 
 
 def rclone(mount, mode, *options):
     store, cache = mount.store(), mount.store("cache")
     shown = ["--vfs-cache-mode", mode, "--vfs-write-back", "100ms", "--vfs-write-wait", "0s", "--cache-dir", cache, *options]
-    mount.serve(["rclone", "mount", "--config", "/dev/null", *shown, f":local:{store}", mount.at], env={"HOME": str(mount.folder)})
+    mount.serve(["rclone", "mount", "--config", "/dev/null", *shown, f":local:{store}", mount.at], env={"HOME": str(mount.directory)})
 
 
 def bindfs(mount, *options):
@@ -146,7 +149,7 @@ def ntfs(mount, *options):
 
 def sshfs(mount):
     """An SFTP server without SSH between the two."""
-    server = mount.folder / "sftp"
+    server = mount.directory / "sftp"
     server.write_text(f"#!/bin/sh\nexec {SFTP}\n")
     server.chmod(0o755)
     mount.serve(["sshfs", "-f", "-o", f"ssh_command={server}", f"nowhere:{mount.store()}", mount.at])
@@ -177,8 +180,8 @@ KINDS = {
     "bindfs": Kind(bindfs, needs="bindfs"),
     "bindfs -p": Kind(bindfs, ("-p", "0755"), 0o755, 0o755, needs="bindfs"),
     "bindfs -p deny": Kind(bindfs, ("-p", "0755", "--chmod-deny"), 0o755, 0o755, needs="bindfs"),
-    "exfat": Kind(exfat, (), 0o777, 0o777, takes_names=True, needs="mount.exfat-fuse"),
-    "exfat 077": Kind(exfat, UMASK, 0o700, 0o700, takes_names=True, needs="mount.exfat-fuse"),
+    "exfat": Kind(exfat, (), 0o777, 0o777, takes_names=None, needs="mount.exfat-fuse"),
+    "exfat 077": Kind(exfat, UMASK, 0o700, 0o700, takes_names=None, needs="mount.exfat-fuse"),
     "ntfs-3g": Kind(ntfs, (), 0o777, 0o777, needs="ntfs-3g"),
     "ntfs-3g 077": Kind(ntfs, UMASK, 0o700, 0o700, needs="ntfs-3g"),
     "ntfs-3g permissions": Kind(ntfs, ("-o", "permissions"), needs="ntfs-3g"),
@@ -189,16 +192,29 @@ KINDS = {
 }
 
 
-def make(name, folder):
-    """Mounts a kind below a new folder."""
+def takes_names(directory):
+    """Whether the file system there does not know how to refuse a name: exfat-fuse with libfuse 2 does not, with libfuse 3 it does."""
+    before, after = directory / "before", directory / "after"
+    before.touch()
+    libc = ctypes.CDLL(None, use_errno=True)
+    unknown = libc.renameat2(AT_FDCWD, os.fsencode(before), AT_FDCWD, os.fsencode(after), RENAME_NOREPLACE) != 0
+    assert not unknown or ctypes.get_errno() == errno.EINVAL
+    (before if unknown else after).unlink()
+    return unknown
+
+
+def make(name, directory):
+    """Mounts a kind below a new directory."""
     kind = KINDS[name]
     if shutil.which(kind.needs) is None:
         raise Unavailable(f"there is no {kind.needs}")
-    mount = Mount(name, kind, folder)
+    mount = Mount(name, kind, directory)
     try:
         kind.mount(mount, *kind.options)
-        if not kind.folder_mode:
+        if not kind.directory_mode:
             mount.at.chmod(0o755)  # a new NTFS is open to all
+        if kind.takes_names is None:
+            mount.kind = dataclasses.replace(kind, takes_names=takes_names(mount.at))
     except BaseException:
         mount.remove()
         raise

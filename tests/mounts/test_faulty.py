@@ -20,10 +20,10 @@ FAULTY = pathlib.Path(__file__).parent / "faulty.py"
 
 
 class Faulty:
-    """A FUSE over the folder store; it fails once it is mounted with faults."""
+    """A FUSE over the directory store; it fails once it is mounted with faults."""
 
-    def __init__(self, folder):
-        self.at, self.store, self.server = folder / "mount", folder / "store", None
+    def __init__(self, directory):
+        self.at, self.store, self.server = directory / "mount", directory / "store", None
         self.at.mkdir()
         self.store.mkdir()
 
@@ -57,7 +57,7 @@ def faulty(tmp_path):
 
 @pytest.fixture
 def verbs(bulla, ring, work):
-    """What each verb is to make or change in a folder: its arguments, and the files that it needs there first."""
+    """What each verb is to make or change in a directory: its arguments, and the files that it needs there first."""
     (work / "plain").write_bytes(PLAIN)
     bulla("encrypt", "-k", ring, "plain")
     bulla("encrypt", "-k", ring, "-o", "little.bulla", stdin=b"little")
@@ -82,15 +82,15 @@ FULL = [f"{operation}={error}" for operation in ("write", "fsync", "flush") for 
 
 
 def run(bulla, faulty, verbs, name, **how):
-    """Runs a verb in a folder of the mount; returns what it said, and what is in the folder that was not, or is no more."""
+    """Runs a verb in a directory of the mount; returns what it said, and what is in the directory that was not, or is no more."""
     args, given = verbs[name]
-    folder = faulty.store / name.replace(" ", "-")
-    folder.mkdir()
+    directory = faulty.store / name.replace(" ", "-")
+    directory.mkdir()
     for file, data in given.items():
-        (folder / file).write_bytes(data)
-        (folder / file).chmod(0o600)
-    done = bulla(*(str(arg).format(faulty.at / folder.name) for arg in args), **how)
-    return done, {path.name: path.read_bytes() for path in folder.iterdir()}.items() ^ given.items()
+        (directory / file).write_bytes(data)
+        (directory / file).chmod(0o600)
+    done = bulla(*(str(arg).format(faulty.at / directory.name) for arg in args), **how)
+    return done, {path.name: path.read_bytes() for path in directory.iterdir()}.items() ^ given.items()
 
 
 @pytest.mark.parametrize("fault", FULL)

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import stat
+import subprocess
 
 import pytest
 
@@ -61,7 +62,7 @@ def sealed(bulla, ring, plain):
 
 @pytest.fixture
 def tree(work, data):
-    """Two files, one of them in a folder of its own."""
+    """Two files, one of them in a directory of its own."""
     for name, part in {"tree/a": data[:SMALL], "tree/d/b": data}.items():
         (work / name).parent.mkdir(parents=True, exist_ok=True)
         (work / name).write_bytes(part)
@@ -147,7 +148,7 @@ def test_private_plaintext(bulla, ring, mount, sealed, data):
         assert at.read_bytes() == data
 
 
-def test_private_folder(bulla, ring, mount, tree, data):
+def test_private_directory(bulla, ring, mount, tree, data):
     """What lies in it is for its owner alone, whatever the files allow."""
     bulla("encrypt", "-q", "-k", ring, "-r", tree)
     for name in ("a", "d/b"):
@@ -162,6 +163,16 @@ def test_private_folder(bulla, ring, mount, tree, data):
         bulla("decrypt", "-k", ring, "-r", "-o", mount.here, tree, status=3)  # nor does it the second time
         bulla("decrypt", "-k", ring, "-r", "--force", "--allow-wider", "-o", mount.here, tree)
     assert files(mount.here) == {"a": data[:SMALL], "d/b": data}
+
+
+def test_no_fuse_is_asked_to_exchange_names(bulla, ring, mount, data):
+    """Some do not look at what they are asked for, or end at it."""
+    at, trace = mount.here / "x.bulla", bulla.home / "trace"
+    bulla("encrypt", "-k", ring, "-o", at, stdin=data[:SMALL])
+    mount.settle(mount.here)
+    bulla("rewrap", "-k", ring, "--to", bulla.new_key("other.ring"), at, under=["strace", "-f", "-o", str(trace), "-e", "trace=renameat2"])
+    kind = subprocess.run(["stat", "-f", "-c", "%T", at], check=True, capture_output=True, text=True).stdout
+    assert ("RENAME_EXCHANGE" in trace.read_text()) == (not kind.startswith("fuse"))
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE], ids=["small", "large"])
@@ -208,7 +219,7 @@ def test_keyring(bulla, mount, data):
         done = bulla("key", "new", at, status=7)
         open_to_all = b"its group and others can write directory"  # seen before the keyring is begun
         readable = b"could be used by others: its file system gives it the permissions %03o" % mount.kind.file_mode
-        assert (open_to_all if mount.kind.folder_mode & 0o022 else readable) in done.stderr and b"umask=077" in done.stderr
+        assert (open_to_all if mount.kind.directory_mode & 0o022 else readable) in done.stderr and b"umask=077" in done.stderr
         return nothing_left(mount, data)
     bulla("key", "new", "--kind", "x25519", at)
     assert not permissions(at) & 0o077
@@ -286,9 +297,9 @@ def test_runs_that_make_one_file(bulla, ring, mount, data):
 
 def test_results_of_one_name(bulla, ring, mount, work, data):
     """One of a run is not replaced by the next, though --force is given and the numbers of files may change with their names."""
-    for folder in "ab":
-        (work / folder).mkdir()
-        (work / folder / "x").write_text(folder)
+    for directory in "ab":
+        (work / directory).mkdir()
+        (work / directory / "x").write_text(directory)
     done = bulla("encrypt", "-q", "-k", ring, "--force", "-o", mount.here, "a/x", "b/x", status=3)
     assert b"is another result of this run" in done.stderr
     mount.settle(mount.here)

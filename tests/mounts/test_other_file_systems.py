@@ -35,8 +35,8 @@ def archive(bulla, ring, tree):
     return tree
 
 
-def below(folder):
-    return sorted(os.path.relpath(os.path.join(base, name), folder) for base, _, names in os.walk(folder) for name in names)
+def below(directory):
+    return sorted(os.path.relpath(os.path.join(base, name), directory) for base, _, names in os.walk(directory) for name in names)
 
 
 def test_encrypt_says_how_many_it_entered(bulla, ring, tree):

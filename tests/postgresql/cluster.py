@@ -39,7 +39,7 @@ def until(what, so):
 
 
 class House:
-    """A folder of that user, with bulla, keys, an archive and clusters."""
+    """A directory of that user, with bulla, keys, an archive and clusters."""
 
     def __init__(self):
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="bulla-pg-"))

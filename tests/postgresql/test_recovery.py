@@ -67,7 +67,7 @@ def locked(path):
 
 @contextlib.contextmanager
 def not_mounted(told):
-    """The folder is there, and nothing is in it."""
+    """The directory is there, and nothing is in it."""
     with moved(told.archive, told.archive.with_name("elsewhere")):
         told.run("mkdir", told.archive)
         try:

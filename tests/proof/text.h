@@ -1,6 +1,6 @@
 /* Contracts of base/text.h that the reader of the envelope relies on. */
-#include "tests/proof/wire.h"
 #include "base/text.h"
+#include "tests/proof/wire.h"
 
 /*@ requires left > 0 && readable((uint8_t *)s, left);
     requires \valid(code) && \separated(code, (uint8_t *)s + (0 .. left - 1));

@@ -6,7 +6,8 @@
 
     predicate reads(struct wire_reader *r) = \valid(r) && readable(r->at, r->left);
     predicate writes(struct wire_writer *w) =
-        \valid(w) && w->used <= w->room && writable(w->start, w->room) && \separated(w, w->start + (0 .. w->room - 1));
+        \valid(w) && w->used <= w->room && writable(w->start, w->room) && \separated(w, w->start +
+   (0 .. w->room - 1));
 */
 
 /*@ requires readable((uint8_t *)bytes, size);

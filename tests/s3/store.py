@@ -48,6 +48,7 @@ class Object:
     etag: str = ""
     version: str = "null"
     marker: bool = False
+    modified: str = "2026-11-28T10:00:00.000Z"
 
     @property
     def locked(self):
@@ -55,7 +56,7 @@ class Object:
         return self.headers.get("x-amz-object-lock-legal-hold") == "ON" or until > time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
     def __post_init__(self):
-        self.etag = self.etag or f'"{hashlib.md5(self.body).hexdigest()}"'
+        self.etag = self.etag or tag_of(self.body)
 
 
 @dataclasses.dataclass
@@ -65,6 +66,48 @@ class Upload:
     tags: str
     parts: dict = dataclasses.field(default_factory=dict)
     begun: str = "2026-11-28T10:00:00.000Z"
+
+
+class Sparse:
+    """A body that ends in zeros, which take no memory; enough of bytes for what the store does with one."""
+
+    def __init__(self, head, size):
+        self.head, self.size = head, size
+
+    def __len__(self):
+        return self.size
+
+    def __getitem__(self, part):
+        first, last = part.start, min(part.stop, self.size)
+        if last - first > PART_MIN * 2:
+            return Sparse(self.head[first:last], last - first)
+        return self.head[first:last].ljust(last - first, b"\0")
+
+
+def joined(parts):
+    if all(isinstance(part, bytes) for part in parts):
+        return b"".join(parts)
+    *firsts, last = parts
+    return Sparse(b"".join(firsts) + last.head, sum(map(len, parts)))
+
+
+def tag_of(part):
+    return f'"{hashlib.md5(part if isinstance(part, bytes) else part.head + str(len(part)).encode()).hexdigest()}"'
+
+
+def crc64nvme(body):
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = value >> 1 ^ (0x9A6C9329AC4BC9B5 if value & 1 else 0)
+        table.append(value)
+    crc = 2**64 - 1
+    for byte in body:
+        crc = table[(crc ^ byte) & 255] ^ crc >> 8
+    return crc ^ 2**64 - 1
+
+
+assert crc64nvme(b"123456789") == 0xAE8B14860A799888
 
 
 def kept(headers):
@@ -86,12 +129,11 @@ def error_answer(code, status, message=""):
 
 class Store(Listener):
     """self.objects is what the bucket holds, self.old what it keeps of what was replaced (new to old, with marks of removal),
-    self.uploads what is on its way, self.asked the operations in their order, but for those that find out if conditions are
-    heeded: self.probes."""
+    self.uploads what is on its way, self.asked the operations in their order, but for those that find out if conditions are heeded:
+    self.probes."""
 
-    def __init__(self, region=REGION, heeds=True, encodes=True, page=1000):
-        self.objects, self.uploads, self.asked, self.old = {}, {}, [], collections.defaultdict(list)
-        self.probes = []
+    def __init__(self, region=REGION, heeds=True, encodes=True, page=1000, tls=None, bucket=BUCKET):
+        self.objects, self.uploads, self.asked, self.probes, self.old = {}, {}, [], [], collections.defaultdict(list)
         self.ahead = 0  # seconds, of the clock
         self.payer = False  # whoever asks must pay
         self.sent = []  # (part number, body) of each part, also of those that were not taken
@@ -99,10 +141,13 @@ class Store(Listener):
         self.region, self.heeds, self.encodes, self.page = region, heeds, encodes, page
         self.before = lambda operation, key: None
         self.request_id = lambda: uuid.uuid4().hex[:16].upper()
-        self.versioned = False
+        self.owner = "BucketOwnerEnforced"
+        self.listed = 0  # so many objects are in a list, which are nowhere
+        self.versioned = self.sums = False  # old versions are kept, and checksums
         self.allowed = None  # these operations alone; None = all
         self.moved = collections.Counter()  # bytes up and down
-        super().__init__()
+        self.bucket, self.paths = bucket, []
+        super().__init__(tls)
 
     def put(self, key, body, headers=None, **more):
         self.place(key, Object(body, {"content-type": "binary/octet-stream"} | (headers or {}), **more))
@@ -166,6 +211,8 @@ class Store(Listener):
                     answer.headers["x-amz-bucket-region"] = self.region
             self.moved["up"] += len(request.body)
             answer = fault(answer) if fault else answer
+            if request.method == "HEAD":
+                answer = dataclasses.replace(answer, body=b"")
             answer.headers.setdefault("Date", email.utils.formatdate(time.time() + self.ahead, usegmt=True))
             answer.headers["x-amz-request-id"] = self.request_id()
             self.moved["down"] += len(answer.body)
@@ -174,13 +221,16 @@ class Store(Listener):
     def name(self, request):
         path, _, query = request.path.partition("?")
         request.query = {k: v for k, v in urllib.parse.parse_qsl(query, keep_blank_values=True)}
-        bucket, _, key = urllib.parse.unquote(path).lstrip("/").partition("/")
+        self.paths.append(path)
+        in_host = self.bucket + path if request.headers["Host"].startswith(self.bucket + ".") else path[1:]
+        bucket, _, key = urllib.parse.unquote(in_host).partition("/")
         request.bucket = bucket
         q = request.query
         table = {
-            "GET": "versions" if "versions" in q else "uploading" if "uploads" in q else "list" if not key else "tagging" if "tagging" in q else "get_version" if "versionId" in q else "get",
+            "GET": "ownership" if "ownershipControls" in q else "versions" if "versions" in q else "uploading" if "uploads" in q else "list" if not key else "tagging" if "tagging" in q else "get_version" if "versionId" in q else "get",
             "PUT": ("copy" if "x-amz-copy-source" in request.headers else "part") if "uploadId" in q else "write",
             "POST": "create" if "uploads" in q else "complete",
+            "HEAD": "head",
             "DELETE": "abort" if "uploadId" in q else "delete_version" if "versionId" in q else "delete",
         }
         return table[request.method], key
@@ -207,7 +257,7 @@ class Store(Listener):
         signer = S3SigV4Auth(Credentials(KEY_ID, SECRET), "s3", scope["region"])
         if not hmac.compare_digest(signer.signature(signer.string_to_sign(again, signer.canonical_request(again)), again), scope["signature"]):
             raise Refused(403, "SignatureDoesNotMatch")
-        if request.bucket != BUCKET:
+        if request.bucket != self.bucket:
             raise Refused(404, "NoSuchBucket")
         if request.method == "PUT" and "x-amz-copy-source" not in request.headers:
             if request.headers["Content-MD5"] != base64.b64encode(hashlib.md5(request.body).digest()).decode():
@@ -243,6 +293,15 @@ class Store(Listener):
         return Answer(206, part, headers | {"Content-Range": f"bytes {first}-{first + len(part) - 1}/{len(o.body)}"})
 
     get_version = get
+
+    def head(self, request, key):
+        o = self.find(request, key)
+        if request.headers.get("If-Match", o.etag) != o.etag:
+            raise Refused(412, "PreconditionFailed")
+        headers = o.headers | {"ETag": o.etag, "Content-Length": str(len(o.body))}
+        if self.sums and request.headers.get("x-amz-checksum-mode") == "ENABLED":
+            headers |= {"x-amz-checksum-type": "FULL_OBJECT", "x-amz-checksum-crc64nvme": base64.b64encode(crc64nvme(o.body).to_bytes(8)).decode()}
+        return Answer(200, b"", headers)
 
     def tagging(self, request, key):
         pairs = [pair.split("=") for pair in self.objects[key].tags.split("&")]
@@ -287,14 +346,14 @@ class Store(Listener):
 
     def copy(self, request, key):
         upload, source = self.upload(request, key), urllib.parse.unquote(request.headers["x-amz-copy-source"])
-        o = self.objects[source.removeprefix(f"{BUCKET}/")]
+        o = self.objects[source.removeprefix(f"{self.bucket}/")]
         if request.headers["x-amz-copy-source-if-match"] != o.etag:
             raise Refused(412, "PreconditionFailed")
         first, last = (int(n) for n in re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers["x-amz-copy-source-range"]).groups())
         if last >= len(o.body):
             raise Refused(400, "InvalidArgument")
         part = o.body[first : last + 1]
-        etag = f'"{hashlib.md5(part).hexdigest()}"'
+        etag = tag_of(part)
         upload.parts[int(request.query["partNumber"])] = (etag, part)
         return Answer(200, document("CopyPartResult", f"<ETag>{escape(etag)}</ETag>"), {})
 
@@ -306,7 +365,7 @@ class Store(Listener):
             raise Refused(400, "InvalidPart")
         if any(len(body) < PART_MIN for _, body in parts[:-1]):
             raise Refused(400, "EntityTooSmall")
-        whole = b"".join(body for _, body in parts)
+        whole = joined([body for _, body in parts])
         if request.headers.get("x-amz-mp-object-size") != str(len(whole)):
             raise Refused(400, "InvalidRequest")
         self.conditions(request, key)
@@ -320,23 +379,37 @@ class Store(Listener):
         del self.uploads[request.query["uploadId"]]
         return Answer(204, b"", {})
 
+    def ownership(self, request, key):
+        if self.owner is None:
+            raise Refused(404, "OwnershipControlsNotFoundError")
+        return Answer(200, document("OwnershipControls", f"<Rule><ObjectOwnership>{self.owner}</ObjectOwnership></Rule>"), {})
+
     def written(self, name):
         return urllib.parse.quote(name, safe="/") if self.encodes else escape(name)
 
     def list(self, request, key):
         q = request.query
+        if self.listed:
+            return self.list_generated(q)
         names = sorted((k for k in self.objects if k.startswith(q["prefix"])), key=lambda k: k.encode())
         start = int(q.get("continuation-token", "token-0").removeprefix("token-"))
         shown, more = names[start : start + self.page], start + self.page < len(names)
 
         def entry(name):
             o = self.objects[name]
-            return (f"<Contents><Key>{self.written(name)}</Key><LastModified>2026-11-28T10:00:00.000Z</LastModified><ETag>{escape(o.etag)}</ETag>"
+            return (f"<Contents><Key>{self.written(name)}</Key><LastModified>{o.modified}</LastModified><ETag>{escape(o.etag)}</ETag>"
                     f"<Size>{len(o.body)}</Size><StorageClass>{o.headers.get('x-amz-storage-class', 'STANDARD')}</StorageClass></Contents>")  # fmt: skip
 
         text = "".join(entry(name) for name in shown) + f"<IsTruncated>{str(more).lower()}</IsTruncated>"
         text += f"<NextContinuationToken>token-{start + self.page}</NextContinuationToken>" if more else ""
         text += "<EncodingType>url</EncodingType>" if self.encodes else ""
+        return Answer(200, document("ListBucketResult", text), {})
+
+    def list_generated(self, q):
+        start = int(q.get("continuation-token", "0"))
+        more = start + 1000 < self.listed
+        text = "".join(f"<Contents><Key>{q['prefix']}{n:07}.bulla</Key><Size>9000</Size></Contents>" for n in range(start, start + 1000))
+        text += f"<IsTruncated>true</IsTruncated><NextContinuationToken>{start + 1000}</NextContinuationToken>" if more else ""
         return Answer(200, document("ListBucketResult", text), {})
 
     def page_of(self, request, rows, markers, root):

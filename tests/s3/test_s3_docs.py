@@ -11,9 +11,9 @@ from test_s3_verbs import LARGE, SMALL, rotated
 from document import blocks, section
 
 ACTIONS = {  # of IAM, for each operation of the stand-in
-    "get": {"s3:GetObject"}, "list": {"s3:ListBucket"}, "write": {"s3:PutObject"}, "create": {"s3:PutObject"}, "part": {"s3:PutObject"},
+    "get": {"s3:GetObject"}, "head": {"s3:GetObject"}, "list": {"s3:ListBucket"}, "write": {"s3:PutObject"}, "create": {"s3:PutObject"}, "part": {"s3:PutObject"},
     "complete": {"s3:PutObject"}, "copy": {"s3:GetObject", "s3:PutObject"}, "abort": {"s3:AbortMultipartUpload"}, "delete": {"s3:DeleteObject"},
-    "tagging": {"s3:GetObjectTagging"}, "versions": {"s3:ListBucketVersions"}, "uploading": {"s3:ListBucketMultipartUploads"}, "get_version": {"s3:GetObjectVersion"},
+    "tagging": {"s3:GetObjectTagging"}, "versions": {"s3:ListBucketVersions"}, "ownership": {"s3:GetBucketOwnershipControls"}, "uploading": {"s3:ListBucketMultipartUploads"}, "get_version": {"s3:GetObjectVersion"},
     "delete_version": {"s3:DeleteObjectVersion"},
 }  # fmt: skip
 
@@ -26,7 +26,7 @@ def test_recipes(s3, store, ring):
     (s3.work / "data/d").mkdir(parents=True)
     (s3.work / "data/d/x").write_bytes(SMALL)
     script = "".join(blocks(section("S3.md", "Recipes")))
-    assert script.count("bulla ") == 18
+    assert script.count("bulla ") == 21
     (s3.work / "bulla").symlink_to(s3.program)
     done = subprocess.run(["sh", "-euc", script], cwd=s3.work, env=s3.environment | {"PATH": f"{s3.work}:/usr/bin:/bin"}, capture_output=True)
     assert done.returncode == 0, done.stderr

@@ -6,7 +6,7 @@ from moto import Moto, install
 from test_s3_verbs import LARGE, NAMES, SMALL, rotated
 
 pytestmark = pytest.mark.xdist_group("moto")  # one moto serves them all
-BUCKET = "of-moto"
+BUCKET, VERSIONS = "of-moto", "of-moto-versions"
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,11 @@ def world(tmp_path_factory):
     authority = Authority(tmp_path_factory.mktemp("authority"))
     moto = Moto(program, authority.server("localhost", "127.0.0.1"), authority)
     try:
-        moto.client("s3").create_bucket(Bucket=BUCKET)
+        client = moto.client("s3")
+        client.create_bucket(Bucket=BUCKET)
+        client.create_multipart_upload(Bucket=BUCKET, Key="left/a b")
+        client.create_bucket(Bucket=VERSIONS)
+        client.put_bucket_versioning(Bucket=VERSIONS, VersioningConfiguration={"Status": "Enabled"})
         moto.backup = moto.user("backup", "s3:*")
         moto.lock()
         yield moto
@@ -65,3 +69,25 @@ def test_rewrap(host, ring):
 def test_wrong_secret(host, ring):
     done = host("encrypt", "-k", ring, "-o", f"s3://{BUCKET}/x", stdin=b"x", env={"AWS_SECRET_ACCESS_KEY": "w" * 40}, status=7)
     assert b"SignatureDoesNotMatch" in done.stderr
+
+
+def test_versions(host, ring):
+    """Old versions count, and are purged."""
+    url = f"s3://{VERSIONS}/"
+    host("encrypt", "-k", ring, "-o", url + "t/x.bulla", stdin=SMALL)
+    host("encrypt", "-k", ring, "--detach", "-o", url + "t/y.bulla", stdin=SMALL)
+    rotated(host)
+    assert b"keeps the old versions of 2 of them" in host("rewrap", "-k", ring, "-r", url).stderr
+    needs = ("--needs", f"{ring}#backup:1", url)
+    assert b"2 files still need" in host("status", "-r", *needs, status=7).stdout
+    assert b"2 old versions" in host("s3", "purge", *needs).stderr
+    host("s3", "purge", "--delete", *needs)
+    host("status", "-r", *needs)
+    assert host("decrypt", "-k", ring, "-o", "-", url + "t/x.bulla").stdout == SMALL
+
+
+def test_abort(host):
+    """moto says of all uploads that they were begun in 2010."""
+    assert b"1 upload would be aborted" in host("s3", "abort", "-n", f"s3://{BUCKET}/left/").stderr
+    assert b"1 upload was aborted" in host("s3", "abort", f"s3://{BUCKET}/left/").stderr
+    assert b"0 uploads were aborted, 0 younger" in host("s3", "abort", f"s3://{BUCKET}/left/").stderr

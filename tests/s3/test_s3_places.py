@@ -126,9 +126,9 @@ def test_lists_of_objects(s3, store, ring, url, by):
 def test_remove_source(s3, store, ring, url):
     """After the result was compared with what is there; not what somebody put there meanwhile."""
     for name in ("x", "y", "z"):
-        s3("encrypt", "-k", ring, *(["--detach"] if name == "y" else []), "-o", f"{url}{name}.bulla", stdin=MIDDLE)
+        s3("encrypt", "-k", ring, *(["--detach"] if name == "y" else []), "-o", f"{url}{name}.bulla", stdin=LARGE if name == "x" else MIDDLE)
     s3("decrypt", "-k", ring, "--remove-source", "-o", "x", url + "x.bulla")
-    assert (s3.work / "x").read_bytes() == MIDDLE and sorted(store.objects) == ["y.bulla", "y.bulla.env", "z.bulla"]
+    assert (s3.work / "x").read_bytes() == LARGE and sorted(store.objects) == ["y.bulla", "y.bulla.env", "z.bulla"]
     s3("decrypt", "-k", ring, "--remove-source", "-o", "y", url + "y.bulla")
     assert (s3.work / "y").read_bytes() == MIDDLE and list(store.objects) == ["z.bulla"]
     store.before = lambda what, key: what == "delete" and store.put(key, b"theirs")
@@ -143,3 +143,36 @@ def test_remove_source_after_sealing(s3, store, ring, url):
     (s3.work / "plain").write_bytes(LARGE)
     s3("encrypt", "-k", ring, "--remove-source", "-o", url + "x.bulla", "plain")
     assert not (s3.work / "plain").exists() and s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla").stdout == LARGE
+
+
+def test_versions(s3, store, ring, url):
+    """An old one is read by its id, whole or in part, with its own bytes; it is not written."""
+    store.versioned = True
+    for content in (SMALL, LARGE):
+        s3("encrypt", "-k", ring, "--force", "-o", url + "x.bulla", stdin=content)
+    (old,) = store.old["x.bulla"]
+    assert s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla").stdout == LARGE
+    name = f"{url}x.bulla?versionId={old.version}"
+    assert s3("decrypt", "-k", ring, "-o", "-", name).stdout == SMALL
+    s3("verify", "-k", ring, name)
+    assert s3.inspect(name)[0]["bytes"] == len(SMALL)
+    s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla?versionId=none", status=(7, 10))
+    before = store.objects["x.bulla"].body
+    for words in (["encrypt", "--force", "-o", name], ["encrypt", "-o", name]):
+        assert b"one version of an object" in s3(*words[:1], "-k", ring, *words[1:], stdin=SMALL, status=2).stderr
+    for words in (["reencrypt", "-k", ring], ["rewrap", "-k", ring, "--to", s3.new_key("other")], ["envelope", "restore", "--envelope", url + "x.bulla.env"]):
+        if words[0] == "envelope":
+            s3("envelope", "export", url + "x.bulla")
+        s3(*words, name, status=(2, 7))
+    assert store.objects["x.bulla"].body == before and store.old["x.bulla"] == [old]
+    assert b"a prefix has no version" in s3("verify", "-k", ring, "-r", url + "?versionId=x", status=3).stderr
+
+
+def test_names_like_versions(s3, store, ring, url):
+    """An object whose own name ends so is named with one more sign."""
+    for name in ("a?versionId=b", "a?versionId="):
+        s3("encrypt", "-k", ring, "-o", f"{url}{name}?versionId=", stdin=name.encode())
+        assert store.objects[name] and s3("decrypt", "-k", ring, "-o", "-", f"{url}{name}?versionId=").stdout == name.encode()
+    store.put("a", b"another")
+    s3("verify", "-k", ring, url + "a?versionId=b", status=(7, 10))
+    assert len(reports(s3("verify", "-k", ring, "--json", "-r", url))) == 2

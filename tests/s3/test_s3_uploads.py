@@ -1,5 +1,6 @@
 """What new objects get besides their bytes, how streams are cut into parts, and what servers make of requests."""
 
+import json
 import os
 import random
 import time
@@ -20,7 +21,7 @@ def test_options_of_new_objects(s3, store, ring, url, content):
     body, envelope = store.objects["x.bulla"], store.objects["x.bulla.env"]
     expected = {"content-type": "application/octet-stream", "x-amz-server-side-encryption": "aws:kms", "x-amz-server-side-encryption-aws-kms-key-id": "alias/backup",
                 "x-amz-acl": "bucket-owner-full-control", "x-amz-meta-origin": "db 1", "x-amz-meta-host": "h"}  # fmt: skip
-    assert envelope.headers == expected and body.headers == expected | {"x-amz-storage-class": "DEEP_ARCHIVE"}
+    assert envelope.headers == expected | {"x-amz-meta-bulla-envelope": "apart"} and body.headers == expected | {"x-amz-storage-class": "DEEP_ARCHIVE"}
     assert body.tags == envelope.tags == "team=a%20b%2Fc%26d&x="
 
 
@@ -163,3 +164,33 @@ def test_answer_without_a_date(s3, store, ring, url):
 
     store.fault("get", refuse)
     assert b"set the clock" in s3("verify", "-k", ring, url + "x.bulla", status=7).stderr
+
+
+@pytest.mark.skipif(SANITIZED, reason="the sanitizers take memory of their own")
+def test_memory_of_many(s3, store, ring, url):
+    """64 at once share what one may take: many small objects, and large ones among them, up and down."""
+
+    def peak(*words):
+        s3(*words, under=["/usr/bin/python3", "-S", "-c", PEAK, str(s3.home / "peak")])
+        return int((s3.home / "peak").read_text()) // 1024
+
+    (s3.work / "data").mkdir()
+    for number in range(200):
+        (s3.work / f"data/{number}").write_bytes(bytes(300_000 if number % 4 == 0 else 2_000))
+    for number in range(3):
+        (s3.work / f"data/large{number}").write_bytes(bytes(21 * MIB))
+    (s3.work / "back").mkdir()
+    base = peak("encrypt", "-k", ring, "-j1", "-o", url + "a.bulla", "data/1")
+    up = peak("encrypt", "-k", ring, "-r", "-o", url + "t/", "data")
+    down = peak("decrypt", "-k", ring, "-r", "-o", "back", url + "t/")
+    assert len(list((s3.work / "back").iterdir())) == 203 and up - base < 48 and down - base < 48, (base, up, down)
+    assert store.connections > 20
+
+
+def test_progress(s3, store, ring, url):
+    """Of an object too: how much of how much."""
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=LARGE)
+    done = s3("decrypt", "-k", ring, "--progress=json", "--bandwidth", "4096", "-o", "back", url + "x.bulla")
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    size = len(store.objects["x.bulla"].body)
+    assert lines and all(line["size"] == size and line["bytes"] <= size for line in lines), lines

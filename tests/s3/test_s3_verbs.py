@@ -149,7 +149,7 @@ def test_requests_of_a_detached_rewrap(s3, store, ring, url):
     store.asked.clear()
     store.probes.clear()
     s3("rewrap", "-k", ring, "-j1", *(f"{url}{name}.bulla.env" for name in "abc"))
-    assert [what for what, key in store.asked] == ["get", "write"] * 3
+    assert [what for what, key in store.asked] == ["get", "ownership", "write"] + ["get", "write"] * 2
     assert store.probes[-1:] == store.probes and not any("probe" in key for key in store.objects)
 
 
@@ -202,7 +202,7 @@ def test_tree(s3, store, ring, url, encodes):
     store.encodes, store.page = encodes, 3
     for number, name in enumerate(NAMES):
         s3("encrypt", "-k", ring, *(["--detach"] if number % 3 == 0 else []), "-o", f"{url}t/{name}.bulla", stdin=name.encode())
-    store.put("t/folder/", b"")
+    store.put("t/directory/", b"")
     store.put("t/notes.txt", b"no sealed file")
     store.put("other/x.bulla", b"not below the prefix")
     done = s3("verify", "-k", ring, "-r", "--json", url + "t/")

@@ -12,7 +12,7 @@ import typing
 MAIN, DUMP, PARTNER = "keys/a.ring#main", "keys/a.ring#dump", "keys/b.ring#partner"
 PUBLIC = "keys/dump.pub"  # to seal to DUMP by
 KEYS = {"main": MAIN, "dump": DUMP, "partner": PARTNER}
-FOLDERS = [f"archive/d{number}" for number in range(12)]
+DIRECTORIES = [f"archive/d{number}" for number in range(12)]
 PATIENCE = 120  # seconds for one command, which takes some milliseconds
 
 
@@ -67,21 +67,21 @@ def read_copies(path):
 
 
 class World:
-    """A folder in which everything lies; commands name what is there by relative paths."""
+    """A directory in which everything lies; commands name what is there by relative paths."""
 
     def __init__(self, program, base):
-        self.program, self.base, self.folder = program, pathlib.Path(base), pathlib.Path(base) / "world"
+        self.program, self.base, self.directory = program, pathlib.Path(base), pathlib.Path(base) / "world"
         self.files, self.links = {}, {}  # File by name; target of symbolic links
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(self.base), "LC_ALL": "C"}
         self.environment |= {k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")}
-        for name in ("keys", "copies", "exports", "oracle", *FOLDERS):
-            (self.folder / name).mkdir(parents=True)
+        for name in ("keys", "copies", "exports", "oracle", *DIRECTORIES):
+            (self.directory / name).mkdir(parents=True)
         for args in (["new", MAIN], ["new", "--kind", "x25519", DUMP], ["new", PARTNER], ["export-public", "-o", PUBLIC, DUMP]):
             self.bulla("key", args[0], "-q", *args[1:])
         self.ids = {key["id"]: key["name"] for ring in "ab" for key in self.ring(f"keys/{ring}.ring")["keys"]}
 
     def path(self, name):
-        return self.folder / name
+        return self.directory / name
 
     def ring(self, path):
         return json.loads(self.path(path).read_text())
@@ -100,7 +100,7 @@ class World:
 
     def start(self, args, under=(), stdin=subprocess.DEVNULL):
         pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen([*under, self.program, *args], cwd=self.folder, env=self.environment, **pipes)
+        return subprocess.Popen([*under, self.program, *args], cwd=self.directory, env=self.environment, **pipes)
 
     def bulla(self, *args, status=0):
         """Runs it to its end; returns what it printed."""
@@ -204,4 +204,4 @@ class World:
 
     def keep(self, name):
         """A copy of all as it is now, under a name beside it."""
-        subprocess.run(["cp", "-a", self.folder, self.base / name], check=True)
+        subprocess.run(["cp", "-a", self.directory, self.base / name], check=True)

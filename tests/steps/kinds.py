@@ -1,7 +1,7 @@
 """The kinds of steps: each draws a list of commands that run one after the other, beside those of other steps."""
 
 import oracle
-from archive import DUMP, FOLDERS, KEYS, MAIN, PARTNER, PUBLIC, Wrong, text
+from archive import DUMP, DIRECTORIES, KEYS, MAIN, PARTNER, PUBLIC, Wrong, text
 from oracle import Op, made
 
 OWN = [MAIN, DUMP]
@@ -88,17 +88,17 @@ class Kinds:
                     for name in chosen]
         return operands, frozenset(chosen)
 
-    def below(self, folder):
-        return frozenset(name for name in self.world.files if name.startswith(folder + "/"))
+    def below(self, directory):
+        return frozenset(name for name in self.world.files if name.startswith(directory + "/"))
 
     def target(self):
-        """Operands: some files, a folder or the whole archive; what they take, whether they walk."""
+        """Operands: some files, a directory or the whole archive; what they take, whether they walk."""
         way = self.random.random()
         if way < 0.6:
             operands, names = self.some(1 if self.random.random() < 0.5 else 4)
             return operands, names, False
-        folders = ["archive"] if way < 0.85 else self.random.sample(FOLDERS, 2)
-        return ["-r", *folders], frozenset().union(*(self.below(folder) for folder in folders)), True
+        directories = ["archive"] if way < 0.85 else self.random.sample(DIRECTORIES, 2)
+        return ["-r", *directories], frozenset().union(*(self.below(directory) for directory in directories)), True
 
     def linked(self, names):
         return frozenset().union(*(self.world.same_inode(name) for name in names))
@@ -116,29 +116,29 @@ class Kinds:
     # Steps
 
     def encrypt(self):
-        keys, folder, detached = self.readers(), self.random.choice(FOLDERS), self.random.random() < 0.2
-        return self.sealing("encrypt", keys, folder, ["--detach"] if detached else [], detached)
+        keys, directory, detached = self.readers(), self.random.choice(DIRECTORIES), self.random.random() < 0.2
+        return self.sealing("encrypt", keys, directory, ["--detach"] if detached else [], detached)
 
     def encrypt_tree(self):
-        folder = f"{self.random.choice(FOLDERS)}/{self.fresh('n')}"
-        return self.sealing("encrypt -r", self.readers(), folder, [], False, tree=True)
+        directory = f"{self.random.choice(DIRECTORIES)}/{self.fresh('n')}"
+        return self.sealing("encrypt -r", self.readers(), directory, [], False, tree=True)
 
     def encrypt_by_copy(self):
         copy = self.stale()
         if not copy:
             return None
-        return self.sealing("encrypt by a copy", [f"{copy}#main"], self.random.choice(FOLDERS), [], False, old=self.by_copy(copy))
+        return self.sealing("encrypt by a copy", [f"{copy}#main"], self.random.choice(DIRECTORIES), [], False, old=self.by_copy(copy))
 
-    def sealing(self, kind, keys, folder, extra, detached, tree=False, **how):
+    def sealing(self, kind, keys, directory, extra, detached, tree=False, **how):
         removes = self.random.random() < 0.4
         sources, makes = {}, {}
         for _ in range(self.random.randint(1, 3)):
             label = self.fresh("f")
-            sources[f"{folder}/{label}"] = (label, self.size())
-            makes[f"{folder}/{label}.bulla"] = made(*sources[f"{folder}/{label}"], names_of(keys), detached)
+            sources[f"{directory}/{label}"] = (label, self.size())
+            makes[f"{directory}/{label}.bulla"] = made(*sources[f"{directory}/{label}"], names_of(keys), detached)
         words = [*key_args("-k", keys), *extra, *self.context(), *(["--remove-source", "-j4"] if removes else self.common())]
         words += ["--suite", "chacha20"] if self.random.random() < 0.2 else []
-        op = Op(kind, ["encrypt", *words, *(["-r", folder] if tree else sorted(sources))], makes=makes, sources=sources, removes=removes, **how)
+        op = Op(kind, ["encrypt", *words, *(["-r", directory] if tree else sorted(sources))], makes=makes, sources=sources, removes=removes, **how)
         return [self.killed(op)]
 
     def slow_begin(self):
@@ -148,7 +148,7 @@ class Kinds:
         copy = self.stale() if self.random.random() < 0.15 else None
         old = self.by_copy(copy) if copy else frozenset()
         keys = [f"{copy}#main"] if copy else keys
-        name = f"{self.random.choice(FOLDERS)}/{label}.bulla"
+        name = f"{self.random.choice(DIRECTORIES)}/{label}.bulla"
         args = ["encrypt", *key_args("-k", keys), *self.context(), "-o", name]
         self.feeds.append(Feed(self.world, args, label, size, name, names_of(keys), old, self.random.randint(1, 6)))
         return []

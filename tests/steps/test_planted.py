@@ -43,15 +43,15 @@ class World:
         made["random slot of b"] = of_version(slots_of(self.good["other key"])[0], 1, "random")
         return {**taken, **made, "a slot of KMS": kms_slot(2).raw, "an unknown slot": unknown_slot(2).raw}
 
-    def lay_out(self, folder, made):
+    def lay_out(self, directory, made):
         """The files that were made, between good ones; their names in the archive."""
-        folder.mkdir()
+        directory.mkdir()
         for number, data in enumerate(made):
-            (folder / f"m{number:05}.bulla").write_bytes(data)
+            (directory / f"m{number:05}.bulla").write_bytes(data)
         for number, data in enumerate([*self.good.values(), *self.victims.values()]):
             for place in ("a", "m00010"):
-                (folder / f"{place}-good{number}.bulla").write_bytes(data)
-        return sorted(f"{folder.name}/{path.name}" for path in folder.iterdir())
+                (directory / f"{place}-good{number}.bulla").write_bytes(data)
+        return sorted(f"{directory.name}/{path.name}" for path in directory.iterdir())
 
     def rows(self, *args, status=(0, 3, 4, 5, 7, 8)):
         """What --json says of each file."""

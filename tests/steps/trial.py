@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 
-from archive import FOLDERS, PATIENCE, World, Wrong
+from archive import DIRECTORIES, PATIENCE, World, Wrong
 from kinds import FILES_MAX, Kinds
 from oracle import Rules
 from scenes import Scenes
@@ -169,13 +169,13 @@ class Trial:
         """A snapshot as of cp -al."""
         names = sorted(name for name, file in self.world.files.items() if not file.detached)
         if names:
-            name, link = self.random.choice(names), f"{self.random.choice(FOLDERS)}/{self.kinds.fresh('l')}.bulla"
+            name, link = self.random.choice(names), f"{self.random.choice(DIRECTORIES)}/{self.kinds.fresh('l')}.bulla"
             self.shell(f"ln {name} {link}")
             self.world.files[link] = self.world.files[name]
 
     def symlink(self):
         if self.world.files and len(self.world.links) < 8:
-            name, link = self.random.choice(sorted(self.world.files)), f"{self.random.choice(FOLDERS)}/{self.kinds.fresh('y')}.bulla"
+            name, link = self.random.choice(sorted(self.world.files)), f"{self.random.choice(DIRECTORIES)}/{self.kinds.fresh('y')}.bulla"
             self.shell(f"ln -s {os.path.relpath(name, os.path.dirname(link))} {link}")
             self.world.links[link] = name
 
@@ -205,7 +205,7 @@ class Trial:
 
     def shell(self, line):
         self.log.append(line)
-        subprocess.run(["sh", "-c", line], cwd=self.world.folder, check=True)
+        subprocess.run(["sh", "-c", line], cwd=self.world.directory, check=True)
 
     def note(self, lanes):
         typed = [" ; ".join(self.world.typed(op.args, op.under) + ("  # slow, its input ends" if op.process else "") for op in lane) for lane in lanes]

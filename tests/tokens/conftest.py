@@ -40,12 +40,12 @@ def bulla(tmp_path):
 class Templates:
     """One token of each type with a key of each kind, made when first asked for."""
 
-    def __init__(self, folder):
-        self.folder, self.made = folder, {}
+    def __init__(self, directory):
+        self.directory, self.made = directory, {}
 
     def get(self, cls):
         if cls.name not in self.made:
-            token = cls(self.folder / cls.name)
+            token = cls(self.directory / cls.name)
             self.made[cls.name] = token
             for kind in cls.kinds:
                 token.make(kind)

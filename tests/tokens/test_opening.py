@@ -188,30 +188,30 @@ def token_operations(log):
 
 
 @pytest.fixture
-def fast_folder(tmp_path):
-    """A folder in memory where there is room for ten thousand files, since each is synced: that is not what is tested."""
+def fast_directory(tmp_path):
+    """A directory in memory where there is room for ten thousand files, since each is synced: that is not what is tested."""
     memory = pathlib.Path("/dev/shm")
     room = memory.is_dir() and shutil.disk_usage(memory).free > 500 << 20
-    folder = pathlib.Path(tempfile.mkdtemp(dir=memory if room else tmp_path))
-    yield folder
-    shutil.rmtree(folder)
+    directory = pathlib.Path(tempfile.mkdtemp(dir=memory if room else tmp_path))
+    yield directory
+    shutil.rmtree(directory)
 
 
 @pytest.mark.parametrize("kind, files", [("rsa", 10_000), ("p256", 200), ("aes", 200)])
-def test_one_operation_opens_a_run(bulla, softhsm, fast_folder, tmp_path, kind, files):
+def test_one_operation_opens_a_run(bulla, softhsm, fast_directory, tmp_path, kind, files):
     """Ten thousand files sealed in one run."""
     files = min(files, 300) if SANITIZED else files
-    folder, log = fast_folder, tmp_path / "log"
+    directory, log = fast_directory, tmp_path / "log"
     for number in range(files):
-        (folder / f"{number:05}").write_bytes(b"%d" % number)
+        (directory / f"{number:05}").write_bytes(b"%d" % number)
     key = softhsm.uri(kind, mock=True)
     bulla.environment |= softhsm.mocked(log=log)
-    sealed = bulla("encrypt", "-k", key, "-r", "--remove-source", "--json", "-j", "2", folder)
+    sealed = bulla("encrypt", "-k", key, "-r", "--remove-source", "--json", "-j", "2", directory)
     assert len(sealed.stdout.splitlines()) >= files
     log.unlink(missing_ok=True)
-    done = bulla("decrypt", "-k", key, "-r", "--remove-source", "--json", "-j", "2", folder)
+    done = bulla("decrypt", "-k", key, "-r", "--remove-source", "--json", "-j", "2", directory)
     assert calls_in(done) == 1 and token_operations(log) == 1
-    assert all((folder / f"{number:05}").read_bytes() == b"%d" % number for number in range(files))
+    assert all((directory / f"{number:05}").read_bytes() == b"%d" % number for number in range(files))
     calls = [line.split() for line in log.read_text().splitlines()]
     assert len({thread for _, thread, _ in calls}) == 1, "more than one thread talks to the token"
     assert [name for _, _, name in calls].count("C_Login") == 1
@@ -235,11 +235,11 @@ def test_each_run_has_its_operation(bulla, softhsm, work, tmp_path):
 def test_one_token_of_two_is_enough(bulla, softhsm, tmp_path, work, gone):
     other = SoftHSM(tmp_path / "second", "second lab")
     other.make("p256")
-    conf = (other.folder / "softhsm2.conf").read_text()
+    conf = (other.directory / "softhsm2.conf").read_text()
     both = work.parent / "both"
-    shutil.copytree(softhsm.folder / "tokens", both / "tokens")
-    shutil.copytree(other.folder / "tokens", both / "tokens", dirs_exist_ok=True)
-    (both / "softhsm2.conf").write_text(conf.replace(str(other.folder), str(both)))
+    shutil.copytree(softhsm.directory / "tokens", both / "tokens")
+    shutil.copytree(other.directory / "tokens", both / "tokens", dirs_exist_ok=True)
+    (both / "softhsm2.conf").write_text(conf.replace(str(other.directory), str(both)))
     keys = [softhsm.uri("rsa"), other.uri("p256")]
     bulla.environment["SOFTHSM2_CONF"] = str(both / "softhsm2.conf")
     sealed = bulla.seal(keys[0], X, "-k", keys[1])

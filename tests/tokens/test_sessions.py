@@ -79,7 +79,7 @@ def test_what_made_a_key_is_not_done_twice(bulla, softhsm):
     before = softhsm.tool("--list-objects")
     env = softhsm.mocked("C_GenerateKeyPair:1:after=0xb3")
     bulla("key", "new", softhsm.uri("made", mock=True), env=env, status=6)
-    made = [line for line in softhsm.tool("--list-objects").splitlines() if "made-v0001" in line]
+    made = [line for line in softhsm.tool("--list-objects").splitlines() if line.split() == ["label:", "made-v0001"]]
     assert len(made) == 2 and before != softhsm.tool("--list-objects"), "one pair: what the module made and did not tell of"
 
 

@@ -26,7 +26,7 @@ def privates():
 
 def put(token, kind, private):
     """Puts a key that is known on the token, with its public half."""
-    path, name = token.folder / "key", ["--label", f"known {kind}", "--id", "b" + "0123"[list(METHODS).index(kind)]]
+    path, name = token.directory / "key", ["--label", f"known {kind}", "--id", "b" + "0123"[list(METHODS).index(kind)]]
     if kind == "aes":
         path.write_bytes(private)
         token.tool("--write-object", path, "--type", "secrkey", "--key-type", "AES:32", *name)

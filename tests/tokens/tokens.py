@@ -1,4 +1,4 @@
-"""Tokens to test with, each in a folder of its own: SoftHSM, NSS softokn, and a software TPM."""
+"""Tokens to test with, each in a directory of its own: SoftHSM, NSS softokn, and a software TPM."""
 
 import hashlib
 import os
@@ -48,15 +48,15 @@ def libraries_by_name(*places):
 
 
 class Token:
-    """A token in a folder. A subclass says how it is made and reached."""
+    """A token in a directory. A subclass says how it is made and reached."""
 
     kinds = ["rsa", "p256", "p384", "aes"]
     module = None
     arguments = ""  # for C_Initialize
 
-    def __init__(self, folder, label="bulla lab"):
-        self.folder, self.label, self.pin = folder, label, PIN
-        folder.mkdir(parents=True)
+    def __init__(self, directory, label="bulla lab"):
+        self.directory, self.label, self.pin = directory, label, PIN
+        directory.mkdir(parents=True)
 
     @property
     def env(self):
@@ -92,12 +92,12 @@ class Token:
         tail = "&".join(f"{k}={quote(str(v), safe='/:')}" for k, v in query.items() if v is not None)
         return f"pkcs11:{parts}" + (f"?{tail}" if tail else "")
 
-    def copy(self, folder):
-        """A token like this, in another folder."""
+    def copy(self, directory):
+        """A token like this, in another directory."""
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
-        twin.folder = folder
-        shutil.copytree(self.folder, folder)
+        twin.directory = directory
+        shutil.copytree(self.directory, directory)
         twin.moved()
         return twin
 
@@ -119,9 +119,9 @@ class SoftHSM(Token):
     module = libraries_by_name(LIBRARIES / "softhsm/libsofthsm2.so", pathlib.Path("/usr/lib/softhsm/libsofthsm2.so"))
     module = pathlib.Path(os.environ.get("BULLA_SOFTHSM", module))  # another version
 
-    def __init__(self, folder, label="bulla lab"):
-        super().__init__(folder, label)
-        (folder / "tokens").mkdir()
+    def __init__(self, directory, label="bulla lab"):
+        super().__init__(directory, label)
+        (directory / "tokens").mkdir()
         self.moved()
         self.add_token(label)
 
@@ -133,26 +133,26 @@ class SoftHSM(Token):
         return run("softhsm2-util", "--module", self.module, *args, env={"PATH": os.environ["PATH"], **self.env})
 
     def moved(self):
-        settings = {"directories.tokendir": self.folder / "tokens", "objectstore.backend": "file", "log.level": "ERROR"}
-        (self.folder / "softhsm2.conf").write_text("".join(f"{k} = {v}\n" for k, v in settings.items()))
+        settings = {"directories.tokendir": self.directory / "tokens", "objectstore.backend": "file", "log.level": "ERROR"}
+        (self.directory / "softhsm2.conf").write_text("".join(f"{k} = {v}\n" for k, v in settings.items()))
 
     @property
     def env(self):
-        return {"SOFTHSM2_CONF": str(self.folder / "softhsm2.conf")}
+        return {"SOFTHSM2_CONF": str(self.directory / "softhsm2.conf")}
 
 
 class NSS(Token):
     name = "nss"
     module = LIBRARIES / "libsoftokn3.so"
 
-    def __init__(self, folder, label="NSS Certificate DB"):
-        super().__init__(folder, label)
-        (folder / "pin").write_text(self.pin + "\n")
-        run("certutil", "-N", "-d", f"sql:{folder}", "-f", folder / "pin", env={"PATH": os.environ["PATH"]})
+    def __init__(self, directory, label="NSS Certificate DB"):
+        super().__init__(directory, label)
+        (directory / "pin").write_text(self.pin + "\n")
+        run("certutil", "-N", "-d", f"sql:{directory}", "-f", directory / "pin", env={"PATH": os.environ["PATH"]})
 
     @property
     def arguments(self):
-        return f"configdir='sql:{self.folder}' certPrefix='' keyPrefix='' secmod='secmod.db'"
+        return f"configdir='sql:{self.directory}' certPrefix='' keyPrefix='' secmod='secmod.db'"
 
 
 class TPM(Token):
@@ -162,10 +162,10 @@ class TPM(Token):
     kinds = ["rsa"]
     module = LIBRARIES / "pkcs11/libtpm2_pkcs11.so"
 
-    def __init__(self, folder, label="bulla lab"):
-        super().__init__(folder, label)
+    def __init__(self, directory, label="bulla lab"):
+        super().__init__(directory, label)
         for name in ("state", "store"):
-            (folder / name).mkdir()
+            (directory / name).mkdir()
         self.start()
         tool = ["pkcs11-tool", "--module", self.module]
         env = {"PATH": os.environ["PATH"], **self.env}
@@ -176,7 +176,7 @@ class TPM(Token):
         for _ in range(10):
             self.port = two_free_ports()
             address = ["--server", f"type=tcp,port={self.port}", "--ctrl", f"type=tcp,port={self.port + 1}"]
-            command = ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.folder}/state", *address]
+            command = ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.directory}/state", *address]
             self.process = subprocess.Popen([*command, "--flags", "not-need-init,startup-clear"], stderr=subprocess.DEVNULL)
             if self.listens():
                 return
@@ -200,7 +200,7 @@ class TPM(Token):
     @property
     def env(self):
         return {
-            "TPM2_PKCS11_STORE": str(self.folder / "store"),
+            "TPM2_PKCS11_STORE": str(self.directory / "store"),
             "TPM2_PKCS11_TCTI": f"swtpm:host=127.0.0.1,port={self.port}",
             "TPM2_PKCS11_LOG_LEVEL": "0",
             "TSS2_LOG": "all+none",

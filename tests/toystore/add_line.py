@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Adds the toy to the list of all key stores: all that a store outside its own folder takes.
+"""Adds the toy to the list of all key stores: all that a store outside its own directory takes.
 
-usage: add_line.py keystore/stores.c OUT"""
+usage: add_line.py keystore/store_list.c OUT"""
 
 import pathlib
 import sys

@@ -1,4 +1,4 @@
-"""A key store of the test suite's own: a folder, a line in the list of all, and its code in FORMAT.md are all that it takes to
+"""A key store of the test suite's own: a directory, a line in the list of all, and its code in FORMAT.md are all that it takes to
 seal, open, rewrap, configure, complete and explain."""
 
 import os

@@ -51,11 +51,11 @@ static inline void test_write(const char *path, const void *bytes, size_t size)
 }
 
 /* A fresh directory, which the test runs in. */
-static inline void test_enter_folder(void)
+static inline void test_enter_directory(void)
 {
-    char folder[] = "/tmp/bulla-test-XXXXXX";
+    char directory[] = "/tmp/bulla-test-XXXXXX";
 
-    MUST(mkdtemp(folder) != NULL && chdir(folder) == 0);
+    MUST(mkdtemp(directory) != NULL && chdir(directory) == 0);
 }
 
 #endif

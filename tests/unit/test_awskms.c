@@ -10,7 +10,7 @@
 #include "aws/endpoint.h"
 #include "aws/profiles.h"
 #include "base/text.h"
-#include "cmd/command.h"
+#include "cmd/subprocess.h"
 #include "http/xml.h"
 #include "keystore/awskms/arn.h"
 #include "tests/unit/test.h"
@@ -277,7 +277,7 @@ static void command_lines(void)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct words w = {0};
         struct err err = {0};
-        bool good = words_split(&w, cases[i].line, &err).ok;
+        bool good = shell_words_split(&w, cases[i].line, &err).ok;
         if (i == 4) { /* what a shell would do is not done */
             CHECK(good && w.count == 5 && strcmp(w.list[1], "$HOME") == 0);
         } else {
@@ -286,7 +286,7 @@ static void command_lines(void)
                 CHECK(strcmp(w.list[k], cases[i].words[k]) == 0);
         }
         CHECK(good ? w.list[w.count] == NULL : err.class == ERR_USAGE);
-        words_free(&w);
+        shell_words_free(&w);
     }
 }
 
@@ -299,11 +299,11 @@ static void too_many_words(void)
     for (size_t i = 0; i < sizeof line - 1; i++)
         line[i] = i % 2 == 0 ? '$' : ' ';
     line[sizeof line - 1] = '\0';
-    CHECK(!words_split(&w, line, &err).ok);
+    CHECK(!shell_words_split(&w, line, &err).ok);
     CHECK(strchr(err.text, '$') == NULL && strstr(err.text, "more than 64 words") != NULL);
     line[2 * WORDS_MAX] = '\0';
-    CHECK(words_split(&w, line, &err).ok && w.count == WORDS_MAX);
-    words_free(&w);
+    CHECK(shell_words_split(&w, line, &err).ok && w.count == WORDS_MAX);
+    shell_words_free(&w);
 }
 
 static bool text_in(const char *body, const char *name, char *out, size_t room)
@@ -424,7 +424,7 @@ static struct result run_command(void *arg, const struct command *c, void *out, 
                                  size_t *size, struct err *err)
 {
     (void)arg;
-    return command_output(c, out, room, size, err);
+    return subprocess_output(c, out, room, size, err);
 }
 
 int main(void)
@@ -433,7 +433,7 @@ int main(void)
 
     host_program()->command = run_command;
     MUST(secret_init(&err).ok);
-    test_enter_folder();
+    test_enter_directory();
     RUN(arns);
     RUN(replicas_are_the_same_key);
     RUN(names_of_keys);

@@ -12,9 +12,9 @@
 #include "base/text.h"
 #include "base/threads.h"
 #include "base/tree.h"
-#include "base/trusted.h"
+#include "base/trusted_file.h"
 #include "base/wire.h"
-#include "cmd/command.h"
+#include "cmd/subprocess.h"
 #include "tests/unit/test.h"
 
 static void wire_round_trip(void)
@@ -278,7 +278,7 @@ static void commands(void)
         struct err err = {0};
         char out[4];
         size_t size = 9;
-        bool ran = command_output(&command, out, sizeof out, &size, &err).ok;
+        bool ran = subprocess_output(&command, out, sizeof out, &size, &err).ok;
         CHECK(ran == (cases[i].class == ERR_NONE) && err.class == cases[i].class);
         CHECK(size == cases[i].size);
         CHECK(strcmp(err.text, cases[i].says) == 0);
@@ -498,7 +498,7 @@ int main(void)
     struct err err = {0};
 
     MUST(secret_init(&err).ok);
-    test_enter_folder();
+    test_enter_directory();
     host_program()->umask = umask(077);
     RUN(wire_round_trip);
     RUN(wire_reader_stops_at_the_end);

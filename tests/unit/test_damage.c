@@ -265,7 +265,7 @@ int main(void)
 
     MUST(secret_init(&err).ok);
     host_program()->umask = umask(077);
-    test_enter_folder();
+    test_enter_directory();
     open_session();
     if (getenv("BULLA_TEST_STRIDE") != NULL)
         stride = strtoul(getenv("BULLA_TEST_STRIDE"), NULL, 10);

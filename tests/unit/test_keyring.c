@@ -504,7 +504,7 @@ int main(void)
 
     MUST(secret_init(&err).ok && crypto_new(&crypto, &err).ok);
     env.crypto = crypto;
-    test_enter_folder();
+    test_enter_directory();
     RUN(slots_of_versions_above_are_newer);
     remove_all();
     RUN(old_ring_says_that_it_is_old);

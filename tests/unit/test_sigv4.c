@@ -1,5 +1,5 @@
 /* The published cases of Signature Version 4, through the signer that bulla uses. They are read
- * from the folder in BULLA_VECTORS and skipped aloud where that is not set. */
+ * from the directory in BULLA_VECTORS and skipped aloud where that is not set. */
 #include <jansson.h>
 #include <time.h>
 

@@ -1,7 +1,7 @@
 /* Published vectors through the code that bulla itself uses.
  *
  * XAES-256-GCM: the vectors of c2sp.org/XAES-256-GCM. Cobblestone-256 and AES-256-GCM: Wycheproof
- * files (Apache-2.0), read from the folder in BULLA_VECTORS and skipped aloud where that is not
+ * files (Apache-2.0), read from the directory in BULLA_VECTORS and skipped aloud where that is not
  * set. */
 #include <jansson.h>
 #include <openssl/evp.h>

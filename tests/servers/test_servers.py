@@ -1,0 +1,104 @@
+"""All that docs/S3.md says, with servers that others wrote."""
+
+import os
+import subprocess
+
+import pytest
+from program import reports
+from test_s3_verbs import LARGE, MIB, MIDDLE, SMALL, needs, rotated
+
+SIZES = [0, 1, 8191, 8192, 8193, 5 * MIB - 1, 5 * MIB, 5 * MIB + 1, 23 * MIB]
+NAMES = ["plain", "with blank+plus", "per%20cent", "\u00e9/\u00fc", "-x", "q?&=#", "~*()'!", "d/" * 100 + "x", "v?versionId=1?versionId="]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_there_and_back(s3, server, bucket, ring, size):
+    content = os.urandom(size)
+    url = f"s3://{bucket}/a/x.bulla"
+    s3("encrypt", "-k", ring, "-o", url, stdin=content)
+    s3("encrypt", "-k", ring, "-o", url, stdin=content, status=9)
+    assert s3("decrypt", "-k", ring, "-o", "-", url).stdout == content
+    s3("verify", "-k", ring, url)
+    assert s3.inspect(url)[0]["bytes"] == size
+    assert server.client.list_multipart_uploads(Bucket=bucket).get("Uploads", []) == []
+    if size > 100:
+        assert s3("decrypt", "-k", ring, "--offset", str(size // 2), "--length", "50", "-o", "-", url).stdout == content[size // 2 :][:50]
+
+
+@pytest.mark.parametrize("content", [SMALL, MIDDLE, LARGE], ids=["small", "middle", "large"])
+@pytest.mark.parametrize("options", [[], ["--detach"]], ids=["inside", "detached"])
+def test_rewrap(s3, server, bucket, ring, content, options):
+    """The body stays byte for byte, and so do metadata and tags."""
+    url = f"s3://{bucket}/x.bulla"
+    s3("encrypt", "-k", ring, *options, "--metadata", "a=b c", "--tag", "t=v w", "-o", url, stdin=content)
+    target = "x.bulla.env" if options else "x.bulla"
+    before = server.client.get_object(Bucket=bucket, Key="x.bulla")["Body"].read()
+    rotated(s3)
+    assert needs(s3, ring, url)
+    s3("rewrap", "-k", ring, url)
+    assert not needs(s3, ring, url) and s3("decrypt", "-k", ring, "-o", "-", url).stdout == content
+    after = server.client.get_object(Bucket=bucket, Key=target)
+    assert after["Metadata"]["a"] == "b c" and after["ContentType"] == "application/octet-stream"
+    assert server.client.get_object_tagging(Bucket=bucket, Key=target)["TagSet"] == [{"Key": "t", "Value": "v w"}]
+    assert server.client.get_object(Bucket=bucket, Key="x.bulla")["Body"].read()[8192:] == before[8192:]
+    s3("reencrypt", "-k", ring, url, status=1 if options else 0)
+    s3("envelope", "export", "-o", f"s3://{bucket}/e", url)
+    if not options:
+        s3("envelope", "restore", "--envelope", f"s3://{bucket}/e", url)
+    assert s3("decrypt", "-k", ring, "-o", "-", url).stdout == content
+
+
+def test_names(s3, server, bucket, ring):
+    for name in NAMES:
+        s3("encrypt", "-k", ring, "-o", f"s3://{bucket}/n/{name}.bulla" if "?versionId=" not in name else f"s3://{bucket}/n/{name}", stdin=name.encode())
+    listed = {o["Key"] for o in server.client.list_objects_v2(Bucket=bucket)["Contents"]}
+    assert len(listed) == len(NAMES)
+    assert len(reports(s3("verify", "-k", ring, "-r", "--json", f"s3://{bucket}/n/"))) == len(NAMES)
+    rotated(s3)
+    s3("rewrap", "-k", ring, "-r", f"s3://{bucket}/n/")
+    assert not needs(s3, ring, "-r", f"s3://{bucket}/n/")
+
+
+def test_tree(s3, server, bucket, ring):
+    for number in range(1100):
+        path = s3.work / f"data/{number % 7}/{number}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"%d" % number)
+    s3("encrypt", "-k", ring, "-r", "-o", f"s3://{bucket}/t/", "data")
+    (s3.work / "back").mkdir()
+    s3("decrypt", "-k", ring, "-r", "-o", "back", f"s3://{bucket}/t/")
+    subprocess.run(["diff", "-r", s3.work / "data", s3.work / "back"], check=True)
+
+
+def test_versions(s3, server, bucket, ring):
+    server.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    url = f"s3://{bucket}/x.bulla"
+    for content in (SMALL, LARGE):
+        s3("encrypt", "-k", ring, "--force", "-o", url, stdin=content)
+    ids = [v["VersionId"] for v in server.client.list_object_versions(Bucket=bucket)["Versions"]]
+    assert [s3("decrypt", "-k", ring, "-o", "-", f"{url}?versionId={id}").stdout for id in ids] == [LARGE, SMALL]
+    s3("decrypt", "-k", ring, "--remove-source", "-o", "back", url)
+    s3("verify", "-k", ring, url, status=10)
+    s3("verify", "-k", ring, f"{url}?versionId={ids[0]}")
+
+
+def test_lost_to_another_writer(s3, server, bucket, ring):
+    """Of two that make a new body at once, at least one wins, and nothing is lost."""
+    url = f"s3://{bucket}/x.bulla"
+    s3("encrypt", "-k", ring, "-o", url, stdin=LARGE)
+    rotated(s3)
+    both = [s3.start(verb, "-k", ring, url) for verb in 2 * ["reencrypt"]]
+    for process in both:
+        s3.finish(process, b"", status=(0, 1, 6))
+    assert 0 in {process.returncode for process in both}
+    assert s3("decrypt", "-k", ring, "-o", "-", url).stdout == LARGE
+
+
+@pytest.mark.skipif("BULLA_6_GIB" not in os.environ, reason="takes 6 GiB: BULLA_6_GIB=1")
+def test_6_gib_by_pipe(s3, bucket, ring):
+    seal = f"head -c 6G /dev/zero | {s3.program} encrypt -q -k {ring} -o s3://{bucket}/x.bulla"
+    subprocess.run(["bash", "-ec", seal], check=True, env=s3.environment)
+    rotated(s3)
+    s3("rewrap", "-k", ring, f"s3://{bucket}/x.bulla")
+    check = f"{s3.program} decrypt -q -k {ring} -o - s3://{bucket}/x.bulla | cmp - <(head -c 6G /dev/zero)"
+    subprocess.run(["bash", "-ec", check], check=True, env=s3.environment)
