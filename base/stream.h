@@ -1,6 +1,7 @@
-/* stream: sources and sinks of bytes. Both wait for a descriptor that does not block, retry after
- * EINTR and short counts, and give up with ERR_INTERRUPTED once this thread's host was interrupted
- * (base/host.h). */
+/* stream: sources and sinks of bytes.
+ *
+ * Both wait for a descriptor that does not block, retry after EINTR and short counts, and give up
+ * with ERR_INTERRUPTED once this thread's host was interrupted (base/host.h). */
 #ifndef BULLA_BASE_STREAM_H
 #define BULLA_BASE_STREAM_H
 

@@ -1,6 +1,8 @@
 /* tree: a walk over all files below a directory, in the order of their names, which can build a
- * second tree like it. Nothing is looked up by a path twice, and no symbolic link is followed
- * unless the visitor says so. The names of one directory at a time are in memory. */
+ * second tree like it.
+ *
+ * Nothing is looked up by a path twice, and no symbolic link is followed unless the visitor says
+ * so. The names of one directory at a time are in memory. */
 #ifndef BULLA_BASE_TREE_H
 #define BULLA_BASE_TREE_H
 

@@ -458,19 +458,6 @@ static bool cut_off(struct run *r, const char *name)
     return true;
 }
 
-/* A list that does not exist is reported before anything is done. */
-static struct result check_list(const struct options *o, struct err *err)
-{
-    struct stat st;
-    const char *lists[] = {o->files_from, o->inventory};
-
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
-        if (lists[i] != NULL && !standard_named(lists[i]) && stat(lists[i], &st) != 0 &&
-            errno == ENOENT)
-            return fail_input(err, "cannot open '%s'", lists[i]);
-    return OK;
-}
-
 static bool do_name(void *arg, const char *name)
 {
     struct run *r = arg;
@@ -586,8 +573,8 @@ int batch_run(const struct batch *b)
 
     setup_storage(&r.storage_env, o, b->crypto);
     r.storages.env = &r.storage_env;
-    if (!check_list(o, &err).ok || !check_output(&r, &err).ok ||
-        !shard_read(&r.shard, o->shard, &err).ok)
+    if (!file_list_check(o->files_from, &err).ok || !file_list_check(o->inventory, &err).ok ||
+        !check_output(&r, &err).ok || !shard_read(&r.shard, o->shard, &err).ok)
         return terminal_error(&err);
     start_pool(&r);
     do_operands(&r);

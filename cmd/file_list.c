@@ -4,12 +4,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/stream.h"
 #include "cmd/standard_streams.h"
 #include "storage/registry.h"
 
 #define LISTED_MAX 8192 /* bytes of a name in a list; a longer one cannot be opened */
+
+struct result file_list_check(const char *path, struct err *err)
+{
+    struct stat st;
+
+    if (path == NULL || standard_named(path) || stat(path, &st) == 0 || errno != ENOENT)
+        return OK;
+    return fail_input(err, "cannot open '%s'", path);
+}
 
 /* The next name of a list; *more is false after the last. */
 static struct result next_name(FILE *file, const char *path, int end, char name[LISTED_MAX + 1],

@@ -8,6 +8,10 @@
  * may be too, and the run needs the network. What it reads of standard input is put back. */
 bool file_list_has_objects(const char *path);
 
+/* file_list_check fails with ERR_MISSING if there is no list at path, before anything is done; NULL
+ * is fine. */
+FALLIBLE file_list_check(const char *path, struct err *err);
+
 /* file_list_read calls each for every name in the list at path, "-" for standard input, until each
  * is false or a signal comes. With null true a zero byte ends a name, else a line end; empty names
  * are left out. */

@@ -1,4 +1,6 @@
-/* subprocess: another program, whose standard output is read. It inherits standard error and no
+/* subprocess: another program, whose standard output is read.
+ *
+ * It inherits standard error and no
  * other descriptor of ours, because one may lead to a secret or to data that it must not read. Its
  * standard input is empty. If it could not ask at the terminal anyway, it leads a process group, so
  * that whatever it starts is stopped with it. */

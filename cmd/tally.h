@@ -1,6 +1,7 @@
-/* tally: counts what became of all that a run met, reports it, and prints the sums. Files that
- * failed are reported. So is what was not looked at, because nothing is known of it. Both keep the
- * run from ending with status 0. */
+/* tally: counts what became of all that a run met, reports it, and prints the sums.
+ *
+ * Files that failed are reported. So is what was not looked at, because nothing is known of it.
+ * Both keep the run from ending with status 0. */
 #ifndef BULLA_CMD_TALLY_H
 #define BULLA_CMD_TALLY_H
 

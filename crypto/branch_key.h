@@ -1,6 +1,8 @@
 /* branch_key: what is derived from a branch key and the context of a file (docs/FORMAT.md section
- * 4). Because the id is derived from both, a branch has one context, and no slot can open to two
- * keys. */
+ * 4).
+ *
+ * Because the id is derived from both, a branch has one context, and no slot can open to two keys.
+ */
 #ifndef BULLA_CRYPTO_BRANCH_KEY_H
 #define BULLA_CRYPTO_BRANCH_KEY_H
 

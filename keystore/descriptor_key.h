@@ -1,5 +1,6 @@
-/* descriptor_key: keys that come through a descriptor that the caller opened, such as a pipe. A
- * pipe can be read only once, but a run looks at a key several times: what it is, what it can do,
+/* descriptor_key: keys that come through a descriptor that the caller opened, such as a pipe.
+ *
+ * A pipe can be read only once, but a run looks at a key several times: what it is, what it can do,
  * and in reencrypt once for each session. So a descriptor is read to its end when it is first asked
  * for. The bytes, or the reason why there are none, stay in protected memory until the host forgets
  * them. */

@@ -20,7 +20,7 @@ static struct result begin_rewrap(struct rewrap *r, struct bulla *b,
     if (!struct_take(&c, sizeof c, given, "the change", err).ok)
         return FAIL;
     if (c.to_count > 0 && c.add_count + c.remove_count > 0)
-        return fail(err, ERR_USAGE, "keys in place of all others do not go with changes of these");
+        return fail(err, ERR_USAGE, "'to' does not go with 'add' and 'remove'");
     r->dry_run = c.dry_run != 0;
     r->preserve_times = c.preserve_times != 0;
     return handle_keys(b, &r->to, c.to, c.to_count, err).ok &&

@@ -1,6 +1,7 @@
-/* hard_links: files with several names (hard links) that must be replaced whole. A new file takes
- * the place of one name only, and the others would keep the old file. So it is made once all names
- * are found, and gets them all. */
+/* hard_links: files with several names (hard links) that must be replaced whole.
+ *
+ * A new file takes the place of one name only, and the others would keep the old file. So it is
+ * made once all names are found, and gets them all. */
 #ifndef BULLA_LIBBULLA_HARD_LINKS_H
 #define BULLA_LIBBULLA_HARD_LINKS_H
 

@@ -23,8 +23,8 @@ struct rewrap {
 };
 
 enum rewrapped {
-    REWRAP_CURRENT, /* nothing was to be done */
-    REWRAP_OTHER,   /* neither, for it is sealed to other keys */
+    REWRAP_CURRENT, /* there was nothing to do */
+    REWRAP_OTHER,   /* there was nothing to do: the file is sealed to other keys */
     REWRAP_DONE,    /* in place, or by a new file */
     REWRAP_GREW,    /* by a copy with larger regions */
     REWRAP_WAITS    /* until the other names of the file are found */

@@ -1,4 +1,5 @@
 /* version_lock: a lock that tells 'bulla key destroy' that a run on this host seals to a version.
+ *
  * Such a run holds a read lock (F_OFD_SETLK) on one byte of the keyring's directory, at an offset
  * computed from key and version. Changes of keyrings lock the directory by flock, which is
  * independent of that: a rotation waits for no run. */

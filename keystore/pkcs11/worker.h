@@ -1,9 +1,10 @@
-/* worker: a thread of its own for foreign code, which may hang. Jobs wait in a queue and are done
- * in turn. The thread that submits a job waits for its end. It gives up at a signal, or if the
- * worker stays in foreign code for too long. The worker is then lost: its thread is left alone, and
- * no further job begins. If the foreign code ever returns, worker_leave tells the job to end, the
- * worker frees it, and the thread ends. Nobody gives up while the thread is in code of bulla, which
- * ends soon. */
+/* worker: a thread of its own for foreign code, which may hang.
+ *
+ * Jobs wait in a queue and are done in turn. The thread that submits a job waits for its end. It
+ * gives up at a signal, or if the worker stays in foreign code for too long. The worker is then
+ * lost: its thread is left alone, and no further job begins. If the foreign code ever returns,
+ * worker_leave tells the job to end, the worker frees it, and the thread ends. Nobody gives up
+ * while the thread is in code of bulla, which ends soon. */
 #ifndef BULLA_KEYSTORE_PKCS11_WORKER_H
 #define BULLA_KEYSTORE_PKCS11_WORKER_H
 

@@ -166,7 +166,7 @@ BAD = {
     "output": OUTPUTS,
     "envelope": ENVELOPES,
     "files-from": LISTS,
-    "inventory": [("missing", 10, "cannot open 'missing'"), ("folder", 3, "cannot read 'folder'"), ("garbage", 3, "zero byte"), ("plain", 3, "is not of a list of S3 Inventory")],
+    "inventory": [("missing", 10, "cannot open 'missing'"), ("directory", 3, "cannot read 'directory'"), ("garbage", 3, "zero byte"), ("plain", 3, "is not of a list of S3 Inventory")],
     "from-command": usage(["false", NASTY], "--from-command takes no FILE"),
     "shard": usage(SHARDS, "--shard is I/N"),
     "sync": usage(WORDS, "--sync is each"),

@@ -284,7 +284,7 @@ def test_directory_that_may_not_be_written(ring, work, refused, source, verb):
 def test_file_system_that_names_no_unnamed_file(bulla, ring, work, refused, error, force):
     (work / "f").write_bytes(b"x")
     under = ["strace", "-f", "-o", "/dev/null", "-e", f"inject=linkat:error={error}"]
-    refused("encrypt", "-k", ring, *force, "f", status=1, says="bulla: hint: this file system cannot name a file", under=under)
+    refused("encrypt", "-k", ring, *force, "f", status=1, says="bulla: hint: this file system cannot name an unnamed file", under=under)
 
 
 @pytest.mark.parametrize("what", ["file", "directory"])

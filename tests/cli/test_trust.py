@@ -24,7 +24,7 @@ def place(bulla):
     place = pathlib.Path(tempfile.mkdtemp(prefix="bulla-trust-", dir="/tmp"))
     place.chmod(0o755)
     bulla.work = place / "work"
-    (place / "above/directory").mkdir(parents=True)
+    (place / "above/within").mkdir(parents=True)
     (place / "elsewhere").mkdir()
     bulla.work.mkdir()
     yield place
@@ -66,12 +66,12 @@ OWN_RULE = {"keyring"}  # for the file itself: it is for one user alone
 
 def link_to(place, target):
     """The file goes elsewhere, and a link to it takes its place."""
-    (place / "above/directory/file").rename(target)
-    (place / "above/directory/file").symlink_to(target)
+    (place / "above/within/file").rename(target)
+    (place / "above/within/file").symlink_to(target)
 
 
-# What makes a file doubtful, by a function of the place; the file is above/directory/file. Then what is said, and the hint.
-DIRECTORY, ABOVE, FILE = ("above/directory", "above", "above/directory/file")
+# What makes a file doubtful, by a function of the place; the file is above/within/file. Then what is said, and the hint.
+DIRECTORY, ABOVE, FILE = ("above/within", "above", "above/within/file")
 MODES = {
     "the group of the file": (lambda p: (p / FILE).chmod(0o664), f"its group can write file '{{}}/{FILE}' (mode 664)", f"chmod g-w '{{}}/{FILE}'"),
     "others, the file": (lambda p: (p / FILE).chmod(0o646), f"others can write file '{{}}/{FILE}' (mode 646)", f"chmod o-w '{{}}/{FILE}'"),
@@ -130,7 +130,7 @@ def test_directory_of_a_link_and_of_its_target(bulla, place, kind):
 def test_link_of_a_directory_on_the_way(bulla, place):
     """Its target too is walked to from the root; a link with a relative target from where it is."""
     (place / "way").symlink_to("elsewhere/../above")
-    args, env = config_file(bulla, place / "way/directory/file")
+    args, env = config_file(bulla, place / "way/within/file")
     assert bulla("encrypt", *args, stdin=b"x", env=env).stdout
     (place / "elsewhere").chmod(0o777)
     said = bulla("encrypt", *args, stdin=b"x", env=env, status=7).stderr.decode()

@@ -19,21 +19,21 @@ ID, SECRET = "keykeykey", "secretsecret"
 
 
 class Server:
-    """One that runs on loopback below a folder."""
+    """One that runs on loopback below a directory."""
 
-    def __init__(self, name, folder):
+    def __init__(self, name, directory):
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.address = "127.0.0.1:%d" % free.getsockname()[1]
         self.name, self.url, self.buckets = name, f"http://{self.address}", itertools.count()
         for part in ("data", "versions"):
-            (folder / part).mkdir()
+            (directory / part).mkdir()
         program = pathlib.Path(os.environ["BULLA_SERVERS"]) / name
         command = {
-            "versitygw": [program, "--port", self.address, "posix", "--versioning-dir", folder / "versions", folder / "data"],
-            "minio": [program, "server", "--address", self.address, folder / "data"],
+            "versitygw": [program, "--port", self.address, "posix", "--versioning-dir", directory / "versions", directory / "data"],
+            "minio": [program, "server", "--address", self.address, directory / "data"],
         }[name]  # fmt: skip
         names = {"ROOT_ACCESS_KEY": ID, "ROOT_SECRET_KEY": SECRET, "MINIO_ROOT_USER": ID, "MINIO_ROOT_PASSWORD": SECRET, "MINIO_BROWSER": "off"}
-        self.process = subprocess.Popen(command, env={"HOME": str(folder), "PATH": os.environ["PATH"]} | names, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(command, env={"HOME": str(directory), "PATH": os.environ["PATH"]} | names, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         config = botocore.config.Config(s3={"addressing_style": "path"}, proxies={}, retries={"max_attempts": 0})
         self.client = botocore.session.Session().create_client("s3", "us-east-1", endpoint_url=self.url, config=config, aws_access_key_id=ID, aws_secret_access_key=SECRET)
         self.wait()
