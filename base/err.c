@@ -123,18 +123,34 @@ void err_file(struct err *err, const char *name)
     err->named = true;
 }
 
-void err_context(struct err *err, const char *fmt, ...)
+__attribute__((format(printf, 2, 0))) static void put_in_front(struct err *err, const char *fmt,
+                                                               va_list ap)
 {
     char context[ERR_TEXT_MAX], text[ERR_TEXT_MAX];
+
+    err_format(context, sizeof context, fmt, ap);
+    memcpy(text, err->text, sizeof text);
+    format(err->text, sizeof err->text, "%s: %s", context, text);
+}
+
+void err_context(struct err *err, const char *fmt, ...)
+{
     va_list ap;
 
     if (err->class == ERR_INTERRUPTED)
         return;
     va_start(ap, fmt);
-    err_format(context, sizeof context, fmt, ap);
+    put_in_front(err, fmt, ap);
     va_end(ap);
-    memcpy(text, err->text, sizeof text);
-    format(err->text, sizeof err->text, "%s: %s", context, text);
+}
+
+void err_done(struct err *err, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    put_in_front(err, fmt, ap);
+    va_end(ap);
 }
 
 void err_hint_option(struct err *err, const char *fmt, ...)

@@ -80,6 +80,9 @@ void err_file(struct err *err, const char *name);
  * interruption, which is about nothing in particular. */
 __attribute__((format(printf, 2, 3))) void err_context(struct err *err, const char *fmt, ...);
 
+/* err_done is err_context for what was done all the same, which an interruption does not undo. */
+__attribute__((format(printf, 2, 3))) void err_done(struct err *err, const char *fmt, ...);
+
 /* err_hint sets the hint of an error; fail_hint does, and is FAIL. */
 __attribute__((format(printf, 2, 3))) void err_hint(struct err *err, const char *fmt, ...);
 #define fail_hint(...) (err_hint(__VA_ARGS__), FAIL)
