@@ -276,8 +276,9 @@ static struct result expect(struct sink *self, uint64_t size, struct err *err)
     if (w->last > 0)
         return OK;
     if (part_size == 0) {
-        (void)fail_named(err, ERR_FAILED, "'%s' would have %" PRIu64 " bytes, more than an object can",
-                   w->object.path, all);
+        (void)fail_named(err, ERR_FAILED,
+                         "'%s' would have %" PRIu64 " bytes, more than an object can",
+                         w->object.path, all);
         return fail_hint(err, "split what is sealed");
     }
     w->expected = all;
