@@ -177,9 +177,8 @@ static void read_fault(struct fault *f, const struct http_answer *a, const struc
     const struct refusal *known = find(call->refusals, f->name);
     if (known == NULL)
         known = find(common, f->name);
-    f->class = known != NULL                                                  ? known->class
-               : a->status >= 500 || a->status == 429 || a->status / 100 == 2 ? ERR_STORE
-                                                                              : ERR_POLICY;
+    bool passes = a->status >= 500 || a->status == 429 || (call->late && a->status / 100 == 2);
+    f->class = known != NULL ? known->class : passes ? ERR_STORE : ERR_POLICY;
     f->hint = known != NULL ? known->hint : NULL;
     f->expired = is_among(expired, f->name);
 }

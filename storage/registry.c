@@ -72,7 +72,7 @@ static struct result take_version(struct object *o, struct err *err)
     if (sign[sizeof OBJECT_VERSION_SIGN - 1] == '\0')
         return OK;
     if (sign == o->key || sign[-1] == '/')
-        return fail(err, ERR_USAGE, "'%s': a prefix has no version", o->path);
+        return fail_named(err, ERR_USAGE, "'%s': a prefix has no version", o->path);
     o->version = strdup(sign + sizeof OBJECT_VERSION_SIGN - 1);
     return o->version != NULL ? OK : fail_memory(err);
 }

@@ -427,8 +427,8 @@ struct result s3_check_current(const struct object *o, struct err *err)
 {
     return o->version == NULL
                ? OK
-               : fail(err, ERR_USAGE, "'%s' is one version of an object, which cannot be changed",
-                      o->path);
+               : fail_named(err, ERR_USAGE,
+                            "'%s' is one version of an object, which cannot be changed", o->path);
 }
 
 struct result s3_replace(const struct object *o, const struct object_look *look, struct view bytes,

@@ -196,12 +196,14 @@ static void branch_keys_are_compared_at_once(void)
         .name = "other", .wrap = other_wrap, .unwrap = other_unwrap, .reopens = other_reopens};
     struct master_key key = {.ops = &ops};
     struct secret branch_key SECRET_CLEANUP = hidden();
+    static const uint8_t id[BRANCH_ID_SIZE];
+    const struct branch_identity identity = {.id = id};
     struct slot slot;
 
     differs_at = 0;
-    CHECK(DECISIONS(branch_wrap(&key, NULL, &branch_key, &slot, &err)) == 1);
+    CHECK(DECISIONS(branch_wrap(&key, &identity, &branch_key, &slot, &err)) == 1);
     differs_at = KEY_SIZE - 1;
-    CHECK(DECISIONS(branch_wrap(&key, NULL, &branch_key, &slot, &err)) == 1);
+    CHECK(DECISIONS(branch_wrap(&key, &identity, &branch_key, &slot, &err)) == 1);
 }
 
 int main(void)
