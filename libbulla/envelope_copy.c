@@ -223,6 +223,6 @@ struct result envelope_copy_restore(struct session *s, const struct sealed_place
             : put(at.body, fd, &st, e, now.open ? !now.health.used : 0, err);
     if (!done.ok || read_back(s, &at, e, err).ok)
         return done;
-    err_context(err, "the envelope was written, but could not be read back");
+    err_done(err, "the envelope was written, but could not be read back");
     return FAIL;
 }

@@ -490,7 +490,7 @@ struct result open_file(struct session *s, const struct open_options *options,
     if (!options->remove_source)
         return OK;
     if (!remove_sealed(s, from, f, out, err).ok) {
-        err_context(err, "'%s' is not removed", f->source.name);
+        err_done(err, "'%s' is not removed", f->source.name);
         return FAIL;
     }
     return OK;

@@ -273,7 +273,7 @@ static struct result remove_source(struct session *s, const struct seal_options 
     if (!open_compare(s, &from, source, &sealed, err).ok ||
         !source_unchanged(source, before, err).ok || !still_active(s, options, err).ok ||
         !place_remove(at->source, before, err).ok) {
-        err_context(err, "'%s' is not removed", source->name);
+        err_done(err, "'%s' is not removed", source->name);
         return FAIL;
     }
     return OK;

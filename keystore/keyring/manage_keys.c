@@ -112,7 +112,7 @@ static struct result save_ring(const struct ring *ring, const struct place *plac
         return FAIL;
     if (ring_file_load(saved, place, NULL, err).ok)
         return OK;
-    err_context(err, "keyring '%s' was written, but could not be read back", place->path);
+    err_done(err, "keyring '%s' was written, but could not be read back", place->path);
     return FAIL;
 }
 
