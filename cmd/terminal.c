@@ -208,11 +208,12 @@ static int put_json(const char *text, size_t size, void *arg)
 void terminal_json(json_t *json)
 {
     flockfile(output());
-    if (json == NULL ||
-        json_dump_callback(json, put_json, NULL,
-                           JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER) != 0)
+    lost = lost || json == NULL; /* then a line may lack something, and is not printed */
+    if (!lost && json_dump_callback(json, put_json, NULL,
+                                    JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER) != 0)
         lost = true;
-    putc('\n', output());
+    if (!lost)
+        putc('\n', output());
     json_decref(json);
     (void)fflush(output()); /* what fails here is seen at the end */
     funlockfile(output());

@@ -232,8 +232,11 @@ static enum export look_at_export(const struct job *j, const struct place *file)
     struct err err;
     bool there;
 
-    if (!place_beside(&beside, file, ENVELOPE_SUFFIX, &err).ok ||
-        !place_stat(&beside, &st, &there, &err).ok)
+    if (!place_beside(&beside, file, ENVELOPE_SUFFIX, &err).ok)
+        return EXPORT_UNREAD;
+    if (!place_fits(&beside, &err).ok) /* nothing can have so long a name */
+        return EXPORT_NONE;
+    if (!place_stat(&beside, &st, &there, &err).ok)
         return EXPORT_UNREAD;
     return there && S_ISREG(st.st_mode) ? rewrap_plan_export(j->rewrap, &from, &j->sealed)
                                         : EXPORT_NONE;

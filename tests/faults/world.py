@@ -22,7 +22,7 @@ OLD, BETWEEN, NEW = "old", "between", "new"
 TEMPORARY = re.compile(r"(work|keys)/(.*/)?\.bulla-[0-9a-f]{16}")
 
 # How a run that failed says that what it was to make is there all the same, or is there in part.
-SAYS_SO = re.compile(rb"in its place|was written|is not removed|cannot write standard output|may not be durable|cannot sync|envelope of")
+SAYS_SO = re.compile(rb"in its place|was written|is not removed|cannot write standard output|may not be durable|cannot sync|envelope of|[1-9]\d* rewrapped")
 
 
 class World(Bulla):
