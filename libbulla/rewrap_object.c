@@ -182,7 +182,7 @@ static enum export look_at_export(const struct job *j)
     struct err err;
 
     return object_beside(&beside, j->named, ENVELOPE_SUFFIX, &err).ok
-               ? rewrap_plan_export(j->rewrap, &from, &j->sealed)
+               ? rewrap_plan_export(j->rewrap, &from, NULL)
                : EXPORT_UNREAD;
 }
 

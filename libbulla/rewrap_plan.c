@@ -31,7 +31,8 @@ enum export rewrap_plan_export(struct rewrap *r, const struct sealed_place *expo
 
     if (!sealed_open(&f, &silent, exported, &err).ok)
         return opens_nothing(&err) ? EXPORT_NONE : EXPORT_UNREAD;
-    if (memcmp(f.envelope.core.file_id, file->envelope.core.file_id, CORE_ID_SIZE) != 0)
+    if (file != NULL &&
+        memcmp(f.envelope.core.file_id, file->envelope.core.file_id, CORE_ID_SIZE) != 0)
         return EXPORT_NONE;
     pthread_mutex_lock(&s->lock);
     bool due = rewrap_plan_is_due(r, &f.envelope);

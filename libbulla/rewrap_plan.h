@@ -27,7 +27,8 @@ FALLIBLE rewrap_plan_make(struct plan *p, struct rewrap *r, const struct sealed 
 /* rewrap_plan_is_due tells by the names in the slots alone whether a rewrap would change them. */
 bool rewrap_plan_is_due(struct rewrap *r, const struct envelope *e);
 
-/* rewrap_plan_export looks at the envelope that was exported of a file. */
+/* rewrap_plan_export looks at the envelope that was exported of a file, or with NULL at whichever
+ * lies beside one. */
 enum export rewrap_plan_export(struct rewrap *r, const struct sealed_place *exported,
                                const struct sealed *file);
 

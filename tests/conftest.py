@@ -34,7 +34,7 @@ def ring(bulla):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "plain: puts itself before functions before which the sanitizers put themselves too")
+    config.addinivalue_line("markers", "plain: is for a program without sanitizers, which put themselves before functions and take memory of their own")
 
 
 def pytest_collection_modifyitems(config, items):

@@ -165,7 +165,7 @@ def test_room_is_looked_for_before_anything_is_read(bulla, ring, work, disk, sma
     for at in (disk.at, small_disk(3 << 20)):
         before = os.listdir(at)
         calls, done = reserved(bulla, at, verb, "-k", ring, source, status=1)
-        assert calls == [] and f"cannot write '{at}/out': No space left on device\nbulla: hint: it takes 1".encode() in done.stderr
+        assert calls == [] and f"cannot write '{at}/out': No space left on device\nbulla: hint: it needs 1".encode() in done.stderr
         assert os.listdir(at) == before
 
 

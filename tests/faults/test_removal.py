@@ -78,7 +78,7 @@ def test_envelope_beside_goes_by_the_same_steps(bulla, ring, work, step_library)
         if call.name == "renameat" and renames == 2:
             replace(work, "f.bulla.env")
     status, said = run.end()
-    assert status == 1 and renames == 2 and "'f.bulla.env' is another file" in said
+    assert status == 1 and renames == 2 and "'f.bulla.env' is not the file that was read" in said
     assert contents(work) == {"f": PLAIN, "f.bulla.env": OTHER}
 
 

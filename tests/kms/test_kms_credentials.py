@@ -204,7 +204,7 @@ def test_wrong_external_id(anonymous, cloud, aws, key, base):
     assert aws.calls["AssumeRole"] == 1 and aws.calls["Encrypt"] == 0
 
 
-@pytest.mark.parametrize("name, hint", [("AccessDenied", "the role's trust policy must name the caller"), ("RequestExpired", "set the clock of this machine"),
+@pytest.mark.parametrize("name, hint", [("AccessDenied", "and the role's trust policy must name it"), ("RequestExpired", "set the clock of this machine"),
                                         ("RequestTimeTooSkewed", "set the clock of this machine"), ("SignatureDoesNotMatch", "or the clock of this machine"),
                                         ("InvalidClientTokenId", "AWS does not know these credentials")])  # fmt: skip
 def test_hint_of_a_refused_role(anonymous, cloud, aws, key, base, name, hint):

@@ -9,7 +9,6 @@ import threading
 
 import pytest
 
-from program import SANITIZED
 
 PLAIN = bytes(range(256)) * 2000
 CURRENT, OTHER, DONE = 0, 1, 2
@@ -17,14 +16,12 @@ NO_KEY, STORE, POLICY, MISSING, FOREIGN, CANCELLED = 5, 6, 7, 10, 11, 130
 
 
 # A sanitizer is in a program from its start, and Python has none; valgrind takes none.
-plain = pytest.mark.skipif(SANITIZED, reason="not with a sanitizer")
+plain = pytest.mark.plain
 
 
 @pytest.fixture
 def open_handle(example, library, ring, work, monkeypatch):
     """Makes handles of the example in Python, in the directory of the program."""
-    if SANITIZED:
-        pytest.skip("not with a sanitizer")
     monkeypatch.chdir(work)
     made = []
 
@@ -81,6 +78,7 @@ def test_the_header_is_one_of_cxx_too(tmp_path, library):
     subprocess.run(["g++", "-Wall", "-Werror", include, source, library, "-o", tmp_path / "a"], check=True)
 
 
+@plain
 def test_the_example_in_python_seals_and_opens(open_handle, bulla, ring, work):
     with open_handle() as handle:
         sealed = sealed_by(handle, name="a", generation=3, context={"host": "x"})
@@ -91,12 +89,14 @@ def test_the_example_in_python_seals_and_opens(open_handle, bulla, ring, work):
     assert (work / "a").read_bytes() == PLAIN
 
 
+@plain
 def test_what_the_program_sealed_opens(open_handle, bulla, ring, work):
     (work / "a").write_bytes(PLAIN)
     bulla("encrypt", "-k", ring, "a")
     assert opened_by(open_handle(), (work / "a.bulla").read_bytes()) == PLAIN
 
 
+@plain
 def test_errors_are_raised(open_handle, example, bulla, work):
     handle, other = open_handle(), open_handle(f"file:{bulla.new_key('other.ring')}")
     sealed = sealed_by(handle)
@@ -113,6 +113,7 @@ def test_errors_are_raised(open_handle, example, bulla, work):
         assert " -k " not in raised.value.hint and "--" not in raised.value.hint
 
 
+@plain
 def test_what_a_callback_raises_comes_out(open_handle):
     class Broken(io.BytesIO):
         def read(self, size=-1):
@@ -122,6 +123,7 @@ def test_what_a_callback_raises_comes_out(open_handle):
         open_handle().seal(Broken(), io.BytesIO())
 
 
+@plain
 def test_rotated_keys_are_rewrapped(open_handle, bulla, ring, work):
     (work / "a.bulla").write_bytes(sealed_by(open_handle()))
     assert open_handle().status(io.BytesIO((work / "a.bulla").read_bytes())).due == 0
@@ -144,12 +146,14 @@ def of_aws(example, directory, run=None):
     return {"variable": get, "kms_endpoint": b"http://127.0.0.1:9", "kms_timeout": 1} | ({"run": example.RUN(run)} if run else {})
 
 
+@plain
 def test_a_command_is_not_run_without_a_callback(open_handle, example, tmp_path):
     with pytest.raises(example.Error, match="'/bin/give' is not run: no command may be run here") as raised:
         sealed_by(open_handle("alias/backup", **of_aws(example, tmp_path)))
     assert raised.value.status == POLICY
 
 
+@plain
 def test_a_command_is_run_by_the_callback(open_handle, example, tmp_path):
     """And the service is not there: an error that a retry may help."""
     ran = []
@@ -166,6 +170,7 @@ def test_a_command_is_run_by_the_callback(open_handle, example, tmp_path):
     assert raised.value.status == STORE and ran == [([b"/bin/give", b"--key", None], 1)]
 
 
+@plain
 def test_a_cancelled_call_ends(open_handle, example):
     """One that waits for its input, too: the callback is let go first, as a program would do."""
     handle, reached, go = open_handle(), threading.Event(), threading.Event()

@@ -6,7 +6,6 @@ import random
 import signal
 
 import pytest
-from program import SANITIZED
 from store import Object, Store, document, error_answer, variables
 from test_s3_verbs import LARGE, MIB, MIDDLE, SMALL, rotated
 from server import Answer
@@ -202,7 +201,7 @@ sys.exit(status)
 """
 
 
-@pytest.mark.skipif(SANITIZED, reason="the sanitizers take memory of their own")
+@pytest.mark.plain
 def test_memory(s3, store, ring, url):
     """Of 100 MiB, no more is held than 32 MiB beyond what a few bytes take, up and down."""
 
