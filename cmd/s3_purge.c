@@ -37,9 +37,16 @@ static struct result open_now(struct object *now, const struct object *old, stru
     return object_in(now, old->storage, old->key, path, err);
 }
 
-/* Whether the object has the same content now, so that the version is not its only copy: a rewrap
- * leaves the name of a content as it is. Fails if that cannot be found out, or if the version is
- * what the object is now. */
+/* The bytes of an object after its envelope: its whole body, or none if that is another object. */
+static uint64_t body_size(const struct sealed *f)
+{
+    return object_source_look(f->remote)->size - envelope_size(&f->envelope);
+}
+
+/* Whether the object still has the content of an old version, so that the version is not the only
+ * copy: a rewrap changes neither the file id nor the size of the body. An envelope alone, or a body
+ * that was cut off, is no copy. Fails if that cannot be found out, or if the version became the
+ * current one. */
 static struct result is_there_still(const struct sealed *old, const struct object *version,
                                     bool *still, struct err *err)
 {
@@ -62,7 +69,8 @@ static struct result is_there_still(const struct sealed *old, const struct objec
         return fail_named(err, ERR_STORE, "'%s' became the current version meanwhile",
                           version->path);
     *still = memcmp(now.envelope.core.file_id, old->envelope.core.file_id,
-                    sizeof now.envelope.core.file_id) == 0;
+                    sizeof now.envelope.core.file_id) == 0 &&
+             body_size(&now) == body_size(old);
     return OK;
 }
 
@@ -279,7 +287,9 @@ const struct verb verb_s3_purge = {
     .more =
         "A bucket with versions keeps what a rewrap replaced, and that still opens with the old\n"
         "key. Never deletes a current version, one that is locked (Object Lock), or without\n"
-        "--only-copies the only copy of a content. Exits 3 if some that need the key stay.\n",
+        "--only-copies the only copy of a content. A current object whose body has another\n"
+        "size is no copy; what its bytes are is not read: 'bulla verify' it first. With\n"
+        "--delete, the exit status is 3 if some that need the key stay.\n",
     .run = purge,
     .operand = USE_READ,
     .rows = (const struct row *const[]){rows, rows_json, rows_all, NULL},

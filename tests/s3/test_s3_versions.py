@@ -160,6 +160,17 @@ def test_purge_leaves_the_only_copy(s3, kept, ring, url):
     status(s3, ring, url)
 
 
+@pytest.mark.parametrize("left", [1024, 1024 + 10, -1])
+def test_purge_leaves_the_only_whole_copy(s3, kept, ring, url, left):
+    """What is current is an envelope alone, or its body was cut off."""
+    now = kept.objects["t/x.bulla"]
+    whole, now.body = now.body, now.body[:left]
+    assert 1024 <= len(now.body) < len(whole) and whole.startswith(kept.old["t/x.bulla"][0].body[:8])
+    summary, lines = purge(s3, ring, "--delete", url + "t/x.bulla", status=3)
+    assert (summary["deleted"], summary["only_copies"]) == (0, 1) and lines["t/x.bulla"]["outcome"] == "only_copy"
+    assert len(kept.old["t/x.bulla"]) == 1 and not kept.count("delete_version")
+
+
 def test_purge_of_bodies(s3, kept, ring, url):
     """One that was replaced has no envelope: it opens nothing, and stays."""
     kept.place("t/y.bulla", None)
