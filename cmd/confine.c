@@ -45,7 +45,7 @@ static void allow_secret(void *arg, const char *variable, const char *path)
     allow_read(arg, path);
 }
 
-/* The directory that a path stands in. */
+/* Allows access to the directory that holds a path. */
 static void allow_around(struct plan *p, const char *path, enum ruleset_access access)
 {
     char *copy STRING_CLEANUP = strdup(path);

@@ -32,7 +32,7 @@ static struct result no_such_name(const char *given, struct err *err)
     return FAIL;
 }
 
-/* What a name means, and where that is written. */
+/* Explains which key a name stands for, and which line of which file says so. */
 static void explain_name(const char *name, const char *reference)
 {
     char *shown STRING_CLEANUP = redact_reference(reference);

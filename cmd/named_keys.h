@@ -6,8 +6,8 @@
 #include "cmd/options.h"
 #include "libbulla/session.h"
 
-/* named_keys_fallback is the key of BULLA_KEY, which stands in for a list without any; NULL if
- * there is none. */
+/* named_keys_fallback is the value of BULLA_KEY if the list has no key; NULL if it has one, or if
+ * BULLA_KEY is not set. */
 const char *named_keys_fallback(const struct list *keys);
 
 /* named_keys_are_operands is true if the operands of a verb are keys. */

@@ -22,8 +22,8 @@ FALLIBLE named_place_open(struct named_place *n, const char *name, const struct 
 FALLIBLE named_place_open_new(struct named_place *n, const char *name, const struct options *o,
                               struct err *err);
 
-/* named_place_beside is the place of n's name with suffix appended; hint says how the user gives
- * another where that is too long. */
+/* named_place_beside makes a place next to n, with n's name and a suffix. If that name is too long,
+ * it fails with hint, which tells the user how to give another name. */
 FALLIBLE named_place_beside(struct named_place *beside, const struct named_place *n,
                             const char *suffix, const char *hint, struct err *err);
 

@@ -1,4 +1,4 @@
-/* object_walk: the objects below a prefix, as what they are by their names. */
+/* object_walk: visits the objects below a prefix, and says what each is by its name. */
 #ifndef BULLA_CMD_OBJECT_WALK_H
 #define BULLA_CMD_OBJECT_WALK_H
 
@@ -6,8 +6,8 @@
 #include "storage/storage.h"
 
 struct object_visitor {
-    /* One that is named like a sealed file, or any other. The envelope of it may be
-     * in the list too; then it is not visited by itself. False stops the walk. */
+    /* Called for each object, whatever its name. If the list has an envelope for it, that envelope
+     * is not visited by itself. False stops the walk. */
     bool (*object)(void *arg, const struct object_entry *entry, enum envelope_beside envelope);
     void *arg;
 };
@@ -16,8 +16,9 @@ struct object_visitor {
  * that a console makes to show a directory are left out. */
 FALLIBLE object_walk(const struct object *o, const struct object_visitor *visitor, struct err *err);
 
-/* object_walk_versions visits what these objects were before, and the marks that one was removed;
- * envelopes by themselves too: what had one at any time is said to have it. */
+/* object_walk_versions visits the old versions of these objects, and the marks that S3 keeps of
+ * removed ones. Here an envelope is visited by itself too, and an object that ever had an envelope
+ * counts as having one. */
 FALLIBLE object_walk_versions(const struct object *o, const struct object_visitor *visitor,
                               struct err *err);
 

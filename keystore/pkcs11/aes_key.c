@@ -70,6 +70,17 @@ static struct result not_opened(CK_RV rv, struct err *err)
     return FAIL;
 }
 
+/* What came of a call that wraps, which must have given so many bytes. */
+static struct result check_wrap(struct token *t, CK_RV rv, const char *call, CK_ULONG size,
+                                CK_ULONG expected, struct err *err)
+{
+    if (rv != CKR_OK)
+        return token_broken(t, rv, call, err);
+    return size == expected ? OK
+                            : fail(err, ERR_STORE, "token '%s': %s gave %lu bytes, not %lu",
+                                   t->label, call, size, expected);
+}
+
 static CK_GCM_PARAMS gcm_params(uint8_t *iv, struct view aad)
 {
     return (CK_GCM_PARAMS){.pIv = iv,
@@ -97,11 +108,8 @@ static struct result gcm_wrap(struct token *t, const struct login *login,
     if (rv == CKR_OK)
         rv = CALL(t->module, C_Encrypt, t->session, branch_key->bytes, branch_key->size, sealed,
                   &size);
-    if (rv != CKR_OK)
-        return token_broken(t, rv, "C_Encrypt by AES-GCM", err);
-    if (size != GCM_SIZE)
-        return fail(err, ERR_STORE, "token '%s': C_Encrypt gave %lu bytes, not %d", t->label, size,
-                    GCM_SIZE);
+    if (!check_wrap(t, rv, "C_Encrypt by AES-GCM", size, GCM_SIZE, err).ok)
+        return FAIL;
     /* AWS CloudHSM makes the nonce itself and leaves it where it was given one. */
     memcpy(slot->wrap, iv, AEAD_NONCE_SIZE);
     memcpy(slot->wrap + AEAD_NONCE_SIZE, sealed, GCM_SIZE);
@@ -169,11 +177,8 @@ static struct result kw_wrap(struct token *t, const struct token_key *key,
         return token_broken(t, rv, "C_CreateObject", err);
     rv = CALL(t->module, C_WrapKey, t->session, &mechanism, key->aes, object, wrapped, &size);
     (void)CALL(t->module, C_DestroyObject, t->session, object);
-    if (rv != CKR_OK)
-        return token_broken(t, rv, "C_WrapKey by AES key wrap", err);
-    if (size != KW_SIZE)
-        return fail(err, ERR_STORE, "token '%s': C_WrapKey gave %lu bytes, not %d", t->label, size,
-                    KW_SIZE);
+    if (!check_wrap(t, rv, "C_WrapKey by AES key wrap", size, KW_SIZE, err).ok)
+        return FAIL;
     memcpy(slot->wrap, wrapped, KW_SIZE);
     slot->wrap_size = KW_SIZE;
     return OK;

@@ -72,6 +72,11 @@ void fuzz_directory(void);
 void fuzz_write(const char *name, const void *bytes, size_t size);
 char *fuzz_read(const char *name, size_t *size);
 
+/* fuzz_account sets an environment with credentials, a region and no files of AWS (network.c).
+ * FUZZ_SECRET_KEY is the secret of these, which no message may have. */
+#define FUZZ_SECRET_KEY "kNownSecretAccessKeyOfTheFuzzer1"
+void fuzz_account(void);
+
 /* fuzz_network_answers makes what follows in *r the answers of the network (network.c). */
 void fuzz_network_answers(struct wire_reader *r);
 

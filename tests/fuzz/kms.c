@@ -5,27 +5,11 @@
 #include "keystore/awskms/slots.h"
 #include "tests/fuzz/fuzz.h"
 
-#define SECRET "kNownSecretAccessKeyOfTheFuzzer1"
 #define KEY_ARN "arn:aws:kms:eu-west-1:111122223333:key/a"
-
-static void ready(void)
-{
-    static bool done;
-
-    if (done)
-        return;
-    (void)fuzz_crypto();
-    setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE", 1);
-    setenv("AWS_SECRET_ACCESS_KEY", SECRET, 1);
-    setenv("AWS_CONFIG_FILE", "/dev/null", 1);
-    setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null", 1);
-    setenv("AWS_REGION", "eu-west-1", 1);
-    done = true;
-}
 
 static void check_text(const char *text)
 {
-    HOLDS(strstr(text, SECRET) == NULL);
+    HOLDS(strstr(text, FUZZ_SECRET_KEY) == NULL);
 }
 
 static void check_err(const struct err *err)
@@ -107,7 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct master_key *key, *other;
     struct err err = {0};
 
-    ready();
+    fuzz_account();
     r = wire_reader(data, size);
     fuzz_network_answers(&r);
     env.crypto = fuzz_crypto();

@@ -28,6 +28,16 @@ static struct request {
     bool reached;
 } request;
 
+void fuzz_account(void)
+{
+    (void)fuzz_crypto();
+    setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE", 1);
+    setenv("AWS_SECRET_ACCESS_KEY", FUZZ_SECRET_KEY, 1);
+    setenv("AWS_CONFIG_FILE", "/dev/null", 1);
+    setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null", 1);
+    setenv("AWS_REGION", "eu-west-1", 1);
+}
+
 void fuzz_network_answers(struct wire_reader *r)
 {
     answers = r;

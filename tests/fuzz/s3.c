@@ -7,29 +7,12 @@
 #include "storage/s3/objects.h"
 #include "tests/fuzz/fuzz.h"
 
-#define SECRET "kNownSecretAccessKeyOfTheFuzzer1"
 #define PREFIX "t/"
-
-static void ready(void)
-{
-    static bool done;
-
-    if (done)
-        return;
-    (void)fuzz_crypto();
-    setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE", 1);
-    setenv("AWS_SECRET_ACCESS_KEY", SECRET, 1);
-    setenv("AWS_CONFIG_FILE", "/dev/null", 1);
-    setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null", 1);
-    setenv("AWS_REGION", "eu-west-1", 1);
-    setenv("AWS_MAX_ATTEMPTS", "2", 1);
-    done = true;
-}
 
 static void check_err(const struct err *err)
 {
     fuzz_refused(err);
-    HOLDS(strstr(err->text, SECRET) == NULL && strstr(err->hint, SECRET) == NULL);
+    HOLDS(strstr(err->text, FUZZ_SECRET_KEY) == NULL && strstr(err->hint, FUZZ_SECRET_KEY) == NULL);
 }
 
 static bool on_entry(void *arg, const struct object_entry *entry)
@@ -113,7 +96,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct storage *storage;
     struct err err = {0};
 
-    ready();
+    fuzz_account();
+    setenv("AWS_MAX_ATTEMPTS", "2", 1);
     r = wire_reader(data, size);
     fuzz_network_answers(&r);
     env.crypto = fuzz_crypto();

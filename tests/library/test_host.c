@@ -465,10 +465,7 @@ static void the_process_stays_as_it_was(void)
 
 int main(void)
 {
-    char directory[4096];
-
-    test_enter_directory();
-    fill_plain();
+    enter_world();
     RUN(each_class_of_error_is_told);
     RUN(a_handle_is_not_made_of_what_is_wrong);
     RUN(what_is_missing_is_told);
@@ -479,7 +476,6 @@ int main(void)
     RUN(two_handles_work_in_two_threads);
     RUN(one_handle_serves_two_threads_in_turn);
     RUN(the_process_stays_as_it_was);
-    MUST(getcwd(directory, sizeof directory) != NULL &&
-         rmdir(directory) == 0); /* nothing is left in it */
+    leave_world();
     return DONE();
 }

@@ -291,10 +291,7 @@ static void descriptors_of_any_kind_will_do(void)
 
 int main(void)
 {
-    char directory[4096];
-
-    test_enter_directory();
-    fill_plain();
+    enter_world();
     RUN(what_is_sealed_opens);
     RUN(several_threads_of_a_handle_seal_and_open);
     RUN(inspect_tells_what_is_in_an_envelope);
@@ -304,7 +301,6 @@ int main(void)
     RUN(reencrypt_gives_a_new_data_key);
     RUN(an_output_is_another_file_than_the_input);
     RUN(descriptors_of_any_kind_will_do);
-    MUST(getcwd(directory, sizeof directory) != NULL &&
-         rmdir(directory) == 0); /* nothing is left in it */
+    leave_world();
     return DONE();
 }

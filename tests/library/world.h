@@ -113,10 +113,20 @@ static inline struct bulla_output to(struct bytes *b)
 static uint8_t plain_bytes[PLAIN_SIZE];
 static struct bytes plain = {plain_bytes, PLAIN_SIZE, 0, 0, 0, 0};
 
-static inline void fill_plain(void)
+/* enter_world comes before the tests of a program, and leave_world after them: nothing may be left
+ * in the directory. */
+static inline void enter_world(void)
 {
+    test_enter_directory();
     for (size_t i = 0; i < PLAIN_SIZE; i++)
         plain_bytes[i] = (uint8_t)(i * i >> 3);
+}
+
+static inline void leave_world(void)
+{
+    char directory[4096];
+
+    MUST(getcwd(directory, sizeof directory) != NULL && rmdir(directory) == 0);
 }
 
 /* struct world: two toys and a handle that has the first. */
