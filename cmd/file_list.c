@@ -75,28 +75,44 @@ static bool begins_with_object(FILE *file)
     return storage_names(begin);
 }
 
-bool file_list_has_objects(const char *path)
+/* The list that was looked into, which is read on from there: of a pipe, what was read is gone. */
+static struct {
+    const char *path;
+    FILE *file;
+} begun;
+
+static FILE *open_list(const char *path)
 {
     if (standard_named(path))
-        return begins_with_object(stdin);
-    FILE *file = fopen(path, "re");
-    bool has = file != NULL && begins_with_object(file);
-    if (file != NULL)
-        (void)fclose(file); /* it was only read */
-    return has;
+        return stdin;
+    if (begun.file != NULL && strcmp(begun.path, path) == 0)
+        return begun.file;
+    return fopen(path, "re");
+}
+
+bool file_list_has_objects(const char *path)
+{
+    FILE *file = open_list(path);
+
+    if (file != NULL && file != stdin) {
+        begun.path = path;
+        begun.file = file;
+    }
+    return file != NULL && begins_with_object(file);
 }
 
 struct result file_list_read(const char *path, bool null, bool (*each)(void *arg, const char *name),
                              void *arg, struct err *err)
 {
-    int end = null ? '\0' : '\n';
+    FILE *file = open_list(path);
 
-    if (standard_named(path))
-        return read_all(stdin, "standard input", end, each, arg, err);
-    FILE *file = fopen(path, "re");
     if (file == NULL)
         return fail_input(err, "cannot open '%s'", path);
-    struct result done = read_all(file, path, end, each, arg, err);
-    (void)fclose(file); /* it was only read */
+    struct result done =
+        read_all(file, file == stdin ? "standard input" : path, null ? '\0' : '\n', each, arg, err);
+    if (file == begun.file)
+        begun.file = NULL;
+    if (file != stdin)
+        (void)fclose(file); /* it was only read */
     return done;
 }

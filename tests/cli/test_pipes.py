@@ -259,3 +259,43 @@ def test_verify_reads_to_the_last_byte(bulla, ring):
 def test_inspect_reads_a_stream(bulla, ring):
     (shown,) = bulla.inspect(stdin=sealed_bytes(bulla, ring, 5, "--name", "n"))
     assert (shown["file"], shown["name"], shown["bytes"]) == ("-", "n", None)
+
+
+@pytest.fixture
+def long_list(bulla, ring, work):
+    """A list of many names, larger than all that is looked at before it is read; only the first needs the old version of the key."""
+    names = [f"{number:08}.bulla" for number in range(1500)]
+    (work / "f").write_bytes(b"a small file")
+    bulla("encrypt", "-k", ring, "-o", names[0], "f")
+    bulla("key", "rotate", ring)
+    bulla("encrypt", "-k", ring, "-o", names[1], "f")
+    for name in names[2:]:
+        os.link(work / names[1], work / name)
+    return "".join(f"{name}\n" for name in names).encode()
+
+
+@pytest.mark.parametrize("way", ["-", "pipe", "fifo"])
+@pytest.mark.parametrize("verb, status, said", [(["status", "--needs", "RING#backup:1"], 7, b"1 file still needs"), (["verify", "-k", "RING"], 0, b"1500 verified")])
+def test_list_that_is_read_once(bulla, ring, work, long_list, verb, status, said, way):
+    """A pipe gives each byte once: what was looked at is not lost."""
+    path, how, ours = "-", {"stdin": long_list}, None
+    if way == "pipe":
+        ours, theirs = os.pipe()
+        path, how = f"/dev/fd/{ours}", {"pass_fds": [ours]}
+    elif way == "fifo":
+        os.mkfifo(work / "list", 0o600)
+        path, how = "list", {}
+
+    def write():
+        with open(theirs if way == "pipe" else work / "list", "wb") as end:
+            end.write(long_list)
+
+    writer = threading.Thread(target=write)
+    if way != "-":
+        writer.start()
+    done = bulla(*(word.replace("RING", str(ring)) for word in verb), "--files-from", path, status=status, **how)
+    if way != "-":
+        writer.join()
+    if ours is not None:
+        os.close(ours)
+    assert said in done.stdout + done.stderr and b"1500 " in done.stderr
