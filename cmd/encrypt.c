@@ -149,7 +149,11 @@ static struct result choose(struct encrypt *e, const struct item *item, struct s
     *seal = e->seal;
     if (e->choices.session == NULL)
         return OK;
-    if (!seal_choices_find(&e->choices, item->source, item->target, &chosen, err).ok)
+    const char *source = item->source != NULL ? item->source->path : NULL;
+    const char *result = item->target != NULL   ? item->target->path
+                         : item->result != NULL ? item->result->path
+                                                : NULL;
+    if (!seal_choices_find(&e->choices, source, result, &chosen, err).ok)
         return FAIL;
     seal->keys = &chosen->keys;
     seal->context = chosen->context;

@@ -118,17 +118,14 @@ static struct result find(struct seal_choices *c, const char *path, const struct
     return keys_of(c, choice, out, err);
 }
 
-struct result seal_choices_find(struct seal_choices *c, const struct place *source,
-                                const struct place *result, const struct seal_keys **out,
-                                struct err *err)
+struct result seal_choices_find(struct seal_choices *c, const char *source, const char *result,
+                                const struct seal_keys **out, struct err *err)
 {
-    const struct place *named = source != NULL ? source : result;
     char *path STRING_CLEANUP = NULL;
 
-    if (named != NULL && !seal_keys_path(named->path, &path, err).ok)
+    if (source != NULL && !seal_keys_path(source, &path, err).ok)
         return FAIL;
-    if (path == NULL && named == source && result != NULL &&
-        !seal_keys_path(result->path, &path, err).ok)
+    if (path == NULL && result != NULL && !seal_keys_path(result, &path, err).ok)
         return FAIL;
     pthread_mutex_lock(&c->lock);
     struct result r = find(c, path, out, err);

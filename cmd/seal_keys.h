@@ -33,9 +33,8 @@ FALLIBLE seal_choices_begin(struct seal_choices *c, struct session *s, const str
 
 /* seal_choices_find gives what the file source is sealed to; for NULL, standard input, what is
  * chosen for the path of the result, which may be NULL too. By several threads at once. */
-FALLIBLE seal_choices_find(struct seal_choices *c, const struct place *source,
-                           const struct place *result, const struct seal_keys **out,
-                           struct err *err);
+FALLIBLE seal_choices_find(struct seal_choices *c, const char *source, const char *result,
+                           const struct seal_keys **out, struct err *err);
 
 /* seal_choices_calls is keyset_calls of them all. */
 uint64_t seal_choices_calls(const struct seal_choices *c);

@@ -176,3 +176,16 @@ def test_names_like_versions(s3, store, ring, url):
     store.put("a", b"another")
     s3("verify", "-k", ring, url + "a?versionId=b", status=(7, 10))
     assert len(reports(s3("verify", "-k", ring, "--json", "-r", url))) == 2
+
+
+@pytest.mark.parametrize("how", [["--from-command", "cat plain"], [], ["--detach"]])
+def test_rules_choose_by_the_object(s3, ring, url, work, how):
+    """What has no path of its own is sealed to the keys of the object's rule, with its context."""
+    there = s3.home / "config/bulla"
+    there.mkdir(parents=True)
+    s3("key", "new", "-q", there / "db.ring")
+    (there / "bulla.conf").write_text(f"[keys]\nusual = {ring}\ndb = db.ring\n[defaults]\nkeys = usual\n[rule db]\npath = {url}db/*\nkeys = db\ncontext.env = prod\n")
+    (work / "plain").write_bytes(SMALL)
+    s3("encrypt", *how, "-o", url + "db/x.bulla", **({} if "--from-command" in how else {"stdin": SMALL}))
+    (row,) = s3.inspect(url + "db/x.bulla")
+    assert ([slot["key_name"] for slot in row["slots"]], row["context"]) == (["db"], {"env": "prod"})
