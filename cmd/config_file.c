@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/descriptor.h"
 #include "base/secret_file.h"
+#include "base/text.h"
 #include "cmd/key_alias.h"
 #include "cmd/nearest_name.h"
 #include "keystore/registry.h"
@@ -104,6 +105,8 @@ static bool may_fit(const char *pattern)
     const char *part = pattern + (pattern[0] == '/');
     size_t size = strcspn(part, "/");
 
+    if (text_ends_with(pattern, "/"))
+        return false;
     if (pattern[0] == '*' || storage_names(pattern))
         return true;
     while (size > 2 || strspn(part, ".") < size) {

@@ -229,7 +229,7 @@ BAD = {
     "[keys]\na = /x\nb =\n": "line 3: key 'b' is empty",
 }
 BAD |= {f"[rule x]\npath = {pattern}\nkeys = a\n": f"line 2: no path is like '{pattern}'\nbulla: hint: a path does not end in /"
-        for pattern in ("/srv/db/", "/", "/srv//db/*", "/srv/../db/*", "/srv/./db", "../db/*", "db/", "/srv/..", ".", "S3://bucket/*")}  # fmt: skip
+        for pattern in ("/srv/db/", "/", "/srv//db/*", "/srv/../db/*", "/srv/./db", "../db/*", "db/", "/srv/..", ".", "S3://bucket/*", "*/db/", "s3://bucket/db/")}  # fmt: skip
 
 
 @pytest.mark.parametrize("text", BAD)
