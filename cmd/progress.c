@@ -89,8 +89,11 @@ static void show_json(uint64_t time)
 
     if (json == NULL)
         return;
+    flockfile(
+        stderr); /* it is written in pieces, and warnings of other threads come between lines */
     json_dumpf(json, stderr, JSON_COMPACT | JSON_ENSURE_ASCII);
     fputc('\n', stderr);
+    funlockfile(stderr);
     json_decref(json);
 }
 

@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import pathlib
+import re
 
 import jsonschema
 
@@ -29,10 +30,10 @@ def shape(name, line):
 
 
 def verb_of(args):
-    """The name of the schema of a command line, or None: its verb is the first word, or the first two, that is no option."""
+    """The name of the schema of a command line, or None: its verb is the first word, or two of a group, that has one."""
     words = [word for word in map(os.fsdecode, args) if not word.startswith("-")]
-    name = "-".join(words[:2]) if words and words[0] in GROUPS else words[0] if words else ""
-    return name if (DIRECTORY / f"{name}.schema.json").exists() else None
+    names = ["-".join(words[i : i + 2]) if word in GROUPS else word for i, word in enumerate(words)]
+    return next((name for name in names if re.fullmatch(r"[\w-]+", name) and (DIRECTORY / f"{name}.schema.json").exists()), None)
 
 
 def whole_lines(output):
