@@ -86,9 +86,10 @@ void host_resume(struct host *h)
 {
     uint64_t count;
 
+    /* In this order, so that a cancel in between is one, or undone: never a wake without a word. */
+    atomic_store(&h->interrupted, false);
     if (h->wake > 0)
         (void)!read(h->wake, &count, sizeof count);
-    atomic_store(&h->interrupted, false);
 }
 
 bool host_wait(int fd, short events, int milliseconds)

@@ -380,6 +380,18 @@ static enum slot_match pkcs11_match(const struct master_key *key, const struct s
                : SLOT_OTHER;
 }
 
+/* What a key has that is away is not known. */
+static struct result pkcs11_locate(struct master_key *key, bool version, struct err *err)
+{
+    const struct key_reference *n = (const struct key_reference *)key;
+
+    (void)version;
+    if (n->away.class == ERR_NONE)
+        return OK;
+    *err = n->away;
+    return FAIL;
+}
+
 const struct keystore_ops pkcs11_ops = {
     .name = "pkcs11",
     .open = pkcs11_open,
@@ -387,6 +399,7 @@ const struct keystore_ops pkcs11_ops = {
     .unwrap = pkcs11_unwrap,
     .reopens = pkcs11_reopens,
     .match = pkcs11_match,
+    .locate = pkcs11_locate,
     .close = pkcs11_close,
     .describe = pkcs11_describe,
 };

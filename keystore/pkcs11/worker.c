@@ -223,7 +223,7 @@ static bool has_enough(const struct worker *w, unsigned timeout, struct err *err
 {
     unsigned allowed = w->patient && timeout < PATIENCE ? PATIENCE : timeout;
 
-    if (stream_interrupted()) {
+    if (host_is_program() && stream_interrupted()) {
         (void)fail(err, ERR_INTERRUPTED, "interrupted");
         return true;
     }
@@ -243,6 +243,8 @@ static bool wait_done(struct worker *w, const struct job *job, unsigned timeout,
             continue;
         }
         glance(w);
+        if (job->state == JOB_WAITS && stream_interrupted())
+            break;
         if (job->state == JOB_RUNS && !w->asking && w->inside && has_enough(w, timeout, err)) {
             w->lost = true;
             pthread_detach(w->thread);
