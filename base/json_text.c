@@ -245,7 +245,7 @@ static json_t *read_many(struct text *t, json_t *many, bool (*read)(struct text 
     t->depth--;
     if (good)
         return many;
-    json_decref(many);
+    json_text_drop(&many); /* half of a secret is one too */
     return NULL;
 }
 
@@ -294,7 +294,7 @@ struct result json_text_read(json_t **json, const void *text, size_t size, struc
         *json = value;
         return OK;
     }
-    json_decref(value);
+    json_text_drop(&value);
     return t.no_memory ? fail_memory(err) : not_json(&t, err);
 }
 

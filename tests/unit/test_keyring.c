@@ -2,6 +2,7 @@
  * is still the one to wrap by. */
 #include <fcntl.h>
 #include <jansson.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sys/stat.h>
 
@@ -470,6 +471,41 @@ static void json_has_bounds(void)
     CHECK(!json_text_read(&json, "[\"a\0b\"]", 7, &err).ok && err.class == ERR_DAMAGED);
 }
 
+#define SECRET "Schwarzdorn-im-Schlehenhag"
+
+static size_t freed_secrets;
+
+/* As free, and counts what goes with the secret in it. */
+static void watching_free(void *memory)
+{
+    if (memory != NULL &&
+        memmem(memory, malloc_usable_size(memory), SECRET, strlen(SECRET)) != NULL)
+        freed_secrets++;
+    free(memory);
+}
+
+/* Half of a key file, or one with a fault in it, holds secrets too. */
+static void json_that_is_refused_is_wiped(void)
+{
+    static const char *const texts[] = {"{\"key\":\"" SECRET "\",", "[\"" SECRET "\"",
+                                        "{\"a\":[[\"" SECRET "\"],]}", "{\"key\":\"" SECRET "\"}x",
+                                        "{\"a\":1,\"a\":\"" SECRET "\"}"};
+    json_malloc_t old_malloc;
+    json_free_t old_free;
+    struct err err;
+
+    json_get_alloc_funcs(&old_malloc, &old_free);
+    json_set_alloc_funcs(malloc, watching_free);
+    json_decref(json_string(SECRET));
+    CHECK(freed_secrets == 1);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        json_t *json = NULL;
+        CHECK(!json_text_read(&json, texts[i], strlen(texts[i]), &err).ok);
+    }
+    CHECK(freed_secrets == 1);
+    json_set_alloc_funcs(old_malloc, old_free);
+}
+
 /* A thread that makes JSON while another has a keyring open. */
 static void *make_json(void *arg)
 {
@@ -519,6 +555,7 @@ int main(void)
     RUN(changed_public_keys_are_looked_at);
     RUN(json_is_read_as_jansson_reads_it);
     RUN(json_has_bounds);
+    RUN(json_that_is_refused_is_wiped);
     RUN(other_threads_keep_their_json);
     crypto_free(&crypto);
     return DONE();
