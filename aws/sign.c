@@ -13,6 +13,7 @@
 
 #define ALGORITHM "AWS4-HMAC-SHA256"
 #define HEADERS_MAX 48 /* of one request */
+#define NAMES_MAX 4096 /* bytes of their names, with the zero; S3 takes 2048 of metadata */
 #define PARAMETERS_MAX 16
 #define HASHED_AT_ONCE 16384 /* bytes */
 #define TIME_SIZE 17         /* "20150830T123600Z" and a zero */
@@ -152,21 +153,24 @@ static void put_headers(struct canonical *c)
 }
 
 /* The names of the signed headers, as the canonical request and the header list them. */
-static void name_headers(const struct canonical *c, char *out, size_t room)
+static bool name_headers(const struct canonical *c, char out[NAMES_MAX])
 {
     size_t used = 0;
 
     out[0] = '\0';
     for (size_t i = 0; i < c->count; i++) {
         size_t name = strcspn(c->headers[i], ":");
-        if (repeats(c, i) || used + name + 2 > room)
+        if (repeats(c, i))
             continue;
+        if (used + name + 2 > NAMES_MAX)
+            return false;
         if (used > 0)
             out[used++] = ';';
         for (size_t j = 0; j < name; j++)
             out[used++] = (char)tolower((unsigned char)c->headers[i][j]);
         out[used] = '\0';
     }
+    return true;
 }
 
 static struct result collect(struct canonical *c, const char *const *headers, struct err *err)
@@ -205,7 +209,7 @@ static struct result hash_request(struct canonical *c, const struct http_request
                                   struct err *err)
 {
     uint8_t hash[SHA256_SIZE];
-    char names[1024];
+    char names[NAMES_MAX];
 
     sort(c->headers, c->count, compare_names);
     crypto_hash_sha256_init(&c->hash);
@@ -217,7 +221,8 @@ static struct result hash_request(struct canonical *c, const struct http_request
         return FAIL;
     put_text(c, "\n");
     put_headers(c);
-    name_headers(c, names, sizeof names);
+    if (!name_headers(c, names))
+        return fail(err, ERR_FAILED, "a request has headers that cannot be signed");
     put_text(c, names);
     put_text(c, "\n");
     put_text(c, body);
@@ -314,7 +319,7 @@ struct result sign_request(struct http_request *request, struct signature *s,
                            const struct credentials *c, const struct signing *signing,
                            struct err *err)
 {
-    char body[HASH_TEXT], hash[HASH_TEXT], time[TIME_SIZE], scope[SCOPE_MAX], names[1024],
+    char body[HASH_TEXT], hash[HASH_TEXT], time[TIME_SIZE], scope[SCOPE_MAX], names[NAMES_MAX],
         text[sizeof ALGORITHM + TIME_SIZE + SCOPE_MAX + HASH_TEXT], signature[HASH_TEXT];
     const struct url u = take_apart(request->url);
     struct canonical canonical = {.count = 0};
@@ -332,7 +337,7 @@ struct result sign_request(struct http_request *request, struct signature *s,
     snprintf(text, sizeof text, ALGORITHM "\n%s\n%s\n%s", time, scope, hash);
     if (!sign_text(c, scope, text, signature, err).ok)
         return FAIL;
-    name_headers(&canonical, names, sizeof names);
+    (void)name_headers(&canonical, names); /* it did fit */
     request->more_headers = (const char *const *)s->headers;
     return add(s, err,
                "Authorization: " ALGORITHM " Credential=%s/%s, SignedHeaders=%s, Signature=%s",

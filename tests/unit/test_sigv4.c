@@ -137,12 +137,44 @@ static void hosts(void)
     }
 }
 
+/* Every header is among those that are signed, or the request is refused: metadata has long names.
+ */
+static void long_names(void)
+{
+    char lines[32][160];
+    const char *headers[33] = {0};
+
+    for (size_t length = 10; length < 150; length += 20) {
+        struct signature s SIGNATURE_CLEANUP = {0};
+        struct credentials c CREDENTIALS_CLEANUP = {0};
+        const struct credentials_text as = {"AKID", "secret", NULL, NULL};
+        struct http_request r = {.method = "PUT", .url = "https://h/", .headers = headers};
+        const struct signing signing = {"eu-west-1", "s3", 0, false};
+        struct err err = {0};
+        size_t last = 0;
+        for (size_t i = 0; i < 32; i++) {
+            snprintf(lines[i], sizeof lines[i], "x-amz-meta-%0*zu: v", (int)length, i);
+            headers[i] = lines[i];
+        }
+        MUST(credentials_make(&c, &as, &err, "a test").ok);
+        bool fits = 32 * (length + sizeof "x-amz-meta") < 4000;
+        CHECK(sign_request(&r, &s, &c, &signing, &err).ok == fits);
+        while (fits && s.headers[last + 1] != NULL)
+            last++;
+        for (size_t i = 0; fits && i < 32; i++) {
+            *strchr(lines[i], ':') = '\0';
+            CHECK(strstr(s.headers[last], lines[i]) != NULL);
+        }
+    }
+}
+
 int main(void)
 {
     struct err err = {0};
 
     MUST(secret_init(&err).ok);
     RUN(hosts);
+    RUN(long_names);
     if (getenv("BULLA_VECTORS") != NULL)
         RUN(published);
     else
