@@ -159,9 +159,10 @@ static const struct refusal *find(const struct refusal *rows, const char *name)
 static void read_fault(struct fault *f, const struct http_answer *a, const struct call *call,
                        const struct credentials *c)
 {
-    json_t *json JSON_TEXT_CLEANUP = json_read(a);
+    json_t *json JSON_TEXT_CLEANUP = NULL;
+    struct err ignored; /* it is a refusal, whatever it says */
 
-    if (json != NULL)
+    if (json_read(&json, a, &ignored).ok)
         read_json_fault(f, json, call, c);
     else
         read_xml_fault(f, a, call, c);

@@ -12,16 +12,16 @@ void json_wipe(void)
         json_set_alloc_funcs(malloc, wiping_free);
 }
 
-json_t *json_read(const struct http_answer *answer)
+struct result json_read(json_t **json, const struct http_answer *answer, struct err *err)
 {
-    json_t *json = NULL;
-    struct err ignored;
+    json_t *made JSON_TEXT_CLEANUP = NULL;
 
-    if (!json_text_read(&json, answer->body.bytes, answer->body_size, &ignored).ok)
-        return NULL;
-    if (!json_is_object(json))
-        json_text_drop(&json);
-    return json;
+    if (!json_text_read(&made, answer->body.bytes, answer->body_size, err).ok)
+        return FAIL;
+    if (!json_is_object(made))
+        return fail(err, ERR_DAMAGED, "it is not a JSON object");
+    *json = TAKE(made);
+    return OK;
 }
 
 const char *json_text(const json_t *object, const char *name)

@@ -10,9 +10,9 @@
  * program: other hosts set the allocators of their process themselves. */
 void json_wipe(void);
 
-/* json_read parses an answer; NULL if it is not a JSON object. The caller drops it by
+/* json_read parses an answer; ERR_DAMAGED if it is not a JSON object. The caller drops *json by
  * json_text_drop. */
-json_t *json_read(const struct http_answer *answer);
+FALLIBLE json_read(json_t **json, const struct http_answer *answer, struct err *err);
 
 /* json_text gives a member that is a string, or NULL. */
 const char *json_text(const json_t *object, const char *name);

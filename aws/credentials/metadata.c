@@ -143,9 +143,10 @@ struct result container_credentials(const struct aws *aws, struct credentials *o
         err_context(err, "the container's credentials");
         return FAIL;
     }
-    json = json_read(&answer);
-    if (json == NULL)
-        return fail(err, ERR_STORE, "'%s' does not answer with credentials", url);
+    if (!json_read(&json, &answer, err).ok)
+        return err->class == ERR_DAMAGED
+                   ? fail(err, ERR_STORE, "'%s' does not answer with credentials", url)
+                   : FAIL;
     return credentials_from_json(out, json, "Token", "the container's endpoint", err);
 }
 
@@ -270,7 +271,8 @@ static struct result role_credentials(const struct aws *aws, const char *root, c
     snprintf(url, sizeof url, "%s" ROLE_PATH "%s", root, role);
     if (!ask_instance(aws, "GET", url, header, &answer, err).ok)
         return FAIL;
-    json = answer.status == 200 ? json_read(&answer) : NULL;
+    if (answer.status == 200 && !json_read(&json, &answer, err).ok && err->class != ERR_DAMAGED)
+        return FAIL;
     const char *code = json != NULL ? json_text(json, "Code") : NULL;
     if (json == NULL || (code != NULL && strcmp(code, "Success") != 0))
         return fail(err, ERR_STORE, "the instance metadata service has no credentials for role %s",

@@ -36,7 +36,8 @@ struct result process_credentials(const struct aws *aws, const char *command, co
         err_context(err, "%s", source);
         return FAIL;
     }
-    json = json_read(&answer);
+    if (!json_read(&json, &answer, err).ok && err->class != ERR_DAMAGED)
+        return FAIL;
     if (json == NULL || json_integer_value(json_object_get(json, "Version")) != 1)
         return fail(err, ERR_POLICY, "%s: it does not print credentials of version 1", source);
     return credentials_from_json(out, json, "SessionToken", source, err);

@@ -130,9 +130,10 @@ static struct result ask(struct kms *kms, const struct question *q, json_t **ans
     ++*kms->calls;
     if (fault.name[0] != '\0')
         return refused(&call, q, &fault, refusal, err);
-    *answer = json_read(&got);
-    if (*answer != NULL)
+    if (json_read(answer, &got, err).ok)
         return OK;
+    if (err->class != ERR_DAMAGED)
+        return FAIL;
     bool has_id = http_header(&got, "x-amzn-requestid", id, sizeof id);
     return fail(err, ERR_STORE, "key '%s': %s: the answer is not JSON (request %s)", q->key_id,
                 what, has_id ? id : "without an id");
