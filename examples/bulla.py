@@ -126,7 +126,7 @@ class Bulla:
         try:
             action()
             return 0
-        except Exception as raised:
+        except BaseException as raised:  # Ctrl-C too: else C would take it for the end of the input
             self._raised = raised
             return FAILED
 
@@ -152,7 +152,11 @@ class Bulla:
 
     def _output(self, sink):
         def write(arg, chunk, size):
-            return self._guard(lambda: sink.write(string_at(chunk, size)))
+            def put():
+                if sink.write(string_at(chunk, size)) != size:
+                    raise OSError("not all bytes were written")
+
+            return self._guard(put)
 
         return byref(_Output(name=str(getattr(sink, "name", "output")).encode(), write=WRITE(write), fd=-1))
 

@@ -124,6 +124,32 @@ def test_what_a_callback_raises_comes_out(open_handle):
 
 
 @plain
+@pytest.mark.parametrize("which", ["source", "sink"])
+def test_ctrl_c_in_a_callback_is_not_the_end_of_the_file(open_handle, which):
+    class Stopped(io.BytesIO):
+        def stop(self, *_):
+            raise KeyboardInterrupt
+
+        read = write = stop
+
+    with pytest.raises(KeyboardInterrupt):
+        if which == "source":
+            open_handle().seal(Stopped(), io.BytesIO())
+        else:
+            open_handle().seal(io.BytesIO(PLAIN), Stopped())
+
+
+@plain
+def test_a_sink_that_takes_a_part_fails_the_call(open_handle):
+    class Short(io.RawIOBase):
+        def write(self, chunk):
+            return len(chunk) // 2
+
+    with pytest.raises(OSError, match="not all bytes"):
+        open_handle().seal(io.BytesIO(PLAIN), Short())
+
+
+@plain
 def test_rotated_keys_are_rewrapped(open_handle, bulla, ring, work):
     (work / "a.bulla").write_bytes(sealed_by(open_handle()))
     assert open_handle().status(io.BytesIO((work / "a.bulla").read_bytes())).due == 0
