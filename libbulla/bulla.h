@@ -1,7 +1,8 @@
 /* bulla: envelope encryption for backups at rest, as a library (docs/LIBRARY.md).
  *
- * A handle holds keys and settings, and shares nothing with another handle. Calls on one handle
- * take turns; two handles work at the same time in two threads.
+ * A handle holds keys and settings, and shares nothing with another handle but the logins of
+ * PKCS#11 tokens, which belong to the process. Calls on one handle take turns; two handles work at
+ * the same time in two threads.
  *
  * The library neither prints nor ends the process, reads no environment, starts no program, and
  * leaves the signals, the umask, the allocators and the descriptors 0 to 2 of the process alone. It
@@ -124,8 +125,10 @@ struct bulla_options {
     void (*warn)(void *arg, const char *text);
 };
 
-/* bulla_new makes a handle and opens its keys. It reads key files; tokens and services are asked
- * only when they are needed. *handle is untouched on failure. */
+/* bulla_new makes a handle and opens its keys. It reads key files and looks for keys on their
+ * tokens, which may take the PIN; services are asked only when they are needed. Of several keys,
+ * one whose token is away is a warning: only what needs it fails. *handle is untouched on failure.
+ */
 int bulla_new(struct bulla **handle, const struct bulla_options *options,
               struct bulla_error *error);
 
@@ -241,7 +244,7 @@ int bulla_rewrap(struct bulla *handle, const struct bulla_change *change, const 
 
 /* bulla_rewrap_stream copies in to out with the changed envelope. The output is complete only if
  * the call succeeds; it is then the whole file, even if nothing was to be changed. In a dry run out
- * is NULL. */
+ * is NULL. The body is copied as it is: whether it is whole, only bulla_verify says. */
 int bulla_rewrap_stream(struct bulla *handle, const struct bulla_change *change,
                         const struct bulla_input *in, const struct bulla_output *out, int *outcome,
                         struct bulla_error *error);
