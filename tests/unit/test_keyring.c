@@ -475,12 +475,10 @@ static void json_has_bounds(void)
 
 static size_t freed_secrets;
 
-/* As malloc, with zeros in all of it, so that what was not written can be searched too. */
+/* As malloc, with zeros, so that what was not written can be searched too. */
 static void *zeroed(size_t size)
 {
-    void *memory = malloc(size);
-
-    return memory != NULL ? memset(memory, 0, malloc_usable_size(memory)) : NULL;
+    return calloc(1, size);
 }
 
 /* As free, and counts what goes with the secret in it. */
