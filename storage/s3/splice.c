@@ -15,9 +15,9 @@ static uint64_t piece_size(uint64_t size)
 {
     uint64_t piece = PIECE;
 
-    while ((size - S3_PART_MIN) / piece >= S3_PARTS_MAX - 1)
+    while (piece < S3_COPY_MAX && (size - S3_PART_MIN) / piece >= S3_PARTS_MAX - 1)
         piece *= 2;
-    return piece;
+    return piece < S3_COPY_MAX ? piece : S3_COPY_MAX;
 }
 
 unsigned splice_copies(uint64_t size)
