@@ -220,6 +220,7 @@ static int run(struct run *r)
                           .objects_at_once = OBJECTS_AT_ONCE,
                           .done = "seen",
                           .takes_objects = true,
+                          .envelopes = true,
                           .crypto = r->session.crypto,
                           .only = SEALED_SUFFIX,
                           .looks = 1u << RECOGNIZED_SEALED | 1u << RECOGNIZED_BODY |

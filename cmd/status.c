@@ -195,19 +195,35 @@ static bool is_old_body(const struct item *item, const struct err *err)
            (err->class == ERR_DAMAGED || err->class == ERR_FOREIGN);
 }
 
+/* Opens what there is to see of a file; of an archived body, the envelope that was made apart from
+ * it. */
+static struct result open_item(struct sealed *f, const struct session *no_keys,
+                               const struct item *item, struct object *apart, struct err *err)
+{
+    const struct sealed_place from = {
+        .body = item->source, .object = item->object, .follow = item->follow, .alone = item->old};
+    bool found = false;
+
+    if (item->archived && !sealed_open_apart(f, no_keys, item->object, apart, &found, err).ok)
+        return FAIL;
+    if (!found)
+        return sealed_open(f, no_keys, &from, err);
+    f->separate = true;
+    return OK;
+}
+
 /* *separate is true if it is an envelope beside it that counts. */
 static struct result look(struct run *r, const struct item *item, json_t *json, bool *separate,
                           struct err *err)
 {
+    struct object apart OBJECT_CLEANUP = {0};
     struct sealed f SEALED_CLEANUP = {0};
-    struct sealed_place from = {
-        .body = item->source, .object = item->object, .follow = item->follow, .alone = item->old};
     struct session no_keys = {.env.warn = terminal_warn};
     struct err why = {0};
 
     if (item->name == NULL)
         return fail(err, ERR_USAGE, "name a FILE, or a directory with --recursive");
-    if (!sealed_open(&f, &no_keys, &from, &why).ok) {
+    if (!open_item(&f, &no_keys, item, &apart, &why).ok) {
         if (is_old_body(item, &why))
             return OK;
         *err = why;
@@ -302,6 +318,7 @@ static int scan(struct run *r, const struct options *o)
                           .arg = r,
                           .done = "read",
                           .takes_objects = true,
+                          .envelopes = true,
                           .objects_at_once = OBJECTS_AT_ONCE,
                           .versions =
                               r->needs.count > 0 || o->versions ? VERSIONS_ALL : VERSIONS_NOW,

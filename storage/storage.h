@@ -126,6 +126,12 @@ enum object_proof {
     PROOF_AGREES   /* its checksum agrees */
 };
 
+/* struct object_losses: what is not kept when an object is replaced, if it is there. */
+struct object_losses {
+    bool rules; /* of access, of the object's own (ACL) */
+    bool locks; /* until a time: whether the storage has any may not be asked */
+};
+
 /* struct object_cost: what it takes to give an object another beginning. */
 struct object_cost {
     const char *class;      /* of the object, as its storage calls it; a constant */
@@ -165,9 +171,10 @@ struct storage_ops {
                             struct err *err);
     size_t splice_size;
 
-    /* True, once for a storage, if its objects may have access rules of their own (ACL), which no
-     * replacement keeps. */
-    bool (*has_rules)(const struct object *o);
+    /* Says, once for a storage, what no replacement of its objects keeps. ERR_POLICY if an object
+     * may have what must be kept and may not be read: then it is not replaced either. */
+    struct result (*losses)(const struct object *o, const struct object_look *look,
+                            struct object_losses *l, struct err *err);
 
     /* What replacing an object of which the first bytes, moved, change would take, or splicing it.
      * *look has kept. */

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "http/xml.h"
 #include "storage/s3/conditions.h"
+#include "storage/s3/losses.h"
 #include "storage/s3/wishes.h"
 
 #define MD5_SIZE 16
@@ -413,10 +414,13 @@ static struct result s3_tagging(const struct object *o, struct object_look *look
 struct result s3_kept(const struct object *o, const struct object_look *look,
                       struct object_look *full, struct err *err)
 {
+    if (!s3_check_seen(o, look, err).ok)
+        return FAIL;
     *full = *look;
     full->kept = strdup(look->kept != NULL ? look->kept : "");
     if (full->kept == NULL)
         return fail_memory(err);
+    s3_drop_past_lock(full->kept);
     if (!look->tagged || s3_tagging(o, full, err).ok)
         return OK;
     object_look_end(full);

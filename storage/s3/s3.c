@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "storage/s3/conditions.h"
 #include "storage/s3/cost.h"
 #include "storage/s3/list.h"
+#include "storage/s3/losses.h"
 #include "storage/s3/multipart.h"
 #include "storage/s3/objects.h"
 #include "storage/s3/request.h"
@@ -38,7 +38,7 @@ static const struct storage_ops s3_ops = {
     .splice = s3_splice,
     .splice_size = S3_PART_MIN,
     .cost = s3_cost,
-    .has_rules = s3_has_rules,
+    .losses = s3_losses,
     .create = s3_create,
     .remove = s3_remove,
     .drop = s3_drop,

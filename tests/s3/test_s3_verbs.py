@@ -149,7 +149,7 @@ def test_requests_of_a_detached_rewrap(s3, store, ring, url):
     store.asked.clear()
     store.probes.clear()
     s3("rewrap", "-k", ring, "-j1", *(f"{url}{name}.bulla.env" for name in "abc"))
-    assert [what for what, key in store.asked] == ["get", "ownership", "write"] + ["get", "write"] * 2
+    assert [what for what, key in store.asked] == ["get", "tagging", "locking", "ownership", "write"] + ["get", "write"] * 2
     assert store.probes[-1:] == store.probes and not any("probe" in key for key in store.objects)
 
 
