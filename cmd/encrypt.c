@@ -84,23 +84,31 @@ static void apart_end(struct apart *a)
     named_place_close(&a->place);
 }
 
-/* Takes it away again if the body did not come. */
-static void take_back(struct apart *a, bool body_came)
+/* Takes it away again, since the body did not come. */
+static void take_back(struct apart *a)
 {
     const struct object *o = &a->place.object;
     struct err ignored;
 
-    if (a->outlet.committed && !body_came)
+    if (a->outlet.committed)
         (void)!o->storage->ops->remove(o, NULL, &ignored).ok;
 }
 
-static bool is_there(const struct place *place)
+/* Whether a body may be there after all, although the answer that said so was lost. */
+static bool may_be_there(const struct item *item)
 {
-    struct err ignored;
+    struct object_look look OBJECT_LOOK_CLEANUP = {0};
+    const struct object *o = item->result;
+    struct err err = {0};
     struct stat st;
+    uint8_t byte;
+    size_t got;
     bool there;
 
-    return !place_stat(place, &st, &there, &ignored).ok || there;
+    if (item->target != NULL)
+        return !place_stat(item->target, &st, &there, &err).ok || there;
+    return o != NULL && (o->storage->ops->read(o, &look, 0, &byte, 1, &got, &err).ok ||
+                         err.class != ERR_MISSING);
 }
 
 static struct result open_apart(struct apart *a, const struct options *o, const struct item *item,
@@ -205,7 +213,8 @@ static struct result seal(struct encrypt *e, const struct item *item,
     if (!envelope_place(e, item, &apart, at, err).ok)
         return FAIL;
     struct result r = seal_file(&e->session, seal, at, report, err);
-    take_back(&apart, r.ok || body.committed || (item->target != NULL && is_there(item->target)));
+    if (!r.ok && !body.committed && (err->class == ERR_EXISTS || !may_be_there(item)))
+        take_back(&apart);
     return r;
 }
 

@@ -193,6 +193,19 @@ def test_wrong_secret(s3, store, ring, url):
     assert store.objects == {}
 
 
+@pytest.mark.parametrize("content, operation, after", [(SMALL, "write", 1), (LARGE, "complete", 0)], ids=["small", "large"])
+@pytest.mark.parametrize("came", [True, False])
+def test_detached_body_whose_answer_is_lost(s3, store, ring, url, content, operation, after, came):
+    """Its envelope goes only where the body did not come, or it would open for nobody."""
+    store.fault(operation, lost if came else error("InternalError", 500), times=99, after=after)
+    found = came and operation == "complete"  # as the upload is looked for
+    s3("encrypt", "-k", ring, "--detach", "-o", url + "x.bulla", stdin=content, env={"AWS_MAX_ATTEMPTS": "1"}, status=0 if found else 6)
+    assert sorted(store.objects) == (["x.bulla", "x.bulla.env"] if came else []) and store.uploads == {}
+    store.faults.clear()
+    if came:
+        assert s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla").stdout == content
+
+
 PEAK = """
 import resource, subprocess, sys
 status = subprocess.run(sys.argv[2:]).returncode
