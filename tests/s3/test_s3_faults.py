@@ -128,6 +128,8 @@ LISTS = [
     ("foreign name", lambda a: dataclasses.replace(a, body=b"<ListBucketResult><Contents><Key>other/x.bulla</Key><Size>1</Size></Contents></ListBucketResult>")),
     ("cut", lambda a: dataclasses.replace(a, body=a.body[:-30])),
     ("another root", lambda a: dataclasses.replace(a, body=b"<html></html>")),
+    ("no word of more", lambda a: dataclasses.replace(a, body=a.body.replace(b"<IsTruncated>false</IsTruncated>", b""))),
+    ("an odd word of more", lambda a: dataclasses.replace(a, body=a.body.replace(b"<IsTruncated>false<", b"<IsTruncated>no<"))),
 ]  # fmt: skip
 
 
@@ -138,23 +140,75 @@ def test_lists_that_are_none(s3, store, ring, url, what, fault):
     s3("verify", "-k", ring, "-r", url + "t/", status=(3, 6), env={"AWS_MAX_ATTEMPTS": "1"})
 
 
-def test_killed_at_each_request_of_a_rewrap(s3, store, ring, url):
+@pytest.mark.parametrize("verb", ["rewrap", "reencrypt"])
+@pytest.mark.parametrize("content, how, requests", [(SMALL, [], 6), (SMALL, ["--detach"], 7), (LARGE, [], 12)], ids=["small", "detached", "large"])
+def test_killed_at_each_request(s3, store, ring, url, verb, content, how, requests):
     """The object is the old one or the new one each time, and another run does the rest."""
-    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=LARGE)
+    if verb == "reencrypt" and how:
+        pytest.skip("a pair has no one step")
+    s3("encrypt", "-k", ring, *how, "-o", url + "x.bulla", stdin=content)
     rotated(s3)
-    old, body = store.objects["x.bulla"], store.objects["x.bulla"].body
+    before = dict(store.objects)
     for point in range(1, 99):
-        store.objects, store.uploads = {"x.bulla": Object(body, dict(old.headers), "", old.etag)}, {}
+        store.objects, store.uploads = dict(before), {}
         asked = iter(range(1, 99))
         store.before = lambda operation, key: next(asked) == point and os.kill(process.pid, signal.SIGKILL)
-        process = s3.start("rewrap", "-k", ring, url + "x.bulla")
+        process = s3.start(verb, "-k", ring, url + "x.bulla")
         process.communicate()
         store.before = lambda operation, key: None
-        assert s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla").stdout == LARGE
+        assert s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla").stdout == content
+        assert set(store.objects) == set(before) and all(o in (before[k], store.objects[k]) for k, o in store.objects.items())
         if process.returncode == 0:
             break
-    assert point > 8
-    s3("rewrap", "-k", ring, url + "x.bulla")
+    assert point > (requests if verb == "rewrap" else 3)
+    s3(verb, "-k", ring, url + "x.bulla")
+
+
+def test_killed_at_each_request_of_a_creation(s3, store, ring, url):
+    """There is nothing, or all of it; the parts of what was killed are found by s3 abort."""
+    for point in range(1, 99):
+        store.objects, store.uploads = {}, {}
+        asked = iter(range(1, 99))
+        store.before = lambda operation, key: next(asked) == point and os.kill(process.pid, signal.SIGKILL)
+        process = s3.start("encrypt", "-k", ring, "-o", url + "x.bulla")
+        process.communicate(LARGE)
+        store.before = lambda operation, key: None
+        objects = [key for key in store.objects if "probe" not in key]
+        if objects:
+            assert s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla").stdout == LARGE
+        for upload in store.uploads.values():
+            upload.begun = "2020-01-01T00:00:00Z"
+        s3("s3", "abort", url)
+        assert store.uploads == {}
+        if process.returncode == 0:
+            break
+    assert point > 8 and objects == ["x.bulla"]
+
+
+def test_every_answer_is_lost(s3, store, ring, url):
+    """The upload is complete, and that is found out by a look: it is not told as a failure."""
+    store.fault("complete", cut(0))
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=LARGE, env={"AWS_MAX_ATTEMPTS": "1"})
+    rotated(s3)
+    store.fault("complete", cut(0))
+    s3("rewrap", "-k", ring, url + "x.bulla", env={"AWS_MAX_ATTEMPTS": "1"})
+    assert s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla").stdout == LARGE and store.uploads == {}
+
+
+def test_part_that_comes_after_the_abort(s3, store, ring, url):
+    """One that was on its way survives the first abort, as S3 says: there is a second."""
+    abort = store.abort
+    store.abort = lambda request, key: abort(request, key) if store.count("abort") % 2 == 0 else Answer(204, b"", {})
+    store.fault("part", lost, times=99)
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=LARGE, status=6, env={"AWS_MAX_ATTEMPTS": "1"})
+    assert store.uploads == {} and store.objects == {}
+
+
+def test_conflict_at_the_end_of_a_new_upload(s3, store, ring, url):
+    """S3 wants all parts again, which are gone by then: status 6, and nothing is left."""
+    store.fault("complete", error("ConditionalRequestConflict", 409))
+    assert b"ConditionalRequestConflict" in s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=LARGE, status=6).stderr
+    assert store.uploads == {} and store.objects == {} and store.count("complete") == 1
 
 
 def test_interrupted_upload_leaves_nothing(s3, store, ring, url):
