@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pages.h"
+
 /* struct change: an object and what its beginning becomes. */
 struct change {
     const struct object *object;
@@ -83,7 +85,7 @@ struct result object_envelope_put(const struct object *o, const struct object_lo
     uint64_t all = look->size - old + envelope_size(e);
     bool moves = look->size <= part, wait = all > SMALL_BODY_MAX;
     size_t size = moves ? (size_t)all : part;
-    uint8_t *bytes = malloc(size);
+    uint8_t *bytes = pages_map(size);
 
     if (bytes == NULL)
         return fail_memory(err);
@@ -93,6 +95,6 @@ struct result object_envelope_put(const struct object *o, const struct object_lo
     struct result r = moves ? replace(&c, bytes, size, err) : splice(&c, bytes, size, err);
     if (wait)
         pthread_mutex_unlock(turn);
-    free(bytes);
+    pages_unmap(bytes, size);
     return r;
 }

@@ -35,13 +35,17 @@ struct storage {
     struct budget reading, writing; /* bytes of memory, beyond a little for each object */
 };
 
-#define STORAGE_LITTLE ((size_t)128 << 10) /* bytes that an object may take without asking */
+#define STORAGE_LITTLE ((size_t)32 << 10)  /* bytes that an object may take without asking */
 #define STORAGE_READING ((size_t)16 << 20) /* bytes that all reads of a storage may take */
 #define STORAGE_WRITING ((size_t)20 << 20) /* and all writes. Who does both reads first */
 
 /* storage_init makes what all kinds have; storage_end frees it. */
 void storage_init(struct storage *s, const struct storage_ops *ops);
 void storage_end(struct storage *s);
+
+/* storage_share is what an object of so many bytes takes of these, with the block that whoever
+ * opens or seals it works in. */
+uint64_t storage_share(uint64_t bytes);
 
 /* struct object: a name in a storage; {0} is none and safe to close. */
 struct object {
