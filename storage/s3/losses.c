@@ -58,7 +58,8 @@ static bool has(const struct object_look *look, const char *header)
     return false;
 }
 
-/* Whether objects of the bucket can be locked. Where that may not be asked, nobody knows. */
+/* Whether objects of the bucket can be locked. Where that may not be asked, nobody knows; where it
+ * cannot, as through an access point, each may be. */
 static struct result find_locks(const struct object *o, enum s3_locks *found, struct err *err)
 {
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
@@ -68,9 +69,9 @@ static struct result find_locks(const struct object *o, enum s3_locks *found, st
         return OK;
     if (!ask(o, &locks, &answer, &fault, err).ok)
         return FAIL;
-    *found = fault.name[0] == '\0' ? S3_LOCKS_UNSEEN
-             : fault.status == 403 ? S3_LOCKS_UNKNOWN
-                                   : S3_LOCKS_NONE;
+    *found = fault.name[0] == '\0' || fault.status == 405 ? S3_LOCKS_UNSEEN
+             : fault.status == 403                        ? S3_LOCKS_UNKNOWN
+                                                          : S3_LOCKS_NONE;
     return OK;
 }
 
@@ -121,7 +122,8 @@ static bool may_have_rules(const struct object *o)
     if (!ask(o, &rules, &answer, &fault, &ignored).ok)
         return true;
     if (fault.name[0] != '\0')
-        return fault.status == 403 || strcmp(fault.name, "OwnershipControlsNotFoundError") == 0;
+        return fault.status == 403 || fault.status == 405 ||
+               strcmp(fault.name, "OwnershipControlsNotFoundError") == 0;
     return !xml_text(&answer, "ObjectOwnership", ownership, sizeof ownership) ||
            strcmp(ownership, "BucketOwnerEnforced") != 0;
 }

@@ -129,6 +129,8 @@ struct result upload_copy(struct upload *u, unsigned number, const struct object
 {
     struct s3_headers headers S3_HEADERS_CLEANUP = {0};
     char query[QUERY_MAX], tag[OBJECT_TAG_MAX + 1], name[TEXT_PERCENT(S3_KEY_MAX)];
+    char place[TEXT_PERCENT(BUCKET_ARN_MAX)];
+    const struct bucket *b = &s3_of(u->object)->bucket;
     const struct s3_request r = {.what = "s3:UploadPartCopy",
                                  .method = "PUT",
                                  .late = true,
@@ -138,8 +140,8 @@ struct result upload_copy(struct upload *u, unsigned number, const struct object
                                  .patience = COPY_PATIENCE};
 
     name_part(query, u, number);
-    if (!s3_headers_add(&headers, err, "x-amz-copy-source: %s/%s", s3_of(u->object)->bucket,
-                        s3_encode(name, u->object->key))
+    if (!s3_headers_add(&headers, err, "x-amz-copy-source: %s/%s%s", s3_encode(place, b->source),
+                        b->account[0] != '\0' ? "object/" : "", s3_encode(name, u->object->key))
              .ok ||
         !s3_headers_add(&headers, err, "x-amz-copy-source-if-match: %s", look->tag).ok ||
         !s3_headers_add(&headers, err, "x-amz-copy-source-range: bytes=%" PRIu64 "-%" PRIu64,

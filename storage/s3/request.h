@@ -4,6 +4,7 @@
 
 #include "aws/account.h"
 #include "base/text.h"
+#include "storage/s3/bucket.h"
 #include "storage/storage.h"
 
 #define S3_KEY_MAX 1024          /* bytes of an object's name */
@@ -28,7 +29,7 @@ struct s3 {
     struct storage storage;
     const struct storage_env *env;
     struct account *account;
-    char bucket[64];
+    struct bucket bucket;
     const char *custom; /* the endpoint of the user's settings, or NULL */
     unsigned attempts;
     struct rate rate; /* of all that is sent and received */

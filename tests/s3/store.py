@@ -150,6 +150,7 @@ class Store(Listener):
         self.allowed = None  # these operations alone; None = all
         self.moved = collections.Counter()  # bytes up and down
         self.bucket, self.paths = bucket, []
+        self.source = bucket + "/"  # what a copy names before the key
         super().__init__(tls)
 
     def put(self, key, body, headers=None, **more):
@@ -380,7 +381,9 @@ class Store(Listener):
 
     def copy(self, request, key):
         upload, source = self.upload(request, key), urllib.parse.unquote(request.headers["x-amz-copy-source"])
-        o = self.objects[source.removeprefix(f"{self.bucket}/")]
+        if not source.startswith(self.source):
+            raise Refused(400, "InvalidArgument")
+        o = self.objects[source.removeprefix(self.source)]
         if request.headers["x-amz-copy-source-if-match"] != o.etag:
             raise Refused(412, "PreconditionFailed")
         first, last = (int(n) for n in re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers["x-amz-copy-source-range"]).groups())

@@ -284,7 +284,7 @@ REFUSED = [
     (["decrypt", "-k", "RING", "s3://backups/x.bulla"], 2, b"-o does not say"),
     (["decrypt", "-k", "RING", "-o", "s3://backups/y", "s3://backups/x.bulla"], 2, b"plaintext is not put into a bucket"),
     (["verify", "-k", "RING", "s3://backups/t/"], 1, b"is a prefix"),
-    (["verify", "-k", "RING", "s3://arn:aws:s3:eu-west-1:1:accesspoint/x"], 8, b"access point"),
+    (["verify", "-k", "RING", "s3://arn:aws:s3:eu-west-1:1:accesspoint/x"], 2, b"not the ARN of an access point"),
     (["verify", "-k", "RING", "s3://UPPER/x"], 2, b"not the name of a bucket"),
     (["verify", "-k", "RING", "s3://other-bucket/x"], 10, b"NoSuchBucket"),
     (["verify", "-k", "RING", "s3://backups/none.bulla"], 10, b"does not exist"),
