@@ -1,9 +1,11 @@
 #include "storage/s3/losses.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "http/xml.h"
+#include "storage/s3/objects.h"
 
 /* struct question: what is asked of an object, or of its bucket. */
 struct question {
@@ -45,6 +47,8 @@ static struct result may_read(const struct object *o, const struct question *q, 
     return fail_hint(err, "docs/S3.md lists the permissions that each verb needs");
 }
 
+#define LOCK "x-amz-object-lock-"
+
 /* Whether the answer that an object was read by had a header. */
 static bool has(const struct object_look *look, const char *header)
 {
@@ -82,8 +86,8 @@ static struct result check_locks(const struct object *o, const struct object_loo
         return FAIL;
     if (*found != S3_LOCKS_UNSEEN)
         return OK;
-    if ((!has(look, "x-amz-object-lock-mode:") && !may_read(o, &retention, err).ok) ||
-        (!has(look, "x-amz-object-lock-legal-hold:") && !may_read(o, &hold, err).ok))
+    if ((!has(look, LOCK "mode:") && !may_read(o, &retention, err).ok) ||
+        (!has(look, LOCK "legal-hold:") && !may_read(o, &hold, err).ok))
         return FAIL;
     *found = S3_LOCKS_SEEN;
     return OK;
@@ -108,6 +112,45 @@ struct result s3_check_seen(const struct object *o, const struct object_look *lo
         r = check_locks(o, look, &s3->locks, err);
     pthread_mutex_unlock(&s3->probing);
     return r;
+}
+
+static struct result look_again(const struct object *o, const struct object_look *look,
+                                struct http_answer *answer, struct err *err)
+{
+    struct s3_headers headers S3_HEADERS_CLEANUP = {0};
+    const struct s3_request r = {
+        .what = "s3:GetObject", .method = "HEAD", .key = o->key, .headers = headers.lines};
+
+    return s3_headers_add(&headers, err, "If-Match: %s", look->tag).ok
+               ? s3_ask(s3_of(o), &r, o->path, answer, err)
+               : FAIL;
+}
+
+struct result s3_add_lock(const struct object *o, struct object_look *look, struct err *err)
+{
+    struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
+    bool shown = has(look, LOCK), may_be = s3_of(o)->locks >= S3_LOCKS_UNSEEN;
+    size_t size = strlen(look->kept);
+
+    if (s3_of(o)->custom == NULL || shown || !may_be)
+        return OK;
+    if (!look_again(o, look, &answer, err).ok)
+        return FAIL;
+    char *longer = realloc(look->kept, size + answer.headers_size + 2);
+    if (longer == NULL)
+        return fail_memory(err);
+    look->kept = longer;
+    for (const char *at = answer.headers; at != NULL && *at != '\0';) {
+        size_t line = strcspn(at, "\r\n"), end = strcspn(at, "\n");
+        if (strncasecmp(at, LOCK, strlen(LOCK)) == 0) {
+            memcpy(longer + size, at, line);
+            size += line;
+            longer[size++] = '\n';
+        }
+        at += end + (at[end] == '\n');
+    }
+    longer[size] = '\0';
+    return OK;
 }
 
 /* A bucket whose owner has all there is in it has no ACLs. Where that cannot be asked, they may be

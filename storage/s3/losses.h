@@ -9,6 +9,10 @@
  * It asks once for a bucket. */
 FALLIBLE s3_check_seen(const struct object *o, const struct object_look *look, struct err *err);
 
+/* s3_add_lock adds the lock of an object to *look, for a server that shows it by HEAD alone. After
+ * s3_check_seen. */
+FALLIBLE s3_add_lock(const struct object *o, struct object_look *look, struct err *err);
+
 /* s3_losses is the operation of struct storage_ops. */
 FALLIBLE s3_losses(const struct object *o, const struct object_look *look, struct object_losses *l,
                    struct err *err);

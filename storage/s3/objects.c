@@ -420,11 +420,12 @@ struct result s3_kept(const struct object *o, const struct object_look *look,
     full->kept = strdup(look->kept != NULL ? look->kept : "");
     if (full->kept == NULL)
         return fail_memory(err);
+    if (!s3_add_lock(o, full, err).ok || (look->tagged && !s3_tagging(o, full, err).ok)) {
+        object_look_end(full);
+        return FAIL;
+    }
     s3_drop_past_lock(full->kept);
-    if (!look->tagged || s3_tagging(o, full, err).ok)
-        return OK;
-    object_look_end(full);
-    return FAIL;
+    return OK;
 }
 
 struct result s3_check_current(const struct object *o, struct err *err)

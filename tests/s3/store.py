@@ -147,6 +147,7 @@ class Store(Listener):
         self.listed = 0  # so many objects are in a list, which are nowhere
         self.versioned = self.sums = False  # old versions are kept, and checksums
         self.locks = False  # objects can be locked
+        self.shows_locks = True  # where one is read, and not by HEAD alone
         self.allowed = None  # these operations alone; None = all
         self.moved = collections.Counter()  # bytes up and down
         self.bucket, self.paths = bucket, []
@@ -286,9 +287,9 @@ class Store(Listener):
         if "If-Match" in request.headers and request.headers["If-Match"] != o.etag:
             raise Refused(412, "PreconditionFailed")
         headers = o.headers | {"ETag": o.etag, "Last-Modified": "Sat, 28 Nov 2026 10:00:00 GMT"}
-        if not self.may("retention"):
+        if not self.may("retention") or not self.shows_locks:
             headers = {k: v for k, v in headers.items() if k not in ("x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date")}
-        if not self.may("hold"):
+        if not self.may("hold") or not self.shows_locks:
             headers.pop("x-amz-object-lock-legal-hold", None)
         if o.tags and self.may("tagging"):
             headers["x-amz-tagging-count"] = str(len(o.tags.split("&")))

@@ -47,6 +47,20 @@ def test_what_may_not_be_read_is_not_lost(s3, store, ring, url, hidden, locks, v
     assert new.tags == "a=b" and (not locks or LOCK.items() <= new.headers.items() and new.headers["x-amz-object-lock-legal-hold"] == "ON")
 
 
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
+def test_locks_that_only_head_shows(s3, store, ring, url, content):
+    """As versitygw does it."""
+    store.locks, store.shows_locks = True, False
+    for name in "ab":
+        s3("encrypt", "-k", ring, "-o", f"{url}t/{name}.bulla", stdin=content)
+    store.objects["t/b.bulla"].headers |= LOCK | {"x-amz-object-lock-legal-hold": "ON"}
+    rotated(s3)
+    s3("rewrap", "-j1", "-k", ring, "-r", url + "t/")
+    headers = store.objects["t/b.bulla"].headers
+    assert LOCK.items() <= headers.items() and headers["x-amz-object-lock-legal-hold"] == "ON"
+    assert not any(name.startswith("x-amz-object-lock") for name in store.objects["t/a.bulla"].headers)
+
+
 def test_locks_that_may_not_be_asked_for(s3, store, ring, url):
     """A bucket without them is the usual one: a warning, once."""
     for name in "ab":
