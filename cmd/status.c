@@ -39,6 +39,7 @@ struct run {
     struct needs needs;   /* of --needs */
     bool names;           /* the files that need one are listed */
     uint64_t old;         /* of the files: versions that a bucket keeps of what was replaced */
+    uint64_t replicated;  /* of the files: other buckets have copies */
     uint64_t markers;     /* objects that were removed, of which it keeps versions */
     pthread_mutex_t lock; /* for all of these, and what is printed */
 };
@@ -177,6 +178,8 @@ static struct result count(struct run *r, const struct sealed *f, const struct i
 
     r->files++;
     r->old += item->old;
+    r->replicated += f->beside_look.replicated ||
+                     (f->remote != NULL && object_source_look(f->remote)->replicated);
     r->alone += e->slot_count == 1;
     if (json != NULL)
         put_keys(json, e);
@@ -337,6 +340,10 @@ static void tell_versions(const struct run *r)
 {
     if (r->old > 0)
         terminal_note("%" PRIu64 " of these are old versions that a bucket keeps", r->old);
+    if (r->replicated > 0)
+        terminal_note("other buckets have replicas of %" PRIu64
+                      " of these, which were not looked at",
+                      r->replicated);
     if (r->markers > 0)
         terminal_note("%" PRIu64 " object%s removed there by a delete marker, which keeps what was "
                       "before",

@@ -195,6 +195,7 @@ struct result rewrap_object(struct rewrap *r, const struct object *o, enum envel
         return FAIL;
     report->stayed = report->outcome == REWRAP_DONE && j.plan.stays;
     report->versioned = report->outcome == REWRAP_DONE && j.look->versioned;
+    report->replicated = report->outcome == REWRAP_DONE && j.look->replicated;
     if (beside != BESIDE_UNKNOWN && j.named == o && !j.sealed.separate && !j.plan.other)
         report->exported = look_at_export(&j);
     return OK;

@@ -64,10 +64,11 @@ struct object_look {
     bool tagged; /* there is more of that kind to be asked for */
     bool versioned;                   /* what it replaced is kept, and can still be read */
     char version[OBJECT_TAG_MAX + 1]; /* by this name, as this will be; "" = it is not */
-    uint64_t held; /* nobody may remove this before, in seconds since 1970; 0 = it is free */
-    bool archived; /* it cannot be read before it is restored */
-    bool context;  /* its encryption may have one, which is not shown, so that nothing keeps it */
-    bool apart;    /* it says that it is an envelope, made with a body that has none of its own */
+    uint64_t held;   /* nobody may remove this before, in seconds since 1970; 0 = it is free */
+    bool archived;   /* it cannot be read before it is restored */
+    bool context;    /* its encryption may have one, which is not shown, so that nothing keeps it */
+    bool apart;      /* it says that it is an envelope, made with a body that has none of its own */
+    bool replicated; /* another place has a copy of it, or will have, with versions of its own */
 
     /* Of the file that it was made of, where it says that; seconds is 0 if not. */
     struct timespec file_time;

@@ -226,6 +226,8 @@ static struct result read_look(const struct object *o, const struct http_answer 
     look->held = read_lock(a);
     look->context = http_header(a, "x-amz-server-side-encryption", tag, sizeof tag) &&
                     strncmp(tag, "aws:kms", 7) == 0;
+    look->replicated =
+        http_header(a, "x-amz-replication-status", tag, sizeof tag) && strcmp(tag, "REPLICA") != 0;
     look->tagged = http_header(a, "x-amz-tagging-count", tag, sizeof tag) && strcmp(tag, "0") != 0;
     return keep_headers(look, a, err);
 }

@@ -160,3 +160,16 @@ def test_envelope_of_a_body_that_did_not_come(s3, store, ring, url):
     store.fault("write", error("InternalError", 500), times=99, after=1)
     s3("encrypt", "-k", ring, "--detach", "-o", url + "x.bulla", stdin=SMALL, status=6, env={"AWS_MAX_ATTEMPTS": "1"})
     assert store.objects == {}
+
+
+@pytest.mark.parametrize("status, told", [("COMPLETED", True), ("PENDING", True), ("REPLICA", False), (None, False)])
+def test_replicas_are_told(s3, store, ring, url, status, told):
+    """They are in other buckets, and what holds for an object here does not hold for them."""
+    s3("encrypt", "-k", ring, "-o", url + "t/x.bulla", stdin=SMALL)
+    s3("encrypt", "-k", ring, "--detach", "-o", url + "t/y.bulla", stdin=SMALL)
+    for key in ("t/x.bulla", "t/y.bulla.env"):
+        store.objects[key].headers |= {"x-amz-replication-status": status} if status else {}
+    rotated(s3)
+    assert (b"other buckets have replicas of 2 of these" in s3("status", "-r", url + "t/").stderr) == told
+    assert (b"other buckets have replicas of 2 of them" in s3("rewrap", "-k", ring, "-r", url + "t/").stderr) == told
+    assert b"replicas" not in s3("status", "-r", url + "t/").stderr, "a new object has none yet"
