@@ -166,7 +166,7 @@ static struct result write_out(struct job *j, struct rewrap_report *report, stru
         return OK;
     return check_body(j, err).ok && rewrap_still_active(j->rewrap, err).ok
                ? object_envelope_put(j->written, j->look, envelope_size(&j->sealed.envelope), &e,
-                                     &j->rewrap->session->turn, &report->proof, err)
+                                     &report->proof, err)
                : FAIL;
 }
 

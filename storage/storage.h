@@ -167,13 +167,11 @@ struct storage_ops {
     struct result (*replace)(const struct object *o, const struct object_look *look,
                              struct view bytes, struct err *err);
 
-    /* Does the same with bytes and what the object has after the first bytes.size; these are not
-     * moved. bytes.size is splice_size, and the object larger. was is what the object begins with
-     * now, as far as bytes differ. *proof is set, and ERR_DAMAGED tells that what was not moved is
-     * not what it was. */
+    /* Does the same with these bytes, at most splice_size, and what the object has after as many;
+     * that is not moved, but for what comes before splice_size. The object is larger than that.
+     * *proof is set, and ERR_DAMAGED tells that what was not moved is not what it was. */
     struct result (*splice)(const struct object *o, const struct object_look *look,
-                            struct view bytes, struct view was, enum object_proof *proof,
-                            struct err *err);
+                            struct view bytes, enum object_proof *proof, struct err *err);
     size_t splice_size;
 
     /* Says, once for a storage, what no replacement of its objects keeps. ERR_POLICY if an object

@@ -89,8 +89,12 @@ class Sparse:
 def joined(parts):
     if all(isinstance(part, bytes) for part in parts):
         return b"".join(parts)
-    *firsts, last = parts
-    return Sparse(b"".join(firsts) + last.head, sum(map(len, parts)))
+    head, size = b"", 0
+    for part in parts:
+        content = part if isinstance(part, bytes) else part.head
+        head = head.ljust(size, b"\0") + content if content else head
+        size += len(part)
+    return Sparse(head, size)
 
 
 def tag_of(part):

@@ -245,6 +245,41 @@ def test_many_at_once(s3, store, ring, url):
     assert store.connections > 4 and not needs(s3, ring, "-r", url + "t/")
 
 
+def test_many_large_ones_at_once(s3, store, ring, url):
+    """Only the part that is sent takes memory: uploads of many objects are on their way at the same time."""
+    s3("encrypt", "-k", ring, "-o", url + "t/0.bulla", stdin=LARGE)
+    for number in range(1, 24):
+        store.objects[f"t/{number}.bulla"] = store.objects["t/0.bulla"]
+    rotated(s3)
+    open_at_once = []
+    store.before = lambda operation, key: open_at_once.append(len(store.uploads))
+
+    def peak(*words):
+        s3("rewrap", "-k", ring, *words, under=["/usr/bin/python3", "-S", "-c", PEAK, str(s3.home / "peak")])
+        return int((s3.home / "peak").read_text()) // 1024
+
+    one = peak(url + "t/0.bulla")
+    open_at_once.clear()
+    many = peak("-r", url + "t/")
+    assert max(open_at_once) > 4 and (SANITIZED or many - one < 32)
+    assert not needs(s3, ring, "-r", url + "t/") and s3("decrypt", "-k", ring, "-o", "-", url + "t/17.bulla").stdout == LARGE
+
+
+def test_copies_of_one_object_at_once(s3, store, ring, url):
+    """Of 6 GiB some pieces are copied at the same time, and all come in their places; one that fails ends the upload."""
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=LARGE)
+    o = store.objects["x.bulla"]
+    store.objects["x.bulla"] = Object(Sparse(o.body, 6 << 30), o.headers, etag='"1"')
+    rotated(s3)
+    store.fault("copy", error("AccessDenied", 403), after=2)
+    assert b"s3:UploadPartCopy: AccessDenied" in s3("rewrap", "-k", ring, url + "x.bulla", status=7).stderr and store.uploads == {}
+    store.asked.clear()
+    store.connections = 0
+    s3("rewrap", "-k", ring, url + "x.bulla")
+    new = store.objects["x.bulla"].body
+    assert store.count("copy") == 6 and store.connections > 2 and len(new) == 6 << 30 and new.head[8192:] == o.body[8192:]
+
+
 @pytest.mark.parametrize("owner, told", [("BucketOwnerEnforced", False), ("ObjectWriter", True), (None, True)])
 def test_what_cannot_be_kept_is_told_before(s3, store, ring, url, owner, told):
     """Once a run, and of a run that would do it too."""
