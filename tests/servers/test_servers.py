@@ -149,8 +149,10 @@ def test_lost_to_another_writer(s3, server, bucket, ring):
 
 
 @pytest.mark.skipif("BULLA_6_GIB" not in os.environ, reason="takes 6 GiB: BULLA_6_GIB=1")
-def test_6_gib_by_pipe(s3, bucket, ring):
-    seal = f"head -c 6G /dev/zero | {s3.program} encrypt -q -k {ring} -o s3://{bucket}/x.bulla"
+def test_6_gib_by_pipe(s3, server, bucket, ring):
+    """versitygw keeps a list of the parts in an attribute of a file, which on ext4 holds few: it gets larger ones."""
+    larger = "--expected-size 250000000000" if server.name == "versitygw" else ""
+    seal = f"head -c 6G /dev/zero | {s3.program} encrypt -q -k {ring} {larger} -o s3://{bucket}/x.bulla"
     subprocess.run(["bash", "-ec", seal], check=True, env=s3.environment)
     rotated(s3)
     s3("rewrap", "-k", ring, f"s3://{bucket}/x.bulla")
