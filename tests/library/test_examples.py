@@ -70,12 +70,10 @@ def test_the_example_in_c_is_clean_under_valgrind(seal, ring, work):
 
 @plain
 def test_the_header_is_one_of_cxx_too(tmp_path, library):
-    if subprocess.run(["which", "g++"], capture_output=True).returncode != 0:
-        pytest.skip("no g++ is here")
     source = tmp_path / "a.cc"
     source.write_text('#include "bulla.h"\nint main() { return bulla_version() == nullptr; }\n')
     include = f"-I{pathlib.Path(__file__).resolve().parents[2] / 'libbulla'}"
-    subprocess.run(["g++", "-Wall", "-Werror", include, source, library, "-o", tmp_path / "a"], check=True)
+    subprocess.run(["clang++", "-Wall", "-Werror", include, source, library, "-o", tmp_path / "a"], check=True)
 
 
 @plain

@@ -475,6 +475,14 @@ static void json_has_bounds(void)
 
 static size_t freed_secrets;
 
+/* As malloc, with zeros in all of it, so that what was not written can be searched too. */
+static void *zeroed(size_t size)
+{
+    void *memory = malloc(size);
+
+    return memory != NULL ? memset(memory, 0, malloc_usable_size(memory)) : NULL;
+}
+
 /* As free, and counts what goes with the secret in it. */
 static void watching_free(void *memory)
 {
@@ -495,7 +503,7 @@ static void json_that_is_refused_is_wiped(void)
     struct err err;
 
     json_get_alloc_funcs(&old_malloc, &old_free);
-    json_set_alloc_funcs(malloc, watching_free);
+    json_set_alloc_funcs(zeroed, watching_free);
     json_decref(json_string(SECRET));
     CHECK(freed_secrets == 1);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
