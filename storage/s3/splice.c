@@ -166,13 +166,12 @@ struct result s3_splice(const struct object *o, const struct object_look *look, 
     if (!s3_check_current(o, err).ok || !s3_heeds_completes(o, err).ok ||
         !s3_kept(o, look, &full, err).ok)
         return FAIL;
-    bool keeps = s3_checksum(o, look->tag, &s.sum), again = true;
-    for (unsigned n = 1; again; n++) {
-        struct err why = {0};
-        if (try_once(&s, keeps, proof, &again, &why).ok)
-            return OK;
-        *err = why;
-        again = again && n < TRIES && clock_wait(500u << n);
-    }
-    return FAIL;
+    bool keeps = s3_checksum(o, look->tag, &s.sum), again;
+    struct err why = {0};
+    for (unsigned n = 1; !try_once(&s, keeps, proof, &again, &why).ok; n++)
+        if (!again || n == TRIES || !clock_wait(500u << n)) {
+            *err = why;
+            return FAIL;
+        }
+    return OK;
 }
