@@ -10,15 +10,22 @@
 /* No object has this ETag. */
 static const struct object_look nothing = {.tag = "\"00000000000000000000000000000000\""};
 
+#define SUFFIX_SIZE 23 /* bytes of what a probe has after the name of an object */
+
+/* A name beside that of the object, of which a long one is cut where a character begins. */
 static struct result name_probe(struct object *probe, const struct object *o, struct err *err)
 {
-    char suffix[32];
+    char name[S3_KEY_MAX + 1];
+    size_t size = strlen(o->key), most = S3_KEY_MAX - SUFFIX_SIZE;
     uint64_t random;
 
     if (!random_bytes(&random, sizeof random, err).ok)
         return FAIL;
-    snprintf(suffix, sizeof suffix, ".probe-%016llx", (unsigned long long)random);
-    return object_beside(probe, o, suffix, err);
+    for (size = size < most ? size : most; size > 0 && (o->key[size] & 0xc0) == 0x80;)
+        size--;
+    snprintf(name, sizeof name, "%.*s.probe-%016llx", (int)size, o->key,
+             (unsigned long long)random);
+    return object_in(probe, o->storage, name, o->path, err);
 }
 
 static struct result ignored(const struct object *o, struct err *err)

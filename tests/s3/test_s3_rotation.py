@@ -219,7 +219,7 @@ def test_inventory_that_is_not_in_order(s3, store, ring, url):
     assert b"1 rewrapped" in s3("rewrap", "-k", ring, "--inventory", "-", stdin=listed(store, ["t/x.bulla.env"]).encode()).stderr
 
 
-LISTS = [b"s3://backups/x.bulla\n", b'"backups"\n', b'"backups","a%0"\n', b'"backups","a%00"\n', b'"backups,"a"\n', b'"","a"\n', b'\x1f\x8b\x08\n', b'"backups","a.bulla"\n"other-one","b.bulla"\n']
+LISTS = [b"s3://backups/x.bulla\n", b'"backups"\n', b'"backups","a%0"\n', b'"backups","a%00"\n', b'"backups","a% 1"\n', b'"backups","a%+1"\n', b'"backups,"a"\n', b'"","a"\n', b'\x1f\x8b\x08\n', b'"backups","a.bulla"\n"other-one","b.bulla"\n']
 
 
 @pytest.mark.parametrize("text", LISTS, ids=range(len(LISTS)))
