@@ -93,7 +93,8 @@ static struct result outputs_commit(struct outputs *o, const struct seal_place *
         return FAIL;
     if (output_commit(&o->body, like, whose, err).ok)
         return OK;
-    if (there && !o->body.file.placed)
+    bool may_be_there = o->body.file.placed || (o->body.outlet != NULL && o->body.outlet->unclear);
+    if (there && !may_be_there)
         (void)!place_remove(at->envelope, &envelope, &ignored).ok;
     return FAIL;
 }
