@@ -90,6 +90,21 @@ static struct result check_pin(const struct secret *pin, const char *label, stru
     return fail_hint(err, "it was not tried; a PIN file has one line, as echo writes it");
 }
 
+/* One that is not tried is not asked for again either: a descriptor gives it once, and what it
+ * lacks then would hide what was wrong. */
+static struct result check_asked(const struct question *q, struct err *err)
+{
+    const struct token *t = q->token;
+    struct refused_token *room;
+    struct err no_room;
+
+    if (q->pad || check_pin(&q->pin, t->label, err).ok)
+        return OK;
+    if (refused_tokens_room(&room, &no_room).ok)
+        refused_tokens_add(q->login->refused, room, t, CKR_PIN_INVALID, err);
+    return FAIL;
+}
+
 /* Whether a login may be tried at all. */
 static struct result may_try(struct token *t, const struct login *login, struct err *err)
 {
@@ -157,7 +172,7 @@ struct result token_login(struct token *token, const struct login *login, struct
         return log_in_again(token, login, err);
     q.pad = has_pad(token);
     struct result r = worker_ask(token->module->worker, ask, &q, err);
-    if (r.ok && (q.pad || check_pin(&q.pin, token->label, err).ok))
+    if (r.ok && check_asked(&q, err).ok)
         r = log_in(token, &q, err);
     else
         r = FAIL;

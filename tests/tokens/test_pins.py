@@ -180,6 +180,15 @@ def test_pin_that_an_editor_changed_is_not_tried(bulla, softhsm, sealed, log, so
     assert count(log, "C_Login") == 0
 
 
+@pytest.mark.parametrize("held, says", EDITED.values(), ids=EDITED)
+def test_check_names_what_is_wrong_with_a_pin_that_comes_once(bulla, softhsm, log, held, says):
+    """The key check looks for the private key and then opens: the second question found the descriptor read to its end."""
+    bulla.environment.pop("BULLA_PIN_FILE", None)
+    done = bulla("key", "check", "--pin-fd", "0", softhsm.uri("rsa", mock=True), stdin=held, status=2)
+    assert b"the PIN of token 'bulla lab' " + says in done.stderr and b"is empty" not in done.stderr + done.stdout
+    assert count(log, "C_Login") == 0
+
+
 @pytest.mark.parametrize("held, says", [(b"\n", "is empty"), (b"1" * 1025, "is longer than 1024 bytes"), (b"\xff", "is not UTF-8")])
 def test_pin_source_that_holds_no_pin(bulla, softhsm, sealed, log, held, says):
     path = bulla.home / "pin-source"
