@@ -110,7 +110,8 @@ static const char *either(const struct search *s, const char *name, const char *
 
 static struct result read_web_token(struct secret *token, const char *path, struct err *err)
 {
-    struct secret_file file = {.noun = "token file", .path = path, .max = WEB_TOKEN_MAX};
+    struct secret_file file = {
+        .noun = "token file", .path = path, .max = WEB_TOKEN_MAX, .regular = true};
 
     if (!secret_file_line(&file, token, err).ok)
         return FAIL;

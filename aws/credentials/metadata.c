@@ -53,7 +53,8 @@ static struct result container_token(const struct aws *aws, char **token, struct
     struct secret text SECRET_CLEANUP = {0};
 
     if (path != NULL) {
-        struct secret_file file = {.noun = "token file", .path = path, .max = TOKEN_FILE_MAX};
+        struct secret_file file = {
+            .noun = "token file", .path = path, .max = TOKEN_FILE_MAX, .regular = true};
         if (!secret_file_line(&file, &text, err).ok)
             return FAIL;
         said = (const char *)text.bytes;

@@ -353,7 +353,7 @@ def test_wrong_web_token(anonymous, aws, key, web):
     assert aws.calls["AssumeRoleWithWebIdentity"] == 1
 
 
-@pytest.mark.parametrize("name, status, words", [("missing", 10, "cannot open token file '{}'"), ("empty", 2, "'{}' is empty"), ("directory", 1, "cannot read '{}'"),
+@pytest.mark.parametrize("name, status, words", [("missing", 10, "cannot open token file '{}'"), ("empty", 2, "'{}' is empty"), ("directory", 1, "'{}' is not a regular file"),
                                                  ("long", 2, "'{}' is longer than 20000 bytes")])  # fmt: skip
 def test_token_files_that_are_none(anonymous, aws, key, web, tmp_path, name, status, words):
     path = tmp_path / name

@@ -1,5 +1,7 @@
 """Settings that say where and how often AWS is asked, and sign-on that bulla leaves to others: as botocore of today has them."""
 
+import os
+
 import pytest
 
 import other
@@ -136,3 +138,17 @@ def test_hint_of_a_login(anonymous, key):
     anonymous.config(f"[profile night]\n{SESSION}")
     said = refused(anonymous, key, 2, "signs on by login_session", AWS_PROFILE="night")
     assert "hint: make another profile with: credential_process = aws configure export-credentials --profile night --format process" in said
+
+
+@pytest.mark.parametrize("source", ["profile", "container"])
+def test_token_comes_from_no_pipe(anonymous, key, work, source):
+    """It could be standard input, with the data that are to be sealed, and a token is read more than once."""
+    os.mkfifo(work / "pipe")
+    os.symlink("/dev/stdin", work / "link")
+    env = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9/", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": f"{work}/pipe"}
+    if source == "profile":
+        anonymous.config(f"[profile pod]\nrole_arn = arn:aws:iam::111122223333:role/pod\nweb_identity_token_file = {work}/link\n")
+        env = {"AWS_PROFILE": "pod"}
+    done = anonymous("encrypt", "-k", key.arn, "-o", "out", stdin=b"x", env=env, status=1)
+    path = work / ("link" if source == "profile" else "pipe")
+    assert f"token file '{path}' is not a regular file" in done.stderr.decode() and not (work / "out").exists()
