@@ -93,6 +93,9 @@ FILES = {
     "path in the home": Case("[default]\nKEYS", environment={"AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}),
     "path with a variable": Case("[default]\nKEYS", bulla=(10, "cannot open AWS file '$HOME/.aws/credentials'"),
                                  environment={"AWS_SHARED_CREDENTIALS_FILE": "$HOME/.aws/credentials"}),
+    "file of another kind": Case("", bulla=(2, "AWS_CREDENTIAL_FILE names a file of a kind that bulla does not read"), botocore=REFUSED,
+                                 environment={"AWS_CREDENTIAL_FILE": "/nowhere"}),
+    "file of another kind, and keys": Case("[default]\nKEYS", environment={"AWS_CREDENTIAL_FILE": "/nowhere"}),
     # Profiles.
     "profile that is not there": Case("[default]\nKEYS", bulla=(2, "there is no AWS profile 'nowhere'"), botocore=REFUSED, environment={"AWS_PROFILE": "nowhere"}),
     "profile without its word": Case("", "[night]\nKEYS", bulla=(2, "there is no AWS profile 'night'"), botocore=REFUSED, environment={"AWS_PROFILE": "night"}),
