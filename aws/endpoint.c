@@ -64,7 +64,7 @@ struct result endpoint_find(char out[ENDPOINT_MAX], const struct endpoint_wish *
         return custom(out, wish->custom, err);
     while (strncmp(wish->region, partitions[row].prefix, strlen(partitions[row].prefix)) != 0)
         row++;
-    bool s3 = strcmp(wish->service, "s3") == 0; /* has names of its own for dual stack */
+    bool s3 = strncmp(wish->service, "s3", 2) == 0; /* has names of its own for dual stack */
     snprintf(out, ENDPOINT_MAX, "https://%s%s%s.%s.%s/", wish->service,
              has_fips_name(wish) ? "-fips" : "", s3 && wish->dual_stack ? ".dualstack" : "",
              wish->region,

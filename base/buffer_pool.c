@@ -1,6 +1,8 @@
 #include "base/buffer_pool.h"
 
-#include <sys/mman.h>
+#include <stdbool.h>
+
+#include "base/pages.h"
 
 struct block {
     struct block *next;
@@ -15,8 +17,10 @@ static void *take_free(struct buffer_pool *b)
 {
     pthread_mutex_lock(&b->lock);
     struct block *block = b->free;
-    if (block != NULL)
+    if (block != NULL) {
         b->free = block->next;
+        b->count--;
+    }
     pthread_mutex_unlock(&b->lock);
     return block;
 }
@@ -25,10 +29,7 @@ void *buffer_pool_take(struct buffer_pool *b)
 {
     void *block = take_free(b);
 
-    if (block != NULL)
-        return block;
-    block = mmap(NULL, b->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return block != MAP_FAILED ? block : NULL;
+    return block != NULL ? block : pages_map(b->size);
 }
 
 void buffer_pool_give(struct buffer_pool *b, void *block)
@@ -38,13 +39,19 @@ void buffer_pool_give(struct buffer_pool *b, void *block)
     if (given == NULL)
         return;
     pthread_mutex_lock(&b->lock);
-    given->next = b->free;
-    b->free = given;
+    bool keep = b->count < BUFFERS_KEPT;
+    if (keep) {
+        given->next = b->free;
+        b->free = given;
+        b->count++;
+    }
     pthread_mutex_unlock(&b->lock);
+    if (!keep)
+        pages_unmap(given, b->size);
 }
 
 void buffer_pool_free(struct buffer_pool *b)
 {
     for (void *block = take_free(b); block != NULL; block = take_free(b))
-        munmap(block, b->size);
+        pages_unmap(block, b->size);
 }

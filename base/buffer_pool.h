@@ -7,11 +7,15 @@
 #include <pthread.h>
 #include <stddef.h>
 
+#define BUFFERS_KEPT                                                                               \
+    8 /* at most, that nobody uses: after many at once, their memory is free again */
+
 /* struct buffer_pool: those that nobody uses now. */
 struct buffer_pool {
     pthread_mutex_t lock;
     size_t size; /* bytes of each */
     void *free;  /* the first; each begins with a pointer to the next */
+    size_t count;
 };
 
 /* buffer_pool_init makes *b empty; size is at least that of a pointer. */

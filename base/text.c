@@ -159,12 +159,12 @@ bool text_unpercent(char *text)
 
     for (; *text != '\0'; text++) {
         unsigned value;
-        int used = 0;
         if (*text != '%') {
             *to++ = (char)(*text == '+' ? ' ' : *text);
             continue;
         }
-        if (sscanf(text + 1, "%2x%n", &value, &used) != 1 || used != 2 || value == 0)
+        if (strspn(text + 1, "0123456789abcdefABCDEF") < 2 ||
+            sscanf(text + 1, "%2x", &value) != 1 || value == 0)
             return false;
         *to++ = (char)value;
         text += 2;

@@ -12,6 +12,7 @@
 #include "base/temporary_name.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "cmd/descriptor_uses.h"
 #include "cmd/object_place.h"
 #include "cmd/progress.h"
 #include "cmd/result_place.h"
@@ -483,9 +484,11 @@ static bool do_listed(void *arg, const char *name)
         run_failed_early(arg, name, &err);
         return true;
     }
-    if (!standard_named(name) && descriptor_number(name) < 0)
+    bool is = standard_named(name) || descriptor_number(name) >= 0;
+    if (!is && !descriptor_uses_taken(name))
         return do_name(arg, name);
-    (void)fail(&err, ERR_USAGE, "'%s' is a descriptor, and in a list it could have two uses", name);
+    (void)fail(&err, ERR_USAGE, "'%s' %s a descriptor, and in a list it could have two uses", name,
+               is ? "is" : "leads to");
     err_hint(&err, "name it on the command line, or write ./- for a file of that name");
     run_failed_early(arg, name, &err);
     return true;

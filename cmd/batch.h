@@ -24,6 +24,7 @@ struct item {
     const struct object *object, *result;
     enum envelope_beside envelope; /* beside the object */
     bool old;                      /* it is a version that was replaced or removed */
+    bool archived;                 /* it cannot be read; an envelope apart from it may be */
     bool unnamed;                  /* the object is not named like a sealed file, and may be one */
     const char *name;              /* of the source, for messages; NULL = it is standard input */
 };
@@ -60,6 +61,7 @@ struct batch {
     unsigned looks;
 
     bool takes_objects, makes_objects; /* as sources, and by -o; else these are refused */
+    bool envelopes;                    /* of an archived one, an envelope apart does */
     const struct crypto *crypto;       /* of a verb that writes objects */
     enum which_versions versions;      /* of objects, that are taken */
 

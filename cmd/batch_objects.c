@@ -45,12 +45,20 @@ static bool is_wanted(const struct object *named, const char *key)
 
 #define SEALED_MIN 1024 /* bytes of the smallest envelope */
 
+/* Whether the envelope beside an archived object may be all that the verb needs. */
+static bool has_apart(const struct run *r, const struct object_entry *e,
+                      enum envelope_beside envelope)
+{
+    return r->batch->envelopes && !e->old && envelope == BESIDE_NEWER;
+}
+
 /* Why an object of a list counts as not looked at; NULL if it does not. */
-static const char *why_unseen(const struct run *r, const struct object_entry *e)
+static const char *why_unseen(const struct run *r, const struct object_entry *e,
+                              enum envelope_beside envelope)
 {
     bool alone = text_ends_with(e->key, SEALED_SUFFIX ENVELOPE_SUFFIX);
 
-    if (e->look.archived && e->look.size >= SEALED_MIN)
+    if (e->look.archived && e->look.size >= SEALED_MIN && !has_apart(r, e, envelope))
         return "it is archived (Glacier), and can be read once it is restored";
     if (alone && (r->batch->take != NULL || (r->batch->looks & 1u << RECOGNIZED_ALONE) == 0))
         return run_missed[RECOGNIZED_ALONE];
@@ -61,9 +69,10 @@ bool run_takes_unnamed(struct run *r, const struct item *item)
 {
     if (r->batch->only == NULL)
         return true;
-    enum recognized look = recognize_object(item->object);
-    if (look == RECOGNIZED_UNKNOWN || (look == RECOGNIZED_SEALED && r->batch->take == NULL &&
-                                       (r->batch->looks & 1u << RECOGNIZED_SEALED) != 0)) {
+    bool beside = item->envelope != BESIDE_UNKNOWN && !item->old;
+    enum recognized look = recognize_object(item->object, beside);
+    if (look == RECOGNIZED_UNKNOWN ||
+        (r->batch->take == NULL && (r->batch->looks & 1u << look) != 0)) {
         r->found++;
         return true;
     }
@@ -102,6 +111,7 @@ static struct result take_entry(struct run *r, const struct object_entry *e,
     struct task t TASK_CLEANUP = {.item = {.size = e->look.size < UINT64_MAX ? e->look.size : 0,
                                            .envelope = envelope,
                                            .old = e->old,
+                                           .archived = e->look.archived && !e->old,
                                            .unnamed = !recognize_is_named(e->key)}};
 
     if (!open_entry(r, e, &t.object, err).ok)
@@ -112,10 +122,10 @@ static struct result take_entry(struct run *r, const struct object_entry *e,
     }
     if (e->old && !object_version(&t.object, e->look.version, err).ok)
         return FAIL;
-    const char *why = why_unseen(r, e);
+    const char *why = why_unseen(r, e, envelope);
     if (why != NULL)
         run_unseen(r, t.object.path, why);
-    else if (t.item.unnamed && e->look.size < SEALED_MIN)
+    else if (t.item.unnamed && e->look.size < SEALED_MIN && (e->old || envelope == BESIDE_UNKNOWN))
         tally_plain(&r->tally);
     else
         return submit_entry(r, &t, err);

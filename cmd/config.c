@@ -170,10 +170,13 @@ struct result config_openers(const struct config_choice **choice, struct err *er
 {
     const struct config_file *files[CONFIG_FILES];
 
-    if (!config_choose(NULL, choice, err).ok || !all_files(files, err).ok)
+    *choice = NULL;
+    if (!all_files(files, err).ok)
         return FAIL;
-    for (size_t i = CONFIG_FILES; i-- > 0;)
-        *choice = files[i]->openers.count > 0 ? &files[i]->openers : *choice;
+    for (size_t i = 0; i < CONFIG_FILES && *choice == NULL; i++)
+        *choice = files[i]->openers.count > 0    ? &files[i]->openers
+                  : files[i]->defaults.count > 0 ? &files[i]->defaults
+                                                 : NULL;
     return OK;
 }
 

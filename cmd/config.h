@@ -58,7 +58,8 @@ struct config_choice {
  * the default keys where there is none, or path is NULL; NULL if there are none either. */
 FALLIBLE config_choose(const char *path, const struct config_choice **choice, struct err *err);
 
-/* config_openers gives the keys that open files: those of open-keys, else the default ones. */
+/* config_openers gives the keys that open files: those of open-keys, else the default ones, of the
+ * first file that has either; NULL if none has. */
 FALLIBLE config_openers(const struct config_choice **choice, struct err *err);
 
 /* config_all calls each for every choice of all files, in the order in which they are tried. */

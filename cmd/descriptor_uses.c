@@ -14,25 +14,21 @@
 #include "cmd/named_keys.h"
 #include "cmd/passphrase.h"
 #include "cmd/standard_streams.h"
+#include "keystore/registry.h"
 
 /* struct named: a use of a descriptor, or of what can be read only once. */
 struct named {
-    char by[32];      /* whom it is for */
+    char by[40];      /* whom it is for */
     int fd;           /* -1 = a path that is none */
     struct stat what; /* it leads to, if it is an input that two may share; else zero */
 };
 
-/* struct uses: those of a command line. */
-struct uses {
+/* struct uses: those of the command line, which a name in a list must not share. */
+static struct uses {
     struct named *items;
     size_t count;
     bool no_memory;
-};
-
-static void uses_free(struct uses *u)
-{
-    free(u->items);
-}
+} uses;
 
 static const char *const standard[] = {"standard input", "standard output", "standard error"};
 
@@ -74,24 +70,30 @@ static void add_path(struct uses *u, const char *by, const char *path)
         add(u, by, -1, &st);
 }
 
-/* A key may name a file itself, or one that its PIN is in. */
+/* The file that a key is in, or that its PIN is in; NULL if there is none, or if that cannot be
+ * found out: then the verb says why. The caller frees it. */
+static char *file_of_key(const char *given)
+{
+    char *reference STRING_CLEANUP = NULL, *path = NULL;
+    const struct keystore *store;
+    const char *rest;
+    struct err ignored;
+
+    if (named_keys_reference(given, &reference, &ignored).ok &&
+        registry_find(&store, &rest, reference, &ignored).ok && store->reads != NULL)
+        (void)!store->reads(rest, &path, &ignored).ok;
+    return path;
+}
+
 static void add_key(void *arg, enum use use, const char *given)
 {
-    const char *path = strstr(given, "pin-source=");
     int fd = key_alias_descriptor(given);
+    char *file STRING_CLEANUP = fd < 0 ? file_of_key(given) : NULL;
 
     (void)use;
-    if (fd >= 0) {
+    if (fd >= 0)
         add_input(arg, "a key", fd);
-        return;
-    }
-    path = path != NULL ? path + strlen("pin-source=") : given;
-    if (strncmp(path, "file:", 5) == 0)
-        path += 5;
-    char *file STRING_CLEANUP = strndup(path, strcspn(path, "#&;?"));
-    if (file == NULL)
-        ((struct uses *)arg)->no_memory = true;
-    else
+    else if (file != NULL)
         add_path(arg, "a key", file);
 }
 
@@ -141,11 +143,12 @@ static bool add_files(struct uses *u, const struct verb *verb, const struct opti
                       o->inventory == NULL && o->from_command == NULL;
 
     for (size_t i = 0; i < o->operands.count; i++) {
-        int fd = standard_named(o->operands.items[i]) ? STDIN_FILENO
-                                                      : descriptor_number(o->operands.items[i]);
-        from_input = from_input || standard_named(o->operands.items[i]);
-        if (fd >= 0)
-            add_input(u, "FILE", fd);
+        bool input = standard_named(o->operands.items[i]);
+        from_input = from_input || input;
+        if (input)
+            add_input(u, "FILE", STDIN_FILENO);
+        else
+            add_path(u, "FILE", o->operands.items[i]);
     }
     if (from_input && o->operands.count == 0)
         add_input(u, "the data", STDIN_FILENO);
@@ -194,29 +197,66 @@ static struct result check_messages(struct err *err)
         err, "send standard error elsewhere, for example with 2>LOG; or name the result with -o");
 }
 
+static struct result check_all(const struct uses *u, struct err *err)
+{
+    if (u->no_memory)
+        return fail_memory(err);
+    for (size_t i = 0; i < u->count; i++) {
+        if (!check_open(&u->items[i], err).ok)
+            return FAIL;
+        for (size_t j = 0; j < i; j++)
+            if (!check_pair(&u->items[j], &u->items[i], err).ok)
+                return FAIL;
+    }
+    return OK;
+}
+
+static void add_variables(void *arg, const struct keystore *store)
+{
+    for (const char *const *name = store->file_variables; name != NULL && *name != NULL; name++) {
+        const char *path = getenv(*name);
+        if (path != NULL)
+            add_path(arg, *name, path);
+    }
+}
+
 struct result descriptor_uses_check(const struct verb *verb, const struct options *o,
                                     struct err *err)
 {
-    struct uses u __attribute__((cleanup(uses_free))) = {0};
-    struct scan scan = {&u, o};
-    bool from_input = !named_keys_are_operands(verb) && add_files(&u, verb, o);
+    struct uses *u = &uses;
+    struct scan scan = {u, o};
+    bool from_input = !named_keys_are_operands(verb) && add_files(u, verb, o);
     bool to_output =
         o->output != NULL ? standard_named(o->output) : from_input && verb->operand == USE_BESIDE;
 
     options_visit(verb, o, add_option, &scan);
-    passphrase_files(add_secret, &u);
-    named_keys_visit(verb, o, add_key, &u);
-    add_config(&u);
-    add(&u, to_output ? "the result" : "what is printed", STDOUT_FILENO, NULL);
-    add(&u, "messages", STDERR_FILENO, NULL);
-    if (u.no_memory)
-        return fail_memory(err);
-    for (size_t i = 0; i < u.count; i++) {
-        if (!check_open(&u.items[i], err).ok)
-            return FAIL;
-        for (size_t j = 0; j < i; j++)
-            if (!check_pair(&u.items[j], &u.items[i], err).ok)
-                return FAIL;
-    }
+    passphrase_files(add_secret, u);
+    registry_each(add_variables, u);
+    add_config(u);
+    add(u, to_output ? "the result" : "what is printed", STDOUT_FILENO, NULL);
+    add(u, "messages", STDERR_FILENO, NULL);
+    if (!check_all(u, err).ok)
+        return FAIL;
+    named_keys_visit(verb, o, add_key, u); /* which reads the configuration */
+    if (!check_all(u, err).ok)
+        return FAIL;
     return to_output && verb->operand == USE_BESIDE ? check_messages(err) : OK;
+}
+
+bool descriptor_uses_taken(const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0 || !S_ISFIFO(st.st_mode))
+        return false;
+    for (size_t i = 0; i < uses.count; i++)
+        if (uses.items[i].what.st_ino == st.st_ino && uses.items[i].what.st_dev == st.st_dev)
+            return true;
+    return false;
+}
+
+void descriptor_uses_forget(void)
+{
+    free(uses.items);
+    uses = (struct uses){0};
 }

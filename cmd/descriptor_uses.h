@@ -11,4 +11,11 @@
  * that the run starts inherits a descriptor that the run reads from. ERR_USAGE. */
 FALLIBLE descriptor_uses_check(const struct verb *verb, const struct options *o, struct err *err);
 
+/* descriptor_uses_taken is true if a path leads to a pipe that has a use already, as a name in a
+ * list may by a link. */
+bool descriptor_uses_taken(const char *path);
+
+/* descriptor_uses_forget frees what the check remembers for that. */
+void descriptor_uses_forget(void);
+
 #endif

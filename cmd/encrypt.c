@@ -213,6 +213,7 @@ static struct result seal(struct encrypt *e, const struct item *item,
     if (!envelope_place(e, item, &apart, at, err).ok)
         return FAIL;
     struct result r = seal_file(&e->session, seal, at, report, err);
+    object_outlet_close(&body); /* no part of it comes after the look */
     if (!r.ok && !body.committed && (err->class == ERR_EXISTS || !may_be_there(item)))
         take_back(&apart);
     return r;

@@ -161,6 +161,7 @@ static int begin(void *arg)
     int status = terminal_finish(run(start->argc, start->argv, &o));
     options_free(&o);
     config_forget();
+    descriptor_uses_forget();
     if (registry_left_behind())
         _exit(status);
     return status;

@@ -6,6 +6,7 @@ static struct result commit(void *arg, struct err *err)
     struct result r = o->writer->commit(o->writer, err);
 
     o->committed = r.ok;
+    o->outlet.unclear = !r.ok && (err->class == ERR_STORE || err->class == ERR_INTERRUPTED);
     return r;
 }
 
@@ -28,4 +29,5 @@ void object_outlet_close(struct object_outlet *o)
 {
     if (o->writer != NULL)
         o->writer->close(o->writer);
+    o->writer = NULL;
 }

@@ -20,7 +20,7 @@ struct run {
     struct session session;
     struct rewrap rewrap;
     atomic_uint_fast64_t done, current, other, waited; /* files */
-    atomic_uint_fast64_t stayed, exported, versioned;
+    atomic_uint_fast64_t stayed, exported, versioned, replicated;
     pthread_mutex_t lock; /* for the costs by class, of which .reads is 0 after the last */
     struct class_cost {
         struct object_cost cost;
@@ -97,6 +97,7 @@ static void count(struct run *r, const struct rewrap_report *report)
     atomic_fetch_add(counts[report->outcome], 1);
     atomic_fetch_add(&r->stayed, report->stayed);
     atomic_fetch_add(&r->versioned, report->versioned);
+    atomic_fetch_add(&r->replicated, report->replicated);
     atomic_fetch_add(&r->proofs[report->proof], 1);
     if (report->cost.class != NULL)
         count_cost(r, &report->cost);
@@ -155,6 +156,22 @@ static void tell_proofs(struct run *r)
                   agree, none);
 }
 
+/* What still opens with the old keys. */
+static void tell_kept(struct run *r)
+{
+    uint64_t versioned = atomic_load(&r->versioned), replicated = atomic_load(&r->replicated);
+
+    if (versioned > 0)
+        terminal_note("the bucket keeps the old versions of %" PRIu64
+                      " of them, which still open with the old keys",
+                      versioned);
+    if (replicated > 0)
+        terminal_note("other buckets have replicas of %" PRIu64
+                      " of them, which were not looked at, and open with the old keys until they "
+                      "are replaced",
+                      replicated);
+}
+
 #define PRICE_UNIT 1e-8 /* dollars */
 
 /* What a run that only looks says of one that does not, for objects of a class. */
@@ -199,12 +216,9 @@ static void summary(struct run *r, uint64_t left)
                       "open under the new keys",
                       stayed);
     tell_proofs(r);
+    tell_kept(r);
     for (size_t i = 0; i < CLASSES_MAX && r->options->dry_run && r->costs[i].objects > 0; i++)
         show_cost(r, &r->costs[i]);
-    if (atomic_load(&r->versioned) > 0)
-        terminal_note("the bucket keeps the old versions of %" PRIu64
-                      " of them, which still open with the old keys",
-                      (uint64_t)atomic_load(&r->versioned));
     if (forgotten > 0)
         terminal_note("there were more branches than the run can remember: %" PRIu64
                       " were forgotten, so keys may have been asked for them again",
@@ -220,6 +234,7 @@ static int run(struct run *r)
                           .objects_at_once = OBJECTS_AT_ONCE,
                           .done = "seen",
                           .takes_objects = true,
+                          .envelopes = true,
                           .crypto = r->session.crypto,
                           .only = SEALED_SUFFIX,
                           .looks = 1u << RECOGNIZED_SEALED | 1u << RECOGNIZED_BODY |

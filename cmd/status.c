@@ -39,6 +39,7 @@ struct run {
     struct needs needs;   /* of --needs */
     bool names;           /* the files that need one are listed */
     uint64_t old;         /* of the files: versions that a bucket keeps of what was replaced */
+    uint64_t replicated;  /* of the files: other buckets have copies */
     uint64_t markers;     /* objects that were removed, of which it keeps versions */
     pthread_mutex_t lock; /* for all of these, and what is printed */
 };
@@ -177,6 +178,8 @@ static struct result count(struct run *r, const struct sealed *f, const struct i
 
     r->files++;
     r->old += item->old;
+    r->replicated += f->beside_look.replicated ||
+                     (f->remote != NULL && object_source_look(f->remote)->replicated);
     r->alone += e->slot_count == 1;
     if (json != NULL)
         put_keys(json, e);
@@ -195,19 +198,35 @@ static bool is_old_body(const struct item *item, const struct err *err)
            (err->class == ERR_DAMAGED || err->class == ERR_FOREIGN);
 }
 
+/* Opens what there is to see of a file; of an archived body, the envelope that was made apart from
+ * it. */
+static struct result open_item(struct sealed *f, const struct session *no_keys,
+                               const struct item *item, struct object *apart, struct err *err)
+{
+    const struct sealed_place from = {
+        .body = item->source, .object = item->object, .follow = item->follow, .alone = item->old};
+    bool found = false;
+
+    if (item->archived && !sealed_open_apart(f, no_keys, item->object, apart, &found, err).ok)
+        return FAIL;
+    if (!found)
+        return sealed_open(f, no_keys, &from, err);
+    f->separate = true;
+    return OK;
+}
+
 /* *separate is true if it is an envelope beside it that counts. */
 static struct result look(struct run *r, const struct item *item, json_t *json, bool *separate,
                           struct err *err)
 {
+    struct object apart OBJECT_CLEANUP = {0};
     struct sealed f SEALED_CLEANUP = {0};
-    struct sealed_place from = {
-        .body = item->source, .object = item->object, .follow = item->follow, .alone = item->old};
     struct session no_keys = {.env.warn = terminal_warn};
     struct err why = {0};
 
     if (item->name == NULL)
         return fail(err, ERR_USAGE, "name a FILE, or a directory with --recursive");
-    if (!sealed_open(&f, &no_keys, &from, &why).ok) {
+    if (!open_item(&f, &no_keys, item, &apart, &why).ok) {
         if (is_old_body(item, &why))
             return OK;
         *err = why;
@@ -302,6 +321,7 @@ static int scan(struct run *r, const struct options *o)
                           .arg = r,
                           .done = "read",
                           .takes_objects = true,
+                          .envelopes = true,
                           .objects_at_once = OBJECTS_AT_ONCE,
                           .versions =
                               r->needs.count > 0 || o->versions ? VERSIONS_ALL : VERSIONS_NOW,
@@ -320,6 +340,10 @@ static void tell_versions(const struct run *r)
 {
     if (r->old > 0)
         terminal_note("%" PRIu64 " of these are old versions that a bucket keeps", r->old);
+    if (r->replicated > 0)
+        terminal_note("other buckets have replicas of %" PRIu64
+                      " of these, which were not looked at",
+                      r->replicated);
     if (r->markers > 0)
         terminal_note("%" PRIu64 " object%s removed there by a delete marker, which keeps what was "
                       "before",

@@ -320,6 +320,13 @@ struct keystore {
      * not in files. */
     struct result (*file)(const char *reference, char **path, struct err *err);
 
+    /* Gives the path of the file that is read for a reference: the one that it is in, or that its
+     * PIN is in; the caller frees it. *path is NULL if there is none. NULL where there never is. */
+    struct result (*reads)(const char *reference, char **path, struct err *err);
+
+    /* The variables among those above that name files; NULL after the last. NULL = none does. */
+    const char *const *file_variables;
+
     /* Whether a thread that the store gave up on may still run code of others. NULL = never. */
     bool (*left_behind)(void);
 };

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pages.h"
+
 /* struct change: an object and what its beginning becomes. */
 struct change {
     const struct object *object;
@@ -44,26 +46,24 @@ static struct result put_copies(const struct change *c, uint8_t *to, struct err 
     return OK;
 }
 
-/* The new envelope has the size of that which bytes, once read, begin with. */
-static struct result splice(const struct change *c, uint8_t *bytes, size_t size, struct err *err)
+/* The new envelope has the size of the old one. */
+static struct result splice(const struct change *c, struct err *err)
 {
-    const struct view all = {bytes, size};
-    uint8_t *was = malloc((size_t)c->old);
+    size_t size = envelope_size(c->envelope);
+    uint8_t *copies = malloc(size);
 
-    if (was == NULL)
+    if (copies == NULL)
         return fail_memory(err);
-    struct result r = read_all(c, 0, bytes, size, err);
-    memcpy(was, bytes, r.ok ? (size_t)c->old : 0);
+    struct result r = put_copies(c, copies, err);
     if (r.ok)
-        r = put_copies(c, bytes, err);
-    if (r.ok)
-        r = c->object->storage->ops->splice(c->object, c->look, all,
-                                            (struct view){was, (size_t)c->old}, c->proof, err);
-    free(was);
+        r = c->object->storage->ops->splice(c->object, c->look, (struct view){copies, size},
+                                            c->proof, err);
+    free(copies);
     return r;
 }
 
-static struct result replace(const struct change *c, uint8_t *bytes, size_t size, struct err *err)
+static struct result replace_by(const struct change *c, uint8_t *bytes, size_t size,
+                                struct err *err)
 {
     size_t envelope = envelope_size(c->envelope);
 
@@ -74,25 +74,26 @@ static struct result replace(const struct change *c, uint8_t *bytes, size_t size
                : FAIL;
 }
 
+/* What holds little does not wait for room. */
+static struct result replace(const struct change *c, struct err *err)
+{
+    struct budget *budget = &c->object->storage->writing;
+    size_t size = (size_t)(c->look->size - c->old) + envelope_size(c->envelope);
+    uint64_t taken = size > STORAGE_LITTLE ? budget_take(budget, size) : 0;
+    uint8_t *bytes = pages_map(size);
+    struct result r = bytes != NULL ? replace_by(c, bytes, size, err) : fail_memory(err);
+
+    pages_unmap(bytes, size);
+    budget_give(budget, taken);
+    return r;
+}
+
 struct result object_envelope_put(const struct object *o, const struct object_look *look,
-                                  uint64_t old, const struct envelope *e, pthread_mutex_t *turn,
-                                  enum object_proof *proof, struct err *err)
+                                  uint64_t old, const struct envelope *e, enum object_proof *proof,
+                                  struct err *err)
 {
     const struct change c = {o, look, old, e, proof};
-    size_t part = o->storage->ops->splice_size;
-    uint64_t all = look->size - old + envelope_size(e);
-    bool moves = look->size <= part, wait = all > SMALL_BODY_MAX;
-    size_t size = moves ? (size_t)all : part;
-    uint8_t *bytes = malloc(size);
 
-    if (bytes == NULL)
-        return fail_memory(err);
-    if (wait)
-        pthread_mutex_lock(turn);
     *proof = PROOF_NOT_DUE;
-    struct result r = moves ? replace(&c, bytes, size, err) : splice(&c, bytes, size, err);
-    if (wait)
-        pthread_mutex_unlock(turn);
-    free(bytes);
-    return r;
+    return look->size <= o->storage->ops->splice_size ? replace(&c, err) : splice(&c, err);
 }

@@ -198,6 +198,20 @@ struct result sealed_open(struct sealed *f, const struct session *s,
     return OK;
 }
 
+struct result sealed_open_apart(struct sealed *f, const struct session *s, const struct object *o,
+                                struct object *envelope, bool *found, struct err *err)
+{
+    const struct sealed_place from = {.object = envelope, .alone = true};
+    struct err why = {0};
+
+    if (!object_beside(envelope, o, ENVELOPE_SUFFIX, err).ok)
+        return FAIL;
+    *found = sealed_open(f, s, &from, &why).ok && object_source_look(f->remote)->apart;
+    if (!*found)
+        sealed_close(f);
+    return OK;
+}
+
 /* If the result is gone or changed when it is read back, the input is not to blame. */
 static struct result lost_result(struct err *err)
 {

@@ -48,6 +48,14 @@ struct sealed {
 FALLIBLE sealed_open(struct sealed *f, const struct session *s, const struct sealed_place *from,
                      struct err *err);
 
+/* sealed_open_apart opens the envelope beside an object, and no more, if it says that it was made
+ * with a body that has none of its own: then it stands for the object. *found is false if there is
+ * none that says so. A copy of an envelope that was exported does not, and another object may have
+ * been put there after either: whoever calls knows that this one is newer. envelope is made the
+ * object of it, must outlive *f, and is closed by the caller in any case. */
+FALLIBLE sealed_open_apart(struct sealed *f, const struct session *s, const struct object *o,
+                           struct object *envelope, bool *found, struct err *err);
+
 /* sealed_read is sealed_open on a descriptor that stands at the beginning of a self-contained file.
  */
 FALLIBLE sealed_read(struct sealed *f, const struct session *s, int fd, const char *name,

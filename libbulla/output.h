@@ -16,6 +16,7 @@ struct outlet {
     /* Makes durable, and visible to others, what the sink took; NULL = there is nothing to do. */
     struct result (*commit)(void *arg, struct err *err);
     void *commit_arg;
+    bool unclear; /* it failed, but what the sink took may be there all the same */
 };
 
 /* struct output: {0} is empty and safe to close; not to be moved once open. */

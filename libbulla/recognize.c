@@ -33,7 +33,25 @@ static bool has_envelope(int fd)
     return source_has_envelope(&source, REGION_EXPONENT_MAX);
 }
 
-enum recognized recognize_object(const struct object *o)
+/* Whether the object beside it is an envelope and nothing else. */
+static enum recognized recognize_beside(const struct object *o)
+{
+    struct object beside OBJECT_CLEANUP = {0};
+    const struct sealed_place from = {.object = &beside, .alone = true};
+    struct sealed f SEALED_CLEANUP = {0};
+    struct session silent = {0};
+    struct err why = {0};
+
+    if (!object_beside(&beside, o, ENVELOPE_SUFFIX, &why).ok)
+        return RECOGNIZED_UNKNOWN;
+    if (sealed_open(&f, &silent, &from, &why).ok)
+        return (uint64_t)f.st.st_size == envelope_size(&f.envelope) ? RECOGNIZED_BODY
+                                                                    : RECOGNIZED_PLAIN;
+    return why.class == ERR_MISSING || why.class == ERR_FOREIGN ? RECOGNIZED_PLAIN
+                                                                : RECOGNIZED_UNKNOWN;
+}
+
+enum recognized recognize_object(const struct object *o, bool beside)
 {
     struct object_source *remote __attribute__((cleanup(object_source_close))) = NULL;
     struct err err = {0};
@@ -41,8 +59,9 @@ enum recognized recognize_object(const struct object *o)
     if (!object_source_open(&remote, o, &err).ok)
         return err.class == ERR_MISSING ? RECOGNIZED_GONE : RECOGNIZED_UNKNOWN;
     const struct source source = object_source_of(remote, NULL);
-    return source_has_envelope(&source, REGION_EXPONENT_USUAL) ? RECOGNIZED_SEALED
-                                                               : RECOGNIZED_PLAIN;
+    if (source_has_envelope(&source, REGION_EXPONENT_USUAL))
+        return RECOGNIZED_SEALED;
+    return beside ? recognize_beside(o) : RECOGNIZED_PLAIN;
 }
 
 bool recognize_is_named(const char *name)

@@ -21,9 +21,10 @@ enum recognized {
  * is enough, wherever it may be, so that no damage to the other makes a sealed file a plain one. */
 enum recognized recognize(const struct place *file);
 
-/* recognize_object tells what an object seems to be by its first bytes, without what lies beside
- * it: RECOGNIZED_PLAIN, _GONE, _UNKNOWN or _SEALED. */
-enum recognized recognize_object(const struct object *o);
+/* recognize_object tells what an object seems to be by its first bytes, and with beside by what
+ * lies beside it under the name of its envelope: RECOGNIZED_PLAIN, _GONE, _UNKNOWN, _SEALED or
+ * _BODY. */
+enum recognized recognize_object(const struct object *o, bool beside);
 
 /* recognize_is_named is true for a name that ends like that of a sealed file or of an envelope
  * beside one. */

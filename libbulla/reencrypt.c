@@ -136,6 +136,7 @@ struct result reencrypt_stream(struct session *from, struct session *to,
         err_file(err, f->source.name);
         return FAIL;
     }
+    seal.file = f->source.name;
     /* The old key is asked for before a new one. */
     if (!open_start(from, &any, f, &old, err).ok || !check_keys(f, to, options->any_keys, err).ok ||
         !seal_start(to, &seal, plain_size_of(f), sink, &fresh, report, err).ok)

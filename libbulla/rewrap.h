@@ -43,6 +43,7 @@ struct rewrap_report {
     bool stayed;             /* the branch key */
     enum export exported;    /* of an envelope that was exported beside it */
     bool versioned;          /* what was replaced is kept, with the slots of before */
+    bool replicated;         /* and another place has a copy of it */
     enum object_proof proof; /* of a body that did not move */
     struct object_cost cost; /* of an object, with the looks at it; class NULL = it is a file */
 };

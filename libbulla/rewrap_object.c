@@ -22,33 +22,18 @@ static void job_end(struct job *j)
     object_close(&j->apart);
 }
 
-/* Takes the envelope beside the object for all there is, if it says so. A copy of an envelope that
- * was exported does not, and another object may have been put there after it. */
-static struct result find_apart(struct job *j, bool *found, struct err *err)
-{
-    const struct sealed_place from = {.object = &j->apart, .alone = true};
-    struct err why = {0};
-
-    if (!object_beside(&j->apart, j->named, ENVELOPE_SUFFIX, err).ok)
-        return FAIL;
-    *found = sealed_open(&j->sealed, j->rewrap->session, &from, &why).ok &&
-             object_source_look(j->sealed.remote)->apart;
-    if (*found)
-        j->named = &j->apart;
-    else
-        sealed_close(&j->sealed);
-    return OK;
-}
-
 static struct result look(struct job *j, enum envelope_beside beside, struct err *err)
 {
     const struct sealed_place from = {.object = j->named};
     struct session *s = j->rewrap->session;
     bool apart = false;
 
-    if (beside == BESIDE_NEWER && !find_apart(j, &apart, err).ok)
+    if (beside == BESIDE_NEWER &&
+        !sealed_open_apart(&j->sealed, s, j->named, &j->apart, &apart, err).ok)
         return FAIL;
-    if (!apart && !sealed_open(&j->sealed, s, &from, err).ok)
+    if (apart)
+        j->named = &j->apart;
+    else if (!sealed_open(&j->sealed, s, &from, err).ok)
         return FAIL;
     bool separate = j->sealed.separate;
     j->written = separate ? &j->sealed.beside_object : j->named;
@@ -137,14 +122,22 @@ static void add_cost(const struct job *j, struct object_cost *cost)
 }
 
 /* Warns, before anything is changed, of what no replacement keeps. */
-static void warn_of_losses(struct job *j)
+static struct result warn_of_losses(struct job *j, struct err *err)
 {
     struct session *s = j->rewrap->session;
+    struct object_losses losses;
 
-    if (j->written->storage->ops->has_rules(j->written))
+    if (!j->written->storage->ops->losses(j->written, j->look, &losses, err).ok)
+        return FAIL;
+    if (losses.rules)
         session_warn(s,
                      "'%s': objects of this bucket may have access rules of their own (ACL), which "
                      "a rewrap does not keep",
+                     j->written->path);
+    if (losses.locks)
+        session_warn(s,
+                     "'%s': whether this bucket locks objects may not be asked: a rewrap does not "
+                     "keep a lock that cannot be seen",
                      j->written->path);
     pthread_mutex_lock(&s->lock);
     bool told = j->rewrap->told_context;
@@ -156,6 +149,7 @@ static void warn_of_losses(struct job *j)
             "'%s' is encrypted by SSE-KMS: if that has an encryption context, which S3 does "
             "not show, a rewrap does not keep it",
             j->written->path);
+    return OK;
 }
 
 static struct result write_out(struct job *j, struct rewrap_report *report, struct err *err)
@@ -166,12 +160,13 @@ static struct result write_out(struct job *j, struct rewrap_report *report, stru
         return FAIL;
     report->outcome = REWRAP_DONE;
     add_cost(j, &report->cost);
-    warn_of_losses(j);
+    if (!warn_of_losses(j, err).ok)
+        return FAIL;
     if (j->rewrap->dry_run)
         return OK;
     return check_body(j, err).ok && rewrap_still_active(j->rewrap, err).ok
                ? object_envelope_put(j->written, j->look, envelope_size(&j->sealed.envelope), &e,
-                                     &j->rewrap->session->turn, &report->proof, err)
+                                     &report->proof, err)
                : FAIL;
 }
 
@@ -200,6 +195,7 @@ struct result rewrap_object(struct rewrap *r, const struct object *o, enum envel
         return FAIL;
     report->stayed = report->outcome == REWRAP_DONE && j.plan.stays;
     report->versioned = report->outcome == REWRAP_DONE && j.look->versioned;
+    report->replicated = report->outcome == REWRAP_DONE && j.look->replicated;
     if (beside != BESIDE_UNKNOWN && j.named == o && !j.sealed.separate && !j.plan.other)
         report->exported = look_at_export(&j);
     return OK;

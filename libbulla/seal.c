@@ -93,7 +93,8 @@ static struct result outputs_commit(struct outputs *o, const struct seal_place *
         return FAIL;
     if (output_commit(&o->body, like, whose, err).ok)
         return OK;
-    if (there && !o->body.file.placed)
+    bool may_be_there = o->body.file.placed || (o->body.outlet != NULL && o->body.outlet->unclear);
+    if (there && !may_be_there)
         (void)!place_remove(at->envelope, &envelope, &ignored).ok;
     return FAIL;
 }
@@ -171,8 +172,12 @@ struct result seal_start(struct session *s, const struct seal_options *options, 
     struct secret data_key SECRET_CLEANUP = {0};
     uint8_t salt[COBBLESTONE_SALT_SIZE], context[ENVELOPE_CONTEXT_SIZE];
 
-    if (!new_envelope(s, options, plain_size, &e, &data_key, err).ok ||
-        !envelope_write(&e, sink, err).ok || !random_bytes(salt, sizeof salt, err).ok)
+    if (!new_envelope(s, options, plain_size, &e, &data_key, err).ok) {
+        if (options->file != NULL)
+            err_file(err, options->file);
+        return FAIL;
+    }
+    if (!envelope_write(&e, sink, err).ok || !random_bytes(salt, sizeof salt, err).ok)
         return FAIL;
     memcpy(report->file_id, e.core.file_id, CORE_ID_SIZE);
     return cobblestone_derive(c, s->crypto, suite_by_code(e.core.suite)->algorithm,

@@ -16,6 +16,7 @@ struct seal_options {
     struct context context;
     enum whose whose; /* what is sealed is, of a file */
     bool replace, remove_source;
+    const char *file; /* that is named where a key fails; NULL = none is */
 };
 
 /* struct seal_place: what to seal and where to. */

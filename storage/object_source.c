@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pages.h"
 #include "base/thread_pool.h"
 
 #define PIECE_SIZE ((size_t)4 << 20) /* bytes that one request gets */
@@ -36,6 +37,7 @@ struct object_source {
     pthread_mutex_t lock; /* for the pieces */
     pthread_cond_t changed;
     struct piece pieces[PIECES];
+    size_t piece_size; /* bytes that each has room for */
 };
 
 static struct result read_exactly(struct object_source *s, uint64_t offset, void *buf, size_t size,
@@ -179,10 +181,11 @@ static void expect_all(void *arg)
 
     if (!all)
         return;
+    s->piece_size = size;
     if (s->look.size > STORAGE_LITTLE)
-        s->taken = budget_take(&s->object->storage->reading, s->look.size);
+        s->taken = budget_take(&s->object->storage->reading, storage_share(s->look.size));
     for (size_t i = 0; i < PIECES && all && i * PIECE_SIZE < s->look.size; i++) {
-        s->pieces[i].bytes = malloc(size);
+        s->pieces[i].bytes = pages_map(size);
         all = s->pieces[i].bytes != NULL;
     }
     if (all)
@@ -212,7 +215,7 @@ void object_source_done(struct object_source *source)
 {
     thread_pool_finish(&source->pool);
     for (size_t i = 0; i < PIECES; i++) {
-        free(source->pieces[i].bytes);
+        pages_unmap(source->pieces[i].bytes, source->piece_size);
         source->pieces[i] = (struct piece){0};
     }
     budget_give(&source->object->storage->reading, source->taken);

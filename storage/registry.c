@@ -77,19 +77,33 @@ static struct result take_version(struct object *o, struct err *err)
     return o->version != NULL ? OK : fail_memory(err);
 }
 
+/* What comes after the bucket, or its end. An ARN may have a slash before the name of what it is
+ * of.
+ */
+static const char *bucket_end(const char *bucket)
+{
+    static const char kind[] = ":accesspoint";
+    const char *slash = strchrnul(bucket, '/');
+    size_t before = (size_t)(slash - bucket), size = sizeof kind - 1;
+
+    return strncmp(bucket, "arn:", 4) == 0 && *slash != '\0' && before > size &&
+                   memcmp(slash - size, kind, size) == 0
+               ? strchrnul(slash + 1, '/')
+               : slash;
+}
+
 struct result storages_object(struct storages *s, const char *text, struct object *o,
                               struct err *err)
 {
-    const char *rest = text + strlen(S3_SCHEME), *slash = strchr(rest, '/');
-    size_t size = slash != NULL ? (size_t)(slash - rest) : strlen(rest);
-    char *bucket STRING_CLEANUP = strndup(rest, size);
+    const char *rest = text + strlen(S3_SCHEME), *end = bucket_end(rest);
+    char *bucket STRING_CLEANUP = strndup(rest, (size_t)(end - rest));
     struct object made OBJECT_CLEANUP = {0};
     struct storage *storage;
 
     if (bucket == NULL)
         return fail_memory(err);
     if (!find(s, bucket, &storage, err).ok ||
-        !object_in(&made, storage, slash != NULL ? slash + 1 : "", text, err).ok ||
+        !object_in(&made, storage, *end == '/' ? end + 1 : "", text, err).ok ||
         !take_version(&made, err).ok)
         return FAIL;
     *o = TAKE(made);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto/body.h"
+
 void storage_init(struct storage *s, const struct storage_ops *ops)
 {
     s->ops = ops;
@@ -15,6 +17,13 @@ void storage_end(struct storage *s)
 {
     budget_end(&s->reading);
     budget_end(&s->writing);
+}
+
+uint64_t storage_share(uint64_t bytes)
+{
+    uint64_t block = 2 * bytes;
+
+    return bytes + (block < BODY_BLOCK_SIZE ? block : BODY_BLOCK_SIZE);
 }
 
 struct result object_in(struct object *o, struct storage *s, const char *key, const char *path,

@@ -35,13 +35,17 @@ struct storage {
     struct budget reading, writing; /* bytes of memory, beyond a little for each object */
 };
 
-#define STORAGE_LITTLE ((size_t)128 << 10) /* bytes that an object may take without asking */
+#define STORAGE_LITTLE ((size_t)32 << 10)  /* bytes that an object may take without asking */
 #define STORAGE_READING ((size_t)16 << 20) /* bytes that all reads of a storage may take */
 #define STORAGE_WRITING ((size_t)20 << 20) /* and all writes. Who does both reads first */
 
 /* storage_init makes what all kinds have; storage_end frees it. */
 void storage_init(struct storage *s, const struct storage_ops *ops);
 void storage_end(struct storage *s);
+
+/* storage_share is what an object of so many bytes takes of these, with the block that whoever
+ * opens or seals it works in. */
+uint64_t storage_share(uint64_t bytes);
 
 /* struct object: a name in a storage; {0} is none and safe to close. */
 struct object {
@@ -60,10 +64,11 @@ struct object_look {
     bool tagged; /* there is more of that kind to be asked for */
     bool versioned;                   /* what it replaced is kept, and can still be read */
     char version[OBJECT_TAG_MAX + 1]; /* by this name, as this will be; "" = it is not */
-    uint64_t held; /* nobody may remove this before, in seconds since 1970; 0 = it is free */
-    bool archived; /* it cannot be read before it is restored */
-    bool context;  /* its encryption may have one, which is not shown, so that nothing keeps it */
-    bool apart;    /* it says that it is an envelope, made with a body that has none of its own */
+    uint64_t held;   /* nobody may remove this before, in seconds since 1970; 0 = it is free */
+    bool archived;   /* it cannot be read before it is restored */
+    bool context;    /* its encryption may have one, which is not shown, so that nothing keeps it */
+    bool apart;      /* it says that it is an envelope, made with a body that has none of its own */
+    bool replicated; /* another place has a copy of it, or will have, with versions of its own */
 
     /* Of the file that it was made of, where it says that; seconds is 0 if not. */
     struct timespec file_time;
@@ -126,6 +131,12 @@ enum object_proof {
     PROOF_AGREES   /* its checksum agrees */
 };
 
+/* struct object_losses: what is not kept when an object is replaced, if it is there. */
+struct object_losses {
+    bool rules; /* of access, of the object's own (ACL) */
+    bool locks; /* until a time: whether the storage has any may not be asked */
+};
+
 /* struct object_cost: what it takes to give an object another beginning. */
 struct object_cost {
     const char *class;      /* of the object, as its storage calls it; a constant */
@@ -156,18 +167,17 @@ struct storage_ops {
     struct result (*replace)(const struct object *o, const struct object_look *look,
                              struct view bytes, struct err *err);
 
-    /* Does the same with bytes and what the object has after the first bytes.size; these are not
-     * moved. bytes.size is splice_size, and the object larger. was is what the object begins with
-     * now, as far as bytes differ. *proof is set, and ERR_DAMAGED tells that what was not moved is
-     * not what it was. */
+    /* Does the same with these bytes, at most splice_size, and what the object has after as many;
+     * that is not moved, but for what comes before splice_size. The object is larger than that.
+     * *proof is set, and ERR_DAMAGED tells that what was not moved is not what it was. */
     struct result (*splice)(const struct object *o, const struct object_look *look,
-                            struct view bytes, struct view was, enum object_proof *proof,
-                            struct err *err);
+                            struct view bytes, enum object_proof *proof, struct err *err);
     size_t splice_size;
 
-    /* True, once for a storage, if its objects may have access rules of their own (ACL), which no
-     * replacement keeps. */
-    bool (*has_rules)(const struct object *o);
+    /* Says, once for a storage, what no replacement of its objects keeps. ERR_POLICY if an object
+     * may have what must be kept and may not be read: then it is not replaced either. */
+    struct result (*losses)(const struct object *o, const struct object_look *look,
+                            struct object_losses *l, struct err *err);
 
     /* What replacing an object of which the first bytes, moved, change would take, or splicing it.
      * *look has kept. */

@@ -36,6 +36,15 @@ static const struct store_variable variables[] = {
     {0},
 };
 
+static const char *const file_variables[] = {
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_CA_BUNDLE",
+    NULL,
+};
+
 #ifdef BULLA_AWSKMS
 #include "keystore/awskms/awskms.h"
 #define OPS &awskms_ops
@@ -54,4 +63,5 @@ const struct keystore awskms_store = {
     .reach = REACH_PROGRAMS,
     .ops = OPS,
     .admin = ADMIN,
+    .file_variables = file_variables,
 };

@@ -359,4 +359,5 @@ const struct keystore keyring_store = {
     .ops = &keyring_ops,
     .admin = &admin,
     .file = keyring_file,
+    .reads = keyring_file,
 };

@@ -17,13 +17,16 @@ static const struct store_variable variables[] = {
 #ifdef BULLA_PKCS11
 #include "keystore/pkcs11/module.h"
 #include "keystore/pkcs11/pkcs11.h"
+#include "keystore/pkcs11/uri.h"
 #define OPS &pkcs11_ops
 #define ADMIN &pkcs11_admin
 #define LEFT_BEHIND modules_left_behind
+#define READS uri_pin_file
 #else
 #define OPS NULL
 #define ADMIN &keystore_no_admin
 #define LEFT_BEHIND NULL
+#define READS NULL
 #endif
 
 const struct keystore pkcs11_store = {
@@ -36,5 +39,6 @@ const struct keystore pkcs11_store = {
     .ops = OPS,
     .admin = ADMIN,
     .redact = redact_uri,
+    .reads = READS,
     .left_behind = LEFT_BEHIND,
 };

@@ -153,17 +153,10 @@ static struct result read_module(struct uri *uri, const struct token_options *op
     return OK;
 }
 
-static struct result read_pin(struct uri *uri, const struct token_options *options, struct err *err)
+static struct result read_source(struct uri *uri, struct err *err)
 {
     const char *source = p11_kit_uri_get_pin_source(uri->parsed);
 
-    uri->pin_value = p11_kit_uri_get_pin_value(uri->parsed);
-    if (uri->pin_value != NULL && !options->pin_in_uri) {
-        (void)fail(err, ERR_USAGE, "pin-value shows the PIN to everyone who sees the URI");
-        return fail_hint_option(
-            err, "pin-source=file:/PATH, BULLA_PIN_FILE or --pin-command keep it apart; "
-                 "--allow-pin-in-uri takes it all the same");
-    }
     if (source == NULL)
         return OK;
     if (strncmp(source, FILE_SCHEME, strlen(FILE_SCHEME)) == 0)
@@ -179,8 +172,19 @@ static struct result read_pin(struct uri *uri, const struct token_options *optio
     return OK;
 }
 
-static struct result read_parts(struct uri *uri, const char *reference,
-                                const struct token_options *options, struct err *err)
+static struct result read_pin(struct uri *uri, const struct token_options *options, struct err *err)
+{
+    uri->pin_value = p11_kit_uri_get_pin_value(uri->parsed);
+    if (uri->pin_value == NULL || options->pin_in_uri)
+        return read_source(uri, err);
+    (void)fail(err, ERR_USAGE, "pin-value shows the PIN to everyone who sees the URI");
+    return fail_hint_option(err,
+                            "pin-source=file:/PATH, BULLA_PIN_FILE or --pin-command keep it apart; "
+                            "--allow-pin-in-uri takes it all the same");
+}
+
+/* What a URI says, before it is seen what that means. */
+static struct result parse(struct uri *uri, const char *reference, struct err *err)
 {
     if (strlen(reference) > URI_MAX)
         return fail(err, ERR_USAGE, "it is longer than %d bytes", URI_MAX);
@@ -196,9 +200,30 @@ static struct result read_parts(struct uri *uri, const char *reference,
         return fail(err, ERR_USAGE, "not a PKCS#11 URI: %s", p11_kit_uri_message(result));
     if (p11_kit_uri_any_unrecognized(uri->parsed))
         return fail(err, ERR_USAGE, "an attribute or its value is not known");
-    if (!read_key(uri, err).ok || !read_module(uri, options, err).ok)
+    return OK;
+}
+
+static struct result read_parts(struct uri *uri, const char *reference,
+                                const struct token_options *options, struct err *err)
+{
+    if (!parse(uri, reference, err).ok || !read_key(uri, err).ok ||
+        !read_module(uri, options, err).ok)
         return FAIL;
     return read_pin(uri, options, err);
+}
+
+struct result uri_pin_file(const char *reference, char **path, struct err *err)
+{
+    struct uri made URI_CLEANUP = {0};
+
+    *path = NULL;
+    if (strstr(reference, "pin-source=") == NULL)
+        return OK;
+    if (!parse(&made, reference, err).ok || !read_source(&made, err).ok)
+        return FAIL;
+    if (made.pin_source != NULL && (*path = strdup(made.pin_source)) == NULL)
+        return fail_memory(err);
+    return OK;
 }
 
 struct result uri_read(struct uri *uri, const char *reference, const struct token_options *options,

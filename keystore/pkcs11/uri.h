@@ -34,6 +34,10 @@ FALLIBLE uri_read(struct uri *uri, const char *reference, const struct token_opt
                   struct err *err);
 void uri_free(struct uri *uri);
 
+/* uri_pin_file gives the path in a reference's pin-source; the caller frees it. *path is NULL if it
+ * has none. */
+FALLIBLE uri_pin_file(const char *reference, char **path, struct err *err);
+
 /* uri_for makes the URI of a key, or with label and id NULL of a token, with the module of uri; the
  * caller frees it. NULL if memory is out. */
 char *uri_for(const struct uri *uri, const CK_TOKEN_INFO *token, const char *label,

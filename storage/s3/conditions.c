@@ -4,22 +4,28 @@
 #include <string.h>
 
 #include "base/secret.h"
-#include "http/xml.h"
 #include "storage/s3/multipart.h"
 #include "storage/s3/objects.h"
 
 /* No object has this ETag. */
 static const struct object_look nothing = {.tag = "\"00000000000000000000000000000000\""};
 
+#define SUFFIX_SIZE 23 /* bytes of what a probe has after the name of an object */
+
+/* A name beside that of the object, of which a long one is cut where a character begins. */
 static struct result name_probe(struct object *probe, const struct object *o, struct err *err)
 {
-    char suffix[32];
+    char name[S3_KEY_MAX + 1];
+    size_t size = strlen(o->key), most = S3_KEY_MAX - SUFFIX_SIZE;
     uint64_t random;
 
     if (!random_bytes(&random, sizeof random, err).ok)
         return FAIL;
-    snprintf(suffix, sizeof suffix, ".probe-%016llx", (unsigned long long)random);
-    return object_beside(probe, o, suffix, err);
+    for (size = size < most ? size : most; size > 0 && (o->key[size] & 0xc0) == 0x80;)
+        size--;
+    snprintf(name, sizeof name, "%.*s.probe-%016llx", (int)size, o->key,
+             (unsigned long long)random);
+    return object_in(probe, o->storage, name, o->path, err);
 }
 
 static struct result ignored(const struct object *o, struct err *err)
@@ -99,36 +105,4 @@ struct result s3_heeds_conditions(const struct object *o, struct err *err)
 struct result s3_heeds_completes(const struct object *o, struct err *err)
 {
     return find_out(o, &s3_of(o)->heeds_completes, probe_complete, err);
-}
-
-/* A bucket whose owner has all there is in it has no ACLs. Where that cannot be asked, they may be
- * there; a server that does not know the question has none. */
-static bool ask_for_rules(const struct object *o)
-{
-    struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
-    const struct s3_request r = {.what = "s3:GetBucketOwnershipControls",
-                                 .method = "GET",
-                                 .key = "",
-                                 .query = "ownershipControls="};
-    char ownership[64];
-    struct err ignored;
-    struct fault fault;
-
-    if (!s3_send(s3_of(o), &r, &answer, &fault, &ignored).ok)
-        return true;
-    if (fault.name[0] != '\0')
-        return fault.status == 403 || strcmp(fault.name, "OwnershipControlsNotFoundError") == 0;
-    return !xml_text(&answer, "ObjectOwnership", ownership, sizeof ownership) ||
-           strcmp(ownership, "BucketOwnerEnforced") != 0;
-}
-
-bool s3_has_rules(const struct object *o)
-{
-    struct s3 *s3 = s3_of(o);
-
-    pthread_mutex_lock(&s3->probing);
-    bool has = !s3->asked_for_rules && ask_for_rules(o);
-    s3->asked_for_rules = true;
-    pthread_mutex_unlock(&s3->probing);
-    return has;
 }

@@ -11,7 +11,4 @@
 FALLIBLE s3_heeds_conditions(const struct object *o, struct err *err);
 FALLIBLE s3_heeds_completes(const struct object *o, struct err *err);
 
-/* s3_has_rules is the operation of struct storage_ops. */
-bool s3_has_rules(const struct object *o);
-
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "http/xml.h"
 #include "storage/s3/request.h"
@@ -55,6 +56,7 @@ struct entry {
     struct object_look look;
     bool old, marker;
     bool sized, dated; /* its size, and whether it is the latest, was said */
+    bool restored;     /* of an archived one, a copy can be read */
 };
 
 /* struct markers: where a page begins; all empty = at the first entry. */
@@ -68,8 +70,8 @@ struct page {
     struct xml_reader *reader;
     struct entry entries[PAGE_MAX];
     size_t count;
-    struct entry now; /* that is being read */
-    bool encoded, more;
+    struct entry now;         /* that is being read */
+    bool encoded, more, told; /* told: whether there are more */
     struct markers next;
     struct err err; /* of beginning anew */
     bool failed;
@@ -88,7 +90,7 @@ static void page_clear(struct page *p)
     while (p->count > 0)
         entry_drop(&p->entries[--p->count]);
     entry_drop(&p->now);
-    p->encoded = p->more = p->failed = false;
+    p->encoded = p->more = p->told = p->failed = false;
     p->next = (struct markers){0};
 }
 
@@ -165,6 +167,7 @@ static bool is_complete(const struct listing *l, const struct entry *e)
 static bool take_entry(struct page *p, const char *name)
 {
     p->now.marker = strcmp(name, "DeleteMarker") == 0;
+    p->now.look.archived = p->now.look.archived && !p->now.restored;
     if (p->count == PAGE_MAX || !is_complete(p->listing, &p->now))
         return false;
     p->entries[p->count++] = p->now;
@@ -179,14 +182,18 @@ static bool on_element(void *arg, const struct xml_element *e)
 
     if (e->depth == 3 && is_entry(l, e->parent))
         return take_member(p, e);
+    if (e->depth == 4 && strcmp(e->name, "RestoreExpiryDate") == 0)
+        p->now.restored = s3_time(e->text) > clock_now();
     if (e->depth != 2)
         return e->depth != 1 || strcmp(e->name, l->root) == 0;
     if (is_entry(l, e->name))
         return take_entry(p, e->name);
     if (strcmp(e->name, "EncodingType") == 0)
         p->encoded = strcmp(e->text, "url") == 0;
-    if (strcmp(e->name, "IsTruncated") == 0)
+    if (strcmp(e->name, "IsTruncated") == 0) {
         p->more = strcmp(e->text, "true") == 0;
+        p->told = p->more || strcmp(e->text, "false") == 0;
+    }
     for (size_t i = 0; i < MARKERS && l->next_marker[i] != NULL; i++)
         if (strcmp(e->name, l->next_marker[i]) == 0 &&
             !copy_text(p->next.text[i], e->text, MARKER_MAX))
@@ -228,6 +235,9 @@ static void name_page(char *query, const struct listing *l, const struct object 
                            text_percent(encoded, from->text[i]));
 }
 
+/* Otherwise a list does not say what was restored. */
+static const char *const headers[] = {"x-amz-optional-object-attributes: RestoreStatus", NULL};
+
 static struct result get_page(const struct object *o, const struct markers *from, struct page *p,
                               struct err *err)
 {
@@ -238,6 +248,7 @@ static struct result get_page(const struct object *o, const struct markers *from
                                  .method = "GET",
                                  .key = "",
                                  .query = query,
+                                 .headers = headers,
                                  .taker = &taker,
                                  .again = begin_page};
 
@@ -249,7 +260,7 @@ static struct result get_page(const struct object *o, const struct markers *from
     begin_page(p);
     if (!s3_ask(s3_of(o), &r, o->path, &answer, err).ok)
         return FAIL;
-    if (!p->failed && xml_reader_end(p->reader, err).ok &&
+    if (!p->failed && xml_reader_end(p->reader, err).ok && p->told &&
         (!p->encoded || !p->listing->keyed || text_unpercent(p->next.text[0])))
         return OK;
     if (err->class == ERR_NONE)

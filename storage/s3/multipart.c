@@ -84,9 +84,14 @@ struct result upload_part(struct upload *u, unsigned number, struct view bytes,
 
     name_part(query, u, number);
     if (!s3_headers_add(&headers, err, "Content-Type: application/octet-stream").ok ||
-        !s3_headers_md5(&headers, s3_of(u->object), &r, err).ok ||
-        !s3_ask(s3_of(u->object), &r, u->object->path, &answer, err).ok)
+        !s3_headers_md5(&headers, s3_of(u->object), &r, err).ok)
         return FAIL;
+    if (!s3_ask(s3_of(u->object), &r, u->object->path, &answer, err).ok) {
+        pthread_mutex_lock(&u->lock);
+        u->unclear = true;
+        pthread_mutex_unlock(&u->lock);
+        return FAIL;
+    }
     if (!http_header(&answer, "ETag", tag, sizeof tag) || tag[0] == '\0')
         return fail_named(err, ERR_STORE, "'%s': the answer has no ETag of a part",
                           u->object->path);
@@ -124,6 +129,8 @@ struct result upload_copy(struct upload *u, unsigned number, const struct object
 {
     struct s3_headers headers S3_HEADERS_CLEANUP = {0};
     char query[QUERY_MAX], tag[OBJECT_TAG_MAX + 1], name[TEXT_PERCENT(S3_KEY_MAX)];
+    char place[TEXT_PERCENT(BUCKET_ARN_MAX)];
+    const struct bucket *b = &s3_of(u->object)->bucket;
     const struct s3_request r = {.what = "s3:UploadPartCopy",
                                  .method = "PUT",
                                  .late = true,
@@ -133,8 +140,8 @@ struct result upload_copy(struct upload *u, unsigned number, const struct object
                                  .patience = COPY_PATIENCE};
 
     name_part(query, u, number);
-    if (!s3_headers_add(&headers, err, "x-amz-copy-source: %s/%s", s3_of(u->object)->bucket,
-                        s3_encode(name, u->object->key))
+    if (!s3_headers_add(&headers, err, "x-amz-copy-source: %s/%s%s", s3_encode(place, b->source),
+                        b->account[0] != '\0' ? "object/" : "", s3_encode(name, u->object->key))
              .ok ||
         !s3_headers_add(&headers, err, "x-amz-copy-source-if-match: %s", look->tag).ok ||
         !s3_headers_add(&headers, err, "x-amz-copy-source-range: bytes=%" PRIu64 "-%" PRIu64,
@@ -207,6 +214,7 @@ static struct result complete_once(struct completing *c, const struct s3_request
     struct fault fault;
 
     if (!s3_send(s3_of(o), r, &answer, &fault, err).ok) {
+        c->repeated = true;
         err_file(err, o->path);
         return FAIL;
     }
@@ -287,23 +295,28 @@ struct result s3_drop(const struct object *o, const char *upload, struct err *er
     return s3_ask(s3_of(o), &r, o->path, &answer, err);
 }
 
-/* Once more if a part may have been on its way. What cannot be aborted is left to a lifecycle. */
-void upload_abort(struct upload *u)
+static void drop_parts(const struct upload *u)
 {
+    struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
     char query[QUERY_MAX];
+    const struct s3_request r = {.what = "s3:AbortMultipartUpload",
+                                 .method = "DELETE",
+                                 .key = u->object->key,
+                                 .query = query,
+                                 .patience = ABORT_PATIENCE,
+                                 .steady = true};
     struct err ignored;
 
-    if (u->id != NULL) {
-        struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
-        const struct s3_request r = {.what = "s3:AbortMultipartUpload",
-                                     .method = "DELETE",
-                                     .key = u->object->key,
-                                     .query = query,
-                                     .patience = ABORT_PATIENCE,
-                                     .steady = true};
-        snprintf(query, sizeof query, "uploadId=%s", u->id);
-        (void)!s3_ask(s3_of(u->object), &r, u->object->path, &answer, &ignored).ok;
-    }
+    snprintf(query, sizeof query, "uploadId=%s", u->id);
+    (void)!s3_ask(s3_of(u->object), &r, u->object->path, &answer, &ignored).ok;
+}
+
+/* A part that was on its way may come after the first time. What cannot be aborted is left to a
+ * lifecycle. */
+void upload_abort(struct upload *u)
+{
+    for (unsigned n = 0; u->id != NULL && n < 1u + u->unclear; n++)
+        drop_parts(u);
     for (unsigned i = 0; u->tags != NULL && i < S3_PARTS_MAX; i++)
         free(u->tags[i]);
     free(u->tags);

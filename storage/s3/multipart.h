@@ -12,6 +12,7 @@ struct upload {
     char **tags;          /* of the parts, by their numbers less 1 */
     unsigned parts;       /* the highest number so far */
     uint64_t size;        /* bytes of all */
+    bool unclear;         /* a part that failed may still be on its way */
     bool conflict; /* it failed for another request at the same time: all of it may be tried anew */
     char tag[OBJECT_TAG_MAX + 1]; /* of the object that it became; "" = not known */
 };

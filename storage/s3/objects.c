@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "http/xml.h"
 #include "storage/s3/conditions.h"
+#include "storage/s3/losses.h"
 #include "storage/s3/wishes.h"
 
 #define MD5_SIZE 16
@@ -225,6 +226,8 @@ static struct result read_look(const struct object *o, const struct http_answer 
     look->held = read_lock(a);
     look->context = http_header(a, "x-amz-server-side-encryption", tag, sizeof tag) &&
                     strncmp(tag, "aws:kms", 7) == 0;
+    look->replicated =
+        http_header(a, "x-amz-replication-status", tag, sizeof tag) && strcmp(tag, "REPLICA") != 0;
     look->tagged = http_header(a, "x-amz-tagging-count", tag, sizeof tag) && strcmp(tag, "0") != 0;
     return keep_headers(look, a, err);
 }
@@ -413,14 +416,18 @@ static struct result s3_tagging(const struct object *o, struct object_look *look
 struct result s3_kept(const struct object *o, const struct object_look *look,
                       struct object_look *full, struct err *err)
 {
+    if (!s3_check_seen(o, look, err).ok)
+        return FAIL;
     *full = *look;
     full->kept = strdup(look->kept != NULL ? look->kept : "");
     if (full->kept == NULL)
         return fail_memory(err);
-    if (!look->tagged || s3_tagging(o, full, err).ok)
-        return OK;
-    object_look_end(full);
-    return FAIL;
+    if (!s3_add_lock(o, full, err).ok || (look->tagged && !s3_tagging(o, full, err).ok)) {
+        object_look_end(full);
+        return FAIL;
+    }
+    s3_drop_past_lock(full->kept);
+    return OK;
 }
 
 struct result s3_check_current(const struct object *o, struct err *err)

@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/pages.h"
 #include "storage/s3/request.h"
 
 #define GROWS_EVERY 1000 /* parts, where nobody knows how many there will be */
@@ -85,20 +85,9 @@ static struct result write_file(int fd, uint64_t at, const uint8_t *bytes, size_
     return OK;
 }
 
-/* Mapped, so that none of it stays with the thread that had it. */
-static bool map_memory(struct part_buffer *b, size_t room)
-{
-    void *memory = mmap(NULL, room, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    b->memory = memory != MAP_FAILED ? memory : NULL;
-    return b->memory != NULL;
-}
-
 static void unmap_memory(struct part_buffer *b)
 {
-    if (b->memory != NULL)
-        (void)munmap(b->memory, b->room);
+    pages_unmap(b->memory, b->room);
     b->memory = NULL;
 }
 
@@ -111,7 +100,7 @@ struct result part_buffer_shape(struct part_buffer *b, uint64_t part_size, size_
 
     if (first)
         b->file = -1;
-    if (fits && b->memory == NULL && !map_memory(b, room))
+    if (fits && b->memory == NULL && (b->memory = pages_map(room)) == NULL)
         return fail_memory(err);
     if (!fits && b->file < 0 && !open_spool(b, environment, err).ok)
         return FAIL;

@@ -83,27 +83,33 @@ char *s3_encode(char *out, const char *name)
     return out;
 }
 
-/* A bucket is a part of the host's name, unless that would not be covered by the certificate or the
- * server is somebody's own. */
+/* Whether the bucket is a part of the path: where it would not be covered by the certificate, or
+ * the server is somebody's own. An access point never is. */
+static bool is_in_path(const struct s3 *s3)
+{
+    return s3->bucket.account[0] == '\0' &&
+           (s3->custom != NULL || strchr(s3->bucket.name, '.') != NULL);
+}
+
 static struct result make_url(char out[URL_MAX], struct s3 *s3, const char *region,
                               const struct s3_request *r, struct err *err)
 {
     const struct aws *aws = &s3->account->aws;
-    const struct endpoint_wish wish = {"s3", region, s3->custom, aws->fips, aws->dual_stack};
-    char endpoint[ENDPOINT_MAX], key[TEXT_PERCENT(S3_KEY_MAX)], in_path[66];
-    bool path = s3->custom != NULL || strchr(s3->bucket, '.') != NULL;
+    const struct bucket *b = &s3->bucket;
+    bool point = b->account[0] != '\0', path = is_in_path(s3);
+    const struct endpoint_wish wish = {point ? "s3-accesspoint" : "s3", region, s3->custom,
+                                       aws->fips, aws->dual_stack};
+    char endpoint[ENDPOINT_MAX], key[TEXT_PERCENT(S3_KEY_MAX)];
 
     if (!endpoint_find(endpoint, &wish, err).ok)
         return FAIL;
-    size_t size = strlen(endpoint);
+    size_t size = strlen(endpoint), scheme = strcspn(endpoint, ":") + strlen("://");
     if (endpoint[size - 1] == '/')
         endpoint[size - 1] = '\0';
-    snprintf(in_path, sizeof in_path, "/%s", s3->bucket);
-    snprintf(out, URL_MAX, "https://%s.%s/%s%s%s", s3->bucket, endpoint + strlen("https://"),
-             s3_encode(key, r->key), r->query != NULL ? "?" : "", r->query != NULL ? r->query : "");
-    if (path)
-        snprintf(out, URL_MAX, "%s%s/%s%s%s", endpoint, in_path, key, r->query != NULL ? "?" : "",
-                 r->query != NULL ? r->query : "");
+    snprintf(out, URL_MAX, "%.*s%s%s%s%s%s%s%s/%s%s%s", (int)scheme, endpoint, path ? "" : b->name,
+             point ? "-" : "", b->account, path ? "" : ".", endpoint + scheme, path ? "/" : "",
+             path ? b->name : "", s3_encode(key, r->key), r->query != NULL ? "?" : "",
+             r->query != NULL ? r->query : "");
     return OK;
 }
 

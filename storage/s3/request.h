@@ -4,6 +4,7 @@
 
 #include "aws/account.h"
 #include "base/text.h"
+#include "storage/s3/bucket.h"
 #include "storage/storage.h"
 
 #define S3_KEY_MAX 1024          /* bytes of an object's name */
@@ -14,12 +15,21 @@
 #define S3_PART_MAX (5ull << 30) /* bytes of a part */
 #define S3_HEADERS_MAX 40        /* of one request */
 
+/* What is known of locks of a bucket's objects (Object Lock). */
+enum s3_locks {
+    S3_LOCKS_UNASKED,
+    S3_LOCKS_UNKNOWN, /* that may not be asked */
+    S3_LOCKS_NONE,
+    S3_LOCKS_UNSEEN, /* there may be some, and nobody knows yet if they may be read */
+    S3_LOCKS_SEEN
+};
+
 /* struct s3: a bucket. */
 struct s3 {
     struct storage storage;
     const struct storage_env *env;
     struct account *account;
-    char bucket[64];
+    struct bucket bucket;
     const char *custom; /* the endpoint of the user's settings, or NULL */
     unsigned attempts;
     struct rate rate; /* of all that is sent and received */
@@ -28,7 +38,9 @@ struct s3 {
     char region[REGION_MAX + 1]; /* where the bucket is, as far as we know */
     pthread_mutex_t probing;     /* for these, which were found out or are known of AWS: */
     bool heeds, heeds_completes; /* conditions of a PUT, and of the end of an upload */
-    bool asked_for_rules;
+    bool sees_tags;              /* whoever reads an object is told how many it has */
+    enum s3_locks locks;
+    bool told_losses;
 };
 
 /* struct s3_request: what is asked. */

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/text.h"
-#include "storage/s3/conditions.h"
+#include "storage/s3/bucket.h"
 #include "storage/s3/cost.h"
 #include "storage/s3/list.h"
+#include "storage/s3/losses.h"
 #include "storage/s3/multipart.h"
 #include "storage/s3/objects.h"
 #include "storage/s3/request.h"
@@ -38,7 +38,7 @@ static const struct storage_ops s3_ops = {
     .splice = s3_splice,
     .splice_size = S3_PART_MIN,
     .cost = s3_cost,
-    .has_rules = s3_has_rules,
+    .losses = s3_losses,
     .create = s3_create,
     .remove = s3_remove,
     .drop = s3_drop,
@@ -46,43 +46,17 @@ static const struct storage_ops s3_ops = {
     .close = s3_close,
 };
 
-/* Names that S3 keeps for what is addressed in another way. */
-static bool is_no_plain_bucket(const char *bucket)
-{
-    static const char *const endings[] = {"--x-s3", "--xa-s3", "-s3alias", "--ol-s3"};
-    bool is = strncmp(bucket, "arn:", 4) == 0;
-
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-        is = is || text_ends_with(bucket, endings[i]);
-    return is;
-}
-
-static struct result check_bucket(const char *bucket, struct err *err)
-{
-    size_t size = strlen(bucket);
-
-    if (is_no_plain_bucket(bucket))
-        return fail(err, ERR_UNSUPPORTED,
-                    "'%s' is an access point or a directory bucket, which bulla does not know",
-                    bucket);
-    if (size < 3 || size > 63 || strspn(bucket, "abcdefghijklmnopqrstuvwxyz0123456789.-") != size ||
-        bucket[0] == '.' || bucket[0] == '-' || strstr(bucket, "..") != NULL) {
-        (void)fail(err, ERR_USAGE, "'%s' is not the name of a bucket", bucket);
-        return fail_hint(err, "write s3://BUCKET/KEY");
-    }
-    return OK;
-}
-
 static struct result open_s3(struct s3 *s3, const char *bucket, struct err *err)
 {
     const struct storage_env *env = s3->env;
 
-    if (!account_open(&s3->account, &env->environment, env->timeout, err).ok)
+    if (!bucket_read(&s3->bucket, bucket, err).ok ||
+        !account_open(&s3->account, &env->environment, env->timeout, err).ok)
         return FAIL;
     const struct aws *aws = &s3->account->aws;
     const char *region = aws->region[0] != '\0' ? aws->region : REGION_USUAL;
-    memcpy(s3->region, region, strlen(region) + 1);
-    memcpy(s3->bucket, bucket, strlen(bucket) + 1);
+    const char *where = s3->bucket.region[0] != '\0' ? s3->bucket.region : region;
+    memcpy(s3->region, where, strlen(where) + 1);
     chain_region(&s3->account->chain, region);
     if (!aws_custom_endpoint(&s3->custom, aws, "s3", err).ok)
         return FAIL;
@@ -94,9 +68,8 @@ static struct result open_s3(struct s3 *s3, const char *bucket, struct err *err)
 struct result s3_open(struct storage **out, const struct storage_env *env, const char *bucket,
                       struct err *err)
 {
-    if (!check_bucket(bucket, err).ok)
-        return FAIL;
     struct s3 *s3 = calloc(1, sizeof *s3);
+
     if (s3 == NULL)
         return fail_memory(err);
     storage_init(&s3->storage, &s3_ops);

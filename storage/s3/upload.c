@@ -175,7 +175,7 @@ static void note_beginning(struct writer *w, const uint8_t *bytes, size_t size)
 /* What holds little is let be; one that replaces what is read takes turns with all others. */
 static void ask_for_room(struct writer *w, size_t size)
 {
-    uint64_t wanted = w->expected > 0 ? w->expected : STORAGE_WRITING;
+    uint64_t wanted = w->expected > 0 ? storage_share(w->expected) : STORAGE_WRITING;
 
     if (w->taken == 0 && !w->little && w->size + size > STORAGE_LITTLE)
         w->taken = budget_take(&w->object.storage->writing,

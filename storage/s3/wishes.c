@@ -8,9 +8,13 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/clock.h"
 #include "base/text.h"
+#include "storage/s3/request.h"
 
 #define META "x-amz-meta-"
+#define LOCK "x-amz-object-lock-"
+#define TIME_MAX 40 /* bytes of a time in a header */
 #define APART "bulla-envelope: apart"
 #define META_ALL_MAX 2048 /* bytes of all names and values of metadata */
 #define TAGS_MAX 10
@@ -221,4 +225,32 @@ void s3_read_file_look(struct object_look *look)
                                         .tv_nsec = *end == '.' ? read_fraction(end + 1) : 0};
     if (mode != NULL && *mode >= '0' && *mode <= '7')
         look->file_mode = (mode_t)strtoul(mode, NULL, 8) & 0777;
+}
+
+/* Takes a line out; at is in it. */
+static void drop_line(char *kept, const char *at)
+{
+    char *begin = kept + (at - kept), *end = begin + strcspn(begin, "\n");
+
+    while (begin > kept && begin[-1] != '\n')
+        begin--;
+    end += *end == '\n';
+    memmove(begin, end, strlen(end) + 1);
+}
+
+void s3_drop_past_lock(char *kept)
+{
+    static const char *const names[] = {LOCK "retain-until-date", LOCK "mode"};
+    const char *until = value_of(kept, names[0]), *at;
+    char text[TIME_MAX] = "";
+    size_t size = until != NULL ? strcspn(until, "\r\n") : 0;
+
+    if (size < sizeof text)
+        memcpy(text, until != NULL ? until : "", size);
+    uint64_t end = s3_time(text);
+    if (end == 0 || end > clock_now())
+        return;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if ((at = value_of(kept, names[i])) != NULL)
+            drop_line(kept, at);
 }

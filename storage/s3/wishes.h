@@ -13,4 +13,7 @@ FALLIBLE s3_wished(const struct object_wish *wish, char **kept, struct err *err)
  * read is left out. */
 void s3_read_file_look(struct object_look *look);
 
+/* s3_drop_past_lock takes a retention out of kept headers that is over: S3 refuses to give one. */
+void s3_drop_past_lock(char *kept);
+
 #endif

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 
 import pytest
 
@@ -152,6 +153,25 @@ def test_keys_that_open(bulla, home, work):
     (home / "bulla.conf").write_text((home / "bulla.conf").read_text().replace("open-keys = db backup\n", ""))
     bulla("verify", "srv/d.bulla")
     assert b"none of the given keys opens it" in bulla("verify", "srv/db/a.dump.bulla", status=5).stderr
+
+
+SYSTEM = 'mount -t tmpfs none /etc && mkdir /etc/bulla && cp "$0" /etc/bulla/bulla.conf && exec "$@"'
+
+
+def test_keys_that_open_are_of_one_file(bulla, home, work):
+    """The user's default keys go before the open-keys of the system, whose own they are not."""
+    system = bulla.home / "system.conf"
+    system.write_text(f"[keys]\ntheirs = {home}/db.ring\n[defaults]\nkeys = theirs\nopen-keys = theirs\n")
+    under = ["unshare", "--mount", "/bin/sh", "-c", SYSTEM, system]
+    if subprocess.run([*under, "true"], capture_output=True).returncode != 0:
+        pytest.skip("no mounts of its own for a program")
+    bulla("encrypt", "srv/db/a.dump", "srv/d")
+    (home / "bulla.conf").write_text("[keys]\nbackup = backup.ring\n[defaults]\nkeys = backup\n")
+    bulla("verify", "srv/d.bulla", under=under)
+    bulla("verify", "srv/db/a.dump.bulla", under=under, status=5)
+    (home / "bulla.conf").write_text("[keys]\nbackup = backup.ring\n")
+    bulla("verify", "srv/db/a.dump.bulla", under=under)
+    bulla("verify", "srv/d.bulla", under=under, status=5)
 
 
 def test_no_key_for_a_path(bulla, home, work):

@@ -15,6 +15,7 @@ def world(bulla, work):
     bulla("key", "new", "-q", "a.ring")
     (work / "f").write_bytes(content(10))
     bulla("encrypt", "-k", "./a.ring", "-o", "s.bulla", "f")
+    os.symlink("/dev/stdin", work / "link")
     return work
 
 
@@ -56,6 +57,9 @@ TWICE = {
     "data and --to": (["reencrypt", "-k", "./a.ring", "--to", "/dev/stdin", "-"], "FILE and a key"),
     "key and new key": (["key", "rotate", "--passphrase-fd", "0", "/dev/stdin"], "--passphrase-fd and a key"),
     "data and pin-source": (["encrypt", "-k", "pkcs11:token=t;object=o?pin-source=file:/dev/stdin&module-path=/m", "-o", "p"], "the data and a key"),
+    "data and pin-source, escaped": (["encrypt", "-k", "pkcs11:token=t;object=o?pin-source=file:%2Fdev%2Fstdin", "-o", "p"], "the data and a key"),
+    "data and pin-source with a host": (["decrypt", "-k", "pkcs11:token=t?pin-source=file://localhost/dev/stdin"], "the data and a key"),
+    "list and pin-source": (["verify", "-k", "pkcs11:token=t?pin-source=file:///dev/stdin", "--files-from", "-"], "--files-from and a key"),
     "data and envelope": (["verify", "-k", "./a.ring", "--envelope", "/dev/stdin"], "the data and --envelope"),
 }  # fmt: skip
 
@@ -66,12 +70,36 @@ def test_standard_input_with_two_uses(bulla, world, what):
     refused(bulla, *args, uses=INPUT + uses)
 
 
+READ_BOTH = {
+    "data and new passphrase": (["encrypt", "-k", "passphrase:", "--new-passphrase-fd", "0", "-o", "p", "link"], "FILE and --new-passphrase-fd"),
+    "FILE twice": (["verify", "-k", "./a.ring", "link", "./link"], "FILE and FILE"),
+    "data and FILE": (["verify", "-k", "./a.ring", "-", "link"], "FILE and FILE"),
+    "FILE and list": (["verify", "-k", "./a.ring", "--files-from", "-", "link"], "FILE and --files-from"),
+    "data and key": (["encrypt", "-k", "./link#a", "-o", "p"], "the data and a key"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", READ_BOTH)
+def test_link_to_standard_input_with_two_uses(bulla, world, what):
+    args, uses = READ_BOTH[what]
+    before = snapshot(world)
+    read, write = os.pipe()
+    os.write(write, DATA)
+    os.close(write)
+    with open(read, "rb") as pipe:
+        done = bulla(*args, stdin_file=pipe, status=2)
+        assert pipe.read() == DATA, "something was read"
+    assert f"{uses} would read the same input" in done.stderr.decode() and snapshot(world) == before
+
+
 VARIABLES = {
     "passphrase": ("BULLA_PASSPHRASE_FILE", "BULLA_PASSPHRASE_FILE"),
     "new passphrase": ("BULLA_NEW_PASSPHRASE_FILE", "BULLA_NEW_PASSPHRASE_FILE"),
     "PIN": ("BULLA_PIN_FILE", "BULLA_PIN_FILE"),
     "configuration": ("BULLA_CONFIG", "the configuration"),
-}
+    **{name: (name, name) for name in ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE",
+                                       "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_CA_BUNDLE"]},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("what", VARIABLES)
@@ -82,6 +110,13 @@ def test_variable_that_names_standard_input(bulla, world, what):
 
 def test_key_of_the_environment(bulla, world):
     refused(bulla, "encrypt", "-o", "p", env={"BULLA_KEY": "/dev/stdin"}, uses=INPUT + "the data and a key")
+
+
+@pytest.mark.parametrize("given", [["-k", "token"], []])
+def test_pin_source_of_the_config_file(bulla, world, given):
+    """The sealed data would be tried as a PIN."""
+    (world / "conf").write_text("[keys]\ntoken = pkcs11:token=t;object=o?pin-source=/dev/stdin\n[defaults]\nkeys = token\n")
+    refused(bulla, "decrypt", *given, env={"BULLA_CONFIG": "conf"}, uses=INPUT + "the data and a key")
 
 
 def test_other_descriptor(bulla, world):
@@ -112,8 +147,9 @@ def test_one_pipe_under_two_numbers(bulla, world):
 def test_one_named_pipe_twice(bulla, world):
     os.mkfifo(world / "pipe")
     env = {"BULLA_PASSPHRASE_FILE": "pipe"}
-    done = bulla("verify", "-k", "./a.ring", "--files-from", "./pipe", env=env, status=2)
-    assert b"would read the same input" in done.stderr
+    for args in [["--files-from", "./pipe"], ["./pipe"]]:
+        done = bulla("verify", "-k", "./a.ring", *args, env=env, status=2)
+        assert b"would read the same input" in done.stderr
 
 
 def test_uses_of_different_descriptors(bulla, world):
@@ -127,7 +163,6 @@ def test_uses_of_different_descriptors(bulla, world):
     bulla("verify", "-k", "passphrase:", "--passphrase-fd", "0", "p", stdin=b"a passphrase\n")
     bulla("verify", "-k", "./a.ring", "--files-from", "-", stdin=b"s.bulla\n")
     bulla(*ENCRYPT, "-o", "null", env={"BULLA_CONFIG": "/dev/null"}, stdin_file=subprocess.DEVNULL)
-    os.symlink("/dev/fd/0", world / "link")
     assert bulla("decrypt", "-k", "./a.ring", "-o", "-", "null", "./s.bulla").stdout == content(10)
 
 
@@ -168,6 +203,19 @@ def test_list_names_no_descriptor(bulla, world, verb, name):
     done = bulla(verb, *key, "--files-from", "-", stdin=f"{name}\nnowhere\n".encode(), status=3)
     assert f"'{name}' is a descriptor, and in a list it could have two uses".encode() in done.stderr
     assert snapshot(world) == before
+
+
+def test_list_names_a_link_to_itself(bulla, world):
+    """The rest of the list was sealed as the data of that name, what it names was not, and the status was 0."""
+    read, write = os.pipe()
+    run = subprocess.Popen(bulla.command([*ENCRYPT, "--files-from", "-"]), stdin=read, stderr=subprocess.PIPE, **bulla.setting(None))
+    os.close(read)
+    with open(write, "wb", buffering=0) as rest:
+        rest.write(b"f\n" * 4096)  # more than is looked at in one go
+        rest.write(b"link\n" + b"f\n" * 4096)
+    said = run.communicate()[1].decode()
+    assert run.returncode == 3 and not (world / "link.bulla").exists()
+    assert "'link' leads to a descriptor, and in a list it could have two uses" in said
 
 
 @pytest.mark.parametrize("verb", ["encrypt", "decrypt"])

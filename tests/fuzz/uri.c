@@ -31,6 +31,17 @@ static const char *shown_pin(const char *text)
     return at != NULL ? at + 11 : NULL;
 }
 
+/* Who asks for the file of the PIN alone finds the one that is read later. */
+static void check_pin_file(const char *text, const struct uri *uri)
+{
+    char *path STRING_CLEANUP = NULL;
+    struct err err = {0};
+
+    HOLDS(uri_pin_file(text, &path, &err).ok);
+    HOLDS(uri->pin_source == NULL ? path == NULL
+                                  : path != NULL && strcmp(path, uri->pin_source) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct wire_reader r = wire_reader(data, size);
@@ -57,6 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     HOLDS(pin == NULL || strncmp(pin, "***", 3) == 0);
     HOLDS(uri.module_is_name ? strchr(uri.module, '/') == NULL : uri.module[0] == '/');
     HOLDS(uri.pin_source == NULL || uri.pin_source[0] == '/');
+    check_pin_file(text, &uri);
     options.module = "/usr/lib/module.so";
     check_made(&uri, &options);
     uri_free(&uri);

@@ -23,6 +23,7 @@ from server import Answer, Listener
 BUCKET, REGION = "backups", "eu-west-1"
 KEY_ID, SECRET = "AKIDEXAMPLES3", "s3cr3tS3cr3tS3cr3tS3cr3tS3cr3t"
 PART_MIN = 5 << 20
+ONCE = ("ownership", "locking", "tagging")  # what a rewrap asks once a run
 KEPT = ("content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires", "x-amz-storage-class",
         "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id", "x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date",
         "x-amz-object-lock-legal-hold", "x-amz-acl")  # fmt: skip
@@ -49,6 +50,7 @@ class Object:
     version: str = "null"
     marker: bool = False
     modified: str = "2026-11-28T10:00:00.000Z"
+    restored: str | None = None  # of an archived one: until when a copy can be read; "" = that is on its way
 
     @property
     def locked(self):
@@ -87,8 +89,12 @@ class Sparse:
 def joined(parts):
     if all(isinstance(part, bytes) for part in parts):
         return b"".join(parts)
-    *firsts, last = parts
-    return Sparse(b"".join(firsts) + last.head, sum(map(len, parts)))
+    head, size = b"", 0
+    for part in parts:
+        content = part if isinstance(part, bytes) else part.head
+        head = head.ljust(size, b"\0") + content if content else head
+        size += len(part)
+    return Sparse(head, size)
 
 
 def tag_of(part):
@@ -144,9 +150,12 @@ class Store(Listener):
         self.owner = "BucketOwnerEnforced"
         self.listed = 0  # so many objects are in a list, which are nowhere
         self.versioned = self.sums = False  # old versions are kept, and checksums
+        self.locks = False  # objects can be locked
+        self.shows_locks = True  # where one is read, and not by HEAD alone
         self.allowed = None  # these operations alone; None = all
         self.moved = collections.Counter()  # bytes up and down
         self.bucket, self.paths = bucket, []
+        self.source = bucket + "/"  # what a copy names before the key
         super().__init__(tls)
 
     def put(self, key, body, headers=None, **more):
@@ -227,7 +236,7 @@ class Store(Listener):
         request.bucket = bucket
         q = request.query
         table = {
-            "GET": "ownership" if "ownershipControls" in q else "versions" if "versions" in q else "uploading" if "uploads" in q else "list" if not key else "tagging" if "tagging" in q else "get_version" if "versionId" in q else "get",
+            "GET": "ownership" if "ownershipControls" in q else "locking" if "object-lock" in q else "retention" if "retention" in q else "hold" if "legal-hold" in q else "versions" if "versions" in q else "uploading" if "uploads" in q else "list" if not key else "tagging" if "tagging" in q else "get_version" if "versionId" in q else "get",
             "PUT": ("copy" if "x-amz-copy-source" in request.headers else "part") if "uploadId" in q else "write",
             "POST": "create" if "uploads" in q else "complete",
             "HEAD": "head",
@@ -277,12 +286,16 @@ class Store(Listener):
 
     def get(self, request, key):
         o = self.find(request, key)
-        if o.headers.get("x-amz-storage-class") in ("GLACIER", "DEEP_ARCHIVE"):
+        if o.headers.get("x-amz-storage-class") in ("GLACIER", "DEEP_ARCHIVE") and not o.restored:
             raise Refused(403, "InvalidObjectState")
         if "If-Match" in request.headers and request.headers["If-Match"] != o.etag:
             raise Refused(412, "PreconditionFailed")
         headers = o.headers | {"ETag": o.etag, "Last-Modified": "Sat, 28 Nov 2026 10:00:00 GMT"}
-        if o.tags:
+        if not self.may("retention") or not self.shows_locks:
+            headers = {k: v for k, v in headers.items() if k not in ("x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date")}
+        if not self.may("hold") or not self.shows_locks:
+            headers.pop("x-amz-object-lock-legal-hold", None)
+        if o.tags and self.may("tagging"):
             headers["x-amz-tagging-count"] = str(len(o.tags.split("&")))
         if self.versioned:
             headers["x-amz-version-id"] = o.version
@@ -303,13 +316,39 @@ class Store(Listener):
             headers |= {"x-amz-checksum-type": "FULL_OBJECT", "x-amz-checksum-crc64nvme": base64.b64encode(crc64nvme(o.body).to_bytes(8)).decode()}
         return Answer(200, b"", headers)
 
+    def may(self, operation):
+        """Whether whoever asks would be let to; what one may not ask for is not in other answers either."""
+        return self.allowed is None or operation in self.allowed
+
+    def locking(self, request, key):
+        if not self.locks:
+            raise Refused(404, "ObjectLockConfigurationNotFoundError")
+        return Answer(200, document("ObjectLockConfiguration", "<ObjectLockEnabled>Enabled</ObjectLockEnabled>"), {})
+
+    def retention(self, request, key):
+        headers = self.find(request, key).headers
+        if "x-amz-object-lock-mode" not in headers:
+            raise Refused(404, "NoSuchObjectLockConfiguration")
+        return Answer(200, document("Retention", f"<Mode>{headers['x-amz-object-lock-mode']}</Mode>"), {})
+
+    def hold(self, request, key):
+        if "x-amz-object-lock-legal-hold" not in self.find(request, key).headers:
+            raise Refused(404, "NoSuchObjectLockConfiguration")
+        return Answer(200, document("LegalHold", "<Status>ON</Status>"), {})
+
+    def check_lock(self, request):
+        until = request.headers.get("x-amz-object-lock-retain-until-date")
+        if until and until <= time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()):
+            raise Refused(400, "InvalidArgument", "The retain until date must be in the future!")
+
     def tagging(self, request, key):
-        pairs = [pair.split("=") for pair in self.objects[key].tags.split("&")]
+        pairs = [pair.split("=") for pair in self.objects[key].tags.split("&") if pair]
         text = "".join(f"<Tag><Key>{escape(urllib.parse.unquote(k))}</Key><Value>{escape(urllib.parse.unquote(v))}</Value></Tag>" for k, v in pairs)
         return Answer(200, document("Tagging", f"<TagSet>{text}</TagSet>"), {})
 
     def write(self, request, key):
         self.conditions(request, key)
+        self.check_lock(request)
         self.place(key, Object(request.body, kept(request.headers), request.headers.get("x-amz-tagging", "")))
         return Answer(200, b"", {"ETag": self.objects[key].etag})
 
@@ -329,6 +368,7 @@ class Store(Listener):
         return Answer(204, b"", {})
 
     def create(self, request, key):
+        self.check_lock(request)
         name = uuid.uuid4().hex + "+/=&"
         self.uploads[name] = Upload(key, kept(request.headers), request.headers.get("x-amz-tagging", ""))
         return Answer(200, document("InitiateMultipartUploadResult", f"<UploadId>{escape(name)}</UploadId>"), {})
@@ -346,7 +386,9 @@ class Store(Listener):
 
     def copy(self, request, key):
         upload, source = self.upload(request, key), urllib.parse.unquote(request.headers["x-amz-copy-source"])
-        o = self.objects[source.removeprefix(f"{self.bucket}/")]
+        if not source.startswith(self.source):
+            raise Refused(400, "InvalidArgument")
+        o = self.objects[source.removeprefix(self.source)]
         if request.headers["x-amz-copy-source-if-match"] != o.etag:
             raise Refused(412, "PreconditionFailed")
         first, last = (int(n) for n in re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers["x-amz-copy-source-range"]).groups())
@@ -398,18 +440,24 @@ class Store(Listener):
         def entry(name):
             o = self.objects[name]
             return (f"<Contents><Key>{self.written(name)}</Key><LastModified>{o.modified}</LastModified><ETag>{escape(o.etag)}</ETag>"
-                    f"<Size>{len(o.body)}</Size><StorageClass>{o.headers.get('x-amz-storage-class', 'STANDARD')}</StorageClass></Contents>")  # fmt: skip
+                    f"<Size>{len(o.body)}</Size><StorageClass>{o.headers.get('x-amz-storage-class', 'STANDARD')}</StorageClass>{self.restored(request, o)}</Contents>")  # fmt: skip
 
         text = "".join(entry(name) for name in shown) + f"<IsTruncated>{str(more).lower()}</IsTruncated>"
         text += f"<NextContinuationToken>token-{start + self.page}</NextContinuationToken>" if more else ""
         text += "<EncodingType>url</EncodingType>" if self.encodes else ""
         return Answer(200, document("ListBucketResult", text), {})
 
+    def restored(self, request, o):
+        if o.restored is None or request.headers.get("x-amz-optional-object-attributes") != "RestoreStatus":
+            return ""
+        until = f"<RestoreExpiryDate>{o.restored}</RestoreExpiryDate>" if o.restored else ""
+        return f"<RestoreStatus><IsRestoreInProgress>{str(not o.restored).lower()}</IsRestoreInProgress>{until}</RestoreStatus>"
+
     def list_generated(self, q):
         start = int(q.get("continuation-token", "0"))
         more = start + 1000 < self.listed
         text = "".join(f"<Contents><Key>{q['prefix']}{n:07}.bulla</Key><Size>9000</Size></Contents>" for n in range(start, start + 1000))
-        text += f"<IsTruncated>true</IsTruncated><NextContinuationToken>{start + 1000}</NextContinuationToken>" if more else ""
+        text += f"<IsTruncated>true</IsTruncated><NextContinuationToken>{start + 1000}</NextContinuationToken>" if more else "<IsTruncated>false</IsTruncated>"
         return Answer(200, document("ListBucketResult", text), {})
 
     def page_of(self, request, rows, markers, root):

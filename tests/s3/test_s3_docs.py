@@ -14,7 +14,7 @@ ACTIONS = {  # of IAM, for each operation of the stand-in
     "get": {"s3:GetObject"}, "head": {"s3:GetObject"}, "list": {"s3:ListBucket"}, "write": {"s3:PutObject"}, "create": {"s3:PutObject"}, "part": {"s3:PutObject"},
     "complete": {"s3:PutObject"}, "copy": {"s3:GetObject", "s3:PutObject"}, "abort": {"s3:AbortMultipartUpload"}, "delete": {"s3:DeleteObject"},
     "tagging": {"s3:GetObjectTagging"}, "versions": {"s3:ListBucketVersions"}, "ownership": {"s3:GetBucketOwnershipControls"}, "uploading": {"s3:ListBucketMultipartUploads"}, "get_version": {"s3:GetObjectVersion"},
-    "delete_version": {"s3:DeleteObjectVersion"},
+    "delete_version": {"s3:DeleteObjectVersion"}, "locking": {"s3:GetBucketObjectLockConfiguration"}, "retention": {"s3:GetObjectRetention"}, "hold": {"s3:GetObjectLegalHold"},
 }  # fmt: skip
 
 

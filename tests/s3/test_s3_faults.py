@@ -1,12 +1,14 @@
 """What servers and networks do wrong: retried where that helps, told where it does not, and never half."""
 
 import dataclasses
+import json
 import os
 import random
 import signal
+from xml.sax.saxutils import escape
 
 import pytest
-from store import Object, Store, document, error_answer, variables
+from store import KEY_ID, SECRET, Store, document, error_answer, variables
 from test_s3_verbs import LARGE, MIB, MIDDLE, SMALL, rotated
 from server import Answer
 
@@ -128,6 +130,8 @@ LISTS = [
     ("foreign name", lambda a: dataclasses.replace(a, body=b"<ListBucketResult><Contents><Key>other/x.bulla</Key><Size>1</Size></Contents></ListBucketResult>")),
     ("cut", lambda a: dataclasses.replace(a, body=a.body[:-30])),
     ("another root", lambda a: dataclasses.replace(a, body=b"<html></html>")),
+    ("no word of more", lambda a: dataclasses.replace(a, body=a.body.replace(b"<IsTruncated>false</IsTruncated>", b""))),
+    ("an odd word of more", lambda a: dataclasses.replace(a, body=a.body.replace(b"<IsTruncated>false<", b"<IsTruncated>no<"))),
 ]  # fmt: skip
 
 
@@ -138,23 +142,77 @@ def test_lists_that_are_none(s3, store, ring, url, what, fault):
     s3("verify", "-k", ring, "-r", url + "t/", status=(3, 6), env={"AWS_MAX_ATTEMPTS": "1"})
 
 
-def test_killed_at_each_request_of_a_rewrap(s3, store, ring, url):
+KILLED = [("rewrap", SMALL, [], 6), ("rewrap", SMALL, ["--detach"], 7), ("rewrap", LARGE, [], 12), ("reencrypt", SMALL, [], 3), ("reencrypt", LARGE, [], 3)]
+
+
+@pytest.mark.parametrize("verb, content, how, requests", KILLED, ids=["small", "detached", "large", "reencrypt-small", "reencrypt-large"])
+def test_killed_at_each_request(s3, store, ring, url, verb, content, how, requests):
     """The object is the old one or the new one each time, and another run does the rest."""
-    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=LARGE)
+    s3("encrypt", "-k", ring, *how, "-o", url + "x.bulla", stdin=content)
     rotated(s3)
-    old, body = store.objects["x.bulla"], store.objects["x.bulla"].body
+    before = dict(store.objects)
     for point in range(1, 99):
-        store.objects, store.uploads = {"x.bulla": Object(body, dict(old.headers), "", old.etag)}, {}
+        store.objects, store.uploads = dict(before), {}
         asked = iter(range(1, 99))
         store.before = lambda operation, key: next(asked) == point and os.kill(process.pid, signal.SIGKILL)
-        process = s3.start("rewrap", "-k", ring, url + "x.bulla")
+        process = s3.start(verb, "-k", ring, url + "x.bulla")
         process.communicate()
-        store.before = lambda operation, key: None
-        assert s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla").stdout == LARGE
+        with store.lock:  # what was asked last is done by then
+            store.before = lambda operation, key: None
+        assert s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla").stdout == content
+        assert set(store.objects) == set(before) and all(o in (before[k], store.objects[k]) for k, o in store.objects.items())
         if process.returncode == 0:
             break
-    assert point > 8
-    s3("rewrap", "-k", ring, url + "x.bulla")
+    assert point > requests
+    s3(verb, "-k", ring, url + "x.bulla")
+
+
+def test_killed_at_each_request_of_a_creation(s3, store, ring, url):
+    """There is nothing, or all of it; the parts of what was killed are found by s3 abort."""
+    for point in range(1, 99):
+        store.objects, store.uploads = {}, {}
+        asked = iter(range(1, 99))
+        store.before = lambda operation, key: next(asked) == point and os.kill(process.pid, signal.SIGKILL)
+        process = s3.start("encrypt", "-k", ring, "-o", url + "x.bulla")
+        process.communicate(LARGE)
+        with store.lock:
+            store.before = lambda operation, key: None
+        objects = [key for key in store.objects if "probe" not in key]
+        if objects:
+            assert s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla").stdout == LARGE
+        for upload in store.uploads.values():
+            upload.begun = "2020-01-01T00:00:00Z"
+        s3("s3", "abort", url)
+        assert store.uploads == {}
+        if process.returncode == 0:
+            break
+    assert point > 8 and objects == ["x.bulla"]
+
+
+def test_every_answer_is_lost(s3, store, ring, url):
+    """The upload is complete, and that is found out by a look: it is not told as a failure."""
+    store.fault("complete", cut(0))
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=LARGE, env={"AWS_MAX_ATTEMPTS": "1"})
+    rotated(s3)
+    store.fault("complete", cut(0))
+    s3("rewrap", "-k", ring, url + "x.bulla", env={"AWS_MAX_ATTEMPTS": "1"})
+    assert s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla").stdout == LARGE and store.uploads == {}
+
+
+def test_part_that_comes_after_the_abort(s3, store, ring, url):
+    """One that was on its way survives the first abort, as S3 says: there is a second."""
+    abort = store.abort
+    store.abort = lambda request, key: abort(request, key) if store.count("abort") % 2 == 0 else Answer(204, b"", {})
+    store.fault("part", lost, times=99)
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=LARGE, status=6, env={"AWS_MAX_ATTEMPTS": "1"})
+    assert store.uploads == {} and store.objects == {}
+
+
+def test_conflict_at_the_end_of_a_new_upload(s3, store, ring, url):
+    """S3 wants all parts again, which are gone by then: status 6, and nothing is left."""
+    store.fault("complete", error("ConditionalRequestConflict", 409))
+    assert b"ConditionalRequestConflict" in s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=LARGE, status=6).stderr
+    assert store.uploads == {} and store.objects == {} and store.count("complete") == 1
 
 
 def test_interrupted_upload_leaves_nothing(s3, store, ring, url):
@@ -227,3 +285,46 @@ def test_memory(s3, store, ring, url):
     up, _ = peak("encrypt", "-k", ring, "-o", url + "b.bulla", stdin=large)
     down, out = peak("decrypt", "-k", ring, "-o", "-", url + "b.bulla")
     assert out == large and up - base < 32 and down - base < 32, (base, up, down)
+
+
+@pytest.mark.parametrize("code, http, status", [("NotImplemented", 501, 8), ("MethodNotAllowed", 405, 7)])
+def test_server_that_copies_no_parts(s3, store, ring, url, code, http, status):
+    """Said by name; the object is what it was, and no upload is left."""
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=LARGE)
+    rotated(s3)
+    before = store.objects["x.bulla"]
+    store.fault("copy", error(code, http), times=99)
+    done = s3("rewrap", "-k", ring, url + "x.bulla", status=status, env={"AWS_MAX_ATTEMPTS": "2"})
+    assert b"s3:UploadPartCopy: " + code.encode() in done.stderr and store.objects == {"x.bulla": before} and store.uploads == {}
+
+
+def test_empty_pages(s3, store, ring, url):
+    """A page without entries is not the end of a list, and a token is whatever the server says."""
+    s3("encrypt", "-k", ring, "-o", url + "t/x.bulla", stdin=SMALL)
+    good, token = store.list, "a+/=&<>\" %2F"
+
+    def empty(request, key):
+        if "continuation-token" not in request.query:
+            return Answer(200, document("ListBucketResult", f"<IsTruncated>true</IsTruncated><NextContinuationToken>{escape(token)}</NextContinuationToken>"), {})
+        assert request.query.pop("continuation-token") == token
+        return good(request, key)
+
+    store.list = empty
+    assert b"1 verified" in s3("verify", "-k", ring, "-r", url + "t/").stderr and store.count("list") == 2
+
+
+def test_credentials_that_expire_in_the_middle(s3, store, ring, url):
+    """They are got anew, once, and the request goes on with them."""
+    printed = {"Version": 1, "AccessKeyId": KEY_ID, "SecretAccessKey": SECRET, "SessionToken": "t", "Expiration": "2999-01-01T00:00:00Z"}
+    script = s3.home / "print"
+    script.write_text(f"#!/bin/sh\necho x >> {s3.home}/runs\ncat <<'E'\n{json.dumps(printed)}\nE\n")
+    script.chmod(0o700)
+    (s3.home / "config").write_text(f"[default]\ncredential_process = {script}\n")
+    (s3.home / "config").chmod(0o600)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        del s3.environment[name]
+    s3.environment["AWS_CONFIG_FILE"] = str(s3.home / "config")
+    store.fault("part", error("ExpiredToken", 400), after=1)
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=LARGE)
+    assert (s3.home / "runs").read_text() == "x\n" * 2
+    assert s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla").stdout == LARGE

@@ -149,7 +149,7 @@ def test_requests_of_a_detached_rewrap(s3, store, ring, url):
     store.asked.clear()
     store.probes.clear()
     s3("rewrap", "-k", ring, "-j1", *(f"{url}{name}.bulla.env" for name in "abc"))
-    assert [what for what, key in store.asked] == ["get", "ownership", "write"] + ["get", "write"] * 2
+    assert [what for what, key in store.asked] == ["get", "tagging", "locking", "ownership", "write"] + ["get", "write"] * 2
     assert store.probes[-1:] == store.probes and not any("probe" in key for key in store.objects)
 
 
@@ -284,7 +284,7 @@ REFUSED = [
     (["decrypt", "-k", "RING", "s3://backups/x.bulla"], 2, b"-o does not say"),
     (["decrypt", "-k", "RING", "-o", "s3://backups/y", "s3://backups/x.bulla"], 2, b"plaintext is not put into a bucket"),
     (["verify", "-k", "RING", "s3://backups/t/"], 1, b"is a prefix"),
-    (["verify", "-k", "RING", "s3://arn:aws:s3:eu-west-1:1:accesspoint/x"], 8, b"access point"),
+    (["verify", "-k", "RING", "s3://arn:aws:s3:eu-west-1:1:accesspoint/x"], 2, b"not the ARN of an access point"),
     (["verify", "-k", "RING", "s3://UPPER/x"], 2, b"not the name of a bucket"),
     (["verify", "-k", "RING", "s3://other-bucket/x"], 10, b"NoSuchBucket"),
     (["verify", "-k", "RING", "s3://backups/none.bulla"], 10, b"does not exist"),
@@ -299,3 +299,34 @@ def test_refused_in_words(s3, store, ring, words, status, message):
     done = s3(*(str(ring) if w == "RING" else w for w in words), status=status)
     assert message in done.stderr and not [p for p in s3.work.iterdir()]
     assert store.objects == {}
+
+
+ODD = ["new\nline", "tab\tand\rmore", "/lead", "dir/", "a//b", "..", "\u00e9" * 400, "n" * (1024 - len("t/.bulla")), "%2F", "&#10;<x>"]
+
+
+@pytest.mark.parametrize("encodes", [True, False])
+def test_names_that_files_do_not_have(s3, store, ring, url, encodes):
+    """All are found by a list, read and moved to another key, whether the list encodes names or not."""
+    store.encodes = encodes
+    names = [name for name in ODD if encodes or "\r" not in name]  # XML has no other way to say that one
+    for name in names:
+        s3("encrypt", "-k", ring, "-o", f"{url}t/{name}.bulla", stdin=name.encode())
+    store.objects["t/dir/"] = store.objects["t/dir/.bulla"]
+    assert b"%d verified" % (len(names) + 1) in s3("verify", "-k", ring, "-r", url + "t/").stderr
+    rotated(s3)
+    s3("rewrap", "-k", ring, "-r", url + "t/")
+    assert not needs(s3, ring, "-r", url + "t/") and all(s3("decrypt", "-k", ring, "-o", "-", f"{url}t/{name}.bulla").stdout == name.encode() for name in names)
+    assert b"more than 1024 bytes" in s3("verify", "-k", ring, url + "n" * 1025, status=2).stderr
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_sizes_at_the_bounds_of_a_part(s3, store, ring, url, more):
+    """An object of 5 MiB is put as one, also when it is moved to another key; one byte more, and it goes in parts."""
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=bytes(5 * MIB - 20000))
+    content = bytes(5 * MIB - 20000 + 5 * MIB - len(store.objects["x.bulla"].body) + more - 16)  # one chunk more, which has 16 bytes
+    s3("encrypt", "-k", ring, "--force", "-o", url + "x.bulla", stdin=content)
+    assert len(store.objects["x.bulla"].body) == 5 * MIB + more
+    rotated(s3)
+    store.asked.clear()
+    s3("rewrap", "-k", ring, url + "x.bulla")
+    assert store.count("copy") == (more > 0) and s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla").stdout == content

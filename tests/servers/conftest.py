@@ -47,9 +47,9 @@ class Server:
                 assert time.monotonic() < end and self.process.poll() is None, f"{self.name} does not start"
                 time.sleep(0.2)
 
-    def bucket(self):
+    def bucket(self, **how):
         name = f"bucket-{next(self.buckets)}"
-        self.client.create_bucket(Bucket=name)
+        self.client.create_bucket(Bucket=name, **how)
         return name
 
     def close(self):

@@ -65,3 +65,17 @@ def test_a_program_that_is_started_gets_no_way_to_standard_output(bulla, softhsm
         bulla("decrypt", "-k", softhsm.uri("rsa"), "--pin-command", spy, "-o", "-", sealed, stdout=out)
     seen = (bulla.home / "seen").read_text()
     assert (work / "out").read_bytes() == X and "/seen" in seen and "/out" not in seen
+
+
+def test_what_a_module_prints_is_in_no_result_of_later_verbs(bulla, chatty):
+    """Data of a command, of a part of a file, with a new body; lines of JSON for programs."""
+    key = chatty.uri("rsa", mock=True)
+    sealed = bulla("encrypt", "-k", key, "--from-command", "head -c 70000 /dev/zero", "-o", "-")
+    assert SAYS not in sealed.stdout and SAYS in sealed.stderr
+    (bulla.work / "s.bulla").write_bytes(sealed.stdout)
+    part = bulla("decrypt", "-k", key, "--offset", "10", "--length", "50", "-o", "-", "s.bulla")
+    assert part.stdout == bytes(50) and SAYS in part.stderr
+    for verb in ("verify", "reencrypt", "rewrap", "decrypt"):
+        done = bulla(verb, "--json", "-k", key, "s.bulla")
+        assert done.stdout and SAYS not in done.stdout and SAYS in done.stderr
+    assert (bulla.work / "s").read_bytes() == bytes(70_000)

@@ -68,6 +68,7 @@ def test_no_old_slot_goes_for_a_key_that_opens_nothing(bulla, ring, unable, chan
     before = snapshot(bulla.work)
     done = bulla(change[0], "-k", ring, change[1], unable, *sealed, status=3)
     assert done.stderr.count(b"'unable'") + done.stderr.count(b"does not open what is sealed to it") >= 2
+    assert all(f"bulla: '{path}': ".encode() in done.stderr for path in sealed), "a failure that does not name its file"
     assert snapshot(bulla.work) == before and bulla.open(ring, sealed[0]) == X
     bulla(change[0], "-k", ring, change[1], unable, sealed[0], status=5)
     assert snapshot(bulla.work) == before

@@ -3,6 +3,7 @@
 
 #include "storage/s3/part_buffer.h"
 #include "storage/s3/request.h"
+#include "storage/s3/splice.h"
 #include "tests/unit/test.h"
 
 #define MIB ((uint64_t)1 << 20)
@@ -33,6 +34,20 @@ static void expected(void)
         CHECK(size == S3_PART_MIN || size / 2 * S3_PARTS_MAX <= sizes[i]);
     }
     CHECK(part_size_for(49 * TIB) == 0 && part_size_for(UINT64_MAX) == 0);
+}
+
+/* What a server copies of the largest object there is comes in no more parts than an upload has,
+ * and none of them is larger than it copies at once. */
+static void copied(void)
+{
+    static const uint64_t sizes[] = {5 * MIB + 1, TIB,      9 * TIB,
+                                     20 * TIB,    40 * TIB, 4880 * TIB / 100};
+
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        uint64_t copies = splice_copies(sizes[i]), rest = sizes[i] - S3_PART_MIN;
+        CHECK(copies >= 1 && copies < S3_PARTS_MAX && copies * S3_COPY_MAX >= rest);
+    }
+    CHECK(splice_copies(TIB) == 1024);
 }
 
 static const char *no_variable(void *arg, const char *name)
@@ -74,6 +89,7 @@ int main(void)
     MUST(secret_init(&err).ok);
     RUN(growth);
     RUN(expected);
+    RUN(copied);
     RUN(held);
     return DONE();
 }

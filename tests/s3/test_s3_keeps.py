@@ -1,0 +1,175 @@
+"""What a replacement keeps of an object, what it may not see, and what a run over a prefix must not pass over."""
+
+import pytest
+from store import ONCE, error_answer
+from test_s3_faults import error, lost
+from test_s3_verbs import LARGE, SMALL, needs, rotated
+
+PAST, LATER = "2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"
+LOCK = {"x-amz-object-lock-mode": "COMPLIANCE", "x-amz-object-lock-retain-until-date": LATER}
+
+
+def all_but(store, *operations):
+    """Whoever asks may do all that a store does, but for these."""
+    names = ("get", "get_version", "head", "list", "versions", "write", "create", "part", "copy", "complete", "abort", "delete", "retention", "hold", *ONCE)
+    store.allowed = set(names) - set(operations)
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
+def test_retention_that_is_over(s3, store, ring, url, content):
+    """S3 refuses to give it again: the new object has none, and what else there is."""
+    s3("encrypt", "-k", ring, "--metadata", "a=b", "-o", url + "x.bulla", stdin=content)
+    store.objects["x.bulla"].headers |= LOCK | {"x-amz-object-lock-retain-until-date": PAST, "x-amz-object-lock-legal-hold": "ON"}
+    rotated(s3)
+    s3("rewrap", "-k", ring, url + "x.bulla")
+    headers = store.objects["x.bulla"].headers
+    assert not needs(s3, ring, url + "x.bulla") and headers["x-amz-meta-a"] == "b" and headers["x-amz-object-lock-legal-hold"] == "ON"
+    assert not {"x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date"} & set(headers)
+
+
+@pytest.mark.parametrize("verb", ["rewrap", "reencrypt"])
+@pytest.mark.parametrize("hidden, locks", [("tagging", False), ("retention", True), ("hold", True)])
+def test_what_may_not_be_read_is_not_lost(s3, store, ring, url, hidden, locks, verb):
+    """An answer without it looks as if there were none: refused, also by a run that only looks, and nothing is changed."""
+    store.locks = locks
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=SMALL)
+    o = store.objects["x.bulla"]
+    o.tags = "a=b"
+    o.headers |= LOCK | {"x-amz-object-lock-legal-hold": "ON"} if locks else {}
+    rotated(s3)
+    all_but(store, hidden)
+    for dry in ([], ["-n"])[: 1 + (verb == "rewrap")]:
+        assert b"may have what cannot be seen" in s3(verb, *dry, "-k", ring, url + "x.bulla", status=7).stderr
+    assert store.objects == {"x.bulla": o} and store.uploads == {}
+    all_but(store)
+    s3(verb, "-k", ring, url + "x.bulla")
+    new = store.objects["x.bulla"]
+    assert new.tags == "a=b" and (not locks or LOCK.items() <= new.headers.items() and new.headers["x-amz-object-lock-legal-hold"] == "ON")
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
+def test_locks_that_only_head_shows(s3, store, ring, url, content):
+    """As versitygw does it."""
+    store.locks, store.shows_locks = True, False
+    for name in "ab":
+        s3("encrypt", "-k", ring, "-o", f"{url}t/{name}.bulla", stdin=content)
+    store.objects["t/b.bulla"].headers |= LOCK | {"x-amz-object-lock-legal-hold": "ON"}
+    rotated(s3)
+    s3("rewrap", "-j1", "-k", ring, "-r", url + "t/")
+    headers = store.objects["t/b.bulla"].headers
+    assert LOCK.items() <= headers.items() and headers["x-amz-object-lock-legal-hold"] == "ON"
+    assert not any(name.startswith("x-amz-object-lock") for name in store.objects["t/a.bulla"].headers)
+
+
+def test_locks_that_may_not_be_asked_for(s3, store, ring, url):
+    """A bucket without them is the usual one: a warning, once."""
+    for name in "ab":
+        s3("encrypt", "-k", ring, "-o", f"{url}t/{name}.bulla", stdin=SMALL)
+    rotated(s3)
+    all_but(store, "locking")
+    assert s3("rewrap", "-k", ring, "-r", url + "t/").stderr.count(b"may not be asked") == 1
+    rotated(s3)
+    store.allowed = None
+    assert b"may not be asked" not in s3("rewrap", "-k", ring, "-r", url + "t/").stderr
+
+
+def test_questions_are_asked_once(s3, store, ring, url):
+    """Of a bucket that locks objects, in a run; what the first answer shows need not be asked."""
+    store.locks = True
+    for number in range(5):
+        s3("encrypt", "-k", ring, "-o", f"{url}t/{number}.bulla", stdin=SMALL)
+    rotated(s3)
+    store.asked.clear()
+    s3("rewrap", "-k", ring, "-r", url + "t/")
+    assert [store.count(what) for what in (*ONCE, "retention", "hold")] == [1] * 5
+    for o in store.objects.values():
+        o.tags, o.headers = "a=b", o.headers | LOCK | {"x-amz-object-lock-legal-hold": "ON"}
+    rotated(s3)
+    store.asked.clear()
+    s3("rewrap", "-k", ring, "-r", url + "t/")
+    assert [store.count(what) for what in ("tagging", "retention", "hold")] == [5, 0, 0]
+
+
+def test_envelope_of_an_archived_body(s3, store, ring, url):
+    """It is moved to the new key and counted, while the body lies in Deep Archive; one that may not be the body's is told."""
+    s3("encrypt", "-k", ring, "--detach", "--storage-class", "DEEP_ARCHIVE", "-o", url + "t/x.bulla", stdin=LARGE)
+    rotated(s3)
+    body = store.objects["t/x.bulla"]
+    assert needs(s3, ring, "-r", url + "t/")
+    s3("rewrap", "-k", ring, "-r", url + "t/")
+    assert not needs(s3, ring, "-r", url + "t/") and store.objects["t/x.bulla"] is body
+    assert b"archived" in s3("verify", "-k", ring, "-r", url + "t/", status=3).stderr
+    for spoil in (lambda: setattr(body, "modified", "2026-11-28T10:00:01.000Z"), lambda: store.objects["t/x.bulla.env"].headers.pop("x-amz-meta-bulla-envelope")):
+        rotated(s3)
+        spoil()
+        assert b"archived" in s3("rewrap", "-k", ring, "-r", url + "t/", status=3).stderr
+        assert b"archived" in s3("status", "-r", url + "t/", status=3).stderr
+        body.modified = "2026-11-28T10:00:00.000Z"
+
+
+@pytest.mark.parametrize("restored, status", [(LATER, 0), (PAST, 3), ("", 3)])
+def test_restored_objects_are_taken(s3, store, ring, url, restored, status):
+    s3("encrypt", "-k", ring, "-o", url + "t/x.bulla", stdin=SMALL)
+    store.objects["t/x.bulla"].headers["x-amz-storage-class"] = "GLACIER"
+    store.objects["t/x.bulla"].restored = restored
+    rotated(s3)
+    s3("rewrap", "-k", ring, "-r", url + "t/", status=status)
+    assert store.objects["t/x.bulla"].headers["x-amz-storage-class"] == "GLACIER"
+
+
+@pytest.mark.parametrize("content", [SMALL, bytes(5000)], ids=["small", "large"])
+def test_pairs_by_another_name(s3, store, ring, url, content):
+    """A body that is not named like one is found by the envelope beside it; a file of settings is none."""
+    s3("encrypt", "-k", ring, "--detach", "-o", url + "t/backup", stdin=content)
+    store.put("t/web", b"x" * 2000)
+    store.put("t/web.env", b"PORT=80\n" * 200)
+    rotated(s3)
+    assert needs(s3, ring, "-r", url + "t/")
+    assert b"1 rewrapped" in s3("rewrap", "-k", ring, "-r", url + "t/").stderr
+    assert not needs(s3, ring, "-r", url + "t/")
+    (s3.work / "back").mkdir()
+    assert b"its name does not end in .bulla" in s3("decrypt", "-k", ring, "-r", "-o", "back", url + "t/", status=3).stderr
+    refused, good = error_answer("AccessDenied", 403), store.get
+    store.get = lambda request, key: refused if key.endswith("backup.env") else good(request, key)
+    s3("status", "-r", url + "t/", status=3)
+
+
+@pytest.mark.parametrize("content, operation", [(SMALL, "write"), (LARGE, "complete")], ids=["small", "large"])
+@pytest.mark.parametrize("may_look", [True, False])
+def test_envelope_stays_with_a_body_that_may_be_there(s3, store, ring, url, content, operation, may_look):
+    """All answers are lost, and the body is there: its envelope is not taken away."""
+    s3("encrypt", "-k", ring, "-o", url + "probed.bulla", stdin=SMALL)
+    if not may_look:
+        all_but(store, "get")
+    store.fault(operation, lost, times=99, after=operation == "write")
+    s3("encrypt", "-k", ring, "--detach", "-o", url + "x.bulla", stdin=content, status=(0, 6), env={"AWS_MAX_ATTEMPTS": "1"})
+    store.faults.clear()
+    store.allowed = None
+    assert s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla").stdout == content
+
+
+def test_envelope_in_a_file_stays_too(s3, store, ring, url):
+    store.fault("write", lost, times=99)
+    s3("encrypt", "-k", ring, "--envelope", "x.env", "-o", url + "x.bulla", stdin=SMALL, status=(0, 6), env={"AWS_MAX_ATTEMPTS": "1"})
+    store.faults.clear()
+    assert s3("decrypt", "-k", ring, "--envelope", "x.env", "-o", "-", url + "x.bulla").stdout == SMALL
+
+
+def test_envelope_of_a_body_that_did_not_come(s3, store, ring, url):
+    """Nothing is left, so that another run is not in its own way."""
+    store.fault("write", error("InternalError", 500), times=99, after=1)
+    s3("encrypt", "-k", ring, "--detach", "-o", url + "x.bulla", stdin=SMALL, status=6, env={"AWS_MAX_ATTEMPTS": "1"})
+    assert store.objects == {}
+
+
+@pytest.mark.parametrize("status, told", [("COMPLETED", True), ("PENDING", True), ("REPLICA", False), (None, False)])
+def test_replicas_are_told(s3, store, ring, url, status, told):
+    """They are in other buckets, and what holds for an object here does not hold for them."""
+    s3("encrypt", "-k", ring, "-o", url + "t/x.bulla", stdin=SMALL)
+    s3("encrypt", "-k", ring, "--detach", "-o", url + "t/y.bulla", stdin=SMALL)
+    for key in ("t/x.bulla", "t/y.bulla.env"):
+        store.objects[key].headers |= {"x-amz-replication-status": status} if status else {}
+    rotated(s3)
+    assert (b"other buckets have replicas of 2 of these" in s3("status", "-r", url + "t/").stderr) == told
+    assert (b"other buckets have replicas of 2 of them" in s3("rewrap", "-k", ring, "-r", url + "t/").stderr) == told
+    assert b"replicas" not in s3("status", "-r", url + "t/").stderr, "a new object has none yet"
