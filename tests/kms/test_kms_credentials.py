@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-import other
 from faults import error
 from kms_files import CONTENT, opened
 
@@ -62,25 +61,6 @@ def test_environment_with_a_session_token(bulla, cloud, key, who):
     session = cloud.session(cloud.role("night", "kms:*"))
     seal(bulla, key, **session.environment())
     assert who() == session.arn
-
-
-@pytest.mark.parametrize("wrong", [{}, {"AWS_SESSION_TOKEN": "stale"}])
-def test_older_name_of_a_session_token(bulla, cloud, key, who, wrong):
-    """It goes first, as in botocore."""
-    session = cloud.session(cloud.role("night", "kms:*"))
-    given = session.environment() | {"AWS_SESSION_TOKEN": ""} | wrong | {"AWS_SECURITY_TOKEN": session.token}
-    seal(bulla, key, **given)
-    assert who() == session.arn
-    assert other.look(bulla.environment | {k: v for k, v in given.items() if v}, "token")["found"] == session.token
-
-
-@pytest.mark.parametrize("wrong", ["", "aws_session_token = stale\n"])
-def test_older_name_of_a_session_token_in_a_file(anonymous, cloud, key, who, wrong):
-    session = cloud.session(cloud.role("night", "kms:*"))
-    anonymous.config("", f"[default]\n{keys_of(session).replace('aws_session_token', 'aws_security_token')}{wrong}")
-    seal(anonymous, key)
-    assert who() == session.arn
-    assert other.look(anonymous.environment, "token")["found"] == session.token
 
 
 def test_wrong_secret(bulla, aws, key):
