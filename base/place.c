@@ -57,11 +57,21 @@ static int open_directory(const char *path)
     return fd >= 0 || errno != EACCES ? fd : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
+/* As a path says that ends with a slash. */
+static struct result check_directory(const struct place *p, struct err *err)
+{
+    struct stat st;
+
+    if (fstatat(p->dir, p->name, &st, 0) != 0)
+        return fail_input(err, "cannot open '%s'", p->path);
+    return S_ISDIR(st.st_mode) ? OK
+                               : fail_named(err, ERR_FAILED, "'%s' is not a directory", p->path);
+}
+
 struct result place_open(struct place *p, const char *path, struct err *err)
 {
     struct place made PLACE_CLEANUP = {.dir = -1, .open = true};
     char *copy STRING_CLEANUP = strdup(path);
-    struct stat st;
 
     if (copy == NULL)
         return fail_memory(err);
@@ -78,9 +88,8 @@ struct result place_open(struct place *p, const char *path, struct err *err)
     made.dir = open_directory(slash == NULL ? "." : copy);
     if (made.dir < 0)
         return fail_input(err, "cannot open the directory of '%s'", path);
-    if (path[strlen(path) - 1] == '/' &&
-        (fstatat(made.dir, made.name, &st, 0) != 0 || !S_ISDIR(st.st_mode)))
-        return fail_named(err, ERR_FAILED, "'%s' is not a directory", path);
+    if (path[strlen(path) - 1] == '/' && !check_directory(&made, err).ok)
+        return FAIL;
     *p = TAKE(made);
     return OK;
 }

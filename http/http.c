@@ -3,12 +3,15 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/stream.h"
+#include "base/trusted_file.h"
 #include "http/libcurl.h"
 #include "http/wiping_allocator.h"
 
@@ -45,11 +48,23 @@ struct transfer {
     struct err *err;
 };
 
+/* Who can write this file chooses which servers are believed. One that cannot be opened is left to
+ * libcurl, which says so. */
+static struct result judge_bundle(const char *path, struct err *err)
+{
+    int fd FD_CLEANUP = path != NULL ? open(path, O_PATH | O_CLOEXEC) : -1;
+
+    return fd < 0 ? OK : trusted_file(fd, path, "file of certificates", err);
+}
+
 struct result http_new(struct http **out, const char *ca_bundle, const char *ca_hint,
                        struct err *err)
 {
-    struct http *h = calloc(1, sizeof *h);
+    struct http *h = NULL;
 
+    if (!judge_bundle(ca_bundle, err).ok)
+        return FAIL;
+    h = calloc(1, sizeof *h);
     if (h == NULL)
         return fail_memory(err);
     if (!libcurl_load(&h->curl, err).ok) {

@@ -60,7 +60,8 @@ struct http_answer {
 #define HTTP_ANSWER_CLEANUP __attribute__((cleanup(http_answer_free)))
 
 /* http_new makes a client. ca_bundle is a file of the only certificates to be trusted; NULL = the
- * system's. ca_hint, a constant, tells a person how to name another. */
+ * system's. ca_hint, a constant, tells a person how to name another. ERR_POLICY if somebody else
+ * may have written the file. */
 FALLIBLE http_new(struct http **out, const char *ca_bundle, const char *ca_hint, struct err *err);
 void http_free(struct http **http);
 

@@ -44,12 +44,19 @@ static const char *variable(const struct search *s, const char *name)
     return environment_get(&s->chain->aws->environment, name);
 }
 
+/* The older name of a session token goes first, as in botocore. */
+static const char *first_of(const char *a, const char *b)
+{
+    return a != NULL ? a : b;
+}
+
 static struct result from_environment(const struct search *s, struct credentials *out, bool *found,
                                       struct err *err)
 {
     struct credentials_text text = {
         variable(s, "AWS_ACCESS_KEY_ID"), variable(s, "AWS_SECRET_ACCESS_KEY"),
-        variable(s, "AWS_SESSION_TOKEN"), variable(s, "AWS_CREDENTIAL_EXPIRATION")};
+        first_of(variable(s, "AWS_SECURITY_TOKEN"), variable(s, "AWS_SESSION_TOKEN")),
+        variable(s, "AWS_CREDENTIAL_EXPIRATION")};
 
     *found = text.access_key != NULL || text.secret_key != NULL;
     if (!*found)
@@ -65,7 +72,8 @@ static struct result from_file(const struct search *s, const struct ini *file, c
     struct credentials_text text = {
         profile_get_in(file, s->profile, "aws_access_key_id"),
         profile_get_in(file, s->profile, "aws_secret_access_key"),
-        profile_get_in(file, s->profile, "aws_session_token"),
+        first_of(profile_get_in(file, s->profile, "aws_security_token"),
+                 profile_get_in(file, s->profile, "aws_session_token")),
         NULL,
     };
 
@@ -195,6 +203,19 @@ static struct result from_login(const struct search *s, struct credentials *out,
     return *found ? leave_to_cli(s, "signs on by login_session", err) : OK;
 }
 
+/* botocore reads it, so it may be meant, and the machine's identity must not take its place. */
+static struct result from_old_file(const struct search *s, struct credentials *out, bool *found,
+                                   struct err *err)
+{
+    (void)out;
+    *found = variable(s, "AWS_CREDENTIAL_FILE") != NULL;
+    if (!*found)
+        return OK;
+    (void)fail(err, ERR_USAGE,
+               "AWS_CREDENTIAL_FILE names a file of a kind that bulla does not read");
+    return fail_hint(err, "AWS_SHARED_CREDENTIALS_FILE names one with profiles");
+}
+
 static struct result from_container(const struct search *s, struct credentials *out, bool *found,
                                     struct err *err)
 {
@@ -211,10 +232,10 @@ static struct result from_role(const struct search *s, struct credentials *out, 
                                struct err *err);
 
 static const struct provider providers[] = {
-    {from_environment, false}, {refuse_empty, true},   {from_role, true},
-    {from_web_identity, true}, {from_sso, true},       {from_credentials_file, true},
-    {from_login, true},        {from_process, true},   {from_config_file, true},
-    {from_container, false},   {from_instance, false},
+    {from_environment, false}, {refuse_empty, true},    {from_role, true},
+    {from_web_identity, true}, {from_sso, true},        {from_credentials_file, true},
+    {from_login, true},        {from_process, true},    {from_config_file, true},
+    {from_old_file, false},    {from_container, false}, {from_instance, false},
 };
 
 /* What credential_source may name. */

@@ -13,7 +13,7 @@ static const struct keystore_scheme schemes[] = {
 /* They mean what they mean to the tools of AWS. */
 static const struct store_variable variables[] = {
     {"AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,\n"
-     "  AWS_CREDENTIAL_EXPIRATION",
+     "  AWS_SECURITY_TOKEN, AWS_CREDENTIAL_EXPIRATION",
      "credentials"},
     {"AWS_DEFAULT_PROFILE, AWS_PROFILE", "the profile"},
     {"AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE", "the files of profiles"},

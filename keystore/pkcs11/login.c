@@ -138,17 +138,37 @@ static struct result log_in(struct token *t, struct question *q, struct err *err
         return refuse(t, q->login, room, rv, err);
     t->logged_in = true;
     /* If somebody else in this process had logged in, the token did not look at the PIN. */
-    if (rv == CKR_OK)
+    if (rv == CKR_OK) {
+        secret_free(&t->pin);
         t->pin = TAKE(q->pin);
+    }
     refused_tokens_add(q->login->refused, room, NULL, rv, NULL);
     return OK;
 }
 
-/* Logs in with the PIN that the token took before. */
+/* Logs in with a PIN that is asked for. */
+static struct result log_in_first(struct token *t, const struct login *login, struct err *err)
+{
+    struct question q = {.token = t, .login = login, .pad = has_pad(t)};
+    struct result r = worker_ask(t->module->worker, ask, &q, err);
+
+    if (r.ok && check_asked(&q, err).ok)
+        r = log_in(t, &q, err);
+    else
+        r = FAIL;
+    secret_free(&q.pin);
+    return r;
+}
+
+/* Logs in with the PIN that the token took before, unless this is its last try: others may have
+ * changed the PIN since. */
 static struct result log_in_again(struct token *t, const struct login *login, struct err *err)
 {
-    struct question q = {.token = t, .login = login, .pad = has_pad(t), .pin = TAKE(t->pin)};
+    struct question q = {.token = t, .login = login, .pad = has_pad(t)};
 
+    if (!q.pad && (t->info.flags & CKF_USER_PIN_FINAL_TRY) != 0)
+        return log_in_first(t, login, err);
+    q.pin = TAKE(t->pin);
     if (!q.pad && q.pin.bytes == NULL)
         return ckr_fail(err, CKR_USER_NOT_LOGGED_IN, "token '%s' lost its login", t->label);
     struct result r = log_in(t, &q, err);
@@ -160,24 +180,13 @@ static struct result log_in_again(struct token *t, const struct login *login, st
 
 struct result token_login(struct token *token, const struct login *login, struct err *err)
 {
-    struct question q = {.token = token, .login = login};
-
-    if (token->logged_in)
-        return OK;
-    if ((token->info.flags & CKF_LOGIN_REQUIRED) == 0)
+    if (token->logged_in || (token->info.flags & CKF_LOGIN_REQUIRED) == 0)
         return OK;
     if (!may_try(token, login, err).ok)
         return FAIL;
-    if (token->pin.bytes != NULL) /* the login that it had by this is gone */
-        return log_in_again(token, login, err);
-    q.pad = has_pad(token);
-    struct result r = worker_ask(token->module->worker, ask, &q, err);
-    if (r.ok && check_asked(&q, err).ok)
-        r = log_in(token, &q, err);
-    else
-        r = FAIL;
-    secret_free(&q.pin);
-    return r;
+    /* If it has a PIN, the login that it had by this is gone. */
+    return token->pin.bytes != NULL ? log_in_again(token, login, err)
+                                    : log_in_first(token, login, err);
 }
 
 struct result token_revive(struct token *token, const struct login *login, struct err *err)

@@ -50,6 +50,7 @@ NUMBERS += [(str(number), 2, "is too large") for number in (2**63, 2**64, 10**30
 
 BAD_KEYS = [
     (KEYS + "missing", 10, "there is no keyring"),
+    (KEYS + "missing/", 10, "cannot open"),
     (KEYS + "ring/", 1, "is not a directory"),
     (KEYS + "ring/x", 1, "cannot open the directory of"),
     (KEYS + "ring#nobody", 1, "has no key 'nobody'"),
@@ -110,7 +111,8 @@ DESCRIPTORS = ["-1", "x", "1x", " 1", str(2**31), "9" * 30, NASTY]
 OUTPUTS = [
     ("missing/out", 1, "cannot open the directory of 'missing/out': No such file or directory"),
     ("plain/out", 1, "cannot open the directory of 'plain/out': Not a directory"),
-    ("missing/", 1, "'missing/' is not a directory"),
+    ("missing/", 1, "cannot open 'missing/': No such file or directory"),
+    ("plain/", 1, "'plain/' is not a directory"),
     (LONG, 1, "File name too long"),
     (DEEP, 1, "File name too long"),
     ("fifo", 1, "is not a regular file"),
@@ -140,6 +142,7 @@ BAD_FILES = [
     ("", 2, "an empty file name"),
     ("missing.bulla", 10, "'missing.bulla': No such file or directory"),
     ("missing/f.bulla", 10, "cannot open the directory of 'missing/f.bulla'"),
+    ("missing/", 10, "cannot open 'missing/': No such file or directory"),
     ("plain/f.bulla", 1, "Not a directory"),
     ("plain/", 1, "'plain/' is not a directory"),
     ("directory", 1, "'directory' is a directory"),

@@ -79,6 +79,7 @@ MISSING = {
     "envelope restore": ["envelope", "restore", "gone.bulla"],
     "envelope restore, envelope": ["envelope", "restore", "s.bulla"],
     "the directory of FILE": ["decrypt", "-k", "a.ring", "gone/s.bulla"],
+    "FILE as a directory": ["verify", "-k", "a.ring", "gone/"],
     "a keyring to seal to": ["encrypt", "-k", "./gone", "f"],
     "a name of no config file": ["encrypt", "-k", "gone", "f"],
     "a keyring to open with": ["decrypt", "-k", "gone.ring", "s.bulla"],

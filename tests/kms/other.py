@@ -23,6 +23,8 @@ def found(what):
         session.get_scoped_config()
         found = session.get_credentials()
         return {"found": found and found.get_frozen_credentials().access_key}
+    if what == "token":
+        return {"found": session.get_credentials().get_frozen_credentials().token}
     made = session.create_client(what, "us-east-1")
     return {"found": made.meta.endpoint_url, "attempts": (made.meta.config.retries or {}).get("total_max_attempts")}
 
@@ -56,7 +58,7 @@ def looker(python):
 
 
 def look(environment, what="credentials", python=DEBIANS):
-    """What botocore finds, by {"found": …}, or why it refuses. what is a service whose endpoint is asked for, or "credentials"."""
+    """What botocore finds, by {"found": …}, or why it refuses. what is a service whose endpoint is asked for, "credentials" or "token"."""
     process = looker(python)
     print(json.dumps([{k: os.fspath(v) for k, v in environment.items()}, what]), file=process.stdin, flush=True)
     return json.loads(process.stdout.readline())

@@ -259,6 +259,27 @@ def test_bundle_of_a_profile(bulla, authority, key):
     bulla("encrypt", "-k", key.arn, "-o", "-", stdin=b"x", env={"AWS_PROFILE": "near", "AWS_CA_BUNDLE": ""})
 
 
+@pytest.mark.parametrize("spoil, words", [
+    (lambda bundle: bundle.chmod(0o666), "its group and others can write file"),
+    (lambda bundle: bundle.parent.chmod(0o777), "its group and others can write directory"),
+    pytest.param(lambda bundle: os.chown(bundle, 1234, -1), "belongs to user 1234", marks=pytest.mark.skipif(os.geteuid() != 0, reason="gives a file away")),
+])
+@pytest.mark.parametrize("how", ["AWS_CA_BUNDLE", "ca_bundle"])
+def test_bundle_that_others_may_write(bulla, aws, authority, key, tmp_path, how, spoil, words):
+    """Who writes it chooses the server that is sent the branch key."""
+    (tmp_path / "mine").mkdir()
+    bundle = tmp_path / "mine/authorities.pem"
+    shutil.copy(authority.bundle, bundle)
+    bulla.config(f"[profile own]\nca_bundle = {bundle}\n")
+    env = {"AWS_CA_BUNDLE": str(bundle)} if how == "AWS_CA_BUNDLE" else {"AWS_CA_BUNDLE": "", "AWS_PROFILE": "own"}
+    bulla("encrypt", "-k", key.arn, "-o", "-", stdin=b"x", env=env)
+    spoil(bundle)
+    before = len(aws.requests)
+    done = bulla("encrypt", "-k", key.arn, "-o", "out.bulla", stdin=b"x", env=env, status=7)
+    assert f"file of certificates '{bundle}' may be from somebody else: ".encode() in done.stderr and words.encode() in done.stderr
+    assert len(aws.requests) == before and not (bulla.work / "out.bulla").exists()
+
+
 @pytest.fixture
 def believed(tmp_path):
     """A stranger's authority, and a command under which it is in the system's directory of authorities."""

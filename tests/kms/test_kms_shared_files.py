@@ -12,7 +12,7 @@ import pytest
 
 import other
 from program import BOUND
-from test_kms_credentials import keys_of, program, refused
+from test_kms_credentials import keys_of, program, refused, seal
 
 FILED, MACHINE, REFUSED, NONSENSE = "the file's", "the machine's", "refused", "neither"
 
@@ -93,6 +93,9 @@ FILES = {
     "path in the home": Case("[default]\nKEYS", environment={"AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}),
     "path with a variable": Case("[default]\nKEYS", bulla=(10, "cannot open AWS file '$HOME/.aws/credentials'"),
                                  environment={"AWS_SHARED_CREDENTIALS_FILE": "$HOME/.aws/credentials"}),
+    "file of another kind": Case("", bulla=(2, "AWS_CREDENTIAL_FILE names a file of a kind that bulla does not read"), botocore=REFUSED,
+                                 environment={"AWS_CREDENTIAL_FILE": "/nowhere"}),
+    "file of another kind, and keys": Case("[default]\nKEYS", environment={"AWS_CREDENTIAL_FILE": "/nowhere"}),
     # Profiles.
     "profile that is not there": Case("[default]\nKEYS", bulla=(2, "there is no AWS profile 'nowhere'"), botocore=REFUSED, environment={"AWS_PROFILE": "nowhere"}),
     "profile without its word": Case("", "[night]\nKEYS", bulla=(2, "there is no AWS profile 'night'"), botocore=REFUSED, environment={"AWS_PROFILE": "night"}),
@@ -230,6 +233,28 @@ def test_no_line_is_repeated(anonymous, key):
     """It may be a secret that lost its name."""
     anonymous.config("", "[default]\npa55word\n")
     assert "pa55word" not in refused(anonymous, key, 2, NO_SIGN)
+
+
+# Session tokens.
+
+
+@pytest.mark.parametrize("wrong", [{}, {"AWS_SESSION_TOKEN": "stale"}])
+def test_older_name_of_a_session_token(bulla, cloud, aws, key, wrong):
+    """It goes first, as in botocore."""
+    session = cloud.session(cloud.role("night", "kms:*"))
+    given = session.environment() | {"AWS_SESSION_TOKEN": ""} | wrong | {"AWS_SECURITY_TOKEN": session.token}
+    seal(bulla, key, **given)
+    assert aws.requests[-1].principal == session
+    assert other.look(bulla.environment | {k: v for k, v in given.items() if v}, "token")["found"] == session.token
+
+
+@pytest.mark.parametrize("wrong", ["", "aws_session_token = stale\n"])
+def test_older_name_of_a_session_token_in_a_file(anonymous, cloud, aws, key, wrong):
+    session = cloud.session(cloud.role("night", "kms:*"))
+    anonymous.config("", f"[default]\n{keys_of(session).replace('aws_session_token', 'aws_security_token')}{wrong}")
+    seal(anonymous, key)
+    assert aws.requests[-1].principal == session
+    assert other.look(anonymous.environment, "token")["found"] == session.token
 
 
 EXPIRY = "have an expiry time that cannot be read"

@@ -3,8 +3,12 @@
 import pytest
 
 from sealed import content, snapshot
+from terminal import asked as pins_asked
+from terminal import on_terminal
+from tokens import PIN
 
 X = content(1000)
+FINAL_TRY = 0x20000
 USES = {"rsa": "C_DecryptInit", "p256": "C_DeriveKey", "aes": "C_DecryptInit"}
 LOST = {"handle": 0xB3, "closed": 0xB0, "device": 0x30, "removed": 0x32, "login": 0x101}
 
@@ -73,6 +77,33 @@ def test_token_that_does_not_come_back(bulla, softhsm, asked, tmp_path, kind, ag
     done = bulla("decrypt", "-j", "1", "-k", key, *bulla.command_of_pin, *files, env=env, status=3)
     assert snapshot(bulla.work) == before and b"has no private key" not in done.stderr
     assert asked() == 2 and count(log, "C_Login") <= (2 if "0xa0" in again else 6)
+
+
+@pytest.fixture
+def soon_final(bulla, softhsm, asked, tmp_path):
+    """Files of a key, its name and an environment: the session is lost with the second file, and the token then says that one try is left."""
+    files, key, log = three(bulla, softhsm.uri("p256")), softhsm.uri("p256", mock=True), tmp_path / "log"
+    bulla("verify", "-k", key, *bulla.command_of_pin, files[0], env=softhsm.mocked(log=log))
+    looks = count(log, "C_GetTokenInfo")
+    log.unlink()
+    return files, key, softhsm.mocked(f"C_DeriveKey:2:drop=0xb3 C_GetTokenInfo:{looks + 1}+:flags={FINAL_TRY}", log)
+
+
+@pytest.mark.parametrize("verb", ["decrypt", "verify"])
+def test_last_try_is_not_spent_on_the_pin_that_is_held(bulla, asked, tmp_path, soon_final, verb):
+    """Somebody gave wrong ones meanwhile, or the PIN is another by now: only a person may give the last one."""
+    files, key, env = soon_final
+    done = bulla(verb, "-j", "1", "-k", key, *bulla.command_of_pin, *files, env=env, status=3, start_new_session=True)
+    assert b"last try is for a PIN that somebody types" in done.stderr and asked() == 2
+    assert count(tmp_path / "log", "C_Login") == 1, "the one of the first file"
+
+
+def test_last_try_after_a_lost_session_may_be_typed(bulla, tmp_path, soon_final):
+    files, key, env = soon_final
+    bulla.environment |= env
+    shown = on_terminal(bulla, "decrypt", "-j", "1", "-k", key, *files, lines=[PIN + "\n"])
+    assert len(pins_asked(shown)) == 1 and all((bulla.work / name).read_bytes() == X for name in "012")
+    assert count(tmp_path / "log", "C_Login") == 2
 
 
 def test_what_made_a_key_is_not_done_twice(bulla, softhsm):
