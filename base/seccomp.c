@@ -24,7 +24,11 @@
 /* Newer than the headers may be; the numbers are the same everywhere. */
 #define FCHMODAT2 452
 #define SETXATTRAT 463
+#define GETXATTRAT 464
+#define LISTXATTRAT 465
 #define REMOVEXATTRAT 466
+#define OPENTREEATTR 467
+#define FILEGETATTR 468
 #define FILESETATTR 469
 
 static const unsigned refused[] = {
@@ -47,6 +51,9 @@ static const unsigned refused[] = {
     /* another view of the file systems */
     SYS_chroot, SYS_fsconfig, SYS_fsmount, SYS_fsopen, SYS_fspick, SYS_mount, SYS_mount_setattr,
     SYS_move_mount, SYS_open_tree, SYS_pivot_root, SYS_setns, SYS_umount2, SYS_unshare,
+    OPENTREEATTR,
+    /* what others do with their files, and how much they may store */
+    SYS_fanotify_init, SYS_inotify_add_watch, SYS_kcmp, SYS_quotactl, SYS_quotactl_fd,
     /* the kernel itself, which root may change */
     SYS_acct, SYS_adjtimex, SYS_clock_adjtime, SYS_clock_settime, SYS_delete_module,
     SYS_finit_module, SYS_init_module, SYS_kexec_file_load, SYS_kexec_load,
@@ -54,14 +61,15 @@ static const unsigned refused[] = {
     SYS_ioperm, SYS_iopl,
 #endif
     SYS_reboot, SYS_setdomainname, SYS_sethostname, SYS_settimeofday, SYS_swapoff, SYS_swapon,
+    SYS_syslog,
     /* what Landlock leaves open: owners, permissions, times and attributes of files by their names,
        and attributes of those that are open */
-    SYS_fchmodat, SYS_fchownat, SYS_fremovexattr, SYS_fsetxattr, SYS_lremovexattr, SYS_lsetxattr,
-    SYS_removexattr, SYS_setxattr,
+    SYS_fchmodat, SYS_fchownat, SYS_fremovexattr, SYS_fsetxattr, SYS_getxattr, SYS_lgetxattr,
+    SYS_listxattr, SYS_llistxattr, SYS_lremovexattr, SYS_lsetxattr, SYS_removexattr, SYS_setxattr,
 #ifdef __x86_64__
     SYS_chmod, SYS_chown, SYS_futimesat, SYS_lchown, SYS_utime, SYS_utimes,
 #endif
-    FCHMODAT2, SETXATTRAT, REMOVEXATTRAT, FILESETATTR};
+    FCHMODAT2, SETXATTRAT, GETXATTRAT, LISTXATTRAT, REMOVEXATTRAT, FILEGETATTR, FILESETATTR};
 
 #define REFUSED (sizeof refused / sizeof *refused)
 

@@ -38,7 +38,8 @@ OWNERS_KEPT = {"encrypt", "rewrap", "reencrypt", "envelope export", "envelope re
 # And those that do nothing, wherever they are allowed, as they are tried: by their numbers, without sensible arguments.
 HEADER = pathlib.Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")
 NUMBERS = {name: int(number) for name, number in re.findall(r"#define __NR_(\w+) (\d+)", HEADER.read_text() if HEADER.exists() else "")}
-NUMBERS |= {"fchmodat2": 452, "setxattrat": 463, "removexattrat": 466, "filesetattr": 469}  # newer than the header may be
+NUMBERS |= {"fchmodat2": 452, "setxattrat": 463, "getxattrat": 464, "listxattrat": 465, "removexattrat": 466, "opentreeattr": 467,
+            "filegetattr": 468, "filesetattr": 469}  # newer than the header may be
 REFUSED = """
 execve execveat kill pidfd_getfd pidfd_send_signal process_vm_readv process_vm_writev ptrace rt_sigqueueinfo rt_tgsigqueueinfo tkill
 ioprio_set migrate_pages move_pages process_madvise sched_setaffinity sched_setattr sched_setparam sched_setscheduler setpriority
@@ -50,6 +51,8 @@ acct adjtimex clock_adjtime clock_settime delete_module finit_module init_module
 reboot setdomainname sethostname settimeofday swapoff swapon
 fchmodat fchownat fremovexattr fsetxattr lremovexattr lsetxattr removexattr setxattr chmod chown futimesat lchown utime utimes
 fchmodat2 setxattrat removexattrat filesetattr
+quotactl quotactl_fd syslog opentreeattr kcmp
+fanotify_init inotify_add_watch getxattr lgetxattr listxattr llistxattr getxattrat listxattrat filegetattr
 """.split()
 X32 = 0x40000000  # and above: the calls of programs with short pointers
 

@@ -52,7 +52,7 @@ class Authority:
     def server(self, *names, days=(-1, 30)):
         """The TLS of a server that has these names."""
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
         certificate = self.sign(subject, key, names, x509.BasicConstraints(ca=False, path_length=None), days)
         pair = self.directory / f"{self.name}-{x509.random_serial_number()}.pem"
         private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
