@@ -119,9 +119,10 @@ def test_part_that_is_not_stored_at_the_close(bulla, ring, faulty, work, fault, 
     whole = (faulty.store / "x").read_bytes()
     at = faulty.start(fault)
     assert b"cannot write" in bulla("rewrap", "-k", ring, "--to", other, "--sync", sync, at / "x", status=status).stderr
+    assert bulla("decrypt", "-k", ring, "-k", other, "-o", "-", faulty.store / "x").stdout == PLAIN, "one of the two envelopes is there"
     (faulty.store / "x").write_bytes(bytes(1024) + whole[1024:])
     assert b"cannot write" in bulla("envelope", "restore", "-k", ring, "--envelope", "x.env", at / "x", status=status).stderr
-    assert os.listdir(faulty.store) == ["x"]
+    assert bulla.open(ring, faulty.store / "x") == PLAIN and os.listdir(faulty.store) == ["x"]
 
 
 def test_sync_at_the_end_of_a_run(bulla, ring, faulty, work):
