@@ -249,8 +249,7 @@ struct result atomic_file_hand_over(struct atomic_file *f, struct err *err)
 {
     if (!f->named || f->handed_over)
         return OK;
-    int copy = fcntl(f->fd, F_DUPFD_CLOEXEC, 0);
-    if (copy < 0 || close(copy) != 0)
+    if (fd_hand_over(f->fd) != 0)
         return fail_errno(err, "cannot write '%s'", f->place->path);
     f->handed_over = true;
     return OK;

@@ -40,6 +40,13 @@ int fd_sync(int fd, int dir, unsigned *lacks)
     return syncfs(dir);
 }
 
+int fd_hand_over(int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+    return copy < 0 ? -1 : close(copy);
+}
+
 static struct result set_names(struct place *p, const char *name, const char *path, struct err *err)
 {
     p->name = strdup(name);

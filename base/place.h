@@ -75,6 +75,11 @@ FALLIBLE place_remove(const struct place *p, const struct stat *st, struct err *
  * a system call does. */
 int fd_sync(int fd, int dir, unsigned *lacks);
 
+/* fd_hand_over gives the file system all that was written to an open file, as closing it would:
+ * some store it only then, and only then say if they cannot. The file stays open, and a lock on it
+ * is kept. Returns as a system call does. */
+int fd_hand_over(int fd);
+
 /* dir_is_fuse is true if a directory lies in a FUSE. There syncfs reaches nobody, and what the
  * number of an inode means is up to the program behind it: it may change with the name. */
 bool dir_is_fuse(int dir);

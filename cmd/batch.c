@@ -499,7 +499,7 @@ static struct result do_list(struct run *r, const char *path, struct err *err)
 {
     size_t before = r->found;
 
-    r->lists_objects = file_list_has_objects(path);
+    r->lists_objects = file_list_has_objects(path, r->batch->options->null);
     if (!file_list_read(path, r->batch->options->null, do_listed, r, err).ok)
         return FAIL;
     return run_check_found(r, before, standard_named(path) ? "standard input" : path, err);
@@ -513,7 +513,7 @@ static bool names_objects(const struct options *o)
         objects = objects || storage_names(o->operands.items[i]);
     if (o->output != NULL && storage_names(o->output))
         return true;
-    return objects || (o->files_from != NULL && file_list_has_objects(o->files_from));
+    return objects || (o->files_from != NULL && file_list_has_objects(o->files_from, o->null));
 }
 
 /* How many files or objects are done at once. */

@@ -169,7 +169,8 @@ static void allow_objects(struct plan *p, const struct verb *v)
         if (storage_names(o->operands.items[i]))
             p->reach = REACH_PROGRAMS;
     options_visit(v, o, allow_named_object, p);
-    if (o->inventory != NULL || (o->files_from != NULL && file_list_has_objects(o->files_from)))
+    if (o->inventory != NULL ||
+        (o->files_from != NULL && file_list_has_objects(o->files_from, o->null)))
         p->reach = REACH_PROGRAMS;
 }
 

@@ -61,15 +61,21 @@ static struct result read_all(FILE *file, const char *path, int end,
 
 #define SCHEME_SIZE 5 /* "s3://" */
 
-/* Reads no further than the first name: whoever writes the list may wait until that is done. */
-static bool begins_with_object(FILE *file)
+/* Reads no further than the first name: whoever writes the list may wait until that is done. The
+ * empty names before it are dropped, since they count for nothing. */
+static bool begins_with_object(FILE *file, int end)
 {
     char begin[SCHEME_SIZE + 1] = "";
     size_t size = 0;
-    int c = 0;
+    int c;
 
-    while (size < SCHEME_SIZE && c != '\n' && (size == 0 || c != '\0') && (c = getc(file)) != EOF)
+    while ((c = getc(file)) == end && !stream_interrupted())
+        ;
+    for (; c != EOF; c = getc(file)) {
         begin[size++] = (char)c;
+        if (size == SCHEME_SIZE || c == end)
+            break;
+    }
     for (size_t i = size; i > 0; i--)
         (void)ungetc((unsigned char)begin[i - 1], file);
     return storage_names(begin);
@@ -90,7 +96,12 @@ static FILE *open_list(const char *path)
     return fopen(path, "re");
 }
 
-bool file_list_has_objects(const char *path)
+static int end_of_name(bool null)
+{
+    return null ? '\0' : '\n';
+}
+
+bool file_list_has_objects(const char *path, bool null)
 {
     FILE *file = open_list(path);
 
@@ -98,7 +109,7 @@ bool file_list_has_objects(const char *path)
         begun.path = path;
         begun.file = file;
     }
-    return file != NULL && begins_with_object(file);
+    return file != NULL && begins_with_object(file, end_of_name(null));
 }
 
 struct result file_list_read(const char *path, bool null, bool (*each)(void *arg, const char *name),
@@ -109,7 +120,7 @@ struct result file_list_read(const char *path, bool null, bool (*each)(void *arg
     if (file == NULL)
         return fail_input(err, "cannot open '%s'", path);
     struct result done =
-        read_all(file, file == stdin ? "standard input" : path, null ? '\0' : '\n', each, arg, err);
+        read_all(file, file == stdin ? "standard input" : path, end_of_name(null), each, arg, err);
     if (file == begun.file)
         begun.file = NULL;
     if (file != stdin)

@@ -4,9 +4,10 @@
 
 #include "base/err.h"
 
-/* file_list_has_objects is true if the first name in a list is that of an object: then the others
- * may be too, and the run needs the network. What it reads of standard input is put back. */
-bool file_list_has_objects(const char *path);
+/* file_list_has_objects is true if the first name in a list, empty ones aside, is that of an
+ * object: then the others may be too, and the run needs the network. null is as for file_list_read,
+ * which still gets every name that is not empty. */
+bool file_list_has_objects(const char *path, bool null);
 
 /* file_list_check fails with ERR_MISSING if there is no list at path, before anything is done; NULL
  * is fine. */

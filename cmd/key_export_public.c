@@ -11,8 +11,8 @@
 static struct result write_public(const char *text, const struct options *o, struct session *s,
                                   struct err *err)
 {
+    struct place place PLACE_CLEANUP = {0}; /* closed last: the output is discarded there */
     struct output output OUTPUT_CLEANUP = {0};
-    struct place place PLACE_CLEANUP = {0};
     bool to_file = o->output != NULL && !standard_named(o->output);
     const struct inputs inputs = {.session = s};
     const struct outlet outlet = standard_output();

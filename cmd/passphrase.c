@@ -236,9 +236,20 @@ static struct result find(const struct options *o, const char *what, enum wanted
     return from_file(file, s->noun, out, err);
 }
 
-static bool is_blank(uint8_t byte)
+/* Whether one of these is at either end: blanks, also those that a text processor or a web page
+ * has in their place, or that nobody sees. */
+static bool has_blank_end(const struct secret *s)
 {
-    return byte == ' ' || byte == '\t';
+    static const char *const blanks[] = {" ",      "\t",     "\u00a0", "\u2007",
+                                         "\u200b", "\u202f", "\u3000"};
+
+    for (size_t i = 0; i < sizeof blanks / sizeof *blanks; i++) {
+        size_t size = strlen(blanks[i]);
+        if (s->size >= size && (memcmp(s->bytes, blanks[i], size) == 0 ||
+                                memcmp(s->bytes + s->size - size, blanks[i], size) == 0))
+            return true;
+    }
+    return false;
 }
 
 /* A byte that an editor added to a file would become part of a new passphrase, and be missing when
@@ -253,7 +264,7 @@ static struct result check_new(const struct secret *s, const char *what, struct 
         (void)fail(err, ERR_USAGE, "%s: it %s", what, odd);
         return fail_hint(err, "a passphrase file has one line, as echo writes it");
     }
-    if (is_blank(s->bytes[0]) || is_blank(s->bytes[s->size - 1])) {
+    if (has_blank_end(s)) {
         snprintf(text, sizeof text, "%s: it begins or ends with a blank, which is part of it",
                  what);
         terminal_warn(NULL, text);

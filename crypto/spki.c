@@ -109,6 +109,19 @@ static bool usual_exponent(EVP_PKEY *key)
     return usual;
 }
 
+static struct result check_rsa(EVP_PKEY *key, unsigned bits, struct err *err)
+{
+    if (bits < RSA_BITS_MIN || bits > RSA_BITS_MAX)
+        return fail(err, ERR_UNSUPPORTED, "an RSA key of %u bits, not %d to %d", bits, RSA_BITS_MIN,
+                    RSA_BITS_MAX);
+    if (bits % 8 != 0)
+        return fail(err, ERR_UNSUPPORTED, "an RSA key of %u bits, which is not a multiple of 8",
+                    bits);
+    if (!usual_exponent(key))
+        return fail(err, ERR_UNSUPPORTED, "an RSA key with an unusual exponent");
+    return OK;
+}
+
 /* Encodes the key anew, so that one key has one hash however it was written. */
 static struct result fill(struct spki *spki, const struct crypto *crypto, EVP_PKEY *key,
                           struct err *err)
@@ -118,12 +131,8 @@ static struct result fill(struct spki *spki, const struct crypto *crypto, EVP_PK
     if (!kind_of(key, &made.kind))
         return fail(err, ERR_UNSUPPORTED, "the public key is neither RSA nor of P-256 or P-384");
     made.bits = (unsigned)EVP_PKEY_get_bits(key);
-    if (made.kind == SPKI_RSA &&
-        (made.bits < RSA_BITS_MIN || made.bits > RSA_BITS_MAX || made.bits % 8 != 0))
-        return fail(err, ERR_UNSUPPORTED, "an RSA key of %u bits, not %d to %d", made.bits,
-                    RSA_BITS_MIN, RSA_BITS_MAX);
-    if (made.kind == SPKI_RSA && !usual_exponent(key))
-        return fail(err, ERR_UNSUPPORTED, "an RSA key with an unusual exponent");
+    if (made.kind == SPKI_RSA && !check_rsa(key, made.bits, err).ok)
+        return FAIL;
     if (made.kind != SPKI_RSA)
         EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
                                        OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_UNCOMPRESSED);
@@ -144,7 +153,7 @@ static struct result fill(struct spki *spki, const struct crypto *crypto, EVP_PK
 struct result spki_read(struct spki *spki, const struct crypto *crypto, struct view der,
                         struct err *err)
 {
-    EVP_PKEY *key PKEY_CLEANUP = der.size <= SPKI_MAX ? parse(crypto, der) : NULL;
+    EVP_PKEY *key PKEY_CLEANUP = parse(crypto, der);
 
     if (key == NULL)
         return fail(err, ERR_DAMAGED, "not a SubjectPublicKeyInfo");

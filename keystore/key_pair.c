@@ -27,10 +27,12 @@ const struct slot_method key_pair_methods[] = {
     {0},
 };
 
-static const struct choice hashes[] = {{"sha256", 0}, {"sha1", 1}, {NULL, 0}};
+enum { OAEP_SHA256 = 1, OAEP_SHA1 };
+
+static const struct choice hashes[] = {{"sha256", OAEP_SHA256}, {"sha1", OAEP_SHA1}, {NULL, 0}};
 
 const struct store_option key_pair_options[] = {
-    {"oaep", "HASH", STORE_CHOICE, STORE_SEALS, .choices = hashes,
+    {"oaep", "HASH", STORE_CHOICE, STORE_SEALS, .choices = hashes, .usual = OAEP_SHA256,
      .help = "sha256 (the default), or sha1 for tokens that can do\n"
              "no other: the hash of RSA wraps"},
     {0},
@@ -38,7 +40,7 @@ const struct store_option key_pair_options[] = {
 
 bool key_pair_sha1(const struct store_settings *settings)
 {
-    return store_number(settings, &key_pair_options[0]) != 0;
+    return store_number(settings, &key_pair_options[0]) == OAEP_SHA1;
 }
 
 static const struct view info = {(const uint8_t *)BRANCH_KEY_LABEL, sizeof BRANCH_KEY_LABEL - 1};

@@ -79,7 +79,7 @@ struct result pem_read(struct pem *pem, const struct crypto *crypto, const char 
                        struct err *err)
 {
     struct pem made = {0};
-    uint8_t der[SPKI_MAX];
+    uint8_t der[PEM_MAX]; /* room for a key that is too large, so that spki_read can say so */
     size_t der_size;
     const char *begin = memmem(text, size, BEGIN, strlen(BEGIN)), *rest;
 

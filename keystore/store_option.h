@@ -29,7 +29,7 @@ enum store_use {
 /* struct choice: a word that an option takes; the last has none. */
 struct choice {
     const char *word;
-    unsigned value; /* 0 for the default */
+    unsigned value; /* of a key store's option 1 or more, of another 0 for the default */
 };
 
 /* struct store_option: a row; the name of the last is NULL. */
@@ -47,7 +47,7 @@ struct store_option {
     bool path;   /* of a file, if it has a slash */
     bool unsaid; /* its value is not told */
 
-    uint64_t usual, most; /* of a number; most 0 = any */
+    uint64_t usual, most; /* of a number or choice, 1 or more; most 0 = any */
     const char *unit;
     const struct choice *choices;
     const char *help;
@@ -66,8 +66,8 @@ struct store_settings {
     struct environment environment;
 };
 
-/* store_set says something for an option, in place of what was said before; text NULL and number 0
- * say nothing. */
+/* store_set says something for an option, in place of what was said before. Text NULL and number 0
+ * say nothing: 0 is no value of any option. */
 void store_set(struct store_settings *s, const struct store_option *option, const char *text,
                uint64_t number);
 

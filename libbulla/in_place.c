@@ -74,10 +74,22 @@ static struct result write_copy(const struct in_place *in, const uint8_t *copy, 
     return OK;
 }
 
+/* After it there is nothing more to write, and a mount that uploads what is closed does so now. */
+static struct result write_last(const struct in_place *in, const uint8_t *copy, size_t region,
+                                struct err *err)
+{
+    bool none;
+
+    if (!write_copy(in, copy, region, !in->first, &none, err).ok)
+        return FAIL;
+    if (fd_hand_over(in->fd) != 0)
+        return fail_errno(err, "cannot write '%s'", in->name);
+    return OK;
+}
+
 struct result in_place_write(const struct in_place *in, const struct envelope *e, bool *unable,
                              struct err *err)
 {
-    bool none = false;
     uint8_t *copy;
 
     *unable = false;
@@ -86,7 +98,7 @@ struct result in_place_write(const struct in_place *in, const struct envelope *e
     size_t region = envelope_size(e) / 2;
     struct result r = write_copy(in, copy, region, in->first, unable, err);
     if (r.ok)
-        r = write_copy(in, copy, region, !in->first, &none, err);
+        r = write_last(in, copy, region, err);
     else if (*unable)
         r = OK;
     free(copy);

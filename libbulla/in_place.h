@@ -23,7 +23,8 @@ struct in_place {
 
 /* in_place_write puts the envelope into both copies, one after the other: at every instant one copy
  * is whole, the old or the new. *unable is true, which is no failure, if nothing was written
- * because the file system writes no part of a file. */
+ * because the file system writes no part of a file. What it says only when a file is closed is a
+ * failure too; which of the two envelopes is stored is then not known. */
 FALLIBLE in_place_write(const struct in_place *in, const struct envelope *e, bool *unable,
                         struct err *err);
 

@@ -1,4 +1,7 @@
-"""The schemas of docs/json: every line that --json prints, in whatever test, is held against that of its verb."""
+"""The schemas of docs/json: every line that --json prints, in whatever test, is held against that of its verb.
+
+They are published open, so that a line of a later version, with more members or another status, still fits. Here they are closed:
+what this version prints is in them."""
 
 import functools
 import json
@@ -13,10 +16,35 @@ GROUPS = ("key", "envelope", "config", "s3")
 
 
 @functools.cache
-def validator(name):
+def statuses():
+    """The exit statuses of this version."""
+    return [int(row[1]) for row in re.finditer(r"^\| (\d+) \|", (DIRECTORY.parent / "COMPATIBILITY.md").read_text(), re.M)]
+
+
+def closed(schema):
+    """A schema of objects that refuses the members and statuses that it does not name."""
+    made = dict(schema)
+    if "properties" in made:
+        made["properties"] = {name: closed(part) for name, part in made["properties"].items()}
+        made.setdefault("additionalProperties", False)
+        if made["properties"].get("status", {}).get("type") == "integer":
+            made["properties"]["status"] |= {"enum": statuses()}
+    if "items" in made:
+        made["items"] = closed(made["items"])
+    return made
+
+
+@functools.cache
+def published(name):
     schema = json.loads((DIRECTORY / f"{name}.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
+
+
+@functools.cache
+def validator(name):
+    schema = published(name).schema
+    return jsonschema.Draft202012Validator(schema | {"$defs": {shape: closed(part) for shape, part in schema["$defs"].items()}})
 
 
 def shape(name, line):
@@ -24,8 +52,8 @@ def shape(name, line):
     whole = validator(name)
     faults = [error.message for error in whole.iter_errors(line)]
     assert not faults, (name, line, [reason.message for error in whole.iter_errors(line) for reason in error.context][:8])
-    shapes = [one["$ref"].rpartition("/")[2] for one in whole.schema["oneOf"]]
-    (fits,) = (one for one in shapes if whole.evolve(schema={**whole.schema, "oneOf": [{"$ref": f"#/$defs/{one}"}]}).is_valid(line))
+    shapes = [one["$ref"].rpartition("/")[2] for one in whole.schema["anyOf"]]
+    (fits,) = (one for one in shapes if whole.evolve(schema={**whole.schema, "anyOf": [{"$ref": f"#/$defs/{one}"}]}).is_valid(line))
     return fits
 
 

@@ -4,10 +4,34 @@ import os
 import signal
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from held import wait_until_asleep
 from program import BOUND
 from sealed import SMALL, content, make_socket, snapshot
+
+# Public keys.
+
+
+RSA_SIZES = {
+    2047: b"an RSA key of 2047 bits, not 2048 to 4096",
+    2049: b"an RSA key of 2049 bits, which is not a multiple of 8",
+    4095: b"an RSA key of 4095 bits, which is not a multiple of 8",
+    4104: b"an RSA key of 4104 bits, not 2048 to 4096",
+    16384: b"an RSA key of 16384 bits, not 2048 to 4096",
+}
+
+
+@pytest.mark.parametrize("bits", RSA_SIZES)
+def test_rsa_key_of_an_odd_size(bulla, work, bits):
+    """It is whole, but not for bulla; what is said of it is what is wrong."""
+    (work / "plain").write_bytes(b"x")
+    key = rsa.RSAPublicNumbers(65537, 2**bits - 1).public_key()
+    (work / "key.pem").write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    before = snapshot(work)
+    assert RSA_SIZES[bits] in bulla("encrypt", "-k", "./key.pem", "plain", status=8).stderr and snapshot(work) == before
+
 
 # Lists of files.
 

@@ -76,7 +76,7 @@ def test_odd_passphrase_that_was_set_by_another_program_opens(bulla, said, work)
     assert bulla.open("passphrase:", "sealed", env=old(said, "odd")) == X
 
 
-@pytest.mark.parametrize("text", [OLD + " ", " " + OLD, OLD + "\t"], ids=repr)
+@pytest.mark.parametrize("text", [OLD + " ", " " + OLD, OLD + "\t", OLD + "\u00a0", "\u200b" + OLD, OLD + "\u3000"], ids=ascii)
 @pytest.mark.parametrize("quiet", [[], ["-q"]])
 def test_blank_at_an_end_is_told(bulla, said, ring, text, quiet):
     (said / "old").write_text(text + "\n")

@@ -246,7 +246,7 @@ def s3(_):
     yield "uploads", b"\6" + answer(200, f"<ListMultipartUploadsResult>{upload}{more}<NextUploadIdMarker>u</NextUploadIdMarker></ListMultipartUploadsResult>") \
         + answer(200, f"<ListMultipartUploadsResult>{upload.replace('28T', '28')}</ListMultipartUploadsResult>")
     for i, (kind, sum) in enumerate((("FULL_OBJECT", "rosUhgp5mIg="), ("COMPOSITE", "rosUhgp5mIg=-2"), ("FULL_OBJECT", "rosUhgp5"), ("FULL_OBJECT", "rosUhgp5mIiI"), ("FULL_OBJECT", "*"))):
-        yield f"checksum{i}", b"\7" + many(200, "", f"x-amz-checksum-type: {kind}", f"x-amz-checksum-crc64nvme: {sum}")
+        yield f"also-checksum{i}", b"\7" + many(200, "", f"x-amz-checksum-type: {kind}", f"x-amz-checksum-crc64nvme: {sum}")
     for i, text in enumerate((version.replace("<VersionId>v1</VersionId>", ""), version.replace("v1", "v" * 300), version.replace("t/x", "u/x"), more, "<Version></Version>",
                               f"{ENCODED}{more.replace('%2B', '%0')}", f"{more}<NextVersionIdMarker>{'v' * 5000}</NextVersionIdMarker>")):
         yield f"versions-bad{i}", b"\5" + answer(200, f"<ListVersionsResult>{text}</ListVersionsResult>")

@@ -61,7 +61,10 @@ def verbs(bulla, ring, work):
     (work / "plain").write_bytes(PLAIN)
     bulla("encrypt", "-k", ring, "plain")
     bulla("encrypt", "-k", ring, "-o", "little.bulla", stdin=b"little")
-    other = bulla.new_key("other.ring")
+    other, public = bulla.new_key("other.ring"), bulla.keys / "public.ring"
+    bulla("key", "new", "--kind", "x25519", public)
+    bulla("encrypt", "-k", ring, "--detach", "-o", "pair", "plain")
+    body, envelope = (work / "pair").read_bytes(), (work / "pair.env").read_bytes()
     sealed, little = (work / "plain.bulla").read_bytes(), (work / "little.bulla").read_bytes()
     return {
         "encrypt": (["encrypt", "-k", ring, "-o", "{}/out", "plain"], {}),
@@ -72,12 +75,15 @@ def verbs(bulla, ring, work):
         "rewrap": (["rewrap", "-k", ring, "--to", other, "{}/x.bulla"], {"x.bulla": little}),
         "reencrypt": (["reencrypt", "-k", ring, "{}/x.bulla"], {"x.bulla": sealed}),
         "key new": (["key", "new", "{}/new.ring"], {}),
+        "rewrap detached": (["rewrap", "-k", ring, "--to", other, "{}/x"], {"x": body, "x.env": envelope}),
         "key rotate": (["key", "rotate", "{}/a.ring"], {"a.ring": other.read_bytes()}),
+        "key disable": (["key", "disable", "{}/a.ring#other:1"], {"a.ring": other.read_bytes()}),
+        "key export-public": (["key", "export-public", public, "-o", "{}/out"], {}),
         "envelope export": (["envelope", "export", "-o", "{}/out", "plain.bulla"], {}),
     }
 
 
-VERBS = ["encrypt", "encrypt over", "encrypt detached", "decrypt", "decrypt over", "rewrap", "reencrypt", "key new", "key rotate", "envelope export"]
+VERBS = ["encrypt", "encrypt over", "encrypt detached", "decrypt", "decrypt over", "rewrap", "reencrypt", "rewrap detached", "key new", "key rotate", "key disable", "key export-public", "envelope export"]
 FULL = [f"{operation}={error}" for operation in ("write", "fsync", "flush") for error in ("ENOSPC", "EDQUOT")]
 
 
@@ -101,6 +107,22 @@ def test_no_room(bulla, faulty, verbs, fault):
         done, other = run(bulla, faulty, verbs, name, status=1)
         assert os.strerror(getattr(errno, fault[-6:].lstrip("="))).encode() in done.stderr, name
         assert not other, name
+
+
+@pytest.mark.parametrize("fault, status", [("flush=ENOSPC", 1), ("flush=EDQUOT", 1), ("flush=ENOTCONN", 6)])
+@pytest.mark.parametrize("sync", ["each", "none"])
+def test_part_that_is_not_stored_at_the_close(bulla, ring, faulty, work, fault, status, sync):
+    """A large file is changed where it is: a mount that uploads it at the close says only then that it cannot."""
+    other = bulla.new_key("other.ring")
+    bulla("encrypt", "-k", ring, "-o", faulty.store / "x", stdin=PLAIN)
+    bulla("envelope", "export", "-o", "x.env", faulty.store / "x")
+    whole = (faulty.store / "x").read_bytes()
+    at = faulty.start(fault)
+    assert b"cannot write" in bulla("rewrap", "-k", ring, "--to", other, "--sync", sync, at / "x", status=status).stderr
+    assert bulla("decrypt", "-k", ring, "-k", other, "-o", "-", faulty.store / "x").stdout == PLAIN, "one of the two envelopes is there"
+    (faulty.store / "x").write_bytes(bytes(1024) + whole[1024:])
+    assert b"cannot write" in bulla("envelope", "restore", "-k", ring, "--envelope", "x.env", at / "x", status=status).stderr
+    assert bulla.open(ring, faulty.store / "x") == PLAIN and os.listdir(faulty.store) == ["x"]
 
 
 def test_sync_at_the_end_of_a_run(bulla, ring, faulty, work):

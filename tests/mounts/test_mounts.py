@@ -1,10 +1,13 @@
 """What bulla does on file systems that are not like a disk of Linux's own: right, and what was not kept is told; or refused with the way out."""
 
+import concurrent.futures
+import errno
 import os
 import re
 import signal
 import stat
 import subprocess
+import threading
 
 import pytest
 
@@ -171,8 +174,7 @@ def test_no_fuse_is_asked_to_exchange_names(bulla, ring, mount, data):
     bulla("encrypt", "-k", ring, "-o", at, stdin=data[:SMALL])
     mount.settle(mount.here)
     bulla("rewrap", "-k", ring, "--to", bulla.new_key("other.ring"), at, under=["strace", "-f", "-o", str(trace), "-e", "trace=renameat2"])
-    kind = subprocess.run(["stat", "-f", "-c", "%T", at], check=True, capture_output=True, text=True).stdout
-    assert ("RENAME_EXCHANGE" in trace.read_text()) == (not kind.startswith("fuse"))
+    assert ("RENAME_EXCHANGE" in trace.read_text()) == (not file_system(at).startswith("fuse"))
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE], ids=["small", "large"])
@@ -293,6 +295,43 @@ def test_runs_that_make_one_file(bulla, ring, mount, data):
     mount.settle(mount.here)
     assert bulla.open(ring, at) == b"%d" % statuses.index(0)
     nothing_left(mount, data, "x.bulla")
+
+
+def file_system(path):
+    return subprocess.run(["stat", "-f", "-c", "%T", path], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def read_while(path, alive):
+    """Every content that a reader finds there until alive is cleared, and the errors that it gets."""
+    contents, errors = set(), set()
+    while alive.is_set():
+        try:
+            contents.add(path.read_bytes())
+        except OSError as error:
+            errors.add(error.errno)
+    return contents, errors
+
+
+def test_old_file_is_replaced_whole(bulla, ring, mount, data):
+    """A reader finds the old file or the new one. A FUSE may lose the name for an instant, whoever replaces the file."""
+    versions, at, alive = [data, data[::-1]], mount.here / "x", threading.Event()
+    for number, version in enumerate(versions):
+        bulla("encrypt", "-k", ring, "-o", f"{number}.bulla", stdin=version)
+        (bulla.work / f"{number}.bulla").chmod(0o644)
+    bulla("decrypt", "-q", "-k", ring, "-o", at, "0.bulla")
+    mount.settle(mount.here)
+    alive.set()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        reader = pool.submit(read_while, at, alive)
+        try:
+            for number in (1, 0, 1, 0, 1):
+                bulla("decrypt", "-q", "--force", "-k", ring, "-o", at, f"{number}.bulla")
+        finally:
+            alive.clear()
+        contents, errors = reader.result()
+    assert contents and contents <= set(versions)
+    assert errors <= ({errno.ENOENT, errno.EIO} if file_system(mount.here).startswith("fuse") else set())
+    assert at.read_bytes() == versions[1]
 
 
 def test_results_of_one_name(bulla, ring, mount, work, data):

@@ -112,15 +112,21 @@ def test_lists_of_objects(s3, store, ring, url, by):
     s3("encrypt", "-k", ring, "-o", "c.bulla", stdin=SMALL)
     names = f"{url}a.bulla\n{url}b.bulla\nc.bulla\n".encode()
 
-    def run(names, **how):
+    def run(names, *more, **how):
         (s3.work / "list").write_bytes(names)
-        return s3("verify", "-k", ring, "--json", "--files-from", "list" if by == "file" else "-", stdin=names, **how)
+        return s3("verify", "-k", ring, "--json", *more, "--files-from", "list" if by == "file" else "-", stdin=names, **how)
 
     assert {line["file"] for line in reports(run(names))} == {url + "a.bulla", url + "b.bulla", "c.bulla"}
+    assert {line["file"] for line in reports(run(b"\n\n" + names))} == {url + "a.bulla", url + "b.bulla", "c.bulla"}
     assert b"in a list that does not begin with one" in run(b"c.bulla\n" + names, status=3).stderr
     assert [line["file"] for line in reports(run(b"c.bulla"))] == ["c.bulla"]
     run(b"s3:/", status=3)
     run(b"", status=3)
+    run(b"\n\n", status=3)
+    zero = names.replace(b"\n", b"\0")
+    for before in (b"", b"\0\0"):
+        assert len(reports(run(before + zero, "-0"))) == 3
+    assert b"in a list that does not begin with one" in run(b"\nc.bulla\0" + zero, "-0", status=3).stderr, "a name may begin with a line end"
 
 
 def test_remove_source(s3, store, ring, url):

@@ -24,7 +24,7 @@ static const struct slot_method methods[] = {
 
 enum { WORD, ROUNDS, CASE };
 
-static const struct choice cases[] = {{"as-it-is", 0}, {"lower", 1}, {NULL, 0}};
+static const struct choice cases[] = {{"as-it-is", 1}, {"lower", 2}, {NULL, 0}};
 
 static const struct store_option options[] = {
     [WORD] = {"toy-word", "WORD", STORE_TEXT, STORE_OPENS | STORE_SEALS, "BULLA_TOY_WORD",
@@ -32,7 +32,7 @@ static const struct store_option options[] = {
     [ROUNDS] = {"toy-rounds", "N", STORE_NUMBER, STORE_SEALS, .usual = 1, .most = 9,
                 .unit = " rounds", .help = "how often it is stirred (1)"},
     [CASE] = {"toy-case", "CASE", STORE_CHOICE, STORE_OPENS | STORE_SEALS, .choices = cases,
-              .help = "as-it-is (the default) or lower: how the word is taken"},
+              .usual = 1, .help = "as-it-is (the default) or lower: how the word is taken"},
     {0},
 };
 
@@ -63,7 +63,7 @@ static struct result toy_open(struct master_key **out, const struct keystore_env
     memcpy(t->name, reference, size);
     t->word = word;
     t->rounds = (unsigned)store_number(&env->settings, &options[ROUNDS]);
-    t->lower = store_number(&env->settings, &options[CASE]) != 0;
+    t->lower = store_number(&env->settings, &options[CASE]) == 2;
     *out = &t->key;
     return OK;
 }
