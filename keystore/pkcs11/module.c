@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/late_library.h"
 #include "keystore/pkcs11/ckr.h"
 #include "keystore/pkcs11/module_file.h"
 
@@ -115,6 +116,15 @@ static struct result take_turn(struct loaded *l,
     return r;
 }
 
+static struct result not_loaded(const char *why, struct err *err)
+{
+    if (late_library_lacks_memory(why))
+        return fail(err, ERR_FAILED, "out of memory: cannot load PKCS#11 module: %s", why);
+    (void)fail(err, ERR_STORE, "cannot load PKCS#11 module: %s", why);
+    return fail_hint_option(err, "install it, or name another by module-path, --module or "
+                                 "BULLA_PKCS11_MODULE");
+}
+
 /* Loads the module and finds C_GetFunctionList in it. The module may hang while it is loaded. It is
  * never unloaded: some modules leave code that runs when the thread ends. */
 static struct result load(struct loaded *l, CK_C_GetFunctionList *get, struct err *err)
@@ -123,11 +133,8 @@ static struct result load(struct loaded *l, CK_C_GetFunctionList *get, struct er
         return FAIL;
     l->handle = dlopen(l->path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     (void)module_back(&l->module, CKR_OK);
-    if (l->handle == NULL) {
-        (void)fail(err, ERR_STORE, "cannot load PKCS#11 module: %s", dlerror());
-        return fail_hint_option(err, "install it, or name another by module-path, --module or "
-                                     "BULLA_PKCS11_MODULE");
-    }
+    if (l->handle == NULL)
+        return not_loaded(dlerror(), err);
     void *symbol = dlsym(l->handle, "C_GetFunctionList");
     memcpy(get, &symbol, sizeof *get);
     if (symbol != NULL)

@@ -110,6 +110,23 @@ def test_no_memory_is_told_as_that(bulla, ring, work):
     assert met >= {0, 1}
 
 
+HTTP = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "x" * 40, "AWS_MAX_ATTEMPTS": "1"}
+LATE = {"libcurl": ["-k", "alias/x", "--endpoint", "http://127.0.0.1:9"], "module": ["-k", "pkcs11:token=none;object=x", "--module", "/usr/lib/softhsm/libsofthsm2.so"]}
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_no_memory_for_a_library_is_told_as_that(bulla, work, name):
+    """A library that is there is not said to be missing. With enough, the store is not to be had (6)."""
+    met = set()
+    for kib in range(8000, 40_000, 1000):
+        env = HTTP | {"SOFTHSM2_CONF": "/dev/null"}
+        done = bulla("encrypt", *LATE[name], "-o", "out", stdin=b"x", env=env, under=limited(("as", kib * KIB)), status=(1, 6, 127))
+        met.add(done.returncode)
+        assert b"install" not in done.stderr and b"package" not in done.stderr and os.listdir(work) == [], done.stderr
+        assert done.returncode != 1 or b"memory" in done.stderr or b"cannot start a thread" in done.stderr, done.stderr
+    assert met >= {1, 6}
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user, who has no other processes")
 def test_no_threads(bulla, ring):
     """The files are done one after the other."""
