@@ -411,6 +411,16 @@ static struct result do_operand(struct run *r, const char *operand, struct err *
     return do_directory(r, &source, err);
 }
 
+/* By errno. */
+static struct result no_directory(const char *output, struct err *err)
+{
+    if (errno != ENOENT && errno != ENOTDIR)
+        return fail_errno(err, "cannot open '%s'", output);
+    bool missing = errno == ENOENT;
+    (void)fail(err, ERR_USAGE, "several files need a directory for -o");
+    return missing ? fail_hint(err, "mkdir '%s'", output) : fail_hint(err, "'%s' is none", output);
+}
+
 /* Where -o leads: to standard output, to a directory, or to one file. */
 static struct result check_output(struct run *r, struct err *err)
 {
@@ -435,11 +445,7 @@ static struct result check_output(struct run *r, struct err *err)
         r->to_directory = true;
         return place_open(&r->out, o->output, err);
     }
-    if (r->tally.many) {
-        (void)fail(err, ERR_USAGE, "several files need a directory for -o");
-        return fail_hint(err, "mkdir '%s'", o->output);
-    }
-    return OK;
+    return r->tally.many ? no_directory(o->output, err) : OK;
 }
 
 /* A reader of a stream takes what comes after a gap for its continuation. */

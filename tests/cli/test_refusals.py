@@ -122,7 +122,9 @@ def test_output_in_what_is_no_directory(ring, refused, source, verb, directory):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_several_files_need_a_directory(ring, work, refused, source, verb):
-    refused(verb, "-k", ring, source[verb], source[verb], "-o", "out", status=2, says="several files need a directory")
+    for out, hint in (("out", "mkdir 'out'"), ("plain", "'plain' is none")):
+        done = refused(verb, "-k", ring, source[verb], source[verb], "-o", out, status=2, says="several files need a directory")
+        assert f"hint: {hint}\n" in done.stderr.decode()
 
 
 def test_several_sealed_files_do_not_fit_one_stream(ring, refused, source):

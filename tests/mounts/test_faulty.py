@@ -176,6 +176,16 @@ def test_mount_without_a_server(bulla, ring, faulty, work, recursive):
     assert b"Transport endpoint is not connected" in done.stderr and os.listdir(work) == []
 
 
+def test_directory_of_results_that_is_gone(bulla, ring, faulty, work):
+    """No word of making one."""
+    at = faulty.start()
+    faulty.kill()
+    for name in "ab":
+        (work / name).write_bytes(b"x")
+    done = bulla("encrypt", "-k", ring, "-o", at, "a", "b", status=6)
+    assert b"Transport endpoint is not connected" in done.stderr and b"mkdir" not in done.stderr and sorted(os.listdir(work)) == ["a", "b"]
+
+
 def test_root_that_may_nothing(bulla, faulty, verbs):
     """As NFS with root_squash has it, and FUSE mounts of other users."""
     faulty.start("create=EACCES")
