@@ -273,6 +273,15 @@ struct result atomic_file_read_back(const struct atomic_file *f, int *fd, struct
     return OK;
 }
 
+/* FAT takes fewer names than we have bytes: the file is there, but cannot be called this. */
+static bool is_no_name(const struct atomic_file *f, int error)
+{
+    struct stat ours;
+
+    return (error == ENOENT || error == EINVAL || error == EILSEQ) && f->named &&
+           fstat(f->fd, &ours) == 0 && names_file(f->place->dir, f->temp, &ours);
+}
+
 static struct result fail_put(const struct atomic_file *f, int error, struct err *err)
 {
     errno = error;
@@ -281,6 +290,8 @@ static struct result fail_put(const struct atomic_file *f, int error, struct err
         err_hint(err,
                  "this file system cannot name an unnamed file: write to another, and move the "
                  "result there");
+    if (is_no_name(f, error))
+        err_hint(err, "its file system may not take this name, as FAT takes no colon");
     return FAIL;
 }
 

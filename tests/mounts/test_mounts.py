@@ -343,3 +343,13 @@ def test_results_of_one_name(bulla, ring, mount, work, data):
     assert b"is another result of this run" in done.stderr
     mount.settle(mount.here)
     nothing_left(mount, data, "x.bulla")
+
+
+@pytest.mark.parametrize("name", ["a:b", "new\nline"])
+def test_name_that_exfat_does_not_have(bulla, ring, mount, plain, data, name):
+    """exFAT has fewer names; what is wrong is said, and nothing is left."""
+    lacks = mount.kind.needs == "mount.exfat-fuse"
+    done = bulla("encrypt", "-k", ring, "-o", mount.here / name, plain, status=1 if lacks else 0)
+    assert (b"hint: its file system may not take this name" in done.stderr) == lacks
+    mount.settle(mount.here)
+    nothing_left(mount, data, *([] if lacks else [name]))
