@@ -11,13 +11,16 @@
 struct question {
     const char *what, *query;
     bool of_bucket;
+    const char *none; /* the refusal of S3 that says that there is none; or NULL */
 };
 
 static const struct question rules = {"s3:GetBucketOwnershipControls", "ownershipControls=", true},
                              locks = {"s3:GetBucketObjectLockConfiguration", "object-lock=", true},
                              tags = {"s3:GetObjectTagging", "tagging=", false},
-                             retention = {"s3:GetObjectRetention", "retention=", false},
-                             hold = {"s3:GetObjectLegalHold", "legal-hold=", false};
+                             retention = {"s3:GetObjectRetention", "retention=", false,
+                                          "InvalidRequest"},
+                             hold = {"s3:GetObjectLegalHold", "legal-hold=", false,
+                                     "InvalidRequest"};
 
 static struct result ask(const struct object *o, const struct question *q,
                          struct http_answer *answer, struct fault *fault, struct err *err)
@@ -31,7 +34,21 @@ static struct result ask(const struct object *o, const struct question *q,
     return FAIL;
 }
 
-/* What nobody but 403 speaks of is not there: a server may lack that part of S3. */
+/* Whether a refusal says that there is none, or that the server lacks this part of S3. */
+static bool says_none(const struct question *q, const struct fault *f)
+{
+    return f->status == 404 || f->status == 405 || f->status == 501 ||
+           (q->none != NULL && strcmp(f->name, q->none) == 0);
+}
+
+static struct result refused(const struct object *o, const struct question *q,
+                             const struct fault *f, struct err *err)
+{
+    const struct s3_request r = {.what = q->what};
+
+    return s3_refused(&r, f, o->path, err);
+}
+
 static struct result may_read(const struct object *o, const struct question *q, struct err *err)
 {
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
@@ -39,8 +56,10 @@ static struct result may_read(const struct object *o, const struct question *q, 
 
     if (!ask(o, q, &answer, &fault, err).ok)
         return FAIL;
-    if (fault.status != 403)
+    if (fault.name[0] == '\0' || says_none(q, &fault))
         return OK;
+    if (fault.status != 403)
+        return refused(o, q, &fault, err);
     (void)fail_named(err, ERR_POLICY,
                      "'%s' may have what cannot be seen (%s: %s), and would lose it", o->path,
                      q->what, fault.name);
@@ -75,8 +94,9 @@ static struct result find_locks(const struct object *o, enum s3_locks *found, st
         return FAIL;
     *found = fault.name[0] == '\0' || fault.status == 405 ? S3_LOCKS_UNSEEN
              : fault.status == 403                        ? S3_LOCKS_UNKNOWN
-                                                          : S3_LOCKS_NONE;
-    return OK;
+             : says_none(&locks, &fault)                  ? S3_LOCKS_NONE
+                                                          : S3_LOCKS_UNASKED;
+    return *found != S3_LOCKS_UNASKED ? OK : refused(o, &locks, &fault, err);
 }
 
 static struct result check_locks(const struct object *o, const struct object_look *look,
@@ -165,7 +185,7 @@ static bool may_have_rules(const struct object *o)
     if (!ask(o, &rules, &answer, &fault, &ignored).ok)
         return true;
     if (fault.name[0] != '\0')
-        return fault.status == 403 || fault.status == 405 ||
+        return fault.status == 405 || !says_none(&rules, &fault) ||
                strcmp(fault.name, "OwnershipControlsNotFoundError") == 0;
     return !xml_text(&answer, "ObjectOwnership", ownership, sizeof ownership) ||
            strcmp(ownership, "BucketOwnerEnforced") != 0;

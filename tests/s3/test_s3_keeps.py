@@ -173,3 +173,16 @@ def test_replicas_are_told(s3, store, ring, url, status, told):
     assert (b"other buckets have replicas of 2 of these" in s3("status", "-r", url + "t/").stderr) == told
     assert (b"other buckets have replicas of 2 of them" in s3("rewrap", "-k", ring, "-r", url + "t/").stderr) == told
     assert b"replicas" not in s3("status", "-r", url + "t/").stderr, "a new object has none yet"
+
+
+@pytest.mark.parametrize("code, status", [("InternalError", 500), ("ServiceUnavailable", 503), ("InvalidArgument", 400)])
+@pytest.mark.parametrize("question", ["tagging", "locking", "retention", "hold"])
+def test_question_that_gets_no_answer(s3, store, ring, url, question, code, status):
+    """It is not known then what would be lost, which is not the same as nothing."""
+    store.locks = True
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=SMALL)
+    before = dict(store.objects)
+    rotated(s3)
+    store.fault(question, error(code, status), times=99)
+    done = s3("rewrap", "-k", ring, url + "x.bulla", env={"AWS_MAX_ATTEMPTS": "1"}, status=(1, 6, 7))
+    assert store.objects == before and code.encode() in done.stderr
