@@ -7,8 +7,7 @@
 #include <pthread.h>
 #include <stddef.h>
 
-#define BUFFERS_KEPT                                                                               \
-    8 /* at most, that nobody uses: after many at once, their memory is free again */
+#define BUFFERS_KEPT 8 /* at most, that nobody uses: more are given back after many at once */
 
 /* struct buffer_pool: those that nobody uses now. */
 struct buffer_pool {

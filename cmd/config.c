@@ -19,8 +19,7 @@ static struct {
 } known[CONFIG_FILES];
 
 /* Whether there is nothing at a path, or nothing that this user can see: HOME may be a file, or
- * somebody else's directory. A file that can be seen but not read is somewhere: that is an error.
- */
+ * somebody else's directory. A file that can be seen but not read is there, and is an error. */
 static bool is_nowhere(const char *path)
 {
     struct stat st;

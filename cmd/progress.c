@@ -89,8 +89,8 @@ static void show_json(uint64_t time)
 
     if (json == NULL)
         return;
-    flockfile(
-        stderr); /* it is written in pieces, and warnings of other threads come between lines */
+    /* It is written in pieces, and warnings of other threads come between lines. */
+    flockfile(stderr);
     json_dumpf(json, stderr, JSON_COMPACT | JSON_ENSURE_ASCII);
     fputc('\n', stderr);
     funlockfile(stderr);

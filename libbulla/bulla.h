@@ -127,8 +127,8 @@ struct bulla_options {
 
 /* bulla_new makes a handle and opens its keys. It reads key files and looks for keys on their
  * tokens, which may take the PIN; services are asked only when they are needed. Of several keys,
- * one whose token is away is a warning: only what needs it fails. *handle is untouched on failure.
- */
+ * one whose token is away is a warning, and what needs it fails. *handle stays as it is on
+ * failure. */
 int bulla_new(struct bulla **handle, const struct bulla_options *options,
               struct bulla_error *error);
 

@@ -77,9 +77,7 @@ static struct result take_version(struct object *o, struct err *err)
     return o->version != NULL ? OK : fail_memory(err);
 }
 
-/* What comes after the bucket, or its end. An ARN may have a slash before the name of what it is
- * of.
- */
+/* What comes after the bucket, or its end. In an ARN a slash may stand before the last name. */
 static const char *bucket_end(const char *bucket)
 {
     static const char kind[] = ":accesspoint";
