@@ -17,6 +17,7 @@ static const struct store_variable variables[] = {
      "credentials"},
     {"AWS_DEFAULT_PROFILE, AWS_PROFILE", "the profile"},
     {"AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE", "the files of profiles"},
+    {"AWS_CREDENTIAL_FILE", "refused, if there are no other credentials"},
     {"AWS_ROLE_ARN, AWS_ROLE_SESSION_NAME, AWS_WEB_IDENTITY_TOKEN_FILE", "a web identity"},
     {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, AWS_CONTAINER_CREDENTIALS_FULL_URI,\n"
      "  AWS_CONTAINER_AUTHORIZATION_TOKEN, AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
