@@ -313,7 +313,7 @@ def read_while(path, alive):
 
 
 def test_old_file_is_replaced_whole(bulla, ring, mount, data):
-    """A reader finds the old file or the new one. A FUSE may lose the name for an instant, whoever replaces the file."""
+    """A reader finds the old file or the new one. Whoever replaces it, a FUSE may lose the name for an instant, and rclone's cache show it empty."""
     versions, at, alive = [data, data[::-1]], mount.here / "x", threading.Event()
     for number, version in enumerate(versions):
         bulla("encrypt", "-k", ring, "-o", f"{number}.bulla", stdin=version)
@@ -329,7 +329,8 @@ def test_old_file_is_replaced_whole(bulla, ring, mount, data):
         finally:
             alive.clear()
         contents, errors = reader.result()
-    assert contents and contents <= set(versions)
+    instants = {b""} if mount.kind.later else set()
+    assert contents - instants and contents - instants <= set(versions)
     assert errors <= ({errno.ENOENT, errno.EIO} if file_system(mount.here).startswith("fuse") else set())
     assert at.read_bytes() == versions[1]
 
