@@ -284,7 +284,7 @@ static struct result sign(struct http_request *request, struct signature *signat
 {
     const struct call *call = t->call;
     const struct signing signing = {call->region, call->service,
-                                    (uint64_t)((int64_t)clock_now() + t->skew), call->hash_header};
+                                    (uint64_t)((int64_t)clock_now() + t->skew), call->body_hash};
     const struct credentials *c;
 
     return t->caller->credentials(t->caller->arg, t->renew, &c, err).ok

@@ -41,7 +41,7 @@ struct call {
     const char *unsaid;       /* a secret of the body, which no message may repeat; or NULL */
     const struct refusal *refusals; /* of this service alone, ended by a name of NULL; or NULL */
     const char *id_header;          /* with the id of the request; NULL = x-amzn-requestid */
-    bool hash_header;               /* as of struct signing */
+    const char *body_hash;          /* as of struct signing */
     bool any_success;               /* any status 2xx is one, not 200 alone */
     bool late; /* an answer of status 200 may be an error, which came up after it was begun */
     unsigned attempts; /* 0 = those of the user's settings */

@@ -15,8 +15,7 @@
 #define HEADERS_MAX 48 /* of one request */
 #define NAMES_MAX 4096 /* bytes of their names, with the zero; S3 takes 2048 of metadata */
 #define PARAMETERS_MAX 16
-#define HASHED_AT_ONCE 16384 /* bytes */
-#define TIME_SIZE 17         /* "20150830T123600Z" and a zero */
+#define TIME_SIZE 17 /* "20150830T123600Z" and a zero */
 #define HASH_TEXT (2 * SHA256_SIZE + 1)
 #define KEYS_ALIGN 16 /* a secret ends where its page does, so its size is what aligns it */
 #define SCOPE_MAX (9 + REGION_MAX + 1 + 32 + 14)
@@ -183,24 +182,12 @@ static struct result collect(struct canonical *c, const char *const *headers, st
     return OK;
 }
 
-/* The hash of the body. */
-static struct result hash_text(char out[HASH_TEXT], const struct http_request *r, struct err *err)
+static void hash_text(char out[HASH_TEXT], struct view bytes)
 {
-    uint8_t hash[SHA256_SIZE], piece[HASHED_AT_ONCE];
-    crypto_hash_sha256_state state;
-    size_t got = sizeof piece;
+    uint8_t hash[SHA256_SIZE];
 
-    crypto_hash_sha256_init(&state);
-    if (r->file == NULL)
-        crypto_hash_sha256_update(&state, r->body.bytes, r->body.size);
-    for (uint64_t at = 0; r->file != NULL && got == sizeof piece; at += got) {
-        if (!http_file_read(r->file, at, piece, sizeof piece, &got, err).ok)
-            return FAIL;
-        crypto_hash_sha256_update(&state, piece, got);
-    }
-    crypto_hash_sha256_final(&state, hash);
+    crypto_hash_sha256(hash, bytes.bytes, bytes.size);
     text_hex(out, hash, sizeof hash);
-    return OK;
 }
 
 /* The hash of the canonical request. */
@@ -319,17 +306,18 @@ struct result sign_request(struct http_request *request, struct signature *s,
                            const struct credentials *c, const struct signing *signing,
                            struct err *err)
 {
-    char body[HASH_TEXT], hash[HASH_TEXT], time[TIME_SIZE], scope[SCOPE_MAX], names[NAMES_MAX],
+    char own[HASH_TEXT], hash[HASH_TEXT], time[TIME_SIZE], scope[SCOPE_MAX], names[NAMES_MAX],
         text[sizeof ALGORITHM + TIME_SIZE + SCOPE_MAX + HASH_TEXT], signature[HASH_TEXT];
     const struct url u = take_apart(request->url);
+    const char *body = signing->body_hash != NULL ? signing->body_hash : own;
     struct canonical canonical = {.count = 0};
 
-    if (!hash_text(body, request, err).ok)
-        return FAIL;
+    if (signing->body_hash == NULL)
+        hash_text(own, request->body);
     time_text(time, signing->time);
     snprintf(scope, sizeof scope, "%.8s/%s/%s/aws4_request", time, signing->region,
              signing->service);
-    if (!add_own(s, &u, time, c, signing->hash_header ? body : NULL, err).ok ||
+    if (!add_own(s, &u, time, c, signing->body_hash, err).ok ||
         !collect(&canonical, request->headers, err).ok ||
         !collect(&canonical, (const char *const *)s->headers, err).ok ||
         !hash_request(&canonical, request, &u, body, hash, err).ok)

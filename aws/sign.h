@@ -17,8 +17,9 @@ struct signature {
 /* struct signing: what a request is signed for. */
 struct signing {
     const char *region, *service;
-    uint64_t time;    /* seconds since 1970 */
-    bool hash_header; /* the hash of the body is sent too, as S3 wants it */
+    uint64_t time;         /* seconds since 1970 */
+    const char *body_hash; /* SHA-256 of the body in hex, which is sent too, as S3 wants it; NULL =
+                            * it is made of what is in memory, and only signed */
 };
 
 /* sign_request has a request signed, by headers that take the place of its more_headers. The path

@@ -1,7 +1,6 @@
 #include "storage/s3/objects.h"
 
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +15,6 @@
 #include "storage/s3/wishes.h"
 
 #define MD5_SIZE 16
-#define HASHED_AT_ONCE 16384 /* bytes */
 
 struct result s3_headers_add(struct s3_headers *h, struct err *err, const char *format, ...)
 {
@@ -55,38 +53,17 @@ void s3_headers_end(struct s3_headers *h)
     *h = (struct s3_headers){0};
 }
 
-static struct result md5_of(unsigned char md5[MD5_SIZE], EVP_MD_CTX *ctx,
-                            const struct s3_request *r, struct err *err)
-{
-    uint8_t piece[HASHED_AT_ONCE];
-    size_t got = sizeof piece;
-
-    if (r->file == NULL)
-        EVP_DigestUpdate(ctx, r->body.bytes, r->body.size);
-    for (uint64_t at = 0; r->file != NULL && got == sizeof piece; at += got) {
-        if (!http_file_read(r->file, at, piece, sizeof piece, &got, err).ok)
-            return FAIL;
-        EVP_DigestUpdate(ctx, piece, got);
-    }
-    return EVP_DigestFinal_ex(ctx, md5, NULL) == 1 ? OK
-                                                   : fail(err, ERR_FAILED, "OpenSSL: MD5 failed");
-}
-
 struct result s3_headers_md5(struct s3_headers *h, const struct s3 *s3, const struct s3_request *r,
                              struct err *err)
 {
     char text[sodium_base64_ENCODED_LEN(MD5_SIZE, sodium_base64_VARIANT_ORIGINAL)];
-    EVP_MD *kind = EVP_MD_fetch(crypto_library(s3->env->crypto), "MD5", NULL);
-    EVP_MD_CTX *ctx = kind != NULL ? EVP_MD_CTX_new() : NULL;
-    bool known = ctx != NULL && EVP_DigestInit_ex(ctx, kind, NULL) == 1;
-    unsigned char md5[MD5_SIZE];
-    struct result made = known ? md5_of(md5, ctx, r, err) : OK;
+    uint8_t md5[MD5_SIZE];
+    bool known;
 
-    EVP_MD_CTX_free(ctx);
-    EVP_MD_free(kind);
-    if (!known || !made.ok)
-        return made; /* a host with approved algorithms alone; the signature has a hash of its own
-                      */
+    if (!s3_hash_body(s3, r, "MD5", md5, &known, err).ok)
+        return FAIL;
+    if (!known)
+        return OK; /* a host with approved algorithms alone; the signature has a hash of its own */
     sodium_bin2base64(text, sizeof text, md5, sizeof md5, sodium_base64_VARIANT_ORIGINAL);
     return s3_headers_add(h, err, "Content-MD5: %s", text);
 }

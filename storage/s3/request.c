@@ -1,6 +1,8 @@
 #include "storage/s3/request.h"
 
 #include <inttypes.h>
+#include <openssl/evp.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,11 +10,14 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "crypto/openssl_memory.h"
+#include "crypto/primitives.h"
 #include "http/xml.h"
 
 #define URL_MAX (ENDPOINT_MAX + TEXT_PERCENT(S3_KEY_MAX) + 4096)
-#define PATIENCE 86400 /* seconds for an attempt, as long as it moves bytes */
-#define STALL 30       /* seconds without a byte after which it is given up */
+#define PATIENCE 86400       /* seconds for an attempt, as long as it moves bytes */
+#define STALL 30             /* seconds without a byte after which it is given up */
+#define HASHED_AT_ONCE 16384 /* bytes */
 
 /* The first is for requests that such a conflict ends. */
 static const struct refusal refusals[] = {
@@ -152,15 +157,66 @@ static void add_payer(const char *out[S3_HEADERS_MAX + 2], const struct s3 *s3,
     out[count] = NULL;
 }
 
+static struct result hash_body(EVP_MD_CTX *ctx, const struct s3_request *r, uint8_t *hash,
+                               struct err *err)
+{
+    uint8_t piece[HASHED_AT_ONCE];
+    size_t got = sizeof piece;
+    bool done = r->file != NULL || EVP_DigestUpdate(ctx, r->body.bytes, r->body.size) == 1;
+
+    for (uint64_t at = 0; r->file != NULL && got == sizeof piece && done; at += got) {
+        if (!http_file_read(r->file, at, piece, sizeof piece, &got, err).ok)
+            return FAIL;
+        done = EVP_DigestUpdate(ctx, piece, got) == 1;
+    }
+    return done && EVP_DigestFinal_ex(ctx, hash, NULL) == 1
+               ? OK
+               : openssl_failed(err, "cannot hash what is sent");
+}
+
+/* OpenSSL's hashes use what the processor has for them; those of libsodium take four times as long.
+ */
+struct result s3_hash_body(const struct s3 *s3, const struct s3_request *request,
+                           const char *algorithm, uint8_t *hash, bool *known, struct err *err)
+{
+    EVP_MD *kind = EVP_MD_fetch(crypto_library(s3->env->crypto), algorithm, NULL);
+    EVP_MD_CTX *ctx = kind != NULL ? EVP_MD_CTX_new() : NULL;
+
+    *known = ctx != NULL && EVP_DigestInit_ex(ctx, kind, NULL) == 1;
+    struct result done = *known ? hash_body(ctx, request, hash, err) : OK;
+    EVP_MD_CTX_free(ctx);
+    EVP_MD_free(kind);
+    return done;
+}
+
+/* Most requests have no body, and need no OpenSSL. */
+static struct result hash_text(char out[2 * SHA256_SIZE + 1], const struct s3 *s3,
+                               const struct s3_request *r, struct err *err)
+{
+    uint8_t hash[SHA256_SIZE];
+    bool known = r->file == NULL && r->body.size == 0;
+
+    if (known)
+        crypto_hash_sha256(hash, NULL, 0);
+    else if (!s3_hash_body(s3, r, "SHA256", hash, &known, err).ok)
+        return FAIL;
+    if (!known)
+        return openssl_failed(err, "OpenSSL has no SHA-256");
+    text_hex(out, hash, sizeof hash);
+    return OK;
+}
+
 static struct result send_to(struct s3 *s3, const char *region, const struct s3_request *r,
                              struct http_answer *answer, struct fault *fault, struct err *err)
 {
     const struct caller caller = {lend, s3->account, &s3->account->lock};
     const char *headers[S3_HEADERS_MAX + 2];
-    char *url STRING_CLEANUP = malloc(URL_MAX);
+    char *url STRING_CLEANUP = malloc(URL_MAX), body_hash[2 * SHA256_SIZE + 1];
 
     if (url == NULL)
         return fail_memory(err);
+    if (!hash_text(body_hash, s3, r, err).ok)
+        return FAIL;
     if (!make_url(url, s3, region, r, err).ok)
         return FAIL;
     add_payer(headers, s3, r->headers);
@@ -180,7 +236,7 @@ static struct result send_to(struct s3 *s3, const char *region, const struct s3_
                               .again = r->again,
                               .refusals = refusals + !r->conflict_ends,
                               .id_header = "x-amz-request-id",
-                              .hash_header = true,
+                              .body_hash = body_hash,
                               .attempts = s3->attempts,
                               .patience = r->patience > 0 ? r->patience : PATIENCE,
                               .stall = r->patience > 0 ? 0 : STALL,

@@ -60,6 +60,11 @@ struct s3_request {
     bool conflict_ends; /* another request at the same time is no reason to send it again */
 };
 
+/* s3_hash_body hashes the body of a request by an algorithm as OpenSSL names it. *known is false if
+ * this OpenSSL has none of that name. */
+FALLIBLE s3_hash_body(const struct s3 *s3, const struct s3_request *request, const char *algorithm,
+                      uint8_t *hash, bool *known, struct err *err);
+
 /* s3_send sends a request and takes the answer, *fault being empty, or a refusal. Fails if nothing
  * answered. Where the answer says that the bucket is in another region, it is asked there. */
 FALLIBLE s3_send(struct s3 *s3, const struct s3_request *request, struct http_answer *answer,
