@@ -136,6 +136,18 @@ static void add_config(struct uses *u)
     }
 }
 
+/* A link may lead to the file that a descriptor has, which is read from its start then. */
+static void add_file(struct uses *u, const char *path)
+{
+    struct stat name, st;
+
+    if (descriptor_number(path) < 0 && lstat(path, &name) == 0 && S_ISLNK(name.st_mode) &&
+        stat(path, &st) == 0 && S_ISREG(st.st_mode))
+        add(u, "FILE", -1, &st);
+    else
+        add_path(u, "FILE", path);
+}
+
 /* The files that the verb works on; true if one is standard input. */
 static bool add_files(struct uses *u, const struct verb *verb, const struct options *o)
 {
@@ -148,7 +160,7 @@ static bool add_files(struct uses *u, const struct verb *verb, const struct opti
         if (input)
             add_input(u, "FILE", STDIN_FILENO);
         else
-            add_path(u, "FILE", o->operands.items[i]);
+            add_file(u, o->operands.items[i]);
     }
     if (from_input && o->operands.count == 0)
         add_input(u, "the data", STDIN_FILENO);
@@ -158,8 +170,9 @@ static bool add_files(struct uses *u, const struct verb *verb, const struct opti
 static struct result check_pair(const struct named *a, const struct named *b, struct err *err)
 {
     bool same = a->fd >= 0 && a->fd == b->fd;
-    bool one =
-        a->what.st_ino != 0 && a->what.st_ino == b->what.st_ino && a->what.st_dev == b->what.st_dev;
+    bool shared = S_ISFIFO(a->what.st_mode) || a->fd >= 0 || b->fd >= 0;
+    bool one = shared && a->what.st_ino != 0 && a->what.st_ino == b->what.st_ino &&
+               a->what.st_dev == b->what.st_dev;
 
     if (!same && !one)
         return OK;

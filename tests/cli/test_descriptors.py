@@ -92,6 +92,16 @@ def test_link_to_standard_input_with_two_uses(bulla, world, what):
     assert f"{uses} would read the same input" in done.stderr.decode() and snapshot(world) == before
 
 
+def test_link_to_a_file_that_is_a_secret_too(bulla, world):
+    """The file was sealed with its own first line as the passphrase."""
+    before = snapshot(world)
+    with open(world / "f", "rb") as file:
+        done = bulla("encrypt", "-k", "passphrase:", "--new-passphrase-fd", "0", "-o", "p", "link", stdin_file=file, status=2)
+    assert b"FILE and --new-passphrase-fd would read the same input" in done.stderr and snapshot(world) == before
+    (world / "again").symlink_to("s.bulla")
+    bulla("verify", "-k", "./a.ring", "s.bulla", "again")  # each is read by itself
+
+
 VARIABLES = {
     "passphrase": ("BULLA_PASSPHRASE_FILE", "BULLA_PASSPHRASE_FILE"),
     "new passphrase": ("BULLA_NEW_PASSPHRASE_FILE", "BULLA_NEW_PASSPHRASE_FILE"),
