@@ -11,16 +11,14 @@
 struct question {
     const char *what, *query;
     bool of_bucket;
-    const char *none; /* the refusal of S3 that says that there is none; or NULL */
+    bool of_locks; /* which S3 refuses as below where there are none */
 };
 
 static const struct question rules = {"s3:GetBucketOwnershipControls", "ownershipControls=", true},
                              locks = {"s3:GetBucketObjectLockConfiguration", "object-lock=", true},
                              tags = {"s3:GetObjectTagging", "tagging=", false},
-                             retention = {"s3:GetObjectRetention", "retention=", false,
-                                          "InvalidRequest"},
-                             hold = {"s3:GetObjectLegalHold", "legal-hold=", false,
-                                     "InvalidRequest"};
+                             retention = {"s3:GetObjectRetention", "retention=", false, true},
+                             hold = {"s3:GetObjectLegalHold", "legal-hold=", false, true};
 
 static struct result ask(const struct object *o, const struct question *q,
                          struct http_answer *answer, struct fault *fault, struct err *err)
@@ -34,11 +32,14 @@ static struct result ask(const struct object *o, const struct question *q,
     return FAIL;
 }
 
-/* Whether a refusal says that there is none, or that the server lacks this part of S3. */
+/* Whether a refusal says that there is none, or that the server lacks this part of S3. AWS refuses
+ * the question of a lock in a bucket that has none by the first name, and MinIO and versitygw that
+ * of an object that has none by the second, with status 400. */
 static bool says_none(const struct question *q, const struct fault *f)
 {
     return f->status == 404 || f->status == 405 || f->status == 501 ||
-           (q->none != NULL && strcmp(f->name, q->none) == 0);
+           (q->of_locks && (strcmp(f->name, "InvalidRequest") == 0 ||
+                            strcmp(f->name, "NoSuchObjectLockConfiguration") == 0));
 }
 
 static struct result refused(const struct object *o, const struct question *q,

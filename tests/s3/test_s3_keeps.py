@@ -186,3 +186,15 @@ def test_question_that_gets_no_answer(s3, store, ring, url, question, code, stat
     store.fault(question, error(code, status), times=99)
     done = s3("rewrap", "-k", ring, url + "x.bulla", env={"AWS_MAX_ATTEMPTS": "1"}, status=(1, 6, 7))
     assert store.objects == before and code.encode() in done.stderr
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_object_without_a_lock(s3, store, ring, url, status):
+    """S3 says so with status 404, MinIO and versitygw with 400."""
+    store.locks = True
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=SMALL)
+    rotated(s3)
+    for question in ("retention", "hold"):
+        store.fault(question, error("NoSuchObjectLockConfiguration", status), times=99)
+    s3("rewrap", "-k", ring, url + "x.bulla")
+    assert not needs(s3, ring, url + "x.bulla")
