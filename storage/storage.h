@@ -211,6 +211,10 @@ FALLIBLE object_in(struct object *o, struct storage *s, const char *key, const c
 /* object_copy makes the same object, of the same version, once more. */
 FALLIBLE object_copy(struct object *copy, const struct object *o, struct err *err);
 
+/* object_path_size gives the bytes of the path before the version, which may be named as an empty
+ * one. */
+size_t object_path_size(const struct object *o);
+
 /* object_beside is the object of o's name with suffix appended. */
 FALLIBLE object_beside(struct object *beside, const struct object *o, const char *suffix,
                        struct err *err);

@@ -45,6 +45,24 @@ def test_old_versions_count(s3, kept, ring, url, page):
     status(s3, ring, url + "t/")
 
 
+def test_one_version_that_is_named(s3, kept, ring, url):
+    """It alone counts, by its own name; a purge, which goes by lists, does not take all for it."""
+    (old,), now = kept.old["t/x.bulla"], kept.objects["t/x.bulla"].version
+    name = f"{url}t/x.bulla?versionId="
+    assert status(s3, ring, name + old.version, status=7).stdout.decode().splitlines()[:-1] == [name + old.version]
+    status(s3, ring, name + now)
+    for version in (old.version, now):
+        assert b"is one version of an object" in s3("s3", "purge", "--delete", "--needs", f"{ring}#backup:1", name + version, status=3).stderr
+    assert kept.old["t/x.bulla"] == [old]
+
+
+@pytest.mark.parametrize("prefix", ["", "t/", "t/x.bulla"])
+def test_names_of_versions_below_an_empty_one(s3, kept, ring, url, prefix):
+    """An empty version means what is current, and is no part of the name of another object."""
+    shown = status(s3, ring, f"{url}{prefix}?versionId=", status=7).stdout.decode().splitlines()
+    assert f"{url}t/x.bulla?versionId={kept.old['t/x.bulla'][0].version}" in shown and len(shown) == (2 if "x" in prefix else 3)
+
+
 def test_destroy_looks_at_them(s3, kept, ring, url):
     done = s3("key", "destroy", "--force", "--check", url + "t/", f"{ring}#backup:1", status=7)
     assert b"2 files still need" in done.stderr
