@@ -62,6 +62,7 @@ struct object_look {
     char tag[OBJECT_TAG_MAX + 1]; /* of its content; "" = not looked at yet */
     char *kept;  /* what else belongs to it and goes with it when it is replaced, for its storage */
     bool tagged; /* there is more of that kind to be asked for */
+    bool lacks;  /* and some that is not shown at all */
     bool versioned;                   /* what it replaced is kept, and can still be read */
     char version[OBJECT_TAG_MAX + 1]; /* by this name, as this will be; "" = it is not */
     uint64_t held;   /* nobody may remove this before, in seconds since 1970; 0 = it is free */

@@ -206,6 +206,7 @@ static struct result read_look(const struct object *o, const struct http_answer 
     look->replicated =
         http_header(a, "x-amz-replication-status", tag, sizeof tag) && strcmp(tag, "REPLICA") != 0;
     look->tagged = http_header(a, "x-amz-tagging-count", tag, sizeof tag) && strcmp(tag, "0") != 0;
+    look->lacks = http_header(a, "x-amz-missing-meta", tag, sizeof tag) && strcmp(tag, "0") != 0;
     return keep_headers(look, a, err);
 }
 

@@ -47,6 +47,27 @@ def test_what_may_not_be_read_is_not_lost(s3, store, ring, url, hidden, locks, v
     assert new.tags == "a=b" and (not locks or LOCK.items() <= new.headers.items() and new.headers["x-amz-object-lock-legal-hold"] == "ON")
 
 
+@pytest.mark.parametrize("verb", ["rewrap", "reencrypt"])
+@pytest.mark.parametrize("missing", ["metadata", "tags"])
+def test_what_the_server_keeps_silent_about_is_not_lost(s3, store, ring, url, missing, verb):
+    """Metadata that no header can carry, and tags of a server that tells of none: refused, and nothing is changed."""
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=SMALL)
+    o = store.objects["x.bulla"]
+    good = store.get
+
+    def silent(request, key):
+        answer = good(request, key)
+        answer.headers.pop("x-amz-tagging-count", None)
+        answer.headers |= {"x-amz-missing-meta": "1"} if missing == "metadata" else {}
+        return answer
+
+    o.tags, store.get = "a=b&c=d" if missing == "tags" else "", silent
+    rotated(s3)
+    for dry in ([], ["-n"])[: 1 + (verb == "rewrap")]:
+        assert b"would lose it" in s3(verb, *dry, "-k", ring, url + "x.bulla", status=7).stderr
+    assert store.objects == {"x.bulla": o}
+
+
 @pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
 def test_locks_that_only_head_shows(s3, store, ring, url, content):
     """As versitygw does it."""
