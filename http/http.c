@@ -289,14 +289,29 @@ static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl
     return stream_interrupted() && !t->steady ? 1 : 0;
 }
 
+/* libcurl sends a header without a value only if a semicolon ends its name. */
+static bool add_header(struct http *h, struct transfer *t, const char *header)
+{
+    size_t name = strcspn(header, ":");
+    bool empty = header[name] == ':' && header[name + 1 + strspn(header + name + 1, " ")] == '\0';
+    char *bare STRING_CLEANUP = NULL;
+
+    if (empty && asprintf(&bare, "%.*s;", (int)name, header) < 0) {
+        bare = NULL;
+        return false;
+    }
+    struct curl_slist *longer = h->curl->slist_append(t->headers, empty ? bare : header);
+    if (longer == NULL)
+        return false;
+    t->headers = longer;
+    return true;
+}
+
 static bool add_headers(struct http *h, struct transfer *t, const char *const *headers)
 {
-    for (; headers != NULL && *headers != NULL; headers++) {
-        struct curl_slist *longer = h->curl->slist_append(t->headers, *headers);
-        if (longer == NULL)
+    for (; headers != NULL && *headers != NULL; headers++)
+        if (!add_header(h, t, *headers))
             return false;
-        t->headers = longer;
-    }
     return true;
 }
 

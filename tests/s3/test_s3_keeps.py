@@ -47,6 +47,19 @@ def test_what_may_not_be_read_is_not_lost(s3, store, ring, url, hidden, locks, v
     assert new.tags == "a=b" and (not locks or LOCK.items() <= new.headers.items() and new.headers["x-amz-object-lock-legal-hold"] == "ON")
 
 
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
+def test_metadata_and_tags_without_a_value(s3, store, ring, url, content):
+    """They are sent and signed as they are, not left out."""
+    s3("encrypt", "-k", ring, "--metadata", "a=", "--tag", "b=", "-o", url + "x.bulla", stdin=content)
+    o = store.objects["x.bulla"]
+    assert (o.headers["x-amz-meta-a"], o.tags) == ("", "b=")
+    o.tags = "b=&c=d"
+    rotated(s3)
+    s3("rewrap", "-k", ring, url + "x.bulla")
+    new = store.objects["x.bulla"]
+    assert new is not o and (new.headers, new.tags) == (o.headers, o.tags)
+
+
 @pytest.mark.parametrize("verb", ["rewrap", "reencrypt"])
 @pytest.mark.parametrize("missing", ["metadata", "tags"])
 def test_what_the_server_keeps_silent_about_is_not_lost(s3, store, ring, url, missing, verb):
