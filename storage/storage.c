@@ -10,6 +10,7 @@
 void storage_init(struct storage *s, const struct storage_ops *ops)
 {
     s->ops = ops;
+    atomic_init(&s->versions, false);
     budget_init(&s->reading, STORAGE_READING);
     budget_init(&s->writing, STORAGE_WRITING);
 }
@@ -52,6 +53,11 @@ struct result object_copy(struct object *copy, const struct object *o, struct er
     }
     *copy = made;
     return OK;
+}
+
+bool object_stays(const struct object *o, const struct object_look *look)
+{
+    return look->versioned || atomic_load(&o->storage->versions);
 }
 
 size_t object_path_size(const struct object *o)

@@ -6,6 +6,7 @@
 #ifndef BULLA_STORAGE_STORAGE_H
 #define BULLA_STORAGE_STORAGE_H
 
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "base/budget.h"
@@ -33,6 +34,7 @@ struct storage_ops;
 struct storage {
     const struct storage_ops *ops;
     struct budget reading, writing; /* bytes of memory, beyond a little for each object */
+    atomic_bool versions;           /* a write of the run said that what was there before is kept */
 };
 
 #define STORAGE_LITTLE ((size_t)32 << 10)  /* bytes that an object may take without asking */
@@ -211,6 +213,10 @@ FALLIBLE object_in(struct object *o, struct storage *s, const char *key, const c
 
 /* object_copy makes the same object, of the same version, once more. */
 FALLIBLE object_copy(struct object *copy, const struct object *o, struct err *err);
+
+/* object_stays is true if what an object was when it was looked at is still there, now that a write
+ * has replaced it: as an old version, which can be read. */
+bool object_stays(const struct object *o, const struct object_look *look);
 
 /* object_path_size gives the bytes of the path before the version, which may be named as an empty
  * one. */

@@ -299,8 +299,19 @@ bool s3_is_ours(const struct object *o, struct view begins, uint64_t size)
 
     bool same = now != NULL && s3_read(o, &look, 0, now, begins.size, &got, &ignored).ok &&
                 look.size == size && got == begins.size && memcmp(now, begins.bytes, got) == 0;
+    if (same && look.versioned)
+        atomic_store(&o->storage->versions, true);
     free(now);
     return same;
+}
+
+void s3_note_version(const struct object *o, const struct http_answer *answer)
+{
+    char version[OBJECT_TAG_MAX + 1];
+
+    if (http_header(answer, "x-amz-version-id", version, sizeof version) &&
+        strcmp(version, "null") != 0)
+        atomic_store(&o->storage->versions, true);
 }
 
 struct result s3_put(const struct object *o, enum object_condition condition,
@@ -327,6 +338,8 @@ struct result s3_put(const struct object *o, enum object_condition condition,
         err_file(err, o->path);
         return FAIL;
     }
+    if (fault.name[0] == '\0')
+        s3_note_version(o, &answer);
     if (fault.name[0] == '\0' || (fault.repeated && s3_is_ours(o, bytes, bytes.size)))
         return OK;
     bool is_lost = s3_lost(o, condition, &fault, err);

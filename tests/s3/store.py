@@ -350,7 +350,10 @@ class Store(Listener):
         self.conditions(request, key)
         self.check_lock(request)
         self.place(key, Object(request.body, kept(request.headers), request.headers.get("x-amz-tagging", "")))
-        return Answer(200, b"", {"ETag": self.objects[key].etag})
+        return Answer(200, b"", {"ETag": self.objects[key].etag} | self.version_of(key))
+
+    def version_of(self, key):
+        return {"x-amz-version-id": self.objects[key].version} if self.versioned else {}
 
     def delete(self, request, key):
         self.conditions(request, key)
@@ -414,7 +417,7 @@ class Store(Listener):
         etag = f'"{hashlib.md5(b"".join(bytes.fromhex(e.strip(chr(34))) for e, _ in parts)).hexdigest()}-{len(parts)}"'
         self.place(key, Object(whole, upload.headers, upload.tags, etag))
         del self.uploads[request.query["uploadId"]]
-        return Answer(200, kept_alive(document("CompleteMultipartUploadResult", f"<ETag>{escape(etag)}</ETag>")), {})
+        return Answer(200, kept_alive(document("CompleteMultipartUploadResult", f"<ETag>{escape(etag)}</ETag>")), self.version_of(key))
 
     def abort(self, request, key):
         self.upload(request, key)

@@ -107,6 +107,27 @@ def test_locks_that_may_not_be_asked_for(s3, store, ring, url):
     assert b"may not be asked" not in s3("rewrap", "-k", ring, "-r", url + "t/").stderr
 
 
+@pytest.mark.parametrize("verb", ["rewrap", "reencrypt", "restore"])
+def test_losses_are_told_by_all_that_replace(s3, store, ring, url, verb):
+    """Once a run, before anything is changed."""
+    for name in "ab"[: 1 + (verb != "restore")]:
+        s3("encrypt", "-k", ring, "-o", f"{url}t/{name}.bulla", stdin=SMALL)
+        store.objects[f"t/{name}.bulla"].headers["x-amz-server-side-encryption"] = "aws:kms"
+    store.owner, written = "ObjectWriter", store.write
+    all_but(store, "locking")
+    if verb == "restore":
+        s3("envelope", "export", url + "t/a.bulla")
+    rotated(s3)
+    store.write = lambda request, key: written(request, key) if ".probe-" in key else error_answer("AccessDenied", 403)
+    before = dict(store.objects)
+    words = ["envelope", "restore", url + "t/a.bulla"] if verb == "restore" else [verb, "-k", ring, "-r", url + "t/"]
+    warned = s3(*words, status=(3, 7)).stderr
+    assert [warned.count(what) for what in (b"(ACL)", b"may not be asked", b"encryption context")] == [1] * 3 and store.objects == before
+    store.write = written
+    s3(*words)
+    assert store.objects != before
+
+
 def test_questions_are_asked_once(s3, store, ring, url):
     """Of a bucket that locks objects, in a run; what the first answer shows need not be asked."""
     store.locks = True

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from store import Object, Upload
-from test_s3_faults import error
+from test_s3_faults import error, lost
 from test_s3_verbs import LARGE, SMALL, rotated
 
 OLD = "2026-01-01T00:00:00Z"
@@ -43,6 +43,21 @@ def test_old_versions_count(s3, kept, ring, url, page):
     assert b"4 files, 4 of them on a single key" in plain and b"2 files, 2 of them" in s3("status", "-r", url + "t/").stdout
     kept.old.clear()
     status(s3, ring, url + "t/")
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("verb", ["rewrap", "reencrypt"])
+def test_what_was_there_before_versions_is_kept_too(s3, store, ring, url, verb, content):
+    """It has no version of its own, but what replaces it does; where versions are suspended, nothing stays."""
+    for name in "ab":
+        s3("encrypt", "-k", ring, "-o", f"{url}t/{name}.bulla", stdin=content)
+    rotated(s3)
+    store.versioned, store.version_of = True, lambda key: {"x-amz-version-id": "null"}
+    assert b"keeps the old versions" not in s3(verb, "-k", ring, url + "t/a.bulla").stderr
+    del store.version_of
+    store.fault("write" if content == SMALL else "complete", lost)
+    assert b"keeps the old versions of 1 of them" in s3(verb, "-k", ring, url + "t/b.bulla").stderr
+    assert [o.version for o in store.old["t/b.bulla"]] == ["null"]
 
 
 def test_one_version_that_is_named(s3, kept, ring, url):
