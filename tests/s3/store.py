@@ -180,6 +180,8 @@ class Store(Listener):
     def find(self, request, key):
         version = request.query.get("versionId")
         found = [o for o in self.all_of(key) if o.version == version and not o.marker] if version else [self.objects[key]] if key in self.objects else []
+        if not found and not self.may("list"):
+            raise Refused(403, "AccessDenied")
         if not found:
             raise Refused(404, "NoSuchVersion" if version else "NoSuchKey")
         return found[0]
