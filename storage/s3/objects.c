@@ -417,7 +417,7 @@ struct result s3_kept(const struct object *o, const struct object_look *look,
         object_look_end(full);
         return FAIL;
     }
-    s3_drop_past_lock(full->kept);
+    s3_drop_past_lock(full->kept, s3_now(s3_of(o)));
     return OK;
 }
 

@@ -340,7 +340,7 @@ class Store(Listener):
 
     def check_lock(self, request):
         until = request.headers.get("x-amz-object-lock-retain-until-date")
-        if until and until <= time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()):
+        if until and until <= time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + self.ahead)):
             raise Refused(400, "InvalidArgument", "The retain until date must be in the future!")
 
     def tagging(self, request, key):

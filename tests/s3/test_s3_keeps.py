@@ -1,5 +1,7 @@
 """What a replacement keeps of an object, what it may not see, and what a run over a prefix must not pass over."""
 
+import time
+
 import pytest
 from store import ONCE, error_answer
 from test_s3_faults import error, lost
@@ -25,6 +27,19 @@ def test_retention_that_is_over(s3, store, ring, url, content):
     headers = store.objects["x.bulla"].headers
     assert not needs(s3, ring, url + "x.bulla") and headers["x-amz-meta-a"] == "b" and headers["x-amz-object-lock-legal-hold"] == "ON"
     assert not {"x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date"} & set(headers)
+
+
+@pytest.mark.parametrize("days", [-3, 3])
+def test_retention_is_over_by_the_clock_of_the_server(s3, store, ring, url, days):
+    """That of this machine may be wrong, and a lock that is in force would be lost."""
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=SMALL)
+    half = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + days * 86400 / 2))
+    store.objects["x.bulla"].headers |= LOCK | {"x-amz-object-lock-retain-until-date": half}
+    store.ahead, before = days * 86400, store.objects["x.bulla"]
+    rotated(s3)
+    s3("rewrap", "-k", ring, url + "x.bulla")
+    headers = store.objects["x.bulla"].headers
+    assert store.objects["x.bulla"] is not before and headers.get("x-amz-object-lock-retain-until-date") == (half if days < 0 else None)
 
 
 @pytest.mark.parametrize("verb", ["rewrap", "reencrypt"])
