@@ -71,6 +71,12 @@ def test_one_version_that_is_named(s3, kept, ring, url):
     assert kept.old["t/x.bulla"] == [old]
 
 
+def test_version_that_is_not_there(s3, kept, ring, url):
+    """Gone is 10, whatever of it is gone."""
+    for verb in (["inspect"], ["verify", "-k", ring]):
+        assert b"NoSuchVersion" in s3(*verb, url + "t/x.bulla?versionId=none", status=10).stderr
+
+
 @pytest.mark.parametrize("prefix", ["", "t/", "t/x.bulla"])
 def test_names_of_versions_below_an_empty_one(s3, kept, ring, url, prefix):
     """An empty version means what is current, and is no part of the name of another object."""
