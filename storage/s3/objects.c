@@ -173,6 +173,15 @@ static uint64_t read_lock(const struct http_answer *a)
     return until > 0 ? until : OBJECT_HELD; /* a date that cannot be read is none that is over */
 }
 
+/* Whether what was read is the version that was asked for. A server that does not say it may not
+ * know versions, and have given the current one; only that of a time before them has no name. */
+static bool is_of_version(const struct object *o, const struct object_look *look)
+{
+    bool silent = look->version[0] == '\0';
+
+    return o->version == NULL || strcmp(silent ? "null" : look->version, o->version) == 0;
+}
+
 /* What a good answer says of the object. */
 static struct result read_look(const struct object *o, const struct http_answer *a, long status,
                                uint64_t offset, const struct range *range, struct object_look *look,
@@ -196,7 +205,7 @@ static struct result read_look(const struct object *o, const struct http_answer 
     look->modified = read_date(a);
     if (!http_header(a, "x-amz-version-id", look->version, sizeof look->version))
         look->version[0] = '\0';
-    if (o->version != NULL && look->version[0] != '\0' && strcmp(look->version, o->version) != 0)
+    if (!is_of_version(o, look))
         return fail_named(err, ERR_STORE,
                           "'%s': the answer is of another version than was asked for", o->path);
     look->versioned = look->version[0] != '\0' && strcmp(look->version, "null") != 0;
