@@ -7,7 +7,9 @@
 #include "base/text.h"
 #include "libbulla/open.h"
 
-#define HELD_MAX 256 /* names that may come between that of a sealed file and of its envelope */
+/* Names, and versions of them, that may come between that of a sealed file and of its envelope: as
+ * many as a backup every night for five years leaves. */
+#define HELD_MAX 2048
 
 /* struct held: a sealed file whose envelope may still come. */
 struct held {

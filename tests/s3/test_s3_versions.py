@@ -141,6 +141,15 @@ def test_not_looked_at_is_not_none(s3, kept, ring, url):
     assert b"s3:ListBucketVersions" in done.stderr and b"0 files" not in done.stdout
 
 
+def test_many_versions_of_a_detached_body(s3, kept, ring, url):
+    """As a backup every night leaves them: each is a body, and none is taken for a damaged file."""
+    body = kept.objects["t/y.bulla"]
+    kept.old["t/y.bulla"] = [dataclasses.replace(body, version=f"v{number}") for number in range(400)]
+    assert b" 0 failed" in status(s3, ring, url + "t/", status=7).stderr
+    assert purge(s3, ring, "--delete", url)[0]["bodies"] == 400
+    status(s3, ring, url + "t/")
+
+
 def test_versions_of_a_damaged_body_are_told(s3, kept, ring, url):
     """One that has no envelope anywhere is no body of one."""
     kept.old["t/z.bulla"] = [Object(b"", version="v2", marker=True), Object(bytes(9000), version="v1")]
