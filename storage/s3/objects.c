@@ -190,6 +190,9 @@ static struct result read_look(const struct object *o, const struct http_answer 
     uint64_t from = 0, size = range->got;
     char tag[OBJECT_TAG_MAX + 1];
 
+    if (status != 206 && status != 200)
+        return fail_named(err, ERR_STORE, "'%s': the answer (status %ld) has no object", o->path,
+                          status);
     if (status == 206 && (!read_content_range(a, &from, &size) || from + range->got > size))
         return fail_named(err, ERR_STORE, "'%s': the answer is of no range that can be read",
                           o->path);

@@ -1,5 +1,6 @@
 """What a replacement keeps of an object, what it may not see, and what a run over a prefix must not pass over."""
 
+import dataclasses
 import time
 
 import pytest
@@ -230,6 +231,14 @@ def test_envelope_of_a_body_that_did_not_come(s3, store, ring, url):
     store.fault("write", error("InternalError", 500), times=99, after=1)
     s3("encrypt", "-k", ring, "--detach", "-o", url + "x.bulla", stdin=SMALL, status=6, env={"AWS_MAX_ATTEMPTS": "1"})
     assert store.objects == {}
+
+
+def test_answer_without_an_object(s3, store, ring, url):
+    """It is not taken for one that has nothing in it."""
+    s3("encrypt", "-k", ring, "-o", url + "t/backup", stdin=SMALL)
+    store.fault("get", lambda answer: dataclasses.replace(answer, status=204, body=b""), times=99)
+    done = s3("status", "-r", "--allow-empty", "--needs", ring, url + "t/", status=3)
+    assert b"has no object" in done.stderr and b"0 files" not in done.stdout
 
 
 @pytest.mark.parametrize("status, told", [("COMPLETED", True), ("PENDING", True), ("REPLICA", False), (None, False)])
