@@ -153,7 +153,7 @@ struct object_cost {
 enum object_list {
     LIST_OBJECTS,  /* those that there are now */
     LIST_VERSIONS, /* these and all that they replaced, which follows them from new to old */
-    LIST_UPLOADS   /* what was begun and is neither whole nor dropped; modified is when */
+    LIST_UPLOADS   /* what was begun and is not whole; modified is when, by this machine's clock */
 };
 
 /* struct storage_ops: one kind of storage. On failure, what is stored is as it was. Messages name

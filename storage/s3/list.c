@@ -269,6 +269,12 @@ static struct result get_page(const struct object *o, const struct markers *from
     return FAIL;
 }
 
+/* A time of the server's clock by that of this machine, which may be known to be wrong. */
+static uint64_t by_our_clock(const struct object *o, uint64_t time)
+{
+    return time > 0 ? time + clock_now() - s3_now(s3_of(o)) : 0;
+}
+
 /* Hands out a page; *go_on is false once nobody wants more. */
 static struct result deliver(const struct object *o, struct page *p,
                              bool (*each)(void *arg, const struct object_entry *entry), void *arg,
@@ -279,6 +285,8 @@ static struct result deliver(const struct object *o, struct page *p,
         if ((p->encoded && !text_unpercent(e->key)) || strncmp(e->key, o->key, strlen(o->key)) != 0)
             return fail_named(err, ERR_STORE, "'%s': the list has a name that cannot be read",
                               o->path);
+        if (e->upload != NULL) /* whoever lists these goes by how old they are */
+            e->look.modified = by_our_clock(o, e->look.modified);
         const struct object_entry entry = {e->key, e->look, e->upload, e->old, e->marker};
         *go_on = each(arg, &entry);
     }

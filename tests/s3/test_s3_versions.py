@@ -257,6 +257,14 @@ def test_abort(s3, store, url, page):
     assert b"1 upload was aborted" in s3("s3", "abort", url + "u/c").stderr
 
 
+def test_age_goes_by_the_clock_of_the_server(s3, store, url):
+    """That of this machine, three days ahead, would have an upload aborted that somebody works on."""
+    store.ahead = -3 * 86400
+    begun(store, "t/new", time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() + store.ahead - 7200)))
+    assert b"0 uploads were aborted, 1 younger" in s3("s3", "abort", url).stderr and "t/new" in store.uploads
+    assert b"1 upload was aborted" in s3("s3", "abort", "--older-than", "1h", url).stderr and not store.uploads
+
+
 def test_abort_that_fails(s3, store, url):
     begun(store, "a", "2020-01-01T00:00:00.000Z"), begun(store, "b", "2020-01-01T00:00:00.000Z")
     store.fault("abort", error("NoSuchUpload", 404))
