@@ -50,6 +50,25 @@ def test_rewrap(s3, server, bucket, ring, content, options):
     assert s3("decrypt", "-k", ring, "-o", "-", url).stdout == content
 
 
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
+def test_what_was_there_before_versions(s3, server, bucket, ring, content):
+    """It is kept when it is replaced, which is told; metadata without a value, and all other headers, go along."""
+    url, meta = f"s3://{bucket}/x.bulla", {"empty": "", "blanks": "a  b", "encoded": "=?UTF-8?B?w6k=?="}
+    s3("encrypt", "-k", ring, "-o", url, stdin=content)
+    body = server.client.get_object(Bucket=bucket, Key="x.bulla")["Body"].read()
+    server.client.put_object(Bucket=bucket, Key="x.bulla", Body=body, Metadata=meta, CacheControl="no-store, max-age=0",
+                             ContentDisposition='attachment; filename="a b"', ContentLanguage="de")  # fmt: skip
+    server.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    rotated(s3)
+    assert b"keeps the old versions of 1 of them" in s3("rewrap", "-k", ring, url).stderr
+    after = server.client.get_object(Bucket=bucket, Key="x.bulla")
+    assert (after["Metadata"], after["CacheControl"], after["ContentLanguage"]) == (meta, "no-store, max-age=0", "de")
+    assert after["ContentDisposition"] == 'attachment; filename="a b"'
+    assert f"{url}?versionId=null".encode() in s3("status", "--needs", f"{ring}#backup:1", url, status=7).stdout
+    s3("s3", "purge", "--delete", "--needs", f"{ring}#backup:1", url)
+    s3("status", "--needs", f"{ring}#backup:1", url)
+
+
 def test_names(s3, server, bucket, ring):
     for name in NAMES:
         s3("encrypt", "-k", ring, "-o", f"s3://{bucket}/n/{name}.bulla" if "?versionId=" not in name else f"s3://{bucket}/n/{name}", stdin=name.encode())
