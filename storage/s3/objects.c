@@ -173,6 +173,13 @@ static uint64_t read_lock(const struct http_answer *a)
     return until > 0 ? until : OBJECT_HELD; /* a date that cannot be read is none that is over */
 }
 
+/* Whether what came is the version that was asked for. A server that knows none answers with the
+ * current one, which is "null" in a bucket that never had any. */
+static bool is_version(const struct object *o, const char *came)
+{
+    return o->version == NULL || strcmp(came[0] != '\0' ? came : "null", o->version) == 0;
+}
+
 /* What a good answer says of the object. */
 static struct result read_look(const struct object *o, const struct http_answer *a, long status,
                                uint64_t offset, const struct range *range, struct object_look *look,
@@ -196,7 +203,7 @@ static struct result read_look(const struct object *o, const struct http_answer 
     look->modified = read_date(a);
     if (!http_header(a, "x-amz-version-id", look->version, sizeof look->version))
         look->version[0] = '\0';
-    if (o->version != NULL && look->version[0] != '\0' && strcmp(look->version, o->version) != 0)
+    if (!is_version(o, look->version))
         return fail_named(err, ERR_STORE,
                           "'%s': the answer is of another version than was asked for", o->path);
     look->versioned = look->version[0] != '\0' && strcmp(look->version, "null") != 0;
@@ -254,7 +261,8 @@ struct result s3_read(const struct object *o, struct object_look *look, uint64_t
         memcpy(look->tag, "\"\"", 3);
         return OK;
     }
-    if (fault.status == 404 && strcmp(fault.name, "NoSuchKey") == 0)
+    if (fault.status == 404 &&
+        (strcmp(fault.name, "NoSuchKey") == 0 || strcmp(fault.name, "NoSuchVersion") == 0))
         return fail_named(err, ERR_MISSING, "'%s' does not exist", o->path);
     if (fault.name[0] != '\0')
         return s3_refused(&r, &fault, o->path, err);
