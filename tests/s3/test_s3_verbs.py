@@ -112,7 +112,7 @@ def test_rewrap(s3, store, ring, url, content, options):
     """Only the envelope and at most 5 MiB move; metadata, tags and class stay; the second time is one request."""
     s3("encrypt", "-k", ring, *options, "-o", url + "x.bulla", stdin=content)
     target = "x.bulla.env" if options else "x.bulla"
-    store.objects[target].headers |= {"content-type": "text/x", "x-amz-meta-mtime": "1.5", "x-amz-storage-class": "STANDARD_IA", "cache-control": "no-store"}
+    store.objects[target].headers |= {"content-type": "text/x", "x-amz-meta-mtime": "1.5", "x-amz-meta-none": "", "x-amz-storage-class": "STANDARD_IA", "cache-control": "no-store"}
     store.objects[target].tags = "a%20b=c%2Fd&e=f"
     before, body = dict(store.objects[target].headers), store.objects["x.bulla"].body
     rotated(s3)
