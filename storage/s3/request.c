@@ -25,6 +25,7 @@ static const struct refusal refusals[] = {
     {"ConditionalRequestConflict", ERR_FAILED, NULL},
     {"ConditionalRequestConflict", ERR_STORE, NULL},
     {"NoSuchKey", ERR_MISSING, NULL},
+    {"NoSuchVersion", ERR_MISSING, NULL},
     {"NoSuchBucket", ERR_MISSING, NULL},
     {"NoSuchVersion", ERR_MISSING, NULL},
     {"InternalError", ERR_STORE, NULL},
