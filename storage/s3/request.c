@@ -27,7 +27,6 @@ static const struct refusal refusals[] = {
     {"NoSuchKey", ERR_MISSING, NULL},
     {"NoSuchVersion", ERR_MISSING, NULL},
     {"NoSuchBucket", ERR_MISSING, NULL},
-    {"NoSuchVersion", ERR_MISSING, NULL},
     {"InternalError", ERR_STORE, NULL},
     {"OperationAborted", ERR_STORE, NULL},
     {"BadDigest", ERR_STORE, NULL},
