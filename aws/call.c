@@ -322,7 +322,7 @@ static bool is_success(const struct call *call, const struct http_answer *a)
     char code[FAULT_NAME_MAX + 1];
 
     return (a->status == 200 || (call->any_success && a->status / 100 == 2)) &&
-           !(call->late && xml_text(a, "Code", code, sizeof code));
+           !(call->late && a->body_size > 0 && xml_text(a, "Code", code, sizeof code));
 }
 
 static struct result attempt(struct trial *t, long timeout, struct err *err)

@@ -43,7 +43,7 @@ struct call {
     const char *id_header;          /* with the id of the request; NULL = x-amzn-requestid */
     const char *body_hash;          /* as of struct signing */
     bool any_success;               /* any status 2xx is one, not 200 alone */
-    bool late; /* an answer of status 200 may be an error, which came up after it was begun */
+    bool late; /* an answer of status 2xx may be an error, which came up after it was begun */
     unsigned attempts; /* 0 = those of the user's settings */
     unsigned patience; /* seconds that one attempt may take; 0 = its share of all */
     long stall;        /* as of struct http_request */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -289,18 +290,18 @@ static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl
     return stream_interrupted() && !t->steady ? 1 : 0;
 }
 
-/* libcurl sends a header without a value only if a semicolon ends its name. */
+/* libcurl sends no header without a value, unless its name ends in a semicolon. */
 static bool add_header(struct http *h, struct transfer *t, const char *header)
 {
     size_t name = strcspn(header, ":");
-    bool empty = header[name] == ':' && header[name + 1 + strspn(header + name + 1, " ")] == '\0';
-    char *bare STRING_CLEANUP = NULL;
+    bool blank = header[name] == ':' && header[name + 1 + strspn(header + name + 1, " \t")] == '\0';
+    char *empty STRING_CLEANUP = NULL;
 
-    if (empty && asprintf(&bare, "%.*s;", (int)name, header) < 0) {
-        bare = NULL;
+    if (blank && asprintf(&empty, "%.*s;", (int)name, header) < 0) {
+        empty = NULL;
         return false;
     }
-    struct curl_slist *longer = h->curl->slist_append(t->headers, empty ? bare : header);
+    struct curl_slist *longer = h->curl->slist_append(t->headers, blank ? empty : header);
     if (longer == NULL)
         return false;
     t->headers = longer;

@@ -76,6 +76,7 @@ struct result upload_part(struct upload *u, unsigned number, struct view bytes,
     char query[QUERY_MAX], tag[OBJECT_TAG_MAX + 1];
     const struct s3_request r = {.what = "s3:UploadPart",
                                  .method = "PUT",
+                                 .late = true,
                                  .key = u->object->key,
                                  .query = query,
                                  .headers = headers.lines,
@@ -202,8 +203,7 @@ struct completing {
 
 static bool is_done(const struct completing *c)
 {
-    return c->repeated && c->begins.size > 0 &&
-           s3_is_ours(c->upload->object, c->begins, c->upload->size);
+    return c->repeated && s3_is_ours(c->upload->object, c->begins, c->upload->size);
 }
 
 static struct result complete_once(struct completing *c, const struct s3_request *r,

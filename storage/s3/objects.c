@@ -267,7 +267,8 @@ struct result s3_read(const struct object *o, struct object_look *look, uint64_t
         memcpy(look->tag, "\"\"", 3);
         return OK;
     }
-    if (fault.status == 404 && strcmp(fault.name, "NoSuchKey") == 0)
+    if (fault.status == 404 &&
+        (strcmp(fault.name, "NoSuchKey") == 0 || strcmp(fault.name, "NoSuchVersion") == 0))
         return fail_named(err, ERR_MISSING, "'%s' does not exist", o->path);
     if (fault.name[0] != '\0')
         return s3_refused(&r, &fault, o->path, err);
@@ -309,8 +310,9 @@ bool s3_is_ours(const struct object *o, struct view begins, uint64_t size)
     struct err ignored;
     size_t got;
 
-    bool same = now != NULL && s3_read(o, &look, 0, now, begins.size, &got, &ignored).ok &&
-                look.size == size && got == begins.size && memcmp(now, begins.bytes, got) == 0;
+    bool same = now != NULL && begins.size > 0 &&
+                s3_read(o, &look, 0, now, begins.size, &got, &ignored).ok && look.size == size &&
+                got == begins.size && memcmp(now, begins.bytes, got) == 0;
     if (same && look.versioned)
         atomic_store(&o->storage->versions, true);
     free(now);
@@ -334,10 +336,12 @@ struct result s3_put(const struct object *o, enum object_condition condition,
     struct s3_headers headers S3_HEADERS_CLEANUP = {0};
     const struct s3_request r = {.what = "s3:PutObject",
                                  .method = "PUT",
+                                 .late = true,
                                  .key = o->key,
                                  .headers = headers.lines,
                                  .body = bytes};
     struct fault fault;
+    char tag[OBJECT_TAG_MAX + 1];
     bool kept = look != NULL && look->kept != NULL;
 
     if (!s3_headers_md5(&headers, s3_of(o), &r, err).ok ||
@@ -350,10 +354,16 @@ struct result s3_put(const struct object *o, enum object_condition condition,
         err_file(err, o->path);
         return FAIL;
     }
-    if (fault.name[0] == '\0')
+    bool taken = fault.name[0] == '\0';
+    if (taken)
         s3_note_version(o, &answer);
-    if (fault.name[0] == '\0' || (fault.repeated && s3_is_ours(o, bytes, bytes.size)))
+    if ((taken && http_header(&answer, "ETag", tag, sizeof tag) && tag[0] != '\0') ||
+        ((taken || fault.repeated) && s3_is_ours(o, bytes, bytes.size)))
         return OK;
+    if (taken) /* as any web server may answer */
+        return fail_named(err, ERR_STORE,
+                          "'%s': the answer has no ETag: nothing shows that the object was stored",
+                          o->path);
     bool is_lost = s3_lost(o, condition, &fault, err);
     if (lost != NULL)
         *lost = is_lost;

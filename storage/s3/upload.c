@@ -246,7 +246,8 @@ static void close_writer(struct object_writer *self)
     free(w);
 }
 
-/* Whether something is there that must not be replaced. Who may not look finds out at the end. */
+/* Whether something is there that must not be replaced. Who may not look finds out at the end, by
+ * the condition. */
 static struct result check_new(const struct object *o, struct err *err)
 {
     struct object_look look OBJECT_LOOK_CLEANUP = {0};
@@ -260,11 +261,15 @@ static struct result check_new(const struct object *o, struct err *err)
         (void)fail_named(err, ERR_EXISTS, "'%s' already exists", o->path);
         return fail_hint_option(err, "--force replaces it, -o names another");
     }
-    if (why.class == ERR_POLICY ||
+    bool conditioned = s3_condition(o, OBJECT_NEW) == OBJECT_NEW;
+    if ((why.class == ERR_POLICY && conditioned) ||
         (why.class == ERR_MISSING && strstr(why.text, "NoSuchBucket") == NULL))
         return OK;
     *err = why;
-    return FAIL;
+    return why.class == ERR_POLICY
+               ? fail_hint_option(err, "with --no-condition only this look shows that nothing is "
+                                       "there; --force does without it")
+               : FAIL;
 }
 
 /* Parts of one size carry what is expected. */

@@ -37,6 +37,16 @@ def inside(code):
     return lambda answer: dataclasses.replace(error_answer(code, 200), status=200)
 
 
+def undone(fault):
+    """The same, and nothing was done."""
+
+    def instead(answer):
+        return fault(answer)
+
+    instead.instead = True
+    return instead
+
+
 def header(**changes):
     return lambda answer: dataclasses.replace(answer, headers=answer.headers | {k.replace("_", "-"): v for k, v in changes.items()})
 
@@ -46,6 +56,8 @@ PASSING = [
     ("part", error("SlowDown", 503), LARGE), ("part", error("BadDigest", 400), LARGE), ("create", error("ServiceUnavailable", 503), LARGE),
     ("complete", inside("InternalError"), LARGE), ("complete", cut(30), LARGE), ("complete", error("InternalError", 500), LARGE),
     ("get", error("SlowDown", 503), LARGE), ("get", cut(5000), LARGE), ("get", cut(0), SMALL),
+    ("write", undone(inside("InternalError")), SMALL), ("part", undone(inside("InternalError")), LARGE), ("write", inside("SlowDown"), SMALL),
+    ("write", lambda a: Answer(200, b"", {}), SMALL),
 ]  # fmt: skip
 
 
@@ -81,6 +93,16 @@ def test_what_lasts(s3, store, ring, url, operation, fault, content, status):
     done = s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=content, status=status, env={"AWS_MAX_ATTEMPTS": "2"})
     assert b"s3://backups/x.bulla" in done.stderr
     assert store.objects == {} and store.uploads == {}
+
+
+@pytest.mark.parametrize("how", [[], ["--force"], ["--no-condition"]], ids=["new", "force", "no-condition"])
+def test_success_that_shows_nothing(s3, store, ring, url, how):
+    """Any web server answers 200: only an ETag, or the object itself, shows that something was stored."""
+    for operation, content, answer in [("write", SMALL, Answer(200, b"<html>hello</html>", {})), ("write", SMALL, Answer(202, b"", {})), ("part", LARGE, Answer(204, b"", {}))]:
+        store.fault(operation, undone(lambda honest, answer=answer: answer), times=9)
+        done = s3("encrypt", "-k", ring, *how, "-o", url + "x.bulla", stdin=content, status=6)
+        assert b"'s3://backups/x.bulla': the answer has no ETag" in done.stderr
+        assert store.objects == {} and store.uploads == {}
 
 
 READING = [

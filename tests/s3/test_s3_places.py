@@ -162,7 +162,7 @@ def test_versions(s3, store, ring, url):
     assert s3("decrypt", "-k", ring, "-o", "-", name).stdout == SMALL
     s3("verify", "-k", ring, name)
     assert s3.inspect(name)[0]["bytes"] == len(SMALL)
-    s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla?versionId=none", status=(7, 10))
+    assert b"does not exist" in s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla?versionId=none", status=10).stderr
     before = store.objects["x.bulla"].body
     for words in (["encrypt", "--force", "-o", name], ["encrypt", "-o", name]):
         assert b"one version of an object" in s3(*words[:1], "-k", ring, *words[1:], stdin=SMALL, status=2).stderr
@@ -172,6 +172,16 @@ def test_versions(s3, store, ring, url):
         s3(*words, name, status=(2, 7))
     assert store.objects["x.bulla"].body == before and store.old["x.bulla"] == [old]
     assert b"a prefix has no version" in s3("verify", "-k", ring, "-r", url + "?versionId=x", status=3).stderr
+
+
+def test_server_without_versions(s3, store, ring, url):
+    """It answers with the object as it is now, which is not taken for the version that was asked for."""
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=SMALL)
+    store.find = lambda request, key: store.objects[key]
+    for words in (["decrypt", "-o", "back"], ["verify"]):
+        done = s3(*words, "-k", ring, url + "x.bulla?versionId=7", status=6)
+        assert b"of another version than was asked for" in done.stderr and not (s3.work / "back").exists()
+    s3("verify", "-k", ring, url + "x.bulla?versionId=null")
 
 
 def test_names_like_versions(s3, store, ring, url):

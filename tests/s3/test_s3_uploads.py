@@ -16,11 +16,11 @@ from test_s3_verbs import LARGE, MIB, SMALL, rotated
 def test_options_of_new_objects(s3, store, ring, url, content):
     """All of them, by a PUT and by parts; the envelope beside a body has all but the class."""
     words = ["--storage-class", "DEEP_ARCHIVE", "--sse-kms-key", "alias/backup", "--acl", "bucket-owner-full-control", "--tag", "team=a b/c&d", "--tag", "x=",
-             "--metadata", "origin=db 1", "--metadata", "host=h"]  # fmt: skip
+             "--metadata", "origin=db 1", "--metadata", "host=h", "--metadata", "none="]  # fmt: skip
     s3("encrypt", "-k", ring, *words, "--detach", "-o", url + "x.bulla", stdin=content)
     body, envelope = store.objects["x.bulla"], store.objects["x.bulla.env"]
     expected = {"content-type": "application/octet-stream", "x-amz-server-side-encryption": "aws:kms", "x-amz-server-side-encryption-aws-kms-key-id": "alias/backup",
-                "x-amz-acl": "bucket-owner-full-control", "x-amz-meta-origin": "db 1", "x-amz-meta-host": "h"}  # fmt: skip
+                "x-amz-acl": "bucket-owner-full-control", "x-amz-meta-origin": "db 1", "x-amz-meta-host": "h", "x-amz-meta-none": ""}  # fmt: skip
     assert envelope.headers == expected | {"x-amz-meta-bulla-envelope": "apart"} and body.headers == expected | {"x-amz-storage-class": "DEEP_ARCHIVE"}
     assert body.tags == envelope.tags == "team=a%20b%2Fc%26d&x="
 

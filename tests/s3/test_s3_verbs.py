@@ -74,6 +74,18 @@ def test_exists(s3, store, ring, url):
     assert s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla").stdout == SMALL
 
 
+def test_exists_where_nobody_may_look(s3, store, ring, url):
+    """The condition finds out, at the end; without one, nothing is written that --force was not given for."""
+    store.put("x.bulla", b"theirs")
+    store.allowed = {"write"}
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=SMALL, status=9)
+    done = s3("encrypt", "-k", ring, "--no-condition", "-o", url + "x.bulla", stdin=SMALL, status=7)
+    assert b"AccessDenied" in done.stderr and b"--force does without it" in done.stderr
+    assert store.objects["x.bulla"].body == b"theirs"
+    s3("encrypt", "-k", ring, "--no-condition", "--force", "-o", url + "x.bulla", stdin=SMALL)
+    assert store.objects["x.bulla"].body.startswith(b"bulla")
+
+
 @pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
 def test_lost_creation(s3, store, ring, url, content):
     """Somebody else was first, after the look: theirs stays, and no part is left."""
@@ -100,7 +112,7 @@ def test_rewrap(s3, store, ring, url, content, options):
     """Only the envelope and at most 5 MiB move; metadata, tags and class stay; the second time is one request."""
     s3("encrypt", "-k", ring, *options, "-o", url + "x.bulla", stdin=content)
     target = "x.bulla.env" if options else "x.bulla"
-    store.objects[target].headers |= {"content-type": "text/x", "x-amz-meta-mtime": "1.5", "x-amz-storage-class": "STANDARD_IA", "cache-control": "no-store"}
+    store.objects[target].headers |= {"content-type": "text/x", "x-amz-meta-mtime": "1.5", "x-amz-meta-none": "", "x-amz-storage-class": "STANDARD_IA", "cache-control": "no-store"}
     store.objects[target].tags = "a%20b=c%2Fd&e=f"
     before, body = dict(store.objects[target].headers), store.objects["x.bulla"].body
     rotated(s3)
