@@ -72,17 +72,24 @@ static bool read_sum(const struct http_answer *answer, uint64_t *sum)
     return true;
 }
 
-bool s3_checksum(const struct object *o, const char *tag, uint64_t *sum)
+struct result s3_checksum(const struct object *o, const char *tag, uint64_t *sum, bool *kept,
+                          struct err *err)
 {
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
     struct s3_headers headers S3_HEADERS_CLEANUP = {0};
     const struct s3_request r = {
         .what = "s3:GetObject", .method = "HEAD", .key = o->key, .headers = headers.lines};
-    struct err ignored = {0};
     struct fault fault;
 
-    return s3_headers_add(&headers, &ignored, "x-amz-checksum-mode: ENABLED").ok &&
-           s3_headers_add(&headers, &ignored, "If-Match: %s", tag).ok &&
-           s3_send(s3_of(o), &r, &answer, &fault, &ignored).ok && fault.name[0] == '\0' &&
-           read_sum(&answer, sum);
+    if (!s3_headers_add(&headers, err, "x-amz-checksum-mode: ENABLED").ok ||
+        !s3_headers_add(&headers, err, "If-Match: %s", tag).ok)
+        return FAIL;
+    if (!s3_send(s3_of(o), &r, &answer, &fault, err).ok) {
+        err_file(err, o->path);
+        return FAIL;
+    }
+    if (fault.name[0] != '\0' && fault.class == ERR_STORE)
+        return s3_refused(&r, &fault, o->path, err);
+    *kept = fault.name[0] == '\0' && read_sum(&answer, sum);
+    return OK;
 }

@@ -5,9 +5,11 @@
 
 #include "storage/s3/request.h"
 
-/* s3_checksum asks for the checksum of an object that has this tag. False if the server keeps none
- * of the whole object, or does not answer. */
-bool s3_checksum(const struct object *o, const char *tag, uint64_t *sum);
+/* s3_checksum asks for the checksum of an object that has this tag. *kept is false if the server
+ * keeps none of the whole object, or the object has another tag by now. ERR_STORE if it does not
+ * answer. */
+FALLIBLE s3_checksum(const struct object *o, const char *tag, uint64_t *sum, bool *kept,
+                     struct err *err);
 
 /* checksum_changed is the checksum of an object of so many bytes that had sum, once its first
  * bytes, was, are replaced by as many others. */

@@ -203,7 +203,7 @@ struct completing {
 
 static bool is_done(const struct completing *c)
 {
-    return c->repeated && s3_is_ours(c->upload->object, c->begins, c->upload->size);
+    return c->repeated && s3_is_ours(c->upload->object, c->begins, c->upload->size, c->upload->tag);
 }
 
 static struct result complete_once(struct completing *c, const struct s3_request *r,

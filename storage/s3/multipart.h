@@ -14,7 +14,7 @@ struct upload {
     uint64_t size;        /* bytes of all */
     bool unclear;         /* a part that failed may still be on its way */
     bool conflict; /* it failed for another request at the same time: all of it may be tried anew */
-    char tag[OBJECT_TAG_MAX + 1]; /* of the object that it became; "" = not known */
+    char tag[OBJECT_TAG_MAX + 1]; /* of the object that it became */
 };
 
 /* upload_begin begins an upload; kept is what goes with the object (struct object_look), or NULL.

@@ -303,7 +303,7 @@ bool s3_lost(const struct object *o, enum object_condition condition, const stru
     return true;
 }
 
-bool s3_is_ours(const struct object *o, struct view begins, uint64_t size)
+bool s3_is_ours(const struct object *o, struct view begins, uint64_t size, char *tag)
 {
     struct object_look look OBJECT_LOOK_CLEANUP = {0};
     uint8_t *now = malloc(begins.size);
@@ -315,6 +315,8 @@ bool s3_is_ours(const struct object *o, struct view begins, uint64_t size)
                 got == begins.size && memcmp(now, begins.bytes, got) == 0;
     if (same && look.versioned)
         atomic_store(&o->storage->versions, true);
+    if (same && tag != NULL)
+        memcpy(tag, look.tag, sizeof look.tag);
     free(now);
     return same;
 }
@@ -358,7 +360,7 @@ struct result s3_put(const struct object *o, enum object_condition condition,
     if (taken)
         s3_note_version(o, &answer);
     if ((taken && http_header(&answer, "ETag", tag, sizeof tag) && tag[0] != '\0') ||
-        ((taken || fault.repeated) && s3_is_ours(o, bytes, bytes.size)))
+        ((taken || fault.repeated) && s3_is_ours(o, bytes, bytes.size, NULL)))
         return OK;
     if (taken) /* as any web server may answer */
         return fail_named(err, ERR_STORE,

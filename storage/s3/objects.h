@@ -53,8 +53,8 @@ bool s3_lost(const struct object *o, enum object_condition condition, const stru
              struct err *err);
 
 /* s3_is_ours is true if the object begins with these bytes and has that size: what a request did
- * whose answer was lost. */
-bool s3_is_ours(const struct object *o, struct view begins, uint64_t size);
+ * whose answer was lost. tag, of OBJECT_TAG_MAX + 1 bytes, gets the object's, and may be NULL. */
+bool s3_is_ours(const struct object *o, struct view begins, uint64_t size, char *tag);
 
 /* s3_kept makes *full what *look is, with the tags of the object too. The caller ends it. */
 FALLIBLE s3_kept(const struct object *o, const struct object_look *look, struct object_look *full,

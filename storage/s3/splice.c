@@ -127,8 +127,13 @@ static struct result prove(const struct object *o, const char *tag, uint64_t exp
                            enum object_proof *proof, struct err *err)
 {
     uint64_t sum;
+    bool kept;
 
-    if (tag[0] == '\0' || !s3_checksum(o, tag, &sum))
+    if (!s3_checksum(o, tag, &sum, &kept, err).ok) {
+        err_done(err, "the object has its new beginning, but nothing shows that its body is whole");
+        return FAIL;
+    }
+    if (!kept)
         return OK;
     *proof = PROOF_AGREES;
     if (sum == expected)
@@ -166,8 +171,10 @@ struct result s3_splice(const struct object *o, const struct object_look *look, 
     if (!s3_check_current(o, err).ok || !s3_heeds_completes(o, err).ok ||
         !s3_kept(o, look, &full, err).ok)
         return FAIL;
-    bool keeps = s3_checksum(o, look->tag, &s.sum), again;
+    bool keeps, again;
     struct err why = {0};
+    if (!s3_checksum(o, look->tag, &s.sum, &keeps, err).ok)
+        return FAIL;
     for (unsigned n = 1; !try_once(&s, keeps, proof, &again, &why).ok; n++)
         if (!again || n == TRIES || !clock_wait(500u << n)) {
             *err = why;

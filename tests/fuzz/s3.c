@@ -65,6 +65,7 @@ static void ask(const struct object *o, struct object_look *look, unsigned what)
     struct err err = {0};
     size_t count = 0;
     uint64_t sum;
+    bool kept;
 
     if (what == 0)
         read_some(o, look);
@@ -73,7 +74,7 @@ static void ask(const struct object *o, struct object_look *look, unsigned what)
     else if (what == 5)
         r = s3_list(o, LIST_VERSIONS, on_version, &count, &err);
     else if (what == 7)
-        (void)s3_checksum(o, look->tag, &sum);
+        r = s3_checksum(o, look->tag, &sum, &kept, &err);
     else if (what == 6)
         r = s3_list(o, LIST_UPLOADS, on_upload, &count, &err);
     else if (what == 2)

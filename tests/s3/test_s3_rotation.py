@@ -6,7 +6,7 @@ import urllib.parse
 import pytest
 from program import SANITIZED, reports
 from store import ONCE, Object, Sparse, crc64nvme
-from test_s3_faults import PEAK, error
+from test_s3_faults import PEAK, error, lost
 from test_s3_verbs import LARGE, MIB, MIDDLE, SMALL, needs, rotated
 
 LATER = "2999-01-01T00:00:00Z"
@@ -51,6 +51,23 @@ def test_body_that_was_copied_wrong(s3, store, ring, url, large):
 
     store.copy = wrong
     assert b"its body is not what it was before" in s3("rewrap", "-k", ring, url + "x.bulla", status=4).stderr
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_checksum_that_cannot_be_asked_for(s3, store, ring, url, large, after):
+    """That is not the same as none: before, nothing is changed; afterwards, what was done is said, and that it is not proven."""
+    store.sums, before = True, store.objects["x.bulla"]
+    store.fault("head", error("InternalError", 500), times=99, after=after)
+    done = s3("rewrap", "-k", ring, url + "x.bulla", status=6, env={"AWS_MAX_ATTEMPTS": "1"})
+    assert (b"nothing shows that its body is whole" in done.stderr) == after and (store.objects["x.bulla"] is before) == (not after) and store.uploads == {}
+    store.faults.clear()
+    assert needs(s3, ring, url + "x.bulla") == (not after)
+
+
+def test_checksum_where_the_answer_was_lost(s3, store, ring, url, large):
+    store.sums = True
+    store.fault("complete", lost)
+    assert b"body checksum agrees for 1 " in s3("rewrap", "-k", ring, url + "x.bulla").stderr
 
 
 def test_checksum_of_somebody_elses(s3, store, ring, url, large):
