@@ -349,6 +349,7 @@ static struct result attempt(struct trial *t, long timeout, struct err *err)
     if (!r.ok || !http_send(t->aws->http, &request, t->answer, err).ok)
         return FAIL;
     t->fault->status = t->answer->status;
+    t->fault->repeated = t->fault->repeated || t->answer->sendings > 1;
     return is_success(call, t->answer) ? OK : read_refusal(t, err);
 }
 
@@ -389,6 +390,7 @@ struct result call_send(const struct aws *aws, const struct call *call, const st
         if (!wait_turn(call->pace, call->steady))
             return fail(err, ERR_INTERRUPTED, "interrupted");
         struct result r = attempt(&t, attempt_time(aws, call, deadline), &why);
+        repeated = fault->repeated;
         if (t.unsent) {
             *err = why;
             return FAIL;

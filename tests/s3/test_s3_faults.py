@@ -57,17 +57,29 @@ PASSING = [
     ("complete", inside("InternalError"), LARGE), ("complete", cut(30), LARGE), ("complete", error("InternalError", 500), LARGE),
     ("get", error("SlowDown", 503), LARGE), ("get", cut(5000), LARGE), ("get", cut(0), SMALL),
     ("write", undone(inside("InternalError")), SMALL), ("part", undone(inside("InternalError")), LARGE), ("write", inside("SlowDown"), SMALL),
-    ("write", lambda a: Answer(200, b"", {}), SMALL),
+    ("write", lambda a: Answer(200, b"", {}), SMALL), ("write", cut(-1), SMALL), ("complete", cut(-1), LARGE), ("part", cut(-1), LARGE),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("operation, fault, content", PASSING, ids=[f"{o}-{n}" for n, (o, f, c) in enumerate(PASSING)])
 def test_what_passes(s3, store, ring, url, operation, fault, content):
-    """Once. A write that was carried out although its answer was an error counts as one: the envelope is ours."""
+    """Once. A write that was carried out although its answer was an error, or never came, counts as one: the envelope is ours."""
     store.fault(operation, fault, after=operation == "get")
     s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=content)
     assert s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla").stdout == content
     assert store.uploads == {} and [row[2] for row in store.faults] == [0]
+
+
+@pytest.mark.parametrize("operation, content", [("write", SMALL), ("copy", LARGE), ("complete", LARGE)], ids=["write", "copy", "complete"])
+def test_no_answer_on_a_kept_connection(s3, store, ring, url, operation, content):
+    """libcurl sends the request once more by itself: what it did the first time is still not somebody else's."""
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=content)
+    rotated(s3)
+    store.asked.clear()
+    store.fault(operation, cut(-1))
+    s3("rewrap", "-k", ring, url + "x.bulla", env={"AWS_MAX_ATTEMPTS": "1"})
+    assert store.count(operation) == 2 and store.uploads == {}
+    assert s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla").stdout == content
 
 
 @pytest.mark.parametrize("operation", ["copy", "part", "complete"])
