@@ -218,7 +218,7 @@ static struct result complete_once(struct completing *c, const struct s3_request
         err_file(err, o->path);
         return FAIL;
     }
-    c->repeated = c->repeated || fault.repeated;
+    fault.repeated = c->repeated = c->repeated || fault.repeated;
     if (fault.name[0] == '\0') {
         c->repeated = true;
         return read_result(&answer, o, r->what, c->upload->tag, err);

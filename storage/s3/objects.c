@@ -280,6 +280,19 @@ struct result s3_add_condition(struct s3_headers *h, enum object_condition condi
     return condition == OBJECT_UNCHANGED ? s3_headers_add(h, err, "If-Match: %s", look->tag) : OK;
 }
 
+/* Whether what is in the way may be what this very request put there: it was sent twice, and the
+ * object cannot be looked at, being archived, or for want of a permission. */
+static bool may_be_ours(const struct object *o, const struct fault *fault)
+{
+    struct object_look look OBJECT_LOOK_CLEANUP = {0};
+    struct err why = {0};
+    uint8_t byte;
+    size_t got;
+
+    return fault->repeated && !s3_read(o, &look, 0, &byte, 1, &got, &why).ok &&
+           why.class != ERR_MISSING;
+}
+
 bool s3_lost(const struct object *o, enum object_condition condition, const struct fault *fault,
              struct err *err)
 {
@@ -287,7 +300,12 @@ bool s3_lost(const struct object *o, enum object_condition condition, const stru
 
     if (condition == OBJECT_ANY || (fault->status != 412 && !gone))
         return false;
-    if (condition == OBJECT_NEW) {
+    if (condition == OBJECT_NEW && may_be_ours(o, fault)) {
+        (void)fail_named(err, ERR_STORE,
+                         "'%s' is there, perhaps by a request of this run whose answer was lost, "
+                         "and cannot be looked at",
+                         o->path);
+    } else if (condition == OBJECT_NEW) {
         (void)fail_named(err, ERR_EXISTS, "'%s' already exists", o->path);
         err_hint_option(err, "--force replaces it, -o names another");
     } else {
