@@ -256,6 +256,19 @@ def test_interrupted_upload_leaves_nothing(s3, store, ring, url):
     assert store.objects == {} and store.uploads == {} and store.count("part") > 0
 
 
+@pytest.mark.parametrize("code, http", [("AccessDenied", 403), ("SlowDown", 503)])
+def test_parts_that_cannot_be_dropped_are_told(s3, store, ring, url, code, http):
+    store.fault("part", error("AccessDenied", 403), after=1, times=9)
+    store.fault("abort", error(code, http), times=2)
+    done = s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=LARGE, status=7, env={"AWS_MAX_ATTEMPTS": "1"})
+    assert b"'s3://backups/x.bulla': s3:AbortMultipartUpload: " + code.encode() in done.stderr and b"'bulla s3 abort' drops them" in done.stderr
+    assert len(store.uploads) == 1
+    s3("s3", "abort", "--older-than", "1h", url)
+    store.faults.clear()
+    store.fault("part", error("AccessDenied", 403), times=9)
+    assert b"s3 abort" not in s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=LARGE, status=7).stderr and store.uploads == {}
+
+
 def test_source_that_changes(s3, store, ring, url):
     """Nothing appears of a file that somebody wrote to meanwhile; more of it is read only when a part is acknowledged."""
     plain = s3.work / "plain"
