@@ -58,6 +58,7 @@ PASSING = [
     ("get", error("SlowDown", 503), LARGE), ("get", cut(5000), LARGE), ("get", cut(0), SMALL),
     ("write", undone(inside("InternalError")), SMALL), ("part", undone(inside("InternalError")), LARGE), ("write", inside("SlowDown"), SMALL),
     ("write", lambda a: Answer(200, b"", {}), SMALL), ("write", cut(-1), SMALL), ("complete", cut(-1), LARGE), ("part", cut(-1), LARGE),
+    ("part", error("XAmzContentSHA256Mismatch", 400), LARGE), ("write", error("IncompleteBody", 400), SMALL),
 ]  # fmt: skip
 
 
