@@ -15,6 +15,7 @@
 #include "storage/s3/wishes.h"
 
 #define MD5_SIZE 16
+#define NO_TAG "\"\"" /* of an object with nothing in it, whose own is not told */
 
 struct result s3_headers_add(struct s3_headers *h, struct err *err, const char *format, ...)
 {
@@ -253,12 +254,14 @@ struct result s3_read(const struct object *o, struct object_look *look, uint64_t
 
     if (!send_get(o, look, offset, &range, &answer, &fault, err).ok)
         return FAIL;
-    if (fault.status == 412)
+    bool known = look->tag[0] != '\0' && strcmp(look->tag, NO_TAG) != 0;
+    if (fault.status == 412 ||
+        (fault.status == 416 && known)) /* by a server that heeds no If-Match */
         return fail_named(err, ERR_FAILED, "'%s' was replaced while it was read", o->path);
     if (fault.status == 416 && offset == 0) { /* there is nothing in it */
         *got = 0;
         look->size = 0;
-        memcpy(look->tag, "\"\"", 3);
+        memcpy(look->tag, NO_TAG, sizeof NO_TAG);
         return OK;
     }
     if (fault.status == 404 &&

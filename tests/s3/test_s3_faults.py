@@ -144,6 +144,14 @@ def test_replaced_while_it_is_read(s3, store, ring, url):
     assert not (s3.work / "back").exists()
 
 
+def test_replaced_by_nothing_while_it_is_read(s3, store, ring, url):
+    """Where the server knows no If-Match, a range that is not there tells it."""
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=LARGE)
+    gets = iter(range(99))
+    store.before = lambda operation, key: operation == "get" and next(gets) == 1 and store.put(key, b"", etag=store.objects[key].etag)
+    assert s3("verify", "-k", ring, url + "x.bulla", status=1).stderr == b"bulla: 's3://backups/x.bulla' was replaced while it was read\n"
+
+
 def test_bucket_in_another_region(s3, ring, url):
     """Asked where it is, once; a region that is no name of one is not believed."""
     far = Store(region="ap-south-1")
