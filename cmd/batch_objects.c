@@ -96,7 +96,7 @@ static struct result open_entry(const struct run *r, const struct object_entry *
 {
     const struct object *prefix = r->prefix;
     char *path STRING_CLEANUP = NULL;
-    size_t root = strlen(prefix->path) - strlen(prefix->key);
+    size_t root = object_path_size(prefix) - strlen(prefix->key);
 
     if (asprintf(&path, "%.*s%s", (int)root, prefix->path, e->key) < 0) {
         path = NULL;
@@ -200,6 +200,13 @@ static struct result do_named(struct run *r, const struct object *named, struct 
                                                  : FAIL;
 }
 
+/* A list has all versions of an object, of which not one alone was meant. */
+static struct result fail_version(const char *path, struct err *err)
+{
+    (void)fail_named(err, ERR_USAGE, "'%s' is one version of an object", path);
+    return fail_hint(err, "name the object, and all of its old versions are looked at");
+}
+
 struct result run_objects(struct run *r, const char *operand, struct err *err)
 {
     struct object object OBJECT_CLEANUP = {0};
@@ -210,9 +217,11 @@ struct result run_objects(struct run *r, const char *operand, struct err *err)
         return FAIL;
     if (is_prefix(&object))
         return do_prefix(r, &object, err);
+    if (which == VERSIONS_OLD && object.version != NULL)
+        return fail_version(object.path, err);
     if (which != VERSIONS_OLD && !do_named(r, &object, err).ok)
         return FAIL;
-    return which == VERSIONS_NOW ? OK : do_versions(r, &object, err);
+    return which == VERSIONS_NOW || object.version != NULL ? OK : do_versions(r, &object, err);
 }
 
 /* struct inventory: a list on its way. */

@@ -1,5 +1,6 @@
 #include "cmd/outcome.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/stream.h"
@@ -49,6 +50,19 @@ uint64_t outcome_left(const struct session *s, const struct options *o)
 
     hard_links_left(&s->links, tell_left, &left);
     return left.count;
+}
+
+void outcome_stays(uint64_t versioned, uint64_t replicated)
+{
+    if (versioned > 0)
+        terminal_note("the bucket keeps the old versions of %" PRIu64
+                      " of them, which still open with the old keys",
+                      versioned);
+    if (replicated > 0)
+        terminal_note("other buckets have replicas of %" PRIu64
+                      " of them, which were not looked at, and open with the old keys until they "
+                      "are replaced",
+                      replicated);
 }
 
 int outcome_finish(const struct session *s, int status)

@@ -19,6 +19,10 @@ int outcome_status(size_t count, int failed);
  * names were not found, and gives the number of these names. */
 uint64_t outcome_left(const struct session *s, const struct options *o);
 
+/* outcome_stays tells of so many objects that were replaced, and still open with the old keys: as
+ * old versions, or as replicas in other buckets. */
+void outcome_stays(uint64_t versioned, uint64_t replicated);
+
 /* outcome_finish syncs what was left to the end of a run, and gives its exit status. */
 int outcome_finish(const struct session *s, int status);
 

@@ -1,5 +1,7 @@
 #include "libbulla/reencrypt.h"
 
+#include <stdatomic.h>
+
 #include "base/text.h"
 #include "cmd/batch.h"
 #include "cmd/named_keys.h"
@@ -15,6 +17,7 @@ struct run {
     bool other_keys;           /* --to was given */
     struct options to_options; /* with the keys of --to as keys */
     struct reencrypt_options options;
+    atomic_uint_fast64_t versioned, replicated; /* objects of which the old ones stay somewhere */
 };
 
 static struct result read_options(struct run *r, const struct options *o, struct err *err)
@@ -53,6 +56,8 @@ static struct result each(void *arg, const struct item *item, json_t *json, stru
               : reencrypt_file(&r->from, to, &r->options, &at, &report, err))
              .ok)
         return FAIL;
+    atomic_fetch_add(&r->versioned, report.versioned);
+    atomic_fetch_add(&r->replicated, report.replicated);
     if (json != NULL && report.waits) {
         terminal_put(json, "outcome", json_string("waits"));
     } else if (json != NULL) {
@@ -87,6 +92,7 @@ static int reencrypt(const struct options *o)
     if (outcome_left(&r.from, o) > 0 && status == ERR_NONE)
         status = ERR_PARTIAL;
 
+    outcome_stays(atomic_load(&r.versioned), atomic_load(&r.replicated));
     outcome_calls(o, keyset_calls(&r.to.keys) + keyset_calls(&r.from.keys));
     session_close(&r.to);
     session_close(&r.from);

@@ -156,22 +156,6 @@ static void tell_proofs(struct run *r)
                   agree, none);
 }
 
-/* What still opens with the old keys. */
-static void tell_kept(struct run *r)
-{
-    uint64_t versioned = atomic_load(&r->versioned), replicated = atomic_load(&r->replicated);
-
-    if (versioned > 0)
-        terminal_note("the bucket keeps the old versions of %" PRIu64
-                      " of them, which still open with the old keys",
-                      versioned);
-    if (replicated > 0)
-        terminal_note("other buckets have replicas of %" PRIu64
-                      " of them, which were not looked at, and open with the old keys until they "
-                      "are replaced",
-                      replicated);
-}
-
 #define PRICE_UNIT 1e-8 /* dollars */
 
 /* What a run that only looks says of one that does not, for objects of a class. */
@@ -216,7 +200,7 @@ static void summary(struct run *r, uint64_t left)
                       "open under the new keys",
                       stayed);
     tell_proofs(r);
-    tell_kept(r);
+    outcome_stays(atomic_load(&r->versioned), atomic_load(&r->replicated));
     for (size_t i = 0; i < CLASSES_MAX && r->options->dry_run && r->costs[i].objects > 0; i++)
         show_cost(r, &r->costs[i]);
     if (forgotten > 0)

@@ -92,7 +92,7 @@ static struct result take(struct run *r, const struct object_entry *e, struct er
     const struct object *prefix = r->prefix;
     struct object o OBJECT_CLEANUP = {0};
     char *path STRING_CLEANUP = NULL;
-    size_t root = strlen(prefix->path) - strlen(prefix->key);
+    size_t root = object_path_size(prefix) - strlen(prefix->key);
     bool old = e->look.modified > 0 && e->look.modified < r->before;
 
     if (asprintf(&path, "%.*s%s", (int)root, prefix->path, e->key) < 0) {

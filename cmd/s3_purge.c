@@ -29,8 +29,7 @@ struct run {
 /* The object that an old version is of, as it is now. */
 static struct result open_now(struct object *now, const struct object *old, struct err *err)
 {
-    char *path STRING_CLEANUP =
-        strndup(old->path, strlen(old->path) - strlen(old->version) - strlen(OBJECT_VERSION_SIGN));
+    char *path STRING_CLEANUP = strndup(old->path, object_path_size(old));
 
     if (path == NULL)
         return fail_memory(err);

@@ -5,6 +5,7 @@
 
 #include "libbulla/in_place.h"
 #include "libbulla/object_envelope.h"
+#include "libbulla/object_losses.h"
 #include "libbulla/output.h"
 #include "libbulla/replace_file.h"
 
@@ -192,12 +193,16 @@ static struct result look(const struct session *s, const struct sealed_place *at
     return in_place_check(&now->health, name_of(at), err);
 }
 
-static struct result put_object(const struct object *o, const struct object_source *seen,
-                                const struct envelope *e, struct err *err)
+static struct result put_object(struct session *s, const struct object *o,
+                                const struct object_source *seen, const struct envelope *e,
+                                struct err *err)
 {
+    const struct object_look *look = object_source_look(seen);
     enum object_proof unused;
 
-    return object_envelope_put(o, object_source_look(seen), envelope_size(e), e, &unused, err);
+    return object_losses_warn(s, o, look, err).ok
+               ? object_envelope_put(o, look, envelope_size(e), e, &unused, err)
+               : FAIL;
 }
 
 struct result envelope_copy_restore(struct session *s, const struct sealed_place *body,
@@ -216,8 +221,9 @@ struct result envelope_copy_restore(struct session *s, const struct sealed_place
                  : !prove(s, &at, &st, &envelope, err).ok)
         return FAIL;
     struct result done =
-        at.object != NULL ? put_object(at.object, now.open ? now.remote : envelope.remote, e, err)
-                          : put(at.body, fd, &st, e, now.open ? !now.health.used : 0, err);
+        at.object != NULL
+            ? put_object(s, at.object, now.open ? now.remote : envelope.remote, e, err)
+            : put(at.body, fd, &st, e, now.open ? !now.health.used : 0, err);
     if (!done.ok || read_back(s, &at, e, err).ok)
         return done;
     err_done(err, "the envelope was written, but could not be read back");

@@ -7,6 +7,7 @@
 
 #include "base/atomic_file.h"
 #include "libbulla/in_place.h"
+#include "libbulla/object_losses.h"
 
 /* What the new file has of the old one. */
 static struct result carry_over(const struct core *core, const struct reencrypt_options *options,
@@ -223,10 +224,13 @@ struct result reencrypt_object(struct session *from, struct session *to,
 
     if (!sealed_open(&f, from, &at, err).ok || !check_file(&f, NULL, err).ok)
         return FAIL;
-    const struct object_making how = {.condition = OBJECT_UNCHANGED,
-                                      .look = object_source_look(f.remote)};
-    return o->storage->ops->create(&w, o, &how, err).ok &&
-                   reencrypt_stream(from, to, options, &f, &w->sink, report, err).ok
-               ? w->commit(w, err)
-               : FAIL;
+    const struct object_look *look = object_source_look(f.remote);
+    const struct object_making how = {.condition = OBJECT_UNCHANGED, .look = look};
+    if (!object_losses_warn(from, o, look, err).ok ||
+        !o->storage->ops->create(&w, o, &how, err).ok ||
+        !reencrypt_stream(from, to, options, &f, &w->sink, report, err).ok || !w->commit(w, err).ok)
+        return FAIL;
+    report->versioned = object_stays(o, look);
+    report->replicated = look->replicated;
+    return OK;
 }

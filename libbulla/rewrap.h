@@ -16,7 +16,6 @@ struct rewrap {
     bool share_branch; /* a key that is added may open all files of a branch that stays */
 
     /* Under the session's lock. */
-    bool told_context;      /* of what an encryption by the storage loses */
     struct slot_table made; /* by key stores, for branches that stay */
     struct slot *scratch;
     uint64_t wraps; /* calls to a master key that made a slot of a branch that stays */

@@ -2,6 +2,7 @@
 
 #include "libbulla/in_place.h"
 #include "libbulla/object_envelope.h"
+#include "libbulla/object_losses.h"
 #include "libbulla/rewrap_plan.h"
 
 /* struct job: one object being rewrapped. */
@@ -121,37 +122,6 @@ static void add_cost(const struct job *j, struct object_cost *cost)
     cost->price += change.price;
 }
 
-/* Warns, before anything is changed, of what no replacement keeps. */
-static struct result warn_of_losses(struct job *j, struct err *err)
-{
-    struct session *s = j->rewrap->session;
-    struct object_losses losses;
-
-    if (!j->written->storage->ops->losses(j->written, j->look, &losses, err).ok)
-        return FAIL;
-    if (losses.rules)
-        session_warn(s,
-                     "'%s': objects of this bucket may have access rules of their own (ACL), which "
-                     "a rewrap does not keep",
-                     j->written->path);
-    if (losses.locks)
-        session_warn(s,
-                     "'%s': whether this bucket locks objects may not be asked: a rewrap does not "
-                     "keep a lock that cannot be seen",
-                     j->written->path);
-    pthread_mutex_lock(&s->lock);
-    bool told = j->rewrap->told_context;
-    j->rewrap->told_context = told || j->look->context;
-    pthread_mutex_unlock(&s->lock);
-    if (j->look->context && !told)
-        session_warn(
-            s,
-            "'%s' is encrypted by SSE-KMS: if that has an encryption context, which S3 does "
-            "not show, a rewrap does not keep it",
-            j->written->path);
-    return OK;
-}
-
 static struct result write_out(struct job *j, struct rewrap_report *report, struct err *err)
 {
     struct envelope e;
@@ -160,7 +130,7 @@ static struct result write_out(struct job *j, struct rewrap_report *report, stru
         return FAIL;
     report->outcome = REWRAP_DONE;
     add_cost(j, &report->cost);
-    if (!warn_of_losses(j, err).ok)
+    if (!object_losses_warn(j->rewrap->session, j->written, j->look, err).ok)
         return FAIL;
     if (j->rewrap->dry_run)
         return OK;
@@ -194,7 +164,8 @@ struct result rewrap_object(struct rewrap *r, const struct object *o, enum envel
     if (has_work(&j) && !write_out(&j, report, err).ok)
         return FAIL;
     report->stayed = report->outcome == REWRAP_DONE && j.plan.stays;
-    report->versioned = report->outcome == REWRAP_DONE && j.look->versioned;
+    report->versioned = report->outcome == REWRAP_DONE &&
+                        (r->dry_run ? j.look->versioned : object_stays(j.written, j.look));
     report->replicated = report->outcome == REWRAP_DONE && j.look->replicated;
     if (beside != BESIDE_UNKNOWN && j.named == o && !j.sealed.separate && !j.plan.other)
         report->exported = look_at_export(&j);

@@ -40,6 +40,8 @@ struct seal_report {
     uint8_t file_id[CORE_ID_SIZE];
     uint64_t plain_size; /* bytes */
     bool waits;          /* nothing was done yet: other names of the file are still to come */
+    bool versioned;      /* the object that was replaced is kept, with its data key */
+    bool replicated;     /* and another place has a copy of it */
 };
 
 #define SEAL_SIZE_UNKNOWN UINT64_MAX

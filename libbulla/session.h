@@ -53,6 +53,7 @@ struct session {
                            * time; those of two sessions may be used at once */
     struct claim *claims; /* of the threads, on their stacks */
     pthread_cond_t dropped;
+    bool told_context;        /* the user, of what an encryption by a storage loses */
     struct branches branches; /* made when the first file of their keys and context is */
     struct branch_table table;
     struct written written;

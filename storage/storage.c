@@ -4,11 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "crypto/body.h"
 
 void storage_init(struct storage *s, const struct storage_ops *ops)
 {
     s->ops = ops;
+    atomic_init(&s->versions, false);
     budget_init(&s->reading, STORAGE_READING);
     budget_init(&s->writing, STORAGE_WRITING);
 }
@@ -53,14 +55,26 @@ struct result object_copy(struct object *copy, const struct object *o, struct er
     return OK;
 }
 
+bool object_stays(const struct object *o, const struct object_look *look)
+{
+    return look->versioned || atomic_load(&o->storage->versions);
+}
+
+size_t object_path_size(const struct object *o)
+{
+    size_t size = strlen(o->path), sign = strlen(OBJECT_VERSION_SIGN);
+
+    if (o->version != NULL)
+        return size - sign - strlen(o->version);
+    bool whole = o->key[0] != '\0' && text_ends_with(o->path, o->key);
+    return !whole && text_ends_with(o->path, OBJECT_VERSION_SIGN) ? size - sign : size;
+}
+
 struct result object_beside(struct object *beside, const struct object *o, const char *suffix,
                             struct err *err)
 {
     struct object made = {.storage = o->storage};
-    size_t path_size = strlen(o->path);
-
-    if (o->version != NULL) /* what lies beside it is not of that version */
-        path_size -= strlen(OBJECT_VERSION_SIGN) + strlen(o->version);
+    size_t path_size = object_path_size(o); /* what lies beside it is not of that version */
 
     if (asprintf(&made.key, "%s%s", o->key, suffix) < 0)
         made.key = NULL;

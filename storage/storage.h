@@ -6,6 +6,7 @@
 #ifndef BULLA_STORAGE_STORAGE_H
 #define BULLA_STORAGE_STORAGE_H
 
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "base/budget.h"
@@ -36,6 +37,7 @@ struct storage_ops;
 struct storage {
     const struct storage_ops *ops;
     struct budget reading, writing; /* bytes of memory, beyond a little for each object */
+    atomic_bool versions;           /* a write of the run said that what was there before is kept */
 };
 
 #define STORAGE_LITTLE ((size_t)32 << 10)  /* bytes that an object may take without asking */
@@ -65,6 +67,7 @@ struct object_look {
     char tag[OBJECT_TAG_MAX + 1]; /* of its content; "" = not looked at yet */
     char *kept;  /* what else belongs to it and goes with it when it is replaced, for its storage */
     bool tagged; /* there is more of that kind to be asked for */
+    bool lacks;  /* and some that is not shown at all */
     bool versioned;                   /* what it replaced is kept, and can still be read */
     char version[OBJECT_TAG_MAX + 1]; /* by this name, as this will be; "" = it is not */
     uint64_t held;   /* nobody may remove this before, in seconds since 1970; 0 = it is free */
@@ -213,6 +216,14 @@ FALLIBLE object_in(struct object *o, struct storage *s, const char *key, const c
 
 /* object_copy makes the same object, of the same version, once more. */
 FALLIBLE object_copy(struct object *copy, const struct object *o, struct err *err);
+
+/* object_stays is true if what an object was when it was looked at is still there, now that a write
+ * has replaced it: as an old version, which can be read. */
+bool object_stays(const struct object *o, const struct object_look *look);
+
+/* object_path_size gives the bytes of the path before the version, which may be named as an empty
+ * one. */
+size_t object_path_size(const struct object *o);
 
 /* object_beside is the object of o's name with suffix appended. */
 FALLIBLE object_beside(struct object *beside, const struct object *o, const char *suffix,

@@ -7,7 +7,9 @@
 #include "storage/s3/multipart.h"
 #include "storage/s3/objects.h"
 
-/* No object has this ETag. */
+/* No object has this ETag. If-Match stands for If-None-Match too, which servers had first: to try
+ * that one would take an object that is there, and a bucket with Object Lock would keep it. The end
+ * of an upload stands for its copies, whose source it holds to the same ETag. */
 static const struct object_look nothing = {.tag = "\"00000000000000000000000000000000\""};
 
 #define SUFFIX_SIZE 23 /* bytes of what a probe has after the name of an object */

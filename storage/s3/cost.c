@@ -14,7 +14,8 @@ struct price {
 
 static const struct price prices[] = {
     {"STANDARD", 40, 500},      {"STANDARD_IA", 100, 1000},       {"ONEZONE_IA", 100, 1000},
-    {"GLACIER_IR", 1000, 2000}, {"INTELLIGENT_TIERING", 40, 500},
+    {"GLACIER_IR", 1000, 2000}, {"INTELLIGENT_TIERING", 40, 500}, {"GLACIER", 40, 3000},
+    {"DEEP_ARCHIVE", 40, 5000}, {"REDUCED_REDUNDANCY", 40, 500},
 };
 
 /* By the class that the object has; one that AWS does not list here is taken as the first. */

@@ -11,16 +11,15 @@
 struct question {
     const char *what, *query;
     bool of_bucket;
-    const char *none; /* the refusal of S3 that says that there is none; or NULL */
+    bool of_locks;      /* which S3 refuses as below where there are none */
+    const char *untold; /* what is in the answer if there is some, which the GET had to tell of */
 };
 
 static const struct question rules = {"s3:GetBucketOwnershipControls", "ownershipControls=", true},
                              locks = {"s3:GetBucketObjectLockConfiguration", "object-lock=", true},
-                             tags = {"s3:GetObjectTagging", "tagging=", false},
-                             retention = {"s3:GetObjectRetention", "retention=", false,
-                                          "InvalidRequest"},
-                             hold = {"s3:GetObjectLegalHold", "legal-hold=", false,
-                                     "InvalidRequest"};
+                             tags = {"s3:GetObjectTagging", "tagging=", false, false, "<Key>"},
+                             retention = {"s3:GetObjectRetention", "retention=", false, true},
+                             hold = {"s3:GetObjectLegalHold", "legal-hold=", false, true};
 
 static struct result ask(const struct object *o, const struct question *q,
                          struct http_answer *answer, struct fault *fault, struct err *err)
@@ -34,11 +33,14 @@ static struct result ask(const struct object *o, const struct question *q,
     return FAIL;
 }
 
-/* Whether a refusal says that there is none, or that the server lacks this part of S3. */
+/* Whether a refusal says that there is none, or that the server lacks this part of S3. AWS refuses
+ * the question of a lock in a bucket that has none by the first name, and MinIO and versitygw that
+ * of an object that has none by the second, with status 400. */
 static bool says_none(const struct question *q, const struct fault *f)
 {
     return f->status == 404 || f->status == 405 || f->status == 501 ||
-           (q->none != NULL && strcmp(f->name, q->none) == 0);
+           (q->of_locks && (strcmp(f->name, "InvalidRequest") == 0 ||
+                            strcmp(f->name, "NoSuchObjectLockConfiguration") == 0));
 }
 
 static struct result refused(const struct object *o, const struct question *q,
@@ -49,6 +51,21 @@ static struct result refused(const struct object *o, const struct question *q,
     return s3_refused(&r, f, o->path, err);
 }
 
+/* A server that keeps silent about the tags of one object does so about those of all. */
+static struct result check_told(const struct object *o, const struct question *q,
+                                const struct http_answer *answer, struct err *err)
+{
+    bool some = q->untold != NULL &&
+                memmem(answer->body.bytes, answer->body_size, q->untold, strlen(q->untold)) != NULL;
+
+    return !some
+               ? OK
+               : fail_named(err, ERR_POLICY,
+                            "'%s' has what the server does not tell of where it is read (%s), and "
+                            "would lose it",
+                            o->path, q->what);
+}
+
 static struct result may_read(const struct object *o, const struct question *q, struct err *err)
 {
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
@@ -56,7 +73,9 @@ static struct result may_read(const struct object *o, const struct question *q, 
 
     if (!ask(o, q, &answer, &fault, err).ok)
         return FAIL;
-    if (fault.name[0] == '\0' || says_none(q, &fault))
+    if (fault.name[0] == '\0')
+        return check_told(o, q, &answer, err);
+    if (says_none(q, &fault))
         return OK;
     if (fault.status != 403)
         return refused(o, q, &fault, err);
@@ -126,6 +145,11 @@ struct result s3_check_seen(const struct object *o, const struct object_look *lo
 {
     struct s3 *s3 = s3_of(o);
 
+    if (look->lacks)
+        return fail_named(err, ERR_POLICY,
+                          "'%s' has metadata that S3 does not show (x-amz-missing-meta), and would "
+                          "lose it",
+                          o->path);
     pthread_mutex_lock(&s3->probing);
     struct result r = check_tags(o, look, &s3->sees_tags, err);
     if (r.ok)

@@ -221,6 +221,7 @@ static struct result complete_once(struct completing *c, const struct s3_request
     fault.repeated = c->repeated = c->repeated || fault.repeated;
     if (fault.name[0] == '\0') {
         c->repeated = true;
+        s3_note_version(o, &answer);
         return read_result(&answer, o, r->what, c->upload->tag, err);
     }
     if (is_done(c))

@@ -174,11 +174,13 @@ static uint64_t read_lock(const struct http_answer *a)
     return until > 0 ? until : OBJECT_HELD; /* a date that cannot be read is none that is over */
 }
 
-/* Whether what came is the version that was asked for. A server that knows none answers with the
- * current one, which is "null" in a bucket that never had any. */
-static bool is_version(const struct object *o, const char *came)
+/* Whether what was read is the version that was asked for. A server that does not say it may not
+ * know versions, and have given the current one; only that of a time before them has no name. */
+static bool is_of_version(const struct object *o, const struct object_look *look)
 {
-    return o->version == NULL || strcmp(came[0] != '\0' ? came : "null", o->version) == 0;
+    bool silent = look->version[0] == '\0';
+
+    return o->version == NULL || strcmp(silent ? "null" : look->version, o->version) == 0;
 }
 
 /* What a good answer says of the object. */
@@ -204,7 +206,7 @@ static struct result read_look(const struct object *o, const struct http_answer 
     look->modified = read_date(a);
     if (!http_header(a, "x-amz-version-id", look->version, sizeof look->version))
         look->version[0] = '\0';
-    if (!is_version(o, look->version))
+    if (!is_of_version(o, look))
         return fail_named(err, ERR_STORE,
                           "'%s': the answer is of another version than was asked for", o->path);
     look->versioned = look->version[0] != '\0' && strcmp(look->version, "null") != 0;
@@ -214,6 +216,7 @@ static struct result read_look(const struct object *o, const struct http_answer 
     look->replicated =
         http_header(a, "x-amz-replication-status", tag, sizeof tag) && strcmp(tag, "REPLICA") != 0;
     look->tagged = http_header(a, "x-amz-tagging-count", tag, sizeof tag) && strcmp(tag, "0") != 0;
+    look->lacks = http_header(a, "x-amz-missing-meta", tag, sizeof tag) && strcmp(tag, "0") != 0;
     return keep_headers(look, a, err);
 }
 
@@ -328,8 +331,19 @@ bool s3_is_ours(const struct object *o, struct view begins, uint64_t size)
     bool same = now != NULL && begins.size > 0 &&
                 s3_read(o, &look, 0, now, begins.size, &got, &ignored).ok && look.size == size &&
                 got == begins.size && memcmp(now, begins.bytes, got) == 0;
+    if (same && look.versioned)
+        atomic_store(&o->storage->versions, true);
     free(now);
     return same;
+}
+
+void s3_note_version(const struct object *o, const struct http_answer *answer)
+{
+    char version[OBJECT_TAG_MAX + 1];
+
+    if (http_header(answer, "x-amz-version-id", version, sizeof version) &&
+        strcmp(version, "null") != 0)
+        atomic_store(&o->storage->versions, true);
 }
 
 struct result s3_put(const struct object *o, enum object_condition condition,
@@ -359,6 +373,8 @@ struct result s3_put(const struct object *o, enum object_condition condition,
         return FAIL;
     }
     bool taken = fault.name[0] == '\0';
+    if (taken)
+        s3_note_version(o, &answer);
     if ((taken && http_header(&answer, "ETag", tag, sizeof tag) && tag[0] != '\0') ||
         ((taken || fault.repeated) && s3_is_ours(o, bytes, bytes.size)))
         return OK;
@@ -441,7 +457,7 @@ struct result s3_kept(const struct object *o, const struct object_look *look,
         object_look_end(full);
         return FAIL;
     }
-    s3_drop_past_lock(full->kept);
+    s3_drop_past_lock(full->kept, s3_now(s3_of(o)));
     return OK;
 }
 

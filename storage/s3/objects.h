@@ -39,6 +39,10 @@ FALLIBLE s3_remove(const struct object *o, const struct object_look *look, struc
 FALLIBLE s3_put(const struct object *o, enum object_condition condition,
                 const struct object_look *look, struct view bytes, bool *lost, struct err *err);
 
+/* s3_note_version notes, of the answer to a write, whether the bucket keeps what was there before:
+ * then what was written has a version of its own. */
+void s3_note_version(const struct object *o, const struct http_answer *answer);
+
 /* s3_add_condition adds the header of a condition. */
 FALLIBLE s3_add_condition(struct s3_headers *h, enum object_condition condition,
                           const struct object_look *look, struct err *err);

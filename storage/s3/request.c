@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "crypto/openssl_memory.h"
 #include "crypto/primitives.h"
@@ -64,6 +65,14 @@ uint64_t s3_time(const char *text)
         return 0;
     time_t seconds = timegm(&tm);
     return seconds > 0 ? (uint64_t)seconds : 0;
+}
+
+uint64_t s3_now(struct s3 *s3)
+{
+    pthread_mutex_lock(&s3->pace.lock);
+    int64_t skew = s3->pace.skew;
+    pthread_mutex_unlock(&s3->pace.lock);
+    return (uint64_t)((int64_t)clock_now() + skew);
 }
 
 struct s3 *s3_of(const struct object *o)

@@ -88,6 +88,10 @@ char *s3_encode(char *out, const char *name);
 #define S3_VERSION_QUERY (TEXT_PERCENT(S3_UPLOAD_ID_MAX) + 16)
 const char *s3_name_version(char query[S3_VERSION_QUERY], const struct object *o);
 
+/* s3_now is the time by the server's clock, as far as its answers told that this machine's is
+ * wrong, in seconds since 1970. */
+uint64_t s3_now(struct s3 *s3);
+
 /* s3_time reads a time as S3 writes it (2026-11-28T10:00:00.000Z), in seconds since 1970; 0 if it
  * is none. */
 uint64_t s3_time(const char *text);

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/clock.h"
 #include "base/text.h"
 #include "storage/s3/request.h"
 
@@ -238,7 +237,7 @@ static void drop_line(char *kept, const char *at)
     memmove(begin, end, strlen(end) + 1);
 }
 
-void s3_drop_past_lock(char *kept)
+void s3_drop_past_lock(char *kept, uint64_t now)
 {
     static const char *const names[] = {LOCK "retain-until-date", LOCK "mode"};
     const char *until = value_of(kept, names[0]), *at;
@@ -248,7 +247,7 @@ void s3_drop_past_lock(char *kept)
     if (size < sizeof text)
         memcpy(text, until != NULL ? until : "", size);
     uint64_t end = s3_time(text);
-    if (end == 0 || end > clock_now())
+    if (end == 0 || end > now)
         return;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if ((at = value_of(kept, names[i])) != NULL)

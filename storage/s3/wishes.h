@@ -13,7 +13,8 @@ FALLIBLE s3_wished(const struct object_wish *wish, char **kept, struct err *err)
  * read is left out. */
 void s3_read_file_look(struct object_look *look);
 
-/* s3_drop_past_lock takes a retention out of kept headers that is over: S3 refuses to give one. */
-void s3_drop_past_lock(char *kept);
+/* s3_drop_past_lock takes a retention out of kept headers that is over by now, in seconds since
+ * 1970: S3 refuses to give one. */
+void s3_drop_past_lock(char *kept, uint64_t now);
 
 #endif

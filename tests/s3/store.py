@@ -180,6 +180,8 @@ class Store(Listener):
     def find(self, request, key):
         version = request.query.get("versionId")
         found = [o for o in self.all_of(key) if o.version == version and not o.marker] if version else [self.objects[key]] if key in self.objects else []
+        if not found and not self.may("list"):
+            raise Refused(403, "AccessDenied")
         if not found:
             raise Refused(404, "NoSuchVersion" if version else "NoSuchKey")
         return found[0]
@@ -338,7 +340,7 @@ class Store(Listener):
 
     def check_lock(self, request):
         until = request.headers.get("x-amz-object-lock-retain-until-date")
-        if until and until <= time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()):
+        if until and until <= time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + self.ahead)):
             raise Refused(400, "InvalidArgument", "The retain until date must be in the future!")
 
     def tagging(self, request, key):
@@ -350,7 +352,10 @@ class Store(Listener):
         self.conditions(request, key)
         self.check_lock(request)
         self.place(key, Object(request.body, kept(request.headers), request.headers.get("x-amz-tagging", "")))
-        return Answer(200, b"", {"ETag": self.objects[key].etag})
+        return Answer(200, b"", {"ETag": self.objects[key].etag} | self.version_of(key))
+
+    def version_of(self, key):
+        return {"x-amz-version-id": self.objects[key].version} if self.versioned else {}
 
     def delete(self, request, key):
         self.conditions(request, key)
@@ -414,7 +419,7 @@ class Store(Listener):
         etag = f'"{hashlib.md5(b"".join(bytes.fromhex(e.strip(chr(34))) for e, _ in parts)).hexdigest()}-{len(parts)}"'
         self.place(key, Object(whole, upload.headers, upload.tags, etag))
         del self.uploads[request.query["uploadId"]]
-        return Answer(200, kept_alive(document("CompleteMultipartUploadResult", f"<ETag>{escape(etag)}</ETag>")), {})
+        return Answer(200, kept_alive(document("CompleteMultipartUploadResult", f"<ETag>{escape(etag)}</ETag>")), self.version_of(key))
 
     def abort(self, request, key):
         self.upload(request, key)

@@ -78,7 +78,17 @@ def test_permissions(s3, store, ring, url, content):
     store.uploads["left"] = Upload("left", {}, "", begun="2020-01-01T00:00:00Z")
     s3("s3", "purge", "--delete", "--needs", f"{ring}#backup:2", url)
     s3("s3", "abort", url)
-    assert used(store) == cleans - {"s3:GetObjectRetention", "s3:GetObjectLegalHold"} and not store.old["x.bulla"] and not store.uploads
+    assert used(store) == cleans - {"s3:GetObjectRetention", "s3:GetObjectLegalHold", "s3:ListBucket"} and not store.old["x.bulla"] and not store.uploads
+
+
+def test_permissions_to_clean_up_what_was_removed(s3, store, ring, url):
+    """Without s3:ListBucket, S3 refuses to say that an object is not there."""
+    store.versioned = True
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=SMALL)
+    store.place("x.bulla", None)
+    store.allowed = {what for what, actions in ACTIONS.items() if actions <= policies()[-1]}
+    s3("s3", "purge", "--delete", "--only-copies", "--needs", ring, url)
+    assert [o.marker for o in store.old["x.bulla"]] == [True]
 
 
 def test_settings(s3, ring, store, url):

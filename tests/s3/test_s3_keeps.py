@@ -1,5 +1,7 @@
 """What a replacement keeps of an object, what it may not see, and what a run over a prefix must not pass over."""
 
+import time
+
 import pytest
 from store import ONCE, error_answer
 from test_s3_faults import error, lost
@@ -27,6 +29,19 @@ def test_retention_that_is_over(s3, store, ring, url, content):
     assert not {"x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date"} & set(headers)
 
 
+@pytest.mark.parametrize("days", [-3, 3])
+def test_retention_is_over_by_the_clock_of_the_server(s3, store, ring, url, days):
+    """That of this machine may be wrong, and a lock that is in force would be lost."""
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=SMALL)
+    half = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + days * 86400 / 2))
+    store.objects["x.bulla"].headers |= LOCK | {"x-amz-object-lock-retain-until-date": half}
+    store.ahead, before = days * 86400, store.objects["x.bulla"]
+    rotated(s3)
+    s3("rewrap", "-k", ring, url + "x.bulla")
+    headers = store.objects["x.bulla"].headers
+    assert store.objects["x.bulla"] is not before and headers.get("x-amz-object-lock-retain-until-date") == (half if days < 0 else None)
+
+
 @pytest.mark.parametrize("verb", ["rewrap", "reencrypt"])
 @pytest.mark.parametrize("hidden, locks", [("tagging", False), ("retention", True), ("hold", True)])
 def test_what_may_not_be_read_is_not_lost(s3, store, ring, url, hidden, locks, verb):
@@ -45,6 +60,40 @@ def test_what_may_not_be_read_is_not_lost(s3, store, ring, url, hidden, locks, v
     s3(verb, "-k", ring, url + "x.bulla")
     new = store.objects["x.bulla"]
     assert new.tags == "a=b" and (not locks or LOCK.items() <= new.headers.items() and new.headers["x-amz-object-lock-legal-hold"] == "ON")
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
+def test_metadata_and_tags_without_a_value(s3, store, ring, url, content):
+    """They are sent and signed as they are, not left out."""
+    s3("encrypt", "-k", ring, "--metadata", "a=", "--tag", "b=", "-o", url + "x.bulla", stdin=content)
+    o = store.objects["x.bulla"]
+    assert (o.headers["x-amz-meta-a"], o.tags) == ("", "b=")
+    o.tags = "b=&c=d"
+    rotated(s3)
+    s3("rewrap", "-k", ring, url + "x.bulla")
+    new = store.objects["x.bulla"]
+    assert new is not o and (new.headers, new.tags) == (o.headers, o.tags)
+
+
+@pytest.mark.parametrize("verb", ["rewrap", "reencrypt"])
+@pytest.mark.parametrize("missing", ["metadata", "tags"])
+def test_what_the_server_keeps_silent_about_is_not_lost(s3, store, ring, url, missing, verb):
+    """Metadata that no header can carry, and tags of a server that tells of none: refused, and nothing is changed."""
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=SMALL)
+    o = store.objects["x.bulla"]
+    good = store.get
+
+    def silent(request, key):
+        answer = good(request, key)
+        answer.headers.pop("x-amz-tagging-count", None)
+        answer.headers |= {"x-amz-missing-meta": "1"} if missing == "metadata" else {}
+        return answer
+
+    o.tags, store.get = "a=b&c=d" if missing == "tags" else "", silent
+    rotated(s3)
+    for dry in ([], ["-n"])[: 1 + (verb == "rewrap")]:
+        assert b"would lose it" in s3(verb, *dry, "-k", ring, url + "x.bulla", status=7).stderr
+    assert store.objects == {"x.bulla": o}
 
 
 @pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
@@ -71,6 +120,27 @@ def test_locks_that_may_not_be_asked_for(s3, store, ring, url):
     rotated(s3)
     store.allowed = None
     assert b"may not be asked" not in s3("rewrap", "-k", ring, "-r", url + "t/").stderr
+
+
+@pytest.mark.parametrize("verb", ["rewrap", "reencrypt", "restore"])
+def test_losses_are_told_by_all_that_replace(s3, store, ring, url, verb):
+    """Once a run, before anything is changed."""
+    for name in "ab"[: 1 + (verb != "restore")]:
+        s3("encrypt", "-k", ring, "-o", f"{url}t/{name}.bulla", stdin=SMALL)
+        store.objects[f"t/{name}.bulla"].headers["x-amz-server-side-encryption"] = "aws:kms"
+    store.owner, written = "ObjectWriter", store.write
+    all_but(store, "locking")
+    if verb == "restore":
+        s3("envelope", "export", url + "t/a.bulla")
+    rotated(s3)
+    store.write = lambda request, key: written(request, key) if ".probe-" in key else error_answer("AccessDenied", 403)
+    before = dict(store.objects)
+    words = ["envelope", "restore", url + "t/a.bulla"] if verb == "restore" else [verb, "-k", ring, "-r", url + "t/"]
+    warned = s3(*words, status=(3, 7)).stderr
+    assert [warned.count(what) for what in (b"(ACL)", b"may not be asked", b"encryption context")] == [1] * 3 and store.objects == before
+    store.write = written
+    s3(*words)
+    assert store.objects != before
 
 
 def test_questions_are_asked_once(s3, store, ring, url):
@@ -203,3 +273,15 @@ def test_question_that_gets_no_answer(s3, store, ring, url, question, code, stat
     store.fault(question, error(code, status), times=99)
     done = s3("rewrap", "-k", ring, url + "x.bulla", env={"AWS_MAX_ATTEMPTS": "1"}, status=(1, 6, 7))
     assert store.objects == before and code.encode() in done.stderr
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_object_without_a_lock(s3, store, ring, url, status):
+    """S3 says so with status 404, MinIO and versitygw with 400."""
+    store.locks = True
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=SMALL)
+    rotated(s3)
+    for question in ("retention", "hold"):
+        store.fault(question, error("NoSuchObjectLockConfiguration", status), times=99)
+    s3("rewrap", "-k", ring, url + "x.bulla")
+    assert not needs(s3, ring, url + "x.bulla")

@@ -125,6 +125,17 @@ def test_dry_run_tells_what_a_run_would_take(s3, store, ring, url):
     assert b"at AWS (us-east-1, November 2026) about $" in s3("rewrap", "-n", "-r", "-k", ring, url + "t/").stderr
 
 
+@pytest.mark.parametrize("kind, write", [("STANDARD", 5), ("STANDARD_IA", 10), ("GLACIER_IR", 20), ("GLACIER", 30), ("DEEP_ARCHIVE", 50)])
+def test_cost_by_class(s3, store, ring, url, kind, write):
+    """Also of an archived one that was restored: it goes back into its class. Prices of 1,000 writes in tenths of a cent."""
+    s3("encrypt", "-k", ring, "--storage-class", kind, "-o", url + "t/x.bulla", stdin=SMALL)
+    store.objects["t/x.bulla"].restored = LATER
+    rotated(s3)
+    lines = [json.loads(line) for line in s3("rewrap", "--json", "-n", "-r", "-k", ring, url + "t/").stdout.splitlines()]
+    (cost,) = [line["cost"] for line in lines if "cost" in line]
+    assert cost["class"] == kind and 0 < cost["dollars"] - write / 1e6 <= 2 * 10 / 1e6
+
+
 @pytest.mark.skipif(SANITIZED, reason="the sanitizers take memory of their own")
 def test_memory_of_a_long_list(s3, store, ring, url):
     """A million names, of which none is kept."""

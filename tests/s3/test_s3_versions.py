@@ -7,7 +7,7 @@ import time
 
 import pytest
 from store import Object, Upload
-from test_s3_faults import error
+from test_s3_faults import error, lost
 from test_s3_verbs import LARGE, SMALL, rotated
 
 OLD = "2026-01-01T00:00:00Z"
@@ -45,6 +45,45 @@ def test_old_versions_count(s3, kept, ring, url, page):
     status(s3, ring, url + "t/")
 
 
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("verb", ["rewrap", "reencrypt"])
+def test_what_was_there_before_versions_is_kept_too(s3, store, ring, url, verb, content):
+    """It has no version of its own, but what replaces it does; where versions are suspended, nothing stays."""
+    for name in "ab":
+        s3("encrypt", "-k", ring, "-o", f"{url}t/{name}.bulla", stdin=content)
+    rotated(s3)
+    store.versioned, store.version_of = True, lambda key: {"x-amz-version-id": "null"}
+    assert b"keeps the old versions" not in s3(verb, "-k", ring, url + "t/a.bulla").stderr
+    del store.version_of
+    store.fault("write" if content == SMALL else "complete", lost)
+    assert b"keeps the old versions of 1 of them" in s3(verb, "-k", ring, url + "t/b.bulla").stderr
+    assert [o.version for o in store.old["t/b.bulla"]] == ["null"]
+
+
+def test_one_version_that_is_named(s3, kept, ring, url):
+    """It alone counts, by its own name; a purge, which goes by lists, does not take all for it."""
+    (old,), now = kept.old["t/x.bulla"], kept.objects["t/x.bulla"].version
+    name = f"{url}t/x.bulla?versionId="
+    assert status(s3, ring, name + old.version, status=7).stdout.decode().splitlines()[:-1] == [name + old.version]
+    status(s3, ring, name + now)
+    for version in (old.version, now):
+        assert b"is one version of an object" in s3("s3", "purge", "--delete", "--needs", f"{ring}#backup:1", name + version, status=3).stderr
+    assert kept.old["t/x.bulla"] == [old]
+
+
+def test_version_that_is_not_there(s3, kept, ring, url):
+    """Gone is 10, whatever of it is gone."""
+    for verb in (["inspect"], ["verify", "-k", ring]):
+        assert b"does not exist" in s3(*verb, url + "t/x.bulla?versionId=none", status=10).stderr
+
+
+@pytest.mark.parametrize("prefix", ["", "t/", "t/x.bulla"])
+def test_names_of_versions_below_an_empty_one(s3, kept, ring, url, prefix):
+    """An empty version means what is current, and is no part of the name of another object."""
+    shown = status(s3, ring, f"{url}{prefix}?versionId=", status=7).stdout.decode().splitlines()
+    assert f"{url}t/x.bulla?versionId={kept.old['t/x.bulla'][0].version}" in shown and len(shown) == (2 if "x" in prefix else 3)
+
+
 def test_destroy_looks_at_them(s3, kept, ring, url):
     done = s3("key", "destroy", "--force", "--check", url + "t/", f"{ring}#backup:1", status=7)
     assert b"2 files still need" in done.stderr
@@ -73,10 +112,13 @@ def test_sizes_that_are_no_numbers(s3, kept, ring, url, size):
     assert b"XML that cannot be read" in s3("status", "-r", url + "t/", status=3, env={"AWS_MAX_ATTEMPTS": "1"}).stderr
 
 
-def test_server_that_gives_another_version(s3, kept, ring, url):
-    """It is not taken for the old one that was asked for."""
+@pytest.mark.parametrize("silent", [False, True])
+def test_server_that_gives_another_version(s3, kept, ring, url, silent):
+    """It is not taken for the old one that was asked for, nor if the answer does not say which it is."""
     s3("encrypt", "-k", s3.new_key("other.ring"), "--force", "-o", url + "t/x.bulla", stdin=SMALL)
     kept.find = lambda request, key: kept.objects[key]
+    if silent:
+        kept.fault("get_version", lambda answer: (answer.headers.pop("x-amz-version-id"), answer)[1], times=99)
     assert b"of another version than was asked for" in s3("status", "--needs", ring, url + "t/x.bulla", status=(3, 6)).stderr
 
 
