@@ -11,6 +11,7 @@
 #include "http/xml.h"
 
 #define BACKOFF_MAX 20000u  /* milliseconds */
+#define STEADY_WAIT 500u    /* milliseconds */
 #define PIECE 8             /* bytes of a secret that no message may have */
 #define ATTEMPT_LEAST 1000u /* milliseconds that an attempt gets at least */
 
@@ -220,9 +221,9 @@ static int64_t known_skew(struct pace *pace)
     return skew;
 }
 
-/* Waits as long as botocore does: a random part of 1, 2, 4 … seconds, at most 20. False if the
- * operation would run out of time first. */
-static bool back_off(unsigned attempt, uint64_t deadline, struct pace *pace)
+/* Waits as long as botocore does: a random part of 1, 2, 4 … seconds, at most 20; a steady one that
+ * is interrupted, not as long. False if the operation would run out of time first. */
+static bool back_off(unsigned attempt, uint64_t deadline, struct pace *pace, bool steady)
 {
     uint64_t most = attempt <= 5 ? 1000u << (attempt - 1) : BACKOFF_MAX, now = clock_ms();
     struct err ignored;
@@ -234,7 +235,10 @@ static bool back_off(unsigned attempt, uint64_t deadline, struct pace *pace)
     if (now + wait + ATTEMPT_LEAST > deadline)
         return false;
     slow_down(pace, now + wait);
-    return clock_wait(wait);
+    bool waited = clock_wait(wait);
+    if (!waited && steady)
+        clock_sleep(wait < STEADY_WAIT ? wait : STEADY_WAIT);
+    return waited || steady;
 }
 
 static unsigned attempts_of(const struct aws *aws, const struct call *call)
@@ -349,6 +353,7 @@ static struct result attempt(struct trial *t, long timeout, struct err *err)
     if (!r.ok || !http_send(t->aws->http, &request, t->answer, err).ok)
         return FAIL;
     t->fault->status = t->answer->status;
+    t->fault->repeated = t->fault->repeated || t->answer->sendings > 1;
     return is_success(call, t->answer) ? OK : read_refusal(t, err);
 }
 
@@ -389,6 +394,7 @@ struct result call_send(const struct aws *aws, const struct call *call, const st
         if (!wait_turn(call->pace, call->steady))
             return fail(err, ERR_INTERRUPTED, "interrupted");
         struct result r = attempt(&t, attempt_time(aws, call, deadline), &why);
+        repeated = fault->repeated;
         if (t.unsent) {
             *err = why;
             return FAIL;
@@ -400,9 +406,9 @@ struct result call_send(const struct aws *aws, const struct call *call, const st
         bool again = (r.ok ? fault->class : why.class) == ERR_STORE;
         repeated = repeated || again;
         struct pace *slowed = again && r.ok && is_among(slowing, fault->name) ? call->pace : NULL;
-        if (again && n < attempts_of(aws, call) && back_off(n, deadline, slowed))
+        if (again && n < attempts_of(aws, call) && back_off(n, deadline, slowed, call->steady))
             continue;
-        if (stream_interrupted())
+        if (stream_interrupted() && !call->steady)
             return fail(err, ERR_INTERRUPTED, "interrupted");
         if (r.ok)
             return OK;

@@ -40,7 +40,8 @@ void setup_storage(struct storage_env *env, const struct options *o, const struc
                                 .timeout = STORE_TIMEOUT,
                                 .bandwidth = o->bandwidth * 1024,
                                 .requester_pays = o->requester_pays,
-                                .no_condition = o->no_condition};
+                                .no_condition = o->no_condition,
+                                .warn = terminal_warn};
 }
 
 unsigned setup_threads(const struct options *o)

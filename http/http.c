@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -282,6 +281,16 @@ static int on_seek(void *arg, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
+/* libcurl sends a request once more where a kept connection ends before an answer. */
+static int on_request(void *arg, char *a, char *b, int c, int d)
+{
+    struct transfer *t = arg;
+
+    (void)a, (void)b, (void)c, (void)d;
+    t->answer->sendings++;
+    return CURL_PREREQFUNC_OK;
+}
+
 static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 {
     const struct transfer *t = arg;
@@ -295,17 +304,16 @@ static bool add_header(struct http *h, struct transfer *t, const char *header)
 {
     size_t name = strcspn(header, ":");
     bool blank = header[name] == ':' && header[name + 1 + strspn(header + name + 1, " \t")] == '\0';
-    char *empty STRING_CLEANUP = NULL;
+    char *empty STRING_CLEANUP = blank ? strndup(header, name + 1) : NULL;
+    struct curl_slist *longer = NULL;
 
-    if (blank && asprintf(&empty, "%.*s;", (int)name, header) < 0) {
-        empty = NULL;
-        return false;
-    }
-    struct curl_slist *longer = h->curl->slist_append(t->headers, blank ? empty : header);
-    if (longer == NULL)
-        return false;
-    t->headers = longer;
-    return true;
+    if (empty != NULL)
+        empty[name] = ';';
+    if (!blank || empty != NULL)
+        longer = h->curl->slist_append(t->headers, blank ? empty : header);
+    if (longer != NULL)
+        t->headers = longer;
+    return longer != NULL;
 }
 
 static bool add_headers(struct http *h, struct transfer *t, const char *const *headers)
@@ -324,14 +332,13 @@ struct setting {
     bool bad;
 };
 
+/* The value has the type that the option takes. */
+#define SET(s, option, value)                                                                      \
+    ((s)->bad = (s)->curl->easy_setopt((s)->handle, option, value) != CURLE_OK || (s)->bad)
+
 static void set_long(struct setting *s, CURLoption option, long value)
 {
-    s->bad = s->curl->easy_setopt(s->handle, option, value) != CURLE_OK || s->bad;
-}
-
-static void set_pointer(struct setting *s, CURLoption option, const void *value)
-{
-    s->bad = s->curl->easy_setopt(s->handle, option, value) != CURLE_OK || s->bad;
+    SET(s, option, value);
 }
 
 /* Whether libcurl asks for the body piece by piece. */
@@ -342,24 +349,20 @@ static bool sends_slowly(const struct http_request *r)
 
 static void set_callbacks(struct setting *s, struct transfer *t)
 {
-    curl_write_callback body = on_body, header = on_header;
-    curl_xferinfo_callback progress = on_progress;
-
-    s->bad = s->curl->easy_setopt(s->handle, CURLOPT_WRITEFUNCTION, body) != CURLE_OK || s->bad;
-    s->bad = s->curl->easy_setopt(s->handle, CURLOPT_HEADERFUNCTION, header) != CURLE_OK || s->bad;
-    s->bad =
-        s->curl->easy_setopt(s->handle, CURLOPT_XFERINFOFUNCTION, progress) != CURLE_OK || s->bad;
-    curl_read_callback send = on_send;
-    curl_seek_callback seek = on_seek;
+    SET(s, CURLOPT_WRITEFUNCTION, on_body);
+    SET(s, CURLOPT_HEADERFUNCTION, on_header);
+    SET(s, CURLOPT_XFERINFOFUNCTION, on_progress);
+    SET(s, CURLOPT_PREREQFUNCTION, on_request);
     if (sends_slowly(t->request)) {
-        s->bad = s->curl->easy_setopt(s->handle, CURLOPT_READFUNCTION, send) != CURLE_OK || s->bad;
-        s->bad = s->curl->easy_setopt(s->handle, CURLOPT_SEEKFUNCTION, seek) != CURLE_OK || s->bad;
-        set_pointer(s, CURLOPT_READDATA, t);
-        set_pointer(s, CURLOPT_SEEKDATA, t);
+        SET(s, CURLOPT_READFUNCTION, on_send);
+        SET(s, CURLOPT_SEEKFUNCTION, on_seek);
+        SET(s, CURLOPT_READDATA, t);
+        SET(s, CURLOPT_SEEKDATA, t);
     }
-    set_pointer(s, CURLOPT_WRITEDATA, t);
-    set_pointer(s, CURLOPT_HEADERDATA, t);
-    set_pointer(s, CURLOPT_XFERINFODATA, t);
+    SET(s, CURLOPT_PREREQDATA, t);
+    SET(s, CURLOPT_WRITEDATA, t);
+    SET(s, CURLOPT_HEADERDATA, t);
+    SET(s, CURLOPT_XFERINFODATA, t);
     set_long(s, CURLOPT_NOPROGRESS, 0);
 }
 
@@ -367,17 +370,17 @@ static void set_security(struct setting *s, const struct http *h, const struct h
 {
     bool tls = strncmp(r->url, "https:", 6) == 0;
 
-    set_pointer(s, CURLOPT_PROTOCOLS_STR, tls ? "https" : "http");
+    SET(s, CURLOPT_PROTOCOLS_STR, tls ? "https" : "http");
     set_long(s, CURLOPT_FOLLOWLOCATION, 0);
     set_long(s, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
     set_long(s, CURLOPT_SSL_VERIFYPEER, 1);
     set_long(s, CURLOPT_SSL_VERIFYHOST, 2);
     if (h->ca_bundle != NULL) {
-        set_pointer(s, CURLOPT_CAINFO, h->ca_bundle);
-        set_pointer(s, CURLOPT_CAPATH, NULL); /* the system's directory would count too */
+        SET(s, CURLOPT_CAINFO, h->ca_bundle);
+        SET(s, CURLOPT_CAPATH, NULL); /* the system's directory would count too */
     }
     if (r->near || !tls) /* nothing leaves the machine unprotected */
-        set_pointer(s, CURLOPT_PROXY, "");
+        SET(s, CURLOPT_PROXY, "");
 }
 
 static void set_body(struct setting *s, const struct http_request *r)
@@ -385,19 +388,17 @@ static void set_body(struct setting *s, const struct http_request *r)
     curl_off_t size = (curl_off_t)(r->file != NULL ? r->file->size : r->body.size);
 
     set_long(s, CURLOPT_POST, 1);
-    s->bad =
-        s->curl->easy_setopt(s->handle, CURLOPT_POSTFIELDSIZE_LARGE, size) != CURLE_OK || s->bad;
+    SET(s, CURLOPT_POSTFIELDSIZE_LARGE, size);
     if (!sends_slowly(r))
-        set_pointer(s, CURLOPT_POSTFIELDS,
-                    r->body.bytes != NULL ? (const void *)r->body.bytes : "");
+        SET(s, CURLOPT_POSTFIELDS, r->body.bytes != NULL ? (const void *)r->body.bytes : "");
 }
 
 static void set_request(struct setting *s, const struct http_request *r, const struct transfer *t)
 {
-    set_pointer(s, CURLOPT_URL, r->url);
+    SET(s, CURLOPT_URL, r->url);
     set_long(s, CURLOPT_PATH_AS_IS, 1);
-    set_pointer(s, CURLOPT_HTTPHEADER, t->headers);
-    set_pointer(s, CURLOPT_USERAGENT, "bulla/" BULLA_VERSION);
+    SET(s, CURLOPT_HTTPHEADER, t->headers);
+    SET(s, CURLOPT_USERAGENT, "bulla/" BULLA_VERSION);
     set_long(s, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
     set_long(s, CURLOPT_NOSIGNAL, 1);
     set_long(s, CURLOPT_QUICK_EXIT, 1); /* a name server that is silent is not waited for */
@@ -409,7 +410,7 @@ static void set_request(struct setting *s, const struct http_request *r, const s
     if (strcmp(r->method, "POST") == 0 || r->body.bytes != NULL || r->file != NULL)
         set_body(s, r);
     set_long(s, CURLOPT_NOBODY, strcmp(r->method, "HEAD") == 0);
-    set_pointer(s, CURLOPT_CUSTOMREQUEST, r->method);
+    SET(s, CURLOPT_CUSTOMREQUEST, r->method);
 }
 
 /* An answer that anybody nearby may have given is not kept: whether the service is there is asked
@@ -417,7 +418,7 @@ static void set_request(struct setting *s, const struct http_request *r, const s
 static void set_kept(struct setting *s, const struct http_request *r, CURLSH *kept)
 {
     if (kept != NULL && !r->near)
-        set_pointer(s, CURLOPT_SHARE, kept);
+        SET(s, CURLOPT_SHARE, kept);
 }
 
 /* What libcurl says went wrong. */
@@ -451,7 +452,7 @@ static struct result perform(struct http *h, const struct http_request *r, struc
     char detail[CURL_ERROR_SIZE] = "";
     curl_off_t connect_time = 0;
 
-    set_pointer(&s, CURLOPT_ERRORBUFFER, detail);
+    SET(&s, CURLOPT_ERRORBUFFER, detail);
     set_request(&s, r, t);
     set_security(&s, h, r);
     set_kept(&s, r, kept);

@@ -54,7 +54,8 @@ struct http_answer {
     size_t body_size;
     char *headers; /* "name: value", each with a line end, and a zero; NULL if none came */
     size_t headers_size;
-    bool reached; /* a server accepted the connection, whatever came after */
+    bool reached;      /* a server accepted the connection, whatever came after */
+    unsigned sendings; /* of the request: after the first, the server may have had it before */
 };
 
 #define HTTP_ANSWER_CLEANUP __attribute__((cleanup(http_answer_free)))

@@ -26,6 +26,9 @@ struct storage_env {
     uint64_t bandwidth;          /* bytes a second that may move; 0 = as many as there are */
     bool requester_pays;         /* and not the owner of the bucket */
     bool no_condition;           /* the user vouches that nobody else writes meanwhile */
+
+    /* Tells the user of what was left behind; its first argument is NULL. It may be NULL. */
+    void (*warn)(void *arg, const char *text);
 };
 
 struct storage_ops;

@@ -218,7 +218,7 @@ static struct result complete_once(struct completing *c, const struct s3_request
         err_file(err, o->path);
         return FAIL;
     }
-    c->repeated = c->repeated || fault.repeated;
+    fault.repeated = c->repeated = c->repeated || fault.repeated;
     if (fault.name[0] == '\0') {
         c->repeated = true;
         s3_note_version(o, &answer);
@@ -296,7 +296,7 @@ struct result s3_drop(const struct object *o, const char *upload, struct err *er
     return s3_ask(s3_of(o), &r, o->path, &answer, err);
 }
 
-static void drop_parts(const struct upload *u)
+static struct result drop_parts(const struct upload *u, struct err *err)
 {
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
     char query[QUERY_MAX];
@@ -306,18 +306,41 @@ static void drop_parts(const struct upload *u)
                                  .query = query,
                                  .patience = ABORT_PATIENCE,
                                  .steady = true};
-    struct err ignored;
+    struct fault fault;
 
     snprintf(query, sizeof query, "uploadId=%s", u->id);
-    (void)!s3_ask(s3_of(u->object), &r, u->object->path, &answer, &ignored).ok;
+    if (!s3_send(s3_of(u->object), &r, &answer, &fault, err).ok)
+        return FAIL;
+    return fault.name[0] == '\0' || strcmp(fault.name, "NoSuchUpload") == 0
+               ? OK
+               : s3_refused(&r, &fault, u->object->path, err);
 }
 
-/* A part that was on its way may come after the first time. What cannot be aborted is left to a
- * lifecycle. */
+static void tell_left(const struct upload *u, const struct err *why)
+{
+    const struct storage_env *env = s3_of(u->object)->env;
+    char *text;
+
+    if (env->warn == NULL ||
+        asprintf(&text, "%s; the parts that were sent are left, and 'bulla s3 abort' drops them",
+                 why->text) < 0)
+        return;
+    env->warn(NULL, text);
+    free(text);
+}
+
+/* A part that was on its way may come after the first time. */
 void upload_abort(struct upload *u)
 {
+    struct result dropped = OK;
+    struct err why = {0};
+
     for (unsigned n = 0; u->id != NULL && n < 1u + u->unclear; n++)
-        drop_parts(u);
+        dropped = drop_parts(u, &why);
+    if (!dropped.ok) {
+        err_file(&why, u->object->path);
+        tell_left(u, &why);
+    }
     for (unsigned i = 0; u->tags != NULL && i < S3_PARTS_MAX; i++)
         free(u->tags[i]);
     free(u->tags);

@@ -15,6 +15,7 @@
 #include "storage/s3/wishes.h"
 
 #define MD5_SIZE 16
+#define NO_TAG "\"\"" /* of an object with nothing in it, whose own is not told */
 
 struct result s3_headers_add(struct s3_headers *h, struct err *err, const char *format, ...)
 {
@@ -259,12 +260,14 @@ struct result s3_read(const struct object *o, struct object_look *look, uint64_t
 
     if (!send_get(o, look, offset, &range, &answer, &fault, err).ok)
         return FAIL;
-    if (fault.status == 412)
+    bool known = look->tag[0] != '\0' && strcmp(look->tag, NO_TAG) != 0;
+    if (fault.status == 412 ||
+        (fault.status == 416 && known)) /* by a server that heeds no If-Match */
         return fail_named(err, ERR_FAILED, "'%s' was replaced while it was read", o->path);
     if (fault.status == 416 && offset == 0) { /* there is nothing in it */
         *got = 0;
         look->size = 0;
-        memcpy(look->tag, "\"\"", 3);
+        memcpy(look->tag, NO_TAG, sizeof NO_TAG);
         return OK;
     }
     if (fault.status == 404 &&
@@ -286,6 +289,19 @@ struct result s3_add_condition(struct s3_headers *h, enum object_condition condi
     return condition == OBJECT_UNCHANGED ? s3_headers_add(h, err, "If-Match: %s", look->tag) : OK;
 }
 
+/* Whether what is in the way may be what this very request put there: it was sent twice, and the
+ * object cannot be looked at, being archived, or for want of a permission. */
+static bool may_be_ours(const struct object *o, const struct fault *fault)
+{
+    struct object_look look OBJECT_LOOK_CLEANUP = {0};
+    struct err why = {0};
+    uint8_t byte;
+    size_t got;
+
+    return fault->repeated && !s3_read(o, &look, 0, &byte, 1, &got, &why).ok &&
+           why.class != ERR_MISSING;
+}
+
 bool s3_lost(const struct object *o, enum object_condition condition, const struct fault *fault,
              struct err *err)
 {
@@ -293,7 +309,12 @@ bool s3_lost(const struct object *o, enum object_condition condition, const stru
 
     if (condition == OBJECT_ANY || (fault->status != 412 && !gone))
         return false;
-    if (condition == OBJECT_NEW) {
+    if (condition == OBJECT_NEW && may_be_ours(o, fault)) {
+        (void)fail_named(err, ERR_STORE,
+                         "'%s' is there, perhaps by a request of this run whose answer was lost, "
+                         "and cannot be looked at",
+                         o->path);
+    } else if (condition == OBJECT_NEW) {
         (void)fail_named(err, ERR_EXISTS, "'%s' already exists", o->path);
         err_hint_option(err, "--force replaces it, -o names another");
     } else {

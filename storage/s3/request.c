@@ -30,6 +30,8 @@ static const struct refusal refusals[] = {
     {"InternalError", ERR_STORE, NULL},
     {"OperationAborted", ERR_STORE, NULL},
     {"BadDigest", ERR_STORE, NULL},
+    {"XAmzContentSHA256Mismatch", ERR_STORE, NULL},
+    {"IncompleteBody", ERR_STORE, NULL},
     {"InvalidObjectState", ERR_POLICY,
      "the object is archived (Glacier): restore a copy of it first, as with aws s3api "
      "restore-object"},

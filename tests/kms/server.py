@@ -39,7 +39,7 @@ class Answer:
     status: int
     body: bytes
     headers: dict
-    cut: int | None = None  # send this many bytes of the body and hang up
+    cut: int | None = None  # send this many bytes of the body and hang up; less than 0: not even the status
     stall: float = 0  # seconds before anything is sent
     drip: float = 0  # seconds between the bytes of the body
 
@@ -111,6 +111,8 @@ class Listener:
     def send(self, handler, answer):
         """False if the connection is to be closed."""
         if answer.stall and self.closing.wait(answer.stall):
+            return False
+        if answer.cut is not None and answer.cut < 0:
             return False
         headers = {"Content-Length": str(len(answer.body))} | answer.headers
         head = f"HTTP/1.1 {answer.status} Whatever\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n"

@@ -57,17 +57,30 @@ PASSING = [
     ("complete", inside("InternalError"), LARGE), ("complete", cut(30), LARGE), ("complete", error("InternalError", 500), LARGE),
     ("get", error("SlowDown", 503), LARGE), ("get", cut(5000), LARGE), ("get", cut(0), SMALL),
     ("write", undone(inside("InternalError")), SMALL), ("part", undone(inside("InternalError")), LARGE), ("write", inside("SlowDown"), SMALL),
-    ("write", lambda a: Answer(200, b"", {}), SMALL),
+    ("write", lambda a: Answer(200, b"", {}), SMALL), ("write", cut(-1), SMALL), ("complete", cut(-1), LARGE), ("part", cut(-1), LARGE),
+    ("part", error("XAmzContentSHA256Mismatch", 400), LARGE), ("write", error("IncompleteBody", 400), SMALL),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("operation, fault, content", PASSING, ids=[f"{o}-{n}" for n, (o, f, c) in enumerate(PASSING)])
 def test_what_passes(s3, store, ring, url, operation, fault, content):
-    """Once. A write that was carried out although its answer was an error counts as one: the envelope is ours."""
+    """Once. A write that was carried out although its answer was an error, or never came, counts as one: the envelope is ours."""
     store.fault(operation, fault, after=operation == "get")
     s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=content)
     assert s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla").stdout == content
     assert store.uploads == {} and [row[2] for row in store.faults] == [0]
+
+
+@pytest.mark.parametrize("operation, content", [("write", SMALL), ("copy", LARGE), ("complete", LARGE)], ids=["write", "copy", "complete"])
+def test_no_answer_on_a_kept_connection(s3, store, ring, url, operation, content):
+    """libcurl sends the request once more by itself: what it did the first time is still not somebody else's."""
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=content)
+    rotated(s3)
+    store.asked.clear()
+    store.fault(operation, cut(-1))
+    s3("rewrap", "-k", ring, url + "x.bulla", env={"AWS_MAX_ATTEMPTS": "1"})
+    assert store.count(operation) == 2 and store.uploads == {}
+    assert s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla").stdout == content
 
 
 @pytest.mark.parametrize("operation", ["copy", "part", "complete"])
@@ -129,6 +142,14 @@ def test_replaced_while_it_is_read(s3, store, ring, url):
     store.before = lambda operation, key: operation == "get" and next(gets) == 2 and store.objects.update({"x.bulla": store.objects["y.bulla"]})
     assert s3("decrypt", "-k", ring, "-o", "back", url + "x.bulla", status=1).stderr == b"bulla: 's3://backups/x.bulla' was replaced while it was read\n"
     assert not (s3.work / "back").exists()
+
+
+def test_replaced_by_nothing_while_it_is_read(s3, store, ring, url):
+    """Where the server knows no If-Match, a range that is not there tells it."""
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=LARGE)
+    gets = iter(range(99))
+    store.before = lambda operation, key: operation == "get" and next(gets) == 1 and store.put(key, b"", etag=store.objects[key].etag)
+    assert s3("verify", "-k", ring, url + "x.bulla", status=1).stderr == b"bulla: 's3://backups/x.bulla' was replaced while it was read\n"
 
 
 def test_bucket_in_another_region(s3, ring, url):
@@ -237,11 +258,28 @@ def test_conflict_at_the_end_of_a_new_upload(s3, store, ring, url):
     assert store.uploads == {} and store.objects == {} and store.count("complete") == 1
 
 
-def test_interrupted_upload_leaves_nothing(s3, store, ring, url):
+@pytest.mark.parametrize("refusals", [0, 2])
+def test_interrupted_upload_leaves_nothing(s3, store, ring, url, refusals):
+    """An abort that is asked to slow down is sent again, and one that was done is not told to have failed. A second signal would not wait."""
+    store.fault("abort", error("SlowDown", 503), times=refusals)
     process = s3.start("encrypt", "-k", ring, "-o", url + "x.bulla")
-    store.before = lambda operation, key: operation == "part" and "probe" not in key and process.send_signal(signal.SIGTERM)
-    s3.finish(process, random.Random(3).randbytes(30 * MIB), status=(130, -signal.SIGTERM))
-    assert store.objects == {} and store.uploads == {} and store.count("part") > 0
+    signals = iter([signal.SIGTERM])
+    store.before = lambda operation, key: operation == "part" and "probe" not in key and [process.send_signal(s) for s in signals]
+    out, err = s3.finish(process, random.Random(3).randbytes(30 * MIB), status=130)
+    assert err == b"bulla: interrupted\n" and store.objects == {} and store.uploads == {} and [row[2] for row in store.faults] == [0]
+
+
+@pytest.mark.parametrize("code, http", [("AccessDenied", 403), ("SlowDown", 503)])
+def test_parts_that_cannot_be_dropped_are_told(s3, store, ring, url, code, http):
+    store.fault("part", error("AccessDenied", 403), after=1, times=9)
+    store.fault("abort", error(code, http), times=2)
+    done = s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=LARGE, status=7, env={"AWS_MAX_ATTEMPTS": "1"})
+    assert b"'s3://backups/x.bulla': s3:AbortMultipartUpload: " + code.encode() in done.stderr and b"'bulla s3 abort' drops them" in done.stderr
+    assert len(store.uploads) == 1
+    s3("s3", "abort", "--older-than", "1h", url)
+    store.faults.clear()
+    store.fault("part", error("AccessDenied", 403), times=9)
+    assert b"s3 abort" not in s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=LARGE, status=7).stderr and store.uploads == {}
 
 
 def test_source_that_changes(s3, store, ring, url):

@@ -219,6 +219,23 @@ def test_envelope_stays_with_a_body_that_may_be_there(s3, store, ring, url, cont
     assert s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla").stdout == content
 
 
+@pytest.mark.parametrize("may_look, options", [(False, []), (True, ["--storage-class", "DEEP_ARCHIVE"])], ids=["no permission", "archived"])
+@pytest.mark.parametrize("content, operation", [(SMALL, "write"), (LARGE, "complete")], ids=["small", "large"])
+def test_envelope_stays_with_a_body_that_cannot_be_looked_at(s3, store, ring, url, content, operation, may_look, options):
+    """Only the first answer is lost; the second says that the object is there, which is our own."""
+    if not may_look:
+        all_but(store, "get")
+
+    store.fault(operation, lost, after=operation == "write")
+    store.fault(operation, error("PreconditionFailed", 412), after=operation == "write")
+    done = s3("encrypt", "-k", ring, "--detach", *options, "-o", url + "x.bulla", stdin=content, status=6)
+    assert b"perhaps by a request of this run" in done.stderr
+    assert [row[2] for row in store.faults] == [0, 0]
+    store.allowed = None
+    store.objects["x.bulla"].headers.pop("x-amz-storage-class", None)
+    assert s3("decrypt", "-k", ring, "-o", "-", url + "x.bulla").stdout == content
+
+
 def test_envelope_in_a_file_stays_too(s3, store, ring, url):
     store.fault("write", lost, times=99)
     s3("encrypt", "-k", ring, "--envelope", "x.env", "-o", url + "x.bulla", stdin=SMALL, status=(0, 6), env={"AWS_MAX_ATTEMPTS": "1"})
