@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/cleanup.h"
 #include "http/xml.h"
 #include "storage/s3/objects.h"
 
@@ -11,13 +12,12 @@
 struct question {
     const char *what, *query;
     bool of_bucket;
-    bool of_locks;      /* which S3 refuses as below where there are none */
-    const char *untold; /* what is in the answer if there is some, which the GET had to tell of */
+    bool of_locks; /* which S3 refuses as below where there are none */
 };
 
 static const struct question rules = {"s3:GetBucketOwnershipControls", "ownershipControls=", true},
                              locks = {"s3:GetBucketObjectLockConfiguration", "object-lock=", true},
-                             tags = {"s3:GetObjectTagging", "tagging=", false, false, "<Key>"},
+                             tags = {"s3:GetObjectTagging", "tagging=", false},
                              retention = {"s3:GetObjectRetention", "retention=", false, true},
                              hold = {"s3:GetObjectLegalHold", "legal-hold=", false, true};
 
@@ -52,18 +52,20 @@ static struct result refused(const struct object *o, const struct question *q,
 }
 
 /* A server that keeps silent about the tags of one object does so about those of all. */
-static struct result check_told(const struct object *o, const struct question *q,
-                                const struct http_answer *answer, struct err *err)
+static struct result check_told(const struct object *o, const struct http_answer *answer,
+                                struct err *err)
 {
-    bool some = q->untold != NULL &&
-                memmem(answer->body.bytes, answer->body_size, q->untold, strlen(q->untold)) != NULL;
+    char *text STRING_CLEANUP = NULL;
 
-    return !some
-               ? OK
-               : fail_named(err, ERR_POLICY,
-                            "'%s' has what the server does not tell of where it is read (%s), and "
-                            "would lose it",
-                            o->path, q->what);
+    if (!s3_read_tags(answer, &text, err).ok) {
+        err_file(err, o->path);
+        return FAIL;
+    }
+    return text == NULL ? OK
+                        : fail_named(err, ERR_POLICY,
+                                     "'%s' has what the server does not tell of where it is read "
+                                     "(%s), and would lose it",
+                                     o->path, tags.what);
 }
 
 static struct result may_read(const struct object *o, const struct question *q, struct err *err)
@@ -74,7 +76,7 @@ static struct result may_read(const struct object *o, const struct question *q, 
     if (!ask(o, q, &answer, &fault, err).ok)
         return FAIL;
     if (fault.name[0] == '\0')
-        return check_told(o, q, &answer, err);
+        return q == &tags ? check_told(o, &answer, err) : OK;
     if (says_none(q, &fault))
         return OK;
     if (fault.status != 403)

@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "base/cleanup.h"
 #include "base/text.h"
 #include "http/xml.h"
 #include "storage/s3/conditions.h"
@@ -397,6 +398,7 @@ struct result s3_put(const struct object *o, enum object_condition condition,
 struct tags {
     char *text;
     bool in_tag; /* its key was read, and its value not yet */
+    bool whole;  /* all of them were read */
 };
 
 static bool on_tag(void *arg, const struct xml_element *element)
@@ -405,6 +407,7 @@ static bool on_tag(void *arg, const struct xml_element *element)
     bool is_key = strcmp(element->name, "Key") == 0;
     char encoded[TEXT_PERCENT(1024)], *longer;
 
+    t->whole = element->depth == 1 && strcmp(element->name, "Tagging") == 0;
     if (strcmp(element->parent, "Tag") != 0)
         return true;
     if (strlen(element->text) > 1024 || is_key == t->in_tag)
@@ -419,33 +422,46 @@ static bool on_tag(void *arg, const struct xml_element *element)
     return true;
 }
 
+struct result s3_read_tags(const struct http_answer *answer, char **text, struct err *err)
+{
+    struct xml_reader *reader XML_READER_CLEANUP = NULL;
+    struct tags tags = {0};
+
+    if (!xml_reader_new(&reader, on_tag, &tags, err).ok)
+        return FAIL;
+    struct result read = xml_reader_take(reader, answer->body.bytes, answer->body_size, err);
+    if (read.ok)
+        read = xml_reader_end(reader, err);
+    if (read.ok && (!tags.whole || tags.in_tag))
+        read = fail(err, ERR_STORE, "the tags of the object cannot be read");
+    if (read.ok)
+        *text = tags.text;
+    else
+        free(tags.text);
+    return read;
+}
+
 static struct result s3_tagging(const struct object *o, struct object_look *look, struct err *err)
 {
     struct http_answer answer HTTP_ANSWER_CLEANUP = {0};
-    struct xml_reader *reader XML_READER_CLEANUP = NULL;
     const struct s3_request r = {
         .what = "s3:GetObjectTagging", .method = "GET", .key = o->key, .query = "tagging="};
-    struct tags tags = {0};
-    char *longer = NULL;
+    char *text STRING_CLEANUP = NULL, *longer;
 
-    if (!s3_ask(s3_of(o), &r, o->path, &answer, err).ok ||
-        !xml_reader_new(&reader, on_tag, &tags, err).ok)
+    if (!s3_ask(s3_of(o), &r, o->path, &answer, err).ok)
         return FAIL;
-    struct result read = xml_reader_take(reader, answer.body.bytes, answer.body_size, err);
-    if (read.ok)
-        read = xml_reader_end(reader, err);
-    if (read.ok && (tags.text == NULL || tags.in_tag))
-        read = fail(err, ERR_STORE, "the tags of the object cannot be read");
-    if (read.ok && asprintf(&longer, "%sx-amz-tagging: %s\n", look->kept, tags.text) < 0)
-        read = fail_memory(err);
-    if (read.ok && longer != NULL) {
-        free(look->kept);
-        look->kept = longer;
-    }
-    free(tags.text);
-    if (!read.ok)
+    if (!s3_read_tags(&answer, &text, err).ok) {
         err_file(err, o->path);
-    return read;
+        return FAIL;
+    }
+    if (text == NULL)
+        return fail_named(err, ERR_STORE, "'%s' has tags, and the server tells none of them",
+                          o->path);
+    if (asprintf(&longer, "%sx-amz-tagging: %s\n", look->kept, text) < 0)
+        return fail_memory(err);
+    free(look->kept);
+    look->kept = longer;
+    return OK;
 }
 
 /* A PUT keeps nothing of what it replaces, tags neither. */

@@ -23,6 +23,10 @@ void s3_headers_end(struct s3_headers *h);
 FALLIBLE s3_headers_md5(struct s3_headers *h, const struct s3 *s3, const struct s3_request *r,
                         struct err *err);
 
+/* s3_read_tags reads the answer to s3:GetObjectTagging: *text is what the header of a PUT says of
+ * these tags, which the caller frees; NULL if there are none. ERR_STORE if it is no such answer. */
+FALLIBLE s3_read_tags(const struct http_answer *answer, char **text, struct err *err);
+
 /* s3_check_current fails with ERR_USAGE if the object is an old version, which nobody changes. */
 FALLIBLE s3_check_current(const struct object *o, struct err *err);
 

@@ -294,3 +294,14 @@ def test_object_without_a_lock(s3, store, ring, url, status):
         store.fault(question, error("NoSuchObjectLockConfiguration", status), times=99)
     s3("rewrap", "-k", ring, url + "x.bulla")
     assert not needs(s3, ring, url + "x.bulla")
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>all is well</html>", b"<Tagging><TagSet>"])
+def test_tags_that_cannot_be_read(s3, store, ring, url, body):
+    """An answer that is none does not say that the object has none."""
+    s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=SMALL)
+    before = dict(store.objects)
+    rotated(s3)
+    store.fault("tagging", lambda answer: dataclasses.replace(answer, body=body), times=99)
+    s3("rewrap", "-k", ring, url + "x.bulla", status=6)
+    assert store.objects == before
