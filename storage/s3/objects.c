@@ -455,7 +455,7 @@ static struct result s3_tagging(const struct object *o, struct object_look *look
         return FAIL;
     }
     if (text == NULL)
-        return fail_named(err, ERR_STORE, "'%s' has tags, and the server tells none of them",
+        return fail_named(err, ERR_STORE, "'%s': the server counts tags, and tells none of them",
                           o->path);
     if (asprintf(&longer, "%sx-amz-tagging: %s\n", look->kept, text) < 0)
         return fail_memory(err);

@@ -297,7 +297,7 @@ def test_object_without_a_lock(s3, store, ring, url, status):
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>all is well</html>", b"<Tagging><TagSet>"])
-def test_tags_that_cannot_be_read(s3, store, ring, url, body):
+def test_answer_that_tells_nothing_of_tags(s3, store, ring, url, body):
     """An answer that is none does not say that the object has none."""
     s3("encrypt", "-k", ring, "-o", url + "x.bulla", stdin=SMALL)
     before = dict(store.objects)
